@@ -1,0 +1,10 @@
+# Debian's libraries, found by pkg-config. `make deps` installs them.
+find_package(PkgConfig REQUIRED)
+foreach(lib
+    microhttpd:libmicrohttpd maxminddb:libmaxminddb sqlite:sqlite3 curl:libcurl yaml:yaml-0.1
+    jansson:jansson xxhash:libxxhash gnutls:gnutls knot:libknot zlib:zlib brotlienc:libbrotlienc)
+  string(REPLACE ":" ";" pair ${lib})
+  list(GET pair 0 name)
+  list(GET pair 1 module)
+  pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${module})
+endforeach()

@@ -1,0 +1,143 @@
+/* config: settings of a program from one table of rows.
+ *
+ * A program lists its settings once, as an X-macro; the struct, the parser, the bounds, `--help`, the reference
+ * page and the round-trip test come from it:
+ *
+ *     #define ORIGIN_SETTINGS(X) \
+ *         X(STRING,   root,    "",     0, 0, NULL, RESTART, "DIR",  "Folder to serve") \
+ *         X(DURATION, max_age, "60s",  0, 31536000000, NULL, RUNTIME, "TIME", "Freshness lifetime of ...")
+ *     CDN_CONFIG_STRUCT(origin_settings, ORIGIN_SETTINGS);
+ *     static const struct cdn_config_row rows[] = {CDN_CONFIG_ROWS(struct origin_settings, ORIGIN_SETTINGS)};
+ *
+ * Columns: type, field, default (as text), min, max (in the unit of the type: bytes, ms, number; both 0 = no
+ * bounds), choices (CHOICE only: "a|b|c"), RESTART or RUNTIME (whether a reload can change it), metavar, help.
+ * The field `max_age` is the flag `--max-age`, the config key `max_age`, and the environment variables
+ * `POCKETCDN_ORIGIN_MAX_AGE` and, weaker, `POCKETCDN_MAX_AGE`. Strength: default < file < environment < flag.
+ * A LIST may repeat its flag, holds comma-separated items in the environment, and is a sequence in YAML. A MAP is
+ * a YAML mapping of scalars, `KEY=VALUE` as a flag (repeatable) or comma-separated in the environment.
+ *
+ * One `cdn.yaml` describes the whole CDN; a program reads the sections it names (`sections`, later wins) and, when
+ * it is one of many, the item of the sequence `list` whose `name` is its own. Unknown keys, duplicates, wrong types
+ * and values out of range are refused with file, line and key. Life cycle: load -> use -> free.
+ */
+#ifndef CDN_COMMON_CONFIG_H
+#define CDN_COMMON_CONFIG_H
+
+#include "common/status.h"
+#include "common/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cdn_config_entry { /* one item of a LIST (value empty) or a MAP */
+    char *key;
+    char *value;
+    char *origin; /* where it came from, for messages: "cdn.yaml:12" or "--override" */
+};
+struct cdn_config_list {
+    struct cdn_config_entry *items;
+    size_t n;
+};
+
+#define CDN_CONFIG_TYPES(X) /* name, C type, what a value looks like */                                       \
+    X(BOOL, bool, "yes|no")                                                                                   \
+    X(UINT, uint64_t, "number")                                                                               \
+    X(REAL, double, "decimal number")                                                                         \
+    X(SIZE, uint64_t, "size such as 64KiB, 10GiB or a number of bytes")                                       \
+    X(DURATION, int64_t, "time such as 500ms, 30s, 5m, 1h or 7d")                                             \
+    X(CHOICE, int, "one of the names")                                                                        \
+    X(STRING, char *, "text")                                                                                 \
+    X(ADDRESS, char *, "HOST:PORT or [IPv6]:PORT")                                                            \
+    X(LIST, struct cdn_config_list, "list")                                                                   \
+    X(MAP, struct cdn_config_list, "map")
+
+enum cdn_config_type {
+#define X(name, ctype, looks) CDN_CONFIG_##name,
+    CDN_CONFIG_TYPES(X)
+#undef X
+        CDN_CONFIG_TYPE_COUNT
+};
+#define X(name, ctype, looks) typedef ctype cdn_config_c_##name; /* only the tables use these names */
+CDN_CONFIG_TYPES(X)
+#undef X
+
+enum cdn_config_when { CDN_CONFIG_RESTART, CDN_CONFIG_RUNTIME };
+
+struct cdn_config_row {
+    const char *field;
+    enum cdn_config_type type;
+    size_t offset;
+    const char *fallback; /* the default, as text */
+    double min, max;
+    const char *choices;
+    enum cdn_config_when when;
+    const char *metavar;
+    const char *help;
+};
+
+#define CDN_CONFIG_FIELD(type, field, fallback, min, max, choices, when, metavar, help)                       \
+    cdn_config_c_##type field;
+#define CDN_CONFIG_STRUCT(tag, TABLE)                                                                         \
+    struct tag {                                                                                              \
+        TABLE(CDN_CONFIG_FIELD)                                                                               \
+    }
+/* `CDN_CONFIG_ROW_OF` is what each table's owner passes, since a macro cannot carry the struct's name along:
+ *     #define ROW(...) CDN_CONFIG_ROW_OF(struct origin_settings, __VA_ARGS__)
+ *     static const struct cdn_config_row rows[] = {ORIGIN_SETTINGS(ROW)};  */
+#define CDN_CONFIG_ROW_OF(strukt, type_, field_, fallback_, min_, max_, choices_, when_, metavar_, help_)     \
+    {                                                                                                         \
+        .field = #field_, .type = CDN_CONFIG_##type_, .offset = offsetof(strukt, field_), .fallback = fallback_, \
+        .min = (double)(min_), .max = (double)(max_), .choices = choices_, .when = CDN_CONFIG_##when_,        \
+        .metavar = metavar_, .help = help_                                                                    \
+    },
+
+struct cdn_config_program {
+    const char *name;    /* "pocketcdn-edge" */
+    const char *env;     /* "EDGE": POCKETCDN_EDGE_... */
+    const char *summary; /* first line of --help */
+    const char *usage;   /* the line(s) behind "usage: " */
+    const char *sections[4]; /* top-level mappings of cdn.yaml to read, weakest first; NULL-ended */
+    const char *list;    /* top-level sequence of mappings to take one item of, or NULL */
+    const struct cdn_config_row *rows;
+    size_t row_count;
+    size_t settings_size;
+};
+
+enum cdn_config_outcome {
+    CDN_CONFIG_RUN,  /* settings are complete */
+    CDN_CONFIG_DONE, /* --help, --version, --help-config or --print-config was answered on stdout */
+};
+
+/* Reads everything for one program. Understands besides the rows: -c/--config FILE (or POCKETCDN_CONFIG), -h/--help,
+ * --version, --help-config (the settings as a commented cdn.yaml section), --print-config (the effective values).
+ * `*ret_settings` points at a zeroed struct of program->settings_size; on success the caller frees it with
+ * cdn_config_free. `ret_rest`/`ret_rest_count` (may be NULL: then positional arguments are refused) receive
+ * borrowed pointers into argv in an array that the caller frees. */
+enum cdn_status cdn_config_load(const struct cdn_config_program *program, int argc, char **argv, void *ret_settings,
+                                enum cdn_config_outcome *ret_outcome, char ***ret_rest, size_t *ret_rest_count,
+                                struct cdn_error *err) CDN_MUST_CHECK;
+
+/* The settings of one item of a cdn.yaml without flags or environment; `item` counts from 0 in program->list and is
+ * ignored when the program has none. CDN_NOT_FOUND behind the last item. `path` NULL: defaults only (item 0). */
+enum cdn_status cdn_config_load_item(const struct cdn_config_program *program, const char *path, size_t item,
+                                     void *ret_settings, struct cdn_error *err) CDN_MUST_CHECK;
+
+/* For a reload: CDN_OK when `next` differs from `now` in RUNTIME rows only, otherwise CDN_CONFLICT naming the first
+ * RESTART row that differs. */
+enum cdn_status cdn_config_can_reload(const struct cdn_config_program *program, const void *now, const void *next,
+                                      struct cdn_error *err) CDN_MUST_CHECK;
+
+/* Sets one field from text, with the bounds of its row. `where` stands in front of the message ("cdn.yaml:3"). */
+enum cdn_status cdn_config_set(const struct cdn_config_row *row, void *settings, const char *where, struct cdn_str text,
+                               struct cdn_error *err) CDN_MUST_CHECK;
+
+/* The value as text that cdn_config_set reads back to the same value. Owned by the caller. */
+char *cdn_config_text(const struct cdn_config_row *row, const void *settings);
+
+void cdn_config_free(const struct cdn_config_program *program, void *settings); /* NULL is fine */
+
+/* The rows as a Markdown table for docs/, as the commented YAML of --help-config. */
+void cdn_config_reference(const struct cdn_config_program *program, struct cdn_buf *out);
+void cdn_config_yaml(const struct cdn_config_program *program, struct cdn_buf *out);
+
+#endif

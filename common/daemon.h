@@ -1,0 +1,66 @@
+/* daemon: what the three servers' mains have in common: signals, the admin listener, readiness, draining.
+ *
+ * A daemon runs its admin server and its control work on the main thread's loop; further threads are its own business.
+ * SIGTERM/SIGINT drain and end; SIGHUP reloads. When all listeners are open one line is logged:
+ *     level=info event=ready public=127.0.0.1:43121 admin=127.0.0.1:43122
+ * (tests and `pocketcdn up` with port 0 read the addresses there).
+ *
+ * Admin verbs that are the same everywhere are answered here: GET /health, GET /metrics, GET /status,
+ * POST /clock {"advance":"30d"} (only when simulation is on), POST /reload, POST /faults (when the daemon has any). Others
+ * are rows in the daemon's route table. Not on loopback -> a bearer token is required for everything but GET /health.
+ */
+#ifndef CDN_COMMON_DAEMON_H
+#define CDN_COMMON_DAEMON_H
+
+#include "common/http_server.h"
+#include "common/loop.h"
+
+#include <jansson.h>
+
+struct daemon;
+
+struct daemon_route {
+    const char *method; /* "GET" */
+    const char *path;   /* "/objects"; a trailing "/" matches the rest of the path too ("/edges/") */
+    /* Answers by http_respond*(), or http_request_suspend() and later. `body` is the parsed JSON or NULL when none was sent;
+     * `query` may be read with daemon_query(). */
+    void (*handle)(void *self, struct http_request *req, json_t *body);
+};
+
+struct daemon_config {
+    const char *program; /* "pocketcdn-edge" */
+    const char *node;    /* name in logs and /status, or NULL */
+    const char *admin_listen; /* "127.0.0.1:9088" */
+    const char *admin_token;  /* "" or NULL: none; required (CDN_INVALID otherwise) when not on loopback */
+    bool simulate;            /* allow POST /clock and /faults */
+    const struct daemon_route *routes; /* ended by a row with method NULL */
+    void *self;                        /* for all callbacks */
+    void (*metrics)(void *self, struct cdn_buf *out);  /* Prometheus text */
+    void (*status)(void *self, json_t *into);          /* adds to {"name","version","pid","uptime_s","healthy",...} */
+    bool (*healthy)(void *self, char why[static 128]); /* NULL: always */
+    enum cdn_status (*reload)(void *self, struct cdn_error *err); /* NULL: nothing to reload */
+    enum cdn_status (*faults)(void *self, json_t *body, struct cdn_error *err); /* NULL: 404 */
+    void (*clock_moved)(void *self); /* NULL is fine */
+    void (*drain)(void *self);       /* SIGTERM: stop accepting; called once */
+    bool (*drained)(void *self);     /* polled; true ends the process; after 30 s it ends anyway */
+};
+
+enum cdn_status daemon_create(const struct daemon_config *config, struct daemon **ret, struct cdn_error *err) CDN_MUST_CHECK;
+struct loop *daemon_loop(struct daemon *daemon);
+void daemon_admin_address(const struct daemon *daemon, struct cdn_addr *ret);
+/* Logs `event=ready` and serves until SIGTERM. `public_address` may be NULL. */
+void daemon_run(struct daemon *daemon, const struct cdn_addr *public_address);
+void daemon_destroy(struct daemon *daemon);
+void daemon_stop(struct daemon *daemon); /* as SIGTERM would; loop thread */
+
+/* The decoded value of a query parameter of the request, owned by the caller, or NULL when absent or badly encoded. */
+char *daemon_query(const struct http_request *req, const char *name);
+void daemon_answer_json(struct http_request *req, unsigned status, json_t *take); /* consumes the reference */
+void daemon_answer_error(struct http_request *req, const struct cdn_error *err);  /* problem document */
+
+/* Prints "program: text" to stderr and gives the exit code of the error. */
+int daemon_fail(const char *program, const struct cdn_error *err);
+/* Raises RLIMIT_NOFILE to its hard limit, ignores SIGPIPE, sets the umask. First thing in every main. */
+void daemon_process_init(void);
+
+#endif

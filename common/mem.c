@@ -1,0 +1,57 @@
+#include "common/mem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void *or_die(void *p)
+{
+    if (!p) {
+        static const char text[] = "pocketcdn: out of memory\n";
+        fputs(text, stderr);
+        abort();
+    }
+    return p;
+}
+
+void *cdn_malloc(size_t size)
+{
+    return or_die(malloc(size ? size : 1));
+}
+
+void *cdn_calloc(size_t count, size_t size)
+{
+    return or_die(calloc(count ? count : 1, size ? size : 1));
+}
+
+void *cdn_realloc(void *p, size_t count, size_t size)
+{
+    size_t total;
+    if (__builtin_mul_overflow(count, size, &total)) {
+        return or_die(NULL);
+    }
+    return or_die(realloc(p, total ? total : 1));
+}
+
+char *cdn_strdup(const char *s)
+{
+    return or_die(strdup(s));
+}
+
+char *cdn_strndup(const char *s, size_t n)
+{
+    char *copy = cdn_malloc(n + 1);
+    memcpy(copy, s, n);
+    copy[n] = '\0';
+    return copy;
+}
+
+char *cdn_asprintf(const char *fmt, ...)
+{
+    char *s = NULL;
+    va_list args;
+    va_start(args, fmt);
+    int n = vasprintf(&s, fmt, args);
+    va_end(args);
+    return or_die(n < 0 ? NULL : s);
+}

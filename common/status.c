@@ -1,0 +1,80 @@
+#include "common/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    int exit_code;
+    int http;
+    const char *text;
+} statuses[] = {
+#define X(name, exit_code, http, text) {#name, exit_code, http, text},
+    CDN_STATUS_TABLE(X)
+#undef X
+};
+
+_Static_assert(sizeof statuses / sizeof *statuses == CDN_STATUS_COUNT, "one row per status");
+
+static void fill(struct cdn_error *err, const char *fmt, va_list args)
+{
+    int n = vsnprintf(err->text, sizeof err->text, fmt, args);
+    if (n < 0) {
+        err->text[0] = '\0';
+    } else if ((size_t)n >= sizeof err->text) {
+        memcpy(err->text + sizeof err->text - 4, "...", 4);
+    }
+    for (char *p = err->text; *p; p++) {
+        if (*p == '\n' || *p == '\r') {
+            *p = ' ';
+        }
+    }
+}
+
+enum cdn_status cdn_error_set(struct cdn_error *err, enum cdn_status status, const char *fmt, ...)
+{
+    if (err) {
+        va_list args;
+        va_start(args, fmt);
+        err->status = status;
+        fill(err, fmt, args);
+        va_end(args);
+    }
+    return status;
+}
+
+enum cdn_status cdn_error_prefix(struct cdn_error *err, const char *fmt, ...)
+{
+    if (!err) {
+        return CDN_INTERNAL;
+    }
+    struct cdn_error prefix;
+    va_list args;
+    va_start(args, fmt);
+    fill(&prefix, fmt, args);
+    va_end(args);
+    char old[sizeof err->text];
+    memcpy(old, err->text, sizeof old);
+    return cdn_error_set(err, err->status, "%s: %s", prefix.text, old);
+}
+
+const char *cdn_status_name(enum cdn_status status)
+{
+    return statuses[status].name;
+}
+
+const char *cdn_status_text(enum cdn_status status)
+{
+    return statuses[status].text;
+}
+
+int cdn_status_exit_code(enum cdn_status status)
+{
+    return statuses[status].exit_code;
+}
+
+int cdn_status_http(enum cdn_status status)
+{
+    return statuses[status].http;
+}
