@@ -1,0 +1,70 @@
+# The front door. CMake does the work; see CMakePresets.json. `make help` lists what there is.
+.DEFAULT_GOAL := build
+.PHONY: help deps build demo test test-long bench install format lint geo-data geo-full clean
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+DEPS ?= yes
+deps = @[ "$(DEPS)" = no ] || ./cmake/deps.sh
+programs = pocketcdn pocketcdn-router pocketcdn-edge pocketcdn-origin
+configure = cmake --preset $(1) >/dev/null
+ctest = ctest --output-on-failure -j 2 --no-tests=error
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+deps: ## install every Debian package that build, demo and test need
+	$(deps) build demo test
+
+build: ## the four programs, in build/bin
+	$(deps) build
+	@$(call configure,dev)
+	@cmake --build --preset dev -j $(JOBS) --target $(programs)
+
+demo: build ## a CDN on Django's static files, visited from 20 cities
+	$(deps) demo
+	@build/bin/pocketcdn demo
+
+test: ## unit tests, scenarios and lint (minutes)
+	$(deps) build demo test
+	@$(call configure,dev)
+	@cmake --build --preset dev -j $(JOBS)
+	@$(ctest) --test-dir build
+
+test-long: test ## the same under AddressSanitizer, UBSan and ThreadSanitizer, and the fuzz targets
+	$(deps) build demo test long
+	@for preset in asan-ubsan tsan; do \
+	    cmake --preset $$preset && cmake --build --preset $$preset -j $(JOBS) && \
+	    $(ctest) --test-dir build-$$preset -LE lint || exit 1; done
+	@cmake --preset fuzz && cmake --build --preset fuzz -j $(JOBS) && $(ctest) --test-dir build-fuzz -L fuzz
+
+bench: ## pocketcdn beside nginx, Varnish, Traffic Server and gdnsd
+	$(deps) build test bench
+	@cmake --preset release && cmake --build --preset release -j $(JOBS) --target $(programs)
+	@/usr/bin/python3 tests/bench/run.py --bin build-release/bin
+
+install: ## into PREFIX (/usr/local), under DESTDIR when set
+	$(deps) build
+	@cmake --preset release && cmake --build --preset release -j $(JOBS) --target $(programs)
+	@cmake --install build-release --prefix $(PREFIX)
+
+format: ## clang-format on every source file
+	$(deps) test
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+lint: ## layers, lengths, format, documents
+	$(deps) build test
+	@$(call configure,dev)
+	@$(ctest) --test-dir build -L lint
+
+geo-data: ## rebuild geo-data/world.mmdb from the public city database
+	$(deps) build geo
+	@$(call configure,dev)
+	@cmake --build --preset dev -j $(JOBS) --target build-world judge-world
+	@./cmake/geo-data.sh world
+
+geo-full: ## fetch the full city database into geo-data/full
+	$(deps) geo
+	@./cmake/geo-data.sh full
+
+clean:
+	@rm -rf build build-*

@@ -1,0 +1,66 @@
+"""What the documents say exists, exists: commands of README.md, links between pages, every setting in docs/."""
+import re
+import subprocess
+
+import pytest
+import source
+
+DAEMONS = ("pocketcdn-router", "pocketcdn-edge", "pocketcdn-origin")
+
+
+def run(program, *args):
+    return subprocess.run([str(source.BIN / program), *args], capture_output=True, text=True, timeout=30)
+
+
+def shell_blocks(text):
+    return re.findall(r"^```(?:sh|console)\n(.*?)^```", text, re.M | re.S)
+
+
+def commands_in(text):
+    """The first words of each command line in shell blocks, behind `$ ` or plain."""
+    for block in shell_blocks(text):
+        for line in block.split("\n"):
+            line = line.removeprefix("$ ")
+            for part in re.split(r"\s*(?:\||&&|;)\s*", line):
+                words = part.split()
+                if words:
+                    yield words
+
+
+def documents():
+    return [source.ROOT / "README.md", *sorted((source.ROOT / "docs").glob("**/*.md"))]
+
+
+def test_make_targets_and_subcommands_exist():
+    makefile = (source.ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    known = set(run("pocketcdn", "help", "--names").stdout.split())
+    assert known, "pocketcdn help --names lists nothing"
+    wrong = []
+    for page in documents():
+        for words in commands_in(page.read_text()):
+            if words[0] == "make":
+                wrong += [f"{page.name}: make {w}" for w in words[1:] if "=" not in w and w not in targets]
+            elif words[0].endswith("pocketcdn") and len(words) > 1 and words[1][0] not in "-<[":
+                if words[1] not in known:
+                    wrong.append(f"{page.name}: pocketcdn {words[1]}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_links_lead_somewhere():
+    wrong = []
+    for page in documents():
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+            if not re.match(r"[a-z]+:", target) and not (page.parent / target).exists():
+                wrong.append(f"{source.show(page)}: {target}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("program", DAEMONS)
+def test_every_setting_is_documented(program):
+    listed = run(program, "--help-config").stdout
+    settings = set(re.findall(r"^\s*#?\s*(?:-\s)?([a-z][a-z0-9_]*):", listed, re.M))
+    assert settings, f"{program} --help-config lists no settings"
+    pages = "\n".join(p.read_text() for p in documents())
+    missing = sorted(s for s in settings if not re.search(rf"`(?:\w+\.)?{s}`", pages))
+    assert not missing, f"{program}: not in docs/: {', '.join(missing)}"

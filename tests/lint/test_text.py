@@ -1,0 +1,29 @@
+"""No unfinished business in the sources, and C formatted by clang-format."""
+import re
+import shutil
+import subprocess
+
+import pytest
+import source
+
+UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X"]) + r")\b")
+
+
+def test_nothing_is_unfinished():
+    wrong = [f"{source.show(path)}:{text[:m.start()].count(chr(10)) + 1}: {m.group()}"
+             for path, text in source.text_files() for m in UNFINISHED.finditer(text)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_trailing_blanks():
+    wrong = [f"{source.show(path)}:{i}" for path, text in source.text_files() if path.suffix not in (".md", ".diff")
+             for i, line in enumerate(text.split("\n"), 1) if line != line.rstrip() and not line.endswith("\r")]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.skipif(not shutil.which("clang-format"), reason="clang-format is not installed")
+def test_clang_format():
+    files = [str(p) for p in source.c_files()]
+    done = subprocess.run(["clang-format", "--dry-run", *files], capture_output=True, text=True, cwd=source.ROOT)
+    wrong = sorted({line.split(":")[0] for line in done.stderr.split("\n") if ": warning: " in line})
+    assert done.returncode == 0 and not wrong, "run `make format`:\n" + "\n".join(wrong)
