@@ -1,9 +1,10 @@
 /* log: levelled lines on stderr, `key=value` or JSON, one write(2) a line.
  *
- *     cdn_log(CDN_LOG_WARN, "store_full", "path", path, "bytes", LOG_U64(n))  -- see the macros below
+ *     cdn_log(CDN_LOG_WARN, "store_full", "path=%s bytes=%" PRIu64, path, n);
  *
- * The event is a fixed word (so that it can be searched for); what varies stands in fields. Strings are escaped, so a
- * header from the network cannot forge a line. Level and format are process-wide, set once by main and at reload.
+ * The event is a fixed word (so that it can be searched for); what varies stands in fields. Strings are
+ * escaped, so a header from the network cannot forge a line. Level and format are process-wide, set once by
+ * main and at reload.
  */
 #ifndef CDN_COMMON_LOG_H
 #define CDN_COMMON_LOG_H
@@ -20,11 +21,16 @@ enum cdn_log_level {
 
 /* `program` (borrowed for ever) and `node` (copied; may be NULL) stand in every line. */
 void cdn_log_init(const char *program, const char *node, enum cdn_log_level level, bool json);
-void cdn_log_set_level(enum cdn_log_level level);
+void cdn_log_set_level(enum cdn_log_level level); /* any thread */
+bool cdn_log_wants(enum cdn_log_level level);     /* to skip costly arguments */
 
-/* fmt is a printf format that yields `key=value` pairs separated by one space; a value that is a %s is quoted and
- * escaped when it needs to be: cdn_log(CDN_LOG_INFO, "listening", "address=%s bytes=%" PRIu64, text, n). Keys are plain words. A %s value
- * may hold anything; conversions understood: %s %d %u %ld %lu %lld %llu %zu %f (with precision) and the PRI macros. */
-void cdn_log(enum cdn_log_level level, const char *event, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* fmt is a printf format that yields `key=value` pairs separated by one space:
+ *     cdn_log(CDN_LOG_INFO, "listening", "address=%s bytes=%" PRIu64, text, n);
+ * Keys are plain words. A %s may hold anything: it is quoted and escaped when it needs to be, and cut at 4096
+ * bytes. Conversions understood: d i u x with h l ll z j t, f g (with precision), c, s (with precision, `*`
+ * too); padding is ignored. In JSON a value that is one d, i, u, f or g is a number, everything else a
+ * string. `errno` is kept. */
+void cdn_log(enum cdn_log_level level, const char *event, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

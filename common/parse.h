@@ -13,13 +13,14 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-bool cdn_parse_u64(struct cdn_str s, uint64_t *ret); /* decimal digits only */
-bool cdn_parse_i64(struct cdn_str s, int64_t *ret);  /* with an optional sign */
-bool cdn_parse_real(struct cdn_str s, double *ret);  /* finite, '.' as the decimal point */
-bool cdn_parse_bool(struct cdn_str s, bool *ret);    /* yes/no, true/false, on/off, 1/0 */
-bool cdn_parse_size(struct cdn_str s, uint64_t *ret);      /* 512, 64KiB, 10 GiB, 5MB (=5e6), 1.5GiB */
-bool cdn_parse_duration_ms(struct cdn_str s, int64_t *ret); /* 500ms, 30s, 5m, 1h, 7d, 1h30m; bare number = s */
-void cdn_format_size(uint64_t bytes, char out[static 24]);        /* exact when it reads back equal: "64KiB" */
+bool cdn_parse_u64(struct cdn_str s, uint64_t *ret);  /* decimal digits only */
+bool cdn_parse_i64(struct cdn_str s, int64_t *ret);   /* with an optional sign */
+bool cdn_parse_real(struct cdn_str s, double *ret);   /* finite, '.' as the decimal point */
+bool cdn_parse_bool(struct cdn_str s, bool *ret);     /* yes/no, true/false, on/off, 1/0 */
+bool cdn_parse_size(struct cdn_str s, uint64_t *ret); /* 512, 64KiB, 10 GiB, 5MB (=5e6), 1.5GiB */
+bool cdn_parse_duration_ms(struct cdn_str s,
+                           int64_t *ret); /* 500ms, 30s, 5m, 1h, 7d, 1h30m; bare number = s */
+void cdn_format_size(uint64_t bytes, char out[static 24]); /* exact when it reads back equal: "64KiB" */
 void cdn_format_duration_ms(int64_t ms, char out[static 24]);
 
 /* Internet addresses. A cdn_addr is a sockaddr big enough for both families. */
@@ -32,7 +33,8 @@ struct cdn_addr {
 };
 #define CDN_ADDR_TEXT_SIZE 64 /* "[2001:db8::1]:65535" and a NUL */
 
-bool cdn_parse_ip(struct cdn_str s, struct cdn_addr *ret); /* without port; ::ffff:a.b.c.d becomes v4; zone refused */
+bool cdn_parse_ip(struct cdn_str s,
+                  struct cdn_addr *ret); /* without port; ::ffff:a.b.c.d becomes v4; zone refused */
 /* HOST:PORT, [V6]:PORT; HOST an address or `localhost`; port 0 to 65535 (0 lets the kernel choose). */
 bool cdn_parse_host_port(struct cdn_str s, struct cdn_addr *ret);
 struct cdn_cidr {
