@@ -1,0 +1,55 @@
+/* ghost: a bounded memory of keys that are gone.
+ *
+ * A ghost knows of a 64-bit key hash why its object went away, when, and how large it was. It serves two
+ * masters: the engine asks it on a miss ("was it evicted or purged?"), and S3-FIFO asks whether a key was
+ * pushed out of the small queue a short while ago. It is a FIFO bounded by a number of entries and by the
+ * bytes of the objects its entries stand for; 24 bytes an entry in a ring plus four for the hash chains,
+ * memory grown as needed. Locks: none of its own; all calls under the lock of the owner.
+ */
+#ifndef CDN_EDGE_GHOST_H
+#define CDN_EDGE_GHOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define EDGE_GHOST_REASON_TABLE(X) /* name, word */ \
+    X(EVICTED, "evicted")                           \
+    X(PURGED, "purged")                             \
+    X(EXPIRED, "expired")                           \
+    X(CORRUPT, "corrupt")
+
+enum edge_ghost_reason {
+#define X(name, word) EDGE_GHOST_##name,
+    EDGE_GHOST_REASON_TABLE(X)
+#undef X
+        EDGE_GHOST_REASON_COUNT
+};
+
+struct edge_ghost;
+
+struct edge_ghost_entry {
+    enum edge_ghost_reason reason;
+    int64_t time_s; /* seconds since 1970, as given to put */
+    uint64_t size;  /* bytes */
+};
+
+/* At most `entries` keys (at least 1) that stand for at most `bytes` bytes (UINT64_MAX: no limit). */
+struct edge_ghost *edge_ghost_create(size_t entries, uint64_t bytes);
+void edge_ghost_destroy(struct edge_ghost *g);
+
+/* Remembers a key as the newest; forgets the oldest until it fits. A key that is there already keeps its
+ * place and size and gets the new reason and time. Nothing happens when `size` alone exceeds the limit in
+ * bytes. */
+void edge_ghost_put(struct edge_ghost *g, uint64_t hash, enum edge_ghost_reason reason, int64_t time_s,
+                    uint64_t size);
+/* False when the key is not known; `ret` may be NULL. */
+bool edge_ghost_find(const struct edge_ghost *g, uint64_t hash, struct edge_ghost_entry *ret);
+bool edge_ghost_forget(struct edge_ghost *g, uint64_t hash); /* whether it was there */
+void edge_ghost_clear(struct edge_ghost *g);
+void edge_ghost_limit(struct edge_ghost *g, size_t entries, uint64_t bytes);
+size_t edge_ghost_count(const struct edge_ghost *g);
+uint64_t edge_ghost_bytes(const struct edge_ghost *g);
+const char *edge_ghost_reason_word(enum edge_ghost_reason reason);
+
+#endif
