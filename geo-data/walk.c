@@ -1,0 +1,157 @@
+/* walk: whole files: visiting every network, and verifying. */
+#include "geo-data/database.h"
+
+#include <stdio.h>
+
+#include "common/banned.h"
+
+#define NETWORKS_MAX 100000000u
+
+struct walk {
+    const struct geo_file *file;
+    unsigned bits; /* 32 or 128 */
+    bool (*visit)(void *ctx, const struct geo_net *net);
+    void *ctx;
+    uint64_t networks;
+    struct geo_net net;
+};
+
+enum step { GO_ON, STOP, TOO_DEEP, TOO_MANY, BAD_RECORD };
+
+static enum step leaf(struct walk *w, uint32_t value, unsigned depth)
+{
+    w->net.prefix_len = depth;
+    w->net.entry = GEO_ENTRY_NONE;
+    if (value != w->file->mmdb.metadata.node_count && !geo_file_entry(w->file, value, &w->net.entry))
+        return BAD_RECORD;
+    if (++w->networks > NETWORKS_MAX)
+        return TOO_MANY;
+    return w->visit(w->ctx, &w->net) ? GO_ON : STOP;
+}
+
+static enum step walk_down(struct walk *w, uint32_t value, unsigned depth)
+{
+    if (value >= w->file->mmdb.metadata.node_count)
+        return leaf(w, value, depth);
+    if (depth == w->bits)
+        return TOO_DEEP;
+    struct geo_node node = geo_file_node(w->file, value);
+    enum step step = walk_down(w, node.record[0], depth + 1);
+    if (step != GO_ON)
+        return step;
+    uint8_t bit = (uint8_t)(0x80u >> depth % 8);
+    w->net.address[depth / 8] |= bit;
+    step = walk_down(w, node.record[1], depth + 1);
+    w->net.address[depth / 8] &= (uint8_t)~bit;
+    return step;
+}
+
+/* The value under ::/96 of a tree of 128 bits; a leaf above it answers for all of IPv4. */
+static uint32_t ipv4_root(const struct geo_file *file)
+{
+    uint32_t value = 0;
+    if (file->mmdb.metadata.ip_version == 6)
+        for (unsigned depth = 0; depth < 96 && value < file->mmdb.metadata.node_count; depth++)
+            value = geo_file_node(file, value).record[0];
+    return value;
+}
+
+static enum cdn_status walk_error(const struct walk *w, enum step step, struct cdn_error *err)
+{
+    const char *text = step == TOO_DEEP   ? "the search tree is deeper than an address (a loop?)"
+                       : step == TOO_MANY ? "the search tree has more than 100 million networks"
+                                          : "a record points outside the data section";
+    return cdn_error_set(err, CDN_CORRUPT, "%s: %s", w->file->path, text);
+}
+
+enum cdn_status geo_walk(const struct geo_db *db, int family,
+                         bool (*visit)(void *ctx, const struct geo_net *net), void *ctx,
+                         struct cdn_error *err)
+{
+    struct walk w = {.file = family == AF_INET ? db->ipv4 : db->ipv6, .visit = visit, .ctx = ctx};
+    if (!w.file)
+        return CDN_OK;
+    w.bits = family == AF_INET ? 32 : 128;
+    enum step step = walk_down(&w, family == AF_INET ? ipv4_root(w.file) : 0, 0);
+    return step == GO_ON || step == STOP ? CDN_OK : walk_error(&w, step, err);
+}
+
+/* ---- verify ---- */
+
+#define OPEN_NODE 255 /* on the path from the root to here */
+
+struct verify {
+    const struct geo_file *file;
+    unsigned bits;
+    uint8_t *height; /* a node: 0 not seen, else levels below it, or OPEN_NODE */
+    uint8_t *seen;   /* a bit for each byte of the data section */
+    struct geo_verify_report report;
+    char problem[160];
+};
+
+static bool verify_record(struct verify *v, uint32_t value)
+{
+    uint32_t entry;
+    if (!geo_file_entry(v->file, value, &entry)) {
+        snprintf(v->problem, sizeof v->problem, "record value %u is outside the data section", value);
+        return false;
+    }
+    if (v->seen[entry / 8] & 1u << entry % 8)
+        return true;
+    v->seen[entry / 8] |= (uint8_t)(1u << entry % 8);
+    uint32_t budget = MMDB_BUDGET;
+    struct geo_record record;
+    if (!mmdb_field_check(v->file->data, entry, MMDB_DEPTH_MAX, &budget) ||
+        geo_file_record(v->file, entry, &record) != CDN_OK) {
+        snprintf(v->problem, sizeof v->problem, "the record at byte %u of the data section cannot be read",
+                 entry);
+        return false;
+    }
+    v->report.records++;
+    v->report.records_placed += record.has_coordinates;
+    return true;
+}
+
+/* Gives the levels below `value`, 0 for a leaf; -1 with v->problem set. A shared node is looked at once. */
+static int verify_tree(struct verify *v, uint32_t value, unsigned depth)
+{
+    uint32_t nodes = v->file->mmdb.metadata.node_count;
+    if (value == nodes)
+        return 0;
+    if (value > nodes)
+        return verify_record(v, value) ? 0 : -1;
+    unsigned height = v->height[value];
+    if (height == OPEN_NODE || depth + (height ? height : 1) > v->bits) {
+        snprintf(v->problem, sizeof v->problem, "node %u %s", value,
+                 height == OPEN_NODE ? "is below itself" : "leads deeper than an address has bits");
+        return -1;
+    }
+    if (height)
+        return (int)height;
+    v->height[value] = OPEN_NODE;
+    struct geo_node node = geo_file_node(v->file, value);
+    int left = verify_tree(v, node.record[0], depth + 1);
+    int right = left < 0 ? -1 : verify_tree(v, node.record[1], depth + 1);
+    if (left < 0 || right < 0)
+        return -1;
+    v->report.nodes++;
+    v->height[value] = (uint8_t)((left > right ? left : right) + 1);
+    return v->height[value];
+}
+
+enum cdn_status geo_db_verify(const struct geo_db *db, size_t i, struct geo_verify_report *ret_report,
+                              struct cdn_error *err)
+{
+    const struct geo_file *file = &db->files[i];
+    struct verify v = {.file = file, .bits = file->mmdb.metadata.ip_version == 4 ? 32 : 128};
+    v.height = cdn_calloc(file->mmdb.metadata.node_count, 1);
+    v.seen = cdn_calloc(file->data.n / 8 + 1, 1);
+    int height = verify_tree(&v, 0, 0);
+    free(v.height);
+    free(v.seen);
+    if (height < 0)
+        return cdn_error_set(err, CDN_CORRUPT, "%s: %s", file->path, v.problem);
+    v.report.data_bytes = file->data.n;
+    *ret_report = v.report;
+    return CDN_OK;
+}
