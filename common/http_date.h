@@ -1,0 +1,23 @@
+/* http_date: HTTP's three date forms (RFC 9110 5.6.7), read leniently where that is safe and written one way.
+ *
+ * Read: IMF-fixdate, RFC 850 (four-digit years only: a two-digit year is ambiguous, so it is invalid) and
+ * asctime, in any case of letters. The weekday's name must be a weekday's but is not checked against the
+ * date. Not read: other zones than GMT ("UTC" too), a missing comma, seconds missing, days that the month
+ * lacks, years out of 1970-9999.
+ */
+#ifndef CDN_COMMON_HTTP_DATE_H
+#define CDN_COMMON_HTTP_DATE_H
+
+#include "common/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define HTTP_DATE_SIZE 30 /* "Sun, 06 Nov 1994 08:49:37 GMT" and a NUL */
+
+/* Seconds since 1970; false leaves *ret_s untouched. */
+bool http_date_parse(struct cdn_str s, int64_t *ret_s);
+/* IMF-fixdate; seconds out of the years 1970-9999 are brought to the nearest end. */
+void http_date_format(int64_t s, char out[static HTTP_DATE_SIZE]);
+
+#endif

@@ -1,0 +1,77 @@
+/* cause: the words for what an edge did and why: verdicts (X-Cache), causes (detail=), and Cache-Status (RFC
+ * 9211).
+ *
+ * One table each; logs, metrics, headers and /why take their words from here.
+ */
+#ifndef CDN_EDGE_CAUSE_H
+#define CDN_EDGE_CAUSE_H
+
+#include "common/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define EDGE_VERDICTS(X) /* name, X-Cache text, meaning */                       \
+    X(HIT, "HIT", "answered from the cache")                                     \
+    X(MISS, "MISS", "fetched from the origin")                                   \
+    X(STALE, "STALE", "answered from the cache past its lifetime")               \
+    X(REVALIDATED, "REVALIDATED", "stored answer confirmed by the origin")       \
+    X(EXPIRED, "EXPIRED", "stored answer replaced by a new one from the origin") \
+    X(BYPASS, "BYPASS", "passed on without the cache")
+
+enum edge_verdict {
+#define X(name, text, meaning) EDGE_VERDICT_##name,
+    EDGE_VERDICTS(X)
+#undef X
+        EDGE_VERDICT_COUNT
+};
+const char *edge_verdict_text(enum edge_verdict v);
+const char *edge_verdict_meaning(enum edge_verdict v);
+
+/* name, word, fwd= of RFC 9211 2.2, meaning. NONE is a plain hit. */
+#define EDGE_CAUSES(X)                                                                                  \
+    X(NONE, "", "", "nothing to explain")                                                               \
+    X(COLD, "cold", "uri-miss", "never stored here, or so long ago that nothing is remembered")         \
+    X(EXPIRED, "expired", "stale", "stored, but past its lifetime")                                     \
+    X(EVICTED, "evicted", "uri-miss", "was stored and had to make room")                                \
+    X(PURGED, "purged", "uri-miss", "was stored and has been purged")                                   \
+    X(VARY, "vary", "vary-miss", "stored, but not for request fields like these")                       \
+    X(BYPASS_METHOD, "bypass-method", "method", "the request's method is not answered from a cache")    \
+    X(BYPASS_REQUEST, "bypass-request", "request", "the request asked for an answer of the origin")     \
+    X(BYPASS_RESPONSE, "bypass-response", "miss", "the origin's answers to this URL may not be stored") \
+    X(VALIDATION, "validation", "stale", "the stored answer must be confirmed before every use")        \
+    X(UNSYNCED, "unsynced", "stale", "purges may have been missed, so the stored answer was checked")   \
+    X(CORRUPT, "corrupt", "uri-miss", "the stored bytes were damaged and have been thrown away")
+
+enum edge_cause {
+#define X(name, word, fwd, meaning) EDGE_CAUSE_##name,
+    EDGE_CAUSES(X)
+#undef X
+        EDGE_CAUSE_COUNT
+};
+const char *edge_cause_word(enum edge_cause c);
+const char *edge_cause_fwd(enum edge_cause c);
+const char *edge_cause_meaning(enum edge_cause c);
+bool edge_cause_find(struct cdn_str word, enum edge_cause *ret);
+
+/* One member of Cache-Status. */
+struct edge_cache_status {
+    struct cdn_str name; /* the edge's */
+    bool hit;            /* answered without the origin */
+    bool partial;        /* fwd=partial: some bytes were stored, the rest was fetched */
+    enum edge_cause
+        cause; /* of a non-hit; on a hit it may still say why (an answer past its lifetime: expired) */
+    unsigned fwd_status; /* the origin's status; 0: none */
+    bool has_ttl;
+    int64_t ttl_s; /* may be negative */
+    bool stored;
+    bool collapsed;
+    struct cdn_str detail; /* in place of the cause's word; p NULL: the cause */
+    struct cdn_str key;    /* p NULL: left out */
+};
+/* Appends the member: `fra; hit; ttl=30`, `fra; fwd=uri-miss; fwd-status=200; stored; detail=cold`. */
+void edge_cache_status_build(const struct edge_cache_status *s, struct cdn_buf *into);
+/* The same for a plain hit, into a buffer, without allocating; returns the length, 0 when it does not fit. */
+size_t edge_cache_status_hit(struct cdn_str name, int64_t ttl_s, char *into, size_t size);
+
+#endif

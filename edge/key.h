@@ -1,0 +1,67 @@
+/* key: the cache key of a request, "scheme://host[:port]/path?query", normalised (RFC 9110 4.2.3, RFC
+ * 3986 6.2).
+ *
+ * Host in lower case, default port and a trailing dot of the host left out, percent-encoding in upper case
+ * and undone for unreserved characters, dot segments removed, an empty path is "/". The query goes by policy;
+ * its percent-encoding is normalised too. An encoded slash stays encoded. Fragments never reach a server; one
+ * in a target is an error.
+ */
+#ifndef CDN_EDGE_KEY_H
+#define CDN_EDGE_KEY_H
+
+#include "common/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define EDGE_KEY_MAX 8192
+
+enum edge_query_mode {
+    EDGE_QUERY_ALL,   /* as sent */
+    EDGE_QUERY_NONE,  /* left out */
+    EDGE_QUERY_ALLOW, /* only the listed names, in the order sent */
+    EDGE_QUERY_SORT,  /* all, sorted by name and then value */
+};
+struct edge_query_policy {
+    enum edge_query_mode mode;
+    bool sort;                   /* with ALLOW: sort what is left */
+    const struct cdn_str *allow; /* names as they stand after normalising */
+    size_t allow_count;
+};
+
+#define EDGE_KEY_ERRORS(X) /* name, HTTP status, text */ \
+    X(OK, 200, "ok")                                     \
+    X(HOST, 400, "the host is missing or malformed")     \
+    X(PATH, 400, "the path is malformed")                \
+    X(LENGTH, 414, "the URL is too long")                \
+    X(SPACE, 500, "no room for the key")
+
+enum edge_key_error {
+#define X(name, status, text) EDGE_KEY_##name,
+    EDGE_KEY_ERRORS(X)
+#undef X
+};
+unsigned edge_key_error_status(enum edge_key_error e);
+const char *edge_key_error_text(enum edge_key_error e);
+
+struct edge_key_parts {
+    bool secure;          /* https */
+    struct cdn_str host;  /* may carry a port */
+    struct cdn_str path;  /* raw; empty is "/" */
+    struct cdn_str query; /* raw without '?'; p NULL when there is none */
+};
+/* Writes into `into` (no NUL) and returns the key as a slice of it. No allocation. */
+enum edge_key_error edge_key_build(const struct edge_key_parts *parts, const struct edge_query_policy *query,
+                                   char *into, size_t size, struct cdn_str *ret_key);
+/* The parts of an absolute URL (http, https); false when it is none. `path` empty when there is none. */
+bool edge_key_split(struct cdn_str url, struct edge_key_parts *ret);
+/* Path and query of a key, as sent to the origin: "/a?b". */
+struct cdn_str edge_key_target(struct cdn_str key);
+struct cdn_str edge_key_path(struct cdn_str key); /* without the query */
+struct cdn_str edge_key_host(struct cdn_str key); /* with its port, if any */
+
+/* A content-hashed name, NAME.XXXXXXXXXXXX.EXT as the last path segment: 12 lower-case hex digits of the
+ * body's MD5. */
+bool edge_key_hashed(struct cdn_str key_or_path, struct cdn_str *ret_digits);
+
+#endif
