@@ -21,7 +21,7 @@ bool edge_admission_by_size(uint64_t seed, uint64_t hash, uint64_t draw, uint64_
 
 struct edge_doorkeeper;
 
-/* Bitmaps of 2^log2_bits bits (3 to 32), the older one dropped after `rotate_after` new keys. 24 and 500,000
+/* Bitmaps of 2^log2_bits bits (6 to 32), the older one dropped after `rotate_after` new keys. 24 and 500,000
  * take 4 MiB and are what was measured; the memory is touched only as keys come. */
 struct edge_doorkeeper *edge_doorkeeper_create(unsigned log2_bits, uint64_t rotate_after);
 void edge_doorkeeper_destroy(struct edge_doorkeeper *d);
