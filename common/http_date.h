@@ -15,7 +15,9 @@
 
 #define HTTP_DATE_SIZE 30 /* "Sun, 06 Nov 1994 08:49:37 GMT" and a NUL */
 
-/* Seconds since 1970; false leaves *ret_s untouched. */
+/* Seconds since 1970; false leaves *ret_s untouched. `now_s` decides only the century of an RFC 850 date. */
+bool http_date_parse_at(struct cdn_str s, int64_t now_s, int64_t *ret_s);
+/* The same where no time is at hand: two-digit years are 1970 to 2069. */
 bool http_date_parse(struct cdn_str s, int64_t *ret_s);
 /* IMF-fixdate; seconds out of the years 1970-9999 are brought to the nearest end. */
 void http_date_format(int64_t s, char out[static HTTP_DATE_SIZE]);

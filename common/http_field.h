@@ -45,7 +45,6 @@ bool http_is_hop_by_hop(struct cdn_str name, struct cdn_str connection);
  * cache up (Cache-Control, Date, Age, Expires, ETag, Vary, Host, Content-*): a peer could otherwise strip
  * them. */
 bool http_is_protected_field(struct cdn_str name);
-/* Fields that must not stand in a trailer or come twice with different values are the server's business. */
 
 /* All lines of `name` among `fields`: the first value, and how many lines there are. */
 size_t http_fields_find(const struct http_field *fields, size_t count, struct cdn_str name,

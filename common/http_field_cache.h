@@ -58,9 +58,9 @@ static inline bool http_cc_has(const struct http_cache_control *cc, enum http_ca
 
 /* Adds one line to a zeroed struct; call once per line, in order. Slices borrow from `value`. */
 void http_cache_control_add(struct http_cache_control *cc, struct cdn_str value);
-/* Adds a structured dictionary (RFC 9213 2.1) instead: returns false and changes nothing when it is invalid
- * as a whole or empty. Members whose value has the wrong type are ignored, as extensions are. Joined lines
- * only. */
+/* Adds a structured dictionary (RFC 9213 2.1) instead: returns false and changes nothing when it is empty,
+ * invalid, or gives a known directive a value of the wrong type (max-age="10"): then the field is to be
+ * ignored. Joined lines only. */
 bool http_cache_control_add_structured(struct http_cache_control *cc, struct cdn_str value);
 const char *http_cache_directive_text(enum http_cache_directive d);
 

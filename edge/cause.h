@@ -31,17 +31,17 @@ const char *edge_verdict_meaning(enum edge_verdict v);
 /* name, word, fwd= of RFC 9211 2.2, meaning. NONE is a plain hit. */
 #define EDGE_CAUSES(X)                                                                                  \
     X(NONE, "", "", "nothing to explain")                                                               \
-    X(COLD, "cold", "uri-miss", "never stored here, or so long ago that nothing is remembered")         \
+    X(COLD, "cold", "miss", "never stored here, or so long ago that nothing is remembered")             \
     X(EXPIRED, "expired", "stale", "stored, but past its lifetime")                                     \
-    X(EVICTED, "evicted", "uri-miss", "was stored and had to make room")                                \
-    X(PURGED, "purged", "uri-miss", "was stored and has been purged")                                   \
+    X(EVICTED, "evicted", "miss", "was stored and had to make room")                                    \
+    X(PURGED, "purged", "miss", "was stored and has been purged")                                       \
     X(VARY, "vary", "vary-miss", "stored, but not for request fields like these")                       \
     X(BYPASS_METHOD, "bypass-method", "method", "the request's method is not answered from a cache")    \
     X(BYPASS_REQUEST, "bypass-request", "request", "the request asked for an answer of the origin")     \
     X(BYPASS_RESPONSE, "bypass-response", "miss", "the origin's answers to this URL may not be stored") \
     X(VALIDATION, "validation", "stale", "the stored answer must be confirmed before every use")        \
     X(UNSYNCED, "unsynced", "stale", "purges may have been missed, so the stored answer was checked")   \
-    X(CORRUPT, "corrupt", "uri-miss", "the stored bytes were damaged and have been thrown away")
+    X(CORRUPT, "corrupt", "miss", "the stored bytes were damaged and have been thrown away")
 
 enum edge_cause {
 #define X(name, word, fwd, meaning) EDGE_CAUSE_##name,
@@ -69,7 +69,7 @@ struct edge_cache_status {
     struct cdn_str detail; /* in place of the cause's word; p NULL: the cause */
     struct cdn_str key;    /* p NULL: left out */
 };
-/* Appends the member: `fra; hit; ttl=30`, `fra; fwd=uri-miss; fwd-status=200; stored; detail=cold`. */
+/* Appends the member: `fra; hit; ttl=30`, `fra; fwd=miss; fwd-status=200; stored; detail=cold`. */
 void edge_cache_status_build(const struct edge_cache_status *s, struct cdn_buf *into);
 /* The same for a plain hit, into a buffer, without allocating; returns the length, 0 when it does not fit. */
 size_t edge_cache_status_hit(struct cdn_str name, int64_t ttl_s, char *into, size_t size);

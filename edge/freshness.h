@@ -37,6 +37,8 @@ struct edge_policy {
                           */
     int64_t default_swr_s;  /* stale-while-revalidate when the response says nothing; 0 */
     int64_t default_sie_s;  /* stale-if-error likewise; 0 */
+    int64_t disconnected_s; /* how long past its lifetime an answer may be served when the origin cannot be
+                               reached (4.2.4 allows it unless the response forbids it); 86400 */
     int64_t max_lifetime_s; /* longer lifetimes are cut; HTTP_SECONDS_MAX */
     enum edge_set_cookie set_cookie;
     struct {
@@ -145,8 +147,9 @@ const char *edge_reuse_word(enum edge_reuse r);
 bool edge_reuse_serves(enum edge_reuse r);
 
 enum edge_origin_state {
-    EDGE_ORIGIN_UP,   /* as far as known */
-    EDGE_ORIGIN_DOWN, /* the circuit is open, or this very fetch failed (5xx, time-out, refused) */
+    EDGE_ORIGIN_UP,           /* as far as known */
+    EDGE_ORIGIN_ERROR,        /* it answered this fetch with an error (edge_status_is_error) */
+    EDGE_ORIGIN_DISCONNECTED, /* no answer: refused, closed, timed out, or the circuit is open */
 };
 /* `request` NULL: nothing said. `unsynced`: the purge log is out of reach (nothing is served unvalidated but
  * stale-if-error answers are not affected: the origin is down as well). */

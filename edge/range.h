@@ -53,6 +53,10 @@ bool edge_range_piece(const struct edge_range_plan *plan, uint64_t at, struct cd
 /* Value of Content-Range (SINGLE, UNSATISFIABLE) or of Content-Type (MULTIPLE). */
 void edge_range_content_range(const struct edge_range_plan *plan, char out[static HTTP_CONTENT_RANGE_SIZE]);
 void edge_range_content_type(const struct edge_range_plan *plan, char out[static HTTP_CONTENT_RANGE_SIZE]);
+/* Value of a Range field that asks for `r`: "bytes=5-9", or "bytes=5-" when it reaches the end
+ * (complete_length 0: unknown). */
+void edge_range_request(const struct edge_range *r, uint64_t complete_length,
+                        char out[static HTTP_CONTENT_RANGE_SIZE]);
 /* One spec against a length; false: not satisfiable. */
 bool edge_range_resolve(const struct http_range_spec *spec, uint64_t complete_length, struct edge_range *ret);
 

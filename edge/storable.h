@@ -13,7 +13,7 @@
 
 #define EDGE_STORE_REASONS(X) /* name, may be stored, word, RFC section */                                  \
     X(OK, true, "ok", "9111 3")                                                                             \
-    X(METHOD, false, "method", "9111 3") /* not GET */                                                      \
+    X(METHOD, false, "method", "9111 3") /* not GET, or a POST that 9110 9.3.3 excludes */                  \
     X(REQUEST_NO_STORE, false, "request-no-store", "9111 5.2.1.5")                                          \
     X(INTERIM, false, "interim", "9111 3")           /* 1xx is not final */                                 \
     X(NOT_MODIFIED, false, "not-modified", "9111 3") /* 304 updates, it is not stored */                    \
@@ -45,6 +45,7 @@ struct edge_store_request {
     bool authorized;                            /* it had Authorization */
     const struct edge_request_control *control; /* NULL: nothing said */
     bool hashed_name;                           /* edge_key_hashed() said so */
+    bool names_itself; /* of a POST: Content-Location is the URL of the request (9110 9.3.3) */
 };
 
 /* On OK, *freshness is what edge_freshness_compute() gave. A response that carries a validator but no

@@ -30,6 +30,10 @@ struct edge_vary_source {
 void edge_vary_key(struct cdn_str spec, const struct edge_vary_source *source, struct cdn_buf *into);
 bool edge_vary_match(struct cdn_str spec, struct cdn_str key, const struct edge_vary_source *source,
                      struct cdn_buf *scratch);
+/* As edge_vary_match(), but Accept-Language may differ when the stored answer's Content-Language is the one
+ * language that this request wants most: asking the origin could not give it anything it likes better. */
+bool edge_vary_match_language(struct cdn_str spec, struct cdn_str key, struct cdn_str content_language,
+                              const struct edge_vary_source *source, struct cdn_buf *scratch);
 /* A source for an array of fields (tests, prefetching). */
 struct edge_vary_fields {
     const struct http_field *fields;
