@@ -272,15 +272,26 @@ bool cdn_parse_duration_ms(struct cdn_str s, int64_t *ret)
     return true;
 }
 
-void cdn_format_size(uint64_t bytes, char out[static 24])
+/* `bytes` in the largest of `names` (each `step` times the one before) that holds it without a rest. */
+static int format_exact(uint64_t bytes, unsigned step, const char *const names[static 6], char out[static 24])
 {
-    static const char *const names[] = {"", "KiB", "MiB", "GiB", "TiB", "PiB"};
     size_t i = 0;
-    while (bytes && bytes % 1024 == 0 && i + 1 < CDN_ARRAY_LEN(names)) {
-        bytes /= 1024;
+    while (bytes && bytes % step == 0 && i < 5) {
+        bytes /= step;
         i++;
     }
-    snprintf(out, 24, "%" PRIu64 "%s", bytes, names[i]);
+    return snprintf(out, 24, "%" PRIu64 "%s", bytes, names[i]);
+}
+
+void cdn_format_size(uint64_t bytes, char out[static 24])
+{
+    static const char *const binary[] = {"", "KiB", "MiB", "GiB", "TiB", "PiB"};
+    static const char *const decimal[] = {"", "KB", "MB", "GB", "TB", "PB"};
+    char other[24];
+    int n = format_exact(bytes, 1024, binary, out);
+    if (format_exact(bytes, 1000, decimal, other) + 2 < n) { /* "1PB" rather than "976562500000KiB" */
+        memcpy(out, other, sizeof other);
+    }
 }
 
 void cdn_format_duration_ms(int64_t ms, char out[static 24])
