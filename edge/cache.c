@@ -1,0 +1,434 @@
+#include "edge/cache.h"
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "edge/cache_impl.h"
+
+#include <string.h>
+#include <xxhash.h>
+
+#include "common/banned.h"
+
+#define GHOST_ENTRIES ((size_t)1 << 17)
+#define DOORKEEPER_LOG2_BITS 24
+#define DOORKEEPER_ROTATE 500000
+#define FIRST_BUCKETS ((size_t)1 << 10)
+
+void edge_cache_hash(struct cdn_str key, struct edge_store_key *ret)
+{
+    XXH128_hash_t h = XXH3_128bits(key.p, key.n);
+    *ret = (struct edge_store_key){.a = h.low64, .b = h.high64, .variant = 0};
+}
+
+enum cdn_status edge_cache_create(const struct edge_cache_config *config, struct edge_cache **ret,
+                                  struct cdn_error *err)
+{
+    struct edge_cache *c = cdn_calloc(1, sizeof *c);
+    c->config = *config;
+    pthread_mutex_init(&c->lock, NULL);
+    RB_INIT(&c->keys);
+    RB_INIT(&c->tags);
+    c->bucket = cdn_calloc(FIRST_BUCKETS, sizeof *c->bucket);
+    c->bucket_mask = FIRST_BUCKETS - 1;
+    c->ghost = edge_ghost_create(GHOST_ENTRIES, UINT64_MAX);
+    atomic_init(&c->loaded, config->store == NULL);
+    enum cdn_status status = edge_policy_create(config->memory_policy, config->memory, &c->memory, err);
+    if (status == CDN_OK && config->store) {
+        status = edge_policy_create(config->disk_policy, edge_store_capacity(config->store), &c->disk, err);
+        c->doorkeeper = edge_doorkeeper_create(DOORKEEPER_LOG2_BITS, DOORKEEPER_ROTATE);
+    }
+    if (status != CDN_OK) {
+        edge_cache_destroy(c);
+        return status;
+    }
+    *ret = c;
+    return CDN_OK;
+}
+
+void edge_cache_destroy(struct edge_cache *c)
+{
+    if (!c) {
+        return;
+    }
+    edge_cache_lock(c);
+    for (size_t i = 0; i <= c->bucket_mask; i++) {
+        for (struct edge_entry *e = c->bucket[i], *next; e; e = next) {
+            next = e->chain;
+            e->refs++; /* stays while its objects go */
+            while (e->objects) {
+                e->objects->location.id = 0; /* stays on disk */
+                edge_cache_remove_locked(c, e->objects, EDGE_GHOST_EVICTED);
+            }
+            edge_cache_leave_locked(c, e);
+        }
+    }
+    edge_cache_unlock(c);
+    edge_policy_destroy(c->memory);
+    edge_policy_destroy(c->disk);
+    edge_doorkeeper_destroy(c->doorkeeper);
+    edge_ghost_destroy(c->ghost);
+    pthread_mutex_destroy(&c->lock);
+    free(c->bucket);
+    free(c);
+}
+
+void edge_cache_lock(struct edge_cache *c)
+{
+    pthread_mutex_lock(&c->lock);
+}
+
+void edge_cache_unlock(struct edge_cache *c)
+{
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- entries ---- */
+
+static void grow(struct edge_cache *c)
+{
+    size_t mask = c->bucket_mask * 2 + 1;
+    struct edge_entry **bucket = cdn_calloc(mask + 1, sizeof *bucket);
+    for (size_t i = 0; i <= c->bucket_mask; i++) {
+        for (struct edge_entry *e = c->bucket[i], *next; e; e = next) {
+            next = e->chain;
+            e->chain = bucket[e->hash.a & mask];
+            bucket[e->hash.a & mask] = e;
+        }
+    }
+    free(c->bucket);
+    c->bucket = bucket;
+    c->bucket_mask = mask;
+}
+
+static struct edge_entry *find(struct edge_cache *c, struct cdn_str key, const struct edge_store_key *hash)
+{
+    struct edge_entry *e = c->bucket[hash->a & c->bucket_mask];
+    while (e && !(e->hash.a == hash->a && e->hash.b == hash->b && cdn_str_eq(edge_entry_key(e), key))) {
+        e = e->chain;
+    }
+    return e;
+}
+
+struct edge_entry *edge_cache_find_locked(struct edge_cache *c, struct cdn_str key)
+{
+    struct edge_store_key hash;
+    edge_cache_hash(key, &hash);
+    return find(c, key, &hash);
+}
+
+struct edge_entry *edge_cache_enter_locked(struct edge_cache *c, struct cdn_str key)
+{
+    struct edge_store_key hash;
+    edge_cache_hash(key, &hash);
+    struct edge_entry *e = find(c, key, &hash);
+    if (!e) {
+        if (c->entry_count > c->bucket_mask) {
+            grow(c);
+        }
+        e = cdn_calloc(1, sizeof *e + key.n);
+        e->hash = hash;
+        e->key_length = (uint32_t)key.n;
+        memcpy(e->key, key.p, key.n);
+        e->chain = c->bucket[hash.a & c->bucket_mask];
+        c->bucket[hash.a & c->bucket_mask] = e;
+        c->entry_count++;
+        edge_keys_insert(c, e);
+    }
+    e->refs++;
+    return e;
+}
+
+void edge_cache_leave_locked(struct edge_cache *c, struct edge_entry *e)
+{
+    if (--e->refs || e->objects || e->fetches) {
+        return;
+    }
+    struct edge_entry **link = &c->bucket[e->hash.a & c->bucket_mask];
+    while (*link != e) {
+        link = &(*link)->chain;
+    }
+    *link = e->chain;
+    c->entry_count--;
+    edge_keys_remove(c, e);
+    free(e);
+}
+
+void edge_cache_leave(struct edge_cache *c, struct edge_entry *e)
+{
+    edge_cache_lock(c);
+    edge_cache_leave_locked(c, e);
+    edge_cache_unlock(c);
+}
+
+enum edge_cause edge_cache_missing_locked(struct edge_cache *c, const struct edge_entry *e)
+{
+    struct edge_ghost_entry gone;
+    if (!edge_ghost_find(c->ghost, e->hash.a, &gone)) {
+        return EDGE_CAUSE_COLD;
+    }
+    switch (gone.reason) {
+    case EDGE_GHOST_PURGED:
+        return EDGE_CAUSE_PURGED;
+    case EDGE_GHOST_CORRUPT:
+        return EDGE_CAUSE_CORRUPT;
+    case EDGE_GHOST_EXPIRED:
+        return EDGE_CAUSE_EXPIRED;
+    case EDGE_GHOST_EVICTED:
+    case EDGE_GHOST_REASON_COUNT:
+        break;
+    }
+    return EDGE_CAUSE_EVICTED;
+}
+
+/* ---- objects ---- */
+
+struct edge_object *edge_object_create(struct edge_entry *entry, struct edge_rep *rep, uint64_t body_length)
+{
+    struct edge_object *o = cdn_calloc(1, sizeof *o);
+    atomic_init(&o->refs, 1);
+    atomic_init(&o->rep, rep);
+    o->entry = entry;
+    o->body_length = body_length;
+    entry->refs++;
+    return o;
+}
+
+void edge_object_unref_locked(struct edge_cache *c, struct edge_object *o)
+{
+    if (atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    edge_rep_unref(atomic_load(&o->rep));
+    edge_ram_unref(atomic_load(&o->ram));
+    edge_cache_leave_locked(c, o->entry);
+    free(o->tags);
+    free(o);
+}
+
+bool edge_cache_hold_locked(struct edge_object *o, struct edge_hold *ret)
+{
+    struct edge_rep *rep = atomic_load_explicit(&o->rep, memory_order_relaxed);
+    if (!rep) {
+        return false;
+    }
+    struct edge_ram *ram = atomic_load_explicit(&o->ram, memory_order_relaxed);
+    atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
+    *ret = (struct edge_hold){.object = o,
+                              .rep = edge_rep_ref(rep),
+                              .ram = ram ? edge_ram_ref(ram) : NULL,
+                              .location = o->location};
+    return true;
+}
+
+void edge_cache_release(struct edge_cache *c, struct edge_hold *hold)
+{
+    if (!hold->object) {
+        return;
+    }
+    edge_rep_unref(hold->rep);
+    edge_ram_unref(hold->ram);
+    /* Usually not the last: then no lock is needed. */
+    unsigned refs = atomic_load_explicit(&hold->object->refs, memory_order_relaxed);
+    while (refs > 1) {
+        if (atomic_compare_exchange_weak_explicit(&hold->object->refs, &refs, refs - 1, memory_order_acq_rel,
+                                                  memory_order_relaxed)) {
+            *hold = (struct edge_hold){0};
+            return;
+        }
+    }
+    edge_cache_lock(c);
+    edge_object_unref_locked(c, hold->object);
+    edge_cache_unlock(c);
+    *hold = (struct edge_hold){0};
+}
+
+bool edge_cache_select_locked(struct edge_cache *c, struct edge_entry *entry,
+                              const struct edge_vary_source *request, struct edge_hold *ret, bool *ret_others)
+{
+    (void)c;
+    CDN_AUTOBUF struct cdn_buf scratch = {0};
+    *ret_others = false;
+    for (struct edge_object *o = entry->objects; o; o = o->next) {
+        const struct edge_rep *rep = atomic_load_explicit(&o->rep, memory_order_relaxed);
+        if (rep->whole >= 0) {
+            continue; /* a part */
+        }
+        cdn_buf_clear(&scratch);
+        if (rep->spec_length == 0 ||
+            edge_vary_match(edge_rep_spec(rep), edge_rep_variant(rep), request, &scratch)) {
+            return edge_cache_hold_locked(o, ret);
+        }
+        *ret_others = true;
+    }
+    return false;
+}
+
+void edge_object_link_locked(struct edge_cache *c, struct edge_object *o)
+{
+    o->next = o->entry->objects;
+    o->entry->objects = o;
+    o->linked = true;
+    c->object_count++;
+    atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
+    edge_tags_link(c, o, atomic_load(&o->rep)->head);
+}
+
+void edge_cache_remove_locked(struct edge_cache *c, struct edge_object *o, enum edge_ghost_reason reason)
+{
+    if (!o->linked) {
+        return;
+    }
+    struct edge_entry *e = o->entry;
+    struct edge_object **link = &e->objects;
+    while (*link != o) {
+        link = &(*link)->next;
+    }
+    *link = o->next;
+    o->linked = false;
+    c->object_count--;
+    struct edge_rep *rep = atomic_exchange(&o->rep, NULL);
+    edge_tags_unlink(c, o);
+    edge_tier_memory_leave(c, o);
+    edge_tier_disk_leave(c, o);
+    if (!e->objects) {
+        edge_ghost_put(c->ghost, e->hash.a, reason, cdn_clock_now_s(), o->body_length);
+    }
+    edge_rep_unref(rep);
+    edge_object_unref_locked(c, o);
+}
+
+void edge_cache_remove(struct edge_cache *c, struct edge_object *o, enum edge_ghost_reason reason)
+{
+    edge_cache_lock(c);
+    edge_cache_remove_locked(c, o, reason);
+    edge_cache_unlock(c);
+}
+
+void edge_cache_hit(struct edge_cache *c, struct edge_hold *hold)
+{
+    atomic_fetch_add_explicit(&hold->object->hits, 1, memory_order_relaxed);
+    bool moves = hold->ram ? edge_policy_hit(&hold->ram->item) : edge_policy_hit(&hold->object->disk_item);
+    if (!moves) {
+        return;
+    }
+    edge_cache_lock(c);
+    if (hold->ram && edge_policy_has(&hold->ram->item)) {
+        edge_policy_touch(c->memory, &hold->ram->item);
+    } else if (!hold->ram && edge_policy_has(&hold->object->disk_item)) {
+        edge_policy_touch(c->disk, &hold->object->disk_item);
+    }
+    edge_cache_unlock(c);
+}
+
+/* Whether `old` has nothing to say any more once `now` is stored: the same variant of the same kind. */
+static bool superseded(const struct edge_rep *old, const struct edge_rep *now)
+{
+    return old->whole == now->whole && old->first == now->first &&
+           cdn_str_eq(edge_rep_spec(old), edge_rep_spec(now)) &&
+           cdn_str_eq(edge_rep_variant(old), edge_rep_variant(now));
+}
+
+static void supersede(struct edge_cache *c, struct edge_entry *e, const struct edge_rep *rep)
+{
+    unsigned kept = 0;
+    for (struct edge_object *o = e->objects, *next; o; o = next) {
+        next = o->next;
+        kept++;
+        if (superseded(atomic_load(&o->rep), rep) || kept >= c->config.variants) {
+            edge_cache_remove_locked(c, o, EDGE_GHOST_EXPIRED);
+        }
+    }
+}
+
+uint64_t edge_cache_purge_number_locked(const struct edge_cache *c)
+{
+    return c->purge_number;
+}
+
+void edge_cache_publish(struct edge_cache *c, struct edge_entry *e, uint64_t purge_number,
+                        struct edge_rep *rep, struct edge_blob *blob, struct edge_store_file *file,
+                        uint64_t file_length, struct edge_hold *ret_hold, bool *ret_kept)
+{
+    edge_cache_lock(c);
+    supersede(c, e, rep);
+    struct edge_object *o = edge_object_create(e, rep, blob ? blob->n : file_length);
+    edge_object_link_locked(c, o);
+    edge_ghost_forget(c->ghost, e->hash.a);
+    bool purged = e->purged_at > purge_number || edge_tags_purged_since(c, o, purge_number);
+    bool to_disk = !purged && c->disk && edge_tier_disk_admit(c, o, rep);
+    bool in_memory = !purged && blob && edge_tier_memory_insert(c, o, blob, to_disk);
+    o->saving = to_disk;
+    *ret_kept = to_disk || in_memory;
+    struct edge_rep *for_disk = to_disk ? edge_rep_ref(rep) : NULL;
+    edge_cache_hold_locked(o, ret_hold);
+    if (!*ret_kept) {
+        edge_cache_remove_locked(c, o, purged ? EDGE_GHOST_PURGED : EDGE_GHOST_EVICTED);
+    }
+    edge_object_unref_locked(c, o);
+    edge_cache_unlock(c);
+    if (to_disk) {
+        edge_tier_disk_write(c, ret_hold->object, for_disk, blob, CDN_TAKE(file));
+    } else if (file) {
+        edge_store_file_abort(file);
+    }
+    edge_blob_unref(blob);
+}
+
+bool edge_cache_refresh(struct edge_cache *c, struct edge_object *o, struct edge_rep *rep)
+{
+    edge_cache_lock(c);
+    bool there = o->linked;
+    struct edge_store_location location = {0};
+    struct edge_rep *for_disk = NULL;
+    if (there) {
+        edge_rep_unref(atomic_exchange(&o->rep, rep));
+        edge_tags_unlink(c, o);
+        edge_tags_link(c, o, rep->head);
+        struct edge_ram *ram = atomic_load(&o->ram);
+        if (ram && edge_policy_has(&ram->item)) {
+            edge_policy_resize(c->memory, &ram->item, edge_object_cost(o, rep) + ram->blob->n);
+        }
+        location = o->location;
+        for_disk = location.id ? edge_rep_ref(rep) : NULL;
+    }
+    edge_cache_unlock(c);
+    if (for_disk) {
+        CDN_AUTOBUF struct cdn_buf meta = {0};
+        edge_rep_format(for_disk, &meta);
+        edge_store_update(c->config.store, &o->entry->hash, &location, cdn_buf_str(&meta));
+        edge_rep_unref(for_disk);
+    }
+    if (!there) {
+        edge_rep_unref(rep);
+    }
+    return there;
+}
+
+void edge_cache_offer_ram(struct edge_cache *c, struct edge_object *o, struct edge_blob *blob)
+{
+    edge_cache_lock(c);
+    if (o->linked && !atomic_load(&o->ram)) {
+        edge_tier_memory_insert(c, o, blob, false);
+    }
+    edge_cache_unlock(c);
+}
+
+void edge_cache_stats(struct edge_cache *c, struct edge_cache_stats *ret)
+{
+    edge_cache_lock(c);
+    *ret = (struct edge_cache_stats){
+        .entries = c->entry_count,
+        .objects = c->object_count,
+        .memory_objects = edge_policy_count(c->memory),
+        .memory_bytes = edge_policy_used(c->memory),
+        .memory_capacity = edge_policy_capacity(c->memory),
+        .disk_objects = c->disk ? edge_policy_count(c->disk) : 0,
+        .disk_bytes = c->disk ? edge_policy_used(c->disk) : 0,
+        .disk_capacity = c->disk ? edge_policy_capacity(c->disk) : 0,
+        .memory_evictions = c->memory_evictions,
+        .disk_evictions = c->disk_evictions,
+        .too_large = c->too_large,
+        .not_admitted = c->not_admitted,
+    };
+    edge_cache_unlock(c);
+}

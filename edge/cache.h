@@ -1,0 +1,143 @@
+/* cache: the index in memory over both tiers, and their budgets.
+ *
+ * A hash table of entries (one a cache key), each with its objects (variants, parts) and the fetches that run
+ * for it. Two policies decide who leaves: one over the bodies in RAM, one over the bodies on disk, both
+ * byte-exact (key, head and bookkeeping are counted). Further indexes: entries by key text (a prefix purge
+ * costs its result) and objects by surrogate key. Ghosts remember why a key is gone.
+ *
+ * Locks: one mutex guards all of it; it is held for look-ups and changes, never across I/O. The path of a
+ * plain hit does not come here (hot.c). Functions ending in _locked want the lock held; the others take it.
+ * References: an object lives while anyone holds it; being linked in its entry counts as one. An entry lives
+ * while it has objects, fetches or references. Disk: publishing queues the body for the disk writer; until
+ * that answers, the body stays in RAM. After a start the rows of the disk tier come in from the loader thread
+ * while requests are served already.
+ */
+#ifndef CDN_EDGE_CACHE_H
+#define CDN_EDGE_CACHE_H
+
+#include "edge/cause.h"
+#include "edge/ghost.h"
+#include "edge/object.h"
+#include "edge/vary.h"
+
+#include <bsd/sys/cdefs.h>
+#include <bsd/sys/tree.h>
+#include <jansson.h>
+
+struct edge_cache;
+struct edge_fetch;
+
+struct edge_entry {
+    struct edge_store_key hash; /* variant 0 */
+    struct edge_entry *chain;
+    RB_ENTRY(edge_entry) by_key;
+    struct edge_object *objects; /* newest first */
+    struct edge_fetch *fetches;  /* running ones that may be joined (fetch.c) */
+    uint64_t purged_at;          /* number of the purge that hit the key last (edge_cache_purge_number) */
+    int64_t pass_until_ms;       /* answers may not be stored: until then nobody waits for another's fetch */
+    uint32_t refs;
+    uint32_t key_length;
+    char key[];
+};
+
+static inline struct cdn_str edge_entry_key(const struct edge_entry *e)
+{
+    return (struct cdn_str){e->key, e->key_length};
+}
+
+struct edge_cache_config {
+    uint64_t memory;           /* bytes */
+    uint64_t memory_object;    /* larger bodies do not enter the RAM tier */
+    const char *memory_policy; /* names of policy.h */
+    const char *disk_policy;
+    struct edge_store *store; /* borrowed; NULL: no disk tier */
+    unsigned variants;        /* objects of one entry, at most */
+    uint64_t seed;
+};
+
+enum cdn_status edge_cache_create(const struct edge_cache_config *config, struct edge_cache **ret,
+                                  struct cdn_error *err) CDN_MUST_CHECK;
+void edge_cache_destroy(struct edge_cache *cache); /* after all holders are gone and the store is closed */
+void edge_cache_lock(struct edge_cache *cache);
+void edge_cache_unlock(struct edge_cache *cache);
+
+/* ---- entries ---- */
+void edge_cache_hash(struct cdn_str key, struct edge_store_key *ret);
+/* With a reference, made if missing. */
+struct edge_entry *edge_cache_enter_locked(struct edge_cache *cache, struct cdn_str key);
+struct edge_entry *edge_cache_find_locked(struct edge_cache *cache,
+                                          struct cdn_str key); /* no reference; or NULL */
+void edge_cache_leave_locked(struct edge_cache *cache, struct edge_entry *entry);
+void edge_cache_leave(struct edge_cache *cache, struct edge_entry *entry);
+/* Why there is nothing: COLD, EVICTED, PURGED or CORRUPT. */
+enum edge_cause edge_cache_missing_locked(struct edge_cache *cache, const struct edge_entry *entry);
+
+/* ---- objects ---- */
+struct edge_hold { /* counted references to an object and what it says now */
+    struct edge_object *object;
+    struct edge_rep *rep;
+    struct edge_ram *ram; /* NULL: the body is on disk */
+    struct edge_store_location location;
+};
+/* The stored complete response that a request selects (RFC 9111 4.1), the newest; false: none. *ret_variants:
+ * whether there are others. */
+bool edge_cache_select_locked(struct edge_cache *cache, struct edge_entry *entry,
+                              const struct edge_vary_source *request, struct edge_hold *ret,
+                              bool *ret_others);
+bool edge_cache_hold_locked(struct edge_object *object, struct edge_hold *ret);
+void edge_cache_release(struct edge_cache *cache, struct edge_hold *hold); /* harmless on a zeroed one */
+/* Notes a hit on the long way. */
+void edge_cache_hit(struct edge_cache *cache, struct edge_hold *hold);
+
+/* Purges are numbered. A fetch that started at `number` may bring what was purged meanwhile: publish refuses
+ * it then. */
+uint64_t edge_cache_purge_number_locked(const struct edge_cache *cache);
+
+/* Publishes a complete response and replaces what it supersedes: objects of the same variant. `blob` or
+ * `file` holds the body; the reference of `rep`, of `blob` and the handle `file` are consumed. On return
+ * *ret_hold holds the object, also when neither tier took it. *ret_kept: whether one did. */
+void edge_cache_publish(struct edge_cache *cache, struct edge_entry *entry, uint64_t purge_number,
+                        struct edge_rep *rep, struct edge_blob *blob, struct edge_store_file *file,
+                        uint64_t file_length, struct edge_hold *ret_hold, bool *ret_kept);
+/* Swaps what an object says (304, HEAD, soft purge); the reference of `rep` is consumed. False: the object is
+ * gone. */
+bool edge_cache_refresh(struct edge_cache *cache, struct edge_object *object, struct edge_rep *rep);
+/* Offers a body read from disk to the RAM tier. */
+void edge_cache_offer_ram(struct edge_cache *cache, struct edge_object *object, struct edge_blob *blob);
+void edge_cache_remove(struct edge_cache *cache, struct edge_object *object, enum edge_ghost_reason reason);
+void edge_cache_remove_locked(struct edge_cache *cache, struct edge_object *object,
+                              enum edge_ghost_reason reason);
+
+/* ---- purge: how many objects went; soft: made stale instead ---- */
+uint64_t edge_cache_purge_key(struct edge_cache *cache, struct cdn_str key, bool soft, int64_t now_ms);
+uint64_t edge_cache_purge_prefix(struct edge_cache *cache, struct cdn_str prefix, bool soft, int64_t now_ms);
+uint64_t edge_cache_purge_tag(struct edge_cache *cache, struct cdn_str tag, bool soft, int64_t now_ms);
+uint64_t edge_cache_purge_all(struct edge_cache *cache, bool soft, int64_t now_ms);
+
+/* ---- start ---- */
+/* Starts loading the rows of the disk tier. Until edge_cache_loaded(), a key that is not found may still be
+ * on disk: edge_cache_find_on_disk() brings it in and calls done(arg) on another thread. */
+void edge_cache_load(struct edge_cache *cache,
+                     void (*done)(void *arg, enum cdn_status status, uint64_t objects), void *arg);
+bool edge_cache_loaded(const struct edge_cache *cache);
+void edge_cache_find_on_disk(struct edge_cache *cache, struct cdn_str key, void (*done)(void *arg),
+                             void *arg);
+void edge_cache_moved(struct edge_cache *cache, const struct edge_store_key *key,
+                      const struct edge_store_location *from,
+                      const struct edge_store_location *to); /* for the store's on_moved */
+
+/* ---- telling ---- */
+struct edge_cache_stats {
+    uint64_t entries, objects;
+    uint64_t memory_objects, memory_bytes, memory_capacity;
+    uint64_t disk_objects, disk_bytes, disk_capacity;
+    uint64_t memory_evictions, disk_evictions, too_large, not_admitted;
+};
+void edge_cache_stats(struct edge_cache *cache, struct edge_cache_stats *ret);
+json_t *edge_cache_describe_locked(const struct edge_object *object, int64_t now_ms); /* a new reference */
+/* Up to `limit` objects whose key starts with `prefix`, in order of keys, from `after` (exclusive; empty: the
+ * first). */
+json_t *edge_cache_list(struct edge_cache *cache, struct cdn_str prefix, struct cdn_str after, unsigned limit,
+                        int64_t now_ms);
+
+#endif

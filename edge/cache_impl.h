@@ -1,0 +1,81 @@
+/* cache_impl: what the files of the cache share; nobody else includes it. */
+#ifndef CDN_EDGE_CACHE_IMPL_H
+#define CDN_EDGE_CACHE_IMPL_H
+
+#include "edge/admission.h"
+#include "edge/cache.h"
+
+#include <pthread.h>
+
+/* One surrogate key of one object; ordered by (tag, address), so the objects of a tag stand side by side. */
+struct edge_tag_link {
+    RB_ENTRY(edge_tag_link) by_tag;
+    uint64_t tag; /* XXH3 of the text */
+    struct edge_object *object;
+};
+
+/* So many purges by tag are remembered for the fetches that run while they come. */
+#define EDGE_TAG_PURGES 1024
+
+RB_HEAD(edge_key_tree, edge_entry);
+RB_HEAD(edge_tag_tree, edge_tag_link);
+
+struct edge_cache {
+    /* fixed */
+    struct edge_cache_config config;
+    _Atomic bool loaded;
+    pthread_mutex_t lock; /* guards all below */
+    struct edge_entry **bucket;
+    size_t bucket_mask;
+    size_t entry_count;
+    struct edge_key_tree keys;
+    struct edge_tag_tree tags;
+    struct edge_policy *memory;
+    struct edge_policy *disk; /* NULL: no disk tier */
+    struct edge_doorkeeper *doorkeeper;
+    struct edge_ghost *ghost;
+    uint64_t draws; /* numbers the attempts of size-aware admission */
+    uint64_t object_count;
+    uint64_t purge_number; /* counts purges */
+    struct {
+        uint64_t number, tag;
+    } tag_purge[EDGE_TAG_PURGES]; /* the latest ones, by number modulo the size */
+    uint64_t tag_purge_count;
+    uint64_t memory_evictions, disk_evictions, too_large, not_admitted;
+    /* loading */
+    void (*load_done)(void *arg, enum cdn_status status, uint64_t objects);
+    void *load_arg;
+    uint64_t load_count;
+};
+
+/* cache_tags.c */
+void edge_tags_link(struct edge_cache *cache, struct edge_object *object, const struct edge_head *head);
+void edge_tags_unlink(struct edge_cache *cache, struct edge_object *object);
+/* Whether one of the object's tags was purged after purge `number`. */
+bool edge_tags_purged_since(const struct edge_cache *cache, const struct edge_object *object,
+                            uint64_t number);
+void edge_keys_insert(struct edge_cache *cache, struct edge_entry *entry);
+void edge_keys_remove(struct edge_cache *cache, struct edge_entry *entry);
+struct edge_entry *edge_keys_after(struct edge_cache *cache, struct edge_entry *entry);
+struct edge_entry *edge_keys_from(struct edge_cache *cache, struct cdn_str key); /* the first key >= */
+
+/* cache.c */
+struct edge_object *edge_object_create(struct edge_entry *entry, struct edge_rep *rep, uint64_t body_length);
+void edge_object_link_locked(struct edge_cache *cache, struct edge_object *object);
+void edge_object_unref_locked(struct edge_cache *cache, struct edge_object *object);
+/* cache_tiers.c */
+uint64_t edge_object_cost(const struct edge_object *object,
+                          const struct edge_rep *rep); /* beside the body, in RAM */
+bool edge_tier_memory_insert(struct edge_cache *cache, struct edge_object *object, struct edge_blob *blob,
+                             bool forced);
+void edge_tier_memory_leave(struct edge_cache *cache, struct edge_object *object);
+/* Decides on admission, makes room and enters the disk policy; false: do not store. */
+bool edge_tier_disk_admit(struct edge_cache *cache, struct edge_object *object, const struct edge_rep *rep);
+void edge_tier_disk_leave(struct edge_cache *cache, struct edge_object *object);
+/* Queues the body for the disk writer; consumes file. Call without the lock. */
+void edge_tier_disk_write(struct edge_cache *cache, struct edge_object *object, struct edge_rep *rep,
+                          struct edge_blob *blob, struct edge_store_file *file);
+void edge_tier_drop_if_homeless(struct edge_cache *cache, struct edge_object *object,
+                                enum edge_ghost_reason reason);
+
+#endif

@@ -1,0 +1,199 @@
+/* cache_load: what was on disk before the start comes back, and what the index tells about itself. */
+#include "common/http_date.h"
+#include "common/mem.h"
+#include "edge/cache_impl.h"
+
+#include "common/banned.h"
+
+static bool have_id(const struct edge_entry *e, uint64_t id)
+{
+    for (const struct edge_object *o = e->objects; o; o = o->next) {
+        if (o->location.id == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether something newer than the row is stored for the same variant. */
+static bool outdated(const struct edge_entry *e, const struct edge_rep *rep)
+{
+    for (const struct edge_object *o = e->objects; o; o = o->next) {
+        const struct edge_rep *other = atomic_load(&o->rep);
+        if (other->first == rep->first && other->whole == rep->whole &&
+            cdn_str_eq(edge_rep_spec(other), edge_rep_spec(rep)) &&
+            cdn_str_eq(edge_rep_variant(other), edge_rep_variant(rep))) {
+            return other->stored_ms >= rep->stored_ms;
+        }
+    }
+    return false;
+}
+
+static bool enter_disk(struct edge_cache *c, struct edge_object *o, const struct edge_rep *rep)
+{
+    const uint64_t size = edge_store_cost(o->entry->key_length, edge_rep_size(rep), o->body_length);
+    if (edge_policy_short(c->disk, size)) {
+        return false; /* the budget shrank since: the oldest rows came first and keep their place */
+    }
+    edge_policy_admit(c->disk, o->entry->hash.a, size);
+    return edge_policy_insert(c->disk, &o->disk_item, o->entry->hash.a, size, EDGE_POLICY_NEW);
+}
+
+static void take_row(struct edge_cache *c, const struct edge_store_row *row, struct edge_rep *rep)
+{
+    struct edge_entry *e = edge_cache_enter_locked(c, row->key);
+    if (have_id(e, row->location.id) || edge_store_removed(c->config.store, row->location.id)) {
+        edge_rep_unref(rep);
+    } else if (outdated(e, rep)) {
+        edge_store_remove(c->config.store, &row->location);
+        edge_rep_unref(rep);
+    } else {
+        struct edge_object *o = edge_object_create(e, rep, row->location.body);
+        if (enter_disk(c, o, rep)) {
+            o->location = row->location;
+            edge_object_link_locked(c, o);
+            c->load_count++;
+        } else {
+            edge_store_remove(c->config.store, &row->location);
+        }
+        edge_object_unref_locked(c, o);
+    }
+    edge_cache_leave_locked(c, e);
+}
+
+/* Loader and reader threads. */
+static void take_rows(void *arg, const struct edge_store_row *rows, size_t n)
+{
+    struct edge_cache *c = arg;
+    for (size_t i = 0; i < n; i++) {
+        struct edge_rep *rep = NULL;
+        if (rows[i].n_extents || edge_rep_parse(rows[i].meta, &rep, NULL) != CDN_OK) {
+            edge_store_remove(c->config.store, &rows[i].location);
+            continue;
+        }
+        if (rows[i].rebuilt) { /* later confirmations and soft purges are lost with the index: ask first */
+            edge_freshness_soft_purge(&rep->fresh, rep->stored_ms);
+        }
+        edge_cache_lock(c);
+        take_row(c, &rows[i], rep);
+        edge_cache_unlock(c);
+    }
+}
+
+static void load_end(void *arg, enum cdn_status status)
+{
+    struct edge_cache *c = arg;
+    atomic_store(&c->loaded, true);
+    c->load_done(c->load_arg, status, c->load_count);
+}
+
+void edge_cache_load(struct edge_cache *c, void (*done)(void *arg, enum cdn_status status, uint64_t objects),
+                     void *arg)
+{
+    c->load_done = done;
+    c->load_arg = arg;
+    edge_store_load(c->config.store, take_rows, load_end, c);
+}
+
+bool edge_cache_loaded(const struct edge_cache *c)
+{
+    return atomic_load_explicit(&c->loaded, memory_order_acquire);
+}
+
+struct find_job {
+    struct edge_cache *cache;
+    void (*done)(void *arg);
+    void *arg;
+};
+
+static void found_rows(void *arg, const struct edge_store_row *rows, size_t n)
+{
+    struct find_job *job = arg;
+    take_rows(job->cache, rows, n);
+    job->done(job->arg);
+    free(job);
+}
+
+void edge_cache_find_on_disk(struct edge_cache *c, struct cdn_str key, void (*done)(void *arg), void *arg)
+{
+    struct find_job *job = cdn_malloc(sizeof *job);
+    *job = (struct find_job){.cache = c, .done = done, .arg = arg};
+    struct edge_store_key hash;
+    edge_cache_hash(key, &hash);
+    edge_store_find(c->config.store, hash.a, hash.b, found_rows, job);
+}
+
+void edge_cache_moved(struct edge_cache *c, const struct edge_store_key *key,
+                      const struct edge_store_location *from, const struct edge_store_location *to)
+{
+    edge_cache_lock(c);
+    struct edge_entry *e = c->bucket[key->a & c->bucket_mask];
+    while (e && !(e->hash.a == key->a && e->hash.b == key->b)) {
+        e = e->chain;
+    }
+    for (struct edge_object *o = e ? e->objects : NULL; o; o = o->next) {
+        if (o->location.id == from->id) {
+            o->location = *to;
+        }
+    }
+    edge_cache_unlock(c);
+}
+
+/* ---- telling ---- */
+
+static void add_date(json_t *into, const char *name, int64_t ms)
+{
+    char text[HTTP_DATE_SIZE];
+    http_date_format(ms / 1000, text);
+    json_object_set_new(into, name, json_string(text));
+}
+
+json_t *edge_cache_describe_locked(const struct edge_object *o, int64_t now_ms)
+{
+    const struct edge_rep *rep = atomic_load(&((struct edge_object *)(uintptr_t)o)->rep);
+    struct cdn_str variant = edge_rep_variant(rep);
+    struct cdn_str spec = edge_rep_spec(rep);
+    struct cdn_str etag = edge_head_get(rep->head, EDGE_HEAD_ETAG);
+    json_t *j = json_pack("{s:s%, s:i, s:I}", "key", o->entry->key, (size_t)o->entry->key_length, "status",
+                          (int)edge_head_status(rep->head), "bytes", (json_int_t)o->body_length);
+    if (!j) { /* a key that is not UTF-8 */
+        j = json_pack("{s:i, s:I}", "status", (int)edge_head_status(rep->head), "bytes",
+                      (json_int_t)o->body_length);
+    }
+    json_object_set_new(j, "etag", json_stringn(etag.p ? etag.p : "", etag.n));
+    json_object_set_new(j, "vary", json_stringn(spec.p, spec.n));
+    json_object_set_new(j, "variant", json_stringn(variant.p, variant.n));
+    json_object_set_new(j, "memory",
+                        json_boolean(atomic_load(&((struct edge_object *)(uintptr_t)o)->ram) != NULL));
+    json_object_set_new(j, "disk", json_boolean(o->location.id != 0));
+    json_object_set_new(j, "hits", json_integer((json_int_t)o->hits));
+    json_object_set_new(j, "age_s", json_integer((json_int_t)edge_current_age(&rep->fresh, now_ms)));
+    json_object_set_new(j, "ttl_s", json_integer((json_int_t)edge_freshness_left(&rep->fresh, now_ms)));
+    json_object_set_new(j, "lifetime_source", json_string(edge_lifetime_source_word(rep->fresh.source)));
+    if (rep->whole >= 0) {
+        json_object_set_new(j, "part_of", json_integer((json_int_t)rep->whole));
+        json_object_set_new(j, "first_byte", json_integer((json_int_t)rep->first));
+    }
+    add_date(j, "stored", rep->stored_ms);
+    add_date(j, "expires", edge_freshness_expires_ms(&rep->fresh));
+    return j;
+}
+
+json_t *edge_cache_list(struct edge_cache *c, struct cdn_str prefix, struct cdn_str after, unsigned limit,
+                        int64_t now_ms)
+{
+    json_t *list = json_array();
+    edge_cache_lock(c);
+    struct edge_entry *e = edge_keys_from(c, after.n ? after : prefix);
+    if (e && after.n && cdn_str_eq(edge_entry_key(e), after)) {
+        e = edge_keys_after(c, e);
+    }
+    for (; e && cdn_str_starts(edge_entry_key(e), prefix) && json_array_size(list) < limit;
+         e = edge_keys_after(c, e)) {
+        for (struct edge_object *o = e->objects; o; o = o->next) {
+            json_array_append_new(list, edge_cache_describe_locked(o, now_ms));
+        }
+    }
+    edge_cache_unlock(c);
+    return list;
+}

@@ -1,0 +1,258 @@
+/* cache_tiers: who enters and who leaves the RAM and the disk tier. All under the cache's lock unless said
+ * otherwise. */
+#include "common/mem.h"
+#include "edge/cache_impl.h"
+
+#include <xxhash.h>
+
+#include "common/banned.h"
+
+/* What an allocation costs beside its bytes. */
+#define MALLOC_OVERHEAD 16
+/* An insertion never walks more than this many items of a policy under the lock at once. */
+#define EVICT_STEPS 4096
+
+uint64_t edge_object_cost(const struct edge_object *o, const struct edge_rep *rep)
+{
+    return sizeof *o + sizeof(struct edge_entry) + o->entry->key_length + edge_rep_size(rep) +
+           sizeof(struct edge_ram) + sizeof(struct edge_blob) + o->tag_count * sizeof(struct edge_tag_link) +
+           (uint64_t)5 * MALLOC_OVERHEAD;
+}
+
+static uint64_t disk_cost(const struct edge_object *o, const struct edge_rep *rep)
+{
+    /* The stored form of a representation is its head and texts behind a fixed part of about its own size. */
+    return edge_store_cost(o->entry->key_length, edge_rep_size(rep), o->body_length);
+}
+
+void edge_tier_drop_if_homeless(struct edge_cache *c, struct edge_object *o, enum edge_ghost_reason reason)
+{
+    if (!atomic_load(&o->ram) && !o->location.id && !o->saving) {
+        edge_cache_remove_locked(c, o, reason);
+    }
+}
+
+/* ---- RAM ---- */
+
+void edge_tier_memory_leave(struct edge_cache *c, struct edge_object *o)
+{
+    struct edge_ram *ram = atomic_exchange(&o->ram, NULL);
+    if (ram) {
+        edge_policy_remove(c->memory, &ram->item);
+        edge_ram_unref(ram);
+    }
+}
+
+static void memory_evicted(struct edge_cache *c, struct edge_policy_item *item)
+{
+    struct edge_ram *ram = (struct edge_ram *)(void *)((char *)item - offsetof(struct edge_ram, item));
+    struct edge_object *o = ram->object;
+    c->memory_evictions++;
+    if (o->saving) {
+        return; /* out of the policy, but its only copy until the disk writer answers */
+    }
+    atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
+    edge_ram_unref(atomic_exchange(&o->ram, NULL));
+    edge_tier_drop_if_homeless(c, o, EDGE_GHOST_EVICTED);
+    edge_object_unref_locked(c, o);
+}
+
+static bool memory_room(struct edge_cache *c, uint64_t size)
+{
+    unsigned steps = EVICT_STEPS;
+    while (edge_policy_short(c->memory, size)) {
+        struct edge_policy_item *item = edge_policy_evict_next(c->memory, &steps);
+        if (!item) {
+            return false;
+        }
+        memory_evicted(c, item);
+    }
+    return true;
+}
+
+static enum edge_policy_admission memory_admit(struct edge_cache *c, const struct edge_object *o,
+                                               uint64_t size, uint64_t body)
+{
+    const uint64_t hash = o->entry->hash.a;
+    if (body > c->config.memory_object) {
+        return EDGE_POLICY_REFUSED;
+    }
+    if (c->disk && edge_admission_nearly_full(edge_policy_used(c->memory), edge_policy_capacity(c->memory)) &&
+        !edge_admission_by_size(c->config.seed, hash, c->draws++, body, EDGE_ADMISSION_SCALE)) {
+        return EDGE_POLICY_REFUSED;
+    }
+    return edge_policy_admit(c->memory, hash, size);
+}
+
+/* `forced`: the body must stay for the disk writer; then it is held even when the policy does not want it. */
+bool edge_tier_memory_insert(struct edge_cache *c, struct edge_object *o, struct edge_blob *blob, bool forced)
+{
+    const uint64_t size = edge_object_cost(o, atomic_load(&o->rep)) + blob->n;
+    enum edge_policy_admission admission = memory_admit(c, o, size, blob->n);
+    bool wanted = admission != EDGE_POLICY_REFUSED && memory_room(c, size);
+    if ((!wanted && !forced) || !o->linked) {
+        c->too_large += !forced;
+        return false;
+    }
+    struct edge_ram *ram = edge_ram_create(o, blob);
+    if (wanted) {
+        wanted = edge_policy_insert(c->memory, &ram->item, o->entry->hash.a, size, admission);
+    }
+    if (!wanted && !forced) {
+        edge_ram_unref(ram);
+        return false;
+    }
+    atomic_store(&o->ram, ram);
+    return true;
+}
+
+/* ---- disk ---- */
+
+void edge_tier_disk_leave(struct edge_cache *c, struct edge_object *o)
+{
+    if (!c->disk) {
+        return;
+    }
+    edge_policy_remove(c->disk, &o->disk_item);
+    if (o->location.id) {
+        edge_store_remove(c->config.store, &o->location);
+        o->location.id = 0;
+    }
+}
+
+static void disk_evicted(struct edge_cache *c, struct edge_policy_item *item)
+{
+    struct edge_object *o =
+        (struct edge_object *)(void *)((char *)item - offsetof(struct edge_object, disk_item));
+    c->disk_evictions++;
+    atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
+    edge_tier_disk_leave(c, o);
+    edge_tier_drop_if_homeless(c, o, EDGE_GHOST_EVICTED);
+    edge_object_unref_locked(c, o);
+}
+
+bool edge_tier_disk_admit(struct edge_cache *c, struct edge_object *o, const struct edge_rep *rep)
+{
+    const uint64_t hash = o->entry->hash.a;
+    const uint64_t size = disk_cost(o, rep);
+    bool seen = edge_doorkeeper_seen(c->doorkeeper, hash);
+    if (!seen && edge_admission_nearly_full(edge_policy_used(c->disk), edge_policy_capacity(c->disk))) {
+        c->not_admitted++;
+        return false;
+    }
+    enum edge_policy_admission admission = edge_policy_admit(c->disk, hash, size);
+    if (admission == EDGE_POLICY_REFUSED) {
+        c->too_large++;
+        return false;
+    }
+    unsigned steps = EVICT_STEPS;
+    while (edge_policy_short(c->disk, size)) {
+        struct edge_policy_item *item = edge_policy_evict_next(c->disk, &steps);
+        if (!item) {
+            return false;
+        }
+        disk_evicted(c, item);
+    }
+    return edge_policy_insert(c->disk, &o->disk_item, hash, size, admission);
+}
+
+struct write_job { /* what the disk writer gets to carry */
+    struct edge_cache *cache;
+    struct edge_object *object; /* counted */
+    struct edge_rep *rep;       /* counted: what was written */
+    struct edge_blob *blob;     /* counted; NULL: a file of its own */
+};
+
+/* The representation may have changed while the disk writer had the old one. */
+static struct edge_rep *changed_since(struct write_job *job)
+{
+    struct edge_rep *now = atomic_load(&job->object->rep);
+    return now && now != job->rep ? edge_rep_ref(now) : NULL;
+}
+
+/* Writer thread: the body is on disk, or will not be. */
+static void written(void *arg, enum cdn_status status, const struct edge_store_location *location)
+{
+    struct write_job *job = arg;
+    struct edge_cache *c = job->cache;
+    struct edge_object *o = job->object;
+    struct edge_rep *update = NULL;
+    edge_cache_lock(c);
+    o->saving = false;
+    if (status == CDN_OK && o->linked && edge_policy_has(&o->disk_item)) {
+        o->location = *location;
+        update = changed_since(job);
+    } else {
+        edge_policy_remove(c->disk, &o->disk_item);
+        if (status == CDN_OK) {
+            edge_store_remove(c->config.store, location);
+        }
+    }
+    struct edge_ram *ram = atomic_load(&o->ram);
+    if (ram && !edge_policy_has(&ram->item)) { /* was only kept for the writer */
+        edge_ram_unref(atomic_exchange(&o->ram, NULL));
+    }
+    edge_tier_drop_if_homeless(c, o, EDGE_GHOST_EVICTED);
+    struct edge_store_key hash = o->entry->hash;
+    struct edge_store_location at = o->location;
+    edge_object_unref_locked(c, o);
+    edge_cache_unlock(c);
+    if (update) {
+        CDN_AUTOBUF struct cdn_buf meta = {0};
+        edge_rep_format(update, &meta);
+        edge_store_update(c->config.store, &hash, &at, cdn_buf_str(&meta));
+        edge_rep_unref(update);
+    }
+    edge_rep_unref(job->rep);
+    edge_blob_unref(job->blob);
+    free(job);
+}
+
+static bool write_file(struct edge_cache *c, struct edge_blob *blob, struct edge_store_file **ret)
+{
+    if (edge_store_file_create(c->config.store, ret, NULL) != CDN_OK) {
+        return false;
+    }
+    if (edge_store_file_write(*ret, 0, blob->data, blob->n, NULL) != CDN_OK) {
+        edge_store_file_abort(*ret);
+        return false;
+    }
+    return true;
+}
+
+void edge_tier_disk_write(struct edge_cache *c, struct edge_object *o, struct edge_rep *rep,
+                          struct edge_blob *blob, struct edge_store_file *file)
+{
+    struct write_job *job = cdn_malloc(sizeof *job);
+    *job = (struct write_job){.cache = c, .object = o, .rep = rep, .blob = blob ? edge_blob_ref(blob) : NULL};
+    atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
+    CDN_AUTOBUF struct cdn_buf meta = {0};
+    edge_rep_format(rep, &meta);
+    struct edge_store_key hash = o->entry->hash;
+    struct cdn_str variant = edge_rep_variant(rep);
+    hash.variant = XXH3_64bits(variant.p, variant.n) + rep->first + (uint64_t)rep->whole;
+    if (blob && blob->n <= EDGE_STORE_PACKED_MAX) {
+        struct edge_store_put put = {.key_hash = hash,
+                                     .key = edge_entry_key(o->entry),
+                                     .meta = cdn_buf_str(&meta),
+                                     .body = blob->data,
+                                     .body_length = blob->n,
+                                     .done = written,
+                                     .arg = job};
+        if (!edge_store_put(c->config.store, &put)) {
+            written(job, CDN_UNAVAILABLE, NULL);
+        }
+        return;
+    }
+    if (!file && !write_file(c, blob, &file)) {
+        written(job, CDN_UNAVAILABLE, NULL);
+        return;
+    }
+    struct edge_store_commit commit = {.key_hash = hash,
+                                       .key = edge_entry_key(o->entry),
+                                       .meta = cdn_buf_str(&meta),
+                                       .body_length = o->body_length,
+                                       .done = written,
+                                       .arg = job};
+    edge_store_file_commit(file, &commit);
+}

@@ -1,0 +1,80 @@
+/* object: one stored response, as the index knows it.
+ *
+ * An entry (cache.h) stands for a cache key and has a list of objects, one for each stored variant (Vary) or
+ * part (206). What an object *says* is its representation (`struct edge_rep`: head, freshness, variant),
+ * immutable and counted; a 304 or a soft purge swaps in another one, a removal swaps in NULL. So whoever
+ * holds a reference reads it without a lock, and a shortcut that was taken for a representation (hot.c) is
+ * good exactly as long as the object's pointer still is that representation: one load on every hit, of a line
+ * that is written only when it changes.
+ *
+ * The body is in RAM (`ram`), on disk (`location`), or both; while the disk writer works (`saving`) it stays
+ * in RAM. Who changes what: rep, ram, location, linked, saving and the policy items under the cache's lock
+ * (cache.c).
+ */
+#ifndef CDN_EDGE_OBJECT_H
+#define CDN_EDGE_OBJECT_H
+
+#include "edge/blob.h"
+#include "edge/head.h"
+#include "edge/policy.h"
+#include "edge/rules.h"
+#include "edge/store.h"
+
+struct edge_entry;
+
+struct edge_rep {
+    _Atomic unsigned refs;
+    unsigned variant_length;
+    unsigned spec_length;
+    struct edge_head *head;
+    struct edge_freshness fresh;
+    int64_t stored_ms; /* cache clock: when it was stored or last confirmed */
+    uint64_t first;    /* position of the body's first byte in the whole: 0 unless a part */
+    int64_t whole;     /* length of the whole of which this is a part; -1: not a part */
+    char text[];       /* the Vary spec, then the secondary key under it (vary.h) */
+};
+
+/* Takes `head` over. */
+struct edge_rep *edge_rep_create(struct edge_head *head, const struct edge_freshness *fresh,
+                                 int64_t stored_ms, struct cdn_str spec, struct cdn_str variant);
+/* The same with another head (taken over; NULL: a copy of the old one) and freshness. */
+struct edge_rep *edge_rep_with(const struct edge_rep *rep, struct edge_head *head,
+                               const struct edge_freshness *fresh, int64_t stored_ms);
+struct edge_rep *edge_rep_ref(struct edge_rep *rep);
+void edge_rep_unref(struct edge_rep *rep); /* NULL is fine */
+struct cdn_str edge_rep_spec(const struct edge_rep *rep);
+struct cdn_str edge_rep_variant(const struct edge_rep *rep);
+size_t edge_rep_size(const struct edge_rep *rep); /* bytes of memory */
+/* As the disk tier keeps it; parse believes nothing (CDN_CORRUPT). */
+void edge_rep_format(const struct edge_rep *rep, struct cdn_buf *into);
+enum cdn_status edge_rep_parse(struct cdn_str meta, struct edge_rep **ret,
+                               struct cdn_error *err) CDN_MUST_CHECK;
+
+struct edge_ram { /* the RAM tier's hold on a body; counted, since a hot table marks hits on it */
+    struct edge_policy_item item;
+    struct edge_object *object; /* borrowed; valid while item is in the policy (lock) */
+    struct edge_blob *blob;
+    _Atomic unsigned refs;
+};
+struct edge_ram *edge_ram_create(struct edge_object *object,
+                                 struct edge_blob *blob); /* takes a reference of blob */
+struct edge_ram *edge_ram_ref(struct edge_ram *ram);
+void edge_ram_unref(struct edge_ram *ram); /* NULL is fine */
+
+struct edge_object {
+    struct edge_policy_item disk_item;
+    struct edge_store_location location; /* id 0: not on disk */
+    struct edge_entry *entry;            /* counted; fixed */
+    struct edge_object *next;            /* in the entry's list, newest first */
+    struct edge_rep *_Atomic rep;        /* counted; NULL: gone */
+    struct edge_ram *_Atomic ram;        /* counted; NULL: not in RAM */
+    struct edge_tag_link *tags;          /* array, owned; the surrogate keys (tag.h) */
+    uint64_t body_length;                /* fixed */
+    uint32_t tag_count;
+    _Atomic unsigned refs;
+    _Atomic unsigned hits; /* counted on the long way, and by hot tables when they let go */
+    bool linked;           /* in its entry's list */
+    bool saving;
+};
+
+#endif
