@@ -86,10 +86,16 @@ struct http_request {
     int64_t started_ns;     /* monotonic, of the turn in which the head was complete */
     void *app;              /* the handler's own */
     /* private to http_server.c below this line */
-    struct http_request *_next;
+    struct http_request *_next; /* in the free list, or among the suspended ones (oldest first) */
+    struct http_request *_previous;
+    struct http_stream *_stream; /* of the answer, when there is one */
+    void *_peer;                 /* the connection's own struct */
     struct cdn_buf _target;
+    struct MHD_Response *_late; /* answer given while the body was arriving; owned */
+    unsigned _late_status;
     unsigned _state;
-    int _refusal;
+    bool _begun; /* head() was called */
+    int64_t _suspended_ns;
 };
 
 enum http_end { HTTP_END_OK, HTTP_END_ABORTED }; /* answered in full; the client left or the answer broke off */
@@ -113,6 +119,7 @@ struct http_server_config {
     bool port_is_claimed;     /* this is such a further server */
     unsigned max_connections; /* 0: 15000 */
     unsigned idle_timeout_s;  /* 0: 60 */
+    unsigned suspend_limit_s; /* 0: 600; a request or stream suspended for longer is broken off */
     size_t memory_per_connection; /* 0: 16 KiB; bounds request head and answer head together */
     uint64_t max_body;        /* larger request bodies are answered 413; 0: none allowed, UINT64_MAX: no limit */
     const char *tls_certificate; /* PEM text, or NULL for plain HTTP */

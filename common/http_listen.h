@@ -1,0 +1,23 @@
+/* http_listen: listening sockets that several servers of one process may share and no other program can.
+ *
+ * SO_REUSEPORT alone would let a second pocketcdn of the same user steal half of the first one's connections
+ * in silence. So the first socket is bound without it (any other listener makes that fail), gets it before it
+ * listens, and an abstract unix socket named after the address is held as long: two processes that start at
+ * the same instant cannot both pass.
+ */
+#ifndef CDN_COMMON_HTTP_LISTEN_H
+#define CDN_COMMON_HTTP_LISTEN_H
+
+#include "common/parse.h"
+
+struct http_listener {
+    int fd;
+    int claim_fd; /* -1: none held */
+};
+
+/* `share`: others of this process will join; `join`: this is such another one. CDN_CONFLICT: the address is
+ * in use. */
+enum cdn_status http_listen(const struct cdn_addr *address, bool share, bool join, struct http_listener *ret,
+                            struct cdn_error *err) CDN_MUST_CHECK;
+
+#endif

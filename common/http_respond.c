@@ -1,0 +1,153 @@
+#include "common/http_server_private.h"
+
+#include <jansson.h>
+#include <linux/sockios.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/ioctl.h>
+
+#include "common/banned.h"
+
+/* The connection cannot be used any more: closed at the next call of libmicrohttpd's. */
+void http_abort(struct http_request *req)
+{
+    bool receiving = req->_state == HTTP_STATE_BODY;
+    req->_state = HTTP_STATE_ABORT;
+    req->suspended = false;
+    if (receiving) { /* with all of the body's bytes taken, the next call would wait for more of them */
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(req->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        shutdown(info->connect_fd, SHUT_RD);
+    }
+    http_server_unpark(req);
+}
+
+/* While the body is arriving libmicrohttpd takes no answer: then it waits for the body's end. */
+static bool is_receiving(const struct http_request *req)
+{
+    return req->_state == HTTP_STATE_BODY;
+}
+
+void http_respond(struct http_request *req, unsigned status, struct MHD_Response *response)
+{
+    if (req->answered) {
+        return;
+    }
+    req->answered = true;
+    req->suspended = false;
+    if (MHD_queue_response(req->connection, status, response) != MHD_YES) {
+        http_abort(req);
+        return;
+    }
+    http_server_unpark(req);
+}
+
+/* Takes `response`. */
+static void respond_own(struct http_request *req, unsigned status, struct MHD_Response *response)
+{
+    if (is_receiving(req) && !req->answered) {
+        req->answered = true;
+        req->suspended = false;
+        req->_late = response;
+        req->_late_status = status;
+        http_server_unpark(req);
+        return;
+    }
+    http_respond(req, status, response);
+    MHD_destroy_response(response);
+}
+
+static void add_field(struct MHD_Response *response, const char *line)
+{
+    struct cdn_str value = cdn_str(line);
+    CDN_AUTOFREE char *name = cdn_str_dup(cdn_str_cut(&value, ':'));
+    CDN_AUTOFREE char *text = value.p ? cdn_str_dup(cdn_str_trim(value)) : NULL;
+    if (text) {
+        MHD_add_response_header(response, name, text);
+    }
+}
+
+void http_respond_text(struct http_request *req, unsigned status, const char *type, struct cdn_str body,
+                       const char *const *fields)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(body.n, (void *)(uintptr_t)body.p, MHD_RESPMEM_MUST_COPY);
+    if (!response) {
+        http_abort(req);
+        return;
+    }
+    if (type) {
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    }
+    for (; fields && *fields; fields++) {
+        add_field(response, *fields);
+    }
+    respond_own(req, status, response);
+}
+
+void http_respond_problem(struct http_request *req, unsigned status, const char *detail)
+{
+    json_t *problem = json_pack("{s:s, s:s, s:i, s:s*}", "type", "about:blank", "title",
+                                MHD_get_reason_phrase_for(status), "status", (int)status, "detail", detail);
+    CDN_AUTOFREE char *text = problem ? json_dumps(problem, JSON_COMPACT) : NULL;
+    static const char *const fields[] = {"Cache-Control: no-store", NULL};
+    http_respond_text(req, status, "application/problem+json", cdn_str(text), fields);
+    json_decref(problem);
+}
+
+/* ---- interim answers ---- */
+
+/* Between requests and before an answer nothing of libmicrohttpd's is in flight on the connection, so bytes
+ * written here stand where they should. Half an interim answer would ruin the final one, so it is written
+ * only when the socket's send buffer has ample room for it. */
+static bool has_room(int fd, size_t n)
+{
+    int queued = 0;
+    int size = 0;
+    socklen_t length = sizeof size;
+    return ioctl(fd, SIOCOUTQ, &queued) == 0 && getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &length) == 0 &&
+           (size_t)queued + n < (size_t)size / 4;
+}
+
+static ssize_t write_bytes(struct MHD_Connection *connection, int fd, bool secure, struct cdn_str bytes)
+{
+    if (!secure) {
+        return send(fd, bytes.p, bytes.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    return gnutls_record_send(info->tls_session, bytes.p, bytes.n);
+}
+
+bool http_write_raw(struct http_request *req, struct cdn_str bytes)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(req->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (!info || !has_room(info->connect_fd, bytes.n)) {
+        return false;
+    }
+    ssize_t sent = write_bytes(req->connection, info->connect_fd, req->secure, bytes);
+    if (sent != (ssize_t)bytes.n && (sent > 0 || req->secure)) {
+        http_abort(req); /* a part is out, or held inside GnuTLS */
+    }
+    return sent == (ssize_t)bytes.n;
+}
+
+void http_respond_interim(struct http_request *req, unsigned status, const char *const *fields, size_t n)
+{
+    if (req->answered || req->http10 || is_receiving(req) || status < 102 || status > 199) {
+        return;
+    }
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    cdn_buf_printf(&text, "HTTP/1.1 %u %s\r\n", status, MHD_get_reason_phrase_for(status));
+    for (size_t i = 0; i < n; i++) {
+        struct cdn_str line = cdn_str(fields[i]);
+        struct cdn_str value = line;
+        if (http_check_token(cdn_str_cut(&value, ':')) && value.p && http_check_field_value(value)) {
+            cdn_buf_add_str(&text, line);
+            cdn_buf_add_str(&text, CDN_STR("\r\n"));
+        }
+    }
+    cdn_buf_add_str(&text, CDN_STR("\r\n"));
+    http_write_raw(req, cdn_buf_str(&text));
+}

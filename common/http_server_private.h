@@ -1,0 +1,80 @@
+/* http_server_private: what http_server.c, http_request.c, http_respond.c and http_stream.c share. For nobody
+ * else. */
+#ifndef CDN_COMMON_HTTP_SERVER_PRIVATE_H
+#define CDN_COMMON_HTTP_SERVER_PRIVATE_H
+
+#include "common/http_listen.h"
+#include "common/http_server.h"
+#include "common/http_server_check.h"
+
+#include <gnutls/gnutls.h>
+
+#define HTTP_FIELD_SLOTS 128
+
+/* A certificate with its key; counted, because connections made with it may outlive its replacement. */
+struct http_credentials {
+    gnutls_certificate_credentials_t cert;
+    unsigned refs;
+};
+
+struct http_peer { /* one connection */
+    struct http_server *server;
+    struct http_peer *next, *previous;
+    struct MHD_Connection *connection;
+    struct http_credentials *credentials; /* NULL: those the daemon was started with */
+    bool busy;                            /* a request line was read and its request is not over */
+};
+
+struct http_server {
+    struct loop *loop;
+    struct MHD_Daemon *daemon;
+    struct http_listener listener;
+    struct http_server_config config;
+    struct cdn_addr address;
+
+    struct loop_fd events;     /* the daemon's epoll descriptor */
+    struct loop_timer timer;   /* the daemon's time-outs, and work it left over */
+    struct loop_deferred work; /* something was resumed */
+    struct loop_timer limit;   /* of the oldest suspended request */
+    bool running;              /* inside MHD_run() */
+    bool draining;
+    bool stopping;
+
+    struct http_request *free_requests;
+    unsigned free_count;
+    struct http_request *first_suspended, *last_suspended;
+    unsigned open_requests;
+    struct http_peer *peers;
+    unsigned open_peers;
+    struct http_credentials *credentials;  /* set by http_server_set_certificate() */
+    uint8_t field_slots[HTTP_FIELD_SLOTS]; /* hash of a field's name -> its number + 1 */
+};
+
+enum http_request_state {
+    HTTP_STATE_LINE,       /* the request line was read */
+    HTTP_STATE_HEAD,       /* head() was called, body or ready() to come */
+    HTTP_STATE_HEAD_AGAIN, /* suspended in head(): libmicrohttpd repeats its first call after the resume */
+    HTTP_STATE_BODY,       /* a piece of the body was seen */
+    HTTP_STATE_READY,      /* ready() was called */
+    HTTP_STATE_TOO_LARGE,  /* the body is being thrown away, then 413 */
+    HTTP_STATE_REFUSED,    /* answered here, without the handler */
+    HTTP_STATE_ABORT       /* close the connection at the next chance */
+};
+
+/* http_request.c: fills the view from the connection; all but the target, which the caller has stored. */
+enum http_refusal http_request_read(struct http_request *req, const char *method, const char *url,
+                                    const char *version);
+void http_field_slots_fill(uint8_t slots[static HTTP_FIELD_SLOTS]);
+
+/* http_server.c: really suspends (inside a callback of libmicrohttpd) and resumes, and keeps the list. */
+void http_server_park(struct http_request *req);
+void http_server_unpark(struct http_request *req);
+
+/* http_stream.c: the request is over or the server stops. */
+void http_stream_detach(struct http_stream *stream);
+void http_stream_break(struct http_stream *stream);
+
+/* http_respond.c: bytes past libmicrohttpd; false when they cannot be written whole. */
+bool http_write_raw(struct http_request *req, struct cdn_str bytes);
+
+#endif
