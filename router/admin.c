@@ -1,0 +1,245 @@
+/* admin: the router's verbs on the admin listener.
+ *
+ *     GET  /edges         every edge: description, state, health, answers
+ *     GET  /edges/NAME    one
+ *     POST /edges/NAME    {"state": "active" | "drain", "weight": 0..10000, "pinned": true | false}: any of
+ * them GET  /route?ip=&path=&from=   a decision with its steps (explain.h); `from` pins it, in simulation
+ */
+#include "router/explain.h"
+#include "router/router_private.h"
+
+#include <stdio.h>
+
+#include "common/metrics.h"
+
+#include "common/banned.h"
+
+static json_t *edge_json(const struct router *r, uint16_t pop)
+{
+    const struct router_pops *pops = r->table->pops;
+    const struct router_pop *p = &pops->pops[pop];
+    uint32_t flags = router_pop_flags(pops, pop);
+    json_t *o = json_pack("{s:s, s:s, s:f, s:f, s:s, s:s}", "name", p->name, "place", p->place, "lat", p->lat,
+                          "lon", p->lon, "url", p->url, "admin", p->admin);
+    json_object_set_new(o, "state", json_string(flags & ROUTER_POP_DRAINED ? "drain" : "active"));
+    json_object_set_new(o, "healthy", json_boolean(!(flags & ROUTER_POP_SICK)));
+    json_object_set_new(o, "full", json_boolean(flags & ROUTER_POP_FULL));
+    json_object_set_new(o, "pinned", json_boolean(router_pops_pinned(pops) == pop));
+    json_object_set_new(o, "weight", json_integer(router_pop_weight(pops, pop)));
+    json_object_set_new(o, "capacity", json_integer((json_int_t)p->capacity));
+    json_object_set_new(o, "answers", json_integer((json_int_t)router_server_answers(r->server, pop)));
+    json_object_set_new(o, "health", router_health_edge_json(r->health, pop));
+    return o;
+}
+
+static json_t *edges_json(const struct router *r)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < r->table->pops->count; i++)
+        json_array_append_new(list, edge_json(r, (uint16_t)i));
+    return list;
+}
+
+static void get_edges(void *self, struct http_request *req, json_t *body)
+{
+    (void)body;
+    daemon_answer_json(req, 200, json_pack("{s:o}", "edges", edges_json(self)));
+}
+
+/* The edge that /edges/NAME means; answers 404 itself when there is none. */
+static uint16_t edge_of(const struct router *r, struct http_request *req)
+{
+    struct cdn_str name = cdn_str_sub(req->path, sizeof("/edges/") - 1);
+    uint16_t pop = router_pops_find(r->table->pops, name);
+    if (pop == ROUTER_NO_POP) {
+        struct cdn_error err;
+        cdn_error_set(&err, CDN_NOT_FOUND, "there is no edge '" CDN_STR_FMT "'", CDN_STR_ARG(name));
+        daemon_answer_error(req, &err);
+    }
+    return pop;
+}
+
+static void get_edge(void *self, struct http_request *req, json_t *body)
+{
+    (void)body;
+    uint16_t pop = edge_of(self, req);
+    if (pop != ROUTER_NO_POP)
+        daemon_answer_json(req, 200, edge_json(self, pop));
+}
+
+struct change { /* of POST /edges/NAME; NULL: not asked for */
+    const json_t *state, *weight, *pinned;
+};
+
+static enum cdn_status change_parse(json_t *body, struct change *ret, struct cdn_error *err)
+{
+    struct change c = {0};
+    const char *key;
+    json_t *value;
+    json_object_foreach(body, key, value)
+    {
+        const json_t **slot = strcmp(key, "state") == 0    ? &c.state
+                              : strcmp(key, "weight") == 0 ? &c.weight
+                              : strcmp(key, "pinned") == 0 ? &c.pinned
+                                                           : NULL;
+        if (!slot)
+            return cdn_error_set(err, CDN_INVALID, "unknown key '%s': state, weight or pinned", key);
+        *slot = value;
+    }
+    const char *state = json_string_value(c.state);
+    if (c.state && (!state || (strcmp(state, "drain") != 0 && strcmp(state, "active") != 0)))
+        return cdn_error_set(err, CDN_INVALID, "state: must be \"active\" or \"drain\"");
+    json_int_t weight = json_integer_value(c.weight);
+    if (c.weight && (!json_is_integer(c.weight) || weight < 0 || weight > (json_int_t)ROUTER_WEIGHT_MAX))
+        return cdn_error_set(err, CDN_INVALID, "weight: must be a whole number of 0 to %u",
+                             ROUTER_WEIGHT_MAX);
+    if (c.pinned && !json_is_boolean(c.pinned))
+        return cdn_error_set(err, CDN_INVALID, "pinned: must be true or false");
+    if (!c.state && !c.weight && !c.pinned)
+        return cdn_error_set(err, CDN_INVALID,
+                             "nothing to change: give state, weight or pinned as a JSON object");
+    *ret = c;
+    return CDN_OK;
+}
+
+static void change_state(struct router *r, uint16_t pop, const char *state)
+{
+    bool drain = strcmp(state, "drain") == 0;
+    bool was = router_pop_flags(r->table->pops, pop) & ROUTER_POP_DRAINED;
+    router_pop_flag_set(r->table->pops, pop, ROUTER_POP_DRAINED, drain);
+    if (drain != was)
+        router_health_note(r->health, pop, drain ? "drained" : "active", "by the operator");
+}
+
+static void change_weight(struct router *r, uint16_t pop, unsigned weight)
+{
+    char text[48];
+    snprintf(text, sizeof(text), "%u, was %u", weight, router_pop_weight(r->table->pops, pop));
+    router_pop_weight_set(r->table->pops, pop, weight);
+    router_health_note(r->health, pop, "weight", text);
+}
+
+static void change_pinned(struct router *r, uint16_t pop, bool pinned)
+{
+    bool was = router_pops_pinned(r->table->pops) == pop;
+    if (pinned == was)
+        return;
+    router_pops_pin(r->table->pops, pinned ? pop : ROUTER_NO_POP);
+    router_health_note(r->health, pop, pinned ? "pinned" : "unpinned", "by the operator");
+}
+
+static void post_edge(void *self, struct http_request *req, json_t *body)
+{
+    struct router *r = self;
+    struct change c;
+    struct cdn_error err;
+    uint16_t pop = edge_of(r, req);
+    if (pop == ROUTER_NO_POP)
+        return;
+    if (change_parse(body, &c, &err) != CDN_OK) {
+        daemon_answer_error(req, &err);
+        return;
+    }
+    if (c.state)
+        change_state(r, pop, json_string_value(c.state));
+    if (c.weight)
+        change_weight(r, pop, (unsigned)json_integer_value(c.weight));
+    if (c.pinned)
+        change_pinned(r, pop, json_is_true(c.pinned));
+    daemon_answer_json(req, 200, edge_json(r, pop));
+}
+
+static void get_route(void *self, struct http_request *req, json_t *body)
+{
+    (void)body;
+    const struct router *r = self;
+    CDN_AUTOFREE char *ip = daemon_query(req, "ip"), *path = daemon_query(req, "path"),
+                      *from = daemon_query(req, "from");
+    struct router_question question = {.path = cdn_str(path), .pin = cdn_str(from)};
+    struct router_trace trace = {0};
+    struct router_decision decision;
+    struct cdn_error err;
+    if (!ip || !cdn_parse_ip(cdn_str(ip), &question.client)) {
+        cdn_error_set(&err, CDN_INVALID, "ip: %s%s%s", ip ? "'" : "is missing", ip ? ip : "",
+                      ip ? "' is not an IP address" : "");
+        daemon_answer_error(req, &err);
+        return;
+    }
+    router_decide(r->table, &question, &trace, &decision);
+    daemon_answer_json(req, 200, router_explain(r->table, &question, &decision, &trace, SIZE_MAX));
+}
+
+const struct daemon_route router_admin_routes[] = {
+    {"GET", "/edges", get_edges},
+    {"GET", "/edges/", get_edge},
+    {"POST", "/edges/", post_edge},
+    {"GET", "/route", get_route},
+    {0},
+};
+
+static json_t *databases_json(const struct geo_db *db)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < geo_db_file_count(db); i++) {
+        struct geo_info info;
+        geo_db_info(db, i, &info);
+        json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:b, s:b}", "path", info.path, "type",
+                                              info.type, "build_epoch", (json_int_t)info.build_epoch, "ipv4",
+                                              info.answers_ipv4, "ipv6", info.answers_ipv6));
+    }
+    return list;
+}
+
+void router_admin_status(void *self, json_t *into)
+{
+    const struct router *r = self;
+    const struct router_table *t = r->table;
+    json_object_set_new(into, "policy", json_string(router_policy_word(t->policy)));
+    json_object_set_new(into, "default_place", json_string(t->default_name));
+    json_object_set_new(into, "overrides", json_integer((json_int_t)router_overrides_count(t->overrides)));
+    json_object_set_new(into, "databases", databases_json(t->db));
+    json_object_set_new(into, "loaded_ms", json_integer(r->loaded_ms));
+    json_object_set_new(into, "reloads", json_integer((json_int_t)r->reloads));
+    json_object_set_new(into, "reloads_failed", json_integer((json_int_t)r->reloads_failed));
+    json_object_set_new(into, "reload_error",
+                        r->last_failure.status == CDN_OK ? json_null() : json_string(r->last_failure.text));
+    json_object_set_new(into, "edges", edges_json(r));
+    json_object_set_new(into, "events", router_health_events_json(r->health));
+}
+
+static void edge_metrics(const struct router *r, struct cdn_buf *out)
+{
+    const struct router_pops *pops = r->table->pops;
+    size_t n = pops->count, count = 3 * n;
+    CDN_AUTOFREE struct cdn_metric_row *rows = cdn_calloc(count + 1, sizeof(*rows));
+    CDN_AUTOFREE uint64_t *values = cdn_calloc(count + 1, sizeof(*values));
+    for (size_t i = 0; i < n; i++) {
+        const char *labels = cdn_asprintf("edge=\"%s\"", pops->pops[i].name);
+        uint32_t flags = router_pop_flags(pops, (uint16_t)i);
+        rows[i] = (struct cdn_metric_row){CDN_METRIC_COUNTER, "edge_redirect_total", labels,
+                                          "Clients sent to the edge"};
+        rows[n + i] =
+            (struct cdn_metric_row){CDN_METRIC_GAUGE, "edge_healthy", labels, "1: the probes succeed"};
+        rows[2 * n + i] = (struct cdn_metric_row){CDN_METRIC_GAUGE, "edge_drained", labels, "1: draining"};
+        values[i] = router_server_answers(r->server, (uint16_t)i);
+        values[n + i] = !(flags & ROUTER_POP_SICK);
+        values[2 * n + i] = (flags & ROUTER_POP_DRAINED) != 0;
+    }
+    cdn_metrics_prometheus("pocketcdn_router_", rows, values, count, out);
+    for (size_t i = 0; i < n; i++)
+        free((void *)(uintptr_t)rows[i].labels);
+}
+
+void router_admin_metrics(void *self, struct cdn_buf *out)
+{
+    static const struct cdn_metric_row reload_rows[] = {
+        CDN_METRIC_LABELLED(COUNTER, "reload_total", "result=\"ok\"", "Reloads of the configuration")
+            CDN_METRIC_LABELLED(COUNTER, "reload_total", "result=\"failed\"",
+                                "Reloads of the configuration")};
+    const struct router *r = self;
+    const uint64_t reloads[] = {r->reloads, r->reloads_failed};
+    router_server_metrics(r->server, out);
+    router_health_metrics(r->health, out);
+    edge_metrics(r, out);
+    cdn_metrics_prometheus("pocketcdn_router_", reload_rows, reloads, CDN_ARRAY_LEN(reload_rows), out);
+}

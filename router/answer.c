@@ -1,0 +1,115 @@
+/* answer: see answer.h */
+#include "router/answer.h"
+
+#include "common/clock.h"
+#include "common/http_forwarded.h"
+#include "router/pin.h"
+#include "router/target.h"
+
+#include "common/banned.h"
+
+/* Who asks: the socket's peer, or whom a trusted proxy names. */
+static void client_of(struct router_answer *a, const struct router_table *table, struct http_request *req,
+                      struct cdn_addr *ret)
+{
+    struct http_trust trust = {table->trusted, table->trusted_count};
+    struct cdn_str x_forwarded = {0}, forwarded = {0};
+    struct cdn_addr peer;
+    http_request_client(req, &peer);
+    *ret = peer;
+    if (trust.count == 0 || !http_is_trusted(&trust, &peer))
+        return;
+    cdn_buf_clear(&a->x_forwarded);
+    cdn_buf_clear(&a->forwarded);
+    if (http_request_joined(req, HTTP_REQ_X_FORWARDED_FOR, &a->x_forwarded))
+        x_forwarded = cdn_buf_str(&a->x_forwarded);
+    if (http_request_joined(req, HTTP_REQ_FORWARDED, &a->forwarded))
+        forwarded = cdn_buf_str(&a->forwarded);
+    http_forwarded_client(&peer, &trust, x_forwarded, forwarded, ret);
+}
+
+static void decide(struct router_answer *a, const struct router_table *table, struct http_request *req)
+{
+    struct router_question question = {.path = req->path};
+    client_of(a, table, req, &question.client);
+    if (table->simulate && router_pin_find(req->query, req->field[HTTP_REQ_COOKIE], &a->pin))
+        question.pin = cdn_buf_str(&a->pin);
+    int64_t start = cdn_clock_mono_ns();
+    router_decide(table, &question, NULL, &a->decision);
+    a->decision_ns = cdn_clock_mono_ns() - start;
+}
+
+static enum router_outcome refuse_method(struct http_request *req)
+{
+    static const char *const fields[] = {"Allow: GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE", NULL};
+    http_respond_text(req, 405, "text/plain; charset=utf-8",
+                      CDN_STR("The router sends clients to edges; this method is not for one edge alone.\n"),
+                      fields);
+    return ROUTER_REFUSED;
+}
+
+static enum router_outcome preflight(struct http_request *req)
+{
+    static const char *const fields[] = {
+        "Access-Control-Allow-Origin: *",
+        "Access-Control-Allow-Methods: GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE",
+        "Access-Control-Allow-Headers: *",
+        "Access-Control-Max-Age: 600",
+        "Allow: GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE",
+        NULL};
+    http_respond_text(req, 204, NULL, CDN_STR(""), fields);
+    return ROUTER_PREFLIGHT;
+}
+
+static void respond_redirect(struct http_request *req, unsigned status, const char *location,
+                             const char *cache_control)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+    http_response_add(response, "Location", location);
+    http_response_add(response, "Cache-Control", cache_control);
+    http_response_add(response, "Access-Control-Allow-Origin", "*");
+    http_response_add(response, "Timing-Allow-Origin", "*");
+    http_respond(req, status, response);
+    MHD_destroy_response(response);
+}
+
+static enum router_outcome redirect(struct router_answer *a, const struct router_table *table,
+                                    struct http_request *req)
+{
+    decide(a, table, req);
+    uint16_t pop = a->decision.choice.pop;
+    if (pop == ROUTER_NO_POP) {
+        http_respond_problem(req, 503, "no edge can serve at the moment");
+        return ROUTER_NO_EDGE;
+    }
+    enum cdn_status status =
+        router_target_build(&table->pops->pops[pop], req->path, req->query, &a->location);
+    if (status != CDN_OK) {
+        http_respond_problem(req, status == CDN_TOO_LARGE ? 414 : 400,
+                             status == CDN_TOO_LARGE ? "the target is too long" : "the target has no path");
+        return ROUTER_REFUSED;
+    }
+    bool safe = req->method == HTTP_GET || req->method == HTTP_HEAD;
+    respond_redirect(req, safe ? table->redirect_status : 307, a->location.p, table->cache_control);
+    return ROUTER_REDIRECTED;
+}
+
+enum router_outcome router_answer(struct router_answer *answer, const struct router_table *table,
+                                  struct http_request *req)
+{
+    if (req->method == HTTP_OPTIONS)
+        return preflight(req);
+    if (req->method == HTTP_PURGE || req->method == HTTP_TRACE ||
+        cdn_str_eq(req->method_name, CDN_STR("CONNECT")))
+        return refuse_method(req);
+    return redirect(answer, table, req);
+}
+
+void router_answer_fini(struct router_answer *answer)
+{
+    cdn_buf_free(&answer->location);
+    cdn_buf_free(&answer->pin);
+    cdn_buf_free(&answer->forwarded);
+    cdn_buf_free(&answer->x_forwarded);
+}

@@ -1,0 +1,114 @@
+/* decide: see decide.h */
+#include "router/decide.h"
+
+#include "router/spread.h"
+
+#include "common/banned.h"
+
+struct deciding {
+    const struct router_table *table;
+    struct router_trace *trace;
+    struct router_decision *d;
+};
+
+static const char *name_of(const struct deciding *x, uint16_t pop)
+{
+    return x->table->pops->pops[pop].name;
+}
+
+static bool can_serve(const struct router_pops *pops, uint16_t pop)
+{
+    return !(router_pop_flags(pops, pop) & ROUTER_BLOCK_ALL);
+}
+
+static const char *flag_word(uint32_t flags)
+{
+#define X(name, bit, word) \
+    if (flags & (bit))     \
+        return word;
+    ROUTER_POP_FLAGS(X)
+#undef X
+    return "without weight";
+}
+
+/* Somebody named the edge: it comes first when it can serve. False: it cannot. */
+static bool choose_named(struct deciding *x, uint16_t pop, const char *by)
+{
+    struct router_choice *c = &x->d->choice;
+    const struct router_pops *pops = x->table->pops;
+    if (!can_serve(pops, pop)) {
+        router_trace_add(x->trace, ROUTER_STEP_PICK, "edge %s, named by %s, is %s", name_of(x, pop), by,
+                         flag_word(router_pop_flags(pops, pop)));
+        c->skipped = pop;
+        return false;
+    }
+    const struct geo_record *r = &x->d->where.record;
+    if (c->pop != pop) {
+        c->runner_up = c->pop;
+        c->runner_at = c->at;
+    }
+    c->pop = pop;
+    c->at = router_candidate_of(pops, pops->pops[pop].site, r->lat, r->lon);
+    c->skipped = ROUTER_NO_POP;
+    c->optimistic = false;
+    router_trace_add(x->trace, ROUTER_STEP_PICK, "edge %s is named by %s", name_of(x, pop), by);
+    return true;
+}
+
+static void choose_ranked(struct deciding *x)
+{
+    struct router_decision *d = x->d;
+    const struct router_choice *c = &d->choice;
+    d->reason = x->table->policy == ROUTER_POLICY_PINNED ? ROUTER_REASON_PINNED : d->where.reason;
+    if (c->skipped != ROUTER_NO_POP) {
+        uint32_t flags = router_pop_flags(x->table->pops, c->skipped);
+        d->reason = flags == ROUTER_POP_FULL ? ROUTER_REASON_LOAD : ROUTER_REASON_HEALTH;
+        router_trace_add(x->trace, ROUTER_STEP_PICK, "edge %s would come first but is %s",
+                         name_of(x, c->skipped), flag_word(flags));
+    }
+    if (c->optimistic)
+        router_trace_add(x->trace, ROUTER_STEP_PICK, "all edges look sick, so none is held to be");
+    if (c->pop != ROUTER_NO_POP)
+        router_trace_add(x->trace, ROUTER_STEP_PICK, "edge %s: %.0f km, modelled %.1f ms", name_of(x, c->pop),
+                         (double)c->at.km, (double)c->at.rtt_ms);
+    else
+        router_trace_add(x->trace, ROUTER_STEP_PICK, "no edge can serve");
+}
+
+static void compare_with_runner_up(struct deciding *x)
+{
+    struct router_decision *d = x->d;
+    const struct router_choice *c = &d->choice;
+    if (c->runner_up == ROUTER_NO_POP)
+        return;
+    d->margin_ms = c->runner_at.rtt_ms - c->at.rtt_ms;
+    float gap_km = c->runner_at.km - c->at.km;
+    d->ambiguous = (float)d->where.uncertainty_km > gap_km;
+    router_trace_add(x->trace, ROUTER_STEP_PICK,
+                     "runner-up %s: %.0f km and %.1f ms more; the place may be off by %u km: %s",
+                     name_of(x, c->runner_up), (double)gap_km, (double)d->margin_ms, d->where.uncertainty_km,
+                     d->ambiguous ? "ambiguous" : "clear");
+}
+
+void router_decide(const struct router_table *table, const struct router_question *question,
+                   struct router_trace *trace, struct router_decision *ret)
+{
+    *ret = (struct router_decision){0};
+    struct deciding x = {table, trace, ret};
+    router_resolve(table, question, trace, &ret->where);
+    const struct router_where *w = &ret->where;
+    struct router_candidate row[ROUTER_ROW];
+    size_t n = router_rank(table->pops, table->policy, w->record.lat, w->record.lon, 0, row, ROUTER_ROW);
+    router_trace_add(trace, ROUTER_STEP_RANK, "%zu edges at %zu places by %s", table->pops->count,
+                     table->pops->site_count, router_policy_word(table->policy));
+    router_pick(table->pops, table->policy, w->record.lat, w->record.lon, router_spread_hash(question->path),
+                row, n, &ret->choice);
+    uint32_t pinned = router_pops_pinned(table->pops);
+    if (w->pop != ROUTER_NO_POP && choose_named(&x, w->pop, router_reason_word(w->reason)))
+        ret->reason = w->reason;
+    else if (pinned != ROUTER_NO_POP && choose_named(&x, (uint16_t)pinned, "the operator"))
+        ret->reason = ROUTER_REASON_PINNED;
+    else
+        choose_ranked(&x);
+    compare_with_runner_up(&x);
+}

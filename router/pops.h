@@ -1,0 +1,105 @@
+/* pops: the edges a router may send clients to, grouped by place.
+ *
+ * What the configuration says of an edge never changes while the table lives. What changes at run time (sick,
+ * draining, at capacity, weight, pinned) stands apart in atomic words: the control loop writes them, any
+ * thread reads them without a lock. Edges with equal coordinates are one *site*: clients are ranked to sites,
+ * and the edges of a site share its clients (spread.h).
+ *
+ * Life cycle: router_pops_create copies the descriptions; router_pops_destroy.
+ */
+#ifndef CDN_ROUTER_POPS_H
+#define CDN_ROUTER_POPS_H
+
+#include "common/status.h"
+#include "common/str.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define ROUTER_POPS_MAX 4096u
+#define ROUTER_NO_POP UINT16_MAX
+#define ROUTER_WEIGHT_MAX 10000u
+
+/* Bits of router_pop_state.flags. */
+#define ROUTER_POP_FLAGS(X) /* name, bit, word */ \
+    X(SICK, 1u, "sick")                           \
+    X(DRAINED, 2u, "drained")                     \
+    X(FULL, 4u, "full")
+
+enum router_pop_flag {
+#define X(name, bit, word) ROUTER_POP_##name = (bit),
+    ROUTER_POP_FLAGS(X)
+#undef X
+};
+
+struct router_pop_config { /* borrowed by router_pops_create */
+    const char *name;      /* unique; letters, digits, '-', '_', '.' */
+    const char *place;     /* as the operator wrote it */
+    double lat, lon;
+    const char *url;    /* scheme://host[:port], no path: what clients are sent to */
+    const char *admin;  /* the same for the admin listener, or "" for an edge that is not probed */
+    unsigned weight;    /* share among the edges of one place; 0: no new clients */
+    uint64_t capacity;  /* requests under way at which it counts as full; 0: no limit */
+    const char *origin; /* where it was read, for messages: "cdn.yaml:12" */
+};
+
+struct router_pop {
+    char *name, *place, *url, *admin, *origin;
+    size_t url_n;
+    double lat, lon;
+    unsigned weight;
+    uint64_t capacity;
+    uint64_t seed; /* of the name, for spreading */
+    uint16_t site;
+};
+
+struct router_site {
+    double lat, lon;
+    uint16_t first; /* index into members */
+    uint16_t count;
+    uint16_t order; /* the smallest index of its edges: the place in the configuration */
+};
+
+struct router_pop_state {
+    _Atomic uint32_t flags;
+    _Atomic uint32_t weight;
+};
+
+struct router_pops {
+    struct router_pop *pops;
+    size_t count;
+    struct router_site *sites;
+    size_t site_count;
+    uint16_t *members;              /* edges by site, in the order of the configuration */
+    struct router_pop_state *state; /* one per edge */
+    _Atomic uint32_t pinned;        /* the edge that gets everything, or ROUTER_NO_POP */
+};
+
+/* CDN_INVALID names the two edges of one name, and a bad name, URL or number with its origin. */
+enum cdn_status router_pops_create(const struct router_pop_config *configs, size_t count,
+                                   struct router_pops **ret, struct cdn_error *err) CDN_MUST_CHECK;
+void router_pops_destroy(struct router_pops *pops);
+uint16_t router_pops_find(const struct router_pops *pops, struct cdn_str name); /* or ROUTER_NO_POP */
+/* Takes over what was set at run time (sick, full, draining, pinned) for edges that `from` has too. */
+void router_pops_inherit(struct router_pops *pops, const struct router_pops *from);
+
+static inline uint32_t router_pop_flags(const struct router_pops *pops, uint16_t pop)
+{
+    return atomic_load_explicit(&pops->state[pop].flags, memory_order_relaxed);
+}
+
+static inline uint32_t router_pop_weight(const struct router_pops *pops, uint16_t pop)
+{
+    return atomic_load_explicit(&pops->state[pop].weight, memory_order_relaxed);
+}
+
+static inline uint32_t router_pops_pinned(const struct router_pops *pops)
+{
+    return atomic_load_explicit(&pops->pinned, memory_order_relaxed);
+}
+
+void router_pop_flag_set(struct router_pops *pops, uint16_t pop, enum router_pop_flag flag, bool on);
+void router_pop_weight_set(struct router_pops *pops, uint16_t pop, unsigned weight);
+void router_pops_pin(struct router_pops *pops, uint16_t pop); /* ROUTER_NO_POP: nobody */
+
+#endif

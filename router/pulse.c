@@ -1,0 +1,43 @@
+/* pulse: see pulse.h */
+#include "router/pulse.h"
+
+#include "common/banned.h"
+
+#define FLAPS_MAX 5u
+
+unsigned router_pulse_threshold(const struct router_pulse *pulse, const struct router_pulse_rule *rule)
+{
+    if (!pulse->known)
+        return 1;
+    if (!pulse->sick)
+        return rule->down;
+    return rule->up << (pulse->flaps > 1 ? pulse->flaps - 1 : 0);
+}
+
+static enum router_pulse_change change(struct router_pulse *p, bool sick, int64_t now_ms)
+{
+    if (sick) {
+        bool soon = p->changed_ms != 0 && now_ms - p->changed_ms < ROUTER_FLAP_WINDOW_MS;
+        p->flaps = !soon ? 0 : p->flaps < FLAPS_MAX ? p->flaps + 1 : FLAPS_MAX;
+    }
+    p->sick = sick;
+    p->against = 0;
+    p->changed_ms = now_ms;
+    return sick ? ROUTER_PULSE_FELL : ROUTER_PULSE_ROSE;
+}
+
+enum router_pulse_change router_pulse_beat(struct router_pulse *pulse, const struct router_pulse_rule *rule,
+                                           bool ok, int64_t now_ms)
+{
+    if (ok == !pulse->sick) {
+        pulse->known = true;
+        pulse->against = 0;
+        return ROUTER_PULSE_SAME;
+    }
+    pulse->against++;
+    bool enough = pulse->against >= router_pulse_threshold(pulse, rule);
+    pulse->known = true;
+    if (!enough)
+        return ROUTER_PULSE_SAME;
+    return change(pulse, !ok, now_ms);
+}

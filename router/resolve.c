@@ -1,0 +1,260 @@
+/* resolve: see resolve.h */
+#include "router/resolve.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "geo-data/places.h"
+
+#include "common/banned.h"
+
+/* How far off a place may be when its record does not say, by precision: half the side of a cell, the usual
+ * reach of a city's networks, the usual size of a region and of a country. */
+static const unsigned assumed_km[GEO_PRECISION_COUNT] = {
+    [GEO_PRECISION_NONE] = 20000, [GEO_PRECISION_COUNTRY] = 1000, [GEO_PRECISION_REGION] = 250,
+    [GEO_PRECISION_CELL] = 100,   [GEO_PRECISION_CITY] = 25,
+};
+#define NOWHERE_KM 20000u /* the default place: half the Earth's circumference */
+
+static const char *const step_words[] = {
+#define X(name, word) word,
+    ROUTER_STEP_TABLE(X)
+#undef X
+};
+
+const char *router_step_word(enum router_step step)
+{
+    return step_words[step];
+}
+
+void router_trace_add(struct router_trace *trace, enum router_step step, const char *fmt, ...)
+{
+    if (!trace || trace->count == ROUTER_TRACE_MAX)
+        return;
+    va_list args;
+    va_start(args, fmt);
+    trace->steps[trace->count].step = step;
+    vsnprintf(trace->steps[trace->count].text, sizeof(trace->steps[0].text), fmt, args);
+    va_end(args);
+    trace->count++;
+}
+
+struct chain { /* what the links share */
+    const struct router_table *table;
+    const struct router_question *question;
+    struct router_trace *trace;
+    struct router_where *where;
+    bool edge_named; /* where->reason says by whom; the chain goes on for the place */
+};
+
+static void located(struct chain *c, enum router_reason reason)
+{
+    if (!c->edge_named)
+        c->where->reason = reason;
+}
+
+/* The answer is a place that somebody named. */
+static void locate_at(struct chain *c, enum router_reason reason, struct cdn_str name,
+                      struct cdn_str country_code, double lat, double lon, unsigned uncertainty_km)
+{
+    const struct geo_country *country = geo_country_find(country_code);
+    c->where->record = (struct geo_record){
+        .precision = GEO_PRECISION_CITY,
+        .has_coordinates = true,
+        .lat = lat,
+        .lon = lon,
+        .prefix_len = c->where->network_len,
+        .entry = GEO_ENTRY_NONE,
+        .city = name,
+        .country_code = country_code,
+        .country = country ? country->name : CDN_STR(""),
+        .continent_code = country ? country->continent_code : CDN_STR(""),
+    };
+    c->where->uncertainty_km = uncertainty_km;
+    located(c, reason);
+}
+
+static void name_edge(struct chain *c, enum router_reason reason, uint16_t pop)
+{
+    c->where->pop = pop;
+    c->where->reason = reason;
+    c->edge_named = true;
+}
+
+static const char *edge_name(const struct chain *c, uint16_t pop)
+{
+    return c->table->pops->pops[pop].name;
+}
+
+static bool pinned_edge(struct chain *c, struct cdn_str pin)
+{
+    struct cdn_str edge = CDN_STR("edge:");
+    if (!cdn_str_starts(pin, edge))
+        return false;
+    uint16_t pop = router_pops_find(c->table->pops, cdn_str_sub(pin, edge.n));
+    if (pop == ROUTER_NO_POP) {
+        router_trace_add(c->trace, ROUTER_STEP_PINNED, "'" CDN_STR_FMT "' is no edge: ignored",
+                         CDN_STR_ARG(pin));
+    } else {
+        router_trace_add(c->trace, ROUTER_STEP_PINNED, "the client asks for edge %s", edge_name(c, pop));
+        name_edge(c, ROUTER_REASON_PINNED, pop);
+    }
+    return true;
+}
+
+static bool link_pinned(struct chain *c)
+{
+    struct cdn_str pin = c->question->pin;
+    if (pin.n == 0)
+        return false;
+    if (!c->table->simulate) {
+        router_trace_add(c->trace, ROUTER_STEP_PINNED,
+                         "the client names a place, which counts in simulation only");
+        return false;
+    }
+    struct cdn_addr address;
+    struct geo_place place;
+    if (pinned_edge(c, pin))
+        return false;
+    if (cdn_parse_ip(pin, &address)) {
+        router_trace_add(c->trace, ROUTER_STEP_PINNED, "simulated address " CDN_STR_FMT, CDN_STR_ARG(pin));
+        c->where->address = address;
+        return false;
+    }
+    if (geo_place_find(pin, &place, NULL) != CDN_OK) {
+        router_trace_add(c->trace, ROUTER_STEP_PINNED,
+                         "'" CDN_STR_FMT "' is no address, place or edge: ignored", CDN_STR_ARG(pin));
+        return false;
+    }
+    router_trace_add(c->trace, ROUTER_STEP_PINNED, "the client says it is in " CDN_STR_FMT " (%.4f,%.4f)",
+                     CDN_STR_ARG(place.name), place.lat, place.lon);
+    locate_at(c, ROUTER_REASON_PINNED, place.name, place.country_code, place.lat, place.lon, 0);
+    return true;
+}
+
+static bool link_override(struct chain *c)
+{
+    const struct router_override *o = router_overrides_find(c->table->overrides, &c->where->address);
+    if (!o) {
+        if (router_overrides_count(c->table->overrides) > 0)
+            router_trace_add(c->trace, ROUTER_STEP_OVERRIDE, "none of %zu holds the address",
+                             router_overrides_count(c->table->overrides));
+        return false;
+    }
+    char network[CDN_ADDR_TEXT_SIZE];
+    cdn_addr_format_ip(&o->network.addr, network);
+    router_trace_add(c->trace, ROUTER_STEP_OVERRIDE, "%s/%u is '%s' (%s)", network, o->network.prefix,
+                     o->text, o->origin);
+    c->where->override = o;
+    c->where->network_len = o->network.prefix;
+    if (o->pop != ROUTER_NO_POP) {
+        if (!c->edge_named)
+            name_edge(c, ROUTER_REASON_OVERRIDE, o->pop);
+        return false;
+    }
+    locate_at(c, ROUTER_REASON_OVERRIDE, cdn_str(o->text), CDN_STR(""), o->lat, o->lon, 0);
+    return true;
+}
+
+static bool locate_by_default(struct chain *c, enum router_reason reason)
+{
+    const struct router_table *t = c->table;
+    router_trace_add(c->trace, ROUTER_STEP_DEFAULT, "%s (%.4f,%.4f) stands for it", t->default_name,
+                     t->default_lat, t->default_lon);
+    locate_at(c, reason, cdn_str(t->default_name), cdn_str(t->default_country), t->default_lat,
+              t->default_lon, NOWHERE_KM);
+    return true;
+}
+
+static bool link_special(struct chain *c)
+{
+    const struct geo_special *special = geo_special(&c->where->address.sa);
+    if (!special)
+        return false;
+    c->where->special = special;
+    c->where->network_len = special->prefix_len;
+    router_trace_add(c->trace, ROUTER_STEP_SPECIAL, "%s: %s (%s)", special->network, special->text,
+                     special->source);
+    struct sockaddr_in inner;
+    if (geo_special_embedded(special, &c->where->address.sa, &inner) &&
+        !geo_special((struct sockaddr *)&inner)) {
+        c->where->address = (struct cdn_addr){.v4 = inner};
+        char text[CDN_ADDR_TEXT_SIZE];
+        cdn_addr_format_ip(&c->where->address, text);
+        router_trace_add(c->trace, ROUTER_STEP_SPECIAL, "it carries %s, which is looked up instead", text);
+        return false;
+    }
+    return locate_by_default(c, ROUTER_REASON_SPECIAL);
+}
+
+static void trace_record(struct chain *c, const struct geo_record *r)
+{
+    char text[CDN_ADDR_TEXT_SIZE];
+    cdn_addr_format_ip(&c->where->address, text);
+    router_trace_add(c->trace, ROUTER_STEP_DATABASE,
+                     "%s is in a /%u: " CDN_STR_FMT "%s" CDN_STR_FMT " (%.4f,%.4f), precision %s", text,
+                     r->prefix_len, CDN_STR_ARG(r->city), r->city.n ? ", " : "", CDN_STR_ARG(r->country),
+                     r->lat, r->lon, geo_precision_word(r->precision));
+    if (r->precision == GEO_PRECISION_COUNTRY)
+        router_trace_add(c->trace, ROUTER_STEP_COUNTRY,
+                         "only the country is known: its usual point stands for it");
+}
+
+static bool link_database(struct chain *c)
+{
+    struct router_where *w = c->where;
+    struct geo_record r;
+    enum cdn_status status = geo_lookup(c->table->db, &w->address.sa, &r);
+    if (!w->override)
+        w->network_len = r.prefix_len;
+    if (status != CDN_OK || !r.has_coordinates) {
+        router_trace_add(c->trace, ROUTER_STEP_DATABASE,
+                         status == CDN_OK          ? "the record has neither coordinates nor a known country"
+                         : status == CDN_NOT_FOUND ? "nothing is known about the address"
+                                                   : "the record cannot be read");
+        return false;
+    }
+    trace_record(c, &r);
+    w->record = r;
+    w->uncertainty_assumed = r.accuracy_radius_km == 0;
+    w->uncertainty_km = r.accuracy_radius_km ? r.accuracy_radius_km : assumed_km[r.precision];
+    located(c, r.precision == GEO_PRECISION_COUNTRY ? ROUTER_REASON_GEO_COUNTRY : ROUTER_REASON_GEO);
+    return true;
+}
+
+static bool link_default(struct chain *c)
+{
+    return locate_by_default(c, ROUTER_REASON_DEFAULT);
+}
+
+void router_resolve(const struct router_table *table, const struct router_question *question,
+                    struct router_trace *trace, struct router_where *ret)
+{
+    static bool (*const links[])(struct chain *) = {link_pinned, link_override, link_special, link_database,
+                                                    link_default};
+    *ret = (struct router_where){.address = question->client, .pop = ROUTER_NO_POP};
+    cdn_addr_unmap(&ret->address);
+    struct chain chain = {table, question, trace, ret, false};
+    for (size_t i = 0; i < CDN_ARRAY_LEN(links); i++)
+        if (links[i](&chain))
+            return;
+}
+
+static bool is_named_place(const struct router_where *w)
+{
+    return w->record.entry == GEO_ENTRY_NONE && w->uncertainty_km == 0;
+}
+
+const char *router_where_precision(const struct router_where *where)
+{
+    if (is_named_place(where))
+        return "exact";
+    return where->record.entry == GEO_ENTRY_NONE ? "default" : geo_precision_word(where->record.precision);
+}
+
+const char *router_where_source(const struct router_where *where)
+{
+    if (is_named_place(where))
+        return where->override ? "override" : "pinned";
+    return where->record.entry == GEO_ENTRY_NONE ? "default" : "database";
+}

@@ -1,0 +1,73 @@
+/* resolve: from a client's address to a place, by the chain
+ *
+ *     pinned -> override -> special address -> database record -> country -> default place
+ *
+ * The first link that knows a place ends the chain. A link may also name an edge outright (override
+ * `edge:NAME`, pinned edge); the chain then goes on, to know where the client is. Pure: the same table and
+ * the same question give the same answer. Each link writes what it saw and decided into a trace, when there
+ * is one.
+ */
+#ifndef CDN_ROUTER_RESOLVE_H
+#define CDN_ROUTER_RESOLVE_H
+
+#include "geo-data/special.h"
+#include "router/reason.h"
+#include "router/table.h"
+
+#define ROUTER_STEP_TABLE(X) /* name, word */ \
+    X(PINNED, "pinned")                       \
+    X(OVERRIDE, "override")                   \
+    X(SPECIAL, "special")                     \
+    X(DATABASE, "database")                   \
+    X(COUNTRY, "country")                     \
+    X(DEFAULT, "default")                     \
+    X(RANK, "rank")                           \
+    X(PICK, "pick")
+
+enum router_step {
+#define X(name, word) ROUTER_STEP_##name,
+    ROUTER_STEP_TABLE(X)
+#undef X
+};
+const char *router_step_word(enum router_step step);
+
+#define ROUTER_TRACE_MAX 16u
+struct router_trace {
+    size_t count;
+    struct {
+        enum router_step step;
+        char text[240];
+    } steps[ROUTER_TRACE_MAX];
+};
+/* Adds a step; nothing when `trace` is NULL. Too long texts are cut. */
+void router_trace_add(struct router_trace *trace, enum router_step step, const char *fmt, ...)
+    CDN_PRINTF(3, 4);
+
+struct router_question {
+    struct cdn_addr client;
+    struct cdn_str path; /* chooses among the edges of one place; empty is fine */
+    struct cdn_str pin;  /* an address, a place or edge:NAME; heeded in simulation only; empty: none */
+};
+
+struct router_where {
+    struct cdn_addr address; /* that was looked up: unmapped, un-tunnelled, or the pinned one */
+    enum router_reason reason;
+    const struct router_override *override; /* that matched, or NULL */
+    const struct geo_special *special;      /* range that the address is in, or NULL */
+    uint16_t pop;                           /* the edge that was named, or ROUTER_NO_POP */
+    unsigned network_len;                   /* prefix of `address` that the answer depended on */
+    unsigned uncertainty_km;                /* the record's radius, or what its precision means */
+    bool uncertainty_assumed;
+    struct geo_record
+        record; /* coordinates, names, precision of the place; strings live as long as the table */
+};
+
+void router_resolve(const struct router_table *table, const struct router_question *question,
+                    struct router_trace *trace, struct router_where *ret);
+
+/* "none" to "city" as the database's; "exact" for a place that was named; "default" for the default place. */
+const char *router_where_precision(const struct router_where *where);
+/* What the place was taken from: "pinned", "override", "database", "default". */
+const char *router_where_source(const struct router_where *where);
+
+#endif

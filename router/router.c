@@ -1,0 +1,179 @@
+/* router: see router.h */
+#include "router/router.h"
+
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "router/router_private.h"
+
+#include "common/banned.h"
+
+static struct router_health_times times_of(const struct router_settings *s)
+{
+    return (struct router_health_times){
+        .interval_ms = s->probe_interval,
+        .timeout_ms = s->probe_timeout,
+        .rule = {.up = (unsigned)s->probe_up, .down = (unsigned)s->probe_down},
+    };
+}
+
+static void take_in(struct router *r, struct router_table *table)
+{
+    struct router_health_times times = times_of(&r->config.settings);
+    router_table_unref(r->table);
+    r->table = table;
+    r->loaded_ms = cdn_clock_real_ms();
+    router_health_watch(r->health, table, &times);
+    cdn_log_set_level((enum cdn_log_level)r->config.settings.log_level);
+    cdn_log(CDN_LOG_INFO, "routing", "edges=%zu places=%zu overrides=%zu policy=%s", table->pops->count,
+            table->pops->site_count, router_overrides_count(table->overrides),
+            router_policy_word(table->policy));
+}
+
+static enum cdn_status load_next(const struct router *r, struct router_config *ret_config,
+                                 struct router_table **ret_table, struct cdn_error *err)
+{
+    enum cdn_config_outcome outcome;
+    struct router_config next = {0};
+    enum cdn_status status = router_config_load(r->argc, r->argv, &next, &outcome, err);
+    if (status != CDN_OK)
+        return status;
+    status = cdn_config_can_reload(&router_program, &r->config.settings, &next.settings, err);
+    if (status == CDN_OK)
+        status = router_table_create(&next, ret_table, err);
+    if (status == CDN_OK)
+        *ret_config = next;
+    else
+        router_config_free(&next);
+    return status;
+}
+
+static enum cdn_status reload(void *self, struct cdn_error *err)
+{
+    struct router *r = self;
+    struct router_config next;
+    struct router_table *table = NULL;
+    struct cdn_error failure = {0};
+    enum cdn_status status = load_next(r, &next, &table, &failure);
+    if (status != CDN_OK) {
+        r->reloads_failed++;
+        r->last_failure = failure;
+        return cdn_error_set(err, status, "%s", failure.text);
+    }
+    r->reloads++;
+    r->last_failure = (struct cdn_error){0};
+    router_config_free(&r->config);
+    r->config = next;
+    router_pops_inherit(table->pops, r->table->pops);
+    take_in(r, table);
+    router_server_publish(r->server, table);
+    return CDN_OK;
+}
+
+static void drain(void *self)
+{
+    struct router *r = self;
+    router_server_drain(r->server);
+}
+
+static bool drained(void *self)
+{
+    struct router *r = self;
+    return router_server_drained(r->server);
+}
+
+static bool healthy(void *self, char why[static 128])
+{
+    const struct router *r = self;
+    if (r->table->pops->count > 0)
+        return true;
+    cdn_str_copy(why, 128, CDN_STR("there are no edges"));
+    return false;
+}
+
+static enum cdn_status daemon_open(struct router *r, struct cdn_error *err)
+{
+    const struct router_settings *s = &r->config.settings;
+    struct daemon_config config = {
+        .program = router_program.name,
+        .admin_listen = s->admin,
+        .admin_token = s->admin_token,
+        .simulate = s->simulate,
+        .routes = router_admin_routes,
+        .self = r,
+        .metrics = router_admin_metrics,
+        .status = router_admin_status,
+        .healthy = healthy,
+        .reload = reload,
+        .drain = drain,
+        .drained = drained,
+    };
+    return daemon_create(&config, &r->daemon, err);
+}
+
+static enum cdn_status listener_open(struct router *r, struct cdn_error *err)
+{
+    const struct router_settings *s = &r->config.settings;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned threads = s->threads                          ? (unsigned)s->threads
+                       : processors > 0 && processors < 64 ? (unsigned)processors
+                                                           : 1;
+    struct cdn_addr listen;
+    if (!cdn_parse_host_port(cdn_str(s->listen), &listen))
+        return cdn_error_set(err, CDN_INVALID, "listen: '%s' is not HOST:PORT", s->listen);
+    return router_server_create(&listen, threads, r->table, &r->server, err);
+}
+
+static enum cdn_status open_all(struct router *r, struct cdn_error *err)
+{
+    enum cdn_status status = router_table_create(&r->config, &r->table, err);
+    if (status == CDN_OK)
+        status = listener_open(r, err);
+    if (status == CDN_OK)
+        status = daemon_open(r, err);
+    if (status == CDN_OK)
+        status = router_health_create(daemon_loop(r->daemon), &r->health, err);
+    return status;
+}
+
+enum cdn_status router_create(struct router_config *config, int argc, char **argv, struct router **ret,
+                              struct cdn_error *err)
+{
+    struct router *r = cdn_calloc(1, sizeof(*r));
+    r->argc = argc;
+    r->argv = argv;
+    r->config = *config;
+    *config = (struct router_config){0};
+    enum cdn_status status = open_all(r, err);
+    if (status != CDN_OK) {
+        router_destroy(r);
+        return status;
+    }
+    take_in(r, router_table_ref(r->table));
+    *ret = r;
+    return CDN_OK;
+}
+
+enum cdn_status router_run(struct router *router, struct cdn_error *err)
+{
+    struct cdn_addr address;
+    enum cdn_status status = router_server_start(router->server, err);
+    if (status != CDN_OK)
+        return status;
+    router_server_address(router->server, &address);
+    daemon_run(router->daemon, &address);
+    return CDN_OK;
+}
+
+void router_destroy(struct router *router)
+{
+    if (!router)
+        return;
+    router_server_destroy(router->server);
+    router_health_destroy(router->health);
+    daemon_destroy(router->daemon);
+    router_table_unref(router->table);
+    router_config_free(&router->config);
+    free(router);
+}

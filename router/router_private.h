@@ -1,0 +1,28 @@
+/* router_private: what router.c and admin.c share. */
+#ifndef CDN_ROUTER_ROUTER_PRIVATE_H
+#define CDN_ROUTER_ROUTER_PRIVATE_H
+
+#include "common/daemon.h"
+#include "router/health.h"
+#include "router/router.h"
+#include "router/server.h"
+#include "router/table.h"
+
+struct router {
+    int argc;
+    char **argv;
+    struct router_config config;
+    struct router_table *table;
+    struct daemon *daemon;
+    struct router_server *server;
+    struct router_health *health;
+    uint64_t reloads, reloads_failed;
+    int64_t loaded_ms;             /* wall clock */
+    struct cdn_error last_failure; /* of a reload; status CDN_OK: none since the last success */
+};
+
+extern const struct daemon_route router_admin_routes[]; /* admin.c */
+void router_admin_status(void *self, json_t *into);
+void router_admin_metrics(void *self, struct cdn_buf *out);
+
+#endif

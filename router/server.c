@@ -1,0 +1,287 @@
+/* server: see server.h */
+#include "router/server.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "common/metrics.h"
+#include "router/answer.h"
+
+#include "common/banned.h"
+
+#define REASON_ROW(name, word, text) \
+    CDN_METRIC_LABELLED(COUNTER, "decision_total", "reason=\"" word "\"", "Decisions by reason")
+
+CDN_METRICS_STRUCT(server_metrics, ROUTER_SERVER_METRICS);
+static const struct cdn_metric_row metric_rows[] = {ROUTER_SERVER_METRICS(CDN_METRIC_ROW)
+                                                        ROUTER_REASON_TABLE(REASON_ROW)};
+#define PLAIN_ROWS (CDN_ARRAY_LEN(metric_rows) - ROUTER_REASON_COUNT)
+
+struct view {
+    struct router_table *table;
+    struct worker *worker;
+    uint16_t *heirs; /* new index of each edge of the view before, or ROUTER_NO_POP; NULL for the first */
+    _Atomic uint64_t answers[]; /* by edge; written by the worker only */
+};
+
+struct worker {
+    _Alignas(64) struct server_metrics metrics; /* written by the worker, like what follows */
+    _Atomic uint64_t reasons[ROUTER_REASON_COUNT];
+    struct view *view;
+    struct router_answer answer;
+    struct http_server *http;
+
+    _Alignas(64) struct loop *loop; /* written by the control thread before the start */
+    struct router_server *server;
+    const struct view *latest; /* the view sent last: the control thread's */
+    pthread_t thread;
+    bool running;
+
+    _Atomic unsigned reports; /* since the drain: how often the worker has told `open` */
+    _Atomic unsigned open;
+};
+
+struct router_server {
+    struct cdn_addr address;
+    unsigned count;
+    struct worker workers[];
+};
+
+/* ---- on the workers' threads ---- */
+
+static void count(struct worker *w, enum router_outcome outcome)
+{
+    struct server_metrics *m = &w->metrics;
+    switch (outcome) {
+    case ROUTER_REDIRECTED:
+        cdn_metric_add(&m->redirect_total, 1);
+        cdn_metric_add(&w->view->answers[w->answer.decision.choice.pop], 1);
+        cdn_metric_add(&w->reasons[w->answer.decision.reason], 1);
+        cdn_metric_add(&m->ambiguous_total, w->answer.decision.ambiguous);
+        cdn_metric_add(&m->decision_nanoseconds_total, (uint64_t)w->answer.decision_ns);
+        break;
+    case ROUTER_PREFLIGHT:
+        cdn_metric_add(&m->preflight_total, 1);
+        break;
+    case ROUTER_REFUSED:
+        cdn_metric_add(&m->refused_total, 1);
+        break;
+    case ROUTER_NO_EDGE:
+        cdn_metric_add(&m->no_edge_total, 1);
+        break;
+    }
+}
+
+static void serve(struct worker *w, struct http_request *req)
+{
+    cdn_metric_add(&w->metrics.request_total, 1);
+    count(w, router_answer(&w->answer, w->view->table, req));
+}
+
+/* A body is of no use here: the client sends it again to the edge. */
+static void on_head(void *self, struct http_request *req)
+{
+    if (req->has_body)
+        serve(self, req);
+}
+
+static void on_ready(void *self, struct http_request *req)
+{
+    if (!req->answered)
+        serve(self, req);
+}
+
+static const struct http_handler handler = {.head = on_head, .ready = on_ready};
+
+static void view_free(struct view *v)
+{
+    if (!v)
+        return;
+    router_table_unref(v->table);
+    free(v->heirs);
+    free(v);
+}
+
+static void view_adopt(void *arg)
+{
+    struct view *next = arg;
+    struct worker *w = next->worker;
+    for (size_t i = 0; w->view && i < w->view->table->pops->count; i++)
+        if (next->heirs[i] != ROUTER_NO_POP)
+            cdn_metric_add(&next->answers[next->heirs[i]], cdn_metric_get(&w->view->answers[i]));
+    view_free(w->view);
+    w->view = next;
+}
+
+static void drain(void *arg)
+{
+    struct worker *w = arg;
+    if (w->http)
+        http_server_drain(w->http);
+}
+
+static void report_open(void *arg)
+{
+    struct worker *w = arg;
+    atomic_store(&w->open, w->http ? http_server_open_requests(w->http) : 0);
+    atomic_fetch_add(&w->reports, 1);
+}
+
+static void *run(void *arg)
+{
+    struct worker *w = arg;
+    loop_run(w->loop);
+    http_server_stop(w->http);
+    w->http = NULL;
+    return NULL;
+}
+
+/* ---- on the control thread ---- */
+
+static struct view *view_create(struct worker *w, struct router_table *table)
+{
+    struct view *v = cdn_calloc(1, sizeof(*v) + (table->pops->count + 1) * sizeof(v->answers[0]));
+    v->table = router_table_ref(table);
+    v->worker = w;
+    if (w->latest) {
+        const struct router_pops *before = w->latest->table->pops;
+        v->heirs = cdn_calloc(before->count + 1, sizeof(*v->heirs));
+        for (size_t i = 0; i < before->count; i++)
+            v->heirs[i] = router_pops_find(table->pops, cdn_str(before->pops[i].name));
+    }
+    w->latest = v;
+    return v;
+}
+
+static enum cdn_status worker_open(struct router_server *s, struct worker *w, bool first,
+                                   struct cdn_error *err)
+{
+    w->server = s;
+    enum cdn_status status = loop_create(&w->loop, err);
+    if (status != CDN_OK)
+        return status;
+    struct http_server_config config = {
+        .listen = s->address,
+        .share_port = s->count > 1,
+        .port_is_claimed = !first,
+        .memory_per_connection = 24576, /* a target and the Location made of it */
+        .handler = &handler,
+        .handler_self = w,
+    };
+    status = http_server_start(w->loop, &config, &w->http, err);
+    if (status == CDN_OK && first)
+        http_server_address(w->http, &s->address);
+    return status;
+}
+
+enum cdn_status router_server_create(const struct cdn_addr *listen, unsigned threads,
+                                     struct router_table *table, struct router_server **ret,
+                                     struct cdn_error *err)
+{
+    size_t size = offsetof(struct router_server, workers) + threads * sizeof(struct worker);
+    struct router_server *s = aligned_alloc(_Alignof(struct worker), size); /* both are multiples of 64 */
+    if (!s)
+        return cdn_error_set(err, CDN_UNAVAILABLE, "no memory for %u threads", threads);
+    memset(s, 0, size);
+    s->address = *listen;
+    s->count = threads;
+    for (unsigned i = 0; i < threads; i++) {
+        struct worker *w = &s->workers[i];
+        enum cdn_status status = worker_open(s, w, i == 0, err);
+        if (status != CDN_OK) {
+            router_server_destroy(s);
+            return status;
+        }
+        view_adopt(view_create(w, table));
+    }
+    *ret = s;
+    return CDN_OK;
+}
+
+/* Signals are the control thread's. */
+enum cdn_status router_server_start(struct router_server *server, struct cdn_error *err)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = 0;
+    for (unsigned i = 0; i < server->count && !failed; i++) {
+        struct worker *w = &server->workers[i];
+        failed = pthread_create(&w->thread, NULL, run, w);
+        w->running = !failed;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed ? cdn_error_set(err, CDN_UNAVAILABLE, "cannot start a thread: %s", strerror(failed))
+                  : CDN_OK;
+}
+
+void router_server_address(const struct router_server *server, struct cdn_addr *ret)
+{
+    *ret = server->address;
+}
+
+void router_server_publish(struct router_server *server, struct router_table *table)
+{
+    for (unsigned i = 0; i < server->count; i++)
+        loop_post(server->workers[i].loop, view_adopt, view_create(&server->workers[i], table));
+}
+
+void router_server_drain(struct router_server *server)
+{
+    for (unsigned i = 0; i < server->count; i++)
+        loop_post(server->workers[i].loop, drain, &server->workers[i]);
+}
+
+bool router_server_drained(struct router_server *server)
+{
+    bool all = true;
+    for (unsigned i = 0; i < server->count; i++) {
+        struct worker *w = &server->workers[i];
+        all = all && atomic_load(&w->reports) > 0 && atomic_load(&w->open) == 0;
+        loop_post(w->loop, report_open, w);
+    }
+    return all;
+}
+
+void router_server_destroy(struct router_server *server)
+{
+    if (!server)
+        return;
+    for (unsigned i = 0; i < server->count; i++) {
+        struct worker *w = &server->workers[i];
+        if (w->running) {
+            loop_stop(w->loop);
+            pthread_join(w->thread, NULL);
+        }
+    }
+    for (unsigned i = 0; i < server->count; i++) {
+        struct worker *w = &server->workers[i];
+        http_server_stop(w->http);
+        w->http = NULL;
+        if (w->loop)
+            loop_destroy(w->loop);
+        view_free(w->view);
+        router_answer_fini(&w->answer);
+    }
+    free(server);
+}
+
+uint64_t router_server_answers(const struct router_server *server, uint16_t pop)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < server->count; i++)
+        sum += cdn_metric_get(&server->workers[i].latest->answers[pop]);
+    return sum;
+}
+
+void router_server_metrics(const struct router_server *server, struct cdn_buf *out)
+{
+    uint64_t values[CDN_ARRAY_LEN(metric_rows)] = {0};
+    for (unsigned i = 0; i < server->count; i++) {
+        cdn_metrics_sum(&server->workers[i].metrics, values, PLAIN_ROWS);
+        cdn_metrics_sum(server->workers[i].reasons, values + PLAIN_ROWS, ROUTER_REASON_COUNT);
+    }
+    cdn_metrics_prometheus("pocketcdn_router_", metric_rows, values, CDN_ARRAY_LEN(values), out);
+}

@@ -1,0 +1,51 @@
+/* server: the public listener: several threads, each with its own loop, listening socket and view of the
+ * table.
+ *
+ *     GET, HEAD            redirect_status to the edge, path and query kept
+ *     OPTIONS              204: the answer to a CORS preflight
+ *     PURGE TRACE CONNECT  405: a purge has to reach every edge, see the admin API
+ *     any other method     307, so that method and body are kept; the body itself is not read
+ *
+ * 503 when there is no edge at all; 400 for a target without a path, 414 for one that is too long.
+ *
+ * A view is a table plus this thread's counters of answers by edge. The control thread makes one for each
+ * thread and posts it; the thread adds its old counts to the new view and drops the old one. Only the control
+ * thread sends views, so the last one it sent to a thread stays readable for it.
+ *
+ * Called on the control thread. Life cycle: create -> start -> (publish)* -> drain -> destroy.
+ */
+#ifndef CDN_ROUTER_SERVER_H
+#define CDN_ROUTER_SERVER_H
+
+#include "common/http_server.h"
+#include "router/reason.h"
+#include "router/table.h"
+
+#define ROUTER_SERVER_METRICS(X)                                                            \
+    X(COUNTER, request_total, "Requests on the public listener")                            \
+    X(COUNTER, redirect_total, "Requests sent to an edge")                                  \
+    X(COUNTER, preflight_total, "OPTIONS answered")                                         \
+    X(COUNTER, refused_total, "Requests answered 400, 405 or 414")                          \
+    X(COUNTER, no_edge_total, "Requests answered 503, since no edge could serve")           \
+    X(COUNTER, ambiguous_total, "Decisions whose place may be off by more than the margin") \
+    X(COUNTER, decision_nanoseconds_total, "Time spent on deciding; divide by redirect_total")
+
+struct router_server;
+
+/* Opens the listening sockets. CDN_CONFLICT: the address is in use. */
+enum cdn_status router_server_create(const struct cdn_addr *listen, unsigned threads,
+                                     struct router_table *table, struct router_server **ret,
+                                     struct cdn_error *err) CDN_MUST_CHECK;
+enum cdn_status router_server_start(struct router_server *server, struct cdn_error *err) CDN_MUST_CHECK;
+void router_server_address(const struct router_server *server, struct cdn_addr *ret);
+void router_server_publish(struct router_server *server, struct router_table *table);
+void router_server_drain(struct router_server *server);
+/* True once every thread has said, after the drain, that none of its requests is open. */
+bool router_server_drained(struct router_server *server);
+void router_server_destroy(struct router_server *server); /* joins the threads; NULL is fine */
+
+uint64_t router_server_answers(const struct router_server *server,
+                               uint16_t pop); /* sent to this edge, ever */
+void router_server_metrics(const struct router_server *server, struct cdn_buf *out);
+
+#endif

@@ -1,0 +1,115 @@
+/* table: see table.h */
+#include "router/table.h"
+
+#include <stdatomic.h>
+
+#include "geo-data/places.h"
+
+#include "common/banned.h"
+
+static enum cdn_status pops_build(const struct router_config *config, struct router_pops **ret,
+                                  struct cdn_error *err)
+{
+    CDN_AUTOFREE struct router_pop_config *pops = cdn_calloc(config->edge_count + 1, sizeof(*pops));
+    for (size_t i = 0; i < config->edge_count; i++) {
+        const struct router_edge *e = &config->edges[i];
+        const struct router_edge_settings *s = &e->settings;
+        struct geo_place place;
+        if (geo_place_find(cdn_str(s->place), &place, err) != CDN_OK) {
+            cdn_error_prefix(err, "%s: place", e->origin);
+            return CDN_INVALID;
+        }
+        pops[i] = (struct router_pop_config){s->name,  s->place, place.lat,           place.lon,
+                                             s->url,   s->admin, (unsigned)s->weight, s->capacity,
+                                             e->origin};
+    }
+    return router_pops_create(pops, config->edge_count, ret, err);
+}
+
+static enum cdn_status database_open(const struct cdn_config_list *files, struct geo_db **ret,
+                                     struct cdn_error *err)
+{
+    const char *paths[2];
+    if (files->n == 0)
+        return geo_db_open_embedded(ret, err);
+    for (size_t i = 0; i < files->n && i < CDN_ARRAY_LEN(paths); i++)
+        paths[i] = files->items[i].key;
+    return geo_db_open(paths, files->n, ret, err);
+}
+
+static enum cdn_status default_place_find(struct router_table *t, const char *setting, struct cdn_error *err)
+{
+    const char *text = setting[0] ? setting : t->pops->count > 0 ? t->pops->pops[0].place : "0,0";
+    struct geo_place place;
+    if (geo_place_find(cdn_str(text), &place, err) != CDN_OK) {
+        cdn_error_prefix(err, "default_place");
+        return CDN_INVALID;
+    }
+    t->default_name = cdn_str_dup(place.name);
+    t->default_lat = place.lat;
+    t->default_lon = place.lon;
+    cdn_str_copy(t->default_country, sizeof(t->default_country), place.country_code);
+    return CDN_OK;
+}
+
+static enum cdn_status trusted_parse(struct router_table *t, const struct cdn_config_list *list,
+                                     struct cdn_error *err)
+{
+    t->trusted = cdn_calloc(list->n + 1, sizeof(*t->trusted));
+    for (size_t i = 0; i < list->n; i++)
+        if (!cdn_parse_cidr(cdn_str(list->items[i].key), &t->trusted[t->trusted_count++]))
+            return cdn_error_set(err, CDN_INVALID, "%s: trusted_proxies: '%s' is not a network",
+                                 list->items[i].origin, list->items[i].key);
+    return CDN_OK;
+}
+
+static enum cdn_status table_fill(struct router_table *t, const struct router_config *config,
+                                  struct cdn_error *err)
+{
+    const struct router_settings *s = &config->settings;
+    t->policy = (enum router_policy)s->policy;
+    t->simulate = s->simulate;
+    t->redirect_status = s->redirect_status == 0 ? 307 : 302;
+    t->cache_control = cdn_asprintf("private, max-age=%lld", (long long)(s->redirect_max_age / 1000));
+    enum cdn_status status = pops_build(config, &t->pops, err);
+    if (status == CDN_OK)
+        status = router_overrides_create(&s->overrides, t->pops, &t->overrides, err);
+    if (status == CDN_OK)
+        status = default_place_find(t, s->default_place, err);
+    if (status == CDN_OK)
+        status = trusted_parse(t, &s->trusted_proxies, err);
+    return status == CDN_OK ? database_open(&s->database, &t->db, err) : status;
+}
+
+enum cdn_status router_table_create(const struct router_config *config, struct router_table **ret,
+                                    struct cdn_error *err)
+{
+    struct router_table *t = cdn_calloc(1, sizeof(*t));
+    atomic_store(&t->_refs, 1);
+    enum cdn_status status = table_fill(t, config, err);
+    if (status != CDN_OK) {
+        router_table_unref(t);
+        return status;
+    }
+    *ret = t;
+    return CDN_OK;
+}
+
+struct router_table *router_table_ref(struct router_table *table)
+{
+    atomic_fetch_add_explicit(&table->_refs, 1, memory_order_relaxed);
+    return table;
+}
+
+void router_table_unref(struct router_table *table)
+{
+    if (!table || atomic_fetch_sub_explicit(&table->_refs, 1, memory_order_acq_rel) != 1)
+        return;
+    router_overrides_destroy(table->overrides);
+    router_pops_destroy(table->pops);
+    geo_db_unref(table->db);
+    free(table->default_name);
+    free(table->trusted);
+    free(table->cache_control);
+    free(table);
+}

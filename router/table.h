@@ -1,0 +1,42 @@
+/* table: everything that one configuration says about routing, as the threads use it.
+ *
+ * Built whole beside the old one, then handed to each thread; never changed afterwards, but for the atomic
+ * words of its edges (pops.h). Each thread holds one reference and swaps it when it is told to (server.h), so
+ * that a decision takes neither a lock nor an atomic instruction.
+ *
+ * Life cycle: router_table_create -> router_table_ref/unref.
+ */
+#ifndef CDN_ROUTER_TABLE_H
+#define CDN_ROUTER_TABLE_H
+
+#include "common/parse.h"
+#include "geo-data/geo.h"
+#include "router/overrides.h"
+#include "router/pops.h"
+#include "router/select.h"
+#include "router/settings.h"
+
+struct router_table {
+    struct router_pops *pops;
+    struct router_overrides *overrides;
+    struct geo_db *db;
+    enum router_policy policy;
+    bool simulate;      /* clients may name their place */
+    char *default_name; /* place of addresses that nobody knows; "" when there is no edge either */
+    char default_country[3];
+    double default_lat, default_lon;
+    struct cdn_cidr *trusted; /* proxies */
+    size_t trusted_count;
+    unsigned redirect_status;
+    char *cache_control; /* of a redirect */
+    _Atomic unsigned _refs;
+};
+
+/* Opens the database, reads places, checks everything. The sentence names file, line, key and value. The
+ * caller keeps `config`. */
+enum cdn_status router_table_create(const struct router_config *config, struct router_table **ret,
+                                    struct cdn_error *err) CDN_MUST_CHECK;
+struct router_table *router_table_ref(struct router_table *table);
+void router_table_unref(struct router_table *table); /* any thread; NULL is fine */
+
+#endif
