@@ -1,13 +1,27 @@
 /* daemon: what the three servers' mains have in common: signals, the admin listener, readiness, draining.
  *
- * A daemon runs its admin server and its control work on the main thread's loop; further threads are its own business.
- * SIGTERM/SIGINT drain and end; SIGHUP reloads. When all listeners are open one line is logged:
+ * A daemon runs its admin server and its control work on the main thread's loop; further threads are its own
+ * business, and start after daemon_create, which blocks the signals that the loop reads. SIGTERM/SIGINT drain
+ * and end (a second one ends at once); SIGHUP reloads. When all listeners are open one line is logged:
  *     level=info event=ready public=127.0.0.1:43121 admin=127.0.0.1:43122
  * (tests and `pocketcdn up` with port 0 read the addresses there).
  *
- * Admin verbs that are the same everywhere are answered here: GET /health, GET /metrics, GET /status,
- * POST /clock {"advance":"30d"} (only when simulation is on), POST /reload, POST /faults (when the daemon has any). Others
- * are rows in the daemon's route table. Not on loopback -> a bearer token is required for everything but GET /health.
+ * Admin verbs that are the same everywhere are answered here; others are rows in the daemon's route table:
+ *     GET /health    200 {"status":"ok"}, 503 {"status":"failing","why":...}; never asks for the token
+ *     GET /metrics   Prometheus text
+ *     GET /status
+ * {"name","program","version","pid","uptime_s","healthy","why","draining","simulate","clock",...} GET /clock
+ * {"now":"2027-01-01T00:00:00.000Z","offset_ms":0} POST /clock    {"advance":"30d"} ("-1h" goes back),
+ * {"set":"2027-01-01T00:00:00Z"} or {"reset":true}; simulation only POST /reload   as SIGHUP POST /faults
+ * simulation only, when the daemon has any HEAD is GET without the body. Errors are problem documents (RFC
+ * 9457).
+ *
+ * Who may ask: with a token set, everything but GET /health needs `Authorization: Bearer TOKEN` (RFC 6750);
+ * off loopback a token is required. A web page must not reach the listener through the user's browser:
+ * without a token the Host must be an address or `localhost` (DNS rebinding), and a change whose Origin is
+ * another host is refused.
+ *
+ * Locks: none; everything here is called on the daemon's loop thread.
  */
 #ifndef CDN_COMMON_DAEMON_H
 #define CDN_COMMON_DAEMON_H
@@ -22,30 +36,33 @@ struct daemon;
 struct daemon_route {
     const char *method; /* "GET" */
     const char *path;   /* "/objects"; a trailing "/" matches the rest of the path too ("/edges/") */
-    /* Answers by http_respond*(), or http_request_suspend() and later. `body` is the parsed JSON or NULL when none was sent;
-     * `query` may be read with daemon_query(). */
+    /* Answers by http_respond*() or daemon_answer_*(); or suspends, and then either answers before the resume
+     * or is called again after it. `body` (borrowed, lives until the request is over) is the parsed JSON or
+     * NULL when none was sent. req->app belongs to the daemon: daemon_on_end() keeps a handler's own state.
+     */
     void (*handle)(void *self, struct http_request *req, json_t *body);
 };
 
 struct daemon_config {
-    const char *program; /* "pocketcdn-edge" */
-    const char *node;    /* name in logs and /status, or NULL */
+    const char *program;      /* "pocketcdn-edge" */
+    const char *node;         /* name in logs and /status, or NULL */
     const char *admin_listen; /* "127.0.0.1:9088" */
     const char *admin_token;  /* "" or NULL: none; required (CDN_INVALID otherwise) when not on loopback */
     bool simulate;            /* allow POST /clock and /faults */
-    const struct daemon_route *routes; /* ended by a row with method NULL */
-    void *self;                        /* for all callbacks */
-    void (*metrics)(void *self, struct cdn_buf *out);  /* Prometheus text */
-    void (*status)(void *self, json_t *into);          /* adds to {"name","version","pid","uptime_s","healthy",...} */
-    bool (*healthy)(void *self, char why[static 128]); /* NULL: always */
-    enum cdn_status (*reload)(void *self, struct cdn_error *err); /* NULL: nothing to reload */
+    const struct daemon_route *routes;                /* ended by a row with method NULL */
+    void *self;                                       /* for all callbacks */
+    void (*metrics)(void *self, struct cdn_buf *out); /* Prometheus text */
+    void (*status)(void *self, json_t *into); /* adds to {"name","version","pid","uptime_s","healthy",...} */
+    bool (*healthy)(void *self, char why[static 128]);                          /* NULL: always */
+    enum cdn_status (*reload)(void *self, struct cdn_error *err);               /* NULL: nothing to reload */
     enum cdn_status (*faults)(void *self, json_t *body, struct cdn_error *err); /* NULL: 404 */
-    void (*clock_moved)(void *self); /* NULL is fine */
-    void (*drain)(void *self);       /* SIGTERM: stop accepting; called once */
-    bool (*drained)(void *self);     /* polled; true ends the process; after 30 s it ends anyway */
+    void (*clock_moved)(void *self);                                            /* NULL is fine */
+    void (*drain)(void *self);   /* SIGTERM: stop accepting; called once */
+    bool (*drained)(void *self); /* polled; true ends the process; after 30 s it ends anyway */
 };
 
-enum cdn_status daemon_create(const struct daemon_config *config, struct daemon **ret, struct cdn_error *err) CDN_MUST_CHECK;
+enum cdn_status daemon_create(const struct daemon_config *config, struct daemon **ret,
+                              struct cdn_error *err) CDN_MUST_CHECK;
 struct loop *daemon_loop(struct daemon *daemon);
 void daemon_admin_address(const struct daemon *daemon, struct cdn_addr *ret);
 /* Logs `event=ready` and serves until SIGTERM. `public_address` may be NULL. */
@@ -53,7 +70,13 @@ void daemon_run(struct daemon *daemon, const struct cdn_addr *public_address);
 void daemon_destroy(struct daemon *daemon);
 void daemon_stop(struct daemon *daemon); /* as SIGTERM would; loop thread */
 
-/* The decoded value of a query parameter of the request, owned by the caller, or NULL when absent or badly encoded. */
+/* For a handler that suspends: over(arg) is called once when the request has ended, answered or not. */
+void daemon_on_end(struct http_request *req, void (*over)(void *arg), void *arg);
+
+/* The decoded rest of the path behind `prefix` ("/edges/"), owned by the caller; NULL when badly encoded. */
+char *daemon_path_rest(const struct http_request *req, const char *prefix);
+/* The decoded value of a query parameter of the request, owned by the caller, or NULL when absent or badly
+ * encoded. */
 char *daemon_query(const struct http_request *req, const char *name);
 void daemon_answer_json(struct http_request *req, unsigned status, json_t *take); /* consumes the reference */
 void daemon_answer_error(struct http_request *req, const struct cdn_error *err);  /* problem document */

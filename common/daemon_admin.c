@@ -1,0 +1,507 @@
+#include "common/daemon_admin.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <gnutls/gnutls.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/banned.h"
+
+/* What the daemon keeps of a request, behind req->app. */
+struct call {
+    struct cdn_buf text; /* the body's bytes */
+    json_t *body;
+    bool parsed;
+    void (*over)(void *arg);
+    void *over_arg;
+};
+
+static struct call *call_of(struct http_request *req)
+{
+    if (!req->app) {
+        req->app = cdn_calloc(1, sizeof(struct call));
+    }
+    return req->app;
+}
+
+void daemon_on_end(struct http_request *req, void (*over)(void *arg), void *arg)
+{
+    struct call *call = call_of(req);
+    call->over = over;
+    call->over_arg = arg;
+}
+
+/* Answers */
+
+void daemon_answer_json(struct http_request *req, unsigned status, json_t *take)
+{
+    static const char *const fields[] = {"Cache-Control: no-store", NULL};
+    CDN_AUTOFREE char *text = json_dumps(take, JSON_INDENT(2));
+    CDN_AUTOBUF struct cdn_buf body = {0};
+    json_decref(take);
+    if (!text) {
+        http_respond_problem(req, 500, "the answer cannot be written as JSON");
+        return;
+    }
+    cdn_buf_printf(&body, "%s\n", text);
+    http_respond_text(req, status, "application/json", cdn_buf_str(&body), fields);
+}
+
+void daemon_answer_error(struct http_request *req, const struct cdn_error *err)
+{
+    http_respond_problem(req, (unsigned)cdn_status_http(err->status), err->text);
+}
+
+/* A problem document with one more header line. */
+static void answer_problem(struct http_request *req, unsigned status, const char *detail, const char *field)
+{
+    const char *const fields[] = {field, NULL};
+    CDN_AUTOFREE char *text = NULL;
+    json_t *problem = json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title", http_reason(status),
+                                "status", (int)status, "detail", detail);
+    text = json_dumps(problem, 0);
+    json_decref(problem);
+    http_respond_text(req, status, "application/problem+json", cdn_str(text), fields);
+}
+
+static int hex_value(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* Percent-decoding (RFC 3986, 2.1); `plus`: '+' is a space, as in forms. NULL for a broken escape or a NUL.
+ */
+static char *decode(struct cdn_str s, bool plus)
+{
+    CDN_AUTOBUF struct cdn_buf out = {0};
+    for (size_t i = 0; i < s.n; i++) {
+        int c = s.p[i] == '+' && plus ? ' ' : s.p[i];
+        if (c == '%') {
+            int high = s.n - i > 2 ? hex_value(s.p[i + 1]) : -1;
+            int low = s.n - i > 2 ? hex_value(s.p[i + 2]) : -1;
+            c = high < 0 || low < 0 ? 0 : high * 16 + low;
+            i += 2;
+        }
+        if (c == 0) {
+            return NULL;
+        }
+        cdn_buf_add_char(&out, (char)c);
+    }
+    return cdn_buf_take(&out);
+}
+
+char *daemon_query(const struct http_request *req, const char *name)
+{
+    struct cdn_str rest = req->query;
+    while (rest.p) {
+        struct cdn_str value = cdn_str_cut(&rest, '&');
+        struct cdn_str key = cdn_str_cut(&value, '=');
+        CDN_AUTOFREE char *decoded = decode(key, true);
+        if (decoded && strcmp(decoded, name) == 0) {
+            return decode(value.p ? value : CDN_STR(""), true);
+        }
+    }
+    return NULL;
+}
+
+char *daemon_path_rest(const struct http_request *req, const char *prefix)
+{
+    return cdn_str_starts(req->path, cdn_str(prefix)) ? decode(cdn_str_sub(req->path, strlen(prefix)), false)
+                                                      : NULL;
+}
+
+/* The verbs that are the same everywhere; `self` is the daemon. */
+
+static bool is_healthy(const struct daemon *daemon, char why[static 128])
+{
+    const struct daemon_config *config = &daemon->config;
+    why[0] = '\0';
+    if (daemon->draining) {
+        cdn_str_copy(why, 128, CDN_STR("draining"));
+        return false;
+    }
+    return !config->healthy || config->healthy(config->self, why);
+}
+
+static void answer_health(void *self, struct http_request *req, json_t *body)
+{
+    char why[128];
+    (void)body;
+    if (is_healthy(self, why)) {
+        daemon_answer_json(req, 200, json_pack("{s:s}", "status", "ok"));
+    } else {
+        daemon_answer_json(req, 503, json_pack("{s:s, s:s}", "status", "failing", "why", why));
+    }
+}
+
+static void answer_metrics(void *self, struct http_request *req, json_t *body)
+{
+    static const char *const fields[] = {"Cache-Control: no-store", NULL};
+    const struct daemon *daemon = self;
+    const struct daemon_config *config = &daemon->config;
+    CDN_AUTOBUF struct cdn_buf out = {0};
+    (void)body;
+    cdn_buf_printf(
+        &out,
+        "# HELP pocketcdn_build_info The program and its version\n# TYPE pocketcdn_build_info gauge\n"
+        "pocketcdn_build_info{program=\"%s\",version=\"%s\"} 1\n",
+        config->program, CDN_VERSION);
+    if (config->metrics) {
+        config->metrics(config->self, &out);
+    }
+    http_respond_text(req, 200, "text/plain; version=0.0.4; charset=utf-8", cdn_buf_str(&out), fields);
+}
+
+static json_t *clock_json(void)
+{
+    char text[40];
+    struct tm t;
+    int64_t now_ms = cdn_clock_now_ms();
+    time_t now = (time_t)(now_ms / 1000);
+    gmtime_r(&now, &t);
+    size_t n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &t);
+    snprintf(text + n, sizeof text - n, ".%03dZ", (int)(now_ms % 1000));
+    return json_pack("{s:s, s:I}", "now", text, "offset_ms", (json_int_t)cdn_clock_offset_ms());
+}
+
+static void answer_status(void *self, struct http_request *req, json_t *body)
+{
+    const struct daemon *daemon = self;
+    const struct daemon_config *config = &daemon->config;
+    char why[128];
+    bool healthy = is_healthy(daemon, why);
+    (void)body;
+    json_t *status =
+        json_pack("{s:s, s:s, s:s, s:i, s:I, s:b, s:s, s:b, s:b, s:o}", "name",
+                  config->node ? config->node : config->program, "program", config->program, "version",
+                  CDN_VERSION, "pid", (int)getpid(), "uptime_s",
+                  (json_int_t)((cdn_clock_mono_ms() - daemon->started_ms) / 1000), "healthy", healthy, "why",
+                  why, "draining", daemon->draining, "simulate", config->simulate, "clock", clock_json());
+    if (config->status && status) {
+        config->status(config->self, status);
+    }
+    daemon_answer_json(req, 200, status);
+}
+
+static void answer_clock(void *self, struct http_request *req, json_t *body)
+{
+    (void)self;
+    (void)body;
+    daemon_answer_json(req, 200, clock_json());
+}
+
+/* {"advance": "30d"}, "-1h", or a number of seconds. */
+static bool read_advance(const json_t *value, int64_t *ret_ms)
+{
+    if (json_is_integer(value)) {
+        return !__builtin_mul_overflow((int64_t)json_integer_value(value), INT64_C(1000), ret_ms);
+    }
+    struct cdn_str text = cdn_str(json_string_value(value));
+    bool back = text.n && text.p[0] == '-';
+    int64_t ms;
+    if (!cdn_parse_duration_ms(cdn_str_sub(text, back || (text.n && text.p[0] == '+')), &ms)) {
+        return false;
+    }
+    *ret_ms = back ? -ms : ms;
+    return true;
+}
+
+/* RFC 3339 in UTC with whole seconds: "2027-01-01T00:00:00Z". */
+static bool read_instant(const char *text, int64_t *ret_ms)
+{
+    struct tm t = {0};
+    char back[32];
+    const char *end = text && strlen(text) == 20 ? strptime(text, "%Y-%m-%dT%H:%M:%SZ", &t) : NULL;
+    if (!end || *end) {
+        return false;
+    }
+    time_t s = timegm(&t); /* turns 31 February into March: caught by writing it back */
+    strftime(back, sizeof back, "%Y-%m-%dT%H:%M:%SZ", &t);
+    *ret_ms = (int64_t)s * 1000;
+    return strcmp(back, text) == 0;
+}
+
+/* By how much the clock is to move. */
+static enum cdn_status read_move(json_t *body, int64_t *ret_ms, struct cdn_error *err)
+{
+    const json_t *advance = json_object_get(body, "advance");
+    const json_t *set = json_object_get(body, "set");
+    const json_t *reset = json_object_get(body, "reset");
+    int64_t instant;
+    if (json_object_size(body) != 1 || (!advance && !set && !json_is_true(reset))) {
+        return cdn_error_set(
+            err, CDN_INVALID,
+            "clock: one of {\"advance\":\"30d\"}, {\"set\":\"2027-01-01T00:00:00Z\"}, {\"reset\":true} "
+            "is expected");
+    }
+    if (advance && !read_advance(advance, ret_ms)) {
+        return cdn_error_set(err, CDN_INVALID,
+                             "clock: advance is a time such as \"30d\", \"1h30m\" or \"-1h\"");
+    }
+    if (set && !read_instant(json_string_value(set), &instant)) {
+        return cdn_error_set(err, CDN_INVALID, "clock: set is an instant such as \"2027-01-01T00:00:00Z\"");
+    }
+    if (!advance) {
+        *ret_ms = set ? instant - cdn_clock_now_ms() : -cdn_clock_offset_ms();
+    }
+    return CDN_OK;
+}
+
+static void move_clock(void *self, struct http_request *req, json_t *body)
+{
+    const struct daemon *daemon = self;
+    struct cdn_error err;
+    int64_t ms = 0;
+    enum cdn_status status = read_move(body, &ms, &err);
+    if (status == CDN_OK) {
+        status = cdn_clock_advance_ms(ms, &err);
+    }
+    if (status != CDN_OK) {
+        daemon_answer_error(req, &err);
+        return;
+    }
+    cdn_log(CDN_LOG_INFO, "clock_moved", "by_ms=%" PRId64 " offset_ms=%" PRId64, ms, cdn_clock_offset_ms());
+    if (daemon->config.clock_moved) {
+        daemon->config.clock_moved(daemon->config.self);
+    }
+    daemon_answer_json(req, 200, clock_json());
+}
+
+static void answer_reload(void *self, struct http_request *req, json_t *body)
+{
+    struct cdn_error err;
+    (void)body;
+    if (daemon_reload(self, &err) != CDN_OK) {
+        daemon_answer_error(req, &err);
+        return;
+    }
+    daemon_answer_json(req, 200, json_pack("{s:s}", "status", "reloaded"));
+}
+
+static void set_faults(void *self, struct http_request *req, json_t *body)
+{
+    const struct daemon *daemon = self;
+    const struct daemon_config *config = &daemon->config;
+    struct cdn_error err;
+    enum cdn_status status;
+    if (!config->faults) {
+        status = cdn_error_set(&err, CDN_NOT_FOUND, "%s has no faults to switch on", config->program);
+    } else if (!config->simulate) {
+        status = cdn_error_set(&err, CDN_REFUSED, "faults: simulation is off (start with --simulate)");
+    } else {
+        status = config->faults(config->self, body, &err);
+    }
+    if (status != CDN_OK) {
+        daemon_answer_error(req, &err);
+    } else {
+        daemon_answer_json(req, 200, json_pack("{s:s}", "status", "ok"));
+    }
+}
+
+static const struct daemon_route common_routes[] = {
+    {"GET", "/health", answer_health}, {"GET", "/metrics", answer_metrics},
+    {"GET", "/status", answer_status}, {"GET", "/clock", answer_clock},
+    {"POST", "/clock", move_clock},    {"POST", "/reload", answer_reload},
+    {"POST", "/faults", set_faults},   {NULL, NULL, NULL},
+};
+
+/* Who may ask */
+
+/* The host of "host", "host:port", "[v6]:port". */
+static struct cdn_str host_part(struct cdn_str authority)
+{
+    bool bracket = authority.n && authority.p[0] == '[';
+    ptrdiff_t end = cdn_str_find(authority, bracket ? ']' : ':');
+    if (end >= 0) {
+        authority.n = (size_t)end;
+    }
+    return bracket ? cdn_str_sub(authority, 1) : authority;
+}
+
+/* A name that a stranger's DNS can point at us is neither an address nor `localhost`. */
+static bool is_own_host(struct cdn_str authority)
+{
+    struct cdn_addr ignored;
+    struct cdn_str host = host_part(authority);
+    return authority.n == 0 || cdn_parse_ip(host, &ignored) || cdn_str_eq_nocase(host, CDN_STR("localhost"));
+}
+
+struct origin_search {
+    struct cdn_str host;
+    bool foreign;
+};
+
+static bool check_origin(void *arg, struct cdn_str name, struct cdn_str value)
+{
+    struct origin_search *search = arg;
+    if (cdn_str_eq_nocase(name, CDN_STR("Origin"))) {
+        ptrdiff_t colon = cdn_str_find(value, ':');
+        struct cdn_str behind = colon < 0 ? CDN_STR("") : cdn_str_sub(value, (size_t)colon);
+        bool same =
+            cdn_str_starts(behind, CDN_STR("://")) && cdn_str_eq_nocase(cdn_str_sub(behind, 3), search->host);
+        search->foreign |= !same;
+    }
+    return !search->foreign;
+}
+
+static bool is_reading(const struct http_request *req)
+{
+    return req->method == HTTP_GET || req->method == HTTP_HEAD || req->method == HTTP_OPTIONS;
+}
+
+static bool has_token(const struct http_request *req, struct cdn_str token)
+{
+    struct cdn_str field = req->field[HTTP_REQ_AUTHORIZATION];
+    struct cdn_str scheme = field.p ? cdn_str_cut(&field, ' ') : CDN_STR("");
+    if (!field.p || !cdn_str_eq_nocase(scheme, CDN_STR("Bearer"))) {
+        return false;
+    }
+    struct cdn_str given = cdn_str_trim(field);
+    return given.n == token.n && gnutls_memcmp(given.p, token.p, token.n) == 0;
+}
+
+/* Whether the request may go on; otherwise it has been answered. */
+static bool is_allowed(const struct daemon *daemon, struct http_request *req)
+{
+    struct cdn_str token = cdn_str(daemon->config.admin_token);
+    struct origin_search search = {.host = req->host};
+    bool open_to_all = is_reading(req) && cdn_str_eq(req->path, CDN_STR("/health"));
+    if (token.n == 0 && !is_own_host(req->host)) {
+        http_respond_problem(req, 403, "the Host must be an address or localhost");
+        return false;
+    }
+    if (!is_reading(req)) {
+        http_request_each_field(req, check_origin, &search);
+    }
+    if (search.foreign) {
+        http_respond_problem(req, 403, "the Origin is another host");
+        return false;
+    }
+    if (token.n && !open_to_all && !has_token(req, token)) {
+        answer_problem(req, 401, "a bearer token is needed",
+                       "WWW-Authenticate: Bearer realm=\"pocketcdn admin\"");
+        return false;
+    }
+    return true;
+}
+
+/* Routing */
+
+static bool path_fits(const char *pattern, struct cdn_str path)
+{
+    struct cdn_str p = cdn_str(pattern);
+    bool subtree = cdn_str_ends(p, CDN_STR("/"));
+    return subtree ? cdn_str_starts(path, p) && path.n > p.n : cdn_str_eq(path, p);
+}
+
+static const struct daemon_route *find_route(const struct daemon_route *routes, struct cdn_str method,
+                                             struct cdn_str path, struct cdn_buf *allow)
+{
+    for (; routes && routes->method; routes++) {
+        if (!path_fits(routes->path, path)) {
+            continue;
+        }
+        if (cdn_str_eq(cdn_str(routes->method), method)) {
+            return routes;
+        }
+        cdn_buf_printf(allow, "%s%s%s", allow->n ? ", " : "", routes->method,
+                       strcmp(routes->method, "GET") == 0 ? ", HEAD" : "");
+    }
+    return NULL;
+}
+
+/* Parses the body once; false: it is no JSON, and the request has been answered. */
+static bool parse_body(struct http_request *req, struct call *call)
+{
+    json_error_t error;
+    if (call->parsed || call->text.n == 0 || is_reading(req)) {
+        return true;
+    }
+    call->parsed = true;
+    call->body = json_loadb(call->text.p, call->text.n, JSON_REJECT_DUPLICATES, &error);
+    if (!call->body) {
+        CDN_AUTOFREE char *detail = cdn_asprintf("the body is not JSON: line %d, column %d: %s", error.line,
+                                                 error.column, error.text);
+        http_respond_problem(req, 400, detail);
+        return false;
+    }
+    return true;
+}
+
+static void log_change(const struct http_request *req)
+{
+    struct cdn_addr client;
+    char from[CDN_ADDR_TEXT_SIZE];
+    http_request_client(req, &client);
+    cdn_addr_format_ip(&client, from);
+    cdn_log(CDN_LOG_INFO, "admin", "method=%.*s path=%.*s from=%s", CDN_STR_ARG(req->method_name),
+            CDN_STR_ARG(req->path), from);
+}
+
+static void dispatch(struct daemon *daemon, struct http_request *req)
+{
+    CDN_AUTOBUF struct cdn_buf allow = {0};
+    struct call *call = call_of(req);
+    struct cdn_str method = req->method == HTTP_HEAD ? CDN_STR("GET") : req->method_name;
+    void *self = daemon;
+    const struct daemon_route *route = find_route(common_routes, method, req->path, &allow);
+    if (!route) {
+        self = daemon->config.self;
+        route = find_route(daemon->config.routes, method, req->path, &allow);
+    }
+    if (!route && allow.n) {
+        CDN_AUTOFREE char *field = cdn_asprintf("Allow: %s", allow.p);
+        answer_problem(req, 405, "the path does not know this method", field);
+    } else if (!route) {
+        http_respond_problem(req, 404, "no such path on this listener");
+    } else if (parse_body(req, call)) {
+        route->handle(self, req, call->body);
+    }
+}
+
+static void on_head(void *self, struct http_request *req)
+{
+    if (is_allowed(self, req) && !is_reading(req)) {
+        log_change(req);
+    }
+}
+
+static size_t on_body(void *self, struct http_request *req, const char *data, size_t n)
+{
+    (void)self;
+    cdn_buf_add(&call_of(req)->text, data, n); /* the server answers 413 above its max_body */
+    return n;
+}
+
+static void on_ready(void *self, struct http_request *req)
+{
+    if (!req->answered) { /* again after a suspend, or refused in on_head */
+        dispatch(self, req);
+    }
+}
+
+static void on_done(void *self, struct http_request *req, enum http_end end)
+{
+    struct call *call = req->app;
+    (void)self;
+    (void)end;
+    if (!call) {
+        return;
+    }
+    if (call->over) {
+        call->over(call->over_arg);
+    }
+    json_decref(call->body);
+    cdn_buf_free(&call->text);
+    free(call);
+    req->app = NULL;
+}
+
+const struct http_handler daemon_admin_handler = {
+    .head = on_head, .body = on_body, .ready = on_ready, .done = on_done};

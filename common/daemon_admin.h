@@ -1,0 +1,22 @@
+/* daemon_admin: the admin listener's side of a daemon. For daemon.c only. */
+#ifndef CDN_COMMON_DAEMON_ADMIN_H
+#define CDN_COMMON_DAEMON_ADMIN_H
+
+#include "common/daemon.h"
+
+struct daemon {
+    struct daemon_config config; /* as given: strings and tables stay the caller's */
+    struct loop *loop;
+    struct http_server *server;
+    struct loop_fd signals;
+    struct loop_timer drain_timer;
+    int64_t started_ms;     /* monotonic */
+    int64_t drain_until_ns; /* monotonic */
+    bool draining;
+};
+
+extern const struct http_handler daemon_admin_handler; /* its self is the struct daemon */
+
+enum cdn_status daemon_reload(struct daemon *daemon, struct cdn_error *err) CDN_MUST_CHECK;
+
+#endif
