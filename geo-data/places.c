@@ -217,7 +217,8 @@ static const struct geo_site *find_site(struct cdn_str name)
     return NULL;
 }
 
-/* The three nearest spellings within a third of the letters, as "A, B or C"; empty when none is near. */
+/* Up to three of the nearest spellings, if within a third of the letters, as "A, B or C"; empty when none is
+ * near. */
 static void suggest(struct cdn_str text, struct cdn_buf *out)
 {
     char folded[FOLDED_MAX];
@@ -225,7 +226,7 @@ static void suggest(struct cdn_str text, struct cdn_buf *out)
     unsigned limit = (unsigned)strlen(folded) / 3 + 1;
     const struct geo_place *best[3] = {NULL};
     size_t count = 0;
-    for (unsigned distance = 0; distance <= limit && count < 3; distance++)
+    for (unsigned distance = 0; distance <= limit && count == 0; distance++)
         for (size_t i = 0; i < tables.alias_count && count < 3; i++) {
             const struct geo_place *place = &tables.places[tables.aliases[i].place];
             bool known = place == best[0] || place == best[1];
