@@ -1,0 +1,318 @@
+#include "cli/command.h"
+#include "cli/geo.h"
+#include "cli/geo_input.h"
+#include "common/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/banned.h"
+
+#define FLUSH_AT (64u << 10)
+#define PROGRESS_EVERY 16384u
+#define PROGRESS_MS 500
+
+struct job {
+    const struct geo_options *options;
+    struct router_table *table;
+    struct geo_printer *printer;
+    struct geo_raw *raw; /* NULL without --raw */
+    struct cdn_buf out;
+    uint64_t addresses, found, special, unknown, bad;
+    uint64_t line;
+    int64_t told_ms;
+    bool progress, closed; /* closed: nobody reads our output any more */
+    enum cdn_status status; /* of writing */
+    struct cdn_error *err;
+};
+
+/* ---- output ---- */
+
+static void flush(void *self)
+{
+    struct job *job = self;
+    size_t at = 0;
+    while (at < job->out.n && !job->closed) {
+        ssize_t n = write(STDOUT_FILENO, job->out.p + at, job->out.n - at);
+        if (n >= 0) {
+            at += (size_t)n;
+        } else if (errno != EINTR) {
+            job->closed = true;
+            if (errno != EPIPE)
+                job->status = cdn_error_set(job->err, CDN_IO, "standard output: %s", strerror(errno));
+        }
+    }
+    cdn_buf_clear(&job->out);
+}
+
+static void show_progress(struct job *job)
+{
+    int64_t now = cdn_clock_mono_ms();
+    if (now - job->told_ms >= PROGRESS_MS) {
+        job->told_ms = now;
+        fprintf(stderr, "\r%llu addresses", (unsigned long long)job->addresses);
+    }
+}
+
+static void count(struct job *job, enum geo_found found)
+{
+    job->addresses++;
+    job->found += found == GEO_FOUND;
+    job->special += found == GEO_SPECIAL;
+    job->unknown += found == GEO_UNKNOWN;
+    if (job->out.n >= FLUSH_AT)
+        flush(job);
+    if (job->progress && job->addresses % PROGRESS_EVERY == 0)
+        show_progress(job);
+}
+
+/* ---- one address, one network ---- */
+
+static void decide(struct job *job, const struct cdn_addr *address, struct geo_row *row, struct router_trace *trace)
+{
+    *row = (struct geo_row){.table = job->table, .question.client = *address, .line = job->line};
+    router_decide(job->table, &row->question, trace, &row->decision);
+}
+
+static void answer(struct job *job, const struct cdn_addr *address)
+{
+    struct geo_row row;
+    struct router_trace trace;
+    trace.count = 0;
+    if (job->raw) {
+        bool there = geo_raw_print(job->raw, address, &job->out) == CDN_OK;
+        if (!there)
+            cdn_buf_add_char(&job->out, '\n'); /* one line for each address, whatever is known */
+        count(job, there ? GEO_FOUND : GEO_UNKNOWN);
+        return;
+    }
+    decide(job, address, &row, job->options->why ? &trace : NULL);
+    geo_printer_row(job->printer, &row, job->options->why ? &trace : NULL, &job->out);
+    count(job, geo_row_found(&row));
+}
+
+/* The first address behind the network of `prefix` bits that `a` is in; false behind the last one. */
+static bool step_over(struct cdn_addr *a, unsigned prefix)
+{
+    size_t n = a->sa.sa_family == AF_INET ? 4 : 16;
+    unsigned char *bytes = a->sa.sa_family == AF_INET ? (unsigned char *)&a->v4.sin_addr : a->v6.sin6_addr.s6_addr;
+    if (prefix == 0)
+        return false;
+    size_t at = (prefix - 1) / 8;
+    for (size_t i = at + 1; i < n; i++)
+        bytes[i] = 0;
+    unsigned add = 1u << (7 - (prefix - 1) % 8), carry = (bytes[at] & ~(add - 1) & 0xffu) + add;
+    bytes[at] = (unsigned char)carry;
+    while (carry > 0xff && at > 0) {
+        carry = bytes[--at] + 1u;
+        bytes[at] = (unsigned char)carry;
+    }
+    return carry <= 0xff;
+}
+
+/* Every network of the answer inside a network, in the order of addresses. */
+static void answer_network(struct job *job, const struct cdn_cidr *cidr)
+{
+    struct cdn_addr at = cidr->addr;
+    do {
+        struct geo_row row;
+        answer(job, &at);
+        decide(job, &at, &row, NULL);
+        unsigned len = row.decision.where.network_len;
+        if (row.decision.where.address.sa.sa_family != at.sa.sa_family)
+            len = 128; /* an embedded IPv4 address was looked up */
+        if (!step_over(&at, len > cidr->prefix ? len : cidr->prefix))
+            return;
+    } while (cdn_cidr_has(cidr, &at) && !job->closed);
+}
+
+/* ---- input ---- */
+
+static const char *why_bad(struct cdn_str text)
+{
+    struct cdn_cidr cidr;
+    struct cdn_str rest = text, address = cdn_str_cut(&rest, '/');
+    struct cdn_addr parsed;
+    if (cdn_str_find(text, '%') >= 0)
+        return "has a zone, which means something on one machine only";
+    if (rest.p && cdn_parse_ip(address, &parsed) && !cdn_parse_cidr(text, &cidr))
+        return "is not a network: bits behind the prefix are set, or the prefix is no number in range";
+    return "is not an IP address or network";
+}
+
+/* CDN_INVALID, said on stderr, when the text is neither; `where` is "line 3" or "". */
+static enum cdn_status answer_text(struct job *job, struct cdn_str text, const char *where)
+{
+    struct cdn_addr address;
+    struct cdn_cidr cidr;
+    if (cdn_parse_ip(text, &address)) {
+        answer(job, &address);
+    } else if (cdn_str_find(text, '/') > 0 && cdn_parse_cidr(text, &cidr)) {
+        answer_network(job, &cidr);
+    } else {
+        bool cut = text.n > 80;
+        fprintf(stderr, "%spocketcdn geo: %s'" CDN_STR_FMT "%s' %s\n", job->progress ? "\r" : "", where,
+                (int)(cut ? 80 : text.n), text.p, cut ? "..." : "", why_bad(text));
+        job->bad++;
+        return CDN_INVALID;
+    }
+    return CDN_OK;
+}
+
+static enum cdn_status answer_line(struct job *job, struct cdn_str line)
+{
+    if (job->options->log) {
+        struct cdn_addr address;
+        for (size_t at = 0; geo_input_next_address(line, &at, &address);)
+            answer(job, &address);
+        return CDN_OK;
+    }
+    line = cdn_str_trim(line);
+    if (line.n == 0 || line.p[0] == '#')
+        return CDN_OK;
+    char where[40];
+    snprintf(where, sizeof(where), "line %llu: ", (unsigned long long)job->line);
+    return answer_text(job, line, where);
+}
+
+static enum cdn_status answer_stdin(struct job *job, struct cdn_error *err)
+{
+    struct geo_reader reader;
+    enum cdn_status status = CDN_OK;
+    geo_reader_init(&reader, STDIN_FILENO, flush, job);
+    while (!job->closed) {
+        struct cdn_str line;
+        status = geo_reader_line(&reader, &line, err);
+        job->line = reader.line;
+        if (status == CDN_TOO_LARGE) {
+            fprintf(stderr, "pocketcdn geo: line %llu: %s\n", (unsigned long long)job->line, err->text);
+            job->bad++;
+        } else if (status) {
+            break;
+        } else {
+            status = answer_line(job, line);
+        }
+        if (status && job->options->strict)
+            break;
+    }
+    geo_reader_fini(&reader);
+    err->text[0] = '\0';
+    return status == CDN_NOT_FOUND ? CDN_OK : status;
+}
+
+static enum cdn_status answer_all(struct job *job, const struct cli_args *args, struct cdn_error *err)
+{
+    enum cdn_status status = CDN_OK;
+    geo_printer_header(job->printer, &job->out);
+    for (size_t i = 0; i < args->n && !job->closed; i++) {
+        job->line = i + 1;
+        if (strcmp(args->items[i], "-") == 0)
+            status = answer_stdin(job, err);
+        else
+            status = answer_text(job, cdn_str(args->items[i]), "");
+        if (status == CDN_IO || (status && job->options->strict))
+            break;
+    }
+    flush(job);
+    if (status == CDN_IO || job->status)
+        return status == CDN_IO ? status : job->status;
+    return job->bad ? CDN_INVALID : job->unknown ? CDN_NOT_FOUND : CDN_OK;
+}
+
+static void summarise(const struct job *job)
+{
+    if (job->options->quiet || (job->addresses < 2 && !job->bad))
+        return;
+    fprintf(stderr, "%s%llu address%s: %llu found, %llu special, %llu not in the database", job->progress ? "\r" : "",
+            (unsigned long long)job->addresses, job->addresses == 1 ? "" : "es", (unsigned long long)job->found,
+            (unsigned long long)job->special, (unsigned long long)job->unknown);
+    if (job->bad)
+        fprintf(stderr, "; %llu bad", (unsigned long long)job->bad);
+    fputc('\n', stderr);
+}
+
+/* ---- the command ---- */
+
+static enum cdn_status make_table(const struct geo_options *options, struct router_table **ret, struct cdn_error *err)
+{
+    struct router_config config = {0};
+    CDN_AUTOBUF struct cdn_buf files = {0};
+    enum cdn_status status = router_config_read(options->config, &config, err);
+    for (size_t i = 0; i < options->db.n; i++)
+        cdn_buf_printf(&files, "%s%s", i ? "," : "", options->db.items[i]);
+    for (size_t i = 0; files.n && !status && i < router_program.row_count; i++)
+        if (strcmp(router_program.rows[i].field, "database") == 0)
+            status = cdn_config_set(&router_program.rows[i], &config.settings, "--db", cdn_buf_str(&files), err);
+    if (!status)
+        status = router_table_create(&config, ret, err);
+    router_config_free(&config);
+    return status;
+}
+
+static enum cdn_status look_up(const struct geo_options *options, const struct cli_args *args,
+                               struct router_table *table, struct cdn_error *err)
+{
+    static const char *const only_stdin[] = {"-"};
+    struct cli_args input = *args;
+    struct job job = {.options = options, .table = table, .err = err};
+    if (input.n == 0 && isatty(STDIN_FILENO))
+        return cdn_error_set(err, CDN_USAGE, "no address given (pocketcdn help geo)");
+    if (input.n == 0)
+        input = (struct cli_args){1, (const char **)(uintptr_t)only_stdin};
+    enum cdn_status status = geo_printer_create(options, &job.printer, err);
+    if (!status && options->raw)
+        status = geo_raw_open(options, &job.raw, err);
+    if (!status) {
+        job.progress = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO) && !options->quiet;
+        status = answer_all(&job, &input, err);
+        summarise(&job);
+    }
+    geo_raw_close(job.raw);
+    geo_printer_destroy(job.printer);
+    cdn_buf_free(&job.out);
+    return status;
+}
+
+static enum cdn_status run(const void *opaque, const struct cli_args *args, struct cdn_error *err)
+{
+    const struct geo_options *options = opaque;
+    struct router_table *table;
+    enum cdn_status status = make_table(options, &table, err);
+    if (status)
+        return status;
+    const char *verb = args->n == 1 ? args->items[0] : "";
+    if (strcmp(verb, "info") == 0)
+        status = geo_info(table->db, options->json, err);
+    else if (strcmp(verb, "verify") == 0)
+        status = geo_verify(table->db, err);
+    else if (options->bench)
+        status = geo_bench(table, err);
+    else
+        status = look_up(options, args, table, err);
+    router_table_unref(table);
+    return status;
+}
+
+#define ROW(...) CLI_OPTION_ROW(struct geo_options, __VA_ARGS__)
+static const struct cli_option rows[] = {GEO_OPTIONS(ROW)};
+
+const struct cli_command cli_command_geo = {
+    .name = "geo",
+    .summary = "Where addresses are, and which edge would serve them",
+    .usage = "[OPTIONS] [IP | NETWORK | -]...\n       pocketcdn geo info | verify [--db FILE]",
+    .more = "Without an address, or for '-', lines are read from standard input. A network gives one line for each\n"
+            "network of the answer inside it. The decision is the router's own code: GET /route?ip= says the same.\n"
+            "\n"
+            "  pocketcdn geo 8.8.8.8 2001:4860:4860::8888\n"
+            "  pocketcdn geo --why 100.64.0.1\n"
+            "  pocketcdn geo --log --format '%{country} %{edge}' < access.log | sort | uniq -c\n"
+            "\n"
+            "Exit codes: 0 every address was found or is a special one, 1 some are not in the database, 2 usage or a bad\n"
+            "address, 3 the database cannot be read.\n",
+    .options = rows,
+    .option_count = CDN_ARRAY_LEN(rows),
+    .options_size = sizeof(struct geo_options),
+    .run = run,
+};
+_Static_assert(sizeof(struct geo_options) <= CLI_OPTIONS_MAX, "options do not fit");

@@ -1,0 +1,128 @@
+#include "cli/geo.h"
+
+#include "common/clock.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "common/banned.h"
+
+#define OLD_DAYS 365
+#define BENCH_NS 500000000LL
+#define BENCH_BATCH 1000
+
+static void day_of(uint64_t epoch, char out[static 16])
+{
+    struct tm day;
+    time_t t = (time_t)epoch;
+    if (!gmtime_r(&t, &day) || strftime(out, 16, "%Y-%m-%d", &day) == 0)
+        cdn_str_copy(out, 16, CDN_STR("?"));
+}
+
+static int64_t age_days(uint64_t epoch)
+{
+    return (cdn_clock_real_ms() / 1000 - (int64_t)epoch) / 86400;
+}
+
+static json_t *info_json(const struct geo_info *info)
+{
+    json_t *languages = json_array();
+    for (size_t i = 0; i < info->language_count; i++)
+        json_array_append_new(languages, json_string(info->languages[i]));
+    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:i, s:b, s:b, s:o}", "path", info->path, "type", info->type,
+                     "description", info->description, "build_epoch", (json_int_t)info->build_epoch, "age_days",
+                     (json_int_t)age_days(info->build_epoch), "file_size", (json_int_t)info->file_size, "node_count",
+                     (json_int_t)info->node_count, "record_size", (int)info->record_size, "ip_version",
+                     (int)info->ip_version, "ipv4", info->answers_ipv4, "ipv6", info->answers_ipv6, "languages", languages);
+}
+
+static void info_lines(const struct geo_info *info)
+{
+    char day[16];
+    int64_t age = age_days(info->build_epoch);
+    day_of(info->build_epoch, day);
+    printf("%s\n  type         %s\n  description  %s\n  built        %s, %lld days ago%s\n", info->path, info->type,
+           info->description, day, (long long)age, age > OLD_DAYS ? " (old: networks move)" : "");
+    printf("  size         %llu bytes, %u nodes of %u bits\n  answers      %s%s%s\n", (unsigned long long)info->file_size,
+           info->node_count, info->record_size, info->answers_ipv4 ? "IPv4" : "",
+           info->answers_ipv4 && info->answers_ipv6 ? " and " : "", info->answers_ipv6 ? "IPv6" : "");
+    if (strcmp(info->path, "embedded") == 0)
+        puts("  licence      CC BY 4.0; IP Geolocation by DB-IP: https://db-ip.com");
+}
+
+enum cdn_status geo_info(const struct geo_db *db, bool json, struct cdn_error *err)
+{
+    (void)err;
+    for (size_t i = 0; i < geo_db_file_count(db); i++) {
+        struct geo_info info;
+        geo_db_info(db, i, &info);
+        if (!json) {
+            info_lines(&info);
+            continue;
+        }
+        json_t *o = info_json(&info);
+        json_dumpf(o, stdout, JSON_COMPACT);
+        putchar('\n');
+        json_decref(o);
+    }
+    return CDN_OK;
+}
+
+enum cdn_status geo_verify(const struct geo_db *db, struct cdn_error *err)
+{
+    for (size_t i = 0; i < geo_db_file_count(db); i++) {
+        struct geo_info info;
+        struct geo_verify_report report;
+        geo_db_info(db, i, &info);
+        enum cdn_status status = geo_db_verify(db, i, &report, err);
+        if (status)
+            return status;
+        printf("%s: sound; %llu nodes, %llu records, %llu of them with a place\n", info.path,
+               (unsigned long long)report.nodes, (unsigned long long)report.records,
+               (unsigned long long)report.records_placed);
+    }
+    return CDN_OK;
+}
+
+/* xorshift: the same addresses in every run. */
+static uint32_t next_random(uint32_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    return *state;
+}
+
+static void measure(const char *what, const struct router_table *table, bool decide)
+{
+    struct router_question question = {.client.v4.sin_family = AF_INET};
+    struct router_decision decision;
+    struct geo_record record;
+    uint32_t state = 2463534242u;
+    uint64_t n = 0, found = 0;
+    int64_t began = cdn_clock_mono_ns(), took;
+    do {
+        for (size_t i = 0; i < BENCH_BATCH; i++) {
+            question.client.v4.sin_addr.s_addr = next_random(&state);
+            if (decide) {
+                router_decide(table, &question, NULL, &decision);
+                found += decision.where.record.has_coordinates;
+            } else {
+                found += geo_lookup(table->db, &question.client.sa, &record) == CDN_OK;
+            }
+        }
+        n += BENCH_BATCH;
+    } while ((took = cdn_clock_mono_ns() - began) < BENCH_NS);
+    printf("%-9s  %10.0f a second  %6.0f ns each  %5.1f %% found\n", what, (double)n * 1e9 / (double)took,
+           (double)took / (double)n, 100.0 * (double)found / (double)n);
+}
+
+enum cdn_status geo_bench(const struct router_table *table, struct cdn_error *err)
+{
+    (void)err;
+    puts("uniformly random IPv4 addresses, one thread, measured:");
+    measure("look-ups", table, false);
+    measure("decisions", table, true);
+    return CDN_OK;
+}

@@ -1,0 +1,269 @@
+#include "cli/geo.h"
+
+#include "router/explain.h"
+
+#include "common/banned.h"
+
+#define FORMAT_PARTS_MAX 64
+
+enum form { FORM_HUMAN, FORM_JSON, FORM_CSV, FORM_TSV, FORM_TEXT };
+
+struct part { /* of a format: a text, then maybe a field */
+    struct cdn_buf text;
+    enum geo_field field;
+    bool has_field;
+};
+
+struct geo_printer {
+    enum form form;
+    bool all_edges, why;
+    size_t part_count;
+    struct part parts[FORMAT_PARTS_MAX];
+};
+
+static const enum geo_field columns[] = {
+    GEO_FIELD_ip,        GEO_FIELD_network, GEO_FIELD_special, GEO_FIELD_country,   GEO_FIELD_subdivision,
+    GEO_FIELD_city,      GEO_FIELD_lat,     GEO_FIELD_lon,     GEO_FIELD_precision, GEO_FIELD_accuracy_km,
+    GEO_FIELD_source,    GEO_FIELD_reason,  GEO_FIELD_edge,    GEO_FIELD_km,        GEO_FIELD_rtt_ms,
+    GEO_FIELD_runner_up, GEO_FIELD_margin_ms, GEO_FIELD_ambiguous, GEO_FIELD_edges};
+
+/* ---- --format ---- */
+
+static enum cdn_status add_field(struct geo_printer *p, struct cdn_str name, struct cdn_error *err)
+{
+    struct part *part = &p->parts[p->part_count];
+    if (!geo_field_find(name, &part->field)) {
+        CDN_AUTOBUF struct cdn_buf known = {0};
+        for (size_t i = 0; i < GEO_FIELD_COUNT; i++)
+            cdn_buf_printf(&known, " %s", geo_field_name((enum geo_field)i));
+        return cdn_error_set(err, CDN_USAGE, "--format: no field '" CDN_STR_FMT "'; there are%s", CDN_STR_ARG(name), known.p);
+    }
+    if (p->part_count + 2 >= FORMAT_PARTS_MAX)
+        return cdn_error_set(err, CDN_USAGE, "--format: more than %d fields", FORMAT_PARTS_MAX - 2);
+    part->has_field = true;
+    p->part_count++;
+    return CDN_OK;
+}
+
+static enum cdn_status compile(struct geo_printer *p, struct cdn_str text, struct cdn_error *err)
+{
+    while (text.n) {
+        struct cdn_buf *plain = &p->parts[p->part_count].text;
+        char c = text.p[0], next = text.n > 1 ? text.p[1] : '\0';
+        size_t used = 1;
+        if (c == '%' && next == '{') {
+            ptrdiff_t end = cdn_str_find(text, '}');
+            if (end < 0)
+                return cdn_error_set(err, CDN_USAGE, "--format: '" CDN_STR_FMT "' has no '}'", CDN_STR_ARG(text));
+            enum cdn_status status = add_field(p, (struct cdn_str){text.p + 2, (size_t)end - 2}, err);
+            if (status)
+                return status;
+            used = (size_t)end + 1;
+        } else if ((c == '%' && next == '%') || (c == '\\' && (next == 't' || next == 'n' || next == '\\'))) {
+            cdn_buf_add_char(plain, next == 't' ? '\t' : next == 'n' ? '\n' : next);
+            used = 2;
+        } else if (c == '%') {
+            return cdn_error_set(err, CDN_USAGE, "--format: a field is written %%{NAME}, a per cent sign %%%%");
+        } else {
+            cdn_buf_add_char(plain, c);
+        }
+        text = cdn_str_sub(text, used);
+    }
+    p->part_count++; /* the text behind the last field */
+    return CDN_OK;
+}
+
+/* ---- life cycle ---- */
+
+enum cdn_status geo_printer_create(const struct geo_options *options, struct geo_printer **ret, struct cdn_error *err)
+{
+    if (options->json + options->csv + options->tsv + (options->format != NULL) + (options->raw != NULL) > 1)
+        return cdn_error_set(err, CDN_USAGE, "only one of --json, --csv, --tsv, --format and --raw");
+    enum form form = options->json ? FORM_JSON : options->csv ? FORM_CSV : options->tsv ? FORM_TSV
+                     : options->format ? FORM_TEXT : FORM_HUMAN;
+    if (options->why && (form > FORM_JSON || options->raw))
+        return cdn_error_set(err, CDN_USAGE, "--why goes with plain lines and --json");
+    struct geo_printer *p = cdn_calloc(1, sizeof(*p));
+    p->form = form;
+    p->all_edges = options->all_edges;
+    p->why = options->why;
+    enum cdn_status status = form == FORM_TEXT ? compile(p, cdn_str(options->format), err) : CDN_OK;
+    if (status)
+        geo_printer_destroy(p);
+    else
+        *ret = p;
+    return status;
+}
+
+void geo_printer_destroy(struct geo_printer *p)
+{
+    for (size_t i = 0; p && i < FORMAT_PARTS_MAX; i++)
+        cdn_buf_free(&p->parts[i].text);
+    free(p);
+}
+
+/* ---- columns ---- */
+
+static size_t column_count(const struct geo_printer *p)
+{
+    return CDN_ARRAY_LEN(columns) - (p->all_edges ? 0 : 1); /* `edges` is the last one */
+}
+
+void geo_printer_header(const struct geo_printer *p, struct cdn_buf *out)
+{
+    if (p->form != FORM_CSV && p->form != FORM_TSV)
+        return;
+    for (size_t i = 0; i < column_count(p); i++) {
+        if (i)
+            cdn_buf_add_char(out, p->form == FORM_CSV ? ',' : '\t');
+        cdn_buf_add_str(out, cdn_str(geo_field_name(columns[i])));
+    }
+    cdn_buf_add(out, p->form == FORM_CSV ? "\r\n" : "\n", p->form == FORM_CSV ? 2 : 1);
+}
+
+/* Quotes what was added from `from` on, if it needs it (RFC 4180); in TSV, breaking characters become blanks. */
+static void protect(struct cdn_buf *out, size_t from, bool csv)
+{
+    bool needed = false;
+    for (size_t i = from; i < out->n; i++) {
+        char c = out->p[i];
+        needed |= c == '"' || c == ',' || c == '\n' || c == '\r';
+        if (!csv && (c == '\t' || c == '\n' || c == '\r'))
+            out->p[i] = ' ';
+    }
+    if (!csv || !needed)
+        return;
+    CDN_AUTOFREE char *plain = cdn_strndup(out->p + from, out->n - from);
+    out->n = from;
+    cdn_buf_add_char(out, '"');
+    for (const char *c = plain; *c; c++) {
+        if (*c == '"')
+            cdn_buf_add_char(out, '"');
+        cdn_buf_add_char(out, *c);
+    }
+    cdn_buf_add_char(out, '"');
+}
+
+static void put_columns(const struct geo_printer *p, const struct geo_row *row, struct cdn_buf *out)
+{
+    for (size_t i = 0; i < column_count(p); i++) {
+        if (i)
+            cdn_buf_add_char(out, p->form == FORM_CSV ? ',' : '\t');
+        size_t from = out->n;
+        geo_field_put(row, columns[i], out);
+        protect(out, from, p->form == FORM_CSV);
+    }
+    cdn_buf_add(out, p->form == FORM_CSV ? "\r\n" : "\n", p->form == FORM_CSV ? 2 : 1);
+}
+
+/* ---- people ---- */
+
+static void put_place(const struct geo_row *row, struct cdn_buf *out)
+{
+    const struct router_where *w = &row->decision.where;
+    const struct geo_record *r = &w->record;
+    if (w->special)
+        cdn_buf_printf(out, "%s (%s)", w->special->text, w->special->source);
+    if (geo_row_found(row) == GEO_UNKNOWN)
+        cdn_buf_printf(out, "not in the database");
+    if (geo_row_found(row) != GEO_FOUND) {
+        cdn_buf_printf(out, ", taken as %s", row->table->default_name);
+        return;
+    }
+    if (w->special)
+        cdn_buf_printf(out, "; ");
+    if (r->city.n)
+        cdn_buf_printf(out, CDN_STR_FMT ", ", CDN_STR_ARG(r->city));
+    if (r->subdivision.n && !cdn_str_eq(r->subdivision, r->city))
+        cdn_buf_printf(out, CDN_STR_FMT ", ", CDN_STR_ARG(r->subdivision));
+    struct cdn_str country = r->country.n ? r->country : r->country_code;
+    if (country.n)
+        cdn_buf_printf(out, CDN_STR_FMT " ", CDN_STR_ARG(country));
+    cdn_buf_printf(out, "%.2f,%.2f (%s, %s%u km)", r->lat, r->lon, router_where_precision(w),
+                   w->uncertainty_assumed ? "about " : "", w->uncertainty_km);
+}
+
+static void put_candidates(const struct geo_row *row, struct cdn_buf *out)
+{
+    size_t n;
+    CDN_AUTOFREE struct router_candidate *ranked = geo_row_ranked(row, &n);
+    const struct router_pops *pops = row->table->pops;
+    for (size_t i = 0; i < n; i++) {
+        const struct router_site *site = &pops->sites[ranked[i].site];
+        for (size_t k = 0; k < site->count; k++) {
+            const struct router_pop *pop = &pops->pops[pops->members[site->first + k]];
+            cdn_buf_printf(out, "    %-8s %-14s %7.0f km %7.1f ms\n", pop->name, pop->place, (double)ranked[i].km,
+                           (double)ranked[i].rtt_ms);
+        }
+    }
+}
+
+static void put_human(const struct geo_printer *p, const struct geo_row *row, const struct router_trace *trace,
+                      struct cdn_buf *out)
+{
+    const struct router_choice *c = &row->decision.choice;
+    const struct router_pops *pops = row->table->pops;
+    geo_field_put(row, GEO_FIELD_ip, out);
+    cdn_buf_add(out, "  ", 2);
+    put_place(row, out);
+    cdn_buf_printf(out, "  in ");
+    geo_field_put(row, GEO_FIELD_network, out);
+    if (c->pop == ROUTER_NO_POP) {
+        cdn_buf_printf(out, "  -> no edge\n");
+    } else {
+        cdn_buf_printf(out, "  -> %s %.0f km, %.1f ms modelled", pops->pops[c->pop].name, (double)c->at.km,
+                       (double)c->at.rtt_ms);
+        if (c->runner_up != ROUTER_NO_POP)
+            cdn_buf_printf(out, "; then %s %+.1f ms", pops->pops[c->runner_up].name, (double)row->decision.margin_ms);
+        cdn_buf_printf(out, "  [%s%s]\n", router_reason_word(row->decision.reason),
+                       row->decision.ambiguous ? ", ambiguous" : "");
+    }
+    if (p->all_edges)
+        put_candidates(row, out);
+    for (size_t i = 0; trace && i < trace->count; i++)
+        cdn_buf_printf(out, "    %-9s %s\n", router_step_word(trace->steps[i].step), trace->steps[i].text);
+}
+
+/* ---- programs ---- */
+
+static void put_json(const struct geo_printer *p, const struct geo_row *row, const struct router_trace *trace,
+                     struct cdn_buf *out)
+{
+    json_t *o = router_explain(row->table, &row->question, &row->decision, trace, p->all_edges ? SIZE_MAX : 0);
+    if (!p->all_edges)
+        json_object_del(o, "candidates");
+    CDN_AUTOFREE char *text = json_dumps(o, JSON_COMPACT);
+    cdn_buf_add_str(out, cdn_str(text));
+    cdn_buf_add_char(out, '\n');
+    json_decref(o);
+}
+
+static void put_format(const struct geo_printer *p, const struct geo_row *row, struct cdn_buf *out)
+{
+    for (size_t i = 0; i < p->part_count; i++) {
+        cdn_buf_add_str(out, cdn_buf_str(&p->parts[i].text));
+        if (p->parts[i].has_field)
+            geo_field_put(row, p->parts[i].field, out);
+    }
+    cdn_buf_add_char(out, '\n');
+}
+
+void geo_printer_row(const struct geo_printer *p, const struct geo_row *row, const struct router_trace *trace,
+                     struct cdn_buf *out)
+{
+    switch (p->form) {
+    case FORM_HUMAN:
+        put_human(p, row, trace, out);
+        break;
+    case FORM_JSON:
+        put_json(p, row, trace, out);
+        break;
+    case FORM_TEXT:
+        put_format(p, row, out);
+        break;
+    case FORM_CSV:
+    case FORM_TSV:
+        put_columns(p, row, out);
+        break;
+    }
+}

@@ -1,0 +1,68 @@
+/* geo_row: one answer of `pocketcdn geo` and the fields it can be printed by.
+ *
+ * One table: the names of `--format`, the columns of `--csv` and `--tsv`. The names equal the keys of `--json`
+ * (router/explain.h). Printing allocates nothing beyond the output buffer.
+ */
+#ifndef CDN_CLI_GEO_ROW_H
+#define CDN_CLI_GEO_ROW_H
+
+#include "router/decide.h"
+
+struct geo_row {
+    const struct router_table *table;
+    struct router_question question;
+    struct router_decision decision;
+    uint64_t line; /* of the input, from 1 */
+};
+
+#define GEO_FIELDS(X) /* name, text */                                                                        \
+    X(ip, "the address asked about")                                                                          \
+    X(network, "the network that the answer holds for")                                                       \
+    X(special, "word of the special range, such as private or documentation")                                 \
+    X(continent, "two letters")                                                                               \
+    X(country, "two letters (ISO 3166)")                                                                      \
+    X(country_name, "in English")                                                                             \
+    X(registered_country, "two letters, where the network is registered")                                     \
+    X(subdivision, "state or province")                                                                       \
+    X(city, "name")                                                                                           \
+    X(postcode, "as the database has it")                                                                     \
+    X(time_zone, "as Europe/Berlin")                                                                          \
+    X(lat, "degrees north")                                                                                   \
+    X(lon, "degrees east")                                                                                    \
+    X(accuracy_km, "how far off the place may be")                                                            \
+    X(precision, "exact, city, cell, region, country, default or none")                                       \
+    X(source, "pinned, override, database or default")                                                        \
+    X(reason, "why this edge")                                                                                \
+    X(edge, "chosen edge")                                                                                    \
+    X(url, "of the chosen edge")                                                                              \
+    X(km, "to the edge, great circle")                                                                        \
+    X(rtt_ms, "modelled round-trip time to the edge")                                                         \
+    X(runner_up, "the next edge elsewhere")                                                                   \
+    X(margin_ms, "what the runner-up costs more")                                                             \
+    X(ambiguous, "yes when the place may be off by more than the runner-up is farther")                       \
+    X(edges, "all edges, best first: NAME:MS joined by |")                                                    \
+    X(line, "number of the input line")
+
+enum geo_field {
+#define X(name, text) GEO_FIELD_##name,
+    GEO_FIELDS(X)
+#undef X
+        GEO_FIELD_COUNT
+};
+const char *geo_field_name(enum geo_field field);
+const char *geo_field_text(enum geo_field field);
+bool geo_field_find(struct cdn_str name, enum geo_field *ret);
+
+void geo_field_put(const struct geo_row *row, enum geo_field field, struct cdn_buf *out);
+/* `value` with `decimals` (0 to 6) behind the point; |value| < 1e9. */
+void geo_put_fixed(struct cdn_buf *out, double value, unsigned decimals);
+void geo_put_uint(struct cdn_buf *out, uint64_t value);
+
+/* What the database or an override says of the address. */
+enum geo_found { GEO_FOUND, GEO_SPECIAL, GEO_UNKNOWN };
+enum geo_found geo_row_found(const struct geo_row *row);
+
+/* All sites of the table, best first, for this row; the caller frees. */
+struct router_candidate *geo_row_ranked(const struct geo_row *row, size_t *ret_n);
+
+#endif

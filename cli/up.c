@@ -1,0 +1,193 @@
+#include "cli/command.h"
+#include "cli/state.h"
+#include "cli/up_display.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/banned.h"
+
+#define UP_OPTIONS(X)                                                                                         \
+    X(TEXT, config, 'c', "FILE", "cdn.yaml; default: ten edges in ten cities of the world")                   \
+    X(TEXT, root, 0, "DIR", "Folder to serve, by an origin of our own")                                       \
+    X(TEXT, origin, 0, "URL", "Origin that runs already, as http://127.0.0.1:8000")                           \
+    X(FLAG, detach, 'd', NULL, "Return when all is up, and leave it running")                                 \
+    X(TEXT, state, 0, "DIR", "Folder for caches, logs and who runs")
+
+CLI_OPTIONS_STRUCT(up_options, UP_OPTIONS);
+
+struct up {
+    const struct up_options *options;
+    char *state;
+    char *config;
+    struct plan *plan;
+    struct up_display display;
+    int ready_fd; /* with --detach: told when all is up */
+};
+
+/* ---- what the supervisor tells ---- */
+
+static void say(void *self, const char *text)
+{
+    up_display_say(&((struct up *)self)->display, text);
+}
+
+static void tick(void *self, const struct supervisor_node *nodes, size_t n)
+{
+    up_display_nodes(&((struct up *)self)->display, nodes, n);
+}
+
+/* From now on lines go to DIR/up.log, and the waiting parent may go. */
+static void leave_terminal(struct up *up)
+{
+    CDN_AUTOFREE char *log = cdn_asprintf("%s/up.log", up->state);
+    fflush(stdout);
+    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        dup2(fd, STDOUT_FILENO);
+        dup2(fd, STDERR_FILENO);
+        close(fd);
+    }
+    if (write(up->ready_fd, "r", 1) != 1)
+        fputs("nobody waits for this start any more\n", stderr);
+    close(up->ready_fd);
+    up->ready_fd = -1;
+}
+
+static void all_up(void *self, int64_t after_ms)
+{
+    struct up *up = self;
+    const struct plan_node *router = &up->plan->nodes[up->plan->n - 1];
+    char text[300];
+    snprintf(text, sizeof(text), "all %zu are up after %.2f s; clients go to %s, logs are in %s", up->plan->n,
+             (double)after_ms / 1000, router->url, up->state);
+    say(up, text);
+    if (!up->display.live && up->ready_fd < 0)
+        for (size_t i = 0; i < up->plan->n; i++)
+            printf("  %-8s %-14s %s\n", up->plan->nodes[i].name, up->plan->nodes[i].place, up->plan->nodes[i].url);
+    fflush(stdout);
+    if (up->ready_fd >= 0)
+        leave_terminal(up);
+}
+
+/* ---- the stages ---- */
+
+static enum cdn_status write_config(struct up *up, const struct plan_wish *wish, struct cdn_error *err)
+{
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    plan_default_yaml(wish, &plan_default_ports, &text);
+    up->config = cdn_asprintf("%s/cdn.yaml", up->state);
+    FILE *file = fopen(up->config, "we");
+    bool written = file && fwrite(text.p, 1, text.n, file) == text.n;
+    if ((file && fclose(file)) || !written)
+        return cdn_error_set(err, CDN_IO, "cannot write %s: %s", up->config, strerror(errno));
+    return CDN_OK;
+}
+
+static enum cdn_status supervise(struct up *up, struct cdn_error *err)
+{
+    struct supervisor_config config = {.plan = up->plan, .state_dir = up->state, .watch_status = up->display.live,
+                                       .self = up, .say = say, .all_up = all_up, .tick = tick};
+    return supervisor_run(&config, err);
+}
+
+/* In the parent of a detached CDN: waits for 'r', or for the end of a start that failed. */
+static enum cdn_status wait_for_ready(int fd, pid_t pid, struct cdn_error *err)
+{
+    char byte;
+    int wait_status = 0;
+    ssize_t n;
+    do
+        n = read(fd, &byte, 1);
+    while (n < 0 && errno == EINTR);
+    close(fd);
+    if (n == 1)
+        return CDN_OK;
+    waitpid(pid, &wait_status, 0);
+    err->text[0] = '\0'; /* the child has said why */
+    return WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 2 ? CDN_INVALID : CDN_UNAVAILABLE;
+}
+
+static enum cdn_status detach(struct up *up, int lock, struct cdn_error *err)
+{
+    int pipe_fds[2];
+    if (pipe2(pipe_fds, O_CLOEXEC))
+        return cdn_error_set(err, CDN_IO, "pipe: %s", strerror(errno));
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid < 0)
+        return cdn_error_set(err, CDN_IO, "fork: %s", strerror(errno));
+    if (pid > 0) {
+        close(pipe_fds[1]);
+        return wait_for_ready(pipe_fds[0], pid, err);
+    }
+    close(pipe_fds[0]);
+    setsid();
+    state_lock_own(lock);
+    up->ready_fd = pipe_fds[1];
+    up->display.live = false;
+    int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (nothing >= 0)
+        dup2(nothing, STDIN_FILENO);
+    return supervise(up, err);
+}
+
+static enum cdn_status start(struct up *up, struct cdn_error *err)
+{
+    const struct up_options *options = up->options;
+    struct plan_wish wish = {options->config, options->root, options->origin};
+    int lock;
+    enum cdn_status status = state_path(options->state, &up->state, err);
+    if (!status)
+        status = state_make(up->state, err);
+    if (!status)
+        status = state_lock(up->state, &lock, err);
+    if (status)
+        return status;
+    if (!wish.config) {
+        status = write_config(up, &wish, err);
+        wish.config = up->config;
+    }
+    if (!status)
+        status = plan_read(&wish, up->state, &up->plan, err);
+    if (!status)
+        status = options->detach ? detach(up, lock, err) : supervise(up, err);
+    close(lock);
+    return status;
+}
+
+static enum cdn_status run(const void *opaque, const struct cli_args *args, struct cdn_error *err)
+{
+    struct up up = {.options = opaque, .ready_fd = -1, .display.live = isatty(STDOUT_FILENO)};
+    if (args->n)
+        return cdn_error_set(err, CDN_USAGE, "takes no argument, but got '%s'", args->items[0]);
+    if (up.options->root && up.options->origin)
+        return cdn_error_set(err, CDN_USAGE, "--root and --origin exclude each other");
+    enum cdn_status status = start(&up, err);
+    plan_destroy(up.plan);
+    free(up.state);
+    free(up.config);
+    return status;
+}
+
+#define ROW(...) CLI_OPTION_ROW(struct up_options, __VA_ARGS__)
+static const struct cli_option rows[] = {UP_OPTIONS(ROW)};
+
+const struct cli_command cli_command_up = {
+    .name = "up",
+    .summary = "Start a whole CDN: origin, edges and router",
+    .usage = "[-c cdn.yaml] [--root DIR | --origin URL] [--detach]",
+    .more = "Waits until every node answers, then watches: one that dies is started again. Ctrl-C, `pocketcdn down` or the\n"
+            "end of this process end all of it. The state folder is $XDG_RUNTIME_DIR/pocketcdn, else\n"
+            "~/.local/state/pocketcdn; CDNs with different state folders and ports run side by side.\n"
+            "\n"
+            "  pocketcdn up --root ./static          serve a folder\n"
+            "  pocketcdn up --origin http://127.0.0.1:8000 --detach\n",
+    .options = rows,
+    .option_count = CDN_ARRAY_LEN(rows),
+    .options_size = sizeof(struct up_options),
+    .run = run,
+};

@@ -1,0 +1,21 @@
+/* up_display: what `up` shows: on a terminal a table that is drawn again in place, elsewhere plain lines. */
+#ifndef CDN_CLI_UP_DISPLAY_H
+#define CDN_CLI_UP_DISPLAY_H
+
+#include "cli/supervisor.h"
+#include "cli/table.h"
+
+struct up_display {
+    bool live;          /* stdout is a terminal */
+    size_t drawn_lines; /* of the table, above the cursor */
+};
+
+void up_display_say(struct up_display *display, const char *text);
+void up_display_nodes(struct up_display *display, const struct supervisor_node *nodes, size_t n);
+
+/* Adds the cells of one node: shared with `status`. `status` is the node's own report or NULL. */
+#define UP_DISPLAY_HEADS "NODE|PLACE|STATE|>PID|>REQUESTS|>HITS|ADDRESS|NOTE"
+void up_display_row(struct table *table, const char *name, const char *place, const char *state, long pid,
+                    const json_t *status, const char *url, const char *note);
+
+#endif
