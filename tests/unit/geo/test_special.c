@@ -1,0 +1,117 @@
+/* special ranges: address -> word, network, embedded IPv4 address */
+#include "geo-data/special.h"
+
+#include "tests/unit/geo/rows.h"
+
+#include "common/banned.h"
+
+static const struct {
+    const char *address, *word, *network; /* NULL: an ordinary address */
+    const char *embedded;
+} rows[] = {
+    {"0.0.0.0", "unspecified", "0.0.0.0/32", NULL},
+    {"0.1.2.3", "this-network", "0.0.0.0/8", NULL},
+    {"9.255.255.255", NULL, NULL, NULL},
+    {"10.0.0.0", "private", "10.0.0.0/8", NULL},
+    {"10.255.255.255", "private", "10.0.0.0/8", NULL},
+    {"11.0.0.0", NULL, NULL, NULL},
+    {"100.63.255.255", NULL, NULL, NULL},
+    {"100.64.0.0", "cgnat", "100.64.0.0/10", NULL},
+    {"100.127.255.255", "cgnat", "100.64.0.0/10", NULL},
+    {"100.128.0.0", NULL, NULL, NULL},
+    {"127.0.1.5", "loopback", "127.0.0.0/8", NULL},
+    {"169.254.1.1", "link-local", "169.254.0.0/16", NULL},
+    {"172.15.255.255", NULL, NULL, NULL},
+    {"172.16.0.0", "private", "172.16.0.0/12", NULL},
+    {"172.31.255.255", "private", "172.16.0.0/12", NULL},
+    {"172.32.0.0", NULL, NULL, NULL},
+    {"192.0.0.9", "protocol", "192.0.0.0/24", NULL},
+    {"192.0.2.1", "documentation", "192.0.2.0/24", NULL},
+    {"192.168.178.1", "private", "192.168.0.0/16", NULL},
+    {"198.18.0.1", "benchmarking", "198.18.0.0/15", NULL},
+    {"198.20.0.0", NULL, NULL, NULL},
+    {"198.51.100.7", "documentation", "198.51.100.0/24", NULL},
+    {"203.0.113.7", "documentation", "203.0.113.0/24", NULL},
+    {"223.255.255.255", NULL, NULL, NULL},
+    {"224.0.0.1", "multicast", "224.0.0.0/4", NULL},
+    {"240.0.0.1", "reserved", "240.0.0.0/4", NULL},
+    {"255.255.255.254", "reserved", "240.0.0.0/4", NULL},
+    {"255.255.255.255", "broadcast", "255.255.255.255/32", NULL},
+    {"8.8.8.8", NULL, NULL, NULL},
+    {"::ffff:10.1.2.3", "private", "10.0.0.0/8", NULL},
+    {"::ffff:8.8.8.8", NULL, NULL, NULL},
+    {"::", "unspecified", "::/128", NULL},
+    {"::1", "loopback", "::1/128", NULL},
+    {"64:ff9b::808:808", "nat64", "64:ff9b::/96", "8.8.8.8"},
+    {"64:ff9b:1::1", "nat64-local", "64:ff9b:1::/48", NULL},
+    {"100::1", "discard", "100::/64", NULL},
+    {"2001:0:4136:e378:8000:63bf:3fff:fdd2", "teredo", "2001::/32", "192.0.2.45"},
+    {"2001:2::1", "benchmarking", "2001:2::/48", NULL},
+    {"2001:1ff::1", "protocol", "2001::/23", NULL},
+    {"2001:200::1", NULL, NULL, NULL},
+    {"2001:db8::1", "documentation", "2001:db8::/32", NULL},
+    {"3fff:fff::1", "documentation", "3fff::/20", NULL},
+    {"2002:808:404::1", "6to4", "2002::/16", "8.8.4.4"},
+    {"fc00::1", "unique-local", "fc00::/7", NULL},
+    {"fdff::1", "unique-local", "fc00::/7", NULL},
+    {"fe80::1", "link-local", "fe80::/10", NULL},
+    {"fec0::1", "site-local", "fec0::/10", NULL},
+    {"ff02::1", "multicast", "ff00::/8", NULL},
+    {"2001:4860:4860::8888", NULL, NULL, NULL},
+};
+
+START_TEST(test_row)
+{
+    union test_address address = address_of(rows[_i].address);
+    const struct geo_special *special = geo_special(&address.any);
+    ck_assert_msg((special != NULL) == (rows[_i].word != NULL), "%s", rows[_i].address);
+    if (!special)
+        return;
+    ck_assert_str_eq(special->word, rows[_i].word);
+    ck_assert_str_eq(special->network, rows[_i].network);
+    struct sockaddr_in embedded;
+    int found = geo_special_embedded(special, &address.any, &embedded);
+    ck_assert_int_eq(found, rows[_i].embedded != NULL);
+    if (found)
+        ck_assert_uint_eq(embedded.sin_addr.s_addr, address_of(rows[_i].embedded).ipv4.sin_addr.s_addr);
+}
+END_TEST
+
+/* A narrow range behind a wider one would never be named. */
+START_TEST(test_narrow_before_wide)
+{
+    for (size_t i = 0; i < geo_special_count(); i++) {
+        const struct geo_special *row = geo_special_at(i);
+        union test_address address = {.any = {.sa_family = (sa_family_t)row->family}};
+        if (row->family == AF_INET)
+            memcpy(&address.ipv4.sin_addr, row->address, 4);
+        else
+            memcpy(&address.ipv6.sin6_addr, row->address, 16);
+        const struct geo_special *found = geo_special(&address.any);
+        ck_assert_msg(found == row || found->prefix_len > row->prefix_len, "%s is hidden by %s", row->network,
+                      found->network);
+    }
+}
+END_TEST
+
+START_TEST(test_other_family)
+{
+    struct sockaddr address = {.sa_family = AF_UNIX};
+    ck_assert_ptr_null(geo_special(&address));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("special");
+    TCase *tc = tcase_create("rows");
+    tcase_add_loop_test(tc, test_row, 0, (int)CDN_ARRAY_LEN(rows));
+    tcase_add_test(tc, test_narrow_before_wide);
+    tcase_add_test(tc, test_other_family);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
