@@ -1,0 +1,30 @@
+/* pocketcdn-origin: flags, then the daemon until it is told to end. */
+#include "common/daemon.h"
+#include "common/log.h"
+#include "origin/origin.h"
+
+#include "common/banned.h"
+
+int main(int argc, char **argv)
+{
+    struct origin_settings settings = {0};
+    enum cdn_config_outcome outcome;
+    struct cdn_error err = {0};
+    struct origin *origin;
+    daemon_process_init();
+    enum cdn_status status =
+        cdn_config_load(&origin_program, argc, argv, &settings, &outcome, NULL, NULL, &err);
+    if (status != CDN_OK) {
+        return daemon_fail(origin_program.name, &err);
+    }
+    if (outcome == CDN_CONFIG_DONE) {
+        return 0;
+    }
+    cdn_log_init("origin", NULL, (enum cdn_log_level)settings.log_level, settings.log_json);
+    if (origin_create(&settings, argc, argv, &origin, &err) != CDN_OK) {
+        return daemon_fail(origin_program.name, &err);
+    }
+    origin_run(origin);
+    origin_destroy(origin);
+    return 0;
+}

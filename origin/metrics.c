@@ -1,0 +1,10 @@
+#include "origin/metrics.h"
+
+#include "common/banned.h"
+
+const struct cdn_metric_row origin_metric_rows[ORIGIN_METRIC_COUNT] = {
+#define X(kind_, field, name_, labels_, help_) \
+    {.kind = CDN_METRIC_##kind_, .name = name_, .labels = labels_, .help = help_},
+    ORIGIN_METRICS(X)
+#undef X
+};

@@ -1,0 +1,304 @@
+#include "origin/origin.h"
+
+#include "common/daemon.h"
+#include "common/log.h"
+#include "geo-data/places.h"
+#include "origin/worker.h"
+
+#include "common/banned.h"
+
+#define ADMIN_PORT_OFFSET 1000u
+
+struct origin {
+    int argc;
+    char **argv;
+    struct origin_settings settings;
+    struct origin_shared shared;
+    struct origin_root *root;
+    struct origin_mime *mime;
+    struct origin_hasher *hasher;
+    struct origin_policy *policy;
+    struct origin_faults faults;
+    bool has_place;
+    struct geo_place place;
+    struct origin_worker *workers[64];
+    size_t worker_count;
+    struct daemon *daemon;
+    struct cdn_addr address;
+};
+
+static struct origin_policy *new_policy(const struct origin_settings *s)
+{
+    struct origin_policy *policy = cdn_calloc(1, sizeof *policy);
+    policy->owners = 1;
+    policy->max_age_s = s->max_age / 1000;
+    policy->immutable = s->immutable;
+    policy->listing = s->listing;
+    policy->precompressed = s->precompressed;
+    policy->access_log = s->access_log;
+    (void)cdn_str_copy(policy->index, sizeof policy->index, cdn_str(s->index));
+    return policy;
+}
+
+static enum cdn_status check_settings(const struct origin_settings *s, struct cdn_error *err)
+{
+    if (!s->root[0]) {
+        return cdn_error_set(err, CDN_USAGE, "--root: a folder to serve is needed");
+    }
+    if (strchr(s->index, '/') || s->index[0] == '.') {
+        return cdn_error_set(err, CDN_INVALID, "index: %s is not the name of a visible file", s->index);
+    }
+    return CDN_OK;
+}
+
+/* ---- what the daemon asks for ---- */
+
+static void sum_metrics(const struct origin *origin, uint64_t values[static ORIGIN_METRIC_COUNT])
+{
+    memset(values, 0, ORIGIN_METRIC_COUNT * sizeof *values);
+    for (size_t i = 0; i < origin->worker_count; i++) {
+        cdn_metrics_sum(origin_worker_metrics(origin->workers[i]), values, ORIGIN_METRIC_COUNT);
+    }
+}
+
+static void give_metrics(void *self, struct cdn_buf *out)
+{
+    uint64_t values[ORIGIN_METRIC_COUNT];
+    sum_metrics(self, values);
+    cdn_metrics_prometheus("pocketcdn_origin_", origin_metric_rows, values, ORIGIN_METRIC_COUNT, out);
+}
+
+static void give_status(void *self, json_t *into)
+{
+    const struct origin *origin = self;
+    char listen[CDN_ADDR_TEXT_SIZE];
+    cdn_addr_format(&origin->address, listen);
+    json_object_set_new(into, "root", json_string(origin->settings.root));
+    json_object_set_new(into, "listen", json_string(listen));
+    json_object_set_new(into, "threads", json_integer((json_int_t)origin->worker_count));
+    json_object_set_new(into, "max_age_s", json_integer(origin->policy->max_age_s));
+    json_object_set_new(into, "faults", origin_faults_json(&origin->faults));
+    if (origin->has_place) {
+        CDN_AUTOFREE char *name = cdn_str_dup(origin->place.name);
+        json_object_set_new(
+            into, "place",
+            json_pack("{s:s, s:f, s:f}", "name", name, "lat", origin->place.lat, "lon", origin->place.lon));
+    }
+    uint64_t values[ORIGIN_METRIC_COUNT];
+    sum_metrics(origin, values);
+    json_t *metrics = json_object();
+    cdn_metrics_json(origin_metric_rows, values, ORIGIN_METRIC_COUNT, metrics);
+    json_object_set_new(into, "metrics", metrics);
+}
+
+static enum cdn_status load_next(struct origin *origin, struct origin_settings *next, struct cdn_error *err)
+{
+    enum cdn_config_outcome outcome;
+    enum cdn_status status =
+        cdn_config_load(&origin_program, origin->argc, origin->argv, next, &outcome, NULL, NULL, err);
+    if (status != CDN_OK) {
+        return status;
+    }
+    status = check_settings(next, err);
+    if (status == CDN_OK) {
+        status = cdn_config_can_reload(&origin_program, &origin->settings, next, err);
+    }
+    if (status != CDN_OK) {
+        cdn_config_free(&origin_program, next);
+    }
+    return status;
+}
+
+static enum cdn_status reload(void *self, struct cdn_error *err)
+{
+    struct origin *origin = self;
+    struct origin_settings next = {0};
+    enum cdn_status status = load_next(origin, &next, err);
+    if (status != CDN_OK) {
+        return status;
+    }
+    cdn_config_free(&origin_program, &origin->settings);
+    origin->settings = next;
+    cdn_log_set_level((enum cdn_log_level)next.log_level);
+    origin_policy_unref(origin->policy);
+    origin->policy = new_policy(&next);
+    for (size_t i = 0; i < origin->worker_count; i++) {
+        atomic_fetch_add(&origin->policy->owners, 1);
+        origin_worker_post_policy(origin->workers[i], origin->policy);
+    }
+    return CDN_OK;
+}
+
+static enum cdn_status set_faults(void *self, json_t *body, struct cdn_error *err)
+{
+    struct origin *origin = self;
+    enum cdn_status status = origin_faults_parse(body, &origin->faults, err);
+    if (status != CDN_OK) {
+        return status;
+    }
+    atomic_store(&origin->shared.fault_counter, 0);
+    for (size_t i = 0; i < origin->worker_count; i++) {
+        origin_worker_post_faults(origin->workers[i], &origin->faults);
+    }
+    return CDN_OK;
+}
+
+static void drain(void *self)
+{
+    struct origin *origin = self;
+    for (size_t i = 0; i < origin->worker_count; i++) {
+        origin_worker_drain(origin->workers[i]);
+    }
+}
+
+static bool drained(void *self)
+{
+    const struct origin *origin = self;
+    for (size_t i = 0; i < origin->worker_count; i++) {
+        if (!origin_worker_is_drained(origin->workers[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- life ---- */
+
+static enum cdn_status open_data(struct origin *origin, struct cdn_error *err)
+{
+    const struct origin_settings *s = &origin->settings;
+    enum cdn_status status = check_settings(s, err);
+    if (status == CDN_OK && s->place[0]) {
+        origin->has_place = true;
+        status = geo_place_find(cdn_str(s->place), &origin->place, err);
+        if (status != CDN_OK) {
+            (void)cdn_error_set(err, CDN_INVALID, "place: %.400s",
+                                err && err->text[0] ? err->text : s->place);
+            return CDN_INVALID;
+        }
+    }
+    if (status == CDN_OK) {
+        status = origin_root_open(s->root, &origin->root, err);
+    }
+    if (status == CDN_OK) {
+        status = origin_mime_load(s->mime_types, &origin->mime, err);
+    }
+    if (status != CDN_OK) {
+        return status;
+    }
+    origin->hasher = origin_hasher_create();
+    origin->policy = new_policy(s);
+    origin->shared.settings = s;
+    origin->shared.root = origin->root;
+    origin->shared.mime = origin->mime;
+    origin->shared.hasher = origin->hasher;
+    return CDN_OK;
+}
+
+static enum cdn_status open_workers(struct origin *origin, struct cdn_error *err)
+{
+    if (!cdn_parse_host_port(cdn_str(origin->settings.listen), &origin->address)) {
+        return cdn_error_set(err, CDN_INVALID, "listen: %s is not HOST:PORT", origin->settings.listen);
+    }
+    for (size_t i = 0; i < origin->settings.threads; i++) {
+        struct origin_worker **worker = &origin->workers[i];
+        enum cdn_status status =
+            origin_worker_create(&origin->shared, origin->policy, &origin->address, i > 0, worker, err);
+        if (status != CDN_OK) {
+            return status;
+        }
+        origin->worker_count++;
+        origin_worker_address(*worker, &origin->address);
+    }
+    return CDN_OK;
+}
+
+/* The admin listener stands on loopback 1000 ports up, unless it was set. */
+static void admin_address(const struct origin *origin, char out[static CDN_ADDR_TEXT_SIZE])
+{
+    if (origin->settings.admin[0]) {
+        (void)cdn_str_copy(out, CDN_ADDR_TEXT_SIZE, cdn_str(origin->settings.admin));
+        return;
+    }
+    struct cdn_addr asked, admin = origin->address;
+    bool chosen = cdn_parse_host_port(cdn_str(origin->settings.listen), &asked) && cdn_addr_port(&asked) == 0;
+    unsigned port = cdn_addr_port(&origin->address) + ADMIN_PORT_OFFSET;
+    if (!cdn_addr_is_loopback(&admin)) {
+        (void)cdn_parse_host_port(CDN_STR("127.0.0.1:0"), &admin);
+    }
+    cdn_addr_set_port(&admin, chosen || port > 65535 ? 0 : port);
+    cdn_addr_format(&admin, out);
+}
+
+static enum cdn_status open_daemon(struct origin *origin, struct cdn_error *err)
+{
+    char admin[CDN_ADDR_TEXT_SIZE];
+    static const struct daemon_route none[] = {{0}};
+    admin_address(origin, admin);
+    const struct daemon_config config = {
+        .program = origin_program.name,
+        .admin_listen = admin,
+        .admin_token = origin->settings.admin_token,
+        .simulate = origin->settings.simulate,
+        .routes = none,
+        .self = origin,
+        .metrics = give_metrics,
+        .status = give_status,
+        .reload = reload,
+        .faults = set_faults,
+        .drain = drain,
+        .drained = drained,
+    };
+    return daemon_create(&config, &origin->daemon, err);
+}
+
+enum cdn_status origin_create(struct origin_settings *take, int argc, char **argv, struct origin **ret,
+                              struct cdn_error *err)
+{
+    struct origin *origin = cdn_calloc(1, sizeof *origin);
+    origin->argc = argc;
+    origin->argv = argv;
+    origin->settings = *take;
+    memset(take, 0, sizeof *take);
+    enum cdn_status status = open_data(origin, err);
+    if (status == CDN_OK) {
+        status = open_workers(origin, err);
+    }
+    if (status == CDN_OK) {
+        status = open_daemon(origin, err);
+    }
+    if (status != CDN_OK) {
+        origin_destroy(origin);
+        return status;
+    }
+    *ret = origin;
+    return CDN_OK;
+}
+
+void origin_run(struct origin *origin)
+{
+    /* after daemon_create, which blocked the signals that only its loop may take */
+    origin_hasher_start(origin->hasher);
+    for (size_t i = 0; i < origin->worker_count; i++) {
+        origin_worker_start(origin->workers[i]);
+    }
+    daemon_run(origin->daemon, &origin->address);
+}
+
+void origin_destroy(struct origin *origin)
+{
+    if (!origin) {
+        return;
+    }
+    daemon_destroy(origin->daemon);
+    origin_hasher_destroy(origin->hasher); /* first: what waits for it is told */
+    for (size_t i = 0; i < origin->worker_count; i++) {
+        origin_worker_stop(origin->workers[i]);
+        origin_worker_destroy(origin->workers[i]);
+    }
+    origin_policy_unref(origin->policy);
+    origin_mime_destroy(origin->mime);
+    origin_root_close(origin->root);
+    cdn_config_free(&origin_program, &origin->settings);
+    free(origin);
+}

@@ -1,0 +1,132 @@
+#include "origin/path.h"
+
+#include "common/banned.h"
+
+static const struct {
+    unsigned status;
+    const char *detail;
+} results[] = {
+#define X(name, status, detail) {status, detail},
+    ORIGIN_PATH_RESULTS(X)
+#undef X
+};
+
+unsigned origin_path_status(enum origin_path_result r)
+{
+    return results[r].status;
+}
+
+const char *origin_path_detail(enum origin_path_result r)
+{
+    return results[r].detail;
+}
+
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static enum origin_path_result unescape(struct cdn_str raw, struct origin_path *path)
+{
+    path->n = 0;
+    for (size_t i = 0; i < raw.n; i++) {
+        unsigned char c = (unsigned char)raw.p[i];
+        bool escaped = c == '%';
+        if (escaped) {
+            int high = i + 2 < raw.n ? hex(raw.p[i + 1]) : -1, low = i + 2 < raw.n ? hex(raw.p[i + 2]) : -1;
+            if (high < 0 || low < 0) {
+                return ORIGIN_PATH_MALFORMED;
+            }
+            c = (unsigned char)(high * 16 + low);
+            i += 2;
+        }
+        if (c < 0x20 || c == 0x7f) {
+            return ORIGIN_PATH_MALFORMED;
+        }
+        if (c == '\\' || (escaped && c == '/')) {
+            return ORIGIN_PATH_ABSENT;
+        }
+        if (path->n + 1 >= sizeof path->name) {
+            return ORIGIN_PATH_LONG;
+        }
+        path->name[path->n++] = (char)c;
+    }
+    path->name[path->n] = '\0';
+    return ORIGIN_PATH_OK;
+}
+
+static enum origin_path_result check_segment(struct cdn_str segment, bool is_first)
+{
+    if (cdn_str_eq(segment, CDN_STR(".")) || cdn_str_eq(segment, CDN_STR(".."))) {
+        return ORIGIN_PATH_MALFORMED;
+    }
+    if (segment.n == 0 || segment.n > ORIGIN_SEGMENT_MAX) {
+        return ORIGIN_PATH_ABSENT;
+    }
+    if (segment.p[0] == '.' && !(is_first && cdn_str_eq(segment, CDN_STR(".well-known")))) {
+        return ORIGIN_PATH_HIDDEN;
+    }
+    return ORIGIN_PATH_OK;
+}
+
+static enum origin_path_result check_segments(struct cdn_str name)
+{
+    bool is_first = true;
+    while (name.p) {
+        enum origin_path_result r = check_segment(cdn_str_cut(&name, '/'), is_first);
+        if (r != ORIGIN_PATH_OK) {
+            return r;
+        }
+        is_first = false;
+    }
+    return ORIGIN_PATH_OK;
+}
+
+enum origin_path_result origin_path_decode(struct cdn_str raw, struct origin_path *ret)
+{
+    if (raw.n == 0 || raw.p[0] != '/') {
+        return ORIGIN_PATH_MALFORMED;
+    }
+    /* a slash written as such never comes out of an escape, so the last byte tells */
+    ret->is_folder = raw.p[raw.n - 1] == '/';
+    raw = (struct cdn_str){raw.p + 1, raw.n - 1};
+    if (ret->is_folder && raw.n) {
+        raw.n--;
+    }
+    enum origin_path_result r = unescape(raw, ret);
+    if (r != ORIGIN_PATH_OK || raw.n == 0) {
+        return r;
+    }
+    return check_segments((struct cdn_str){ret->name, ret->n});
+}
+
+/* `s` starts with the 12 hash digits and their dot. */
+static bool is_hash_and_dot(const char *s)
+{
+    for (int i = 0; i < 12; i++) {
+        if (!((s[i] >= '0' && s[i] <= '9') || (s[i] >= 'a' && s[i] <= 'f'))) {
+            return false;
+        }
+    }
+    return s[12] == '.';
+}
+
+bool origin_path_is_hashed(struct cdn_str name)
+{
+    for (size_t i = 0; i < name.n; i++) { /* the folders do not count */
+        if (name.p[i] == '/') {
+            name = cdn_str_sub(name, i + 1);
+            i = (size_t)-1;
+        }
+    }
+    for (size_t i = 1; i + 14 < name.n; i++) {
+        if (name.p[i] == '.' && is_hash_and_dot(name.p + i + 1)) {
+            return true;
+        }
+    }
+    return false;
+}

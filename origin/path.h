@@ -1,0 +1,45 @@
+/* path: the path of a request as a file name below the root. Pure.
+ *
+ * The kernel (openat2, RESOLVE_BENEATH) is what keeps requests inside the root; this is the first fence, and
+ * it decides what is asked for at all: one spelling a file. Percent-escapes are undone once. What no client
+ * that follows RFC 3986 sends (dot segments, control bytes, broken escapes) is malformed; what no file can be
+ * called (an escaped slash, a backslash, an empty segment, an over-long segment) is not there; names that
+ * start with a dot are nobody's business, but for /.well-known/ (RFC 8615).
+ */
+#ifndef CDN_ORIGIN_PATH_H
+#define CDN_ORIGIN_PATH_H
+
+#include "common/str.h"
+
+#define ORIGIN_PATH_MAX 2048   /* decoded, with its NUL */
+#define ORIGIN_SEGMENT_MAX 255 /* NAME_MAX of the usual file systems */
+
+#define ORIGIN_PATH_RESULTS(X) /* name, HTTP status, detail */                                         \
+    X(OK, 200, "")                                                                                     \
+    X(MALFORMED, 400, "The path holds a dot segment, a control character or a broken percent-escape.") \
+    X(HIDDEN, 403, "Names that start with a dot are not served.")                                      \
+    X(ABSENT, 404, "There is no such file.")                                                           \
+    X(LONG, 414, "The path is too long.")
+
+enum origin_path_result {
+#define X(name, status, detail) ORIGIN_PATH_##name,
+    ORIGIN_PATH_RESULTS(X)
+#undef X
+};
+
+struct origin_path {
+    char name[ORIGIN_PATH_MAX]; /* relative to the root, without slashes at its ends; "" is the root itself */
+    size_t n;
+    bool is_folder; /* ended with a slash */
+};
+
+/* `raw` as sent, without the query. *ret is complete only with ORIGIN_PATH_OK. */
+enum origin_path_result origin_path_decode(struct cdn_str raw, struct origin_path *ret);
+unsigned origin_path_status(enum origin_path_result r);
+const char *origin_path_detail(enum origin_path_result r);
+
+/* The name has the form of a content-hashed file: `.+\.[0-9a-f]{12}\..+` (Django's
+ * ManifestStaticFilesStorage). */
+bool origin_path_is_hashed(struct cdn_str name);
+
+#endif

@@ -1,0 +1,280 @@
+#include "origin/worker.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "origin/exchange.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/banned.h"
+
+#define WATCH_EVERY_NS INT64_C(50000000)
+#define DRAIN_LOOK_NS INT64_C(5000000)
+
+void origin_policy_unref(struct origin_policy *policy)
+{
+    if (policy && atomic_fetch_sub(&policy->owners, 1) == 1) {
+        free(policy);
+    }
+}
+
+/* ---- files under way: the kernel sends them, so nobody here sees the bytes go by ---- */
+
+static void watch_fire(struct loop_timer *timer)
+{
+    struct origin_worker *worker =
+        (struct origin_worker *)((char *)timer - offsetof(struct origin_worker, watch_timer));
+    for (struct exchange *x = worker->watched; x; x = x->watch_next) {
+        if (!origin_file_is_unchanged(x->watch_fd, &x->watch_id)) {
+            exchange_break(x);
+        }
+    }
+    if (worker->watched) {
+        loop_timer_start(worker->loop, &worker->watch_timer, WATCH_EVERY_NS);
+    }
+}
+
+/* ---- exchanges ---- */
+
+static void on_head(void *self, struct http_request *req)
+{
+    struct origin_worker *worker = self;
+    struct exchange *x = worker->free_exchanges;
+    if (x) {
+        worker->free_exchanges = x->next_free;
+    } else {
+        x = cdn_malloc(sizeof *x);
+    }
+    *x = (struct exchange){.worker = worker, .req = req, .watch_fd = -1};
+    req->app = x;
+    if (req->method != HTTP_GET && req->method != HTTP_HEAD && req->method != HTTP_OPTIONS && req->has_body) {
+        exchange_answer(x); /* refuses it before the body is sent */
+    }
+}
+
+static void on_ready(void *self, struct http_request *req)
+{
+    (void)self;
+    exchange_answer(req->app);
+}
+
+static void log_access(const struct exchange *x, enum http_end end)
+{
+    char client[CDN_ADDR_TEXT_SIZE];
+    struct cdn_addr addr;
+    struct http_request *req = x->req;
+    http_request_client(req, &addr);
+    cdn_addr_format_ip(&addr, client);
+    CDN_AUTOFREE char *method = cdn_str_dup(req->method_name);
+    CDN_AUTOFREE char *target = cdn_str_dup(req->target);
+    cdn_log(CDN_LOG_INFO, "request",
+            "client=%s method=%s target=%s status=%u bytes=%" PRIu64 " us=%" PRId64 " complete=%s", client,
+            method, target, x->status, x->bytes, (cdn_clock_mono_ns() - req->started_ns) / 1000,
+            end == HTTP_END_OK ? "yes" : "no");
+}
+
+static void count_end(struct origin_metrics *m, const struct exchange *x, enum http_end end)
+{
+    if (end != HTTP_END_OK) {
+        cdn_metric_add(&m->aborted, 1);
+        return;
+    }
+    _Atomic uint64_t *class = x->status < 300   ? &m->status_2xx
+                              : x->status < 400 ? &m->status_3xx
+                              : x->status < 500 ? &m->status_4xx
+                                                : &m->status_5xx;
+    cdn_metric_add(class, 1);
+    cdn_metric_add(&m->body_bytes, x->bytes);
+}
+
+static void on_done(void *self, struct http_request *req, enum http_end end)
+{
+    struct origin_worker *worker = self;
+    struct exchange *x = req->app;
+    count_end(&worker->metrics, x, end);
+    if (worker->policy->access_log) {
+        log_access(x, end);
+    }
+    exchange_release(x);
+    x->next_free = worker->free_exchanges;
+    worker->free_exchanges = x;
+}
+
+/* ---- life ---- */
+
+static const struct http_handler handler = {.head = on_head, .ready = on_ready, .done = on_done};
+
+static void drain_look(struct loop_timer *timer)
+{
+    struct origin_worker *worker =
+        (struct origin_worker *)((char *)timer - offsetof(struct origin_worker, drain_timer));
+    if (http_server_open_requests(worker->server) == 0) {
+        atomic_store(&worker->is_drained, true);
+    } else {
+        loop_timer_start(worker->loop, &worker->drain_timer, DRAIN_LOOK_NS);
+    }
+}
+
+enum cdn_status origin_worker_create(struct origin_shared *shared, struct origin_policy *policy,
+                                     const struct cdn_addr *listen, bool claimed, struct origin_worker **ret,
+                                     struct cdn_error *err)
+{
+    const struct origin_settings *s = shared->settings;
+    struct origin_worker *worker = aligned_alloc(64, sizeof *worker);
+    if (!worker) {
+        abort();
+    }
+    memset(worker, 0, sizeof *worker);
+    worker->shared = shared;
+    worker->policy = policy;
+    atomic_fetch_add(&policy->owners, 1);
+    worker->watch_timer.fire = watch_fire;
+    worker->drain_timer.fire = drain_look;
+    enum cdn_status status = loop_create(&worker->loop, err);
+    if (status == CDN_OK) {
+        const struct http_server_config config = {
+            .listen = *listen,
+            .share_port = s->threads > 1,
+            .port_is_claimed = claimed,
+            .max_connections = (unsigned)s->max_connections,
+            .idle_timeout_s = (unsigned)(s->keepalive / 1000),
+            .max_body = 65536,
+            .handler = &handler,
+            .handler_self = worker,
+        };
+        status = http_server_start(worker->loop, &config, &worker->server, err);
+    }
+    if (status != CDN_OK) {
+        origin_worker_destroy(worker);
+        return status;
+    }
+    const struct origin_files_config config = {
+        .root = shared->root,
+        .mime = shared->mime,
+        .hasher = shared->hasher,
+        .metrics = &worker->metrics,
+        .policy = policy,
+        .budget = s->memory / s->threads,
+    };
+    worker->files = origin_files_create(&config);
+    *ret = worker;
+    return CDN_OK;
+}
+
+void origin_worker_address(const struct origin_worker *worker, struct cdn_addr *ret)
+{
+    http_server_address(worker->server, ret);
+}
+
+const struct origin_metrics *origin_worker_metrics(const struct origin_worker *worker)
+{
+    return &worker->metrics;
+}
+
+static void *run(void *arg)
+{
+    loop_run(((struct origin_worker *)arg)->loop);
+    return NULL;
+}
+
+void origin_worker_start(struct origin_worker *worker)
+{
+    if (pthread_create(&worker->thread, NULL, run, worker) != 0) {
+        abort(); /* as when memory is out */
+    }
+    worker->is_running = true;
+    pthread_setname_np(worker->thread, "origin-worker");
+}
+
+struct message {
+    struct origin_worker *worker;
+    struct origin_policy *policy;
+    struct origin_faults faults;
+};
+
+static void take_policy(void *arg)
+{
+    struct message *m = arg;
+    origin_files_set_policy(m->worker->files, m->policy);
+    origin_policy_unref(m->worker->policy);
+    m->worker->policy = m->policy;
+    free(m);
+}
+
+static void take_faults(void *arg)
+{
+    struct message *m = arg;
+    m->worker->faults = m->faults;
+    free(m);
+}
+
+void origin_worker_post_policy(struct origin_worker *worker, struct origin_policy *policy)
+{
+    struct message *m = cdn_calloc(1, sizeof *m);
+    *m = (struct message){.worker = worker, .policy = policy};
+    loop_post(worker->loop, take_policy, m);
+}
+
+void origin_worker_post_faults(struct origin_worker *worker, const struct origin_faults *faults)
+{
+    struct message *m = cdn_calloc(1, sizeof *m);
+    *m = (struct message){.worker = worker, .faults = *faults};
+    loop_post(worker->loop, take_faults, m);
+}
+
+static void take_drain(void *arg)
+{
+    struct origin_worker *worker = arg;
+    http_server_drain(worker->server);
+    drain_look(&worker->drain_timer);
+}
+
+void origin_worker_drain(struct origin_worker *worker)
+{
+    loop_post(worker->loop, take_drain, worker);
+}
+
+bool origin_worker_is_drained(const struct origin_worker *worker)
+{
+    return atomic_load(&worker->is_drained);
+}
+
+static void take_stop(void *arg)
+{
+    struct origin_worker *worker = arg;
+    while (worker->waiting) {
+        exchange_wake(worker->waiting);
+    }
+    loop_timer_stop(worker->loop, &worker->watch_timer);
+    loop_timer_stop(worker->loop, &worker->drain_timer);
+    http_server_stop(CDN_TAKE(worker->server));
+    loop_stop(worker->loop);
+}
+
+void origin_worker_stop(struct origin_worker *worker)
+{
+    if (worker && worker->is_running) {
+        loop_post(worker->loop, take_stop, worker);
+        pthread_join(worker->thread, NULL);
+        worker->is_running = false;
+    }
+}
+
+void origin_worker_destroy(struct origin_worker *worker)
+{
+    if (!worker) {
+        return;
+    }
+    http_server_stop(worker->server);
+    origin_files_destroy(worker->files);
+    loop_destroy(worker->loop);
+    origin_policy_unref(worker->policy);
+    while (worker->free_exchanges) {
+        struct exchange *x = worker->free_exchanges;
+        worker->free_exchanges = x->next_free;
+        free(x);
+    }
+    free(worker);
+}
