@@ -1,0 +1,94 @@
+/* http_client_private: what http_client.c, http_fetch.c and http_answer.c share. For nobody else. */
+#ifndef CDN_COMMON_HTTP_CLIENT_PRIVATE_H
+#define CDN_COMMON_HTTP_CLIENT_PRIVATE_H
+
+#include "common/http_client.h"
+
+#include <curl/curl.h>
+
+struct http_client {
+    struct loop *loop;
+    CURLM *multi;
+    struct http_client_config config;
+    char *ca_file;
+    char *user_agent;
+    struct loop_timer timer; /* libcurl's */
+    struct loop_deferred
+        settle;  /* finished, cancelled and resumed fetches are looked after, outside libcurl */
+    bool inside; /* libcurl is on the stack: no handle may be added, removed or paused */
+    struct http_fetch *running;
+    unsigned running_count;
+    struct http_fetch *settling; /* by next_settling */
+    struct http_fetch *spare;
+    unsigned spare_count;
+};
+
+enum http_fetch_phase {
+    HTTP_FETCH_CONNECTING, /* also waiting for a free connection */
+    HTTP_FETCH_ASKING,     /* connected; no byte of the answer yet */
+    HTTP_FETCH_BODY,       /* head() was called */
+    HTTP_FETCH_OVER        /* end() is being called or will be */
+};
+
+/* The answer's head while it comes in: lines in one buffer, fields as offsets into it (the buffer moves). */
+struct http_answer {
+    struct cdn_buf text;
+    struct {
+        size_t name, name_n, value, value_n;
+    } * lines;
+    size_t line_count, line_room;
+    struct http_field *fields; /* made at the end of the head */
+    size_t field_room;
+    size_t bytes; /* of all heads of this answer, interim ones too */
+    unsigned status, version;
+    size_t reason, reason_n;
+};
+
+struct http_fetch {
+    struct http_client *client;
+    struct http_fetch *next, *previous; /* running; spare ones by next */
+    struct http_fetch *next_settling;
+    CURL *easy;
+    const struct http_fetch_handler *handler;
+    void *arg;
+    enum http_fetch_phase phase;
+    bool added;     /* to the multi handle */
+    bool cancelled; /* no callbacks any more */
+    bool settling;  /* something for client->settle */
+    bool resume;
+    bool paused_send, paused_receive;
+    int64_t first_byte_limit_ns;
+    enum http_fetch_error error;
+    char text[256];
+    char curl_text[CURL_ERROR_SIZE];
+    struct loop_timer timer; /* of the phase */
+    int64_t active_ns;       /* when something last moved */
+    ssize_t (*read_body)(void *arg, char *into, size_t max);
+    struct curl_slist *header_nodes; /* an array that libcurl reads as a list */
+    size_t header_room;
+    struct cdn_buf header_text;
+    struct http_answer answer;
+};
+
+/* http_answer.c: the head, line by line as libcurl hands it over. */
+enum http_answer_step { HTTP_ANSWER_MORE, HTTP_ANSWER_INTERIM, HTTP_ANSWER_HEAD, HTTP_ANSWER_BAD };
+void http_answer_clear(struct http_answer *a);
+void http_answer_free(struct http_answer *a);
+/* HTTP_ANSWER_INTERIM and _HEAD: *ret is filled, valid until the next call. HTTP_ANSWER_BAD: *ret_error and
+ * *ret_why. */
+enum http_answer_step http_answer_line(struct http_answer *a, struct cdn_str line, size_t max_bytes,
+                                       struct http_fetch_head *ret, enum http_fetch_error *ret_error,
+                                       const char **ret_why);
+
+/* http_fetch.c: the handle's options and callbacks. */
+struct http_fetch *http_fetch_new(struct http_client *client);
+bool http_fetch_prepare(struct http_fetch *fetch, const struct http_fetch_request *request);
+void http_fetch_free(struct http_fetch *fetch);
+/* Notes an error of our own (the first one stays) for http_client.c to end the fetch with. */
+void http_fetch_fail(struct http_fetch *fetch, enum http_fetch_error error, const char *text);
+enum http_fetch_error http_fetch_map_error(const struct http_fetch *fetch, CURLcode code);
+
+/* http_client.c: look after this fetch at the end of the turn. */
+void http_fetch_settle(struct http_fetch *fetch);
+
+#endif

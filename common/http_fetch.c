@@ -1,0 +1,407 @@
+/* One fetch: its easy handle's options, what libcurl calls back, and the time-outs that libcurl does not
+ * have. */
+#include "common/http_client_private.h"
+#include "common/http_server_check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/banned.h"
+
+#define NS_PER_MS INT64_C(1000000)
+#define RECEIVE_BYTES 131072L
+#define SEND_BYTES 65536L
+
+void http_fetch_fail(struct http_fetch *fetch, enum http_fetch_error error, const char *text)
+{
+    if (!fetch->error) {
+        fetch->error = error;
+        cdn_str_copy(fetch->text, sizeof fetch->text, cdn_str(text));
+    }
+}
+
+enum http_fetch_error http_fetch_map_error(const struct http_fetch *fetch, CURLcode code)
+{
+    static const struct {
+        CURLcode code;
+        enum http_fetch_error error;
+    } rows[] = {
+        {CURLE_COULDNT_RESOLVE_HOST, HTTP_FETCH_RESOLVE},
+        {CURLE_COULDNT_CONNECT, HTTP_FETCH_CONNECT},
+        {CURLE_INTERFACE_FAILED, HTTP_FETCH_CONNECT},
+        {CURLE_SSL_CONNECT_ERROR, HTTP_FETCH_TLS},
+        {CURLE_PEER_FAILED_VERIFICATION, HTTP_FETCH_TLS},
+        {CURLE_SSL_CACERT_BADFILE, HTTP_FETCH_TLS},
+        {CURLE_SSL_CERTPROBLEM, HTTP_FETCH_TLS},
+        {CURLE_SSL_CIPHER, HTTP_FETCH_TLS},
+        {CURLE_SSL_ISSUER_ERROR, HTTP_FETCH_TLS},
+        {CURLE_PARTIAL_FILE, HTTP_FETCH_CLOSED},
+        {CURLE_GOT_NOTHING, HTTP_FETCH_CLOSED},
+        {CURLE_RECV_ERROR, HTTP_FETCH_CLOSED},
+        {CURLE_SEND_ERROR, HTTP_FETCH_CLOSED},
+        {CURLE_SEND_FAIL_REWIND, HTTP_FETCH_CLOSED},
+        {CURLE_ABORTED_BY_CALLBACK, HTTP_FETCH_ABORTED},
+    };
+    if (code == CURLE_OK) {
+        return fetch->phase == HTTP_FETCH_BODY ? HTTP_FETCH_NONE : HTTP_FETCH_CLOSED;
+    }
+    if (code == CURLE_OPERATION_TIMEDOUT) {
+        return fetch->phase == HTTP_FETCH_CONNECTING ? HTTP_FETCH_TIMEOUT : HTTP_FETCH_READ_TIMEOUT;
+    }
+    for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
+        if (rows[i].code == code) {
+            return rows[i].error;
+        }
+    }
+    return HTTP_FETCH_PROTOCOL;
+}
+
+static void touch(struct http_fetch *fetch)
+{
+    fetch->active_ns = loop_mono_ns(fetch->client->loop);
+}
+
+/* ---- time-outs: the timer runs on; what moves only notes when ---- */
+
+static int64_t phase_limit_ns(const struct http_fetch *fetch)
+{
+    const struct http_client_config *config = &fetch->client->config;
+    switch (fetch->phase) {
+    case HTTP_FETCH_CONNECTING: /* libcurl limits connecting itself; this is for the wait for a free
+                                   connection */
+        return config->connect_timeout_ms * NS_PER_MS + fetch->first_byte_limit_ns;
+    case HTTP_FETCH_ASKING:
+        return fetch->first_byte_limit_ns;
+    case HTTP_FETCH_BODY:
+    case HTTP_FETCH_OVER:
+        break;
+    }
+    return config->idle_timeout_ms * NS_PER_MS;
+}
+
+static void start_timer(struct http_fetch *fetch)
+{
+    loop_timer_start_at(fetch->client->loop, &fetch->timer, fetch->active_ns + phase_limit_ns(fetch));
+}
+
+static void timer_fired(struct loop_timer *timer)
+{
+    struct http_fetch *fetch = (struct http_fetch *)((char *)timer - offsetof(struct http_fetch, timer));
+    if (fetch->paused_receive || fetch->paused_send) { /* it is our side that is slow */
+        touch(fetch);
+    }
+    if (fetch->active_ns + phase_limit_ns(fetch) > loop_mono_ns(fetch->client->loop)) {
+        start_timer(fetch);
+        return;
+    }
+    static const char *const texts[] = {[HTTP_FETCH_CONNECTING] = "no connection in time",
+                                        [HTTP_FETCH_ASKING] = "no answer in time",
+                                        [HTTP_FETCH_BODY] = "the answer's body stopped",
+                                        [HTTP_FETCH_OVER] = ""};
+    http_fetch_fail(fetch,
+                    fetch->phase == HTTP_FETCH_CONNECTING ? HTTP_FETCH_TIMEOUT : HTTP_FETCH_READ_TIMEOUT,
+                    texts[fetch->phase]);
+    http_fetch_settle(fetch);
+}
+
+/* A shorter limit than the timer was started for. */
+static void enter(struct http_fetch *fetch, enum http_fetch_phase phase)
+{
+    fetch->phase = phase;
+    touch(fetch);
+    if (fetch->active_ns + phase_limit_ns(fetch) < fetch->timer.due_ns) {
+        start_timer(fetch);
+    }
+}
+
+/* ---- what libcurl calls ---- */
+
+static int on_connected(void *arg, char *remote_ip, char *local_ip, int remote_port, int local_port)
+{
+    (void)remote_ip;
+    (void)local_ip;
+    (void)remote_port;
+    (void)local_port;
+    struct http_fetch *fetch = arg;
+    if (fetch->phase == HTTP_FETCH_CONNECTING) {
+        enter(fetch, HTTP_FETCH_ASKING);
+    }
+    return fetch->cancelled ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
+static bool take_line(struct http_fetch *fetch, struct cdn_str line)
+{
+    struct http_fetch_head head;
+    enum http_fetch_error error;
+    const char *why = NULL;
+    switch (
+        http_answer_line(&fetch->answer, line, fetch->client->config.max_head_bytes, &head, &error, &why)) {
+    case HTTP_ANSWER_MORE:
+        return true;
+    case HTTP_ANSWER_INTERIM:
+        if (fetch->handler->interim) {
+            fetch->handler->interim(fetch->arg, &head);
+        }
+        return true;
+    case HTTP_ANSWER_HEAD:
+        enter(fetch, HTTP_FETCH_BODY);
+        if (fetch->handler->head) {
+            fetch->handler->head(fetch->arg, &head);
+        }
+        return true;
+    case HTTP_ANSWER_BAD:
+        break;
+    }
+    http_fetch_fail(fetch, error, why);
+    return false;
+}
+
+static size_t on_line(char *data, size_t size, size_t count, void *arg)
+{
+    struct http_fetch *fetch = arg;
+    size_t n = size * count;
+    if (fetch->cancelled) {
+        return 0;
+    }
+    touch(fetch);
+    if (fetch->phase == HTTP_FETCH_BODY) { /* a trailer field: dropped (RFC 9110 6.5.1 allows that) */
+        return n;
+    }
+    bool good = take_line(fetch, (struct cdn_str){data, n});
+    return good && !fetch->cancelled ? n : 0;
+}
+
+static size_t on_data(char *data, size_t size, size_t count, void *arg)
+{
+    struct http_fetch *fetch = arg;
+    size_t n = size * count;
+    if (fetch->cancelled) {
+        return 0;
+    }
+    touch(fetch);
+    if (!n || !fetch->handler->data || fetch->handler->data(fetch->arg, data, n)) {
+        return fetch->cancelled ? 0 : n;
+    }
+    if (fetch->cancelled) {
+        return 0;
+    }
+    fetch->paused_receive = true;
+    return CURL_WRITEFUNC_PAUSE;
+}
+
+static size_t on_send(char *into, size_t size, size_t count, void *arg)
+{
+    struct http_fetch *fetch = arg;
+    if (fetch->cancelled) {
+        return CURL_READFUNC_ABORT;
+    }
+    touch(fetch);
+    ssize_t n = fetch->read_body ? fetch->read_body(fetch->arg, into, size * count) : 0;
+    if (fetch->cancelled) {
+        return CURL_READFUNC_ABORT;
+    }
+    if (n >= 0) {
+        return (size_t)n;
+    }
+    if (n == HTTP_STREAM_WAIT) {
+        fetch->paused_send = true;
+        return CURL_READFUNC_PAUSE;
+    }
+    http_fetch_fail(fetch, HTTP_FETCH_ABORTED, "the request's body broke off");
+    return CURL_READFUNC_ABORT;
+}
+
+/* ---- options ---- */
+
+static void set_callbacks(CURL *easy, struct http_fetch *fetch)
+{
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, fetch);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, fetch->curl_text);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, fetch);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_line);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, fetch);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_send);
+    curl_easy_setopt(easy, CURLOPT_READDATA, fetch);
+}
+
+static void set_constants(CURL *easy, const struct http_client *client)
+{
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
+    curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* nor from the environment */
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_BYTES);
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, SEND_BYTES);
+    curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)client->config.connect_timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, client->user_agent);
+    if (client->ca_file) {
+        curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca_file);
+    }
+    if (client->config.insecure) {
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+}
+
+struct http_fetch *http_fetch_new(struct http_client *client)
+{
+    CURL *easy = curl_easy_init();
+    if (!easy) {
+        abort(); /* out of memory, as everywhere */
+    }
+    struct http_fetch *fetch = cdn_calloc(1, sizeof *fetch);
+    fetch->client = client;
+    fetch->easy = easy;
+    fetch->timer.fire = timer_fired;
+    set_callbacks(easy, fetch);
+    set_constants(easy, client);
+    return fetch;
+}
+
+void http_fetch_free(struct http_fetch *fetch)
+{
+    curl_easy_cleanup(fetch->easy);
+    http_answer_free(&fetch->answer);
+    free(fetch->header_nodes);
+    cdn_buf_free(&fetch->header_text);
+    free(fetch);
+}
+
+/* The framing of the request is made here, from has_body and body_length; Expect would cost a round trip. */
+static bool is_ours(struct cdn_str name)
+{
+    return cdn_str_eq_nocase(name, CDN_STR("Content-Length")) ||
+           cdn_str_eq_nocase(name, CDN_STR("Transfer-Encoding")) ||
+           cdn_str_eq_nocase(name, CDN_STR("Expect"));
+}
+
+static void add_header(struct http_fetch *fetch, size_t *count, struct cdn_str name, struct cdn_str value)
+{
+    /* libcurl: "Name: value" sets, "Name:" suppresses, "Name;" sends an empty value */
+    fetch->header_nodes[(*count)++].data = (char *)(uintptr_t)fetch->header_text.n;
+    cdn_buf_add_str(&fetch->header_text, name);
+    cdn_buf_add_str(&fetch->header_text, value.n ? CDN_STR(": ") : value.p ? CDN_STR(";") : CDN_STR(":"));
+    cdn_buf_add_str(&fetch->header_text, value.n ? value : CDN_STR(""));
+    cdn_buf_add_char(&fetch->header_text, '\0');
+}
+
+/* libcurl's list as an array of nodes over one text, both kept for the next fetch. */
+static struct curl_slist *make_headers(struct http_fetch *fetch, const struct http_fetch_request *request)
+{
+    static const struct cdn_str suppress = {NULL, 0};
+    size_t count = 0;
+    bool accept = false;
+    if (fetch->header_room < request->field_count + 2) {
+        fetch->header_room = request->field_count + 16;
+        fetch->header_nodes = cdn_realloc(fetch->header_nodes, fetch->header_room, sizeof(struct curl_slist));
+    }
+    cdn_buf_clear(&fetch->header_text);
+    for (size_t i = 0; i < request->field_count; i++) {
+        struct cdn_str name = request->fields[i].name;
+        struct cdn_str value = cdn_str_trim(request->fields[i].value);
+        if (!is_ours(name) && http_check_token(name) && http_check_field_value(value)) {
+            accept |= cdn_str_eq_nocase(name, CDN_STR("Accept"));
+            add_header(fetch, &count, name, value.n ? value : CDN_STR(""));
+        }
+    }
+    add_header(fetch, &count, CDN_STR("Expect"), suppress);
+    if (!accept) {
+        add_header(fetch, &count, CDN_STR("Accept"), suppress);
+    }
+    for (size_t i = 0; i < count; i++) {
+        fetch->header_nodes[i].data = fetch->header_text.p + (uintptr_t)fetch->header_nodes[i].data;
+        fetch->header_nodes[i].next = i + 1 < count ? &fetch->header_nodes[i + 1] : NULL;
+    }
+    return fetch->header_nodes;
+}
+
+/* The target is set apart from the URL: libcurl would drop an empty query and refuse or rewrite some bytes.
+ */
+static bool set_url(struct http_fetch *fetch, const char *url)
+{
+    const char *authority = strstr(url, "://");
+    if (!authority) {
+        return false;
+    }
+    authority += 3;
+    size_t n = strcspn(authority, "/?#");
+    struct cdn_str target = {authority + n, strcspn(authority + n, "#")};
+    for (size_t i = 0; i < target.n; i++) {
+        if ((unsigned char)target.p[i] <= ' ' || (unsigned char)target.p[i] >= 0x7f) {
+            return false;
+        }
+    }
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    cdn_buf_add(&text, url, (size_t)(authority - url) + n);
+    cdn_buf_add_char(&text, '/');
+    bool good = n && curl_easy_setopt(fetch->easy, CURLOPT_URL, text.p) == CURLE_OK;
+    cdn_buf_clear(&text);
+    if (!target.n || target.p[0] != '/') {
+        cdn_buf_add_char(&text, '/');
+    }
+    cdn_buf_add_str(&text, target);
+    return good && curl_easy_setopt(fetch->easy, CURLOPT_REQUEST_TARGET, text.p) == CURLE_OK;
+}
+
+static void set_method(struct http_fetch *fetch, const struct http_fetch_request *request)
+{
+    CURL *easy = fetch->easy;
+    const char *method = request->method;
+    bool get = strcmp(method, "GET") == 0;
+    bool head = strcmp(method, "HEAD") == 0;
+    /* RFC 9110 8.6: a method that means a body says so even when it is empty */
+    bool empty = !request->has_body &&
+                 (strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0);
+    curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L); /* undoes NOBODY and UPLOAD of the handle's last fetch */
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, NULL);
+    curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)-1);
+    fetch->read_body = NULL;
+    if (head) {
+        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+        return;
+    }
+    if (request->has_body || empty) {
+        curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)(empty ? 0 : request->body_length));
+        fetch->read_body = empty ? NULL : request->read_body;
+    }
+    if (!get || request->has_body) {
+        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+    }
+}
+
+bool http_fetch_prepare(struct http_fetch *fetch, const struct http_fetch_request *request)
+{
+    int64_t first_byte_ms = request->first_byte_timeout_ms ? request->first_byte_timeout_ms
+                                                           : fetch->client->config.first_byte_timeout_ms;
+    fetch->handler = request->handler;
+    fetch->arg = request->arg;
+    fetch->phase = HTTP_FETCH_CONNECTING;
+    fetch->cancelled = fetch->resume = fetch->added = false;
+    fetch->paused_send = fetch->paused_receive = false;
+    fetch->error = HTTP_FETCH_NONE;
+    fetch->text[0] = fetch->curl_text[0] = '\0';
+    fetch->first_byte_limit_ns = first_byte_ms * NS_PER_MS;
+    http_answer_clear(&fetch->answer);
+    fetch->answer.bytes = 0;
+    touch(fetch);
+    start_timer(fetch);
+    if (!set_url(fetch, request->url)) {
+        http_fetch_fail(fetch, HTTP_FETCH_PROTOCOL, "the URL cannot be used");
+        return false;
+    }
+    set_method(fetch, request);
+    curl_easy_setopt(fetch->easy, CURLOPT_HTTPHEADER, make_headers(fetch, request));
+    curl_easy_setopt(fetch->easy, CURLOPT_INTERFACE, request->local_address);
+    curl_easy_setopt(fetch->easy, CURLOPT_TIMEOUT_MS, (long)request->total_timeout_ms);
+    return true;
+}
