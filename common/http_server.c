@@ -8,341 +8,8 @@
 
 #include "common/banned.h"
 
-#define NS_PER_S INT64_C(1000000000)
 #define NS_PER_MS INT64_C(1000000)
-#define SPARE_REQUESTS 4096      /* kept for reuse */
-#define OVERFLOW_BYTES (1 << 20) /* of a too large chunked body read before the connection is cut */
 #define ACCEPT_ROUNDS 512 /* before a drained server stops listening; libmicrohttpd accepts 10 a round */
-
-/* ---- requests: free list, life ---- */
-
-static struct http_request *new_request(struct http_server *server)
-{
-    struct http_request *req = server->free_requests;
-    if (req) {
-        server->free_requests = req->_next;
-        server->free_count--;
-    } else {
-        req = cdn_calloc(1, sizeof *req);
-    }
-    req->server = server;
-    req->_state = HTTP_STATE_LINE;
-    req->_begun = false;
-    req->_next = NULL;
-    return req;
-}
-
-static void free_request(struct http_request *req)
-{
-    cdn_buf_free(&req->_target);
-    free(req);
-}
-
-static void recycle_request(struct http_request *req)
-{
-    struct http_server *server = req->server;
-    if (server->free_count >= SPARE_REQUESTS) {
-        free_request(req);
-        return;
-    }
-    req->_next = server->free_requests;
-    server->free_requests = req;
-    server->free_count++;
-}
-
-/* libmicrohttpd calls this with the target as sent, before it cuts it up: the only place where it can be had.
- */
-static void *note_line(void *cls, const char *uri, struct MHD_Connection *connection)
-{
-    struct http_server *server = cls;
-    struct http_request *req = new_request(server);
-    size_t n = strlen(uri);
-    req->connection = connection;
-    cdn_buf_clear(&req->_target);
-    cdn_buf_add(&req->_target, uri, n);
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct http_peer *peer = info ? info->socket_context : NULL;
-    req->_peer = peer;
-    if (peer) {
-        peer->busy = true;
-    }
-    /* An empty query keeps libmicrohttpd from splitting it into arguments that nobody asks for: some 60 bytes
-     * of the connection's pool each, so that a long query would be refused. The bytes are its read buffer. */
-    const char *query = memchr(uri, '?', n);
-    if (query) {
-        ((char *)(uintptr_t)query)[1] = '\0';
-    }
-    return req;
-}
-
-static size_t leave_escaped(void *cls, struct MHD_Connection *connection, char *s)
-{
-    (void)cls;
-    (void)connection;
-    return strlen(s);
-}
-
-static void begin_request(struct http_request *req)
-{
-    req->secure = req->server->config.tls_certificate != NULL;
-    req->answered = false;
-    req->suspended = false;
-    req->body_received = 0;
-    req->started_ns = loop_mono_ns(req->server->loop);
-    req->app = NULL;
-    req->_stream = NULL;
-    req->_late = NULL;
-    req->_suspended_ns = 0;
-}
-
-static void unlink_suspended(struct http_request *req)
-{
-    struct http_server *server = req->server;
-    *(req->_previous ? &req->_previous->_next : &server->first_suspended) = req->_next;
-    *(req->_next ? &req->_next->_previous : &server->last_suspended) = req->_previous;
-    req->_suspended_ns = 0;
-}
-
-static void finish_request(struct http_request *req, enum http_end end)
-{
-    struct http_server *server = req->server;
-    if (req->_suspended_ns) {
-        unlink_suspended(req);
-    }
-    server->open_requests--;
-    if (server->config.handler->done) {
-        server->config.handler->done(server->config.handler_self, req, end);
-    }
-    if (req->_stream) {
-        http_stream_detach(req->_stream);
-    }
-    if (req->_late) {
-        MHD_destroy_response(req->_late);
-    }
-}
-
-static void shut_idle(struct http_peer *peer)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(peer->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    if (info) {
-        shutdown(info->connect_fd, SHUT_RD); /* libmicrohttpd reads the end and closes */
-    }
-}
-
-static void request_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
-                              enum MHD_RequestTerminationCode how)
-{
-    (void)connection;
-    struct http_server *server = cls;
-    struct http_request *req = *con_cls;
-    if (!req) {
-        return;
-    }
-    *con_cls = NULL;
-    struct http_peer *peer = req->_peer;
-    if (req->_begun) { /* else the head was refused */
-        bool complete = how == MHD_REQUEST_TERMINATED_COMPLETED_OK && req->answered;
-        finish_request(req, complete ? HTTP_END_OK : HTTP_END_ABORTED);
-    }
-    recycle_request(req);
-    if (peer) {
-        peer->busy = false;
-        if (server->draining) {
-            shut_idle(peer);
-        }
-    }
-}
-
-/* ---- suspension ---- */
-
-void http_server_park(struct http_request *req)
-{
-    struct http_server *server = req->server;
-    MHD_suspend_connection(req->connection);
-    req->_suspended_ns = loop_mono_ns(server->loop);
-    req->_next = NULL;
-    req->_previous = server->last_suspended;
-    *(server->last_suspended ? &server->last_suspended->_next : &server->first_suspended) = req;
-    server->last_suspended = req;
-    if (!server->limit.heap_index) {
-        loop_timer_start(server->loop, &server->limit, server->config.suspend_limit_s * NS_PER_S);
-    }
-}
-
-void http_server_unpark(struct http_request *req)
-{
-    if (!req->_suspended_ns) {
-        return;
-    }
-    unlink_suspended(req);
-    MHD_resume_connection(req->connection);
-    loop_defer(req->server->loop, &req->server->work);
-}
-
-void http_request_suspend(struct http_request *req)
-{
-    assert(!req->answered);
-    req->suspended = true; /* libmicrohttpd learns of it when the handler returns */
-}
-
-void http_request_resume(struct http_request *req)
-{
-    if (req->suspended) {
-        req->suspended = false;
-        http_server_unpark(req);
-    }
-}
-
-/* libmicrohttpd does not notice that the client of a suspended connection has gone. */
-static void break_suspended(struct http_request *req)
-{
-    if (req->answered && req->_stream) {
-        http_stream_break(req->_stream);
-    } else {
-        http_abort(req);
-    }
-}
-
-static void check_limit(struct loop_timer *timer)
-{
-    struct http_server *server = (struct http_server *)((char *)timer - offsetof(struct http_server, limit));
-    int64_t limit = server->config.suspend_limit_s * NS_PER_S;
-    int64_t now = loop_mono_ns(server->loop);
-    while (server->first_suspended && server->first_suspended->_suspended_ns + limit <= now) {
-        break_suspended(server->first_suspended);
-    }
-    if (server->first_suspended) {
-        loop_timer_start_at(server->loop, timer, server->first_suspended->_suspended_ns + limit);
-    }
-}
-
-/* ---- the handler ---- */
-
-/* What libmicrohttpd is told after a callback of ours. */
-static enum MHD_Result leave(struct http_request *req)
-{
-    if (req->_state == HTTP_STATE_ABORT) {
-        return MHD_NO;
-    }
-    if (req->suspended) {
-        http_server_park(req);
-    }
-    return MHD_YES;
-}
-
-static enum MHD_Result take_head(struct http_request *req, const char *method, const char *url,
-                                 const char *version)
-{
-    struct http_server *server = req->server;
-    begin_request(req);
-    req->_state = HTTP_STATE_HEAD;
-    enum http_refusal refusal = http_request_read(req, method, url, version);
-    if (refusal) {
-        /* an answer in libmicrohttpd's first call closes the connection, which is what is wanted here */
-        req->_state = HTTP_STATE_REFUSED;
-        http_respond_problem(req, http_refusal_status(refusal), http_refusal_detail(refusal));
-        return leave(req);
-    }
-    server->open_requests++;
-    req->_begun = true;
-    if (server->config.handler->head) {
-        server->config.handler->head(server->config.handler_self, req);
-    }
-    if (req->suspended) {
-        req->_state = HTTP_STATE_HEAD_AGAIN;
-    }
-    return leave(req);
-}
-
-/* Throws the rest away so that the client, which is still sending, gets to read the 413; but not for ever. */
-static enum MHD_Result take_overflow(struct http_request *req, size_t *n)
-{
-    req->body_received += *n;
-    *n = 0;
-    if (req->body_received - req->server->config.max_body <= OVERFLOW_BYTES) {
-        return MHD_YES;
-    }
-    http_write_raw(
-        req, CDN_STR("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"));
-    return MHD_NO;
-}
-
-static enum MHD_Result take_body(struct http_request *req, const char *data, size_t *n)
-{
-    const struct http_server_config *config = &req->server->config;
-    if (req->_state == HTTP_STATE_HEAD) {
-        req->_state = HTTP_STATE_BODY;
-    }
-    if (req->_state == HTTP_STATE_BODY && *n > config->max_body - req->body_received) {
-        req->_state = HTTP_STATE_TOO_LARGE;
-    }
-    if (req->_state == HTTP_STATE_TOO_LARGE) {
-        return take_overflow(req, n);
-    }
-    size_t taken = *n;
-    if (config->handler->body && !req->answered) {
-        taken = config->handler->body(config->handler_self, req, data, *n);
-        assert(taken <= *n);
-        if (taken < *n && !req->answered) {
-            req->suspended = true;
-        }
-    }
-    req->body_received += taken;
-    *n = req->answered ? 0 : *n - taken;
-    return leave(req);
-}
-
-static enum MHD_Result take_end(struct http_request *req)
-{
-    if (req->_state == HTTP_STATE_TOO_LARGE) {
-        http_respond_problem(req, http_refusal_status(HTTP_REFUSE_BODY_TOO_LARGE),
-                             http_refusal_detail(HTTP_REFUSE_BODY_TOO_LARGE));
-        return leave(req);
-    }
-    if (req->_late) { /* answered while the body was arriving */
-        return MHD_queue_response(req->connection, req->_late_status, req->_late);
-    }
-    req->_state = HTTP_STATE_READY;
-    if (!req->answered) {
-        req->server->config.handler->ready(req->server->config.handler_self, req);
-    }
-    if (!req->answered && !req->suspended && req->_state != HTTP_STATE_ABORT) {
-        http_respond_problem(req, 500, "the handler gave no answer");
-    }
-    return leave(req);
-}
-
-static enum MHD_Result take_call(void *cls, struct MHD_Connection *connection, const char *url,
-                                 const char *method, const char *version, const char *data, size_t *n,
-                                 void **con_cls)
-{
-    (void)connection;
-    struct http_server *server = cls;
-    struct http_request *req = *con_cls;
-    if (server->stopping || !req) {
-        return MHD_NO;
-    }
-    switch ((enum http_request_state)req->_state) {
-    case HTTP_STATE_LINE:
-        return take_head(req, method, url, version);
-    case HTTP_STATE_HEAD_AGAIN:
-        req->_state = HTTP_STATE_HEAD;
-        return MHD_YES;
-    case HTTP_STATE_ABORT:
-        return MHD_NO;
-    case HTTP_STATE_REFUSED:
-        *n = 0;
-        return MHD_YES;
-    case HTTP_STATE_HEAD:
-    case HTTP_STATE_BODY:
-    case HTTP_STATE_READY:
-    case HTTP_STATE_TOO_LARGE:
-        break;
-    }
-    return *n ? take_body(req, data, n) : take_end(req);
-}
 
 /* ---- connections ---- */
 
@@ -455,13 +122,13 @@ static struct MHD_Daemon *start_daemon(struct http_server *server)
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
     return MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (tls ? (unsigned)MHD_USE_TLS : 0u), 0, NULL, NULL,
-        take_call, server, MHD_OPTION_LISTEN_SOCKET, server->listener.fd, MHD_OPTION_CONNECTION_LIMIT,
-        config->max_connections, MHD_OPTION_CONNECTION_TIMEOUT, config->idle_timeout_s,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, config->memory_per_connection, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK, note_line, server,
-        MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_NOTIFY_COMPLETED, request_completed,
-        server, MHD_OPTION_NOTIFY_CONNECTION, peer_changed, server, MHD_OPTION_ARRAY,
-        tls ? tls_options : none, MHD_OPTION_END);
+        http_server_take_call, server, MHD_OPTION_LISTEN_SOCKET, server->listener.fd,
+        MHD_OPTION_CONNECTION_LIMIT, config->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
+        config->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, config->memory_per_connection,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK,
+        http_server_note_line, server, MHD_OPTION_UNESCAPE_CALLBACK, http_server_leave_escaped, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, http_server_request_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
+        peer_changed, server, MHD_OPTION_ARRAY, tls ? tls_options : none, MHD_OPTION_END);
 }
 
 static enum cdn_status read_credentials(const char *cert_pem, const char *key_pem,
@@ -536,7 +203,7 @@ enum cdn_status http_server_start(struct loop *loop, const struct http_server_co
     server->config = *config;
     server->listener = listener;
     server->timer.fire = timer_fired;
-    server->limit.fire = check_limit;
+    server->limit.fire = http_server_check_limit;
     server->work.call = work_due;
     apply_defaults(&server->config);
     http_field_slots_fill(server->field_slots);
@@ -608,7 +275,7 @@ void http_server_drain(struct http_server *server)
     server->draining = true;
     for (struct http_peer *peer = server->peers; peer; peer = peer->next) {
         if (!peer->busy) {
-            shut_idle(peer);
+            http_server_shut_idle(peer);
         }
     }
 }
@@ -622,7 +289,7 @@ void http_server_stop(struct http_server *server)
     server->stopping = true;
     if (server->daemon) {
         while (server->first_suspended) {
-            break_suspended(server->first_suspended);
+            http_server_break_suspended(server->first_suspended);
         }
         MHD_run(server->daemon); /* libmicrohttpd must not stop with suspended connections */
         stop_listening(server);
@@ -638,7 +305,7 @@ void http_server_stop(struct http_server *server)
     while (server->free_requests) {
         struct http_request *req = server->free_requests;
         server->free_requests = req->_next;
-        free_request(req);
+        http_server_free_request(req);
     }
     drop_credentials(server->credentials);
     free(server);

@@ -1,5 +1,5 @@
-/* http_server_private: what http_server.c, http_request.c, http_respond.c and http_stream.c share. For nobody
- * else. */
+/* http_server_private: what http_server.c, http_exchange.c, http_request.c, http_respond.c and http_stream.c
+ * share. For nobody else. */
 #ifndef CDN_COMMON_HTTP_SERVER_PRIVATE_H
 #define CDN_COMMON_HTTP_SERVER_PRIVATE_H
 
@@ -66,9 +66,22 @@ enum http_refusal http_request_read(struct http_request *req, const char *method
                                     const char *version);
 void http_field_slots_fill(uint8_t slots[static HTTP_FIELD_SLOTS]);
 
-/* http_server.c: really suspends (inside a callback of libmicrohttpd) and resumes, and keeps the list. */
+/* http_exchange.c: what libmicrohttpd calls back. */
+void *http_server_note_line(void *cls, const char *uri, struct MHD_Connection *connection);
+size_t http_server_leave_escaped(void *cls, struct MHD_Connection *connection, char *s);
+enum MHD_Result http_server_take_call(void *cls, struct MHD_Connection *connection, const char *url,
+                                      const char *method, const char *version, const char *data, size_t *n,
+                                      void **con_cls);
+void http_server_request_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
+                                   enum MHD_RequestTerminationCode how);
+void http_server_free_request(struct http_request *req);
+void http_server_shut_idle(struct http_peer *peer);
+
+/* Really suspends (inside a callback of libmicrohttpd) and resumes, and keeps the list of those suspended. */
 void http_server_park(struct http_request *req);
 void http_server_unpark(struct http_request *req);
+void http_server_break_suspended(struct http_request *req);
+void http_server_check_limit(struct loop_timer *timer);
 
 /* http_stream.c: the request is over or the server stops. */
 void http_stream_detach(struct http_stream *stream);
