@@ -4,6 +4,7 @@
 #include "geo-data/database.h"
 #include "geo-data/embedded.h"
 #include "geo-data/geodesy.h"
+#include "geo-data/metadata.h"
 #include "geo-data/places.h"
 #include "geo-data/special.h"
 
@@ -131,6 +132,8 @@ static enum cdn_status file_open(const char *path, const char *shown, struct geo
                                  struct cdn_error *err)
 {
     enum cdn_status status = check_readable(path, err);
+    if (status == CDN_OK)
+        status = mmdb_metadata_check(path, shown, err);
     if (status != CDN_OK)
         return status;
     int code = MMDB_open(path, MMDB_MODE_MMAP, &file->mmdb);
