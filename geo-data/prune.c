@@ -14,6 +14,8 @@
 #define CELLS_MAX 12000u /* the distance table takes 2 bytes a pair */
 #define NO_CELL UINT16_MAX
 #define KEPT 16u
+#define KEPT_EMPTY \
+    16u /* unanswered networks of this length or shorter stay unanswered: 10.0.0.0/8, 192.168.0.0/16 */
 
 struct cell {
     char country[2];
@@ -192,16 +194,24 @@ static void label_nodes(struct pruner *p, uint32_t value, unsigned depth, struct
 
 /* ---- the cut, top down ---- */
 
-static double choose_splits(struct family *f, uint32_t value)
+static bool is_answered(const struct family *f, uint32_t value)
 {
-    if (value >= f->file->mmdb.metadata.node_count)
-        return cell_of_value(f, value) == NO_CELL ? 0 : f->lambda;
-    if (f->label[value] == NO_CELL)
+    bool is_node = value < f->file->mmdb.metadata.node_count;
+    return (is_node ? f->label[value] : cell_of_value(f, value)) != NO_CELL;
+}
+
+static double choose_splits(struct family *f, uint32_t value, unsigned depth)
+{
+    if (!is_answered(f, value))
         return 0;
+    if (value >= f->file->mmdb.metadata.node_count)
+        return f->lambda;
     struct geo_node node = geo_file_node(f->file, value);
-    double children = choose_splits(f, node.record[0]) + choose_splits(f, node.record[1]);
+    double children =
+        choose_splits(f, node.record[0], depth + 1) + choose_splits(f, node.record[1], depth + 1);
     double here = (double)f->single[value] + f->lambda;
-    f->is_split[value] = children < here;
+    bool is_half_empty = !is_answered(f, node.record[0]) || !is_answered(f, node.record[1]);
+    f->is_split[value] = children < here || (is_half_empty && depth < KEPT_EMPTY);
     return f->is_split[value] ? children : here;
 }
 
@@ -294,7 +304,7 @@ static enum cdn_status prune_families(struct pruner *p, struct family families[2
         struct histogram all;
         p->now = &families[i];
         label_nodes(p, 0, 0, &all);
-        choose_splits(p->now, 0);
+        choose_splits(p->now, 0, 0);
         emit(p, 0, 0);
     }
     return CDN_OK;

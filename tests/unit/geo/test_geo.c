@@ -436,6 +436,22 @@ START_TEST(test_embedded_agrees_with_full)
 }
 END_TEST
 
+/* What the source leaves unanswered at large is not given away to a neighbour. */
+START_TEST(test_embedded_leaves_private_space_out)
+{
+    static const char *const addresses[] = {"10.1.2.3",    "127.0.0.1",  "172.20.1.1",
+                                            "192.168.1.1", "100.64.1.1", "224.0.0.1",
+                                            "fe80::1",     "fc00::1",    "ff02::1"};
+    struct geo_db *db;
+    struct cdn_error err;
+    struct geo_record r;
+    ck_assert_int_eq(geo_db_open_embedded(&db, &err), CDN_OK);
+    for (size_t i = 0; i < CDN_ARRAY_LEN(addresses); i++)
+        ck_assert_msg(look_up(db, addresses[i], &r) == CDN_NOT_FOUND, "%s", addresses[i]);
+    geo_db_unref(db);
+}
+END_TEST
+
 START_TEST(test_embedded_is_sound)
 {
     struct geo_db *db;
@@ -468,6 +484,7 @@ int main(void)
     tcase_add_test(tc, test_cycles);
     tcase_add_test(tc, test_not_a_file);
     tcase_add_test(tc, test_embedded_agrees_with_full);
+    tcase_add_test(tc, test_embedded_leaves_private_space_out);
     tcase_add_test(tc, test_embedded_is_sound);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
