@@ -3,9 +3,7 @@
 
 #include "geo-data/database.h"
 #include "geo-data/embedded.h"
-#include "geo-data/geodesy.h"
 #include "geo-data/metadata.h"
-#include "geo-data/places.h"
 #include "geo-data/special.h"
 
 #include <errno.h>
