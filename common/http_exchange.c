@@ -192,6 +192,7 @@ void http_request_resume(struct http_request *req)
 {
     if (req->suspended) {
         req->suspended = false;
+        req->_again = true;
         http_server_unpark(req);
     }
 }
@@ -270,6 +271,17 @@ static enum MHD_Result take_overflow(struct http_request *req, size_t *n)
     return MHD_NO;
 }
 
+static size_t offer_body(struct http_request *req, const char *data, size_t n)
+{
+    const struct http_handler *handler = req->server->config.handler;
+    if (!handler->body || req->answered) {
+        return n;
+    }
+    size_t taken = handler->body(req->server->config.handler_self, req, data, n);
+    assert(taken <= n);
+    return taken;
+}
+
 static enum MHD_Result take_body(struct http_request *req, const char *data, size_t *n)
 {
     const struct http_server_config *config = &req->server->config;
@@ -282,14 +294,12 @@ static enum MHD_Result take_body(struct http_request *req, const char *data, siz
     if (req->_state == HTTP_STATE_TOO_LARGE) {
         return take_overflow(req, n);
     }
-    size_t taken = *n;
-    if (config->handler->body && !req->answered) {
-        taken = config->handler->body(config->handler_self, req, data, *n);
-        assert(taken <= *n);
-        if (taken < *n && !req->answered) {
-            req->suspended = true;
-        }
-    }
+    size_t taken = 0;
+    do {
+        req->_again = false;
+        taken += offer_body(req, data + taken, *n - taken);
+    } while (taken < *n && req->_again && !req->answered);
+    req->suspended |= taken < *n && !req->answered && req->_state != HTTP_STATE_ABORT;
     req->body_received += taken;
     *n = req->answered ? 0 : *n - taken;
     return leave(req);
@@ -306,9 +316,10 @@ static enum MHD_Result take_end(struct http_request *req)
         return MHD_queue_response(req->connection, req->_late_status, req->_late);
     }
     req->_state = HTTP_STATE_READY;
-    if (!req->answered) {
+    do {
+        req->_again = false;
         req->server->config.handler->ready(req->server->config.handler_self, req);
-    }
+    } while (req->_again && !req->answered && !req->suspended && req->_state != HTTP_STATE_ABORT);
     if (!req->answered && !req->suspended && req->_state != HTTP_STATE_ABORT) {
         http_respond_problem(req, 500, "the handler gave no answer");
     }

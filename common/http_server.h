@@ -95,6 +95,7 @@ struct http_request {
     unsigned _late_status;
     unsigned _state;
     bool _begun; /* head() was called */
+    bool _again; /* resumed inside the callback that suspended it */
     int64_t _suspended_ns;
 };
 
@@ -148,7 +149,9 @@ void http_request_each_field(struct http_request *req, bool (*fn)(void *arg, str
 /* All lines of a field joined by ", " into `into` (RFC 9110 5.3); false when absent. */
 bool http_request_joined(struct http_request *req, enum http_request_field field, struct cdn_buf *into);
 
-/* Answers. Takes no ownership: the caller drops its own reference with MHD_destroy_response when it is done with it. */
+/* Answers. Takes no ownership: the caller drops its own reference with MHD_destroy_response when it is done with it.
+ * Works on a suspended request too (which it resumes). Between the first body() and ready() libmicrohttpd takes no answer:
+ * http_respond() breaks the connection off there, while _text and _problem wait for the body's end, unread. */
 void http_respond(struct http_request *req, unsigned status, struct MHD_Response *response);
 /* A small text answer with `Content-Type` (copied) and the fields given as "Name: value" strings, NULL-ended; may be NULL. */
 void http_respond_text(struct http_request *req, unsigned status, const char *type, struct cdn_str body, const char *const *fields);

@@ -122,13 +122,18 @@ static bool is(char c, unsigned char class)
     return classes[(unsigned char)c] & class;
 }
 
+static bool all_are(const char *p, size_t n, unsigned char class)
+{
+    unsigned char all = class;
+    for (size_t i = 0; i < n; i++) {
+        all &= classes[(unsigned char)p[i]];
+    }
+    return all != 0;
+}
+
 bool http_check_token(struct cdn_str s)
 {
-    unsigned char all = TOKEN;
-    for (size_t i = 0; i < s.n; i++) {
-        all &= classes[(unsigned char)s.p[i]];
-    }
-    return s.n && (all & TOKEN);
+    return s.n && all_are(s.p, s.n, TOKEN);
 }
 
 enum http_method http_method_parse(struct cdn_str name)
@@ -154,27 +159,27 @@ static bool word_has_control(uint64_t w)
     return ((low | ((del - EVERY_BYTE(0x01)) & ~del)) & EVERY_BYTE(0x80)) != 0;
 }
 
-static bool is_control(char c)
+static bool has_control(struct cdn_str s)
 {
-    return ((unsigned char)c < 0x20 && c != '\t') || c == 0x7f;
+    for (size_t i = 0; i < s.n; i++) {
+        if (((unsigned char)s.p[i] < 0x20 && s.p[i] != '\t') || s.p[i] == 0x7f) {
+            return true;
+        }
+    }
+    return false;
 }
 
+/* Eight bytes at a time; a tab, which is allowed, makes it look again byte by byte. */
 bool http_check_field_value(struct cdn_str s)
 {
-    size_t i = 0;
-    while (i < s.n) {
-        uint64_t w;
-        if (s.n - i >= sizeof w) {
-            memcpy(&w, s.p + i, sizeof w);
-            if (!word_has_control(w)) {
-                i += sizeof w;
-                continue;
-            }
-        }
-        for (size_t end = s.n - i < sizeof w ? s.n : i + sizeof w; i < end; i++) {
-            if (is_control(s.p[i])) {
-                return false;
-            }
+    uint64_t w;
+    if (s.n < sizeof w) {
+        return !has_control(s);
+    }
+    for (size_t i = 0; i < s.n; i += sizeof w) {
+        memcpy(&w, s.p + (i + sizeof w <= s.n ? i : s.n - sizeof w), sizeof w);
+        if (word_has_control(w)) {
+            return !has_control(s);
         }
     }
     return true;
@@ -188,8 +193,14 @@ static bool check_port(struct cdn_str s) /* ":" *DIGIT */
     if (s.p[0] != ':' || s.n > 6) {
         return false;
     }
-    uint64_t port = 0;
-    return s.n == 1 || (cdn_parse_u64(cdn_str_sub(s, 1), &port) && port <= UINT16_MAX);
+    unsigned port = 0;
+    for (size_t i = 1; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9') {
+            return false;
+        }
+        port = port * 10 + (unsigned)(s.p[i] - '0');
+    }
+    return port <= UINT16_MAX;
 }
 
 static bool check_ip_literal(struct cdn_str s) /* "[" IPv6address "]" */
@@ -200,15 +211,9 @@ static bool check_ip_literal(struct cdn_str s) /* "[" IPv6address "]" */
            inet_pton(AF_INET6, text, &ignored) == 1;
 }
 
-bool http_check_host(struct cdn_str s)
+static bool check_escaped_name(struct cdn_str s) /* with %41 */
 {
-    if (s.n && s.p[0] == '[') {
-        ptrdiff_t end = cdn_str_find(s, ']');
-        return end > 0 && check_ip_literal((struct cdn_str){s.p, (size_t)end + 1}) &&
-               check_port(cdn_str_sub(s, (size_t)end + 1));
-    }
-    size_t i = 0;
-    while (i < s.n && s.p[i] != ':') {
+    for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] == '%') {
             if (s.n - i < 3 || !is(s.p[i + 1], HEX) || !is(s.p[i + 2], HEX)) {
                 return false;
@@ -217,24 +222,34 @@ bool http_check_host(struct cdn_str s)
         } else if (!is(s.p[i], HOST)) {
             return false;
         }
-        i++;
     }
-    return i > 0 && check_port(cdn_str_sub(s, i));
+    return true;
+}
+
+bool http_check_host(struct cdn_str s)
+{
+    if (s.n && s.p[0] == '[') {
+        ptrdiff_t end = cdn_str_find(s, ']');
+        return end > 0 && check_ip_literal((struct cdn_str){s.p, (size_t)end + 1}) &&
+               check_port(cdn_str_sub(s, (size_t)end + 1));
+    }
+    ptrdiff_t colon = cdn_str_find(s, ':');
+    struct cdn_str name = {s.p, colon < 0 ? s.n : (size_t)colon};
+    return name.n && (all_are(name.p, name.n, HOST) || check_escaped_name(name)) &&
+           check_port(cdn_str_sub(s, name.n));
 }
 
 /* Visible ASCII only, no fragment. */
 static enum http_refusal check_target_bytes(struct cdn_str target)
 {
+    bool visible = true;
     for (size_t i = 0; i < target.n; i++) {
-        unsigned char c = (unsigned char)target.p[i];
-        if (c == '#') {
-            return HTTP_REFUSE_FRAGMENT;
-        }
-        if (c <= ' ' || c >= 0x7f) {
-            return HTTP_REFUSE_TARGET;
-        }
+        visible &= (unsigned char)(target.p[i] - '!') <= '~' - '!';
     }
-    return HTTP_REFUSE_NONE;
+    if (!visible) {
+        return HTTP_REFUSE_TARGET;
+    }
+    return cdn_str_find(target, '#') >= 0 ? HTTP_REFUSE_FRAGMENT : HTTP_REFUSE_NONE;
 }
 
 static void split_query(struct cdn_str rest, struct http_target *ret)

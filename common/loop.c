@@ -48,6 +48,7 @@ struct loop {
     pthread_mutex_t messages_lock; /* guards the two below */
     struct message *first_message;
     struct message **last_message;
+    atomic_bool has_messages; /* so that a turn without any takes no lock */
 };
 
 static void refresh_times(struct loop *loop)
@@ -75,6 +76,7 @@ enum cdn_status loop_create(struct loop **ret, struct cdn_error *err)
 {
     struct loop *loop = cdn_calloc(1, sizeof *loop);
     atomic_init(&loop->stopped, false);
+    atomic_init(&loop->has_messages, false);
     pthread_mutex_init(&loop->messages_lock, NULL);
     loop->last_message = &loop->first_message;
     loop->last_deferred = &loop->first_deferred;
@@ -99,7 +101,11 @@ enum cdn_status loop_create(struct loop **ret, struct cdn_error *err)
 /* Takes what has been posted so far and runs it; what these post themselves stays for the next time. */
 static bool run_messages(struct loop *loop)
 {
+    if (!atomic_load_explicit(&loop->has_messages, memory_order_acquire)) {
+        return false;
+    }
     pthread_mutex_lock(&loop->messages_lock);
+    atomic_store_explicit(&loop->has_messages, false, memory_order_relaxed);
     struct message *m = loop->first_message;
     loop->first_message = NULL;
     loop->last_message = &loop->first_message;
@@ -300,6 +306,7 @@ void loop_post(struct loop *loop, void (*call)(void *arg), void *arg)
     loop->last_message = &m->next;
     /* inside the lock: the loop may be destroyed as soon as the message has run */
     if (first) {
+        atomic_store_explicit(&loop->has_messages, true, memory_order_release);
         wake(loop);
     }
     pthread_mutex_unlock(&loop->messages_lock);
