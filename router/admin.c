@@ -131,7 +131,7 @@ static void change_pinned(struct router *r, uint16_t pop, bool pinned)
 static void post_edge(void *self, struct http_request *req, json_t *body)
 {
     struct router *r = self;
-    struct change c;
+    struct change c = {0};
     struct cdn_error err;
     uint16_t pop = edge_of(r, req);
     if (pop == ROUTER_NO_POP)

@@ -94,6 +94,8 @@ static enum cdn_status edge_complete_admin(struct router_edge *e, struct cdn_err
     }
     if (!authority_parse(s->listen[0] ? s->listen : s->url, &host, &port))
         return cdn_error_set(err, CDN_INVALID, "%s: url: '%s' has no host and port", e->origin, s->url);
+    if (port == 0 && !s->listen[0])
+        port = cdn_str_starts(cdn_str(s->url), CDN_STR("https:")) ? 443 : 80;
     if (port == 0 || port > 65535 - 1000)
         return cdn_error_set(err, CDN_INVALID, "%s: admin: is needed for %s, whose port + 1000 is none",
                              e->origin, s->url);

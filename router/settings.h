@@ -38,7 +38,7 @@
     CDN_SHARED_SETTINGS(X)
 
 #define ROUTER_EDGE_SETTINGS(X)                                                                        \
-    X(STRING, name, "", 1, 63, NULL, RUNTIME, "NAME", "Name of the edge")                              \
+    X(STRING, name, "", 0, 63, NULL, RUNTIME, "NAME", "Name of the edge")                              \
     X(STRING, place, "", 0, 200, NULL, RUNTIME, "PLACE",                                               \
       "City or LAT,LON; empty: the site that the name means")                                          \
     X(STRING, listen, "", 0, 200, NULL, RUNTIME, "HOST:PORT", "Where the edge listens")                \

@@ -1,0 +1,427 @@
+"""The router: redirects, the client's address, health and fail-over, drain, reload, refusals.
+
+The edges are fake servers that answer /health; the clients' places come from overrides of loopback addresses, so that nothing
+here depends on a geo database.
+"""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from cdn import LIMIT, SLOW, Reply, poll, unused_port
+
+PLACES = {"127.0.0.10": "Frankfurt", "127.0.0.11": "Tokyo", "127.0.0.12": "New York"}
+FRA, NRT, IAD = PLACES
+FAST = {"probe_interval": "50ms", "probe_timeout": "500ms"}
+
+
+class Edges:
+    """Fake edges by name; their admin listener is the same server."""
+
+    def __init__(self, cdn, **places):
+        self.servers = {name: cdn.fake_origin() for name in places}
+        self.places = places
+        for server in self.servers.values():
+            server.on("/health", Reply(200, b'{"status":"ok"}'))
+
+    def flags(self, **more):
+        """The --edge flags; `more` adds to the one of that name."""
+        return [f"name={n},place={p},url={self[n].url},admin={self[n].url}" + ("," + more[n] if n in more else "")
+                for n, p in self.places.items()]
+
+    def __getitem__(self, name):
+        return self.servers[name]
+
+    def name_of(self, response):
+        location = response["Location"]
+        names = [n for n, s in self.servers.items() if location.startswith(s.url + "/")]
+        assert len(names) == 1, location
+        return names[0]
+
+
+@pytest.fixture
+def edges(cdn):
+    return Edges(cdn, fra="Frankfurt", nrt="Tokyo", iad="Ashburn")
+
+
+def overrides(places=PLACES):
+    return [f"{ip}/32={place}" for ip, place in places.items()]
+
+
+def start(cdn, edges, **settings):
+    settings = {"edge": edges.flags(), "overrides": overrides(), **FAST, **settings}
+    router = cdn.router(**settings)
+    poll(lambda: all(e["health"]["known"] for e in router.admin_get("/edges")["edges"]), what="first probes")
+    return router
+
+
+def edge_state(router, name):
+    return router.admin_get(f"/edges/{name}")
+
+
+def went_to(router, edges, source, target="/x"):
+    return edges.name_of(router.get(target, source=source))
+
+
+# ---------------------------------------------------------------------------------------------------- redirects
+
+
+def test_the_nearest_edge_and_the_request_kept(cdn, edges):
+    router = start(cdn, edges, redirect_max_age="42s")
+    for source, name in ((FRA, "fra"), (NRT, "nrt"), (IAD, "iad")):
+        target = "/static/%41/../app.css?v=1&q=a+b%20c&&x=?/#".rstrip("#")
+        answer = router.get(target, source=source)
+        assert answer.status == 307
+        assert answer["Location"] == edges[name].url + target
+        assert answer["Cache-Control"] == "private, max-age=42"
+        assert answer["Access-Control-Allow-Origin"] == "*"
+        assert answer["Timing-Allow-Origin"] == "*"
+        assert answer.complete and answer.body == b""
+
+
+@pytest.mark.parametrize("target, path", [
+    ("/", "/"), ("/?", "/?"), ("/a?b=c?d", "/a?b=c?d"), ("//evil.example/x", "//evil.example/x"),
+    ("///evil.example", "///evil.example"), ("/%2F%2Fevil.example", "/%2F%2Fevil.example"),
+    ("http://evil.example/y?z", "/y?z"), ("http://evil.example//w", "//w"), ("/@evil.example", "/@evil.example"),
+])
+def test_no_open_redirect(cdn, edges, target, path):
+    router = start(cdn, edges)
+    with router.connect(source=FRA) as client:
+        client.send(f"GET {target} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
+        answer = client.response()
+    assert answer.status == 307
+    assert answer["Location"] == edges["fra"].url + path
+
+
+def test_methods(cdn, edges):
+    router = start(cdn, edges, redirect_status="302")
+    with router.connect(source=FRA) as client:
+        assert client.request("GET", "/a").status == 302
+        head = client.request("HEAD", "/a?b")
+        assert (head.status, head["Location"]) == (302, edges["fra"].url + "/a?b")
+        for method in ("POST", "PUT", "DELETE", "PATCH", "REPORT"):
+            answer = client.request(method, "/a")
+            assert (answer.status, answer["Location"]) == (307, edges["fra"].url + "/a"), method
+        preflight = client.request("OPTIONS", "/a", {"Origin": "http://a.example",
+                                                     "Access-Control-Request-Method": "PUT"})
+        assert preflight.status == 204 and preflight["Access-Control-Allow-Origin"] == "*"
+        assert "PUT" in preflight["Access-Control-Allow-Methods"]
+        for method in ("PURGE", "TRACE"):
+            refused = client.request(method, "/a")
+            assert refused.status == 405 and "GET" in refused["Allow"], method
+    with router.connect(source=FRA) as client:  # the body goes to the edge, not here
+        client.send("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+        assert client.response("POST").status == 307
+
+
+def test_long_targets(cdn, edges):
+    router = start(cdn, edges)
+    longest = "/" + "a" * 7999
+    assert router.get(longest, source=FRA)["Location"] == edges["fra"].url + longest
+    assert router.get(longest + "b", source=FRA).status == 414
+    assert router.get("/" + "a" * 30000, source=FRA).status in (414, 431)
+    assert router.get("/", source=FRA).status == 307
+
+
+def test_trusted_proxies(cdn, edges):
+    router = start(cdn, edges, trusted_proxies="127.0.0.20/32", overrides=overrides(
+        {**PLACES, "127.0.0.20": "Frankfurt", "192.0.2.1": "Tokyo", "192.0.2.2": "New York"}))
+    for source, field, value, name in (
+            ("127.0.0.20", "X-Forwarded-For", "192.0.2.1", "nrt"),
+            ("127.0.0.20", "X-Forwarded-For", "192.0.2.2, 192.0.2.1", "nrt"),
+            ("127.0.0.20", "X-Forwarded-For", "192.0.2.1, 192.0.2.2, 127.0.0.20", "iad"),
+            ("127.0.0.20", "Forwarded", "for=192.0.2.2;proto=http", "iad"),
+            ("127.0.0.20", "X-Forwarded-For", "rubbish", "fra"),
+            (FRA, "X-Forwarded-For", "192.0.2.1", "fra"),
+            (FRA, "Forwarded", "for=192.0.2.2", "fra")):
+        assert edges.name_of(router.get("/", {field: value}, source=source)) == name, (source, field, value)
+
+
+def test_a_simulated_place(cdn, edges):
+    router = start(cdn, edges, simulate=True)
+    assert went_to(router, edges, FRA, "/a?pocketcdn-from=Osaka") == "nrt"
+    assert edges.name_of(router.get("/a", {"Cookie": "a=b; pocketcdn-from=New%20York"}, source=FRA)) == "iad"
+    assert went_to(router, edges, FRA, "/a?pocketcdn-from=edge:nrt") == "nrt"
+    assert went_to(router, edges, FRA, f"/a?pocketcdn-from={NRT}") == "nrt"
+    sober = start(cdn, edges)
+    assert went_to(sober, edges, FRA, "/a?pocketcdn-from=Osaka") == "fra"
+
+
+# ---------------------------------------------------------------------------------------------------- explaining
+
+
+def test_route_explains_what_the_listener_does(cdn, edges):
+    router = start(cdn, edges)
+    for ip in (*PLACES, "10.0.0.1", "8.8.8.8", "2001:4860:4860::8888", "::ffff:127.0.0.11"):
+        route = router.admin_get(f"/route?ip={ip}&path=/x")
+        assert route["edge"] in edges.servers and route["url"] == edges[route["edge"]].url
+        assert route["rtt_label"] == "modelled" and route["km"] >= 0 and route["rtt_ms"] > 0
+        assert [c["edge"] for c in route["candidates"]][0] == route["edge"]
+        assert sorted(c["rtt_ms"] for c in route["candidates"]) == [c["rtt_ms"] for c in route["candidates"]]
+        assert route["steps"] and route["runner_up"] == route["candidates"][1]["edge"]
+        if ip in PLACES:
+            assert route["edge"] == went_to(router, edges, ip)
+            assert (route["reason"], route["precision"], route["ambiguous"]) == ("override", "exact", False)
+            assert route["override"] == {"network": f"{ip}/32", "target": PLACES[ip], "origin": route["override"]["origin"]}
+    special = router.admin_get("/route?ip=10.0.0.1")
+    assert (special["special"], special["reason"], special["ambiguous"]) == ("private", "special", True)
+    for bad in ("", "?ip=", "?ip=nonsense", "?ip=1.2.3.4.5"):
+        answer = router.admin_request("GET", "/route" + bad)
+        assert answer.status == 400 and "ip" in answer.json()["detail"], bad
+
+
+# ---------------------------------------------------------------------------------------------------- health
+
+
+def test_fail_over_and_back(cdn, edges):
+    router = start(cdn, edges, probe_interval="100ms")
+    assert went_to(router, edges, FRA) == "fra"
+    edges["fra"].refuse()
+    began = time.monotonic()
+    poll(lambda: went_to(router, edges, FRA) == "iad", 3 * SLOW, "fail-over")
+    assert time.monotonic() - began < 3 * SLOW
+    state = edge_state(router, "fra")
+    assert not state["healthy"] and state["health"]["error"]
+    assert router.admin_get(f"/route?ip={FRA}")["reason"] == "health"
+    router.wait_log("edge_state", edge="fra", state="down")
+    edges["fra"].listen_again()
+    began = time.monotonic()
+    poll(lambda: went_to(router, edges, FRA) == "fra", 3 * SLOW, "recovery")
+    assert time.monotonic() - began < 3 * SLOW
+    events = [(e["edge"], e["event"]) for e in router.status()["events"]]
+    assert events == [("fra", "down"), ("fra", "up")]
+    assert router.metric("edge_down_total") == router.metric("edge_up_total") == 1
+    assert router.metrics()['pocketcdn_router_decision_total{reason="health"}'] >= 1
+    assert router.metrics()['pocketcdn_router_edge_healthy{edge="fra"}'] == 1
+
+
+def test_a_slow_edge_and_a_failing_edge_are_sick(cdn, edges):
+    router = start(cdn, edges, probe_timeout="150ms")
+    answers = {"slow": Reply(200, [b"{", lambda *_: time.sleep(0.4), b"}"], length=False), "broken": Reply(503)}
+    for word, reply in answers.items():
+        edges["fra"].on("/health", reply)
+        poll(lambda: not edge_state(router, "fra")["healthy"], what=word)
+        assert went_to(router, edges, FRA) == "iad"
+        edges["fra"].on("/health", Reply(200))
+        poll(lambda: edge_state(router, "fra")["healthy"], what="recovery")
+    assert router.metric("probe_timeout_total") >= 1
+
+
+def test_one_failure_is_no_fall(cdn, edges):
+    edges["fra"].on("/health", Reply(200), Reply(503), Reply(200), Reply(503), Reply(200))
+    router = start(cdn, edges)
+    edges["fra"].wait_count(8, "/health")
+    assert router.metric("probe_failed_total") == 2
+    assert router.status()["events"] == []
+
+
+def test_when_all_look_sick_none_is(cdn, edges):
+    router = start(cdn, edges)
+    for server in edges.servers.values():
+        server.refuse()
+    poll(lambda: not any(e["healthy"] for e in router.admin_get("/edges")["edges"]), what="all sick")
+    assert went_to(router, edges, FRA) == "fra"
+    assert router.admin_get(f"/route?ip={NRT}")["optimistic"] is True
+
+
+def test_an_edge_that_is_down_from_the_start(cdn, edges):
+    edges["fra"].refuse()
+    router = start(cdn, edges)
+    assert went_to(router, edges, FRA) == "iad"
+
+
+def test_load_spills_over(cdn, edges):
+    router = start(cdn, edges, edge=edges.flags(fra="capacity=100"))
+    assert went_to(router, edges, FRA) == "fra"
+    edges["fra"].on("/health", Reply(200, b'{"status":"ok","load":100}'))
+    poll(lambda: went_to(router, edges, FRA) == "iad", what="spill-over")
+    assert router.admin_get(f"/route?ip={FRA}")["reason"] == "load"
+    edges["fra"].on("/health", Reply(200, b'{"load":95}'))
+    edges["fra"].wait_count(edges["fra"].count("/health") + 3, "/health")
+    assert went_to(router, edges, FRA) == "iad"  # not before 90 %
+    edges["fra"].on("/health", Reply(200, b'{"load":10}'))
+    poll(lambda: went_to(router, edges, FRA) == "fra", what="back")
+
+
+# ---------------------------------------------------------------------------------------------------- operator
+
+
+def test_drain_weight_and_pin(cdn, edges):
+    router = start(cdn, edges)
+    assert router.admin_post("/edges/fra", {"state": "drain"})["state"] == "drain"
+    assert went_to(router, edges, FRA) == "iad"
+    router.admin_post("/edges/fra", {"state": "active"})
+    assert went_to(router, edges, FRA) == "fra"
+    router.admin_post("/edges/fra", {"weight": 0})
+    assert went_to(router, edges, FRA) == "iad"
+    router.admin_post("/edges/fra", {"weight": 5})
+    assert went_to(router, edges, FRA) == "fra"
+    router.admin_post("/edges/nrt", {"pinned": True})
+    assert {went_to(router, edges, source) for source in PLACES} == {"nrt"}
+    assert router.admin_get(f"/route?ip={FRA}")["reason"] == "pinned"
+    router.admin_post("/edges/nrt", {"pinned": False})
+    assert went_to(router, edges, FRA) == "fra"
+    assert [e["event"] for e in router.status()["events"]] == [
+        "drained", "active", "weight", "weight", "pinned", "unpinned"]
+    for name in edges.servers:
+        router.admin_post(f"/edges/{name}", {"state": "drain"})
+    assert router.get("/", source=FRA).status == 503
+
+
+@pytest.mark.parametrize("body, says", [
+    ({}, "nothing"), ({"state": "off"}, "state"), ({"state": 1}, "state"), ({"weight": -1}, "weight"),
+    ({"weight": 10001}, "weight"), ({"weight": 1.5}, "weight"), ({"pinned": "yes"}, "pinned"), ({"colour": 1}, "colour"),
+    ([], "object"), (b"{", ""), (b'{"state":"drain","weight":"x"}', "weight")])
+def test_bad_changes_change_nothing(cdn, edges, body, says):
+    router = start(cdn, edges)
+    answer = router.admin_request("POST", "/edges/fra", body)
+    assert answer.status == 400 and says in answer.json()["detail"]
+    state = edge_state(router, "fra")
+    assert (state["state"], state["weight"], state["pinned"]) == ("active", 1, False)
+    assert router.admin_request("POST", "/edges/nobody", {"state": "drain"}).status == 404
+    assert router.admin_request("GET", "/edges/nobody").status == 404
+
+
+def test_edges_of_one_place_share_by_path(cdn):
+    edges = Edges(cdn, a="Frankfurt", b="Frankfurt", c="Tokyo")
+    router = start(cdn, edges)
+    with router.connect(source=FRA) as client:
+        first = {path: edges.name_of(client.get(path)) for path in (f"/{i}.js" for i in range(200))}
+        assert set(first.values()) == {"a", "b"}
+        assert all(edges.name_of(client.get(path + "?v=2")) == name for path, name in first.items())
+        edges["a"].refuse()
+        poll(lambda: not edge_state(router, "a")["healthy"], what="a is down")
+        assert {edges.name_of(client.get(path)) for path in first} == {"b"}
+
+
+# ---------------------------------------------------------------------------------------------------- reload
+
+
+def config_of(edges, **router):
+    return {"router": {"overrides": {f"{ip}/32": place for ip, place in PLACES.items()}, **FAST, **router},
+            "edges": [{"name": n, "place": p, "url": edges[n].url, "admin": edges[n].url.removeprefix("http://"),
+                       "memory": "64MiB"} for n, p in edges.places.items()]}
+
+
+def test_reload(cdn, edges):
+    config = config_of(edges)
+    path = cdn.config(config)
+    router = cdn.router(path)
+    poll(lambda: all(e["health"]["known"] for e in router.admin_get("/edges")["edges"]), what="first probes")
+    assert went_to(router, edges, FRA) == "fra"
+    router.admin_post("/edges/iad", {"state": "drain"})
+
+    bad = [("{", ""), (json.dumps({**config, "colour": 1}), "colour"),
+           (json.dumps(config).replace("Tokyo", "Atlantis"), "Atlantis"),
+           (json.dumps({**config, "router": {**config["router"], "overrides": {"127.0.0.10/8": "Oslo"}}}), "127.0.0.10/8"),
+           (json.dumps({**config, "router": {**config["router"], "database": ["/nowhere.mmdb"]}}), "/nowhere.mmdb"),
+           (json.dumps({**config, "router": {**config["router"], "listen": "127.0.0.1:1"}}), ""),
+           (json.dumps(config).replace('"nrt"', '"fra"'), "fra")]
+    for number, (text, says) in enumerate(bad, 1):
+        path.write_text(text)
+        answer = router.reload()
+        if '"listen"' not in text:  # a flag wins over that one
+            assert answer.status >= 400 and says in answer.json()["detail"], (text, answer)
+            assert says in router.status()["reload_error"]
+        assert went_to(router, edges, FRA) == "fra" and went_to(router, edges, NRT) == "nrt", number
+    failed = router.status()["reloads_failed"]
+    path.write_text("nonsense")
+    router.signal(signal.SIGHUP)
+    poll(lambda: router.status()["reloads_failed"] == failed + 1, what="SIGHUP")
+
+    answered = edge_state(router, "fra")["answers"]
+    config["edges"] = [e for e in config["edges"] if e["name"] != "nrt"]
+    config["router"]["redirect_status"] = 302
+    path.write_text(json.dumps(config))
+    router.signal(signal.SIGHUP)
+    poll(lambda: router.get("/", source=FRA).status == 302, what="new status")
+    assert router.status()["reload_error"] is None
+    assert [e["name"] for e in router.admin_get("/edges")["edges"]] == ["fra", "iad"]
+    assert went_to(router, edges, NRT) == "fra"  # iad drains still
+    assert edge_state(router, "fra")["answers"] > answered
+
+
+def test_reload_under_load_drops_nothing(cdn, edges):
+    path = cdn.config(config_of(edges))
+    router = cdn.router(path, threads=2)
+    with router.connect(source=FRA) as client:
+        for _ in range(20):
+            assert router.reload().status < 300
+            for _ in range(20):
+                assert client.get("/x").status == 307
+    assert edge_state(router, "fra")["answers"] == 400
+
+
+# ---------------------------------------------------------------------------------------------------- refusals
+
+
+def run(cdn, *args, **kw):
+    done = cdn.cli(*args, program="pocketcdn-router", **kw)
+    assert len(done.stderr.strip().splitlines()) <= 1, done.stderr
+    return done
+
+
+@pytest.mark.parametrize("args, code, says", [
+    (["--nonsense"], 2, "nonsense"),
+    (["--threads", "1000"], 2, "threads"),
+    (["--redirect-status", "301"], 2, "redirect"),
+    (["--listen", "nowhere"], 2, "listen"),
+    (["--default-place", "Atlantis"], 2, "Atlantis"),
+    (["--trusted-proxies", "1.2.3.4/99"], 2, "1.2.3.4/99"),
+    (["--overrides", "10.0.0.0/8=edge:nobody"], 2, "nobody"),
+    (["--edge", "place=Tokyo"], 2, "name"),
+    (["--edge", "name=a,place=Atlantis"], 2, "Atlantis"),
+    (["--edge", "name=a b,place=Tokyo"], 2, "a b"),
+    (["--edge", "name=a,place=Tokyo,colour=red"], 2, "colour"),
+    (["--edge", "name=a,place=Tokyo,weight=x"], 2, "weight"),
+    (["--edge", "name=a,place=Tokyo,url=ftp://x"], 2, "ftp://x"),
+    (["--edge", "name=a,place=Tokyo,url=http://x/path"], 2, "http://x/path"),
+    (["--edge", "name=a,place=Tokyo,listen=0.0.0.0:80"], 2, "0.0.0.0"),
+    (["--edge", "name=a,place=Tokyo,url=http://u@evil"], 2, "u@evil"),
+    (["--edge", "name=a,place=Tokyo", "--edge", "name=a,place=Oslo"], 2, "'a'"),
+    (["--database", "/nowhere.mmdb"], 3, "/nowhere.mmdb"),
+    (["-c", "/nowhere.yaml"], 3, "/nowhere.yaml"),
+])
+def test_refusals(cdn, args, code, says):
+    done = run(cdn, *args)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr and done.stdout == ""
+
+
+def test_help_and_version(cdn):
+    for flag in ("--help", "--version", "--help-config"):
+        done = run(cdn, flag)
+        assert done.returncode == 0 and done.stdout and not done.stderr
+    assert "--probe-interval" in run(cdn, "--help").stdout
+
+
+def test_broken_databases(cdn):
+    junk = cdn.folder("db", {"junk.mmdb": os.urandom(5000), "empty.mmdb": b""})
+    for name in ("junk.mmdb", "empty.mmdb"):
+        done = run(cdn, "--database", junk / name)
+        assert done.returncode == 3 and name in done.stderr
+
+
+def test_port_in_use(cdn, edges):
+    first = start(cdn, edges)
+    for flag, address in (("--listen", first.public), ("--admin", first.admin)):
+        other = {"--listen": "127.0.0.1:0", "--admin": "127.0.0.1:0", flag: f"{address[0]}:{address[1]}"}
+        done = run(cdn, *(word for pair in other.items() for word in pair))
+        assert done.returncode == 3 and str(address[1]) in done.stderr
+
+
+def test_sigterm_ends_with_0(cdn, edges):
+    router = start(cdn, edges)
+    with router.connect(source=FRA) as client:
+        assert client.get("/").status == 307
+        assert router.terminate(LIMIT) == 0
+
+
+def test_default_edges(cdn):
+    router = cdn.router(admin=f"127.0.0.1:{unused_port()}")
+    edges = router.admin_get("/edges")["edges"]
+    assert len(edges) == 10 and edges[0]["url"] == "http://127.0.1.1:8088"
+    assert edges[9]["admin"] == "http://127.0.1.10:9088"
