@@ -43,4 +43,8 @@ enum http_coding http_accept_encoding_best(const struct http_accept_encoding *a,
 void http_accept_encoding_normalize(struct cdn_str value, struct cdn_buf *into);
 void http_accept_language_normalize(struct cdn_str value, struct cdn_buf *into);
 
+/* The one language that is wanted more than all others; false when there is none or the value is malformed.
+ */
+bool http_accept_language_best(struct cdn_str value, struct cdn_str *ret);
+
 #endif

@@ -161,5 +161,6 @@ bool edge_request_only_if_cached(const struct edge_policy *policy,
                                  const struct edge_request_control *request);
 /* Statuses that count as an error for stale-if-error (RFC 5861 4): 500, 502, 503, 504. */
 bool edge_status_is_error(unsigned status);
+bool edge_status_heuristic(unsigned status); /* heuristically cacheable (RFC 9110 15.1) */
 
 #endif

@@ -58,9 +58,9 @@ const char *edge_head_field_name(enum edge_head_field f);
 
 struct edge_head;
 
-/* Copies the lines, leaving out those of the hop and those that Connection names (RFC 9111 3.1). `drop` lists
- * further names to leave out (NULL: none), e.g. fields that must not be cached. CDN_TOO_LARGE, CDN_INVALID (a
- * name that is no token, a value with control bytes, a status out of 100-999). The caller owns *ret. */
+/* Copies the lines, leaving out those of the hop and those that Connection names (RFC 9111 3.1); `drop` lists
+ * further names to leave out (NULL: none). Line ends, NULs and tabs in values become spaces (RFC 9110 5.5).
+ * CDN_TOO_LARGE, CDN_INVALID (a name that is no token, a status out of 100-999). The caller owns *ret. */
 enum cdn_status edge_head_build(unsigned status, const struct http_field *fields, size_t count,
                                 const struct cdn_str *drop, size_t drop_count, struct edge_head **ret,
                                 struct cdn_error *err) CDN_MUST_CHECK;
@@ -94,10 +94,10 @@ bool edge_head_join(const struct edge_head *head, enum edge_head_field f, struct
 bool edge_head_join_named(const struct edge_head *head, struct cdn_str name, struct cdn_buf *into);
 
 /* A new head: `head` with the fields of a newer answer put in place of the old lines of the same names (RFC
- * 9111 3.2): after a 304, a HEAD with 200, or a 206 that is combined (3.4). Left as stored: fields of the
- * hop, Content-Length, Content-Encoding, Content-Range, Content-MD5, Content-Digest, Repr-Digest, Digest and
- * ETag (they are bound to the stored body); the status. Age and Warning of the old head do not outlive an
- * update that lacks them. */
+ * 9111 3.2): after a 304, a HEAD with 200, or a 206 that is combined (3.4). Left as stored: the status,
+ * fields of the hop, and what is bound to the stored bytes: Content-Length, Content-Encoding, Content-Range,
+ * and, where the old head has them, ETag, Content-MD5, Content-Digest, Repr-Digest and Digest. Age and
+ * Warning do not outlive an update. */
 enum cdn_status edge_head_update(const struct edge_head *head, const struct http_field *fields, size_t count,
                                  struct edge_head **ret, struct cdn_error *err) CDN_MUST_CHECK;
 /* A new head with `status` and some fields put in place of, or (value.p NULL) taken out: e.g. a 206 turned

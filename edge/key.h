@@ -20,7 +20,7 @@ enum edge_query_mode {
     EDGE_QUERY_ALL,   /* as sent */
     EDGE_QUERY_NONE,  /* left out */
     EDGE_QUERY_ALLOW, /* only the listed names, in the order sent */
-    EDGE_QUERY_SORT,  /* all, sorted by name and then value */
+    EDGE_QUERY_SORT,  /* all, sorted by name; equal names keep their order */
 };
 struct edge_query_policy {
     enum edge_query_mode mode;

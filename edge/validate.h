@@ -41,9 +41,10 @@ enum edge_condition {
     EDGE_CONDITION_NOT_MODIFIED, /* 304 */
     EDGE_CONDITION_FAILED,       /* 412 */
 };
-/* For GET and HEAD on a stored 200 (conditions are ignored for other statuses, 13.2.1). response_ms stands in
- * for a missing Last-Modified's date as 9111 4.3.2 says. *ret_use_range: the Range field counts (present, and
- * If-Range holds). */
+/* For GET and HEAD on a stored answer (preconditions count for 2xx only, 13.2.1). RFC 9110 13.1.1 lets a
+ * cache ignore If-Match and If-Unmodified-Since; they are evaluated all the same, so that a client never gets
+ * bytes that it said it cannot use. response_ms stands in for a missing Last-Modified and Date (9111 4.3.2).
+ * *ret_use_range: the Range field counts (a GET with Range, and If-Range holds). */
 enum edge_condition edge_conditions_decide(const struct edge_conditions *c, const struct edge_head *head,
                                            bool is_get, int64_t response_ms, bool *ret_use_range);
 /* Does If-Range hold (13.1.5)? Strong ETag, or a date equal to a strong Last-Modified. */

@@ -1,0 +1,414 @@
+#include "edge/head.h"
+
+#include "common/http_field.h"
+
+#include <stdalign.h>
+
+#include "common/banned.h"
+
+#define MAGIC UINT32_C(0x31444845) /* "EHD1" */
+#define UNIT 4u                    /* records begin at multiples of it; `first` counts in it */
+
+struct edge_head {
+    uint32_t magic;
+    uint32_t size; /* of the whole block */
+    uint16_t status;
+    uint16_t lines;
+    uint16_t first[EDGE_HEAD_FIELD_COUNT]; /* where the first line of a field begins, in units; 0: absent */
+    uint16_t zero; /* keeps the size a multiple of the unit; checked by the assertion */
+    unsigned char record[];
+};
+_Static_assert(sizeof(struct edge_head) % UNIT == 0 && alignof(struct edge_head) <= UNIT,
+               "records are aligned");
+_Static_assert(EDGE_HEAD_MAX_BYTES / UNIT <= UINT16_MAX + 1u, "`first` can reach every record");
+
+struct record { /* then the name and the value, each with a NUL, then padding */
+    uint32_t value_n;
+    uint16_t name_n;
+    uint8_t field; /* enum edge_head_field */
+    uint8_t zero;
+};
+
+struct lines { /* what a new head is made of */
+    size_t count;
+    struct http_field item[EDGE_HEAD_MAX_LINES];
+};
+
+static const struct cdn_str field_names[EDGE_HEAD_FIELD_COUNT] = {
+#define X(name, text) {text, sizeof(text) - 1},
+    EDGE_HEAD_FIELDS(X)
+#undef X
+};
+
+const char *edge_head_field_name(enum edge_head_field f)
+{
+    return f < EDGE_HEAD_FIELD_COUNT ? field_names[f].p : "";
+}
+
+static enum edge_head_field field_find(struct cdn_str name)
+{
+    unsigned f = 0;
+    while (f < EDGE_HEAD_FIELD_COUNT && !cdn_str_eq_nocase(name, field_names[f])) {
+        f++;
+    }
+    return (enum edge_head_field)f;
+}
+
+static size_t record_size(size_t name_n, size_t value_n)
+{
+    return (sizeof(struct record) + name_n + value_n + 2 + UNIT - 1) / UNIT * UNIT;
+}
+
+static void copy_value(char *into, struct cdn_str value)
+{
+    for (size_t i = 0; i < value.n; i++) {
+        char c = value.p[i];
+        into[i] = c == '\r' || c == '\n' || c == '\0' || c == '\t' ? ' ' : c;
+    }
+}
+
+static void write_record(struct edge_head *head, size_t at, const struct http_field *line)
+{
+    unsigned char *p = (unsigned char *)head + at;
+    enum edge_head_field f = field_find(line->name);
+    struct record r = {(uint32_t)line->value.n, (uint16_t)line->name.n, (uint8_t)f, 0};
+    memcpy(p, &r, sizeof(r));
+    memcpy(p + sizeof(r), line->name.p, line->name.n);
+    copy_value((char *)p + sizeof(r) + line->name.n + 1, line->value);
+    if (f < EDGE_HEAD_FIELD_COUNT && head->first[f] == 0) {
+        head->first[f] = (uint16_t)(at / UNIT);
+    }
+}
+
+/* The block of `lines`; names have been checked. */
+static enum cdn_status pack(unsigned status, const struct lines *lines, struct edge_head **ret,
+                            struct cdn_error *err)
+{
+    size_t size = sizeof(struct edge_head), at = sizeof(struct edge_head);
+    if (status < 100 || status > 999) {
+        return cdn_error_set(err, CDN_INVALID, "response status %u is out of 100-999", status);
+    }
+    for (size_t i = 0; i < lines->count; i++) {
+        if (lines->item[i].value.n > EDGE_HEAD_MAX_BYTES || lines->item[i].name.n > UINT16_MAX) {
+            return cdn_error_set(err, CDN_TOO_LARGE, "response field is longer than %u bytes",
+                                 EDGE_HEAD_MAX_BYTES);
+        }
+        size += record_size(lines->item[i].name.n, lines->item[i].value.n);
+        if (size > EDGE_HEAD_MAX_BYTES) {
+            return cdn_error_set(err, CDN_TOO_LARGE, "response head is larger than %u bytes",
+                                 EDGE_HEAD_MAX_BYTES);
+        }
+    }
+    struct edge_head *head = cdn_calloc(1, size);
+    head->magic = MAGIC;
+    head->size = (uint32_t)size;
+    head->status = (uint16_t)status;
+    head->lines = (uint16_t)lines->count;
+    for (size_t i = 0; i < lines->count; i++) {
+        write_record(head, at, &lines->item[i]);
+        at += record_size(lines->item[i].name.n, lines->item[i].value.n);
+    }
+    *ret = head;
+    return CDN_OK;
+}
+
+static enum cdn_status add_line(struct lines *lines, struct cdn_str name, struct cdn_str value,
+                                struct cdn_error *err)
+{
+    if (!http_is_token(name)) {
+        return cdn_error_set(err, CDN_INVALID, "response field name '" CDN_STR_FMT "' is no token",
+                             (int)(name.n < 80 ? name.n : 80), name.p);
+    }
+    if (lines->count == EDGE_HEAD_MAX_LINES) {
+        return cdn_error_set(err, CDN_TOO_LARGE, "response head has more than %u lines", EDGE_HEAD_MAX_LINES);
+    }
+    lines->item[lines->count++] = (struct http_field){name, cdn_str_trim(value)};
+    return CDN_OK;
+}
+
+static bool listed(struct cdn_str name, const struct cdn_str *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (cdn_str_eq_nocase(name, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum cdn_status edge_head_build(unsigned status, const struct http_field *fields, size_t count,
+                                const struct cdn_str *drop, size_t drop_count, struct edge_head **ret,
+                                struct cdn_error *err)
+{
+    CDN_AUTOBUF struct cdn_buf connection = {0};
+    struct lines lines;
+    lines.count = 0;
+    (void)http_fields_join(fields, count, CDN_STR("Connection"), &connection);
+    for (size_t i = 0; i < count; i++) {
+        if (http_is_hop_by_hop(fields[i].name, cdn_buf_str(&connection)) ||
+            listed(fields[i].name, drop, drop_count)) {
+            continue;
+        }
+        enum cdn_status st = add_line(&lines, fields[i].name, fields[i].value, err);
+        if (st != CDN_OK) {
+            return st;
+        }
+    }
+    return pack(status, &lines, ret, err);
+}
+
+/* One record at `at`, checked against the end of the block; false when it does not fit or is not as we write
+ * it. */
+static bool check_record(const struct edge_head *head, size_t at, struct record *ret)
+{
+    const unsigned char *p = (const unsigned char *)head + at;
+    size_t left = head->size - at;
+    if (left < sizeof(*ret)) {
+        return false;
+    }
+    memcpy(ret, p, sizeof(*ret));
+    if (ret->value_n > left || ret->zero || record_size(ret->name_n, ret->value_n) > left) {
+        return false;
+    }
+    struct cdn_str name = {(const char *)p + sizeof(*ret), ret->name_n};
+    struct cdn_str value = {name.p + name.n + 1, ret->value_n};
+    if (name.p[name.n] || value.p[value.n] || !http_is_token(name) || field_find(name) != ret->field) {
+        return false;
+    }
+    for (size_t i = 0; i < value.n; i++) {
+        if (value.p[i] == '\r' || value.p[i] == '\n' || value.p[i] == '\0') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool check_block(const struct edge_head *head)
+{
+    uint16_t first[EDGE_HEAD_FIELD_COUNT] = {0};
+    size_t at = sizeof(*head);
+    unsigned lines = 0;
+    if (head->magic != MAGIC || head->zero || head->status < 100 || head->status > 999 ||
+        head->lines > EDGE_HEAD_MAX_LINES) {
+        return false;
+    }
+    for (; at < head->size; lines++) {
+        struct record r;
+        if (!check_record(head, at, &r)) {
+            return false;
+        }
+        if (r.field < EDGE_HEAD_FIELD_COUNT && first[r.field] == 0) {
+            first[r.field] = (uint16_t)(at / UNIT);
+        }
+        at += record_size(r.name_n, r.value_n);
+    }
+    return lines == head->lines && memcmp(first, head->first, sizeof(first)) == 0;
+}
+
+enum cdn_status edge_head_parse(const void *bytes, size_t n, struct edge_head **ret, struct cdn_error *err)
+{
+    struct edge_head *head;
+    if (n < sizeof(*head) || n > EDGE_HEAD_MAX_BYTES || n % UNIT != 0) {
+        return cdn_error_set(err, CDN_CORRUPT, "stored head of %zu bytes has an impossible size", n);
+    }
+    head = cdn_malloc(n);
+    memcpy(head, bytes, n);
+    if (head->size != n || !check_block(head)) {
+        free(head);
+        return cdn_error_set(err, CDN_CORRUPT, "stored head of %zu bytes is damaged", n);
+    }
+    *ret = head;
+    return CDN_OK;
+}
+
+struct edge_head *edge_head_copy(const struct edge_head *head)
+{
+    struct edge_head *copy = cdn_malloc(head->size);
+    memcpy(copy, head, head->size);
+    return copy;
+}
+
+void edge_head_destroy(struct edge_head *head)
+{
+    free(head);
+}
+
+const void *edge_head_bytes(const struct edge_head *head, size_t *ret_n)
+{
+    *ret_n = head->size;
+    return head;
+}
+
+size_t edge_head_size(const struct edge_head *head)
+{
+    return head->size;
+}
+
+unsigned edge_head_status(const struct edge_head *head)
+{
+    return head->status;
+}
+
+unsigned edge_head_lines(const struct edge_head *head)
+{
+    return head->lines;
+}
+
+bool edge_head_next(const struct edge_head *head, size_t *at, struct edge_head_line *ret)
+{
+    size_t from = *at ? *at : sizeof(*head);
+    struct record r;
+    if (from >= head->size) {
+        return false;
+    }
+    const char *p = (const char *)head + from;
+    memcpy(&r, p, sizeof(r));
+    ret->field = (enum edge_head_field)r.field;
+    ret->name = (struct cdn_str){p + sizeof(r), r.name_n};
+    ret->value = (struct cdn_str){ret->name.p + r.name_n + 1, r.value_n};
+    *at = from + record_size(r.name_n, r.value_n);
+    return true;
+}
+
+bool edge_head_next_of(const struct edge_head *head, enum edge_head_field f, size_t *at,
+                       struct cdn_str *ret_value)
+{
+    struct edge_head_line line;
+    if (f >= EDGE_HEAD_FIELD_COUNT || head->first[f] == 0) {
+        return false;
+    }
+    if (*at == 0) {
+        *at = (size_t)head->first[f] * UNIT;
+    }
+    while (edge_head_next(head, at, &line)) {
+        if (line.field == f) {
+            *ret_value = line.value;
+            return true;
+        }
+    }
+    return false;
+}
+
+struct cdn_str edge_head_get(const struct edge_head *head, enum edge_head_field f)
+{
+    struct cdn_str value = {NULL, 0};
+    size_t at = 0;
+    (void)edge_head_next_of(head, f, &at, &value);
+    return value;
+}
+
+unsigned edge_head_count(const struct edge_head *head, enum edge_head_field f)
+{
+    struct cdn_str value;
+    size_t at = 0;
+    unsigned n = 0;
+    while (edge_head_next_of(head, f, &at, &value)) {
+        n++;
+    }
+    return n;
+}
+
+bool edge_head_get_named(const struct edge_head *head, struct cdn_str name, struct cdn_str *ret_first)
+{
+    struct edge_head_line line;
+    size_t at = 0;
+    while (edge_head_next(head, &at, &line)) {
+        if (cdn_str_eq_nocase(line.name, name)) {
+            *ret_first = line.value;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool edge_head_join_named(const struct edge_head *head, struct cdn_str name, struct cdn_buf *into)
+{
+    struct edge_head_line line;
+    size_t at = 0;
+    bool found = false;
+    while (edge_head_next(head, &at, &line)) {
+        if (cdn_str_eq_nocase(line.name, name)) {
+            if (found) {
+                cdn_buf_add(into, ", ", 2);
+            }
+            cdn_buf_add_str(into, line.value);
+            found = true;
+        }
+    }
+    return found;
+}
+
+bool edge_head_join(const struct edge_head *head, enum edge_head_field f, struct cdn_buf *into)
+{
+    return f < EDGE_HEAD_FIELD_COUNT && head->first[f] && edge_head_join_named(head, field_names[f], into);
+}
+
+/* Lines of `head` but those for which `fields` hold a line of the same name; Age and Warning too when
+ * `age_goes`. */
+static enum cdn_status keep_others(const struct edge_head *head, const struct http_field *fields,
+                                   size_t count, bool age_goes, struct lines *lines, struct cdn_error *err)
+{
+    struct edge_head_line line;
+    struct cdn_str unused;
+    size_t at = 0;
+    while (edge_head_next(head, &at, &line)) {
+        if ((age_goes && (line.field == EDGE_HEAD_AGE || line.field == EDGE_HEAD_WARNING)) ||
+            http_fields_find(fields, count, line.name, &unused) > 0) {
+            continue;
+        }
+        enum cdn_status st = add_line(lines, line.name, line.value, err);
+        if (st != CDN_OK) {
+            return st;
+        }
+    }
+    return CDN_OK;
+}
+
+/* May an update change this field of the stored head? */
+static bool updates(const struct edge_head *head, struct cdn_str name)
+{
+    static const struct cdn_str never[] = {
+        {"Content-Length", 14}, {"Content-Encoding", 16}, {"Content-Range", 13}};
+    static const struct cdn_str bound[] = {
+        {"ETag", 4}, {"Content-MD5", 11}, {"Content-Digest", 14}, {"Repr-Digest", 11}, {"Digest", 6}};
+    struct cdn_str unused;
+    return !listed(name, never, CDN_ARRAY_LEN(never)) &&
+           !(listed(name, bound, CDN_ARRAY_LEN(bound)) && edge_head_get_named(head, name, &unused));
+}
+
+enum cdn_status edge_head_update(const struct edge_head *head, const struct http_field *fields, size_t count,
+                                 struct edge_head **ret, struct cdn_error *err)
+{
+    CDN_AUTOBUF struct cdn_buf connection = {0};
+    struct lines fresh, lines;
+    enum cdn_status st = CDN_OK;
+    fresh.count = lines.count = 0;
+    (void)http_fields_join(fields, count, CDN_STR("Connection"), &connection);
+    for (size_t i = 0; i < count && st == CDN_OK; i++) {
+        if (!http_is_hop_by_hop(fields[i].name, cdn_buf_str(&connection)) && updates(head, fields[i].name)) {
+            st = add_line(&fresh, fields[i].name, fields[i].value, err);
+        }
+    }
+    if (st == CDN_OK) {
+        st = keep_others(head, fresh.item, fresh.count, true, &lines, err);
+    }
+    for (size_t i = 0; i < fresh.count && st == CDN_OK; i++) {
+        st = add_line(&lines, fresh.item[i].name, fresh.item[i].value, err);
+    }
+    return st == CDN_OK ? pack(head->status, &lines, ret, err) : st;
+}
+
+enum cdn_status edge_head_with(const struct edge_head *head, unsigned status,
+                               const struct http_field *changes, size_t count, struct edge_head **ret,
+                               struct cdn_error *err)
+{
+    struct lines lines;
+    lines.count = 0;
+    enum cdn_status st = keep_others(head, changes, count, false, &lines, err);
+    for (size_t i = 0; i < count && st == CDN_OK; i++) {
+        if (changes[i].value.p) {
+            st = add_line(&lines, changes[i].name, changes[i].value, err);
+        }
+    }
+    return st == CDN_OK ? pack(status, &lines, ret, err) : st;
+}

@@ -1,0 +1,378 @@
+#include "edge/key.h"
+
+#include "common/parse.h"
+
+#include <stdio.h>
+
+#include "common/banned.h"
+
+#define PARAMETERS_MAX 256 /* queries with more are kept in the order sent */
+
+static const struct {
+    unsigned status;
+    const char *text;
+} errors[] = {
+#define X(name, status, text) {status, text},
+    EDGE_KEY_ERRORS(X)
+#undef X
+};
+
+unsigned edge_key_error_status(enum edge_key_error e)
+{
+    return errors[e].status;
+}
+
+const char *edge_key_error_text(enum edge_key_error e)
+{
+    return errors[e].text;
+}
+
+struct writer {
+    char *p;
+    size_t n, room;
+    bool full;
+};
+
+static void put(struct writer *w, const char *p, size_t n)
+{
+    if (n > w->room - w->n) {
+        w->full = true;
+        return;
+    }
+    memcpy(w->p + w->n, p, n);
+    w->n += n;
+}
+
+static void put_char(struct writer *w, char c)
+{
+    put(w, &c, 1);
+}
+
+static bool is_alnum(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool is_unreserved(char c)
+{
+    return is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+/* "[::1]" or a name; lower case, without the root's dot. false: no host. */
+static bool put_host_name(struct writer *w, struct cdn_str name)
+{
+    bool v6 = name.n > 2 && name.p[0] == '[';
+    if (v6) {
+        struct cdn_addr address;
+        if (name.p[name.n - 1] != ']' || !cdn_parse_ip((struct cdn_str){name.p + 1, name.n - 2}, &address)) {
+            return false;
+        }
+    } else if (name.n > 1 && name.p[name.n - 1] == '.') {
+        name.n--;
+    }
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        if (!v6 && !is_alnum(c) && c != '-' && c != '.' && c != '_') {
+            return false;
+        }
+        put_char(w, c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c);
+    }
+    return name.n > 0 && name.n <= 255;
+}
+
+static bool put_host(struct writer *w, struct cdn_str host, bool secure)
+{
+    struct cdn_str name = host, port = {"", 0};
+    uint64_t number = secure ? 443 : 80;
+    char text[8];
+    size_t i = host.n;
+    while (i > 0 && host.p[i - 1] >= '0' && host.p[i - 1] <= '9') {
+        i--;
+    }
+    if (i > 0 && host.p[i - 1] == ':') {
+        name.n = i - 1;
+        port = cdn_str_sub(host, i);
+    }
+    if (!put_host_name(w, name) || (port.n > 0 && (!cdn_parse_u64(port, &number) || number > 65535))) {
+        return false;
+    }
+    if (number != (secure ? 443u : 80u)) {
+        put(w, text, (size_t)snprintf(text, sizeof(text), ":%u", (unsigned)number));
+    }
+    return true;
+}
+
+/* Copies with percent-encoding in one form; false on bytes that no URL has. A stray '%' stays as it is. */
+static bool put_encoded(struct writer *w, struct cdn_str s)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    size_t plain = 0; /* start of what can be copied as one piece */
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c > 0x20 && c < 0x7f && c != '%' && c != '#') {
+            continue;
+        }
+        if (c <= 0x20 || c == 0x7f || c == '#') {
+            return false;
+        }
+        put(w, s.p + plain, i - plain);
+        plain = i + 1;
+        int high = c == '%' && i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1;
+        int low = high >= 0 ? hex_digit(s.p[i + 2]) : -1;
+        if (c == '%' && low < 0) {
+            put_char(w, '%');
+            continue;
+        }
+        unsigned byte = c == '%' ? (unsigned)(high * 16 + low) : c;
+        if (c == '%') {
+            i += 2;
+            plain = i + 1;
+        }
+        if (byte < 0x80 && is_unreserved((char)byte)) {
+            put_char(w, (char)byte);
+        } else {
+            put(w, (char[]){'%', digits[byte >> 4], digits[byte & 15]}, 3);
+        }
+    }
+    put(w, s.p + plain, s.n - plain);
+    return true;
+}
+
+/* RFC 3986 5.2.4 within w->p[from, w->n), which begins with '/'. */
+static void remove_dot_segments(struct writer *w, size_t from)
+{
+    char *p = w->p;
+    size_t in = from, out = from, end = w->n;
+    while (in < end) {
+        size_t next = in + 1; /* behind this segment: the next '/' or the end */
+        while (next < end && p[next] != '/') {
+            next++;
+        }
+        size_t n = next - in - 1;
+        bool dot = n == 1 && p[in + 1] == '.', dots = n == 2 && p[in + 1] == '.' && p[in + 2] == '.';
+        if (dots) {
+            while (out > from && p[--out] != '/') {
+            }
+        }
+        if (!dot && !dots) {
+            memmove(p + out, p + in, next - in);
+            out += next - in;
+        } else if (next == end) {
+            p[out++] = '/';
+        }
+        in = next;
+    }
+    w->n = out;
+}
+
+static bool put_path(struct writer *w, struct cdn_str path)
+{
+    size_t from = w->n;
+    if (path.n == 0) {
+        put_char(w, '/');
+        return true;
+    }
+    if (path.p[0] != '/' || !put_encoded(w, path)) {
+        return false;
+    }
+    if (!w->full && memmem(w->p + from, w->n - from, "/.", 2)) {
+        remove_dot_segments(w, from);
+    }
+    return true;
+}
+
+static struct cdn_str parameter_name(struct cdn_str parameter)
+{
+    return cdn_str_cut(&parameter, '=');
+}
+
+static bool is_allowed(const struct edge_query_policy *policy, struct cdn_str parameter)
+{
+    struct cdn_str name = parameter_name(parameter);
+    for (size_t i = 0; i < policy->allow_count; i++) {
+        if (cdn_str_eq(name, policy->allow[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool name_before(struct cdn_str a, struct cdn_str b)
+{
+    a = parameter_name(a);
+    b = parameter_name(b);
+    size_t n = a.n < b.n ? a.n : b.n;
+    int c = n ? memcmp(a.p, b.p, n) : 0;
+    return c < 0 || (c == 0 && a.n < b.n);
+}
+
+/* The parameters of `query` that the policy keeps, in its order; writes "?a&b", or nothing when none is left.
+ */
+static void put_parameters(struct writer *w, struct cdn_str query, const struct edge_query_policy *policy)
+{
+    struct cdn_str kept[PARAMETERS_MAX];
+    bool sort = policy->sort || policy->mode == EDGE_QUERY_SORT;
+    unsigned count = 0;
+    while (query.p) {
+        struct cdn_str parameter = cdn_str_cut(&query, '&');
+        if (parameter.n == 0 || (policy->mode == EDGE_QUERY_ALLOW && !is_allowed(policy, parameter))) {
+            continue;
+        }
+        if (count ==
+            PARAMETERS_MAX) { /* a limit for the sorting's sake; the rest is no different to the origin */
+            w->full = true;
+            return;
+        }
+        unsigned at = count++;
+        while (sort && at > 0 && name_before(parameter, kept[at - 1])) {
+            kept[at] = kept[at - 1];
+            at--;
+        }
+        kept[at] = parameter;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        put_char(w, i ? '&' : '?');
+        put(w, kept[i].p, kept[i].n);
+    }
+}
+
+static bool put_query(struct writer *w, struct cdn_str query, const struct edge_query_policy *policy)
+{
+    if (!query.p || policy->mode == EDGE_QUERY_NONE) {
+        return true;
+    }
+    if (policy->mode == EDGE_QUERY_ALL) {
+        put_char(w, '?');
+        return put_encoded(w, query);
+    }
+    char text[EDGE_KEY_MAX];
+    struct writer all = {.p = text, .room = sizeof(text)};
+    if (!put_encoded(&all, query)) {
+        return false;
+    }
+    w->full = w->full || all.full;
+    put_parameters(w, (struct cdn_str){text, all.n}, policy);
+    return true;
+}
+
+enum edge_key_error edge_key_build(const struct edge_key_parts *parts, const struct edge_query_policy *query,
+                                   char *into, size_t size, struct cdn_str *ret_key)
+{
+    struct writer w = {.p = into, .room = size < EDGE_KEY_MAX ? size : EDGE_KEY_MAX};
+    struct cdn_str scheme = parts->secure ? CDN_STR("https://") : CDN_STR("http://");
+    put(&w, scheme.p, scheme.n);
+    if (!put_host(&w, parts->host, parts->secure)) {
+        return EDGE_KEY_HOST;
+    }
+    if (!put_path(&w, parts->path) || !put_query(&w, parts->query, query)) {
+        return EDGE_KEY_PATH;
+    }
+    if (w.full) {
+        return size < EDGE_KEY_MAX ? EDGE_KEY_SPACE : EDGE_KEY_LENGTH;
+    }
+    *ret_key = (struct cdn_str){into, w.n};
+    return EDGE_KEY_OK;
+}
+
+/* Takes "http://" or "https://" from the front. */
+static bool take_scheme(struct cdn_str *url, bool *ret_secure)
+{
+    static const struct cdn_str schemes[] = {{"http://", 7}, {"https://", 8}};
+    for (size_t i = 0; i < CDN_ARRAY_LEN(schemes); i++) {
+        if (url->n >= schemes[i].n && cdn_str_eq_nocase((struct cdn_str){url->p, schemes[i].n}, schemes[i])) {
+            *url = cdn_str_sub(*url, schemes[i].n);
+            *ret_secure = i == 1;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool edge_key_split(struct cdn_str url, struct edge_key_parts *ret)
+{
+    struct edge_key_parts parts = {0};
+    size_t n = 0;
+    url = cdn_str_cut(&url, '#');
+    if (!take_scheme(&url, &parts.secure)) {
+        return false;
+    }
+    while (n < url.n && url.p[n] != '/' && url.p[n] != '?') {
+        n++;
+    }
+    parts.host = (struct cdn_str){url.p, n};
+    parts.query = cdn_str_sub(url, n);
+    parts.path = cdn_str_cut(&parts.query, '?');
+    if (n == 0 || cdn_str_find(parts.host, '@') >= 0) {
+        return false;
+    }
+    *ret = parts;
+    return true;
+}
+
+/* Offset of the path within a key. */
+static size_t path_offset(struct cdn_str key)
+{
+    const char *authority = memmem(key.p, key.n, "://", 3);
+    size_t at = authority ? (size_t)(authority - key.p) + 3 : 0;
+    while (at < key.n && key.p[at] != '/') {
+        at++;
+    }
+    return at;
+}
+
+struct cdn_str edge_key_target(struct cdn_str key)
+{
+    return cdn_str_sub(key, path_offset(key));
+}
+
+struct cdn_str edge_key_path(struct cdn_str key)
+{
+    struct cdn_str target = edge_key_target(key);
+    return cdn_str_cut(&target, '?');
+}
+
+struct cdn_str edge_key_host(struct cdn_str key)
+{
+    size_t end = path_offset(key);
+    const char *authority = memmem(key.p, end, "://", 3);
+    size_t from = authority ? (size_t)(authority - key.p) + 3 : 0;
+    return (struct cdn_str){key.p + from, end - from};
+}
+
+static bool is_hash(const char *p)
+{
+    for (size_t i = 0; i < 12; i++) {
+        if (!(p[i] >= '0' && p[i] <= '9') && !(p[i] >= 'a' && p[i] <= 'f')) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool edge_key_hashed(struct cdn_str key_or_path, struct cdn_str *ret_digits)
+{
+    struct cdn_str path = cdn_str_cut(&key_or_path, '?');
+    size_t name = path.n;
+    while (name > 0 && path.p[name - 1] != '/') {
+        name--;
+    }
+    path = cdn_str_sub(path, name);
+    /* NAME . 12 digits . EXT: at least one byte on either side; the last place counts */
+    for (size_t i = path.n; i >= 16; i--) {
+        size_t dot = i - 15; /* of 14 bytes ".xxxxxxxxxxxx." that end before the byte i - 1 */
+        if (path.p[dot] == '.' && path.p[dot + 13] == '.' && is_hash(path.p + dot + 1)) {
+            *ret_digits = (struct cdn_str){path.p + dot + 1, 12};
+            return true;
+        }
+    }
+    return false;
+}
