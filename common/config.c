@@ -198,7 +198,8 @@ static enum cdn_status bad_flag(const struct load *load, int code, char **argv, 
 {
     const char *word = argv[optind - 1];
     if (optopt >= FIRST_FLAG || code == ':') {
-        return cdn_error_set(err, CDN_USAGE, "%.64s: %s a value", word, code == ':' ? "needs" : "takes no");
+        return cdn_error_set(err, CDN_USAGE, "%.64s: %s", word,
+                             code == ':' ? "needs a value" : "takes no value");
     }
     if (optopt) {
         return cdn_error_set(err, CDN_USAGE, "unknown option \"-%c\" (--help lists all)", optopt);

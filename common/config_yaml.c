@@ -305,7 +305,7 @@ static enum cdn_status check_top_level(struct config_file *file, struct cdn_erro
     for (yaml_node_pair_t *pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top;
          pair++) {
         const yaml_node_t *key = yaml_document_get_node(&file->doc, pair->key);
-        const yaml_node_t *value = yaml_document_get_node(&file->doc, pair->value);
+        const yaml_node_t *value;
         size_t i = 0;
         while (names[i] && !cdn_str_eq(text_of(key), cdn_str(names[i]))) {
             i++;
@@ -313,8 +313,11 @@ static enum cdn_status check_top_level(struct config_file *file, struct cdn_erro
         if (!names[i]) {
             return unknown_key(file, key, "", names, err);
         }
-        if (!is_nothing(value) &&
-            (status = need_type(file, value, top_level[i].type, names[i], err)) != CDN_OK) {
+        status = visit(file, pair->value, &value, err);
+        if (status == CDN_OK && !is_nothing(value)) {
+            status = need_type(file, value, top_level[i].type, names[i], err);
+        }
+        if (status != CDN_OK) {
             return status;
         }
     }
