@@ -56,10 +56,10 @@ static enum cdn_status item_parse(struct router_override *o, const struct cdn_co
             err, CDN_INVALID,
             "%s: overrides: '%s' is not a network (ADDRESS/PREFIX without bits behind the prefix)", o->origin,
             e->key);
-    if (target_parse(o, pops, err) == CDN_OK)
+    struct cdn_error why;
+    if (target_parse(o, pops, &why) == CDN_OK)
         return CDN_OK;
-    cdn_error_prefix(err, "%s: overrides: %s", o->origin, e->key);
-    return CDN_INVALID;
+    return cdn_error_set(err, CDN_INVALID, "%s: overrides: %s: %s", o->origin, e->key, why.text);
 }
 
 /* Refuses equal networks and links each one to the smallest around it. */

@@ -97,8 +97,8 @@ static enum cdn_status daemon_open(struct router *r, struct cdn_error *err)
     const struct router_settings *s = &r->config.settings;
     struct daemon_config config = {
         .program = router_program.name,
-        .admin_listen = s->admin,
-        .admin_token = s->admin_token,
+        .admin_listen = r->admin_listen,
+        .admin_token = r->admin_token,
         .simulate = s->simulate,
         .routes = router_admin_routes,
         .self = r,
@@ -144,6 +144,8 @@ enum cdn_status router_create(struct router_config *config, int argc, char **arg
     r->argc = argc;
     r->argv = argv;
     r->config = *config;
+    r->admin_listen = cdn_strdup(config->settings.admin);
+    r->admin_token = cdn_strdup(config->settings.admin_token);
     *config = (struct router_config){0};
     enum cdn_status status = open_all(r, err);
     if (status != CDN_OK) {
@@ -175,5 +177,7 @@ void router_destroy(struct router *router)
     daemon_destroy(router->daemon);
     router_table_unref(router->table);
     router_config_free(&router->config);
+    free(router->admin_listen);
+    free(router->admin_token);
     free(router);
 }

@@ -12,6 +12,7 @@ struct router {
     int argc;
     char **argv;
     struct router_config config;
+    char *admin_listen, *admin_token; /* the daemon borrows them for longer than a configuration lives */
     struct router_table *table;
     struct daemon *daemon;
     struct router_server *server;

@@ -167,6 +167,7 @@ static enum cdn_status worker_open(struct router_server *s, struct worker *w, bo
         .share_port = s->count > 1,
         .port_is_claimed = !first,
         .memory_per_connection = 24576, /* a target and the Location made of it */
+        .max_body = UINT64_MAX,         /* answered before it is read */
         .handler = &handler,
         .handler_self = w,
     };

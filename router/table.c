@@ -15,10 +15,9 @@ static enum cdn_status pops_build(const struct router_config *config, struct rou
         const struct router_edge *e = &config->edges[i];
         const struct router_edge_settings *s = &e->settings;
         struct geo_place place;
-        if (geo_place_find(cdn_str(s->place), &place, err) != CDN_OK) {
-            cdn_error_prefix(err, "%s: place", e->origin);
-            return CDN_INVALID;
-        }
+        struct cdn_error why;
+        if (geo_place_find(cdn_str(s->place), &place, &why) != CDN_OK)
+            return cdn_error_set(err, CDN_INVALID, "%s: place: %s", e->origin, why.text);
         pops[i] = (struct router_pop_config){s->name,  s->place, place.lat,           place.lon,
                                              s->url,   s->admin, (unsigned)s->weight, s->capacity,
                                              e->origin};
@@ -41,10 +40,9 @@ static enum cdn_status default_place_find(struct router_table *t, const char *se
 {
     const char *text = setting[0] ? setting : t->pops->count > 0 ? t->pops->pops[0].place : "0,0";
     struct geo_place place;
-    if (geo_place_find(cdn_str(text), &place, err) != CDN_OK) {
-        cdn_error_prefix(err, "default_place");
-        return CDN_INVALID;
-    }
+    struct cdn_error why;
+    if (geo_place_find(cdn_str(text), &place, &why) != CDN_OK)
+        return cdn_error_set(err, CDN_INVALID, "default_place: %s", why.text);
     t->default_name = cdn_str_dup(place.name);
     t->default_lat = place.lat;
     t->default_lon = place.lon;
