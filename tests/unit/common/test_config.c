@@ -279,17 +279,25 @@ START_TEST(limits_of_the_file)
     ck_assert(load(text.p, NULL, &s, &err) == CDN_TOO_LARGE);
     ck_assert_str_eq(err.text, "cdn.yaml: larger than 1 MiB");
 
-    /* 500 items, each the same mapping of 500 pairs: 250000 values out of 20 KiB */
+    /* an alias costs as much as what it stands for */
     cdn_buf_clear(&text);
-    cdn_buf_add_str(&text, CDN_STR("cdn: &c\n  root: x\nedges:\n- &e\n  name: a\n  ttl: {"));
-    for (int i = 0; i < 500; i++) {
-        cdn_buf_printf(&text, "k%d: 1, ", i);
+    cdn_buf_add_str(&text, CDN_STR("cdn:\n  ttl: {a: 1}\n  trusted_proxies: &x ["));
+    for (int i = 0; i < 9999; i++) {
+        cdn_buf_add_str(&text, CDN_STR("1.2.3.4,"));
     }
-    cdn_buf_add_str(&text, CDN_STR("}\n"));
-    for (int i = 0; i < 500; i++) {
-        cdn_buf_add_str(&text, CDN_STR("- *e\n"));
+    cdn_buf_add_str(&text, CDN_STR("]\nedge:\n  trusted_proxies: *x\nedges:\n"));
+    ck_assert_msg(load(text.p, NULL, &s, &err) == CDN_OK, "%s", err.text);
+    ck_assert_uint_eq(s.trusted_proxies.n, 9999);
+    cdn_config_free(&program, &s);
+
+    cdn_buf_clear(&text);
+    cdn_buf_add_str(&text, CDN_STR("cdn:\n  tags: &x ["));
+    for (int i = 0; i < 100001; i++) {
+        cdn_buf_add_str(&text, CDN_STR("a,"));
     }
-    ck_assert(load(text.p, NULL, &s, &err) == CDN_INVALID);
+    cdn_buf_add_str(&text, CDN_STR("]\n"));
+    ck_assert(load(text.p, NULL, &s, &err) == CDN_TOO_LARGE);
+    ck_assert_str_eq(err.text, "cdn.yaml:2: more than 100000 values (aliases count each time)");
 }
 END_TEST
 
