@@ -1,5 +1,7 @@
 #include "cli/geo.h"
 
+#include "cli/table.h"
+#include "geo-data/places.h"
 #include "router/explain.h"
 
 #include "common/banned.h"
@@ -172,8 +174,13 @@ static void put_place(const struct geo_row *row, struct cdn_buf *out)
     }
     if (w->special)
         cdn_buf_printf(out, "; ");
-    if (r->city.n)
-        cdn_buf_printf(out, CDN_STR_FMT ", ", CDN_STR_ARG(r->city));
+    struct cdn_str city = r->city;
+    if (w->record.precision == GEO_PRECISION_CELL) {
+        city = geo_place_nearest(r->lat, r->lon, NULL)->name;
+        cdn_buf_printf(out, "near ");
+    }
+    if (city.n)
+        cdn_buf_printf(out, CDN_STR_FMT ", ", CDN_STR_ARG(city));
     if (r->subdivision.n && !cdn_str_eq(r->subdivision, r->city))
         cdn_buf_printf(out, CDN_STR_FMT ", ", CDN_STR_ARG(r->subdivision));
     struct cdn_str country = r->country.n ? r->country : r->country_code;
@@ -186,16 +193,22 @@ static void put_place(const struct geo_row *row, struct cdn_buf *out)
 static void put_candidates(const struct geo_row *row, struct cdn_buf *out)
 {
     size_t n;
+    struct table table;
     CDN_AUTOFREE struct router_candidate *ranked = geo_row_ranked(row, &n);
     const struct router_pops *pops = row->table->pops;
+    table_init(&table, "    EDGE|PLACE|>KM|>MS (MODELLED)");
     for (size_t i = 0; i < n; i++) {
         const struct router_site *site = &pops->sites[ranked[i].site];
         for (size_t k = 0; k < site->count; k++) {
             const struct router_pop *pop = &pops->pops[pops->members[site->first + k]];
-            cdn_buf_printf(out, "    %-8s %-14s %7.0f km %7.1f ms\n", pop->name, pop->place, (double)ranked[i].km,
-                           (double)ranked[i].rtt_ms);
+            table_add(&table, "    %s", pop->name);
+            table_add(&table, "%s", pop->place);
+            table_add(&table, "%.0f", (double)ranked[i].km);
+            table_add(&table, "%.1f", (double)ranked[i].rtt_ms);
         }
     }
+    table_print(&table, out);
+    table_fini(&table);
 }
 
 static void put_human(const struct geo_printer *p, const struct geo_row *row, const struct router_trace *trace,

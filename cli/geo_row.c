@@ -1,5 +1,6 @@
 #include "cli/geo_row.h"
 
+#include "geo-data/places.h"
 #include "router/explain.h"
 
 #include "common/banned.h"
@@ -190,6 +191,10 @@ void geo_field_put(const struct geo_row *row, enum geo_field field, struct cdn_b
         break;
     case GEO_FIELD_edges:
         put_edges(row, out);
+        break;
+    case GEO_FIELD_near:
+        if (geo_row_found(row) == GEO_FOUND)
+            cdn_buf_add_str(out, geo_place_nearest(w->record.lat, w->record.lon, NULL)->name);
         break;
     case GEO_FIELD_line:
         geo_put_uint(out, row->line);

@@ -25,6 +25,7 @@ struct geo_row {
     X(registered_country, "two letters, where the network is registered")                                     \
     X(subdivision, "state or province")                                                                       \
     X(city, "name")                                                                                           \
+    X(near, "the nearest city of the built-in list")                                                           \
     X(postcode, "as the database has it")                                                                     \
     X(time_zone, "as Europe/Berlin")                                                                          \
     X(lat, "degrees north")                                                                                   \

@@ -23,6 +23,7 @@
 #define BACKOFF_MAX_MS 10000
 #define BACKOFF_RESET_MS 60000
 #define START_LIMIT_MS 30000
+#define ROUTER_WAIT_MS 1000
 #define STOP_GRACE_MS 10000
 #define PROBE_BODY_MAX (1u << 20)
 
@@ -45,12 +46,12 @@ struct supervisor {
     struct loop *loop;
     struct http_client *client;
     struct loop_fd signals;
-    struct loop_timer tick, limit;
+    struct loop_timer tick, limit, router_wait;
     struct node *nodes;
     struct supervisor_node *views;
     size_t n;
     int64_t began_ms;
-    bool all_were_up, stopping;
+    bool router_started, all_were_up, stopping;
     enum cdn_status status;
     struct cdn_error *err;
 };
@@ -114,11 +115,32 @@ static void fail(struct supervisor *s, enum cdn_status status, const char *fmt, 
 
 static void probe(struct loop_timer *timer);
 
+static void start_node(struct node *node);
+
+static void start_router(struct supervisor *s)
+{
+    if (s->router_started || s->stopping)
+        return;
+    s->router_started = true;
+    loop_timer_stop(s->loop, &s->router_wait);
+    start_node(&s->nodes[s->n - 1]);
+    write_state(s);
+}
+
+static void router_waited(struct loop_timer *timer)
+{
+    start_router((struct supervisor *)(void *)((char *)timer - offsetof(struct supervisor, router_wait)));
+}
+
 static void check_all_up(struct supervisor *s)
 {
+    size_t up = 0;
     for (size_t i = 0; i < s->n; i++)
-        if (s->views[i].state != SUPERVISOR_UP)
-            return;
+        up += s->views[i].state == SUPERVISOR_UP;
+    if (up == s->n - 1)
+        start_router(s);
+    if (up < s->n)
+        return;
     s->all_were_up = true;
     loop_timer_stop(s->loop, &s->limit);
     write_state(s);
@@ -304,6 +326,7 @@ static void begin_stop(struct supervisor *s)
         loop_timer_stop(s->loop, &s->nodes[i].restart);
     }
     loop_timer_stop(s->loop, &s->tick);
+    loop_timer_stop(s->loop, &s->router_wait);
     signal_all(s, SIGTERM);
     loop_timer_start(s->loop, &s->limit, STOP_GRACE_MS * MS);
     if (all_ended(s))
@@ -384,7 +407,7 @@ static void release(struct supervisor *s)
 
 enum cdn_status supervisor_run(const struct supervisor_config *config, struct cdn_error *err)
 {
-    struct supervisor s = {.config = config, .err = err, .tick.fire = on_tick, .limit.fire = grace_over};
+    struct supervisor s = {.config = config, .err = err, .tick.fire = on_tick, .limit.fire = grace_over, .router_wait.fire = router_waited};
     static const struct http_client_config client = {.connect_timeout_ms = PROBE_TIMEOUT_MS};
     s.status = loop_create(&s.loop, err);
     if (!s.status)
@@ -394,9 +417,10 @@ enum cdn_status supervisor_run(const struct supervisor_config *config, struct cd
     if (!s.status) {
         make_nodes(&s);
         s.began_ms = cdn_clock_mono_ms();
-        for (size_t i = 0; i < s.n && !s.stopping; i++)
+        for (size_t i = 0; i + 1 < s.n && !s.stopping; i++)
             start_node(&s.nodes[i]);
         write_state(&s);
+        loop_timer_start(s.loop, &s.router_wait, s.n > 1 ? ROUTER_WAIT_MS * MS : 0);
         loop_timer_start(s.loop, &s.tick, 1000 * MS);
         if (!s.stopping)
             loop_timer_start(s.loop, &s.limit, START_LIMIT_MS * MS);

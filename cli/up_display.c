@@ -24,16 +24,22 @@ void up_display_say(struct up_display *display, const char *text)
     fflush(stdout);
 }
 
-static long long number(const json_t *status, const char *key)
+/* The sum of the metrics of a node's report whose name begins with `name` and which have `label` in it; -1: none. */
+static long long metric(const json_t *status, const char *name, const char *label)
 {
-    const json_t *value = json_object_get(status, key);
-    return json_is_number(value) ? (long long)json_number_value(value) : -1;
+    long long sum = -1;
+    const char *key;
+    json_t *value;
+    json_object_foreach(json_object_get(status, "metrics"), key, value)
+        if (strncmp(key, name, strlen(name)) == 0 && strcasestr(key, label))
+            sum = (sum < 0 ? 0 : sum) + (long long)json_number_value(value);
+    return sum;
 }
 
 void up_display_row(struct table *table, const char *name, const char *place, const char *state, long pid,
                     const json_t *status, const char *url, const char *note)
 {
-    long long requests = number(status, "requests"), hits = number(status, "hits");
+    long long requests = metric(status, "request_total", ""), hits = metric(status, "verdict", "\"hit\"");
     table_add(table, "%s", name);
     table_add(table, "%s", place);
     table_add(table, "%s", state);
