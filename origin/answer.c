@@ -88,12 +88,23 @@ struct MHD_Response *origin_answer_ok(const struct origin_resource *r)
     return v->ok;
 }
 
+/* The body of a 304 is not sent. */
+static ssize_t never_read(void *arg, uint64_t at, char *into, size_t max)
+{
+    (void)arg;
+    (void)at;
+    (void)into;
+    (void)max;
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
 struct MHD_Response *origin_answer_same(const struct origin_resource *r)
 {
     struct origin_variant *v = &r->entry->variant[r->kind];
     freshen(v, r->date_s);
     if (!v->same) {
-        v->same = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+        /* of the true length: a 304 may say only the Content-Length that the 200 would have (RFC 9110 8.6) */
+        v->same = MHD_create_response_from_callback(v->id.size, 1, never_read, NULL, NULL);
         add_validators(v->same, r);
     }
     return v->same;

@@ -11,8 +11,9 @@
 #include "common/banned.h"
 
 #define NS_PER_MS INT64_C(1000000)
-#define HASH_WAITS_MAX 12 /* four variants, three attempts each: a file that is being written all the time \
-                           */
+#define HASH_WAITS_MAX                                                                  \
+    12 /* four variants, three attempts each: a file that is being written all the time \
+        */
 #define OPEN_ATTEMPTS 3
 #define METHODS "GET, HEAD, OPTIONS"
 

@@ -8,7 +8,7 @@
 
 #include "common/banned.h"
 
-#define CHECK_EVERY_NS INT64_C(1000000000)
+#define CHECK_ALL_EVERY_NS INT64_C(1000000000)
 #define FIRST_BUCKETS 256u
 
 struct origin_files {
@@ -155,12 +155,24 @@ static enum origin_found load(struct origin_files *files, struct cdn_str raw, ui
         return ORIGIN_FOUND_NOTHING;
     }
     CDN_AUTOFREE char *key = cdn_str_dup(raw);
-    struct origin_entry loaded = {.hash = hash, .key = key, .key_n = raw.n, .checked_ns = now_ns};
+    struct origin_entry loaded = {
+        .hash = hash, .key = key, .key_n = raw.n, .checked_ns = now_ns, .all_checked_ns = now_ns};
     enum origin_found found = origin_load(&files->config, ret_path, wait, &loaded, ret_refusal);
     if (found == ORIGIN_FOUND_FILE) {
         *ret_entry = keep(files, &loaded);
     }
     return found;
+}
+
+static bool check(struct origin_files *files, struct origin_entry *e, int64_t now_ns)
+{
+    bool all = now_ns - e->all_checked_ns >= CHECK_ALL_EVERY_NS;
+    if (!all && (e->is_hashed || now_ns == e->checked_ns)) {
+        return true;
+    }
+    e->checked_ns = now_ns;
+    e->all_checked_ns = all ? now_ns : e->all_checked_ns;
+    return origin_load_is_current(&files->config, e, all);
 }
 
 enum origin_found origin_files_find(struct origin_files *files, struct cdn_str raw_path, int64_t now_ns,
@@ -169,13 +181,9 @@ enum origin_found origin_files_find(struct origin_files *files, struct cdn_str r
 {
     uint64_t hash = XXH3_64bits(raw_path.p, raw_path.n);
     struct origin_entry *e = *find_slot(files, hash, raw_path);
-    if (e && now_ns - e->checked_ns >= CHECK_EVERY_NS) {
-        if (origin_load_is_current(&files->config, e)) {
-            e->checked_ns = now_ns;
-        } else {
-            forget(files, e);
-            e = NULL;
-        }
+    if (e && !check(files, e, now_ns)) {
+        forget(files, e);
+        e = NULL;
     }
     if (!e) {
         return load(files, raw_path, hash, now_ns, wait, ret_entry, ret_path, ret_refusal);

@@ -70,9 +70,9 @@ struct origin_entry {
     bool is_hashed;   /* content hash in the name */
     bool has_siblings;
     bool was_used, is_settled;
-    unsigned codings; /* bit set of 1 << enum http_coding */
-    int64_t checked_ns;
-    size_t bytes; /* accounted */
+    unsigned codings;                   /* bit set of 1 << enum http_coding */
+    int64_t checked_ns, all_checked_ns; /* what is there; what is not there too */
+    size_t bytes;                       /* accounted */
     struct origin_variant variant[ORIGIN_VARIANT_COUNT];
 };
 

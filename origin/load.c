@@ -10,7 +10,7 @@
 #define READ_RETRIES 3
 /* A sibling that is older than its file by more than this was left behind by an edit. Copying a tree may well
  * write the sibling a moment before the file. */
-#define SIBLING_SLACK_S 60
+#define SIBLING_SLACK_S 5
 
 static const char *const endings[] = {
 #define X(coding, ending) ending,
@@ -244,16 +244,24 @@ enum origin_found origin_load(const struct origin_files_config *config, const st
     return ORIGIN_FOUND_FILE;
 }
 
-bool origin_load_is_current(const struct origin_files_config *config, const struct origin_entry *entry)
+static bool is_current(const struct origin_files_config *config, const struct origin_entry *entry,
+                       enum origin_variant_kind kind)
+{
+    const struct origin_variant *v = &entry->variant[kind];
+    if (v->is_there && kind == ORIGIN_VARIANT_IDENTITY) {
+        return origin_root_is_same(config->root, entry->name, &v->id); /* no copy of the name */
+    }
+    CDN_AUTOFREE char *name = origin_variant_name(entry, kind);
+    return v->is_there ? origin_root_is_same(config->root, name, &v->id)
+                       : !origin_root_exists(config->root, name);
+}
+
+bool origin_load_is_current(const struct origin_files_config *config, const struct origin_entry *entry,
+                            bool all)
 {
     for (enum origin_variant_kind kind = 0; kind < ORIGIN_VARIANT_COUNT; kind++) {
-        const struct origin_variant *v = &entry->variant[kind];
-        if (kind != ORIGIN_VARIANT_IDENTITY && !config->policy->precompressed) {
-            break;
-        }
-        CDN_AUTOFREE char *name = origin_variant_name(entry, kind);
-        if (v->is_there ? !origin_root_is_same(config->root, name, &v->id)
-                        : origin_root_exists(config->root, name)) {
+        bool looks = entry->variant[kind].is_there || (all && config->policy->precompressed);
+        if (looks && !is_current(config, entry, kind)) {
             return false;
         }
     }

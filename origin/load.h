@@ -10,7 +10,8 @@ enum origin_found origin_load(const struct origin_files_config *config, const st
                               const struct origin_wait *wait, struct origin_entry *entry,
                               struct origin_refusal *ret_refusal);
 void origin_load_release(struct origin_entry *entry); /* what origin_load filled in */
-/* Nothing on disk differs from what the entry says. */
-bool origin_load_is_current(const struct origin_files_config *config, const struct origin_entry *entry);
+/* Nothing on disk differs from what the entry says; with `all`, no sibling has appeared either. */
+bool origin_load_is_current(const struct origin_files_config *config, const struct origin_entry *entry,
+                            bool all);
 
 #endif

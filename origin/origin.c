@@ -117,11 +117,10 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
     if (status != CDN_OK) {
         return status;
     }
-    cdn_config_free(&origin_program, &origin->settings);
-    origin->settings = next;
     cdn_log_set_level((enum cdn_log_level)next.log_level);
     origin_policy_unref(origin->policy);
     origin->policy = new_policy(&next);
+    cdn_config_free(&origin_program, &next); /* the rest cannot differ, and others hold pointers into it */
     for (size_t i = 0; i < origin->worker_count; i++) {
         atomic_fetch_add(&origin->policy->owners, 1);
         origin_worker_post_policy(origin->workers[i], origin->policy);

@@ -93,15 +93,10 @@ enum origin_path_result origin_path_decode(struct cdn_str raw, struct origin_pat
     }
     /* a slash written as such never comes out of an escape, so the last byte tells */
     ret->is_folder = raw.p[raw.n - 1] == '/';
-    raw = (struct cdn_str){raw.p + 1, raw.n - 1};
-    if (ret->is_folder && raw.n) {
-        raw.n--;
-    }
-    enum origin_path_result r = unescape(raw, ret);
-    if (r != ORIGIN_PATH_OK || raw.n == 0) {
-        return r;
-    }
-    return check_segments((struct cdn_str){ret->name, ret->n});
+    bool is_root = raw.n == 1;
+    enum origin_path_result r =
+        unescape((struct cdn_str){raw.p + 1, raw.n - (is_root || !ret->is_folder ? 1 : 2)}, ret);
+    return r != ORIGIN_PATH_OK || is_root ? r : check_segments((struct cdn_str){ret->name, ret->n});
 }
 
 /* `s` starts with the 12 hash digits and their dot. */

@@ -489,7 +489,7 @@ class Daemon(Process):
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             headers.append(("Content-Type", "application/json"))
         with Client(self.admin) as client:
-            return client.request(method, path, headers, data)
+            return client.request(method, path, headers, data, host="%s:%d" % self.admin)
 
     def admin_get(self, path):
         """The JSON of an admin page; an error answer is an AssertionError."""
