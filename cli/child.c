@@ -47,7 +47,8 @@ static _Noreturn void become(char *const argv[], int log, pid_t parent)
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     int nothing = open("/dev/null", O_RDONLY);
-    if (getppid() == parent && nothing >= 0 && dup2(nothing, 0) == 0 && dup2(log, 1) == 1 && dup2(log, 2) == 2)
+    if (getppid() == parent && nothing >= 0 && dup2(nothing, 0) == 0 && dup2(log, 1) == 1 &&
+        dup2(log, 2) == 2)
         execv(argv[0], argv);
     _exit(127);
 }

@@ -1,4 +1,5 @@
-/* child: one program started by `up`: its own process group, its output in a log file, ended with its parent. */
+/* child: one program started by `up`: its own process group, its output in a log file, ended with its parent.
+ */
 #ifndef CDN_CLI_CHILD_H
 #define CDN_CLI_CHILD_H
 
@@ -10,9 +11,10 @@
 /* The path of a program that stands beside this one; owned by the caller. CDN_IO when it is not there. */
 enum cdn_status child_program(const char *name, char **ret_path, struct cdn_error *err) CDN_MUST_CHECK;
 
-/* Starts argv[0] (a path) with stdout and stderr appended to `log_path`. A log over CHILD_LOG_MAX bytes is moved to
- * `log_path`.1 first. The child gets SIGTERM when the calling thread ends. */
-enum cdn_status child_start(char *const argv[], const char *log_path, pid_t *ret_pid, struct cdn_error *err) CDN_MUST_CHECK;
+/* Starts argv[0] (a path) with stdout and stderr appended to `log_path`. A log over CHILD_LOG_MAX bytes is
+ * moved to `log_path`.1 first. The child gets SIGTERM when the calling thread ends. */
+enum cdn_status child_start(char *const argv[], const char *log_path, pid_t *ret_pid,
+                            struct cdn_error *err) CDN_MUST_CHECK;
 #define CHILD_LOG_MAX (10 << 20)
 
 /* "exit code 3" or "signal 9 (Killed)" from a wait status. */

@@ -20,10 +20,13 @@ const struct cli_command *cli_command_find(const char *name)
 
 static void print_overview(FILE *to)
 {
-    fputs("usage: pocketcdn COMMAND [ARGUMENTS]\n\nA whole CDN on one machine: router, edge caches, origin.\n\n", to);
+    fputs("usage: pocketcdn COMMAND [ARGUMENTS]\n\nA whole CDN on one machine: router, edge caches, "
+          "origin.\n\n",
+          to);
     for (size_t i = 0; i < CDN_ARRAY_LEN(commands); i++)
         fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
-    fputs("\n`pocketcdn help COMMAND` explains one. Exit codes: 0 done, 1 the answer is 'no', 2 usage or invalid\n"
+    fputs("\n`pocketcdn help COMMAND` explains one. Exit codes: 0 done, 1 the answer is 'no', 2 usage or "
+          "invalid\n"
           "input, 3 cannot run.\n",
           to);
 }
@@ -31,7 +34,8 @@ static void print_overview(FILE *to)
 static void print_help(const struct cli_command *command)
 {
     CDN_AUTOBUF struct cdn_buf text = {0};
-    cdn_buf_printf(&text, "usage: pocketcdn %s %s\n\n%s.\n\n", command->name, command->usage, command->summary);
+    cdn_buf_printf(&text, "usage: pocketcdn %s %s\n\n%s.\n\n", command->name, command->usage,
+                   command->summary);
     cli_options_help(command->options, command->option_count, &text);
     if (command->more)
         cdn_buf_printf(&text, "\n%s", command->more);
@@ -81,8 +85,8 @@ static int run(const struct cli_command *command, int argc, char **argv)
     CDN_AUTOFREE const char **items = cdn_calloc((size_t)argc, sizeof(*items));
     struct cli_args args = {.items = items};
     struct cdn_error err = {0};
-    enum cdn_status status = cli_options_parse(command->options, command->option_count, argc - 1, argv + 1, options,
-                                               &args, &err);
+    enum cdn_status status =
+        cli_options_parse(command->options, command->option_count, argc - 1, argv + 1, options, &args, &err);
     if (!status)
         status = command->run(options, &args, &err);
     if (status && err.text[0])

@@ -1,4 +1,5 @@
-/* command: the subcommands of `pocketcdn`, one file and one row each. Help, dispatch and the tests read the table. */
+/* command: the subcommands of `pocketcdn`, one file and one row each. Help, dispatch and the tests read the
+ * table. */
 #ifndef CDN_CLI_COMMAND_H
 #define CDN_CLI_COMMAND_H
 
@@ -18,12 +19,12 @@ struct cli_command {
 
 #define CLI_OPTIONS_MAX 4096
 
-#define CLI_COMMANDS(X)                                                                                       \
-    X(up)                                                                                                     \
-    X(down)                                                                                                   \
-    X(status)                                                                                                 \
-    X(geo)                                                                                                    \
-    X(get)                                                                                                    \
+#define CLI_COMMANDS(X) \
+    X(up)               \
+    X(down)             \
+    X(status)           \
+    X(geo)              \
+    X(get)              \
     X(demo)
 
 #define X(name) extern const struct cli_command cli_command_##name;

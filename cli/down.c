@@ -26,7 +26,9 @@ static enum cdn_status end_process(pid_t pid, struct cdn_error *err)
     struct pollfd wait = {.fd = fd, .events = POLLIN};
     int n = poll(&wait, 1, LIMIT_MS);
     close(fd);
-    return n > 0 ? CDN_OK : cdn_error_set(err, CDN_TIMEOUT, "process %ld has not ended within %d s", (long)pid, LIMIT_MS / 1000);
+    return n > 0 ? CDN_OK
+                 : cdn_error_set(err, CDN_TIMEOUT, "process %ld has not ended within %d s", (long)pid,
+                                 LIMIT_MS / 1000);
 }
 
 static enum cdn_status run(const void *opaque, const struct cli_args *args, struct cdn_error *err)

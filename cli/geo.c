@@ -22,7 +22,7 @@ struct job {
     uint64_t addresses, found, special, unknown, bad;
     uint64_t line;
     int64_t told_ms;
-    bool progress, closed; /* closed: nobody reads our output any more */
+    bool progress, closed;  /* closed: nobody reads our output any more */
     enum cdn_status status; /* of writing */
     struct cdn_error *err;
 };
@@ -69,7 +69,8 @@ static void count(struct job *job, enum geo_found found)
 
 /* ---- one address, one network ---- */
 
-static void decide(struct job *job, const struct cdn_addr *address, struct geo_row *row, struct router_trace *trace)
+static void decide(struct job *job, const struct cdn_addr *address, struct geo_row *row,
+                   struct router_trace *trace)
 {
     *row = (struct geo_row){.table = job->table, .question.client = *address, .line = job->line};
     router_decide(job->table, &row->question, trace, &row->decision);
@@ -96,7 +97,8 @@ static void answer(struct job *job, const struct cdn_addr *address)
 static bool step_over(struct cdn_addr *a, unsigned prefix)
 {
     size_t n = a->sa.sa_family == AF_INET ? 4 : 16;
-    unsigned char *bytes = a->sa.sa_family == AF_INET ? (unsigned char *)&a->v4.sin_addr : a->v6.sin6_addr.s6_addr;
+    unsigned char *bytes =
+        a->sa.sa_family == AF_INET ? (unsigned char *)&a->v4.sin_addr : a->v6.sin6_addr.s6_addr;
     if (prefix == 0)
         return false;
     size_t at = (prefix - 1) / 8;
@@ -224,9 +226,10 @@ static void summarise(const struct job *job)
 {
     if (job->options->quiet || (job->addresses < 2 && !job->bad))
         return;
-    fprintf(stderr, "%s%llu address%s: %llu found, %llu special, %llu not in the database", job->progress ? "\r" : "",
-            (unsigned long long)job->addresses, job->addresses == 1 ? "" : "es", (unsigned long long)job->found,
-            (unsigned long long)job->special, (unsigned long long)job->unknown);
+    fprintf(stderr, "%s%llu address%s: %llu found, %llu special, %llu not in the database",
+            job->progress ? "\r" : "", (unsigned long long)job->addresses, job->addresses == 1 ? "" : "es",
+            (unsigned long long)job->found, (unsigned long long)job->special,
+            (unsigned long long)job->unknown);
     if (job->bad)
         fprintf(stderr, "; %llu bad", (unsigned long long)job->bad);
     fputc('\n', stderr);
@@ -234,7 +237,8 @@ static void summarise(const struct job *job)
 
 /* ---- the command ---- */
 
-static enum cdn_status make_table(const struct geo_options *options, struct router_table **ret, struct cdn_error *err)
+static enum cdn_status make_table(const struct geo_options *options, struct router_table **ret,
+                                  struct cdn_error *err)
 {
     struct router_config config = {0};
     CDN_AUTOBUF struct cdn_buf files = {0};
@@ -243,7 +247,8 @@ static enum cdn_status make_table(const struct geo_options *options, struct rout
         cdn_buf_printf(&files, "%s%s", i ? "," : "", options->db.items[i]);
     for (size_t i = 0; files.n && !status && i < router_program.row_count; i++)
         if (strcmp(router_program.rows[i].field, "database") == 0)
-            status = cdn_config_set(&router_program.rows[i], &config.settings, "--db", cdn_buf_str(&files), err);
+            status =
+                cdn_config_set(&router_program.rows[i], &config.settings, "--db", cdn_buf_str(&files), err);
     if (!status)
         status = router_table_create(&config, ret, err);
     router_config_free(&config);
@@ -301,14 +306,17 @@ const struct cli_command cli_command_geo = {
     .name = "geo",
     .summary = "Where addresses are, and which edge would serve them",
     .usage = "[OPTIONS] [IP | NETWORK | -]...\n       pocketcdn geo info | verify [--db FILE]",
-    .more = "Without an address, or for '-', lines are read from standard input. A network gives one line for each\n"
-            "network of the answer inside it. The decision is the router's own code: GET /route?ip= says the same.\n"
+    .more = "Without an address, or for '-', lines are read from standard input. A network gives one line "
+            "for each\n"
+            "network of the answer inside it. The decision is the router's own code: GET /route?ip= says the "
+            "same.\n"
             "\n"
             "  pocketcdn geo 8.8.8.8 2001:4860:4860::8888\n"
             "  pocketcdn geo --why 100.64.0.1\n"
             "  pocketcdn geo --log --format '%{country} %{edge}' < access.log | sort | uniq -c\n"
             "\n"
-            "Exit codes: 0 every address was found or is a special one, 1 some are not in the database, 2 usage or a bad\n"
+            "Exit codes: 0 every address was found or is a special one, 1 some are not in the database, 2 "
+            "usage or a bad\n"
             "address, 3 the database cannot be read.\n",
     .options = rows,
     .option_count = CDN_ARRAY_LEN(rows),

@@ -7,8 +7,8 @@
  *     geo_raw.c     values straight from the database
  *     geo_info.c    info, verify, --bench
  *
- * An address is decided by router/decide, with the table that a router with the same cdn.yaml would build: that is what
- * makes both agree.
+ * An address is decided by router/decide, with the table that a router with the same cdn.yaml would build:
+ * that is what makes both agree.
  */
 #ifndef CDN_CLI_GEO_H
 #define CDN_CLI_GEO_H
@@ -16,19 +16,20 @@
 #include "cli/geo_row.h"
 #include "cli/options.h"
 
-#define GEO_OPTIONS(X)                                                                                        \
-    X(FLAG, json, 'j', NULL, "One JSON object a line, as GET /route?ip= of the router gives it")              \
-    X(FLAG, csv, 0, NULL, "Comma-separated values (RFC 4180) with a header line")                             \
-    X(FLAG, tsv, 0, NULL, "Tab-separated values with a header line")                                          \
-    X(TEXT, format, 'f', "TEXT", "A line of your own: %{ip} %{country} %{edge} ...; \\t, \\n, %%")            \
-    X(TEXT, raw, 0, "PATH", "The value at PATH of the database's record, as country.iso_code; . is all of it") \
-    X(FLAG, log, 'l', NULL, "Input lines are log lines: every address in them is looked up")                  \
-    X(FLAG, why, 'w', NULL, "Show how the decision came about")                                               \
-    X(FLAG, all_edges, 'a', NULL, "Show all edges, best first")                                               \
-    X(LIST, db, 0, "FILE", "Database (.mmdb); twice: one for each address family")                            \
-    X(TEXT, config, 'c', "FILE", "cdn.yaml whose router to be; default: the built-in edges")                  \
-    X(FLAG, strict, 0, NULL, "Stop at the first bad line")                                                    \
-    X(FLAG, bench, 0, NULL, "Measure look-ups and decisions a second")                                        \
+#define GEO_OPTIONS(X)                                                                             \
+    X(FLAG, json, 'j', NULL, "One JSON object a line, as GET /route?ip= of the router gives it")   \
+    X(FLAG, csv, 0, NULL, "Comma-separated values (RFC 4180) with a header line")                  \
+    X(FLAG, tsv, 0, NULL, "Tab-separated values with a header line")                               \
+    X(TEXT, format, 'f', "TEXT", "A line of your own: %{ip} %{country} %{edge} ...; \\t, \\n, %%") \
+    X(TEXT, raw, 0, "PATH",                                                                        \
+      "The value at PATH of the database's record, as country.iso_code; . is all of it")           \
+    X(FLAG, log, 'l', NULL, "Input lines are log lines: every address in them is looked up")       \
+    X(FLAG, why, 'w', NULL, "Show how the decision came about")                                    \
+    X(FLAG, all_edges, 'a', NULL, "Show all edges, best first")                                    \
+    X(LIST, db, 0, "FILE", "Database (.mmdb); twice: one for each address family")                 \
+    X(TEXT, config, 'c', "FILE", "cdn.yaml whose router to be; default: the built-in edges")       \
+    X(FLAG, strict, 0, NULL, "Stop at the first bad line")                                         \
+    X(FLAG, bench, 0, NULL, "Measure look-ups and decisions a second")                             \
     X(FLAG, quiet, 'q', NULL, "No summary on stderr")
 
 CLI_OPTIONS_STRUCT(geo_options, GEO_OPTIONS);
@@ -39,14 +40,16 @@ enum cdn_status geo_printer_create(const struct geo_options *options, struct geo
                                    struct cdn_error *err) CDN_MUST_CHECK;
 void geo_printer_destroy(struct geo_printer *printer);
 void geo_printer_header(const struct geo_printer *printer, struct cdn_buf *out);
-void geo_printer_row(const struct geo_printer *printer, const struct geo_row *row, const struct router_trace *trace,
-                     struct cdn_buf *out);
+void geo_printer_row(const struct geo_printer *printer, const struct geo_row *row,
+                     const struct router_trace *trace, struct cdn_buf *out);
 
 /* Reader of raw values: the same files as the table's. */
 struct geo_raw;
-enum cdn_status geo_raw_open(const struct geo_options *options, struct geo_raw **ret, struct cdn_error *err) CDN_MUST_CHECK;
+enum cdn_status geo_raw_open(const struct geo_options *options, struct geo_raw **ret,
+                             struct cdn_error *err) CDN_MUST_CHECK;
 void geo_raw_close(struct geo_raw *raw);
-/* CDN_NOT_FOUND when the record or the path is not there. Text as it is, everything else as JSON; one line. */
+/* CDN_NOT_FOUND when the record or the path is not there. Text as it is, everything else as JSON; one line.
+ */
 enum cdn_status geo_raw_print(struct geo_raw *raw, const struct cdn_addr *address, struct cdn_buf *out);
 
 enum cdn_status geo_info(const struct geo_db *db, bool json, struct cdn_error *err);

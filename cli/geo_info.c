@@ -30,11 +30,12 @@ static json_t *info_json(const struct geo_info *info)
     json_t *languages = json_array();
     for (size_t i = 0; i < info->language_count; i++)
         json_array_append_new(languages, json_string(info->languages[i]));
-    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:i, s:b, s:b, s:o}", "path", info->path, "type", info->type,
-                     "description", info->description, "build_epoch", (json_int_t)info->build_epoch, "age_days",
-                     (json_int_t)age_days(info->build_epoch), "file_size", (json_int_t)info->file_size, "node_count",
-                     (json_int_t)info->node_count, "record_size", (int)info->record_size, "ip_version",
-                     (int)info->ip_version, "ipv4", info->answers_ipv4, "ipv6", info->answers_ipv6, "languages", languages);
+    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:i, s:b, s:b, s:o}", "path", info->path,
+                     "type", info->type, "description", info->description, "build_epoch",
+                     (json_int_t)info->build_epoch, "age_days", (json_int_t)age_days(info->build_epoch),
+                     "file_size", (json_int_t)info->file_size, "node_count", (json_int_t)info->node_count,
+                     "record_size", (int)info->record_size, "ip_version", (int)info->ip_version, "ipv4",
+                     info->answers_ipv4, "ipv6", info->answers_ipv6, "languages", languages);
 }
 
 static void info_lines(const struct geo_info *info)
@@ -42,11 +43,12 @@ static void info_lines(const struct geo_info *info)
     char day[16];
     int64_t age = age_days(info->build_epoch);
     day_of(info->build_epoch, day);
-    printf("%s\n  type         %s\n  description  %s\n  built        %s, %lld days ago%s\n", info->path, info->type,
-           info->description, day, (long long)age, age > OLD_DAYS ? " (old: networks move)" : "");
-    printf("  size         %llu bytes, %u nodes of %u bits\n  answers      %s%s%s\n", (unsigned long long)info->file_size,
-           info->node_count, info->record_size, info->answers_ipv4 ? "IPv4" : "",
-           info->answers_ipv4 && info->answers_ipv6 ? " and " : "", info->answers_ipv6 ? "IPv6" : "");
+    printf("%s\n  type         %s\n  description  %s\n  built        %s, %lld days ago%s\n", info->path,
+           info->type, info->description, day, (long long)age, age > OLD_DAYS ? " (old: networks move)" : "");
+    printf("  size         %llu bytes, %u nodes of %u bits\n  answers      %s%s%s\n",
+           (unsigned long long)info->file_size, info->node_count, info->record_size,
+           info->answers_ipv4 ? "IPv4" : "", info->answers_ipv4 && info->answers_ipv6 ? " and " : "",
+           info->answers_ipv6 ? "IPv6" : "");
     if (strcmp(info->path, "embedded") == 0)
         puts("  licence      CC BY 4.0; IP Geolocation by DB-IP: https://db-ip.com");
 }

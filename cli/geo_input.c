@@ -32,7 +32,8 @@ static bool may_start(struct cdn_str line, size_t at)
 static bool parse_word(struct cdn_str word, struct cdn_addr *ret)
 {
     size_t dots = 0, colons = 0, last_colon = 0;
-    while (word.n > 2 && (word.p[word.n - 1] == '.' || (word.p[word.n - 1] == ':' && word.p[word.n - 2] != ':')))
+    while (word.n > 2 &&
+           (word.p[word.n - 1] == '.' || (word.p[word.n - 1] == ':' && word.p[word.n - 2] != ':')))
         word.n--; /* the end of a sentence, "192.0.2.1: refused" */
     for (size_t i = 0; i < word.n; i++) {
         dots += word.p[i] == '.';
@@ -71,7 +72,8 @@ bool geo_input_next_address(struct cdn_str line, size_t *at, struct cdn_addr *re
 
 void geo_reader_init(struct geo_reader *reader, int fd, void (*before_read)(void *self), void *self)
 {
-    *reader = (struct geo_reader){.fd = fd, .bytes = cdn_malloc(ROOM), .before_read = before_read, .self = self};
+    *reader =
+        (struct geo_reader){.fd = fd, .bytes = cdn_malloc(ROOM), .before_read = before_read, .self = self};
 }
 
 void geo_reader_fini(struct geo_reader *reader)
@@ -113,7 +115,8 @@ enum cdn_status geo_reader_line(struct geo_reader *r, struct cdn_str *ret, struc
             return CDN_OK;
         }
         if (r->at_end)
-            return too_long ? (r->line++, cdn_error_set(err, CDN_TOO_LARGE, "longer than %u bytes", GEO_INPUT_LINE_MAX))
+            return too_long ? (r->line++,
+                               cdn_error_set(err, CDN_TOO_LARGE, "longer than %u bytes", GEO_INPUT_LINE_MAX))
                             : CDN_NOT_FOUND;
         if (n > GEO_INPUT_LINE_MAX) {
             too_long = true;

@@ -1,8 +1,8 @@
 /* geo_input: addresses out of lines. Pure but for the reader, which reads a descriptor in large pieces.
  *
- * In plain input a line is one address or network; blanks around it and lines that are empty or start with '#' do not count.
- * In a log every address inside the line counts, wherever it stands; version numbers such as Chrome/120.0.0.0, times and
- * longer words do not.
+ * In plain input a line is one address or network; blanks around it and lines that are empty or start with
+ * '#' do not count. In a log every address inside the line counts, wherever it stands; version numbers such
+ * as Chrome/120.0.0.0, times and longer words do not.
  */
 #ifndef CDN_CLI_GEO_INPUT_H
 #define CDN_CLI_GEO_INPUT_H
@@ -28,8 +28,9 @@ struct geo_reader {
 };
 void geo_reader_init(struct geo_reader *reader, int fd, void (*before_read)(void *self), void *self);
 void geo_reader_fini(struct geo_reader *reader);
-/* CDN_NOT_FOUND at the end; CDN_TOO_LARGE for a line over GEO_INPUT_LINE_MAX (the line is passed over and the next call goes
- * on); CDN_IO. The slice, without line end (LF or CRLF), lives until the next call. */
-enum cdn_status geo_reader_line(struct geo_reader *reader, struct cdn_str *ret, struct cdn_error *err) CDN_MUST_CHECK;
+/* CDN_NOT_FOUND at the end; CDN_TOO_LARGE for a line over GEO_INPUT_LINE_MAX (the line is passed over and the
+ * next call goes on); CDN_IO. The slice, without line end (LF or CRLF), lives until the next call. */
+enum cdn_status geo_reader_line(struct geo_reader *reader, struct cdn_str *ret,
+                                struct cdn_error *err) CDN_MUST_CHECK;
 
 #endif

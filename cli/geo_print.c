@@ -24,9 +24,9 @@ struct geo_printer {
 };
 
 static const enum geo_field columns[] = {
-    GEO_FIELD_ip,        GEO_FIELD_network, GEO_FIELD_special, GEO_FIELD_country,   GEO_FIELD_subdivision,
-    GEO_FIELD_city,      GEO_FIELD_lat,     GEO_FIELD_lon,     GEO_FIELD_precision, GEO_FIELD_accuracy_km,
-    GEO_FIELD_source,    GEO_FIELD_reason,  GEO_FIELD_edge,    GEO_FIELD_km,        GEO_FIELD_rtt_ms,
+    GEO_FIELD_ip,        GEO_FIELD_network,   GEO_FIELD_special,   GEO_FIELD_country,   GEO_FIELD_subdivision,
+    GEO_FIELD_city,      GEO_FIELD_lat,       GEO_FIELD_lon,       GEO_FIELD_precision, GEO_FIELD_accuracy_km,
+    GEO_FIELD_source,    GEO_FIELD_reason,    GEO_FIELD_edge,      GEO_FIELD_km,        GEO_FIELD_rtt_ms,
     GEO_FIELD_runner_up, GEO_FIELD_margin_ms, GEO_FIELD_ambiguous, GEO_FIELD_edges};
 
 /* ---- --format ---- */
@@ -38,7 +38,8 @@ static enum cdn_status add_field(struct geo_printer *p, struct cdn_str name, str
         CDN_AUTOBUF struct cdn_buf known = {0};
         for (size_t i = 0; i < GEO_FIELD_COUNT; i++)
             cdn_buf_printf(&known, " %s", geo_field_name((enum geo_field)i));
-        return cdn_error_set(err, CDN_USAGE, "--format: no field '" CDN_STR_FMT "'; there are%s", CDN_STR_ARG(name), known.p);
+        return cdn_error_set(err, CDN_USAGE, "--format: no field '" CDN_STR_FMT "'; there are%s",
+                             CDN_STR_ARG(name), known.p);
     }
     if (p->part_count + 2 >= FORMAT_PARTS_MAX)
         return cdn_error_set(err, CDN_USAGE, "--format: more than %d fields", FORMAT_PARTS_MAX - 2);
@@ -56,7 +57,8 @@ static enum cdn_status compile(struct geo_printer *p, struct cdn_str text, struc
         if (c == '%' && next == '{') {
             ptrdiff_t end = cdn_str_find(text, '}');
             if (end < 0)
-                return cdn_error_set(err, CDN_USAGE, "--format: '" CDN_STR_FMT "' has no '}'", CDN_STR_ARG(text));
+                return cdn_error_set(err, CDN_USAGE, "--format: '" CDN_STR_FMT "' has no '}'",
+                                     CDN_STR_ARG(text));
             enum cdn_status status = add_field(p, (struct cdn_str){text.p + 2, (size_t)end - 2}, err);
             if (status)
                 return status;
@@ -65,7 +67,8 @@ static enum cdn_status compile(struct geo_printer *p, struct cdn_str text, struc
             cdn_buf_add_char(plain, next == 't' ? '\t' : next == 'n' ? '\n' : next);
             used = 2;
         } else if (c == '%') {
-            return cdn_error_set(err, CDN_USAGE, "--format: a field is written %%{NAME}, a per cent sign %%%%");
+            return cdn_error_set(err, CDN_USAGE,
+                                 "--format: a field is written %%{NAME}, a per cent sign %%%%");
         } else {
             cdn_buf_add_char(plain, c);
         }
@@ -77,12 +80,16 @@ static enum cdn_status compile(struct geo_printer *p, struct cdn_str text, struc
 
 /* ---- life cycle ---- */
 
-enum cdn_status geo_printer_create(const struct geo_options *options, struct geo_printer **ret, struct cdn_error *err)
+enum cdn_status geo_printer_create(const struct geo_options *options, struct geo_printer **ret,
+                                   struct cdn_error *err)
 {
     if (options->json + options->csv + options->tsv + (options->format != NULL) + (options->raw != NULL) > 1)
         return cdn_error_set(err, CDN_USAGE, "only one of --json, --csv, --tsv, --format and --raw");
-    enum form form = options->json ? FORM_JSON : options->csv ? FORM_CSV : options->tsv ? FORM_TSV
-                     : options->format ? FORM_TEXT : FORM_HUMAN;
+    enum form form = options->json     ? FORM_JSON
+                     : options->csv    ? FORM_CSV
+                     : options->tsv    ? FORM_TSV
+                     : options->format ? FORM_TEXT
+                                       : FORM_HUMAN;
     if (options->why && (form > FORM_JSON || options->raw))
         return cdn_error_set(err, CDN_USAGE, "--why goes with plain lines and --json");
     struct geo_printer *p = cdn_calloc(1, sizeof(*p));
@@ -123,7 +130,8 @@ void geo_printer_header(const struct geo_printer *p, struct cdn_buf *out)
     cdn_buf_add(out, p->form == FORM_CSV ? "\r\n" : "\n", p->form == FORM_CSV ? 2 : 1);
 }
 
-/* Quotes what was added from `from` on, if it needs it (RFC 4180); in TSV, breaking characters become blanks. */
+/* Quotes what was added from `from` on, if it needs it (RFC 4180); in TSV, breaking characters become blanks.
+ */
 static void protect(struct cdn_buf *out, size_t from, bool csv)
 {
     bool needed = false;
@@ -211,8 +219,8 @@ static void put_candidates(const struct geo_row *row, struct cdn_buf *out)
     table_fini(&table);
 }
 
-static void put_human(const struct geo_printer *p, const struct geo_row *row, const struct router_trace *trace,
-                      struct cdn_buf *out)
+static void put_human(const struct geo_printer *p, const struct geo_row *row,
+                      const struct router_trace *trace, struct cdn_buf *out)
 {
     const struct router_choice *c = &row->decision.choice;
     const struct router_pops *pops = row->table->pops;
@@ -227,7 +235,8 @@ static void put_human(const struct geo_printer *p, const struct geo_row *row, co
         cdn_buf_printf(out, "  -> %s %.0f km, %.1f ms modelled", pops->pops[c->pop].name, (double)c->at.km,
                        (double)c->at.rtt_ms);
         if (c->runner_up != ROUTER_NO_POP)
-            cdn_buf_printf(out, "; then %s %+.1f ms", pops->pops[c->runner_up].name, (double)row->decision.margin_ms);
+            cdn_buf_printf(out, "; then %s %+.1f ms", pops->pops[c->runner_up].name,
+                           (double)row->decision.margin_ms);
         cdn_buf_printf(out, "  [%s%s]\n", router_reason_word(row->decision.reason),
                        row->decision.ambiguous ? ", ambiguous" : "");
     }
@@ -242,7 +251,8 @@ static void put_human(const struct geo_printer *p, const struct geo_row *row, co
 static void put_json(const struct geo_printer *p, const struct geo_row *row, const struct router_trace *trace,
                      struct cdn_buf *out)
 {
-    json_t *o = router_explain(row->table, &row->question, &row->decision, trace, p->all_edges ? SIZE_MAX : 0);
+    json_t *o =
+        router_explain(row->table, &row->question, &row->decision, trace, p->all_edges ? SIZE_MAX : 0);
     if (!p->all_edges)
         json_object_del(o, "candidates");
     CDN_AUTOFREE char *text = json_dumps(o, JSON_COMPACT);

@@ -30,7 +30,9 @@ static enum cdn_status open_embedded(MMDB_s *mmdb, struct cdn_error *err)
     int code = written ? MMDB_open(path, MMDB_MODE_MMAP, mmdb) : MMDB_IO_ERROR;
     if (fd >= 0)
         close(fd);
-    return code == MMDB_SUCCESS ? CDN_OK : cdn_error_set(err, CDN_IO, "the built-in database: %s", MMDB_strerror(code));
+    return code == MMDB_SUCCESS
+               ? CDN_OK
+               : cdn_error_set(err, CDN_IO, "the built-in database: %s", MMDB_strerror(code));
 }
 
 static enum cdn_status split_path(struct geo_raw *raw, const char *path, struct cdn_error *err)
@@ -161,8 +163,10 @@ enum cdn_status geo_raw_print(struct geo_raw *raw, const struct cdn_addr *addres
         MMDB_lookup_result_s found = MMDB_lookup_sockaddr(mmdb, &address->sa, &code);
         if (code != MMDB_SUCCESS || !found.found_entry)
             continue;
-        MMDB_entry_data_s value = {.has_data = true, .type = MMDB_DATA_TYPE_MAP, .offset = found.entry.offset};
-        if (raw->parts[0] && (MMDB_aget_value(&found.entry, &value, raw->parts) != MMDB_SUCCESS || !value.has_data))
+        MMDB_entry_data_s value = {
+            .has_data = true, .type = MMDB_DATA_TYPE_MAP, .offset = found.entry.offset};
+        if (raw->parts[0] &&
+            (MMDB_aget_value(&found.entry, &value, raw->parts) != MMDB_SUCCESS || !value.has_data))
             continue;
         put_value(mmdb, &value, out);
         return CDN_OK;

@@ -1,7 +1,7 @@
 /* geo_row: one answer of `pocketcdn geo` and the fields it can be printed by.
  *
- * One table: the names of `--format`, the columns of `--csv` and `--tsv`. The names equal the keys of `--json`
- * (router/explain.h). Printing allocates nothing beyond the output buffer.
+ * One table: the names of `--format`, the columns of `--csv` and `--tsv`. The names equal the keys of
+ * `--json` (router/explain.h). Printing allocates nothing beyond the output buffer.
  */
 #ifndef CDN_CLI_GEO_ROW_H
 #define CDN_CLI_GEO_ROW_H
@@ -15,33 +15,33 @@ struct geo_row {
     uint64_t line; /* of the input, from 1 */
 };
 
-#define GEO_FIELDS(X) /* name, text */                                                                        \
-    X(ip, "the address asked about")                                                                          \
-    X(network, "the network that the answer holds for")                                                       \
-    X(special, "word of the special range, such as private or documentation")                                 \
-    X(continent, "two letters")                                                                               \
-    X(country, "two letters (ISO 3166)")                                                                      \
-    X(country_name, "in English")                                                                             \
-    X(registered_country, "two letters, where the network is registered")                                     \
-    X(subdivision, "state or province")                                                                       \
-    X(city, "name")                                                                                           \
-    X(near, "the nearest city of the built-in list")                                                           \
-    X(postcode, "as the database has it")                                                                     \
-    X(time_zone, "as Europe/Berlin")                                                                          \
-    X(lat, "degrees north")                                                                                   \
-    X(lon, "degrees east")                                                                                    \
-    X(accuracy_km, "how far off the place may be")                                                            \
-    X(precision, "exact, city, cell, region, country, default or none")                                       \
-    X(source, "pinned, override, database or default")                                                        \
-    X(reason, "why this edge")                                                                                \
-    X(edge, "chosen edge")                                                                                    \
-    X(url, "of the chosen edge")                                                                              \
-    X(km, "to the edge, great circle")                                                                        \
-    X(rtt_ms, "modelled round-trip time to the edge")                                                         \
-    X(runner_up, "the next edge elsewhere")                                                                   \
-    X(margin_ms, "what the runner-up costs more")                                                             \
-    X(ambiguous, "yes when the place may be off by more than the runner-up is farther")                       \
-    X(edges, "all edges, best first: NAME:MS joined by |")                                                    \
+#define GEO_FIELDS(X) /* name, text */                                                  \
+    X(ip, "the address asked about")                                                    \
+    X(network, "the network that the answer holds for")                                 \
+    X(special, "word of the special range, such as private or documentation")           \
+    X(continent, "two letters")                                                         \
+    X(country, "two letters (ISO 3166)")                                                \
+    X(country_name, "in English")                                                       \
+    X(registered_country, "two letters, where the network is registered")               \
+    X(subdivision, "state or province")                                                 \
+    X(city, "name")                                                                     \
+    X(near, "the nearest city of the built-in list")                                    \
+    X(postcode, "as the database has it")                                               \
+    X(time_zone, "as Europe/Berlin")                                                    \
+    X(lat, "degrees north")                                                             \
+    X(lon, "degrees east")                                                              \
+    X(accuracy_km, "how far off the place may be")                                      \
+    X(precision, "exact, city, cell, region, country, default or none")                 \
+    X(source, "pinned, override, database or default")                                  \
+    X(reason, "why this edge")                                                          \
+    X(edge, "chosen edge")                                                              \
+    X(url, "of the chosen edge")                                                        \
+    X(km, "to the edge, great circle")                                                  \
+    X(rtt_ms, "modelled round-trip time to the edge")                                   \
+    X(runner_up, "the next edge elsewhere")                                             \
+    X(margin_ms, "what the runner-up costs more")                                       \
+    X(ambiguous, "yes when the place may be off by more than the runner-up is farther") \
+    X(edges, "all edges, best first: NAME:MS joined by |")                              \
     X(line, "number of the input line")
 
 enum geo_field {

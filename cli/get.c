@@ -11,10 +11,10 @@
 #define EXPLAIN_TIMEOUT_MS 5000
 #define EXPLAIN_MAX (1u << 20)
 
-#define GET_OPTIONS(X)                                                                                        \
-    X(TEXT, from, 0, "PLACE|IP", "Be a client there: a city, LAT,LON, a site's name or an address")           \
-    X(TEXT, output, 'o', "FILE", "Write the body there ('-': standard output, after the report)")             \
-    X(FLAG, json, 'j', NULL, "The report as one JSON object")                                                 \
+#define GET_OPTIONS(X)                                                                              \
+    X(TEXT, from, 0, "PLACE|IP", "Be a client there: a city, LAT,LON, a site's name or an address") \
+    X(TEXT, output, 'o', "FILE", "Write the body there ('-': standard output, after the report)")   \
+    X(FLAG, json, 'j', NULL, "The report as one JSON object")                                       \
     X(TEXT, state, 0, "DIR", "State folder of the CDN whose router a path is asked of")
 
 CLI_OPTIONS_STRUCT(get_options, GET_OPTIONS);
@@ -53,7 +53,8 @@ static enum cdn_status make_url(struct visit *visit, const char *text, struct cd
         status = state_read(state, &visit->up, err);
     if (text[0] != '/') {
         if (strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0)
-            return cdn_error_set(err, CDN_USAGE, "'%s' is neither a path (/...) nor a URL (http://...)", text);
+            return cdn_error_set(err, CDN_USAGE, "'%s' is neither a path (/...) nor a URL (http://...)",
+                                 text);
         visit->url = cdn_strdup(text);
         return CDN_OK;
     }
@@ -85,7 +86,8 @@ static enum cdn_status follow(struct visit *visit, struct cdn_error *err)
     for (;;) {
         struct hop *hop = &visit->hops[visit->hop_count];
         traveller_answer_free(&visit->answer);
-        enum cdn_status status = traveller_get(url, visit->has_client ? &visit->client : NULL, &visit->answer, err);
+        enum cdn_status status =
+            traveller_get(url, visit->has_client ? &visit->client : NULL, &visit->answer, err);
         if (status)
             return status;
         *hop = (struct hop){cdn_strdup(url), visit->answer.status, visit->answer.ms};
@@ -94,10 +96,12 @@ static enum cdn_status follow(struct visit *visit, struct cdn_error *err)
         if (!redirect)
             return CDN_OK;
         if (visit->hop_count == HOPS_MAX)
-            return cdn_error_set(err, CDN_NETWORK, "more than %d redirects, the last to %s", HOPS_MAX - 1, visit->answer.location);
+            return cdn_error_set(err, CDN_NETWORK, "more than %d redirects, the last to %s", HOPS_MAX - 1,
+                                 visit->answer.location);
         free(url);
-        url = visit->answer.location[0] == '/' ? cdn_asprintf("%s%s", text_of(visit->up, "router"), visit->answer.location)
-                                               : cdn_strdup(visit->answer.location);
+        url = visit->answer.location[0] == '/'
+                  ? cdn_asprintf("%s%s", text_of(visit->up, "router"), visit->answer.location)
+                  : cdn_strdup(visit->answer.location);
     }
 }
 
@@ -115,17 +119,18 @@ static void print_text(const struct visit *visit)
     if (visit->has_client) {
         char ip[CDN_ADDR_TEXT_SIZE];
         cdn_addr_format_ip(&visit->client, ip);
-        printf("client   %s%s%s%s\n", ip, visit->place[0] ? " (" : "", visit->place, visit->place[0] ? ")" : "");
+        printf("client   %s%s%s%s\n", ip, visit->place[0] ? " (" : "", visit->place,
+               visit->place[0] ? ")" : "");
     }
     for (size_t i = 0; i < visit->hop_count; i++)
-        printf("%s %u %s  %.2f ms measured\n", i ? "then    " : "asked   ", visit->hops[i].status, visit->hops[i].url,
-               visit->hops[i].ms);
+        printf("%s %u %s  %.2f ms measured\n", i ? "then    " : "asked   ", visit->hops[i].status,
+               visit->hops[i].url, visit->hops[i].ms);
     if (visit->route)
         printf("edge     %s, %.0f km, %.1f ms modelled, because: %s\n", text_of(visit->route, "edge"),
                json_number_value(json_object_get(visit->route, "km")),
                json_number_value(json_object_get(visit->route, "rtt_ms")), text_of(visit->route, "reason"));
-    printf("cache    %s%s%s%s%s\n", a->x_cache[0] ? a->x_cache : "(says nothing)", a->age[0] ? ", age " : "", a->age,
-           a->cache_status[0] ? "; " : "", a->cache_status);
+    printf("cache    %s%s%s%s%s\n", a->x_cache[0] ? a->x_cache : "(says nothing)", a->age[0] ? ", age " : "",
+           a->age, a->cache_status[0] ? "; " : "", a->cache_status);
     printf("body     %zu bytes, %s\n", a->body.n, a->type[0] ? a->type : "no type");
 }
 
@@ -217,7 +222,8 @@ const struct cli_command cli_command_get = {
     .name = "get",
     .summary = "Fetch a URL through the router as a client anywhere on Earth",
     .usage = "URL | /PATH [--from PLACE|IP]",
-    .more = "Milliseconds are called measured (on this machine) or modelled (of the distance); they are never added up.\n"
+    .more = "Milliseconds are called measured (on this machine) or modelled (of the distance); they are "
+            "never added up.\n"
             "Exit code 1 for an answer of 400 and above.\n"
             "\n"
             "  pocketcdn get /static/app.css --from Tokyo\n",

@@ -29,7 +29,8 @@ static const struct cli_option *find_letter(const struct cli_option *rows, size_
 }
 
 /* Stores `value` (NULL for a flag) in the field of the row. */
-static enum cdn_status store(const struct cli_option *row, void *options, const char *value, struct cdn_error *err)
+static enum cdn_status store(const struct cli_option *row, void *options, const char *value,
+                             struct cdn_error *err)
 {
     char *field = (char *)options + row->offset;
     struct cli_list *list;
@@ -77,8 +78,8 @@ static enum cdn_status parse_one(const struct cli_option *rows, size_t count, in
     return store(row, options, value, err);
 }
 
-enum cdn_status cli_options_parse(const struct cli_option *rows, size_t count, int argc, char **argv, void *options,
-                                  struct cli_args *ret_args, struct cdn_error *err)
+enum cdn_status cli_options_parse(const struct cli_option *rows, size_t count, int argc, char **argv,
+                                  void *options, struct cli_args *ret_args, struct cdn_error *err)
 {
     bool only_positional = false;
     for (int i = 0; i < argc; i++) {

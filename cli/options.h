@@ -1,4 +1,5 @@
-/* options: the command line of a subcommand from one table of rows, as common/config does for the daemons' settings.
+/* options: the command line of a subcommand from one table of rows, as common/config does for the daemons'
+ * settings.
  *
  *     #define DOWN_OPTIONS(X) \
  *         X(TEXT, state, 0, "DIR", "State folder") \
@@ -7,8 +8,8 @@
  *     #define ROW(...) CLI_OPTION_ROW(struct down_options, __VA_ARGS__)
  *     static const struct cli_option rows[] = {DOWN_OPTIONS(ROW)};
  *
- * The field `all_edges` is the flag `--all-edges`. Values are borrowed from argv. `--` ends the options; options and
- * positional arguments may be mixed; a lone `-` is positional.
+ * The field `all_edges` is the flag `--all-edges`. Values are borrowed from argv. `--` ends the options;
+ * options and positional arguments may be mixed; a lone `-` is positional.
  */
 #ifndef CDN_CLI_OPTIONS_H
 #define CDN_CLI_OPTIONS_H
@@ -42,11 +43,11 @@ struct cli_option {
 };
 
 #define CLI_OPTION_FIELD(type, field, letter, metavar, help) cli_type_##type field;
-#define CLI_OPTIONS_STRUCT(tag, TABLE)                                                                        \
-    struct tag {                                                                                              \
-        TABLE(CLI_OPTION_FIELD)                                                                               \
+#define CLI_OPTIONS_STRUCT(tag, TABLE) \
+    struct tag {                       \
+        TABLE(CLI_OPTION_FIELD)        \
     }
-#define CLI_OPTION_ROW(strukt, type_, field_, letter_, metavar_, help_)                                       \
+#define CLI_OPTION_ROW(strukt, type_, field_, letter_, metavar_, help_) \
     {#field_, CLI_##type_, offsetof(strukt, field_), letter_, metavar_, help_},
 
 struct cli_args { /* positional arguments, borrowed */
@@ -55,8 +56,9 @@ struct cli_args { /* positional arguments, borrowed */
 };
 
 /* Fills the zeroed struct `options` and `ret_args` (room for argc items). CDN_USAGE names the argument. */
-enum cdn_status cli_options_parse(const struct cli_option *rows, size_t count, int argc, char **argv, void *options,
-                                  struct cli_args *ret_args, struct cdn_error *err) CDN_MUST_CHECK;
+enum cdn_status cli_options_parse(const struct cli_option *rows, size_t count, int argc, char **argv,
+                                  void *options, struct cli_args *ret_args,
+                                  struct cdn_error *err) CDN_MUST_CHECK;
 
 /* The rows as lines of a help text. */
 void cli_options_help(const struct cli_option *rows, size_t count, struct cdn_buf *out);

@@ -11,9 +11,10 @@
 
 #include "common/banned.h"
 
-/* What this program reads beside the settings of router and origin; the other programs check these sections. */
-#define UP_PART(X)                                                                                            \
-    X(STRING, root, "", 0, 0, NULL, RESTART, "DIR", "Folder that the origin serves")                          \
+/* What this program reads beside the settings of router and origin; the other programs check these sections.
+ */
+#define UP_PART(X)                                                                   \
+    X(STRING, root, "", 0, 0, NULL, RESTART, "DIR", "Folder that the origin serves") \
     X(STRING, origin, "", 0, 0, NULL, RESTART, "URL", "Origin that runs already")
 #define EDGE_PART(X) X(STRING, cache_dir, "", 0, 0, NULL, RESTART, "DIR", "Disk cache")
 CDN_CONFIG_STRUCT(up_part, UP_PART);
@@ -51,19 +52,22 @@ const char *plan_kind_word(enum plan_kind kind)
 
 void plan_default_yaml(const struct plan_wish *wish, const struct plan_ports *ports, struct cdn_buf *out)
 {
-    cdn_buf_printf(out, "# Written by `pocketcdn up`. A copy of it is a start for a cdn.yaml of your own.\ncdn:\n  simulate: yes\n"
+    cdn_buf_printf(out, "# Written by `pocketcdn up`. A copy of it is a start for a cdn.yaml of your "
+                        "own.\ncdn:\n  simulate: yes\n"
                         "  trusted_proxies: [\"127.0.0.0/8\"]\n");
     if (wish->root)
-        cdn_buf_printf(out, "origin:\n  listen: %s:%u\n  admin: %s:%u\n  place: Frankfurt\n", ports->router_host,
-                       ports->origin, ports->router_host, ports->origin + 1000);
-    cdn_buf_printf(out, "router:\n  listen: %s:%u\n  admin: %s:%u\nedges:\n", ports->router_host, ports->router,
-                   ports->router_host, ports->router + 1000);
+        cdn_buf_printf(out, "origin:\n  listen: %s:%u\n  admin: %s:%u\n  place: Frankfurt\n",
+                       ports->router_host, ports->origin, ports->router_host, ports->origin + 1000);
+    cdn_buf_printf(out, "router:\n  listen: %s:%u\n  admin: %s:%u\nedges:\n", ports->router_host,
+                   ports->router, ports->router_host, ports->router + 1000);
     for (unsigned i = 0; i < GEO_DEFAULT_EDGES && i < geo_site_count(); i++) {
         const struct geo_site *site = geo_site_at(i);
         unsigned host = ports->first_edge + i;
-        cdn_buf_printf(out, "  - name: " CDN_STR_FMT "\n    place: \"" CDN_STR_FMT "\"\n    listen: 127.0.1.%u:%u\n"
-                            "    admin: 127.0.1.%u:%u\n",
-                       CDN_STR_ARG(site->name), CDN_STR_ARG(site->city), host, ports->edges, host, ports->edges + 1000);
+        cdn_buf_printf(
+            out,
+            "  - name: " CDN_STR_FMT "\n    place: \"" CDN_STR_FMT "\"\n    listen: 127.0.1.%u:%u\n"
+            "    admin: 127.0.1.%u:%u\n",
+            CDN_STR_ARG(site->name), CDN_STR_ARG(site->city), host, ports->edges, host, ports->edges + 1000);
     }
 }
 
@@ -95,7 +99,8 @@ struct where { /* what all nodes are described by; text borrowed */
     const char *name, *place, *listen, *admin;
 };
 
-static enum cdn_status add_node(struct plan *plan, enum plan_kind kind, const struct where *where, struct cdn_error *err)
+static enum cdn_status add_node(struct plan *plan, enum plan_kind kind, const struct where *where,
+                                struct cdn_error *err)
 {
     CDN_AUTOFREE char *admin = where->admin[0] ? cdn_strdup(where->admin) : admin_of(where->listen);
     CDN_AUTOFREE char *program = cdn_asprintf("pocketcdn-%s", plan_kind_word(kind));
@@ -105,7 +110,8 @@ static enum cdn_status add_node(struct plan *plan, enum plan_kind kind, const st
         return status;
     plan->nodes = cdn_realloc(plan->nodes, plan->n + 1, sizeof(*plan->nodes));
     struct plan_node *node = &plan->nodes[plan->n++];
-    *node = (struct plan_node){.kind = kind, .name = cdn_strdup(where->name), .place = cdn_strdup(where->place)};
+    *node =
+        (struct plan_node){.kind = kind, .name = cdn_strdup(where->name), .place = cdn_strdup(where->place)};
     node->url = cdn_asprintf("http://%s", where->listen);
     node->admin = cdn_asprintf("http://%s", admin);
     add_args(node, path, "-c", plan->config, "--listen", where->listen, "--admin", admin, NULL);
@@ -123,7 +129,8 @@ static enum cdn_status add_origin(struct plan *plan, const struct plan_wish *wis
         return CDN_OK;
     }
     if (!root[0])
-        return cdn_error_set(err, CDN_USAGE, "nothing to serve: name a folder with --root DIR or an origin with --origin URL");
+        return cdn_error_set(
+            err, CDN_USAGE, "nothing to serve: name a folder with --root DIR or an origin with --origin URL");
     struct where where = {plan_kind_word(PLAN_ORIGIN), origin->place, origin->listen, origin->admin};
     enum cdn_status status = add_node(plan, PLAN_ORIGIN, &where, err);
     if (status)
@@ -139,23 +146,24 @@ static const char *authority(const char *url)
     return strncmp(url, "http://", 7) == 0 ? url + 7 : url;
 }
 
-static enum cdn_status add_edge(struct plan *plan, size_t i, const struct router_edge_settings *edge, const char *state,
-                                const char *control, struct cdn_error *err)
+static enum cdn_status add_edge(struct plan *plan, size_t i, const struct router_edge_settings *edge,
+                                const char *state, const char *control, struct cdn_error *err)
 {
     struct edge_part part = {0};
     struct cdn_error none;
     enum cdn_status status = cdn_config_load_item(&edge_program, plan->config, i, &part, &none);
     if (status && status != CDN_NOT_FOUND)
         return cdn_error_set(err, status, "%s", none.text);
-    CDN_AUTOFREE char *cache = part.cache_dir && part.cache_dir[0] ? cdn_strdup(part.cache_dir)
-                                                                   : cdn_asprintf("%s/cache-%s", state, edge->name);
+    CDN_AUTOFREE char *cache = part.cache_dir && part.cache_dir[0]
+                                   ? cdn_strdup(part.cache_dir)
+                                   : cdn_asprintf("%s/cache-%s", state, edge->name);
     struct where where = {edge->name, edge->place, edge->listen[0] ? edge->listen : authority(edge->url),
                           authority(edge->admin)};
     cdn_config_free(&edge_program, &part);
     status = add_node(plan, PLAN_EDGE, &where, err);
     if (!status)
-        add_args(&plan->nodes[plan->n - 1], "--name", edge->name, "--place", edge->place, "--origin", plan->origin_url,
-                 "--cache-dir", cache, "--control", control, NULL);
+        add_args(&plan->nodes[plan->n - 1], "--name", edge->name, "--place", edge->place, "--origin",
+                 plan->origin_url, "--cache-dir", cache, "--control", control, NULL);
     return status;
 }
 
@@ -168,14 +176,16 @@ static enum cdn_status add_all(struct plan *plan, const struct plan_wish *wish, 
     CDN_AUTOFREE char *control = cdn_asprintf("http://%s", admin);
     struct where where = {plan_kind_word(PLAN_ROUTER), "", settings->listen, admin};
     if (router->edge_count > PLAN_EDGES_MAX)
-        return cdn_error_set(err, CDN_TOO_LARGE, "%s: edges: more than %d on one machine", plan->config, PLAN_EDGES_MAX);
+        return cdn_error_set(err, CDN_TOO_LARGE, "%s: edges: more than %d on one machine", plan->config,
+                             PLAN_EDGES_MAX);
     enum cdn_status status = add_origin(plan, wish, up, origin, err);
     for (size_t i = 0; i < router->edge_count && !status; i++)
         status = add_edge(plan, i, &router->edges[i].settings, state, control, err);
     return status ? status : add_node(plan, PLAN_ROUTER, &where, err);
 }
 
-enum cdn_status plan_read(const struct plan_wish *wish, const char *state, struct plan **ret, struct cdn_error *err)
+enum cdn_status plan_read(const struct plan_wish *wish, const char *state, struct plan **ret,
+                          struct cdn_error *err)
 {
     struct up_part up = {0};
     struct origin_settings origin = {0};
@@ -223,8 +233,9 @@ json_t *plan_json(const struct plan *plan)
     json_t *nodes = json_array(), *all = json_object();
     for (size_t i = 0; i < plan->n; i++) {
         const struct plan_node *node = &plan->nodes[i];
-        json_array_append_new(nodes, json_pack("{s:s, s:s, s:s, s:s, s:s}", "kind", plan_kind_word(node->kind), "name",
-                                               node->name, "place", node->place, "url", node->url, "admin", node->admin));
+        json_array_append_new(nodes, json_pack("{s:s, s:s, s:s, s:s, s:s}", "kind",
+                                               plan_kind_word(node->kind), "name", node->name, "place",
+                                               node->place, "url", node->url, "admin", node->admin));
     }
     const struct plan_node *router = &plan->nodes[plan->n - 1];
     json_object_set_new(all, "config", json_string(plan->config));

@@ -1,7 +1,7 @@
 /* plan: which processes make up a CDN and with which command lines. Read from a cdn.yaml; starts nothing.
  *
- * Without a file of the user's, plan_write_default makes one (the built-in sites, this machine's loopback addresses): then
- * there is one way only from a file to processes, and everybody can read what runs.
+ * Without a file of the user's, plan_write_default makes one (the built-in sites, this machine's loopback
+ * addresses): then there is one way only from a file to processes, and everybody can read what runs.
  */
 #ifndef CDN_CLI_PLAN_H
 #define CDN_CLI_PLAN_H
@@ -55,8 +55,10 @@ extern const struct plan_ports plan_default_ports;
 /* A cdn.yaml of the built-in edges; `root` or `origin` as in struct plan_wish. */
 void plan_default_yaml(const struct plan_wish *wish, const struct plan_ports *ports, struct cdn_buf *out);
 
-/* Reads wish->config. `state` is the folder for caches. Errors name file, line and key, or the missing program. */
-enum cdn_status plan_read(const struct plan_wish *wish, const char *state, struct plan **ret, struct cdn_error *err) CDN_MUST_CHECK;
+/* Reads wish->config. `state` is the folder for caches. Errors name file, line and key, or the missing
+ * program. */
+enum cdn_status plan_read(const struct plan_wish *wish, const char *state, struct plan **ret,
+                          struct cdn_error *err) CDN_MUST_CHECK;
 void plan_destroy(struct plan *plan);
 
 /* The plan as up.json has it, without pids. */

@@ -13,7 +13,8 @@
 
 enum cdn_status state_path(const char *text, char **ret_path, struct cdn_error *err)
 {
-    const char *runtime = getenv("XDG_RUNTIME_DIR"), *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    const char *runtime = getenv("XDG_RUNTIME_DIR"), *state = getenv("XDG_STATE_HOME"),
+               *home = getenv("HOME");
     if (text && text[0] == '/') {
         *ret_path = cdn_strdup(text);
     } else if (text && text[0]) {
@@ -68,8 +69,10 @@ enum cdn_status state_lock(const char *path, int *ret_fd, struct cdn_error *err)
         int why = errno;
         close(fd);
         if (why == EWOULDBLOCK)
-            return cdn_error_set(err, CDN_CONFLICT, "a CDN already runs on %s (pid %ld); stop it with `pocketcdn down`, "
-                                 "or name another folder with --state", path, (long)state_owner(path));
+            return cdn_error_set(err, CDN_CONFLICT,
+                                 "a CDN already runs on %s (pid %ld); stop it with `pocketcdn down`, "
+                                 "or name another folder with --state",
+                                 path, (long)state_owner(path));
         return cdn_error_set(err, CDN_IO, "lock %s: %s", name, strerror(why));
     }
     state_lock_own(fd);

@@ -1,7 +1,8 @@
 /* state: the folder of one running CDN: who runs (up.json), that it runs (a lock), its logs and its caches.
  *
- * Default: $XDG_RUNTIME_DIR/pocketcdn, else $XDG_STATE_HOME/pocketcdn, else ~/.local/state/pocketcdn. `up` holds an exclusive
- * flock on DIR/lock as long as it lives; the file contains its pid. So a crash leaves nothing that would look alive.
+ * Default: $XDG_RUNTIME_DIR/pocketcdn, else $XDG_STATE_HOME/pocketcdn, else ~/.local/state/pocketcdn. `up`
+ * holds an exclusive flock on DIR/lock as long as it lives; the file contains its pid. So a crash leaves
+ * nothing that would look alive.
  */
 #ifndef CDN_CLI_STATE_H
 #define CDN_CLI_STATE_H
@@ -24,8 +25,8 @@ void state_lock_own(int fd);
 /* The pid that holds the lock, or 0. */
 pid_t state_owner(const char *path);
 
-/* DIR/up.json, replaced whole. Its form: {"pid", "config", "router", "router_admin", "nodes": [{"kind", "name", "place",
- * "url", "admin", "pid"}]}. */
+/* DIR/up.json, replaced whole. Its form: {"pid", "config", "router", "router_admin", "nodes": [{"kind",
+ * "name", "place", "url", "admin", "pid"}]}. */
 enum cdn_status state_write(const char *path, const json_t *what, struct cdn_error *err) CDN_MUST_CHECK;
 /* CDN_NOT_FOUND with a sentence when no CDN runs there. */
 enum cdn_status state_read(const char *path, json_t **ret_what, struct cdn_error *err) CDN_MUST_CHECK;

@@ -10,8 +10,8 @@
 #define TIMEOUT_MS 2000
 #define BODY_MAX (4u << 20)
 
-#define STATUS_OPTIONS(X)                                                                                     \
-    X(FLAG, json, 'j', NULL, "One JSON object with every node's own report")                                  \
+#define STATUS_OPTIONS(X)                                                    \
+    X(FLAG, json, 'j', NULL, "One JSON object with every node's own report") \
     X(TEXT, state, 0, "DIR", "State folder of the CDN")
 CLI_OPTIONS_STRUCT(status_options, STATUS_OPTIONS);
 
@@ -27,8 +27,10 @@ static bool ask(json_t *node)
     CDN_AUTOFREE char *url = cdn_asprintf("%s/status", text_of(node, "admin"));
     struct http_simple_result result = {0};
     struct cdn_error err;
-    enum cdn_status status = http_simple("GET", url, NULL, 0, (struct cdn_str){0}, TIMEOUT_MS, BODY_MAX, &result, &err);
-    json_t *report = !status && result.status == 200 ? json_loadb(result.body.p, result.body.n, 0, NULL) : NULL;
+    enum cdn_status status =
+        http_simple("GET", url, NULL, 0, (struct cdn_str){0}, TIMEOUT_MS, BODY_MAX, &result, &err);
+    json_t *report =
+        !status && result.status == 200 ? json_loadb(result.body.p, result.body.n, 0, NULL) : NULL;
     bool healthy = report && !json_is_false(json_object_get(report, "healthy"));
     json_object_set_new(node, "state", json_string(!report ? "down" : healthy ? "up" : "sick"));
     json_object_set_new(node, "status", report ? report : json_null());
@@ -46,8 +48,8 @@ static void print_table(const json_t *nodes)
     table_init(&table, UP_DISPLAY_HEADS);
     json_array_foreach(nodes, i, node)
         up_display_row(&table, text_of(node, "name"), text_of(node, "place"), text_of(node, "state"),
-                       (long)json_integer_value(json_object_get(node, "pid")), json_object_get(node, "status"),
-                       text_of(node, "url"), "");
+                       (long)json_integer_value(json_object_get(node, "pid")),
+                       json_object_get(node, "status"), text_of(node, "url"), "");
     table_print(&table, &text);
     fwrite(text.p, 1, text.n, stdout);
     table_fini(&table);
@@ -67,8 +69,7 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     if (status)
         return status;
     json_t *nodes = json_object_get(all, "nodes");
-    json_array_foreach(nodes, i, node)
-        well += ask(node);
+    json_array_foreach(nodes, i, node) well += ask(node);
     if (options->json) {
         json_dumpf(all, stdout, JSON_INDENT(2));
         putchar('\n');

@@ -203,9 +203,11 @@ static void probe_end(void *arg, enum http_fetch_error error, const char *text)
 
 static void probe(struct loop_timer *timer)
 {
-    static const struct http_fetch_handler handler = {.head = probe_head, .data = probe_data, .end = probe_end};
+    static const struct http_fetch_handler handler = {
+        .head = probe_head, .data = probe_data, .end = probe_end};
     struct node *node = (struct node *)(void *)((char *)timer - offsetof(struct node, probe));
-    CDN_AUTOFREE char *url = cdn_asprintf("%s/%s", node->view->plan->admin, node->asks_status ? "status" : "health");
+    CDN_AUTOFREE char *url =
+        cdn_asprintf("%s/%s", node->view->plan->admin, node->asks_status ? "status" : "health");
     node->answer_status = 0;
     cdn_buf_clear(&node->answer);
     struct http_fetch_request request = {
@@ -257,7 +259,7 @@ static void node_ended(struct node *node, int wait_status)
     child_log_tail(node->log, 3, "  | ", &tail);
     if (!s->all_were_up) {
         say(s, "%s ended with %s; the end of %s:", name, how, node->log);
-        for (struct cdn_str rest = cdn_buf_str(&tail), line; rest.n; ) {
+        for (struct cdn_str rest = cdn_buf_str(&tail), line; rest.n;) {
             line = cdn_str_cut(&rest, '\n');
             say(s, CDN_STR_FMT, CDN_STR_ARG(line));
         }
@@ -335,7 +337,8 @@ static void begin_stop(struct supervisor *s)
 
 static void on_signal(struct loop_fd *watch, uint32_t events)
 {
-    struct supervisor *s = (struct supervisor *)(void *)((char *)watch - offsetof(struct supervisor, signals));
+    struct supervisor *s =
+        (struct supervisor *)(void *)((char *)watch - offsetof(struct supervisor, signals));
     struct signalfd_siginfo info;
     (void)events;
     while (read(s->signals.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
@@ -368,7 +371,8 @@ static enum cdn_status open_signals(struct supervisor *s)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
-    s->signals = (struct loop_fd){.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), .events = EPOLLIN, .ready = on_signal};
+    s->signals = (struct loop_fd){
+        .fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), .events = EPOLLIN, .ready = on_signal};
     if (s->signals.fd < 0)
         return cdn_error_set(s->err, CDN_IO, "signalfd: %s", strerror(errno));
     return loop_fd_add(s->loop, &s->signals, s->err);
@@ -382,7 +386,8 @@ static void make_nodes(struct supervisor *s)
     s->views = cdn_calloc(s->n, sizeof(*s->views));
     for (size_t i = 0; i < s->n; i++) {
         s->views[i].plan = &plan->nodes[i];
-        s->nodes[i] = (struct node){.owner = s, .view = &s->views[i], .probe.fire = probe, .restart.fire = restart};
+        s->nodes[i] =
+            (struct node){.owner = s, .view = &s->views[i], .probe.fire = probe, .restart.fire = restart};
         s->nodes[i].log = cdn_asprintf("%s/%s.log", s->config->state_dir, plan->nodes[i].name);
     }
 }
@@ -407,7 +412,11 @@ static void release(struct supervisor *s)
 
 enum cdn_status supervisor_run(const struct supervisor_config *config, struct cdn_error *err)
 {
-    struct supervisor s = {.config = config, .err = err, .tick.fire = on_tick, .limit.fire = grace_over, .router_wait.fire = router_waited};
+    struct supervisor s = {.config = config,
+                           .err = err,
+                           .tick.fire = on_tick,
+                           .limit.fire = grace_over,
+                           .router_wait.fire = router_waited};
     static const struct http_client_config client = {.connect_timeout_ms = PROBE_TIMEOUT_MS};
     s.status = loop_create(&s.loop, err);
     if (!s.status)

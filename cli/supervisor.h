@@ -1,12 +1,14 @@
 /* supervisor: keeps the processes of a plan running.
  *
- * Origin and edges start at once, the router when they are up (or after ROUTER_WAIT_MS), so that its first probes find them
- * well. A node counts as up when GET /health on its admin listener answers 200. Until all have been up once, a process that
- * ends fails the whole start. After that it is started again: at once-ish at first, then with growing
- * delays (BACKOFF_FIRST_MS doubling to BACKOFF_MAX_MS; a minute of health resets them). Ending: SIGTERM to all, the router first,
- * so that nobody is sent to an edge that is going; what has not ended after STOP_GRACE_MS is killed.
+ * Origin and edges start at once, the router when they are up (or after ROUTER_WAIT_MS), so that its first
+ * probes find them well. A node counts as up when GET /health on its admin listener answers 200. Until all
+ * have been up once, a process that ends fails the whole start. After that it is started again: at once-ish
+ * at first, then with growing delays (BACKOFF_FIRST_MS doubling to BACKOFF_MAX_MS; a minute of health resets
+ * them). Ending: SIGTERM to all, the router first, so that nobody is sent to an edge that is going; what has
+ * not ended after STOP_GRACE_MS is killed.
  *
- * One thread, one loop (common/loop): a signalfd for SIGCHLD, SIGINT and SIGTERM, timers for probes and restarts.
+ * One thread, one loop (common/loop): a signalfd for SIGCHLD, SIGINT and SIGTERM, timers for probes and
+ * restarts.
  */
 #ifndef CDN_CLI_SUPERVISOR_H
 #define CDN_CLI_SUPERVISOR_H
@@ -17,11 +19,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SUPERVISOR_STATES(X)                                                                                  \
-    X(STARTING, "starting")                                                                                   \
-    X(UP, "up")                                                                                               \
-    X(SICK, "sick")                                                                                           \
-    X(WAITING, "restarting")                                                                                  \
+#define SUPERVISOR_STATES(X) \
+    X(STARTING, "starting")  \
+    X(UP, "up")              \
+    X(SICK, "sick")          \
+    X(WAITING, "restarting") \
     X(STOPPED, "stopped")
 enum supervisor_state {
 #define X(name, word) SUPERVISOR_##name,
@@ -46,7 +48,8 @@ struct supervisor_config {
     /* Something worth a line happened, as a sentence without a line end. */
     void (*say)(void *self, const char *text);
     void (*all_up)(void *self, int64_t after_ms); /* once */
-    void (*tick)(void *self, const struct supervisor_node *nodes, size_t n); /* each second and after every change */
+    void (*tick)(void *self, const struct supervisor_node *nodes,
+                 size_t n); /* each second and after every change */
 };
 
 /* Runs until SIGINT or SIGTERM (CDN_OK) or until the start has failed; nothing is left running either way. */

@@ -8,8 +8,8 @@
 
 struct table {
     size_t columns;
-    size_t n; /* cells, the heads among them */
-    char **cells; /* row by row, owned */
+    size_t n;                      /* cells, the heads among them */
+    char **cells;                  /* row by row, owned */
     bool right[TABLE_COLUMNS_MAX]; /* numbers stand on the right */
 };
 

@@ -17,7 +17,7 @@ struct search {
     struct seen {
         float nearest; /* cosine of the angle to the best place yet */
         unsigned prefix_len;
-    } *best;
+    } * best;
     struct geo_unit *units;
     uint32_t entry; /* the last one decoded */
     struct geo_unit place;
@@ -50,11 +50,13 @@ static bool visit(void *ctx, const struct geo_net *net)
     return true;
 }
 
-enum cdn_status traveller_find(const struct geo_db *db, struct traveller *travellers, size_t n, struct cdn_error *err)
+enum cdn_status traveller_find(const struct geo_db *db, struct traveller *travellers, size_t n,
+                               struct cdn_error *err)
 {
     CDN_AUTOFREE struct seen *best = cdn_calloc(n, sizeof(*best));
     CDN_AUTOFREE struct geo_unit *units = cdn_calloc(n, sizeof(*units));
-    struct search s = {.db = db, .travellers = travellers, .n = n, .best = best, .units = units, .entry = GEO_ENTRY_NONE};
+    struct search s = {
+        .db = db, .travellers = travellers, .n = n, .best = best, .units = units, .entry = GEO_ENTRY_NONE};
     for (size_t i = 0; i < n; i++) {
         units[i] = geo_unit(travellers[i].lat, travellers[i].lon);
         best[i] = (struct seen){-2, 0};
@@ -73,7 +75,8 @@ enum cdn_status traveller_find(const struct geo_db *db, struct traveller *travel
     return status;
 }
 
-enum cdn_status traveller_from_text(const char *text, struct cdn_addr *ret_address, char **ret_name, struct cdn_error *err)
+enum cdn_status traveller_from_text(const char *text, struct cdn_addr *ret_address, char **ret_name,
+                                    struct cdn_error *err)
 {
     struct geo_place place;
     struct geo_db *db;
@@ -115,8 +118,8 @@ enum cdn_status traveller_get(const char *url, const struct cdn_addr *as, struct
         cdn_addr_format_ip(as, address);
         field.value = cdn_str(address);
     }
-    enum cdn_status status = http_simple("GET", url, &field, as ? 1 : 0, (struct cdn_str){0}, TIMEOUT_MS, BODY_MAX,
-                                         &result, err);
+    enum cdn_status status =
+        http_simple("GET", url, &field, as ? 1 : 0, (struct cdn_str){0}, TIMEOUT_MS, BODY_MAX, &result, err);
     if (status)
         return status;
     *ret = (struct traveller_answer){

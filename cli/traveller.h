@@ -1,6 +1,8 @@
-/* traveller: stands in for clients elsewhere: an address that the database places near a point, and requests in its name.
+/* traveller: stands in for clients elsewhere: an address that the database places near a point, and requests
+ * in its name.
  *
- * The requests carry X-Forwarded-For, which a router believes from trusted_proxies only (`up` makes loopback one of them).
+ * The requests carry X-Forwarded-For, which a router believes from trusted_proxies only (`up` makes loopback
+ * one of them).
  */
 #ifndef CDN_CLI_TRAVELLER_H
 #define CDN_CLI_TRAVELLER_H
@@ -14,11 +16,13 @@ struct traveller {
     double km;               /* out: from (lat, lon) to that place; infinite when the database has none */
 };
 
-/* One walk over the database for all of them; of several networks of the nearest place the widest is taken. */
+/* One walk over the database for all of them; of several networks of the nearest place the widest is taken.
+ */
 enum cdn_status traveller_find(const struct geo_db *db, struct traveller *travellers, size_t n,
                                struct cdn_error *err) CDN_MUST_CHECK;
 
-/* PLACE or IP as the command line gives it: an address, and the name of the place ("" for an address). Owned by the caller. */
+/* PLACE or IP as the command line gives it: an address, and the name of the place ("" for an address). Owned
+ * by the caller. */
 enum cdn_status traveller_from_text(const char *text, struct cdn_addr *ret_address, char **ret_name,
                                     struct cdn_error *err) CDN_MUST_CHECK;
 

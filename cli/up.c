@@ -10,11 +10,11 @@
 
 #include "common/banned.h"
 
-#define UP_OPTIONS(X)                                                                                         \
-    X(TEXT, config, 'c', "FILE", "cdn.yaml; default: ten edges in ten cities of the world")                   \
-    X(TEXT, root, 0, "DIR", "Folder to serve, by an origin of our own")                                       \
-    X(TEXT, origin, 0, "URL", "Origin that runs already, as http://127.0.0.1:8000")                           \
-    X(FLAG, detach, 'd', NULL, "Return when all is up, and leave it running")                                 \
+#define UP_OPTIONS(X)                                                                       \
+    X(TEXT, config, 'c', "FILE", "cdn.yaml; default: ten edges in ten cities of the world") \
+    X(TEXT, root, 0, "DIR", "Folder to serve, by an origin of our own")                     \
+    X(TEXT, origin, 0, "URL", "Origin that runs already, as http://127.0.0.1:8000")         \
+    X(FLAG, detach, 'd', NULL, "Return when all is up, and leave it running")               \
     X(TEXT, state, 0, "DIR", "Folder for caches, logs and who runs")
 
 CLI_OPTIONS_STRUCT(up_options, UP_OPTIONS);
@@ -67,7 +67,8 @@ static void all_up(void *self, int64_t after_ms)
     say(up, text);
     if (!up->display.live && up->ready_fd < 0)
         for (size_t i = 0; i < up->plan->n; i++)
-            printf("  %-8s %-14s %s\n", up->plan->nodes[i].name, up->plan->nodes[i].place, up->plan->nodes[i].url);
+            printf("  %-8s %-14s %s\n", up->plan->nodes[i].name, up->plan->nodes[i].place,
+                   up->plan->nodes[i].url);
     fflush(stdout);
     if (up->ready_fd >= 0)
         leave_terminal(up);
@@ -89,8 +90,13 @@ static enum cdn_status write_config(struct up *up, const struct plan_wish *wish,
 
 static enum cdn_status supervise(struct up *up, struct cdn_error *err)
 {
-    struct supervisor_config config = {.plan = up->plan, .state_dir = up->state, .watch_status = up->display.live,
-                                       .self = up, .say = say, .all_up = all_up, .tick = tick};
+    struct supervisor_config config = {.plan = up->plan,
+                                       .state_dir = up->state,
+                                       .watch_status = up->display.live,
+                                       .self = up,
+                                       .say = say,
+                                       .all_up = all_up,
+                                       .tick = tick};
     return supervisor_run(&config, err);
 }
 
@@ -180,7 +186,8 @@ const struct cli_command cli_command_up = {
     .name = "up",
     .summary = "Start a whole CDN: origin, edges and router",
     .usage = "[-c cdn.yaml] [--root DIR | --origin URL] [--detach]",
-    .more = "Waits until every node answers, then watches: one that dies is started again. Ctrl-C, `pocketcdn down` or the\n"
+    .more = "Waits until every node answers, then watches: one that dies is started again. Ctrl-C, "
+            "`pocketcdn down` or the\n"
             "end of this process end all of it. The state folder is $XDG_RUNTIME_DIR/pocketcdn, else\n"
             "~/.local/state/pocketcdn; CDNs with different state folders and ports run side by side.\n"
             "\n"

@@ -24,15 +24,16 @@ void up_display_say(struct up_display *display, const char *text)
     fflush(stdout);
 }
 
-/* The sum of the metrics of a node's report whose name begins with `name` and which have `label` in it; -1: none. */
+/* The sum of the metrics of a node's report whose name begins with `name` and which have `label` in it; -1:
+ * none. */
 static long long metric(const json_t *status, const char *name, const char *label)
 {
     long long sum = -1;
     const char *key;
     json_t *value;
-    json_object_foreach(json_object_get(status, "metrics"), key, value)
-        if (strncmp(key, name, strlen(name)) == 0 && strcasestr(key, label))
-            sum = (sum < 0 ? 0 : sum) + (long long)json_number_value(value);
+    json_object_foreach(json_object_get(status, "metrics"), key,
+                        value) if (strncmp(key, name, strlen(name)) == 0 && strcasestr(key, label)) sum =
+        (sum < 0 ? 0 : sum) + (long long)json_number_value(value);
     return sum;
 }
 
@@ -61,8 +62,9 @@ void up_display_nodes(struct up_display *display, const struct supervisor_node *
         char note[40] = "";
         if (nodes[i].restarts)
             snprintf(note, sizeof(note), "restarted %u x", nodes[i].restarts);
-        up_display_row(&table, nodes[i].plan->name, nodes[i].plan->place, supervisor_state_word(nodes[i].state),
-                       (long)nodes[i].pid, nodes[i].status, nodes[i].plan->url, note);
+        up_display_row(&table, nodes[i].plan->name, nodes[i].plan->place,
+                       supervisor_state_word(nodes[i].state), (long)nodes[i].pid, nodes[i].status,
+                       nodes[i].plan->url, note);
     }
     table_print(&table, &text);
     table_fini(&table);

@@ -1,0 +1,72 @@
+/* demo: inside of `pocketcdn demo`, for its files only.
+ *
+ *     demo.c         the stages: site, CDN, visits, report, end
+ *     demo_site.c    the folder of static files: Django's admin files, or the user's own
+ *     demo_visit.c   real requests as clients in 20 cities, twice
+ *     demo_report.c  the table, the totals, what was not as it should be
+ */
+#ifndef CDN_CLI_DEMO_H
+#define CDN_CLI_DEMO_H
+
+#include "cli/options.h"
+#include "cli/traveller.h"
+
+#include <jansson.h>
+#include <sys/types.h>
+
+#define DEMO_OPTIONS(X)                                                           \
+    X(TEXT, root, 0, "DIR", "Serve this folder in place of Django's admin files") \
+    X(FLAG, json, 'j', NULL, "The result as one JSON object")
+CLI_OPTIONS_STRUCT(demo_options, DEMO_OPTIONS);
+
+#define DEMO_FILES_MAX 40u
+#define DEMO_ROUNDS 2
+#define DEMO_ORIGIN_PLACE "Frankfurt"
+
+struct demo_file {
+    char *path;           /* of the URL, "/admin/css/base.1f418065fc2c.css" */
+    struct cdn_buf bytes; /* as on disk */
+};
+
+struct demo_visit {   /* of one city */
+    const char *city; /* as asked for */
+    struct traveller traveller;
+    char *found; /* nearest city of the place found from the address */
+    char *edge, *edge_url;
+    double km, edge_ms, origin_ms;     /* modelled */
+    unsigned verdicts[DEMO_ROUNDS][3]; /* hits, misses, others */
+    uint64_t bytes;                    /* of all rounds */
+};
+
+struct demo {
+    const struct demo_options *options;
+    char *folder; /* temporary: state, configuration, static files */
+    char *root;   /* what the origin serves */
+    char *router, *router_admin, *origin_admin;
+    pid_t up;
+    struct demo_file *files;
+    size_t file_count;
+    struct demo_visit *visits;
+    size_t visit_count;
+    double visits_ms; /* measured, all requests */
+    uint64_t origin_requests, origin_bytes;
+    struct cdn_buf wrong; /* lines: what was not as it should be */
+};
+
+extern volatile int demo_interrupted; /* by SIGINT or SIGTERM */
+
+/* Fills demo->root and demo->files. */
+enum cdn_status demo_site(struct demo *demo, struct cdn_error *err) CDN_MUST_CHECK;
+void demo_site_free(struct demo *demo);
+
+/* Finds the clients, asks the router about each, and sends the requests. */
+enum cdn_status demo_visits(struct demo *demo, struct cdn_error *err) CDN_MUST_CHECK;
+void demo_visits_free(struct demo *demo);
+/* GET of an admin listener, parsed. */
+enum cdn_status demo_ask(const char *base, const char *path, json_t **ret,
+                         struct cdn_error *err) CDN_MUST_CHECK;
+
+/* Checks the numbers against each other (more lines in demo->wrong) and prints. */
+void demo_report(struct demo *demo);
+
+#endif
