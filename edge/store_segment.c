@@ -1,0 +1,307 @@
+#include "edge/store_impl.h"
+
+#include "common/clock.h"
+#include "common/parse.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <xxhash.h>
+#include "common/banned.h"
+
+#define RECORD_MAGIC 0x31534350u /* "PCS1" */
+
+static_assert(sizeof(struct edge_record) == 80, "no padding: the head is summed as it lies");
+static_assert(sizeof(struct edge_store_location) == 24, "kept in every entry");
+
+static uint64_t head_sum(const struct edge_store *s, struct edge_record r)
+{
+    r.state = 0;
+    r.sum = 0;
+    return XXH3_64bits_withSeed(&r, sizeof(r), s->secret);
+}
+
+bool edge_record_valid(const struct edge_store *s, const struct edge_record *r)
+{
+    return r->magic == RECORD_MAGIC && r->body_n <= EDGE_STORE_PACKED_MAX &&
+           (uint64_t)r->key_n + r->meta_n <= EDGE_STORE_TEXT_MAX && r->sum == head_sum(s, *r);
+}
+
+static void segment_name(uint32_t number, char out[static 32])
+{
+    snprintf(out, 32, "segments/%" PRIu32, number);
+}
+
+struct edge_segment *edge_segment_get(struct edge_store *s, uint32_t number)
+{
+    uint32_t i = number - s->segments_first;
+    return number >= s->segments_first && i < s->segments_n ? s->segments[i] : NULL;
+}
+
+/* Under lock. Numbers only grow in the life of a store, but a directory is listed in any order. */
+static void table_add(struct edge_store *s, uint32_t number, uint64_t bytes)
+{
+    struct edge_segment *segment = cdn_calloc(1, sizeof(*segment));
+    uint32_t first = s->segments_n == 0 || number < s->segments_first ? number : s->segments_first;
+    uint32_t end = s->segments_n == 0 ? number : s->segments_first + s->segments_n - 1;
+    uint32_t n = (number > end ? number : end) - first + 1;
+    if (n != s->segments_n) {
+        struct edge_segment **table = cdn_calloc(n, sizeof(struct edge_segment *));
+        if (s->segments_n > 0) {
+            memcpy(table + (s->segments_first - first), s->segments,
+                   s->segments_n * sizeof(struct edge_segment *));
+        }
+        free(s->segments);
+        s->segments = table;
+        s->segments_n = n;
+        s->segments_first = first;
+    }
+    segment->number = number;
+    segment->bytes = bytes;
+    s->segments[number - first] = segment;
+    s->segments_bytes += bytes;
+    s->segments_count++;
+}
+
+static void list_one(struct edge_store *s, int dir, const char *name)
+{
+    uint64_t number = 0;
+    struct stat st;
+    if (cdn_parse_u64(cdn_str(name), &number) && number > 0 && number < 1u << 31 &&
+        fstatat(dir, name, &st, 0) == 0 && S_ISREG(st.st_mode)) {
+        table_add(s, (uint32_t)number,
+                  ((uint64_t)st.st_size + EDGE_RECORD_UNIT - 1) & ~(uint64_t)(EDGE_RECORD_UNIT - 1));
+        if (number > s->last_segment) {
+            s->last_segment = (uint32_t)number;
+        }
+    } else if (name[0] != '.') {
+        unlinkat(dir, name, 0);
+    }
+}
+
+enum cdn_status edge_segments_open(struct edge_store *s, struct cdn_error *err)
+{
+    int dir = openat(s->dir, "segments", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = dir < 0 ? NULL : fdopendir(dir);
+    if (!list) {
+        int error = errno;
+        if (dir >= 0) {
+            close(dir);
+        }
+        return cdn_error_set(err, CDN_IO, "%s/segments: cannot be read: %s", s->path, strerror(error));
+    }
+    for (struct dirent *e; (e = readdir(list)) != NULL;) {
+        list_one(s, dir, e->d_name);
+    }
+    closedir(list);
+    return CDN_OK;
+}
+
+void edge_segments_close(struct edge_store *s)
+{
+    for (uint32_t i = 0; i < s->segments_n; i++) {
+        if (s->segments[i]) {
+            free(s->segments[i]->verified);
+            free(s->segments[i]);
+        }
+    }
+    free(s->segments);
+}
+
+static enum cdn_status new_segment(struct edge_store *s)
+{
+    char name[32];
+    uint32_t number = s->last_segment + 1;
+    segment_name(number, name);
+    int fd = openat(s->dir, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return edge_store_write_failed(s, name, errno);
+    }
+    close(fd);
+    s->last_segment = s->current = number;
+    pthread_mutex_lock(&s->lock);
+    table_add(s, number, 0);
+    pthread_mutex_unlock(&s->lock);
+    return CDN_OK;
+}
+
+/* The segment to append `size` bytes to, and where in it. */
+static enum cdn_status place(struct edge_store *s, uint64_t size, uint64_t *ret_at)
+{
+    pthread_mutex_lock(&s->lock);
+    struct edge_segment *segment = s->current ? edge_segment_get(s, s->current) : NULL;
+    uint64_t at = segment ? segment->bytes : 0;
+    pthread_mutex_unlock(&s->lock);
+    if (!segment || (at > 0 && at + size > s->segment_bytes)) {
+        enum cdn_status status = new_segment(s);
+        if (status != CDN_OK) {
+            return status;
+        }
+        at = 0;
+    }
+    *ret_at = at;
+    return CDN_OK;
+}
+
+static enum cdn_status write_record(struct edge_store *s, const struct edge_record *r, const char *text,
+                                    const void *body, uint64_t at)
+{
+    struct edge_store_ref *ref = NULL;
+    enum cdn_status status = edge_descriptor_get(s, s->current, true, &ref);
+    if (status != CDN_OK) {
+        return status;
+    }
+    size_t text_n = (size_t)r->key_n + r->meta_n;
+    struct iovec parts[] = {
+        {(void *)(uintptr_t)r, sizeof(*r)},
+        {(void *)(uintptr_t)text, text_n},
+        {(void *)(uintptr_t)body, r->body_n},
+    };
+    ssize_t n = pwritev(ref->fd, parts, 3, (off_t)at);
+    if (n != (ssize_t)(sizeof(*r) + text_n + r->body_n)) {
+        int error = n < 0 ? errno : ENOSPC; /* a short write is the last one that fits */
+        if (ftruncate(ref->fd, (off_t)at) != 0) {
+            s->current = 0; /* rubbish stays at its end: leave it alone, go on elsewhere */
+        }
+        status = edge_store_write_failed(s, "segment", error);
+    }
+    edge_descriptor_put(s, ref);
+    return status;
+}
+
+enum cdn_status edge_segment_append(struct edge_store *s, struct edge_record *r, const char *text,
+                                    const void *body, struct edge_store_location *ret)
+{
+    uint64_t at;
+    uint64_t text_n = (uint64_t)r->key_n + r->meta_n;
+    uint64_t size = edge_record_size(text_n, r->body_n);
+    r->magic = RECORD_MAGIC;
+    r->state = EDGE_RECORD_LIVE;
+    r->text_sum = XXH3_64bits(text, text_n);
+    r->body_sum = XXH3_64bits(body, r->body_n);
+    r->sum = head_sum(s, *r);
+    enum cdn_status status = place(s, size, &at);
+    if (status == CDN_OK) {
+        status = write_record(s, r, text, body, at);
+    }
+    if (status != CDN_OK) {
+        return status;
+    }
+    *ret = (struct edge_store_location){.id = r->id,
+                                        .segment = s->current,
+                                        .place = (uint32_t)(at / EDGE_RECORD_UNIT),
+                                        .text = text_n & EDGE_STORE_TEXT_MAX,
+                                        .body = r->body_n & EDGE_STORE_BODY_MAX};
+    atomic_fetch_add_explicit(&s->written, size, memory_order_relaxed);
+    pthread_mutex_lock(&s->lock);
+    edge_segment_get(s, s->current)->bytes += size;
+    s->segments_bytes += size;
+    edge_segment_count(s, ret, true);
+    pthread_mutex_unlock(&s->lock);
+    edge_segment_verified_set(s, ret, true);
+    return CDN_OK;
+}
+
+void edge_segment_count(struct edge_store *s, const struct edge_store_location *l, bool born)
+{
+    struct edge_segment *segment = edge_segment_get(s, l->segment);
+    uint64_t size = edge_record_size(l->text, l->body);
+    if (born) {
+        s->live_bytes += size;
+        if (segment) {
+            segment->live += size;
+        }
+        return;
+    }
+    s->live_bytes -= size < s->live_bytes ? size : s->live_bytes;
+    if (segment) {
+        segment->live -= size < segment->live ? size : segment->live;
+    }
+}
+
+void edge_segment_kill(struct edge_store *s, const struct edge_store_location *l)
+{
+    struct edge_store_ref *ref = NULL;
+    struct edge_record r;
+    const uint32_t dead = EDGE_RECORD_DEAD;
+    edge_segment_verified_set(s, l, false);
+    if (edge_descriptor_get(s, l->segment, true, &ref) != CDN_OK) {
+        return;
+    }
+    if (pread(ref->fd, &r, sizeof(r), edge_record_offset(l)) == (ssize_t)sizeof(r) && r.id == l->id &&
+        edge_record_valid(s, &r) &&
+        pwrite(ref->fd, &dead, sizeof(dead),
+               edge_record_offset(l) + (off_t)offsetof(struct edge_record, state)) != (ssize_t)sizeof(dead)) {
+        edge_store_event(s, EDGE_STORE_WRITE_ERROR, "segment %" PRIu32 ": %s", l->segment, strerror(errno));
+    }
+    edge_descriptor_put(s, ref);
+}
+
+void edge_segment_delete(struct edge_store *s, uint32_t number)
+{
+    char name[32];
+    segment_name(number, name);
+    pthread_mutex_lock(&s->lock);
+    struct edge_segment *segment = edge_segment_get(s, number);
+    if (segment) {
+        s->segments[number - s->segments_first] = NULL;
+        s->segments_bytes -= segment->bytes;
+        s->segments_count--;
+        free(segment->verified);
+        free(segment);
+    }
+    pthread_mutex_unlock(&s->lock);
+    edge_descriptor_drop(s, number);
+    unlinkat(s->dir, name, 0);
+}
+
+bool edge_segment_verified(struct edge_store *s, const struct edge_store_location *l)
+{
+    pthread_mutex_lock(&s->lock);
+    const struct edge_segment *segment = edge_segment_get(s, l->segment);
+    bool on = segment && segment->verified && l->place < segment->verified_units &&
+              (segment->verified[l->place / 64] >> (l->place % 64) & 1);
+    pthread_mutex_unlock(&s->lock);
+    return on;
+}
+
+static void verified_make(struct edge_store *s, struct edge_segment *segment)
+{
+    uint64_t bytes = segment->bytes > s->segment_bytes ? segment->bytes : s->segment_bytes;
+    segment->verified_units = (uint32_t)(bytes / EDGE_RECORD_UNIT);
+    segment->verified = cdn_calloc(segment->verified_units / 64 + 1, sizeof(uint64_t));
+}
+
+void edge_segment_verified_set(struct edge_store *s, const struct edge_store_location *l, bool on)
+{
+    pthread_mutex_lock(&s->lock);
+    struct edge_segment *segment = edge_segment_get(s, l->segment);
+    if (segment && !segment->verified && on) {
+        verified_make(s, segment);
+    }
+    if (segment && segment->verified && l->place < segment->verified_units) {
+        uint64_t bit = UINT64_C(1) << (l->place % 64);
+        uint64_t *word = &segment->verified[l->place / 64];
+        *word = on ? *word | bit : *word & ~bit;
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+bool edge_segment_next(struct edge_store *s, int fd, uint64_t end, uint64_t *at, struct edge_record *ret)
+{
+    for (; *at + sizeof(*ret) <= end; *at += EDGE_RECORD_UNIT) {
+        if (pread(fd, ret, sizeof(*ret), (off_t)*at) != (ssize_t)sizeof(*ret)) {
+            return false;
+        }
+        if (edge_record_valid(s, ret)) {
+            return true;
+        }
+    }
+    return false;
+}

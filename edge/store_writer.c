@@ -1,0 +1,326 @@
+/* The writer thread: takes all queued work at once, appends, and commits the index in batches.
+ *
+ * After work it naps a moment instead of waiting, so that a burst of puts costs one wake-up, not one each. */
+#include "edge/store_impl.h"
+
+#include "common/clock.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+#include "common/banned.h"
+
+#define NAP_MS 2
+#define IDLE_MS 3600000
+#define COMPACT_PAUSE_MS 20
+
+static bool disk_full(struct edge_store *s)
+{
+    return atomic_load_explicit(&s->full_until, memory_order_relaxed) > cdn_clock_mono_ms();
+}
+
+void edge_writer_enqueue(struct edge_store *s, struct edge_op *op, uint64_t bytes)
+{
+    pthread_mutex_lock(&s->queue.lock);
+    op->next = NULL;
+    *s->queue.tail = op;
+    s->queue.tail = &op->next;
+    s->queue.bytes += bytes;
+    if (s->queue.idle || s->queue.bytes > s->queue_bytes / 2) {
+        s->queue.idle = false;
+        pthread_cond_signal(&s->queue.work);
+    }
+    pthread_mutex_unlock(&s->queue.lock);
+}
+
+/* ---- the index ---- */
+
+void edge_writer_index_failed(struct edge_store *s, enum cdn_status status, const char *what)
+{
+    edge_store_event(s, EDGE_STORE_INDEX_ERROR, "index: %s: %s", what,
+                     s->index ? edge_index_failure(s->index) : "not open");
+    if (status == CDN_CORRUPT) {
+        s->index_broken = true;
+    }
+}
+
+bool edge_writer_begin(struct edge_store *s)
+{
+    if (!s->index || s->index_broken) {
+        return false;
+    }
+    if (!edge_index_in_transaction(s->index)) {
+        enum cdn_status status = edge_index_begin(s->index);
+        if (status != CDN_OK) {
+            edge_writer_index_failed(s, status, "begin");
+            return false;
+        }
+        s->commit_at = cdn_clock_mono_ms() + s->commit_ms;
+    }
+    return true;
+}
+
+static void measure_index(struct edge_store *s)
+{
+    static const char *const names[] = {"index.db", "index.db-wal"};
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < CDN_ARRAY_LEN(names); i++) {
+        struct stat st;
+        bytes += fstatat(s->dir, names[i], &st, 0) == 0 ? (uint64_t)st.st_size : 0;
+    }
+    atomic_store(&s->index_bytes, bytes);
+}
+
+static void commit(struct edge_store *s)
+{
+    if (!s->commit_at) {
+        return;
+    }
+    s->commit_at = 0;
+    if (!s->index || !edge_index_in_transaction(s->index)) {
+        return;
+    }
+    enum cdn_status status = edge_index_commit(s->index);
+    if (status == CDN_OK) {
+        measure_index(s);
+        return;
+    }
+    edge_writer_index_failed(s, status, "commit");
+    if (edge_index_in_transaction(s->index)) { /* nothing is lost yet: once more later */
+        s->commit_at = cdn_clock_mono_ms() + EDGE_FULL_RETRY_MS;
+    }
+}
+
+static void insert_row(struct edge_store *s, const struct edge_op *op, const struct edge_store_location *l)
+{
+    struct edge_store_row row = {.key_hash = op->key_hash,
+                                 .location = *l,
+                                 .key = {op->text, op->key_n},
+                                 .meta = {op->text + op->key_n, op->meta_n},
+                                 .extents = op->extents,
+                                 .n_extents = op->n_extents};
+    if (edge_writer_begin(s)) {
+        enum cdn_status status = edge_index_insert(s->index, &row);
+        if (status != CDN_OK) {
+            edge_writer_index_failed(s, status, "insert");
+        }
+    }
+}
+
+/* ---- the operations ---- */
+
+static enum cdn_status put(struct edge_store *s, struct edge_op *op, struct edge_store_location *ret)
+{
+    uint64_t size = edge_record_size(op->key_n + op->meta_n, op->body_n);
+    if (disk_full(s)) {
+        return CDN_UNAVAILABLE;
+    }
+    if (edge_store_disk_bytes(s) + size > atomic_load(&s->budget)) {
+        edge_store_event(s, EDGE_STORE_FULL, "the budget of %" PRIu64 " bytes is used up",
+                         atomic_load(&s->budget));
+        return CDN_UNAVAILABLE;
+    }
+    struct edge_record record = {.id = atomic_fetch_add(&s->next_id, 1),
+                                 .key_hash = op->key_hash,
+                                 .key_n = (uint32_t)op->key_n,
+                                 .meta_n = (uint32_t)op->meta_n,
+                                 .body_n = op->body_n};
+    return edge_segment_append(s, &record, op->text, op->body, ret);
+}
+
+static void store_object(struct edge_store *s, struct edge_op *op)
+{
+    struct edge_store_location l = {0};
+    bool commits = op->kind == EDGE_OP_COMMIT;
+    enum cdn_status status = commits ? edge_file_commit(s, op, &l) : put(s, op, &l);
+    if (status == CDN_OK) {
+        pthread_mutex_lock(&s->lock);
+        s->objects++;
+        pthread_mutex_unlock(&s->lock);
+        insert_row(s, op, &l);
+    } else {
+        atomic_fetch_add_explicit(&s->refused, 1, memory_order_relaxed);
+    }
+    if (op->done) {
+        op->done(op->arg, status, status == CDN_OK ? &l : NULL);
+    }
+}
+
+/* Where an object lies now: compaction may have moved it since the engine looked. */
+static void follow(struct edge_store *s, struct edge_store_location *l)
+{
+    pthread_mutex_lock(&s->lock);
+    const struct edge_segment *segment = edge_segment_get(s, l->segment);
+    bool moved = l->segment && (!segment || segment->retire_ms || s->compaction.segment == l->segment);
+    pthread_mutex_unlock(&s->lock);
+    uint32_t number = 0;
+    uint32_t place = 0;
+    if (moved && s->index && edge_index_place(s->index, l->id, &number, &place) == CDN_OK) {
+        l->segment = number;
+        l->place = place;
+    }
+}
+
+static void remove_object(struct edge_store *s, struct edge_op *op)
+{
+    struct edge_store_location *l = &op->location;
+    follow(s, l);
+    if (l->segment) {
+        edge_segment_kill(s, l);
+    } else {
+        edge_file_remove(s, l);
+    }
+    pthread_mutex_lock(&s->lock);
+    if (!op->uncounted && (s->loaded || l->id >= s->first_new_id || l->id <= s->load_cursor)) {
+        s->objects -= s->objects > 0;
+        if (l->segment) {
+            edge_segment_count(s, l, false);
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (edge_writer_begin(s)) {
+        enum cdn_status status = edge_index_delete(s->index, l->id);
+        if (status != CDN_OK) {
+            edge_writer_index_failed(s, status, "delete");
+        }
+    }
+}
+
+static void update_object(struct edge_store *s, const struct edge_op *op)
+{
+    if (edge_writer_begin(s)) {
+        struct cdn_str meta = {op->text, op->meta_n};
+        enum cdn_status status = edge_index_update(s->index, op->location.id, meta);
+        if (status != CDN_OK) {
+            edge_writer_index_failed(s, status, "update");
+        }
+    }
+}
+
+static void rebuild(struct edge_store *s)
+{
+    edge_rebuild_run(s);
+    pthread_mutex_lock(&s->queue.lock);
+    s->queue.rebuild_done = true;
+    pthread_cond_broadcast(&s->queue.done);
+    pthread_mutex_unlock(&s->queue.lock);
+}
+
+static void work_off(struct edge_store *s, struct edge_op *op)
+{
+    while (op) {
+        struct edge_op *next = op->next;
+        switch (op->kind) {
+        case EDGE_OP_PUT:
+        case EDGE_OP_COMMIT:
+            store_object(s, op);
+            break;
+        case EDGE_OP_REMOVE:
+            remove_object(s, op);
+            break;
+        case EDGE_OP_UPDATE:
+            update_object(s, op);
+            break;
+        case EDGE_OP_REBUILD:
+            rebuild(s);
+            break;
+        }
+        pthread_mutex_lock(&s->queue.lock);
+        s->queue.bytes -= op->kind == EDGE_OP_PUT ? op->body_n : 0;
+        pthread_mutex_unlock(&s->queue.lock);
+        free(op->extents);
+        free(op);
+        op = next;
+    }
+}
+
+/* ---- the thread ---- */
+
+/* Waits up to `ms` (only for a hurried signal when napping) and takes all there is. */
+static struct edge_op *take(struct edge_store *s, int64_t ms, bool nap, uint64_t *ret_flush, bool *ret_stop)
+{
+    struct timespec until;
+    edge_store_after(&until, ms);
+    pthread_mutex_lock(&s->queue.lock);
+    while ((nap || !s->queue.head) && !s->queue.hurry && !s->queue.stop) {
+        s->queue.idle = !nap;
+        if (pthread_cond_timedwait(&s->queue.work, &s->queue.lock, &until) != 0 ||
+            s->queue.bytes > s->queue_bytes / 2) {
+            break;
+        }
+    }
+    s->queue.idle = false;
+    s->queue.hurry = false;
+    struct edge_op *head = s->queue.head;
+    s->queue.head = NULL;
+    s->queue.tail = &s->queue.head;
+    *ret_flush = s->queue.flush_wanted;
+    *ret_stop = s->queue.stop;
+    pthread_mutex_unlock(&s->queue.lock);
+    return head;
+}
+
+static void flushed(struct edge_store *s, uint64_t flush)
+{
+    pthread_mutex_lock(&s->queue.lock);
+    if (s->queue.flush_done < flush) {
+        s->queue.flush_done = flush;
+        pthread_cond_broadcast(&s->queue.done);
+    }
+    pthread_mutex_unlock(&s->queue.lock);
+}
+
+static int64_t patience(const struct edge_store *s, bool more)
+{
+    int64_t ms = more ? COMPACT_PAUSE_MS : IDLE_MS;
+    if (s->commit_at) {
+        int64_t left = s->commit_at - cdn_clock_mono_ms();
+        ms = left < ms ? left : ms;
+    }
+    return ms > 0 ? ms : 0;
+}
+
+static void *writer_main(void *arg)
+{
+    struct edge_store *s = arg;
+    bool nap = false;
+    bool more = false;
+    for (bool stop = false; !stop;) {
+        uint64_t flush = 0;
+        struct edge_op *ops = take(s, nap ? NAP_MS : patience(s, more), nap, &flush, &stop);
+        nap = ops != NULL;
+        work_off(s, ops);
+        bool wanted = flush != s->queue.flush_done; /* only this thread changes flush_done */
+        if (wanted || stop || (s->commit_at && s->commit_at <= cdn_clock_mono_ms())) {
+            commit(s);
+        }
+        if (s->index_broken) {
+            edge_rebuild_run(s);
+        }
+        flushed(s, flush);
+        more = edge_compact_step(s);
+    }
+    return NULL;
+}
+
+enum cdn_status edge_writer_start(struct edge_store *s, struct cdn_error *err)
+{
+    int error = pthread_create(&s->writer, NULL, writer_main, s);
+    if (error) {
+        s->writer = 0;
+        return cdn_error_set(err, CDN_INTERNAL, "store: no thread to write: %s", strerror(error));
+    }
+    return CDN_OK;
+}
+
+void edge_writer_flush(struct edge_store *s)
+{
+    pthread_mutex_lock(&s->queue.lock);
+    uint64_t mine = ++s->queue.flush_wanted;
+    s->queue.hurry = true;
+    pthread_cond_signal(&s->queue.work);
+    while (s->queue.flush_done < mine) {
+        pthread_cond_wait(&s->queue.done, &s->queue.lock);
+    }
+    pthread_mutex_unlock(&s->queue.lock);
+}
