@@ -16,6 +16,7 @@ static void client_of(struct router_answer *a, const struct router_table *table,
     struct cdn_str x_forwarded = {0}, forwarded = {0};
     struct cdn_addr peer;
     http_request_client(req, &peer);
+    cdn_addr_unmap(&peer);
     *ret = peer;
     if (trust.count == 0 || !http_is_trusted(&trust, &peer))
         return;

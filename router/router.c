@@ -9,6 +9,8 @@
 
 #include "common/banned.h"
 
+#define THREADS_MAX 64
+
 static struct router_health_times times_of(const struct router_settings *s)
 {
     return (struct router_health_times){
@@ -116,13 +118,11 @@ static enum cdn_status listener_open(struct router *r, struct cdn_error *err)
 {
     const struct router_settings *s = &r->config.settings;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned threads = s->threads                          ? (unsigned)s->threads
-                       : processors > 0 && processors < 64 ? (unsigned)processors
-                                                           : 1;
+    unsigned each = processors < 1 ? 1 : processors > THREADS_MAX ? THREADS_MAX : (unsigned)processors;
     struct cdn_addr listen;
     if (!cdn_parse_host_port(cdn_str(s->listen), &listen))
         return cdn_error_set(err, CDN_INVALID, "listen: '%s' is not HOST:PORT", s->listen);
-    return router_server_create(&listen, threads, r->table, &r->server, err);
+    return router_server_create(&listen, s->threads ? (unsigned)s->threads : each, r->table, &r->server, err);
 }
 
 static enum cdn_status open_all(struct router *r, struct cdn_error *err)
