@@ -16,9 +16,11 @@ static const char *name_of(const struct deciding *x, uint16_t pop)
     return x->table->pops->pops[pop].name;
 }
 
-static bool can_serve(const struct router_pops *pops, uint16_t pop)
+/* When all edges look sick, a named one is as good as another. */
+static bool can_serve(const struct deciding *x, uint16_t pop)
 {
-    return !(router_pop_flags(pops, pop) & ROUTER_BLOCK_ALL);
+    uint32_t blocked = x->d->choice.optimistic ? (uint32_t)ROUTER_POP_DRAINED : (uint32_t)ROUTER_BLOCK_ALL;
+    return !(router_pop_flags(x->table->pops, pop) & blocked);
 }
 
 static const char *flag_word(uint32_t flags)
@@ -36,7 +38,7 @@ static bool choose_named(struct deciding *x, uint16_t pop, const char *by)
 {
     struct router_choice *c = &x->d->choice;
     const struct router_pops *pops = x->table->pops;
-    if (!can_serve(pops, pop)) {
+    if (!can_serve(x, pop)) {
         router_trace_add(x->trace, ROUTER_STEP_PICK, "edge %s, named by %s, is %s", name_of(x, pop), by,
                          flag_word(router_pop_flags(pops, pop)));
         c->skipped = pop;
@@ -50,7 +52,7 @@ static bool choose_named(struct deciding *x, uint16_t pop, const char *by)
     c->pop = pop;
     c->at = router_candidate_of(pops, pops->pops[pop].site, r->lat, r->lon);
     c->skipped = ROUTER_NO_POP;
-    c->optimistic = false;
+    c->optimistic = router_pop_flags(pops, pop) & ROUTER_POP_SICK;
     router_trace_add(x->trace, ROUTER_STEP_PICK, "edge %s is named by %s", name_of(x, pop), by);
     return true;
 }

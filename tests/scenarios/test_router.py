@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from cdn import LIMIT, SLOW, Reply, poll, unused_port
+from cdn import LIMIT, SLOW, Reply, in_parallel, poll, unused_port
 
 PLACES = {"127.0.0.10": "Frankfurt", "127.0.0.11": "Tokyo", "127.0.0.12": "New York"}
 FRA, NRT, IAD = PLACES
@@ -225,6 +225,10 @@ def test_when_all_look_sick_none_is(cdn, edges):
     poll(lambda: not any(e["healthy"] for e in router.admin_get("/edges")["edges"]), what="all sick")
     assert went_to(router, edges, FRA) == "fra"
     assert router.admin_get(f"/route?ip={NRT}")["optimistic"] is True
+    router.admin_post("/edges/iad", {"pinned": True})
+    assert went_to(router, edges, FRA) == "iad"
+    router.admin_post("/edges/iad", {"state": "drain"})
+    assert went_to(router, edges, FRA) == "fra"
 
 
 def test_an_edge_that_is_down_from_the_start(cdn, edges):
@@ -350,12 +354,18 @@ def test_reload(cdn, edges):
 def test_reload_under_load_drops_nothing(cdn, edges):
     path = cdn.config(config_of(edges))
     router = cdn.router(path, threads=2)
-    with router.connect(source=FRA) as client:
-        for _ in range(20):
-            assert router.reload().status < 300
-            for _ in range(20):
-                assert client.get("/x").status == 307
-    assert edge_state(router, "fra")["answers"] == 400
+    requests = 200
+
+    def run(number):
+        if number == 0:
+            return [router.reload().status for _ in range(20)]
+        with router.connect(source=FRA) as client:
+            return [client.get("/x").status for _ in range(requests)]
+
+    reloads, *answers = in_parallel(5, run)
+    assert all(status < 300 for status in reloads)
+    assert answers == [[307] * requests] * 4
+    poll(lambda: edge_state(router, "fra")["answers"] == 4 * requests, what="counters carried over")
 
 
 # ---------------------------------------------------------------------------------------------------- refusals

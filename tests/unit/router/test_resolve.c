@@ -183,6 +183,66 @@ START_TEST(nested_overrides)
 }
 END_TEST
 
+#define NETWORKS 300u
+
+static uint32_t next_random(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+/* Random networks in a small space, against the plain search for the longest prefix. */
+START_TEST(overrides_against_the_plain_search)
+{
+    struct cdn_config_entry items[NETWORKS];
+    struct cdn_cidr networks[NETWORKS];
+    struct cdn_config_list list = {.items = items};
+    struct router_pops *pops = NULL;
+    struct router_overrides *overrides = NULL;
+    struct cdn_error err = {0};
+    uint32_t seed = 7;
+    ck_assert_int_eq(router_pops_create(NULL, 0, &pops, NULL), CDN_OK);
+    while (list.n < NETWORKS) {
+        unsigned prefix = 16 + next_random(&seed) % 17;
+        uint32_t address = (0x0a000000u | (next_random(&seed) & 0xffffu)) & 0xffffffffu << (32 - prefix);
+        struct cdn_cidr c = {.prefix = prefix};
+        c.addr = addr("0.0.0.0");
+        c.addr.v4.sin_addr.s_addr = htonl(address);
+        bool known = false;
+        for (size_t i = 0; i < list.n; i++)
+            known = known || (networks[i].prefix == prefix &&
+                              networks[i].addr.v4.sin_addr.s_addr == c.addr.v4.sin_addr.s_addr);
+        if (known)
+            continue;
+        char text[CDN_ADDR_TEXT_SIZE];
+        cdn_addr_format_ip(&c.addr, text);
+        networks[list.n] = c;
+        items[list.n].key = cdn_asprintf("%s/%u", text, prefix);
+        items[list.n].value = cdn_strdup("0,0");
+        items[list.n].origin = NULL;
+        list.n++;
+    }
+    ck_assert_msg(router_overrides_create(&list, pops, &overrides, &err) == CDN_OK, "%s", err.text);
+    for (uint32_t low = 0; low < 0x10000u; low += 3) {
+        struct cdn_addr a = addr("10.0.0.0");
+        a.v4.sin_addr.s_addr = htonl(0x0a000000u | low);
+        const struct cdn_cidr *best = NULL;
+        for (size_t i = 0; i < list.n; i++)
+            if (cdn_cidr_has(&networks[i], &a) && (!best || networks[i].prefix > best->prefix))
+                best = &networks[i];
+        const struct router_override *found = router_overrides_find(overrides, &a);
+        ck_assert((found != NULL) == (best != NULL));
+        ck_assert(!found || found->network.prefix == best->prefix);
+    }
+    router_overrides_destroy(overrides);
+    router_pops_destroy(pops);
+    for (size_t i = 0; i < list.n; i++) {
+        free(items[i].key);
+        free(items[i].value);
+    }
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {chain,
@@ -190,6 +250,7 @@ int main(void)
                                   default_place_is_the_first_edge,
                                   database,
                                   bad_overrides_are_refused_with_their_lines,
-                                  nested_overrides};
+                                  nested_overrides,
+                                  overrides_against_the_plain_search};
     return run_suite("resolve", tests, CDN_ARRAY_LEN(tests));
 }
