@@ -29,8 +29,8 @@ static int compare_tags(struct edge_tag_link *a, struct edge_tag_link *b)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-function"
 #pragma GCC diagnostic ignored "-Wpedantic"
-RB_GENERATE_STATIC(edge_key_tree, edge_entry, by_key, compare_keys)
-RB_GENERATE_STATIC(edge_tag_tree, edge_tag_link, by_tag, compare_tags)
+RB_GENERATE_INTERNAL(edge_key_tree, edge_entry, by_key, compare_keys, static)
+RB_GENERATE_INTERNAL(edge_tag_tree, edge_tag_link, by_tag, compare_tags, static)
 #pragma GCC diagnostic pop
 
 void edge_keys_insert(struct edge_cache *c, struct edge_entry *e)

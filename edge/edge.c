@@ -1,0 +1,288 @@
+#include "edge/edge.h"
+
+#include "common/daemon.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "edge/admin.h"
+#include "edge/tuning.h"
+#include "edge/txn.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/banned.h"
+
+#define HOT_LIMIT 16384u
+#define SWEEP_NS INT64_C(250000000)
+#define SWEEP_SLOTS 2048u
+
+/* ---- the disk tier ---- */
+
+static char *default_cache_dir(const char *name)
+{
+    const char *cache = getenv("XDG_CACHE_HOME");
+    const char *home = getenv("HOME");
+    if (cache && cache[0]) {
+        return cdn_asprintf("%s/pocketcdn/%s", cache, name);
+    }
+    return home && home[0] ? cdn_asprintf("%s/.cache/pocketcdn/%s", home, name)
+                           : cdn_asprintf("/var/cache/pocketcdn/%s", name);
+}
+
+/* Makes the folders above the last; the store makes that. */
+static enum cdn_status make_parents(const char *dir, struct cdn_error *err)
+{
+    CDN_AUTOFREE char *path = cdn_strdup(dir);
+    for (char *p = path + 1; *p; p++) {
+        if (*p != '/') {
+            continue;
+        }
+        *p = '\0';
+        if (mkdir(path, 0755) != 0 && errno != EEXIST) {
+            return cdn_error_set(err, CDN_IO, "cache_dir: %s: %s", path, strerror(errno));
+        }
+        *p = '/';
+    }
+    return CDN_OK;
+}
+
+static void on_store_event(void *self, enum edge_store_event event, const char *detail)
+{
+    struct edge *edge = self;
+    uint64_t before = atomic_fetch_add(&edge->store_events[event], 1);
+    enum cdn_log_level level =
+        event == EDGE_STORE_COMPACTED || event == EDGE_STORE_ORPHAN ? CDN_LOG_DEBUG : CDN_LOG_WARN;
+    if (before < 100 || (before & (before - 1)) == 0) { /* a failing disk must not fill the log as well */
+        cdn_log(level, "store", "kind=%s detail=%s times=%" PRIu64, edge_store_event_word(event), detail,
+                before + 1);
+    }
+}
+
+static void on_store_moved(void *self, const struct edge_store_key *key,
+                           const struct edge_store_location *from, const struct edge_store_location *to)
+{
+    struct edge *edge = self;
+    edge_cache_moved(edge->cache, key, from, to);
+}
+
+static enum cdn_status open_store(struct edge *edge, struct cdn_error *err)
+{
+    const struct edge_settings *s = &edge->settings;
+    if (!s->disk) {
+        return CDN_OK;
+    }
+    CDN_AUTOFREE char *dir = s->cache_dir[0] ? cdn_strdup(s->cache_dir) : default_cache_dir(s->name);
+    struct edge_store_settings settings = {.directory = dir, .budget = s->disk};
+    struct edge_store_hooks hooks = {.self = edge, .on_event = on_store_event, .on_moved = on_store_moved};
+    enum cdn_status status = make_parents(dir, err);
+    return status == CDN_OK ? edge_store_open(&settings, &hooks, &edge->store, err) : status;
+}
+
+static void on_loaded(void *arg, enum cdn_status status, uint64_t objects)
+{
+    struct edge *edge = arg;
+    atomic_store(&edge->loaded_objects, (int64_t)objects);
+    cdn_log(CDN_LOG_INFO, "cache_loaded", "objects=%" PRIu64 " status=%s", objects, cdn_status_name(status));
+}
+
+static enum cdn_status open_cache(struct edge *edge, struct cdn_error *err)
+{
+    static const char *const policies[] = {"s3fifo", "sieve", "lru",
+                                           "fifo"}; /* as in the settings' choices */
+    const struct edge_settings *s = &edge->settings;
+    struct edge_cache_config config = {
+        .memory = s->memory,
+        .memory_object = s->memory_object,
+        .memory_policy = policies[s->memory_policy],
+        .disk_policy = policies[s->disk_policy],
+        .store = edge->store,
+        .variants = (unsigned)s->variants,
+        .seed = 20240,
+    };
+    enum cdn_status status = edge_cache_create(&config, &edge->cache, err);
+    if (status == CDN_OK && edge->store) {
+        atomic_store(&edge->loaded_objects, -1);
+        edge_cache_load(edge->cache, on_loaded, edge);
+    }
+    return status;
+}
+
+/* ---- workers ---- */
+
+static void sweep(struct loop_timer *timer)
+{
+    struct edge_worker *w =
+        (struct edge_worker *)(void *)((char *)timer - offsetof(struct edge_worker, sweep));
+    edge_hot_sweep(w->hot, SWEEP_SLOTS);
+    loop_timer_start(w->loop, timer, SWEEP_NS);
+}
+
+static enum cdn_status open_worker(struct edge_worker *w, const struct cdn_addr *listen, bool first,
+                                   struct cdn_error *err)
+{
+    const struct edge_settings *s = &w->edge->settings;
+    struct http_server_config server = {
+        .listen = *listen,
+        .share_port = w->edge->worker_count > 1,
+        .port_is_claimed = !first,
+        .max_connections = (unsigned)s->max_connections,
+        .idle_timeout_s = (unsigned)(s->keepalive / 1000),
+        .max_body = s->max_body,
+        .handler = &edge_handler,
+        .handler_self = w,
+    };
+    struct http_client_config client = {
+        .max_connections = (unsigned)s->origin_connections,
+        .max_per_host = (unsigned)s->origin_connections,
+        .connect_timeout_ms = s->connect_timeout,
+        .first_byte_timeout_ms = s->first_byte_timeout,
+        .idle_timeout_ms = s->idle_timeout,
+        .ca_file = s->origin_ca[0] ? s->origin_ca : NULL,
+        .insecure = s->origin_insecure,
+    };
+    enum cdn_status status = loop_create(&w->loop, err);
+    if (status == CDN_OK) {
+        status = http_client_create(w->loop, &client, &w->client, err);
+    }
+    if (status == CDN_OK) {
+        status = http_server_start(w->loop, &server, &w->server, err);
+    }
+    w->hot = edge_hot_create(w->edge->cache, HOT_LIMIT, cdn_str(s->name));
+    w->sweep.fire = sweep;
+    return status;
+}
+
+static enum cdn_status open_workers(struct edge *edge, struct cdn_error *err)
+{
+    struct cdn_addr listen;
+    if (!cdn_parse_host_port(cdn_str(edge->settings.listen), &listen)) {
+        return cdn_error_set(err, CDN_INVALID, "--listen: \"%s\" is not HOST:PORT", edge->settings.listen);
+    }
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    edge->worker_count =
+        edge->settings.threads ? (unsigned)edge->settings.threads : (unsigned)(cores > 0 ? cores : 1);
+    edge->worker = aligned_alloc(64, edge->worker_count * sizeof *edge->worker);
+    memset(edge->worker, 0, edge->worker_count * sizeof *edge->worker);
+    for (unsigned i = 0; i < edge->worker_count; i++) {
+        edge->worker[i].edge = edge;
+        edge->worker[i].index = i;
+        enum cdn_status status = open_worker(&edge->worker[i], &listen, i == 0, err);
+        if (status != CDN_OK) {
+            return status;
+        }
+        http_server_address(edge->worker[0].server, &listen); /* the port that the kernel chose */
+    }
+    return CDN_OK;
+}
+
+static void *work(void *arg)
+{
+    struct edge_worker *w = arg;
+    loop_timer_start(w->loop, &w->sweep, SWEEP_NS);
+    loop_run(w->loop);
+    return NULL;
+}
+
+static void close_worker(struct edge_worker *w)
+{
+    if (w->server) {
+        http_server_stop(w->server);
+    }
+    http_client_destroy(w->client);
+    edge_hot_destroy(w->hot);
+    loop_destroy(w->loop);
+    for (struct edge_txn *t = w->free_txn, *next; t; t = next) {
+        next = t->next;
+        cdn_buf_free(&t->key);
+        cdn_buf_free(&t->text);
+        free(t);
+    }
+}
+
+/* ---- life ---- */
+
+enum cdn_status edge_create(struct edge_settings *settings, int argc, char **argv, struct edge **ret,
+                            struct cdn_error *err)
+{
+    struct edge *edge = cdn_calloc(1, sizeof *edge);
+    struct edge_tuning *tuning = NULL;
+    edge->settings = *settings;
+    edge->argc = argc;
+    edge->argv = argv;
+    if (!settings->origin[0]) {
+        cdn_error_set(err, CDN_USAGE, "--origin: missing; give the URL of the origin");
+        goto fail;
+    }
+    edge->query_allow = edge_names_of(&settings->query_allow);
+    edge->query = (struct edge_query_policy){.mode = (enum edge_query_mode)settings->query,
+                                             .allow = edge->query_allow,
+                                             .allow_count = settings->query_allow.n};
+    edge->loop_id = cdn_asprintf("pocketcdn-%s", settings->name);
+    if (edge_origin_split(settings->origin, &edge->origin_base, &edge->origin_authority, err) != CDN_OK ||
+        edge_tuning_create(&edge->settings, &tuning, err) != CDN_OK ||
+        edge_networks_parse(&settings->trusted_proxies, "trusted_proxies", &edge->trusted, err) != CDN_OK) {
+        goto fail;
+    }
+    atomic_store(&edge->tuning, tuning);
+    edge->site = cdn_strdup(edge->origin_authority);
+    if (edge_admin_create(edge, err) != CDN_OK || open_store(edge, err) != CDN_OK ||
+        open_cache(edge, err) != CDN_OK || open_workers(edge, err) != CDN_OK) {
+        goto fail;
+    }
+    *ret = edge;
+    *settings = (struct edge_settings){0};
+    return CDN_OK;
+fail:
+    edge->settings = (struct edge_settings){0}; /* still the caller's */
+    edge_destroy(edge);
+    return err ? err->status : CDN_INTERNAL;
+}
+
+void edge_run(struct edge *edge)
+{
+    struct cdn_addr address;
+    http_server_address(edge->worker[0].server, &address);
+    for (unsigned i = 0; i < edge->worker_count; i++) {
+        struct edge_worker *w = &edge->worker[i];
+        char name[24];
+        w->running = pthread_create(&w->thread, NULL, work, w) == 0;
+        snprintf(name, sizeof name, "worker-%u", i);
+        if (w->running) {
+            pthread_setname_np(w->thread, name);
+        }
+    }
+    daemon_run(edge->daemon, &address);
+    for (unsigned i = 0; i < edge->worker_count; i++) {
+        loop_stop(edge->worker[i].loop);
+        if (edge->worker[i].running) {
+            pthread_join(edge->worker[i].thread, NULL);
+            edge->worker[i].running = false;
+        }
+    }
+}
+
+void edge_destroy(struct edge *edge)
+{
+    if (!edge) {
+        return;
+    }
+    for (unsigned i = 0; i < edge->worker_count; i++) {
+        close_worker(&edge->worker[i]);
+    }
+    edge_store_close(edge->store);
+    edge_cache_destroy(edge->cache);
+    daemon_destroy(edge->daemon);
+    edge_tuning_destroy(atomic_load(&edge->tuning));
+    free(edge->worker);
+    free(edge->query_allow);
+    free(edge->trusted.item);
+    free(edge->loop_id);
+    free(edge->site);
+    free(edge->origin_base);
+    free(edge->origin_authority);
+    cdn_config_free(&edge_program, &edge->settings);
+    free(edge);
+}

@@ -1,0 +1,17 @@
+/* edge: the daemon as `main` sees it. Life cycle: create -> run (until SIGTERM) -> destroy. */
+#ifndef CDN_EDGE_EDGE_H
+#define CDN_EDGE_EDGE_H
+
+#include "edge/settings.h"
+
+struct edge;
+
+/* Opens the cache directory and the listeners. Takes the settings over on success. `argc`, `argv` (borrowed
+ * for the life of the edge) are read again at a reload. CDN_CONFLICT: the port or the cache directory is in
+ * use. */
+enum cdn_status edge_create(struct edge_settings *settings, int argc, char **argv, struct edge **ret,
+                            struct cdn_error *err) CDN_MUST_CHECK;
+void edge_run(struct edge *edge);
+void edge_destroy(struct edge *edge); /* NULL is fine */
+
+#endif

@@ -1,0 +1,256 @@
+#include "edge/hot.h"
+
+#include "common/mem.h"
+#include "edge/serve.h"
+
+#include <stdio.h>
+#include <xxhash.h>
+
+#include "common/banned.h"
+
+struct hot_entry {
+    struct edge_hold hold;          /* counted; ram is not NULL */
+    struct MHD_Response *full;      /* the stored status and the body */
+    struct MHD_Response *unchanged; /* 304, made on first use; NULL */
+    int64_t expires_ms;             /* end of freshness */
+    int64_t shown_s;                /* the second for which Age and Cache-Status are right */
+    uint32_t hits;
+    uint32_t host_n, target_n, encoding_n;
+    uint32_t etag_n; /* 0: If-None-Match goes the long way */
+    unsigned status;
+    const char *etag; /* slice of the held head */
+    bool used;        /* since the clock hand passed */
+    char key[];       /* host, target, Accept-Encoding */
+};
+
+struct hot_slot {
+    uint64_t hash;
+    struct hot_entry *entry; /* NULL: empty */
+};
+
+struct edge_hot {
+    struct edge_cache *cache;
+    struct cdn_str name;
+    struct hot_slot *slot;
+    size_t mask;
+    unsigned count;
+    unsigned limit;
+    size_t hand;  /* of the clock */
+    size_t sweep; /* next slot to look at */
+};
+
+struct edge_hot *edge_hot_create(struct edge_cache *cache, unsigned limit, struct cdn_str name)
+{
+    struct edge_hot *h = cdn_calloc(1, sizeof *h);
+    size_t slots = 64;
+    while (slots < (size_t)limit * 2) {
+        slots *= 2;
+    }
+    h->cache = cache;
+    h->name = name;
+    h->limit = limit;
+    h->mask = slots - 1;
+    h->slot = cdn_calloc(slots, sizeof *h->slot);
+    return h;
+}
+
+static void drop_entry(struct edge_hot *h, struct hot_entry *e)
+{
+    atomic_fetch_add_explicit(&e->hold.object->hits, e->hits, memory_order_relaxed);
+    MHD_destroy_response(e->full);
+    if (e->unchanged) {
+        MHD_destroy_response(e->unchanged);
+    }
+    edge_cache_release(h->cache, &e->hold);
+    free(e);
+}
+
+/* Linear probing without tombstones: what stands behind moves up (Knuth 6.4, algorithm R). */
+static void remove_slot(struct edge_hot *h, size_t i)
+{
+    drop_entry(h, h->slot[i].entry);
+    h->count--;
+    for (size_t j = (i + 1) & h->mask; h->slot[j].entry; j = (j + 1) & h->mask) {
+        size_t home = h->slot[j].hash & h->mask;
+        if (((j - home) & h->mask) >= ((j - i) & h->mask)) {
+            h->slot[i] = h->slot[j];
+            i = j;
+        }
+    }
+    h->slot[i] = (struct hot_slot){0};
+}
+
+void edge_hot_destroy(struct edge_hot *h)
+{
+    if (!h) {
+        return;
+    }
+    for (size_t i = 0; i <= h->mask; i++) {
+        if (h->slot[i].entry) {
+            drop_entry(h, h->slot[i].entry);
+        }
+    }
+    free(h->slot);
+    free(h);
+}
+
+unsigned edge_hot_count(const struct edge_hot *h)
+{
+    return h->count;
+}
+
+bool edge_hot_is_plain(const struct http_request *req)
+{
+    const struct cdn_str *f = req->field;
+    return (req->method == HTTP_GET || req->method == HTTP_HEAD) && !req->has_body && !f[HTTP_REQ_RANGE].p &&
+           !f[HTTP_REQ_CACHE_CONTROL].p && !f[HTTP_REQ_PRAGMA].p && !f[HTTP_REQ_IF_MATCH].p &&
+           !f[HTTP_REQ_IF_UNMODIFIED_SINCE].p && !f[HTTP_REQ_AUTHORIZATION].p && !f[HTTP_REQ_CDN_LOOP].p &&
+           req->field_lines[HTTP_REQ_ACCEPT_ENCODING] <= 1 && req->field_lines[HTTP_REQ_IF_NONE_MATCH] <= 1 &&
+           (!f[HTTP_REQ_IF_MODIFIED_SINCE].p || f[HTTP_REQ_IF_NONE_MATCH].p);
+}
+
+static uint64_t request_hash(const struct http_request *req)
+{
+    struct cdn_str encoding = req->field[HTTP_REQ_ACCEPT_ENCODING];
+    uint64_t seed =
+        XXH3_64bits(req->host.p, req->host.n) + (encoding.p ? XXH3_64bits(encoding.p, encoding.n) : 1);
+    return XXH3_64bits_withSeed(req->target.p, req->target.n, seed + req->secure);
+}
+
+static bool same_request(const struct hot_entry *e, const struct http_request *req)
+{
+    struct cdn_str encoding = req->field[HTTP_REQ_ACCEPT_ENCODING];
+    return e->host_n == req->host.n && e->target_n == req->target.n && e->encoding_n == encoding.n &&
+           memcmp(e->key, req->host.p, e->host_n) == 0 &&
+           memcmp(e->key + e->host_n, req->target.p, e->target_n) == 0 &&
+           (!encoding.n || memcmp(e->key + e->host_n + e->target_n, encoding.p, encoding.n) == 0);
+}
+
+static size_t find(const struct edge_hot *h, const struct http_request *req, uint64_t hash)
+{
+    size_t i = hash & h->mask;
+    while (h->slot[i].entry && !(h->slot[i].hash == hash && same_request(h->slot[i].entry, req))) {
+        i = (i + 1) & h->mask;
+    }
+    return i;
+}
+
+static bool is_void(const struct hot_entry *e)
+{
+    return atomic_load_explicit(&e->hold.object->rep, memory_order_acquire) != e->hold.rep ||
+           atomic_load_explicit(&e->hold.object->ram, memory_order_relaxed) != e->hold.ram;
+}
+
+static void renew(const struct edge_hot *h, struct hot_entry *e, int64_t now_ms)
+{
+    edge_serve_renew_hit(e->full, h->name, &e->hold.rep->fresh, now_ms);
+    if (e->unchanged) {
+        edge_serve_renew_hit(e->unchanged, h->name, &e->hold.rep->fresh, now_ms);
+    }
+    e->shown_s = now_ms / 1000;
+}
+
+/* If-None-Match with exactly the stored tag is the usual case; anything else goes the long way. */
+static bool is_own_tag(const struct hot_entry *e, struct cdn_str value)
+{
+    return e->etag_n && value.n == e->etag_n && memcmp(value.p, e->etag, e->etag_n) == 0;
+}
+
+static struct MHD_Response *unchanged_response(const struct edge_hot *h, struct hot_entry *e, int64_t now_ms)
+{
+    if (!e->unchanged) {
+        e->unchanged = edge_serve_response_of_hit(&e->hold, 304, h->name, now_ms);
+    }
+    return e->unchanged;
+}
+
+bool edge_hot_answer(struct edge_hot *h, struct http_request *req, int64_t now_ms, uint64_t *ret_body_bytes,
+                     unsigned *ret_status)
+{
+    size_t i = find(h, req, request_hash(req));
+    struct hot_entry *e = h->slot[i].entry;
+    if (!e) {
+        return false;
+    }
+    if (is_void(e) || now_ms >= e->expires_ms) {
+        remove_slot(h, i);
+        return false;
+    }
+    struct cdn_str none_match = req->field[HTTP_REQ_IF_NONE_MATCH];
+    if (none_match.p && !is_own_tag(e, none_match)) {
+        return false;
+    }
+    if (now_ms / 1000 != e->shown_s) {
+        renew(h, e, now_ms);
+    }
+    e->used = true;
+    e->hits++;
+    if (edge_policy_hit(&e->hold.ram->item)) { /* a policy whose list moves (LRU) */
+        edge_cache_hit(h->cache, &e->hold);
+    }
+    *ret_status = none_match.p ? 304 : e->status;
+    *ret_body_bytes = none_match.p || req->method == HTTP_HEAD ? 0 : e->hold.ram->blob->n;
+    http_respond(req, *ret_status, none_match.p ? unchanged_response(h, e, now_ms) : e->full);
+    return true;
+}
+
+static void make_room(struct edge_hot *h)
+{
+    while (h->count >= h->limit) {
+        struct hot_entry *e = h->slot[h->hand].entry;
+        if (e && !e->used) {
+            remove_slot(h, h->hand); /* another entry may have moved here: look again */
+            continue;
+        }
+        if (e) {
+            e->used = false;
+        }
+        h->hand = (h->hand + 1) & h->mask;
+    }
+}
+
+void edge_hot_add(struct edge_hot *h, const struct http_request *req, const struct edge_hold *hold,
+                  struct MHD_Response *full, int64_t now_ms)
+{
+    uint64_t hash = request_hash(req);
+    size_t i = find(h, req, hash);
+    if (h->slot[i].entry) {
+        remove_slot(h, i);
+    }
+    make_room(h);
+    i = find(h, req, hash);
+    struct cdn_str encoding = req->field[HTTP_REQ_ACCEPT_ENCODING];
+    struct hot_entry *e = cdn_calloc(1, sizeof *e + req->host.n + req->target.n + encoding.n);
+    memcpy(e->key, req->host.p, req->host.n);
+    memcpy(e->key + req->host.n, req->target.p, req->target.n);
+    if (encoding.n) {
+        memcpy(e->key + req->host.n + req->target.n, encoding.p, encoding.n);
+    }
+    e->host_n = (uint32_t)req->host.n;
+    e->target_n = (uint32_t)req->target.n;
+    e->encoding_n = (uint32_t)encoding.n;
+    atomic_fetch_add_explicit(&hold->object->refs, 1, memory_order_relaxed);
+    e->hold = (struct edge_hold){
+        .object = hold->object, .rep = edge_rep_ref(hold->rep), .ram = edge_ram_ref(hold->ram)};
+    struct cdn_str etag = edge_head_get(hold->rep->head, EDGE_HEAD_ETAG);
+    e->etag = etag.p;
+    e->status = edge_head_status(hold->rep->head);
+    e->etag_n = e->status == 200 ? (uint32_t)etag.n : 0;
+    e->expires_ms = edge_freshness_expires_ms(&hold->rep->fresh);
+    e->shown_s = now_ms / 1000;
+    e->full = full;
+    h->slot[i] = (struct hot_slot){.hash = hash, .entry = e};
+    h->count++;
+}
+
+void edge_hot_sweep(struct edge_hot *h, unsigned steps)
+{
+    for (; steps && h->count; steps--) {
+        struct hot_entry *e = h->slot[h->sweep].entry;
+        if (e && is_void(e)) {
+            remove_slot(h, h->sweep);
+        } else {
+            h->sweep = (h->sweep + 1) & h->mask;
+        }
+    }
+}

@@ -1,0 +1,29 @@
+/* pocketcdn-edge: flags, then the daemon until it is told to end. */
+#include "common/daemon.h"
+#include "common/log.h"
+#include "edge/edge.h"
+
+#include "common/banned.h"
+
+int main(int argc, char **argv)
+{
+    struct edge_settings settings = {0};
+    enum cdn_config_outcome outcome;
+    struct cdn_error err = {0};
+    struct edge *edge;
+    daemon_process_init();
+    if (cdn_config_load(&edge_program, argc, argv, &settings, &outcome, NULL, NULL, &err) != CDN_OK) {
+        return daemon_fail(edge_program.name, &err);
+    }
+    if (outcome == CDN_CONFIG_DONE) {
+        return 0;
+    }
+    cdn_log_init(edge_program.name, settings.name, (enum cdn_log_level)settings.log_level, settings.log_json);
+    if (edge_create(&settings, argc, argv, &edge, &err) != CDN_OK) {
+        cdn_config_free(&edge_program, &settings);
+        return daemon_fail(edge_program.name, &err);
+    }
+    edge_run(edge);
+    edge_destroy(edge);
+    return 0;
+}

@@ -1,0 +1,33 @@
+/* metrics: what an edge counts, one row each (see common/metrics.h). Every worker thread has a struct of its
+ * own. */
+#ifndef CDN_EDGE_METRICS_H
+#define CDN_EDGE_METRICS_H
+
+#include "common/metrics.h"
+#include "edge/cause.h"
+
+#define EDGE_METRICS(X)                                                                       \
+    X(COUNTER, request_total, "Requests answered on the public listener")                     \
+    X(COUNTER, body_bytes_total, "Body bytes of the answers")                                 \
+    X(COUNTER, hot_hit_total, "Hits answered from the ready table of a thread")               \
+    X(COUNTER, refused_total, "Requests answered with an error of the edge's own")            \
+    X(COUNTER, collapsed_total, "Requests that shared another request's origin fetch")        \
+    X(COUNTER, origin_request_total, "Requests sent to the origin")                           \
+    X(COUNTER, origin_error_total, "Requests to the origin that failed or were answered 5xx") \
+    X(COUNTER, origin_bytes_total, "Body bytes received from the origin")                     \
+    X(COUNTER, validated_total, "Stored answers that the origin confirmed with 304")          \
+    X(COUNTER, stored_total, "Answers stored")                                                \
+    X(COUNTER, mismatch_total, "Bodies that did not match their content-hashed name")         \
+    X(COUNTER, invalidated_total, "Objects made void by unsafe requests")                     \
+    X(COUNTER, purged_total, "Objects purged")
+
+struct edge_metrics {
+    EDGE_METRICS(CDN_METRIC_FIELD)
+    _Atomic uint64_t verdict[EDGE_VERDICT_COUNT];
+    _Atomic uint64_t cause[EDGE_CAUSE_COUNT];
+    struct cdn_histogram hit_time;
+    struct cdn_histogram miss_time;
+    struct cdn_histogram origin_time;
+} __attribute__((aligned(64)));
+
+#endif

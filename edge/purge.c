@@ -1,0 +1,243 @@
+#include "edge/purge.h"
+
+#include "common/http_field.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+#include <inttypes.h>
+
+#include "common/banned.h"
+
+/* The key of a URL, or of a path of the one site, for one scheme. */
+enum edge_key_error edge_purge_key(struct edge *edge, struct cdn_str url, bool secure, char *into,
+                                   struct cdn_str *ret)
+{
+    struct edge_key_parts parts = {0};
+    if (url.n && url.p[0] == '/') {
+        struct cdn_str rest = url;
+        parts.path = cdn_str_cut(&rest, '?');
+        parts.query = rest;
+    } else if (!edge_key_split(url, &parts)) {
+        return EDGE_KEY_HOST;
+    }
+    parts.secure = secure;
+    parts.host = edge_key_host_of(edge, parts.host);
+    return edge_key_build(&parts, &edge->query, into, EDGE_KEY_MAX, ret);
+}
+
+static enum cdn_status purge_url(struct edge *edge, const struct edge_purge *p, struct cdn_str url,
+                                 int64_t now_ms, uint64_t *ret_count, struct cdn_error *err)
+{
+    char into[EDGE_KEY_MAX];
+    *ret_count = 0;
+    for (int secure = 0; secure <= 1; secure++) { /* http and https name the same resource here */
+        struct cdn_str key;
+        enum edge_key_error e = edge_purge_key(edge, url, secure, into, &key);
+        if (e != EDGE_KEY_OK) {
+            return cdn_error_set(err, CDN_INVALID, "purge: \"" CDN_STR_FMT "\": %s", CDN_STR_ARG(url),
+                                 edge_key_error_text(e));
+        }
+        *ret_count += p->prefix.p ? edge_cache_purge_prefix(edge->cache, key, p->soft, now_ms)
+                                  : edge_cache_purge_key(edge->cache, key, p->soft, now_ms);
+    }
+    return CDN_OK;
+}
+
+enum cdn_status edge_purge_apply(struct edge *edge, const struct edge_purge *p, int64_t now_ms,
+                                 uint64_t *ret_count, struct cdn_error *err)
+{
+    enum cdn_status status = CDN_OK;
+    uint64_t count = 0;
+    if (p->all) {
+        count = edge_cache_purge_all(edge->cache, p->soft, now_ms);
+    } else if (p->tag.p) {
+        count = edge_cache_purge_tag(edge->cache, p->tag, p->soft, now_ms);
+    } else {
+        status = purge_url(edge, p, p->prefix.p ? p->prefix : p->url, now_ms, &count, err);
+    }
+    if (status == CDN_OK) {
+        *ret_count = count;
+        struct cdn_str what = p->all ? CDN_STR("*") : p->tag.p ? p->tag : p->prefix.p ? p->prefix : p->url;
+        CDN_AUTOFREE char *text = cdn_str_dup(what);
+        cdn_log(CDN_LOG_INFO, "purge", "kind=%s what=%s soft=%d objects=%" PRIu64,
+                p->all        ? "all"
+                : p->tag.p    ? "tag"
+                : p->prefix.p ? "prefix"
+                              : "url",
+                text, p->soft, count);
+    }
+    return status;
+}
+
+static struct cdn_str text_of(const json_t *j)
+{
+    return (struct cdn_str){json_string_value(j), json_string_length(j)};
+}
+
+static enum cdn_status apply_one(struct edge *edge, const char *kind, const json_t *value, bool soft,
+                                 int64_t now_ms, uint64_t *total, struct cdn_error *err)
+{
+    if (!json_is_string(value) || !json_string_length(value)) {
+        return cdn_error_set(err, CDN_INVALID, "purge: \"%s\" wants text", kind);
+    }
+    struct edge_purge p = {.soft = soft};
+    if (kind[0] == 'u') {
+        p.url = text_of(value);
+    } else if (kind[0] == 'p') {
+        p.prefix = text_of(value);
+    } else {
+        p.tag = text_of(value);
+    }
+    uint64_t count = 0;
+    enum cdn_status status = edge_purge_apply(edge, &p, now_ms, &count, err);
+    *total += count;
+    return status;
+}
+
+enum cdn_status edge_purge_json(struct edge *edge, json_t *body, int64_t now_ms, uint64_t *ret_count,
+                                struct cdn_error *err)
+{
+    static const char *const kinds[] = {"url", "urls", "prefix", "prefixes", "tag", "tags"};
+    const bool soft = json_is_true(json_object_get(body, "soft"));
+    uint64_t total = 0;
+    bool any = false;
+    if (json_is_true(json_object_get(body, "all"))) {
+        struct edge_purge p = {.all = true, .soft = soft};
+        return edge_purge_apply(edge, &p, now_ms, ret_count, err);
+    }
+    for (size_t i = 0; i < CDN_ARRAY_LEN(kinds); i++) {
+        json_t *value = json_object_get(body, kinds[i]);
+        json_t *item = value;
+        size_t n = json_is_array(value) ? json_array_size(value) : value != NULL;
+        for (size_t k = 0; k < n; k++) {
+            item = json_is_array(value) ? json_array_get(value, k) : value;
+            enum cdn_status status = apply_one(edge, kinds[i], item, soft, now_ms, &total, err);
+            if (status != CDN_OK) {
+                return status;
+            }
+            any = true;
+        }
+    }
+    if (!any) {
+        return cdn_error_set(err, CDN_INVALID,
+                             "purge: want one of url, urls, prefix, prefixes, tag, tags, all");
+    }
+    *ret_count = total;
+    return CDN_OK;
+}
+
+/* ---- PURGE ---- */
+
+static bool same_secret(struct cdn_str a, struct cdn_str b)
+{
+    unsigned char differs = a.n != b.n;
+    for (size_t i = 0; i < a.n && i < b.n; i++) {
+        differs |= (unsigned char)(a.p[i] ^ b.p[i]);
+    }
+    return !differs;
+}
+
+static bool may_purge(struct edge_txn *t)
+{
+    struct edge *edge = t->worker->edge;
+    const struct edge_tuning *tuning = edge_tuning_now(edge);
+    struct cdn_str given = t->http->field[HTTP_REQ_AUTHORIZATION];
+    struct cdn_str scheme = CDN_STR("Bearer ");
+    if (tuning->purge_token[0] && given.p && cdn_str_starts(given, scheme)) {
+        return same_secret(cdn_str_sub(given, scheme.n), cdn_str(tuning->purge_token));
+    }
+    struct cdn_addr peer;
+    struct cdn_addr client;
+    http_request_client(t->http, &peer);
+    CDN_AUTOBUF struct cdn_buf xff = {0};
+    CDN_AUTOBUF struct cdn_buf forwarded = {0};
+    struct http_trust trust = {edge->trusted.item, edge->trusted.count};
+    bool has_xff = http_request_joined(t->http, HTTP_REQ_X_FORWARDED_FOR, &xff);
+    bool has_forwarded = http_request_joined(t->http, HTTP_REQ_FORWARDED, &forwarded);
+    http_forwarded_client(&peer, &trust, has_xff ? cdn_buf_str(&xff) : (struct cdn_str){0},
+                          has_forwarded ? cdn_buf_str(&forwarded) : (struct cdn_str){0}, &client);
+    for (size_t i = 0; i < tuning->purge_allow.count; i++) {
+        if (cdn_cidr_has(&tuning->purge_allow.item[i], &client)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool find_field(void *arg, struct cdn_str name, struct cdn_str value)
+{
+    struct edge_purge *p = arg;
+    if (cdn_str_eq_nocase(name, CDN_STR("Fastly-Soft-Purge"))) {
+        p->soft = cdn_str_eq(cdn_str_trim(value), CDN_STR("1"));
+    } else if (cdn_str_eq_nocase(name, CDN_STR("Surrogate-Key")) ||
+               cdn_str_eq_nocase(name, CDN_STR("Cache-Tag")) || cdn_str_eq_nocase(name, CDN_STR("xkey"))) {
+        p->tag = cdn_str_trim(value);
+    }
+    return true;
+}
+
+/* PURGE /path purges the URL; with a tag field it purges what carries the tags instead. */
+void edge_purge_request(struct edge_txn *t)
+{
+    struct edge *edge = t->worker->edge;
+    if (!may_purge(t)) {
+        edge_deliver_error(t, 403, "PURGE is allowed from purge_allow or with the purge_token only");
+        return;
+    }
+    struct edge_purge p = {0};
+    http_request_each_field(t->http, find_field, &p);
+    uint64_t total = 0;
+    if (p.tag.n) {
+        struct cdn_str rest = p.tag;
+        while (rest.p) {
+            struct cdn_str tag = cdn_str_trim(cdn_str_cut(&rest, cdn_str_find(p.tag, ',') >= 0 ? ',' : ' '));
+            uint64_t count = 0;
+            struct edge_purge one = {.tag = tag, .soft = p.soft};
+            if (tag.n && edge_purge_apply(edge, &one, t->now_ms, &count, NULL) == CDN_OK) {
+                total += count;
+            }
+        }
+    } else {
+        total = edge_cache_purge_key(edge->cache, cdn_buf_str(&t->key), p.soft, t->now_ms);
+    }
+    cdn_metric_add(&t->worker->metrics.purged_total, total);
+    CDN_AUTOFREE char *body = cdn_asprintf("{\"status\":\"ok\",\"purged\":%" PRIu64 ",\"soft\":%s}\n", total,
+                                           p.soft ? "true" : "false");
+    http_respond_text(t->http, 200, "application/json", cdn_str(body), NULL);
+}
+
+/* ---- unsafe requests ---- */
+
+static void invalidate(struct edge_txn *t, struct cdn_str key)
+{
+    uint64_t count = edge_cache_purge_key(t->worker->edge->cache, key, false, t->now_ms);
+    cdn_metric_add(&t->worker->metrics.invalidated_total, count);
+}
+
+static void invalidate_reference(struct edge_txn *t, const struct edge_head *head, enum edge_head_field field)
+{
+    CDN_AUTOBUF struct cdn_buf url = {0};
+    struct cdn_str reference = edge_head_get(head, field);
+    if (!reference.p) {
+        return;
+    }
+    /* Against the URL as the client and as the origin see it: either may stand in the answer. */
+    if (edge_invalidate_target(cdn_buf_str(&t->key), reference, &url)) {
+        struct edge_purge p = {.url = cdn_buf_str(&url)};
+        uint64_t count = 0;
+        if (edge_purge_apply(t->worker->edge, &p, t->now_ms, &count, NULL) == CDN_OK) {
+            cdn_metric_add(&t->worker->metrics.invalidated_total, count);
+        }
+    }
+}
+
+void edge_purge_after_unsafe(struct edge_txn *t)
+{
+    const struct edge_head *head = t->fetch->rep->head;
+    if (!edge_invalidates(t->http->method, edge_head_status(head))) {
+        return;
+    }
+    invalidate(t, cdn_buf_str(&t->key));
+    invalidate_reference(t, head, EDGE_HEAD_LOCATION);
+    invalidate_reference(t, head, EDGE_HEAD_CONTENT_LOCATION);
+}

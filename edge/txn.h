@@ -1,0 +1,84 @@
+/* txn: one request on its long way through the edge (everything but a plain hit from the hot table).
+ *
+ * A transaction belongs to the worker of its connection. `step` is the state: the function to run when
+ * libmicrohttpd asks for the answer, first and after every suspension; request.c has them. Life: the
+ * handler's first call -> steps -> done. It comes from the worker's free list, and keeps its buffers for the
+ * next one.
+ */
+#ifndef CDN_EDGE_TXN_H
+#define CDN_EDGE_TXN_H
+
+#include "edge/body.h"
+#include "edge/fetch.h"
+#include "edge/validate.h"
+
+struct edge_txn {
+    struct edge_txn *next; /* free list, or the waiters of a fetch */
+    struct edge_worker *worker;
+    struct http_request *http;
+    void (*step)(struct edge_txn *txn);
+    /* the request */
+    struct cdn_buf key;  /* cache key */
+    struct cdn_buf text; /* joined fields that `conditions` and `control` point into */
+    struct edge_request_control control;
+    struct edge_conditions conditions;
+    bool hashed;    /* content-hashed name */
+    bool passing;   /* never from the cache */
+    int64_t now_ms; /* cache clock at its start */
+    /* what was found and decided */
+    struct edge_entry *entry; /* counted */
+    struct edge_hold hold;    /* stored response: to serve, or stale */
+    enum edge_cause cause;
+    enum edge_verdict verdict;
+    enum cdn_status disk_status; /* of the last read */
+    bool looked_on_disk;
+    bool disk_pending; /* another thread will post back: the transaction must not go before */
+    bool abandoned;    /* the client went while disk_pending */
+    unsigned tries;
+    /* the fetch it waits for */
+    struct edge_fetch *fetch; /* counted by joining */
+    bool leader;
+    /* the answer */
+    struct edge_blob *blob; /* read from disk */
+    struct edge_body_reader reader;
+    struct http_stream *stream;
+    unsigned status;
+    uint64_t sent;
+    /* a body on its way to the origin */
+    struct cdn_buf upload;
+    size_t upload_at;
+    bool upload_done;
+    bool upload_full; /* libmicrohttpd was told to wait */
+};
+
+/* for fetch.c */
+static inline struct edge_txn *edge_txn_next_waiter(const struct edge_txn *t)
+{
+    return t->next;
+}
+static inline void edge_txn_set_next_waiter(struct edge_txn *t, struct edge_txn *next)
+{
+    t->next = next;
+}
+void edge_txn_fetch_moved(struct edge_txn *txn); /* its fetch has a new phase or more body */
+void edge_txn_discard(struct edge_txn *txn);     /* back to the free list, once nothing is pending */
+void edge_txn_interim(struct edge_txn *txn, const struct http_fetch_head *head);
+
+/* request.c */
+extern const struct http_handler edge_handler;
+bool edge_txn_vary_get(void *txn, struct cdn_str name, struct cdn_buf *into); /* struct edge_vary_source */
+
+/* upstream.c: what goes to the origin for this request. */
+void edge_upstream_request(struct edge_txn *txn, bool pass, bool background, struct edge_fetch_request *ret);
+
+/* deliver.c: the answer. Each ends with http_respond or hands the transaction to the disk and comes back
+ * through `step`. */
+void edge_deliver_hold(struct edge_txn *txn);  /* from the stored response in txn->hold */
+void edge_deliver_fetch(struct edge_txn *txn); /* from the answer of txn->fetch: complete or under way */
+void edge_deliver_error(struct edge_txn *txn, unsigned status, const char *detail);
+void edge_request_lookup(
+    struct edge_txn *txn); /* request.c: back to the look-up (the disk did not keep its promise) */
+/* Host of the cache key: requests that name this machine mean the one site behind the edge. */
+struct cdn_str edge_key_host_of(const struct edge *edge, struct cdn_str host);
+
+#endif

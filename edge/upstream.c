@@ -1,0 +1,198 @@
+/* upstream: the request that goes to the origin. */
+#include "edge/txn.h"
+
+#include "common/http_field.h"
+#include "common/http_forwarded.h"
+#include "common/mem.h"
+
+#include <stdio.h>
+
+#include "common/banned.h"
+
+static bool is_any(struct cdn_str name, const char *const *names)
+{
+    for (; *names; names++) {
+        if (cdn_str_eq_nocase(name, cdn_str(*names))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Written anew or meant for us alone. */
+static const char *const replaced[] = {
+    "Host",
+    "Via",
+    "CDN-Loop",
+    "Forwarded",
+    "X-Forwarded-For",
+    "X-Forwarded-Proto",
+    "X-Forwarded-Host",
+    "Content-Length",
+    "Expect",
+    "Max-Forwards",
+    NULL,
+};
+/* What a client asks of its own copy must not shape the answer that everybody gets. */
+static const char *const conditional[] = {
+    "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range", NULL,
+};
+
+struct copying {
+    struct edge_fields *into;
+    struct cdn_str connection;
+    bool pass;
+};
+
+static bool copy_field(void *arg, struct cdn_str name, struct cdn_str value)
+{
+    struct copying *c = arg;
+    if (!http_is_hop_by_hop(name, c->connection) && !is_any(name, replaced) &&
+        (c->pass || !is_any(name, conditional))) {
+        edge_fields_add(c->into, name, value);
+    }
+    return true;
+}
+
+static void add_joined(struct edge_fields *f, const char *name, const struct cdn_buf *value)
+{
+    if (value->n) {
+        edge_fields_add(f, cdn_str(name), cdn_buf_str(value));
+    }
+}
+
+static struct cdn_str joined(struct http_request *req, enum http_request_field field, struct cdn_buf *into)
+{
+    return http_request_joined(req, field, into) ? cdn_buf_str(into) : (struct cdn_str){0};
+}
+
+static void add_forwarded(struct edge_txn *t, struct edge_fields *f)
+{
+    struct edge *edge = t->worker->edge;
+    CDN_AUTOBUF struct cdn_buf xff = {0};
+    CDN_AUTOBUF struct cdn_buf proto = {0};
+    CDN_AUTOBUF struct cdn_buf host = {0};
+    CDN_AUTOBUF struct cdn_buf forwarded = {0};
+    CDN_AUTOBUF struct cdn_buf out = {0};
+    struct cdn_addr peer;
+    http_request_client(t->http, &peer);
+    struct http_trust trust = {edge->trusted.item, edge->trusted.count};
+    struct http_forwarded_in in = {
+        .peer = &peer,
+        .peer_trusted = http_is_trusted(&trust, &peer),
+        .secure = t->http->secure,
+        .host = t->http->host,
+        .x_forwarded_for = joined(t->http, HTTP_REQ_X_FORWARDED_FOR, &xff),
+        .x_forwarded_proto = joined(t->http, HTTP_REQ_X_FORWARDED_PROTO, &proto),
+        .x_forwarded_host = joined(t->http, HTTP_REQ_X_FORWARDED_HOST, &host),
+        .forwarded = joined(t->http, HTTP_REQ_FORWARDED, &forwarded),
+    };
+    http_forwarded_add_for(&out, &in);
+    add_joined(f, "X-Forwarded-For", &out);
+    cdn_buf_clear(&out);
+    http_forwarded_add_proto(&out, &in);
+    add_joined(f, "X-Forwarded-Proto", &out);
+    cdn_buf_clear(&out);
+    http_forwarded_add_host(&out, &in);
+    add_joined(f, "X-Forwarded-Host", &out);
+    cdn_buf_clear(&out);
+    http_forwarded_add(&out, &in);
+    add_joined(f, "Forwarded", &out);
+}
+
+static void add_own(struct edge_txn *t, struct edge_fields *f)
+{
+    struct edge *edge = t->worker->edge;
+    const struct edge_settings *s = &edge->settings;
+    CDN_AUTOBUF struct cdn_buf in = {0};
+    CDN_AUTOBUF struct cdn_buf out = {0};
+    struct cdn_str host = cdn_str(s->origin_host);
+    if (cdn_str_eq(host, CDN_STR("origin"))) {
+        host = cdn_str(edge->origin_authority);
+    } else if (cdn_str_eq(host, CDN_STR("client"))) {
+        host = t->http->host;
+    }
+    edge_fields_add(f, CDN_STR("Host"), host);
+    http_via_append(&out, joined(t->http, HTTP_REQ_VIA, &in), t->http->http10 ? 10 : 11, cdn_str(s->name));
+    add_joined(f, "Via", &out);
+    cdn_buf_clear(&in);
+    cdn_buf_clear(&out);
+    http_cdn_loop_append(&out, joined(t->http, HTTP_REQ_CDN_LOOP, &in), cdn_str(edge->loop_id));
+    add_joined(f, "CDN-Loop", &out);
+    uint32_t hops;
+    if (t->http->field[HTTP_REQ_MAX_FORWARDS].p &&
+        http_max_forwards_parse(t->http->field[HTTP_REQ_MAX_FORWARDS], &hops)) {
+        char text[16];
+        snprintf(text, sizeof text, "%u", hops ? hops - 1 : 0);
+        edge_fields_add(f, CDN_STR("Max-Forwards"), cdn_str(text));
+    }
+}
+
+static void add_validators(struct edge_fields *f, struct edge_fetch_request *r)
+{
+    const struct edge_head *heads[EDGE_FETCH_CANDIDATES];
+    for (unsigned i = 0; i < r->candidate_count; i++) {
+        heads[i] = r->candidate[i].rep->head;
+    }
+    CDN_AUTOBUF struct cdn_buf tags = {0};
+    if (r->candidate_count && edge_validators_join(heads, r->candidate_count, &tags)) {
+        edge_fields_add(f, CDN_STR("If-None-Match"), cdn_buf_str(&tags));
+    }
+    struct edge_validators v;
+    if (r->candidate_count) { /* the first is the one this request selects */
+        edge_validators_read(heads[0], &v);
+        if (v.last_modified.p) {
+            edge_fields_add(f, CDN_STR("If-Modified-Since"), v.last_modified);
+        }
+    }
+}
+
+static char *upstream_url(struct edge_txn *t)
+{
+    const struct edge *edge = t->worker->edge;
+    struct cdn_str target = t->http->target;
+    if (target.n && target.p[0] != '/') { /* absolute form: only path and query go on */
+        target = (struct cdn_str){t->http->path.p, t->http->path.n};
+        if (t->http->query.p) {
+            return cdn_asprintf("%s" CDN_STR_FMT "?" CDN_STR_FMT, edge->origin_base, CDN_STR_ARG(target),
+                                CDN_STR_ARG(t->http->query));
+        }
+    }
+    return cdn_asprintf("%s" CDN_STR_FMT, edge->origin_base, CDN_STR_ARG(target));
+}
+
+static const char *method_text(struct edge_txn *t)
+{
+    static const char *const known[] = {
+        [HTTP_GET] = "GET",       [HTTP_HEAD] = "HEAD",       [HTTP_POST] = "POST",   [HTTP_PUT] = "PUT",
+        [HTTP_DELETE] = "DELETE", [HTTP_OPTIONS] = "OPTIONS", [HTTP_TRACE] = "TRACE", [HTTP_PURGE] = "PURGE"};
+    return t->http->method < CDN_ARRAY_LEN(known) && known[t->http->method] ? known[t->http->method]
+                                                                            : t->http->method_name.p;
+}
+
+void edge_upstream_request(struct edge_txn *t, bool pass, bool background, struct edge_fetch_request *ret)
+{
+    CDN_AUTOBUF struct cdn_buf connection = {0};
+    struct copying copying = {
+        .into = &ret->fields, .connection = joined(t->http, HTTP_REQ_CONNECTION, &connection), .pass = pass};
+    if (!copying.connection.p) {
+        copying.connection = CDN_STR("");
+    }
+    http_request_each_field(t->http, copy_field, &copying);
+    add_own(t, &ret->fields);
+    add_forwarded(t, &ret->fields);
+    if (!pass) {
+        add_validators(&ret->fields, ret);
+    }
+    edge_fields_seal(&ret->fields);
+    ret->method = pass ? method_text(t) : "GET";
+    ret->url = upstream_url(t);
+    ret->pass = pass;
+    ret->background = background;
+    ret->leader = background ? NULL : t;
+    ret->about = (struct edge_store_request){
+        .method = t->http->method == HTTP_HEAD && !pass ? HTTP_GET : t->http->method,
+        .authorized = t->http->field[HTTP_REQ_AUTHORIZATION].p != NULL,
+        .hashed_name = t->hashed,
+    };
+}

@@ -1,0 +1,74 @@
+#include "edge/why.h"
+
+#include "common/mem.h"
+#include "edge/purge.h"
+#include "edge/txn.h"
+
+#include "common/banned.h"
+
+/* Lines of text as an array. */
+static json_t *lines_of(struct cdn_str text)
+{
+    json_t *lines = json_array();
+    struct cdn_str rest = text;
+    while (rest.p) {
+        struct cdn_str line = cdn_str_trim(cdn_str_cut(&rest, '\n'));
+        if (line.n) {
+            json_array_append_new(lines, json_stringn(line.p, line.n));
+        }
+    }
+    return lines;
+}
+
+static json_t *tell_object(struct edge *edge, const struct edge_object *o, int64_t now_ms)
+{
+    json_t *j = edge_cache_describe_locked(o, now_ms);
+    const struct edge_rep *rep = atomic_load(&((struct edge_object *)(uintptr_t)o)->rep);
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    edge_freshness_explain(&rep->fresh, now_ms, &text);
+    json_object_set_new(j, "freshness", lines_of(cdn_buf_str(&text)));
+    enum edge_reuse reuse = edge_reuse_decide(&edge_tuning_now(edge)->rules, &rep->fresh, NULL,
+                                              EDGE_ORIGIN_UP, atomic_load(&edge->unsynced), now_ms);
+    json_object_set_new(j, "next_request", json_string(edge_reuse_word(reuse)));
+    return j;
+}
+
+static json_t *tell_entry_locked(struct edge *edge, struct cdn_str key, int64_t now_ms)
+{
+    json_t *objects = json_array();
+    json_t *story = json_pack("{s:o, s:o}", "key", json_stringn(key.p, key.n), "stored", objects);
+    struct edge_entry *e = edge_cache_enter_locked(edge->cache, key);
+    for (const struct edge_object *o = e->objects; o; o = o->next) {
+        json_array_append_new(objects, tell_object(edge, o, now_ms));
+    }
+    if (!e->objects) {
+        enum edge_cause cause = edge_cache_missing_locked(edge->cache, e);
+        json_object_set_new(story, "missing", json_string(edge_cause_word(cause)));
+        json_object_set_new(story, "because", json_string(edge_cause_meaning(cause)));
+    }
+    if (e->pass_until_ms > now_ms) {
+        json_object_set_new(
+            story, "passing",
+            json_string("the last answer may not be stored; requests do not wait for each other"));
+    }
+    json_object_set_new(story, "fetching", json_boolean(e->fetches != NULL));
+    edge_cache_leave_locked(edge->cache, e);
+    return story;
+}
+
+enum cdn_status edge_why(struct edge *edge, struct cdn_str url, int64_t now_ms, json_t **ret,
+                         struct cdn_error *err)
+{
+    char into[EDGE_KEY_MAX];
+    struct cdn_str key;
+    bool secure = cdn_str_starts(url, CDN_STR("https://"));
+    enum edge_key_error e = edge_purge_key(edge, url, secure, into, &key);
+    if (e != EDGE_KEY_OK) {
+        return cdn_error_set(err, CDN_INVALID, "why: \"" CDN_STR_FMT "\": %s", CDN_STR_ARG(url),
+                             edge_key_error_text(e));
+    }
+    edge_cache_lock(edge->cache);
+    *ret = tell_entry_locked(edge, key, now_ms);
+    edge_cache_unlock(edge->cache);
+    return CDN_OK;
+}

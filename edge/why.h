@@ -1,0 +1,14 @@
+/* why: the whole story of a key, for GET /why and `pocketcdn why`. */
+#ifndef CDN_EDGE_WHY_H
+#define CDN_EDGE_WHY_H
+
+#include "edge/worker.h"
+
+#include <jansson.h>
+
+/* {"key", "stored": [objects with their freshness line by line], "missing": cause and meaning}. CDN_INVALID
+ * for a URL that is none. *ret is a new reference. Takes the cache's lock. */
+enum cdn_status edge_why(struct edge *edge, struct cdn_str url, int64_t now_ms, json_t **ret,
+                         struct cdn_error *err) CDN_MUST_CHECK;
+
+#endif

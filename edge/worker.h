@@ -1,0 +1,98 @@
+/* worker: the edge's process-wide context and its worker threads, as the edge's own files see them.
+ *
+ * Each worker owns a loop, a public listener (one shared port), an origin client, a hot table, counters and
+ * the requests and fetches that began on it; nobody else touches those. Shared: the cache (own lock), the
+ * store (own lock), the settings (fixed, but for the rules that a reload swaps) and what is known about the
+ * origin (atomics).
+ */
+#ifndef CDN_EDGE_WORKER_H
+#define CDN_EDGE_WORKER_H
+
+#include "common/http_client.h"
+#include "common/http_forwarded.h"
+#include "common/http_server.h"
+#include "edge/cache.h"
+#include "edge/hot.h"
+#include "edge/key.h"
+#include "edge/metrics.h"
+#include "edge/rules.h"
+#include "edge/settings.h"
+
+#include <pthread.h>
+
+struct edge_txn;
+struct edge_fetch;
+
+struct edge_worker {
+    struct edge *edge;
+    unsigned index;
+    pthread_t thread;
+    bool running;
+    struct loop *loop;
+    struct http_server *server;
+    struct http_client *client;
+    struct edge_hot *hot;
+    struct loop_timer sweep;
+    struct edge_txn *free_txn; /* free list */
+    struct edge_metrics metrics;
+};
+
+struct edge_networks { /* parsed lists of CIDRs */
+    struct cdn_cidr *item;
+    size_t count;
+};
+
+/* What can change at a reload; a new one is swapped in, old ones live until the end of the process. */
+struct edge_tuning {
+    struct edge_tuning *older;
+    struct edge_rules rules;
+    struct cdn_str *targeted;
+    struct edge_networks purge_allow;
+    char *purge_token;
+    uint64_t max_object;
+    bool keep_settings; /* `settings` is owned here */
+    struct edge_settings settings;
+};
+
+/* The origin as the circuit breaker sees it (RFC 5861 leaves to us when it counts as down). */
+struct edge_breaker {
+    _Atomic unsigned failures;   /* in a row */
+    _Atomic int64_t retry_at_ns; /* monotonic; while open: when the next request may try */
+};
+
+struct edge {
+    struct daemon *daemon;
+    int argc; /* as given to main, for reloads */
+    char **argv;
+    struct edge_settings settings; /* fixed ones */
+    struct edge_tuning *_Atomic tuning;
+    struct edge_cache *cache;
+    struct edge_store *store;
+    struct edge_worker *worker;
+    unsigned worker_count;
+    /* from the settings */
+    char *origin_base;      /* "http://127.0.0.1:8090/prefix" without a slash at the end */
+    char *origin_authority; /* "127.0.0.1:8090" */
+    char *loop_id;          /* ours in CDN-Loop */
+    char *site;             /* host of keys for requests that name this machine */
+    struct edge_query_policy query;
+    struct cdn_str *query_allow;
+    struct edge_networks trusted;
+    struct edge_breaker breaker;
+    _Atomic bool unsynced;
+    _Atomic bool draining;
+    _Atomic uint64_t store_events[EDGE_STORE_EVENT_COUNT];
+    _Atomic int64_t loaded_objects; /* -1: still loading */
+};
+
+static inline const struct edge_tuning *edge_tuning_now(struct edge *edge)
+{
+    return atomic_load_explicit(&edge->tuning, memory_order_acquire);
+}
+
+/* breaker.c: pure but for the atomics */
+enum edge_origin_state edge_breaker_state(struct edge_breaker *b, int64_t mono_ns);
+void edge_breaker_success(struct edge_breaker *b);
+void edge_breaker_failure(struct edge_breaker *b, int64_t mono_ns);
+
+#endif
