@@ -18,7 +18,7 @@ poll(), an event or a log line, each with a limit.
     Client      one TCP connection: exact bytes out, parsed answers in (keep-alive, pipelining, chunked, 1xx, trailers)
     Response    an answer: status, fields in order, body, trailers, interim answers, whether it was complete
     FakeOrigin  an HTTP server that does what the test says: Reply, Gate, recorded requests
-    Cdn         what the fixture gives: origin(), edge(), router(), cli(), fake_origin(), folder(), spawn()
+    Cdn         what the fixture gives: origin(), edge(), router(), django(), cli(), fake_origin(), folder(), spawn()
 """
 
 import contextlib
@@ -901,6 +901,16 @@ class Cdn:
             settings["config"] = self.config(config)
         settings = {"listen": listen, "admin": admin, **settings}
         return self.daemon("pocketcdn-router", [*flags(settings), *args], wait, env=env)
+
+    def django(self, static=True, **env):
+        """The site of origin/django on a database of its own; `env` goes to its settings (DJANGO_STATIC_HOST=...)."""
+        manage = SOURCE / "origin" / "django" / "manage.py"
+        env = {"DJANGO_STATE": str(self.folder("django")), "PYTHONDONTWRITEBYTECODE": "1", **env}
+        setup = self.spawn("/usr/bin/python3", manage, "setup", *([] if static else ["--no-static"]), env=env)
+        assert setup.wait(60 * SLOW) == 0, setup.dump()
+        site = self.daemon("/usr/bin/python3", [manage, "serve", "127.0.0.1:0"], env=env, name="django")
+        site.state = pathlib.Path(env["DJANGO_STATE"])
+        return site
 
     def config(self, config):
         """A cdn.yaml with this content; its path."""

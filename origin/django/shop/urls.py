@@ -1,0 +1,10 @@
+from django.urls import path
+
+from shop import views
+
+app_name = "shop"
+urlpatterns = [
+    path("", views.product_list, name="list"),
+    path("search/", views.search, name="search"),
+    path("<slug:slug>/", views.product_detail, name="detail"),
+]
