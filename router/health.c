@@ -25,14 +25,14 @@ struct patient { /* one probed edge */
     int64_t started_ns, probe_us;  /* of the last probe; monotonic, measured */
     int64_t probed_ms, changed_ms; /* wall clock; 0: never */
     double load;                   /* of the last report; negative: none */
-    char error[96];                /* of the last probe; "" when it succeeded */
+    char error[160];               /* of the last probe; "" when it succeeded */
 };
 
 struct event {
     int64_t at_ms; /* wall clock */
     char edge[64];
     char what[16];
-    char text[96];
+    char text[160];
 };
 
 CDN_METRICS_STRUCT(health_metrics, ROUTER_HEALTH_METRICS);

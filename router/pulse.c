@@ -7,7 +7,7 @@
 
 unsigned router_pulse_threshold(const struct router_pulse *pulse, const struct router_pulse_rule *rule)
 {
-    if (!pulse->known)
+    if (!pulse->proven)
         return 1;
     if (!pulse->sick)
         return rule->down;
@@ -29,15 +29,11 @@ static enum router_pulse_change change(struct router_pulse *p, bool sick, int64_
 enum router_pulse_change router_pulse_beat(struct router_pulse *pulse, const struct router_pulse_rule *rule,
                                            bool ok, int64_t now_ms)
 {
-    if (ok == !pulse->sick) {
-        pulse->known = true;
-        pulse->against = 0;
-        return ROUTER_PULSE_SAME;
-    }
-    pulse->against++;
-    bool enough = pulse->against >= router_pulse_threshold(pulse, rule);
+    unsigned needed = router_pulse_threshold(pulse, rule);
     pulse->known = true;
-    if (!enough)
+    pulse->proven = pulse->proven || ok;
+    pulse->against = ok == !pulse->sick ? 0 : pulse->against + 1;
+    if (pulse->against < needed)
         return ROUTER_PULSE_SAME;
     return change(pulse, !ok, now_ms);
 }

@@ -21,6 +21,7 @@ struct router_pulse_rule {
 struct router_pulse { /* zero: never probed */
     bool known;
     bool sick;
+    bool proven;        /* has succeeded once */
     unsigned against;   /* results in a row that speak against the state */
     unsigned flaps;     /* falls that came within the window */
     int64_t changed_ms; /* monotonic, of the last change; 0: none */

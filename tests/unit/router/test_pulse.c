@@ -18,7 +18,7 @@ START_TEST(lives)
         {2, 3, "+---++", "hhhssh"},
         {2, 2, "+--+-+-+-++", "hhssssssssh"},
         {1, 1, "+-+", "hsh"},
-        {3, 1, "-++-+++", "ssssssh"},
+        {3, 1, "--++-+++", "sshhsssh"},
         /* the second fall within a minute of a recovery doubles what is needed, the third again */
         {2, 2, "+--++--++--++++--++++++++", "hhsshhsshhsssshhssssssssh"},
     };
