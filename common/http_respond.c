@@ -151,3 +151,14 @@ void http_respond_interim(struct http_request *req, unsigned status, const char 
     cdn_buf_add_str(&text, CDN_STR("\r\n"));
     http_write_raw(req, cdn_buf_str(&text));
 }
+
+/* A field that libmicrohttpd refuses (line ends in it) is left out. */
+void http_response_add(struct MHD_Response *response, const char *name, const char *value)
+{
+    (void)MHD_add_response_header(response, name, value);
+}
+
+const char *http_reason(unsigned status)
+{
+    return MHD_get_reason_phrase_for(status);
+}
