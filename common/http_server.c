@@ -111,6 +111,8 @@ static void apply_defaults(struct http_server_config *config)
     config->memory_per_connection = config->memory_per_connection ? config->memory_per_connection : 16 * 1024;
 }
 
+/* MHD_OPTION_STRICT_FOR_CLIENT is left at 0: its refusals are all made in http_request.c, and when 0.9.75
+ * itself finds Host missing it sends the head of its answer twice. */
 static struct MHD_Daemon *start_daemon(struct http_server *server)
 {
     const struct http_server_config *config = &server->config;
@@ -125,10 +127,10 @@ static struct MHD_Daemon *start_daemon(struct http_server *server)
         http_server_take_call, server, MHD_OPTION_LISTEN_SOCKET, server->listener.fd,
         MHD_OPTION_CONNECTION_LIMIT, config->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
         config->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, config->memory_per_connection,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK,
-        http_server_note_line, server, MHD_OPTION_UNESCAPE_CALLBACK, http_server_leave_escaped, NULL,
-        MHD_OPTION_NOTIFY_COMPLETED, http_server_request_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
-        peer_changed, server, MHD_OPTION_ARRAY, tls ? tls_options : none, MHD_OPTION_END);
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK, http_server_note_line, server,
+        MHD_OPTION_UNESCAPE_CALLBACK, http_server_leave_escaped, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+        http_server_request_completed, server, MHD_OPTION_NOTIFY_CONNECTION, peer_changed, server,
+        MHD_OPTION_ARRAY, tls ? tls_options : none, MHD_OPTION_END);
 }
 
 static enum cdn_status read_credentials(const char *cert_pem, const char *key_pem,
