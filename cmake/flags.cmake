@@ -10,6 +10,11 @@ target_compile_options(cdn_flags INTERFACE
 if(CDN_WERROR)
   target_compile_options(cdn_flags INTERFACE -Werror)
 endif()
+# Assertions stay on: a bug that is noticed is better than a wrong byte.
+foreach(type RELWITHDEBINFO RELEASE)
+  string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_${type} "${CMAKE_C_FLAGS_${type}}")
+endforeach()
+
 if(CDN_SANITIZE)
   target_compile_options(cdn_flags INTERFACE -fsanitize=${CDN_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(cdn_flags INTERFACE -fsanitize=${CDN_SANITIZE})

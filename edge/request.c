@@ -764,7 +764,7 @@ const struct http_handler edge_handler = {
 
 void edge_txn_interim(struct edge_txn *t, const struct http_fetch_head *h)
 {
-    const char *lines[64];
+    const char *lines[64] = {0};
     size_t n = 0;
     for (size_t i = 0; i < h->field_count && n < CDN_ARRAY_LEN(lines); i++) {
         if (!http_is_hop_by_hop(h->fields[i].name, CDN_STR(""))) {
