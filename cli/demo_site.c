@@ -18,21 +18,35 @@
 
 /* ---- Django ---- */
 
-/* The site stands beside the sources when built in place, or where `make install` puts it. */
+/* Where `make install` puts the site, or in the sources that this program was built from. */
 static char *find_site(void)
 {
-    static const char *const places[] = {"../share/pocketcdn/django", "../../origin/django"};
     CDN_AUTOFREE char *self = NULL;
     struct cdn_error none;
     if (child_program("pocketcdn", &self, &none))
         return NULL;
     *strrchr(self, '/') = '\0';
+    char *const places[] = {cdn_asprintf("%s/../share/pocketcdn/django/manage.py", self),
+                            cdn_strdup(CDN_SOURCE_DIR "/origin/django/manage.py")};
+    char *found = NULL;
     for (size_t i = 0; i < CDN_ARRAY_LEN(places); i++) {
-        CDN_AUTOFREE char *manage = cdn_asprintf("%s/%s/manage.py", self, places[i]);
-        if (access(manage, R_OK) == 0)
-            return CDN_TAKE(manage);
+        if (!found && access(places[i], R_OK) == 0)
+            found = places[i];
+        else
+            free(places[i]);
     }
-    return NULL;
+    return found;
+}
+
+/* Out of Django's folder, which also has its secret key: the origin serves static files, under /static/,
+ * only. */
+static enum cdn_status move_static(struct demo *demo, const char *django, struct cdn_error *err)
+{
+    demo->root = cdn_asprintf("%s/site", demo->folder);
+    CDN_AUTOFREE char *from = cdn_asprintf("%s/static", django), *to = cdn_asprintf("%s/static", demo->root);
+    if (mkdir(demo->root, 0700) || rename(from, to))
+        return cdn_error_set(err, CDN_IO, "%s: %s", from, strerror(errno));
+    return CDN_OK;
 }
 
 static enum cdn_status collect_static(struct demo *demo, struct cdn_error *err)
@@ -46,9 +60,8 @@ static enum cdn_status collect_static(struct demo *demo, struct cdn_error *err)
     if (access(PYTHON, X_OK))
         return cdn_error_set(err, CDN_IO, PYTHON ": %s (make deps installs it, with Django)",
                              strerror(errno));
-    demo->root = cdn_asprintf("%s/site", demo->folder);
-    CDN_AUTOFREE char *into = cdn_asprintf("%s/static", demo->root);
-    setenv("POCKETCDN_STATIC_ROOT", into, 1);
+    CDN_AUTOFREE char *django = cdn_asprintf("%s/django", demo->folder);
+    setenv("DJANGO_STATE", django, 1);
     setenv("PYTHONDONTWRITEBYTECODE", "1", 1);
     char python[] = PYTHON, command[] = "collectstatic", quiet[] = "--noinput";
     char *const argv[] = {python, manage, command, quiet, NULL};
@@ -58,7 +71,7 @@ static enum cdn_status collect_static(struct demo *demo, struct cdn_error *err)
     while (waitpid(pid, &wait_status, 0) < 0 && errno == EINTR)
         continue;
     if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0)
-        return CDN_OK;
+        return move_static(demo, django, err);
     CDN_AUTOBUF struct cdn_buf tail = {0};
     child_log_tail(log, 1, "", &tail);
     return cdn_error_set(err, CDN_IO, "manage.py collectstatic failed: %s", tail.n ? tail.p : "no output");

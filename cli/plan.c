@@ -3,6 +3,7 @@
 #include "cli/child.h"
 #include "common/config.h"
 #include "common/parse.h"
+#include "edge/settings.h"
 #include "geo-data/places.h"
 #include "origin/settings.h"
 #include "router/settings.h"
@@ -11,18 +12,13 @@
 
 #include "common/banned.h"
 
-/* What this program reads beside the settings of router and origin; the other programs check these sections.
- */
+/* What this program reads beside the settings of the other programs. */
 #define UP_PART(X)                                                                   \
     X(STRING, root, "", 0, 0, NULL, RESTART, "DIR", "Folder that the origin serves") \
     X(STRING, origin, "", 0, 0, NULL, RESTART, "URL", "Origin that runs already")
-#define EDGE_PART(X) X(STRING, cache_dir, "", 0, 0, NULL, RESTART, "DIR", "Disk cache")
 CDN_CONFIG_STRUCT(up_part, UP_PART);
-CDN_CONFIG_STRUCT(edge_part, EDGE_PART);
 #define UP_ROW(...) CDN_CONFIG_ROW_OF(struct up_part, __VA_ARGS__)
-#define EDGE_ROW(...) CDN_CONFIG_ROW_OF(struct edge_part, __VA_ARGS__)
 static const struct cdn_config_row up_rows[] = {UP_PART(UP_ROW)};
-static const struct cdn_config_row edge_rows[] = {EDGE_PART(EDGE_ROW)};
 static const struct cdn_config_program up_program = {.name = "pocketcdn up",
                                                      .env = "UP",
                                                      .sections = {"cdn"},
@@ -30,14 +26,6 @@ static const struct cdn_config_program up_program = {.name = "pocketcdn up",
                                                      .rows = up_rows,
                                                      .row_count = CDN_ARRAY_LEN(up_rows),
                                                      .settings_size = sizeof(struct up_part)};
-static const struct cdn_config_program edge_program = {.name = "pocketcdn up",
-                                                       .env = "UP_EDGE",
-                                                       .list = "edges",
-                                                       .others_rows = true,
-                                                       .rows = edge_rows,
-                                                       .row_count = CDN_ARRAY_LEN(edge_rows),
-                                                       .settings_size = sizeof(struct edge_part)};
-
 const struct plan_ports plan_default_ports = {"127.0.0.1", 8080, 8090, 8088, 1};
 
 const char *plan_kind_word(enum plan_kind kind)
@@ -149,7 +137,7 @@ static const char *authority(const char *url)
 static enum cdn_status add_edge(struct plan *plan, size_t i, const struct router_edge_settings *edge,
                                 const char *state, const char *control, struct cdn_error *err)
 {
-    struct edge_part part = {0};
+    struct edge_settings part = {0};
     struct cdn_error none;
     enum cdn_status status = cdn_config_load_item(&edge_program, plan->config, i, &part, &none);
     if (status && status != CDN_NOT_FOUND)
