@@ -174,8 +174,9 @@ enum cdn_status edge_store_file_create(struct edge_store *s, struct edge_store_f
 enum cdn_status edge_store_file_reopen(struct edge_store *s, const struct edge_store_location *location,
                                        struct edge_store_file **ret, struct cdn_error *err) CDN_MUST_CHECK;
 /* pwrite / pread of the body at `offset`: page cache, no queue. Writing in order is cheapest: checksums are
- * taken on the way. A failed write (CDN_UNAVAILABLE: disk full, else CDN_IO) leaves the handle good for abort
- * only. */
+ * taken on the way. A failed write (CDN_UNAVAILABLE: disk full or budget used up, else CDN_IO) leaves the
+ * handle good for abort only. Bytes written count against the budget at once: evict before a large body
+ * comes, when its length is known. */
 enum cdn_status edge_store_file_write(struct edge_store_file *f, uint64_t offset, const void *data, size_t n,
                                       struct cdn_error *err) CDN_MUST_CHECK;
 /* Reads back what was written through this handle (or was there), not beyond. */

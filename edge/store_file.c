@@ -173,17 +173,33 @@ static void note(struct edge_store_file *f, uint64_t offset, const unsigned char
     }
 }
 
+static enum cdn_status may_write(struct edge_store_file *f, uint64_t offset, size_t n, struct cdn_error *err)
+{
+    struct edge_store *s = f->store;
+    if (f->failed) {
+        return cdn_error_set(err, CDN_IO, "%s: an earlier write failed", s->path);
+    }
+    if (offset + n < offset || offset + n > EDGE_STORE_BODY_MAX) {
+        return cdn_error_set(err, CDN_TOO_LARGE, "a body that ends at %" PRIu64 " is too large to store",
+                             offset + n);
+    }
+    if (edge_store_disk_bytes(s) + n > atomic_load(&s->budget)) {
+        return cdn_error_set(err, CDN_UNAVAILABLE, "%s: the budget is used up", s->path);
+    }
+    return CDN_OK;
+}
+
 enum cdn_status edge_store_file_write(struct edge_store_file *f, uint64_t offset, const void *data, size_t n,
                                       struct cdn_error *err)
 {
     struct edge_store *s = f->store;
     const char *p = data;
-    if (offset + n < offset || offset + n > EDGE_STORE_BODY_MAX) {
+    enum cdn_status status = may_write(f, offset, n, err);
+    if (status != CDN_OK) {
         f->failed = true;
-        return cdn_error_set(err, CDN_TOO_LARGE, "a body of %" PRIu64 " bytes is too large to store",
-                             offset + n);
+        return status;
     }
-    for (size_t done = 0; done < n && !f->failed;) {
+    for (size_t done = 0; done < n;) {
         ssize_t k = pwrite(f->fd, p + done, n - done, (off_t)(EDGE_FRONT_BODY + offset + done));
         if (k < 0 && errno == EINTR) {
             continue;
@@ -194,9 +210,6 @@ enum cdn_status edge_store_file_write(struct edge_store_file *f, uint64_t offset
                                  "%s: the body could not be written", s->path);
         }
         done += (size_t)k;
-    }
-    if (f->failed) {
-        return cdn_error_set(err, CDN_IO, "%s: an earlier write failed", s->path);
     }
     note(f, offset, data, n);
     f->written += n;

@@ -100,6 +100,9 @@ enum cdn_status edge_segments_open(struct edge_store *s, struct cdn_error *err)
         list_one(s, dir, e->d_name);
     }
     closedir(list);
+    const struct edge_segment *last = edge_segment_get(s, s->last_segment);
+    s->current =
+        last && last->bytes < s->segment_bytes / 2 ? s->last_segment : 0; /* restarts leave no crumbs */
     return CDN_OK;
 }
 

@@ -1,4 +1,4 @@
-#include "cdn_trace.h"
+#include "tests/bench/replay/cdn_trace.h"
 
 #include "common/mem.h"
 

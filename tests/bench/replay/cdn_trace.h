@@ -8,7 +8,7 @@
 #ifndef CDN_TESTS_CDN_TRACE_H
 #define CDN_TESTS_CDN_TRACE_H
 
-#include "policy_replay.h"
+#include "tests/bench/replay/policy_replay.h"
 
 #include <stddef.h>
 

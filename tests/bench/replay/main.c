@@ -5,7 +5,7 @@
  * One line a pair: policy, capacity, requests, misses, missed bytes, miss ratio, byte miss ratio. Exit: 0,
  * 2, 3.
  */
-#include "policy_replay.h"
+#include "tests/bench/replay/policy_replay.h"
 
 #include "common/parse.h"
 #include "common/str.h"

@@ -1,4 +1,4 @@
-#include "policy_replay.h"
+#include "tests/bench/replay/policy_replay.h"
 
 #include "common/mem.h"
 

@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <math.h>
+#include "common/banned.h"
 
 START_TEST(share_follows_the_curve)
 {

@@ -10,6 +10,7 @@
 
 #include <check.h>
 #include <stdio.h>
+#include "common/banned.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define GOLDEN 0

@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include "common/banned.h"
 
 static struct fixture f;
 
@@ -262,10 +263,18 @@ START_TEST(budget_is_kept)
     ck_assert_uint_le(stats.disk_bytes, f.budget + 300000); /* the index's log may come on top */
     ck_assert_uint_gt(events(&f, EDGE_STORE_FULL), 0);
     struct edge_store_file *file = NULL;
+    ck_assert_int_eq(edge_store_file_create(f.store, &file, NULL), CDN_UNAVAILABLE);
     edge_store_budget_set(f.store, 4 * MIB);
     put_one(&f, 1000, 10000);
+    CDN_AUTOFREE unsigned char *body = body_of(1, 3 * MIB);
     ck_assert_int_eq(edge_store_file_create(f.store, &file, NULL), CDN_OK);
+    ck_assert_int_eq(edge_store_file_write(file, 0, body, MIB, NULL), CDN_OK);
+    ck_assert_int_eq(edge_store_file_write(file, MIB, body, 3 * MIB, NULL), CDN_UNAVAILABLE);
+    ck_assert_int_eq(edge_store_file_write(file, MIB, body, 1, NULL), CDN_IO);
     edge_store_file_abort(file);
+    edge_store_flush(f.store);
+    edge_store_stats(f.store, &stats);
+    ck_assert_uint_lt(stats.disk_bytes, 2 * MIB); /* the aborted bytes are given back */
 }
 END_TEST
 

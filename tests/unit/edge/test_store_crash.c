@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
+#include "common/banned.h"
 
 static struct fixture f;
 static uint32_t random_state;
