@@ -9,6 +9,7 @@
 #ifndef CDN_COMMON_HTTP_FIELD_CACHE_H
 #define CDN_COMMON_HTTP_FIELD_CACHE_H
 
+#include "common/http_field.h"
 #include "common/str.h"
 
 #include <stdbool.h>

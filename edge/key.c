@@ -6,7 +6,7 @@
 
 #include "common/banned.h"
 
-#define PARAMETERS_MAX 256 /* queries with more are kept in the order sent */
+#define PARAMETERS_MAX 256 /* of a query that is picked from or sorted */
 
 static const struct {
     unsigned status;
@@ -227,8 +227,7 @@ static void put_parameters(struct writer *w, struct cdn_str query, const struct 
         if (parameter.n == 0 || (policy->mode == EDGE_QUERY_ALLOW && !is_allowed(policy, parameter))) {
             continue;
         }
-        if (count ==
-            PARAMETERS_MAX) { /* a limit for the sorting's sake; the rest is no different to the origin */
+        if (count == PARAMETERS_MAX) {
             w->full = true;
             return;
         }
@@ -277,7 +276,7 @@ enum edge_key_error edge_key_build(const struct edge_key_parts *parts, const str
         return EDGE_KEY_PATH;
     }
     if (w.full) {
-        return size < EDGE_KEY_MAX ? EDGE_KEY_SPACE : EDGE_KEY_LENGTH;
+        return EDGE_KEY_LENGTH;
     }
     *ret_key = (struct cdn_str){into, w.n};
     return EDGE_KEY_OK;

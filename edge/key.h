@@ -33,8 +33,7 @@ struct edge_query_policy {
     X(OK, 200, "ok")                                     \
     X(HOST, 400, "the host is missing or malformed")     \
     X(PATH, 400, "the path is malformed")                \
-    X(LENGTH, 414, "the URL is too long")                \
-    X(SPACE, 500, "no room for the key")
+    X(LENGTH, 414, "the URL is too long")
 
 enum edge_key_error {
 #define X(name, status, text) EDGE_KEY_##name,
@@ -50,7 +49,8 @@ struct edge_key_parts {
     struct cdn_str path;  /* raw; empty is "/" */
     struct cdn_str query; /* raw without '?'; p NULL when there is none */
 };
-/* Writes into `into` (no NUL) and returns the key as a slice of it. No allocation. */
+/* Writes into `into` (no NUL) and returns the key as a slice of it. No allocation. LENGTH: longer than `size`
+ * or than EDGE_KEY_MAX, or more than 256 parameters where they are picked or sorted. */
 enum edge_key_error edge_key_build(const struct edge_key_parts *parts, const struct edge_query_policy *query,
                                    char *into, size_t size, struct cdn_str *ret_key);
 /* The parts of an absolute URL (http, https); false when it is none. `path` empty when there is none. */
