@@ -23,6 +23,13 @@ static void add_date(struct MHD_Response *response, const char *name, int64_t s)
     http_response_add(response, name, text);
 }
 
+void origin_answer_add_date(struct MHD_Response *response, int64_t date_s)
+{
+    if (date_s) {
+        add_date(response, "Date", date_s);
+    }
+}
+
 /* What 200, 206 and 304 have in common (RFC 9110 15.4.5). */
 static void add_validators(struct MHD_Response *response, const struct origin_resource *r)
 {
@@ -39,9 +46,7 @@ static void add_validators(struct MHD_Response *response, const struct origin_re
     if (r->entry->has_siblings) {
         http_response_add(response, "Vary", "Accept-Encoding");
     }
-    if (r->date_s) {
-        add_date(response, "Date", r->date_s);
-    }
+    origin_answer_add_date(response, r->date_s);
 }
 
 static void add_entity(struct MHD_Response *response, const struct origin_resource *r, const char *type)
@@ -251,9 +256,7 @@ struct MHD_Response *origin_answer_error(unsigned status, const char *detail, in
     http_response_add(response, "Content-Type", "text/plain; charset=utf-8");
     http_response_add(response, "Cache-Control", "no-cache");
     http_response_add(response, "Access-Control-Allow-Origin", "*");
-    if (date_s) {
-        add_date(response, "Date", date_s);
-    }
+    origin_answer_add_date(response, date_s);
     *ret_length = (uint64_t)n;
     return response;
 }

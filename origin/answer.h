@@ -26,6 +26,8 @@ struct MHD_Response *origin_answer_part(const struct origin_resource *r, int fd,
  * way. *ret_length: of the body. */
 struct MHD_Response *origin_answer_parts(struct http_request *req, const struct origin_resource *r, int fd,
                                          const struct origin_selection *selection, uint64_t *ret_length);
+void origin_answer_add_date(struct MHD_Response *response, int64_t date_s); /* 0: left to the server */
+
 /* A short text that says what is wrong. */
 struct MHD_Response *origin_answer_error(unsigned status, const char *detail, int64_t date_s,
                                          uint64_t *ret_length);

@@ -161,6 +161,7 @@ static void answer_options(struct exchange *x)
     http_response_add(response, "Access-Control-Allow-Methods", METHODS);
     http_response_add(response, "Access-Control-Allow-Headers", "*");
     http_response_add(response, "Access-Control-Max-Age", "86400");
+    origin_answer_add_date(response, date_to_send());
     respond_and_drop(x, 204, response, 0);
 }
 
@@ -194,6 +195,7 @@ static void answer_listing(struct exchange *x, const struct origin_path *folder)
     http_response_add(response, "Content-Type", "text/html; charset=utf-8");
     http_response_add(response, "Cache-Control", "no-cache");
     http_response_add(response, "Access-Control-Allow-Origin", "*");
+    origin_answer_add_date(response, date_to_send());
     respond_and_drop(x, 200, response, n);
 }
 
@@ -377,6 +379,7 @@ static void answer_path(struct exchange *x)
             return;
         case ORIGIN_FOUND_HASHING:
             x->hash_waits++;
+            cdn_metric_add(&worker->metrics.hash_wait, 1);
             wait(x);
             return;
         }

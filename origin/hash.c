@@ -1,6 +1,7 @@
 #include "origin/hash.h"
 
 #include "common/clock.h"
+#include "origin/hash_file.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -35,6 +36,7 @@ struct job {
 struct origin_hasher {
     pthread_t thread; /* fixed once started */
     bool is_running;
+    struct origin_hash_file *file; /* NULL: none; only the thread appends */
     pthread_mutex_t lock;
     pthread_cond_t wake; /* below: under lock */
     struct job *first, **last;
@@ -64,10 +66,12 @@ bool origin_hasher_find(struct origin_hasher *hasher, const struct origin_file_i
 {
     bool found = false;
     int64_t now = cdn_clock_mono_ms();
+    bool is_settled = origin_file_is_settled(id, cdn_clock_real_ms());
     pthread_mutex_lock(&hasher->lock);
     struct slot *slot = neighbourhood(hasher, id);
     for (unsigned i = 0; i < NEIGHBOURS && !found; i++, slot++) {
-        if (origin_file_id_eq(&slot->id, id) && (slot->settled || now - slot->hashed_ms < UNSETTLED_FOR_MS)) {
+        bool counts = slot->settled || (!is_settled && now - slot->hashed_ms < UNSETTLED_FOR_MS);
+        if (counts && origin_file_id_eq(&slot->id, id)) {
             *ret = slot->hash;
             found = true;
         }
@@ -153,6 +157,9 @@ static void *run(void *arg)
         if (!is_over(hasher) && !origin_hasher_find(hasher, &job->id, &known) &&
             hash_file(job, piece, &result)) {
             remember(hasher, &result);
+            if (hasher->file && result.settled) {
+                origin_hash_file_append(hasher->file, &result.id, &result.hash);
+            }
         }
         close(job->fd);
         loop_post(job->loop, job->done, job->arg);
@@ -162,13 +169,23 @@ static void *run(void *arg)
     return NULL;
 }
 
-struct origin_hasher *origin_hasher_create(void)
+static void take_record(void *arg, const struct origin_file_id *id, const struct origin_hash *hash)
+{
+    remember(arg,
+             &(struct slot){.id = *id, .hash = *hash, .hashed_ms = cdn_clock_mono_ms(), .settled = true});
+}
+
+struct origin_hasher *origin_hasher_create(struct origin_hash_file *file)
 {
     struct origin_hasher *hasher = cdn_calloc(1, sizeof *hasher);
     hasher->slots = cdn_calloc(TABLE_SLOTS, sizeof *hasher->slots);
     hasher->last = &hasher->first;
     pthread_mutex_init(&hasher->lock, NULL);
     pthread_cond_init(&hasher->wake, NULL);
+    hasher->file = file;
+    if (file) {
+        origin_hash_file_read(file, take_record, hasher);
+    }
     return hasher;
 }
 

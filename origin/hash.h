@@ -22,11 +22,15 @@ struct origin_hash origin_hash_bytes(const void *p, size_t n);
 void origin_etag_format(const struct origin_hash *h, const char *suffix, char out[static ORIGIN_ETAG_SIZE]);
 
 struct origin_hasher;
-struct origin_hasher *origin_hasher_create(void);
+struct origin_hash_file;
+/* `file`: what was known before, and where to keep what is found; or NULL. Borrowed, used by the hasher's
+ * thread. */
+struct origin_hasher *origin_hasher_create(struct origin_hash_file *file);
 void origin_hasher_start(struct origin_hasher *hasher);   /* the thread; jobs may be queued before */
 void origin_hasher_destroy(struct origin_hasher *hasher); /* ends the thread; jobs still waiting are told */
 
-/* Known already? A result that was got while the file was still changing counts for a second only. */
+/* Known already? A result that was got soon after the file's last change counts only while that is so, and
+ * for a second. */
 bool origin_hasher_find(struct origin_hasher *hasher, const struct origin_file_id *id,
                         struct origin_hash *ret);
 /* Takes `fd` over. When the hash is known, or the file changed or cannot be read, done(arg) is called on

@@ -18,6 +18,7 @@
     X(COUNTER, precompressed, "precompressed_total", NULL, "Answers with a compressed sibling")           \
     X(COUNTER, ready_hit, "ready_hit_total", NULL, "Answers from memory, without opening a file")         \
     X(COUNTER, sent_file, "sendfile_total", NULL, "Answers sent from a file by the kernel")               \
+    X(COUNTER, hash_wait, "hash_wait_total", NULL, "Requests that waited for the hash of a large file")   \
     X(COUNTER, aborted, "aborted_total", NULL, "Answers that did not reach their end")                    \
     X(COUNTER, changed, "changed_while_sent_total", NULL, "Answers broken off because the file changed")  \
     X(COUNTER, fault, "fault_total", NULL, "Requests that a fault delayed, failed or dropped")            \

@@ -3,6 +3,7 @@
 #include "common/daemon.h"
 #include "common/log.h"
 #include "geo-data/places.h"
+#include "origin/hash_file.h"
 #include "origin/worker.h"
 
 #include "common/banned.h"
@@ -16,6 +17,7 @@ struct origin {
     struct origin_shared shared;
     struct origin_root *root;
     struct origin_mime *mime;
+    struct origin_hash_file *hash_file;
     struct origin_hasher *hasher;
     struct origin_policy *policy;
     struct origin_faults faults;
@@ -182,10 +184,13 @@ static enum cdn_status open_data(struct origin *origin, struct cdn_error *err)
     if (status == CDN_OK) {
         status = origin_mime_load(s->mime_types, &origin->mime, err);
     }
+    if (status == CDN_OK && s->state[0]) {
+        status = origin_hash_file_open(s->state, &origin->hash_file, err);
+    }
     if (status != CDN_OK) {
         return status;
     }
-    origin->hasher = origin_hasher_create();
+    origin->hasher = origin_hasher_create(origin->hash_file);
     origin->policy = new_policy(s);
     origin->shared.settings = s;
     origin->shared.root = origin->root;
@@ -295,6 +300,7 @@ void origin_destroy(struct origin *origin)
         origin_worker_stop(origin->workers[i]);
         origin_worker_destroy(origin->workers[i]);
     }
+    origin_hash_file_close(origin->hash_file);
     origin_policy_unref(origin->policy);
     origin_mime_destroy(origin->mime);
     origin_root_close(origin->root);

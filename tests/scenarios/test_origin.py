@@ -518,6 +518,29 @@ def test_many_at_once(cdn):
         client.close()
 
 
+def test_state_keeps_hashes_over_restarts(cdn):
+    root, state = cdn.folder("r"), cdn.folder("s") / "new"
+    write(root / "a.bin", os.urandom(1_000_000))
+
+    def start():
+        return cdn.origin(root, state=state, threads=1)
+
+    first = start()
+    tag = first.head("/a.bin")["ETag"]
+    # kept once the file has been left alone for a moment
+    poll(lambda: first.head("/a.bin")["ETag"] == tag and (state / "hashes").stat().st_size == 64)
+    result = cdn.cli("--root", root, "--state", state, "--listen=127.0.0.1:0", program="pocketcdn-origin")
+    assert result.returncode == 3 and "another process" in result.stderr
+    first.kill()
+    second = start()
+    assert second.head("/a.bin")["ETag"] == tag and second.metric("hash_wait_total") == 0
+    second.terminate()
+    (state / "hashes").write_bytes((state / "hashes").read_bytes()[:-1] + b"?" + b"torn")
+    third = start()
+    assert third.head("/a.bin")["ETag"] == tag and third.metric("hash_wait_total") == 1
+    assert (state / "hashes").stat().st_size == 64
+
+
 def test_large_file_is_hashed_once_for_many(cdn):
     root = cdn.folder("r")
     data = os.urandom(1 << 20) * 30
@@ -618,7 +641,7 @@ def test_sigterm_during_a_delay(cdn):
     (["--root", "/", "--index", "a/b"], 2, "index"), (["--root", "/", "--colour", "red"], 2, "colour"),
     (["--root", "/", "extra"], 2, "extra"), (["--root", "/", "--config", "/does/not/exist.yaml"], 3, "exist.yaml"),
     (["--root", "/", "--listen", "127.0.0.1:0", "--admin", "0.0.0.0:0"], 2, "token"),
-    (["--root", "/", "--mime-types", "/etc"], 3, "/etc"),
+    (["--root", "/", "--mime-types", "/etc"], 3, "/etc"), (["--root", "/", "--state", "/etc/passwd"], 3, "/etc/passwd"),
 ])
 def test_bad_invocation(cdn, arguments, code, words):
     result = cdn.cli(*arguments, program="pocketcdn-origin")
@@ -748,10 +771,12 @@ def test_no_faults_without_simulation(cdn):
 
 
 def test_clock_moves_date(cdn):
-    daemon = cdn.origin(cdn.folder("r", {"a.txt": b"a"}), simulate=True)
+    daemon = cdn.origin(cdn.folder("r", {"a.txt": b"a", "d/b.txt": b"b"}), simulate=True, listing=True)
     before = daemon.get("/a.txt")
     daemon.clock_advance("30d")
-    for r in (daemon.get("/a.txt"), daemon.get("/nothing"), daemon.get("/a.txt", {"If-None-Match": before["ETag"]})):
+    for r in (daemon.get("/a.txt"), daemon.get("/nothing"), daemon.get("/a.txt", {"If-None-Match": before["ETag"]}),
+              daemon.get("/d"), daemon.get("/d/"), daemon.request("OPTIONS", "/a.txt"),
+              daemon.get("/a.txt", {"Range": "bytes=0-0"})):
         assert len(r.all("Date")) == 1
         moved = parsedate_to_datetime(r["Date"]) - parsedate_to_datetime(before["Date"])
         assert 30 * 86400 <= moved.total_seconds() < 30 * 86400 + 60, r
