@@ -1,0 +1,277 @@
+"""`pocketcdn up`, `down`, `status`, `get`: a CDN as a whole, with real processes, and what happens when one of them dies."""
+
+import json
+import os
+import re
+import signal
+import time
+
+import pytest
+from cdn import SLOW, Client, parse_address, poll, unused_port
+
+PLACES = ["Frankfurt", "Tokyo", "Sydney", "Ashburn", "São Paulo", "Johannesburg", "Mumbai", "Singapore", "London", "San Jose"]
+NAMES = ["fra", "nrt", "syd", "iad", "gru", "jnb", "bom", "sin", "lhr", "sjc"]
+BERLIN = "51.164.0.1"  # an address that the built-in database places there
+
+
+def address():
+    return f"127.0.0.1:{unused_port()}"
+
+
+def alive(pid):
+    """Running, and not merely waiting to be reaped."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class Up:
+    """A CDN of `up` on free ports with a state folder of its own."""
+
+    def __init__(self, cdn, edges=3, files=None, **settings):
+        self.cdn, self.state = cdn, cdn.folder("state")
+        self.root = cdn.folder("root", files or {"a.txt": b"hello\n", "dir/b.css": b"b{}\n"})
+        self.config = {
+            "cdn": {"simulate": "yes", "trusted_proxies": ["127.0.0.0/8"]},
+            "origin": {"listen": address(), "admin": address(), "place": "Frankfurt", "max_age": "1h"},
+            "router": {"listen": address(), "admin": address(), "redirect_max_age": "0s"},
+            "edges": [{"name": n, "place": p, "listen": address(), "admin": address(), "threads": 1}
+                      for n, p in list(zip(NAMES, PLACES))[:edges]],
+        }
+        for section, values in settings.items():
+            self.config[section].update(values)
+        self.path = cdn.config(self.config)
+        self.process = None
+
+    @property
+    def args(self):
+        return ["-c", self.path, "--root", self.root, "--state", self.state]
+
+    def start(self, *args):
+        self.process = self.cdn.spawn("pocketcdn", "up", *self.args, *args)
+        return self.wait_up()
+
+    def wait_up(self, limit=30 * SLOW):
+        poll(lambda: self.says("all ") or not self.process.running(), limit, "all nodes up")
+        assert self.process.running(), self.process.dump()
+        return self
+
+    def says(self, words):
+        return next((line for line in self.process.out if words in line), None)
+
+    def nodes(self):
+        return {n["name"]: n for n in json.loads((self.state / "up.json").read_text())["nodes"]}
+
+    def pid(self, name):
+        return self.nodes()[name]["pid"]
+
+    def pids(self):
+        return [n["pid"] for n in self.nodes().values()]
+
+    def client(self, name="router"):
+        return Client(parse_address(self.nodes()[name]["url"].removeprefix("http://")))
+
+    def metrics(self, name="origin"):
+        with Client(parse_address(self.nodes()[name]["admin"].removeprefix("http://"))) as client:
+            return client.get("/status", host="127.0.0.1").json()["metrics"]
+
+    def origin_requests(self):
+        return sum(v for k, v in self.metrics().items() if k.startswith("request_total"))
+
+    def edge_for(self, ip=BERLIN, path="/a.txt"):
+        with self.client() as client:
+            answer = client.get(path, {"X-Forwarded-For": ip})
+        urls = {n["url"]: name for name, n in self.nodes().items()}
+        return urls[answer["Location"].removesuffix(path)]
+
+    def get(self, path, edge="fra"):
+        with self.client(edge) as client:
+            return client.get(path)
+
+
+# ---------------------------------------------------------------------------------------------------- life
+
+def test_starts_serves_and_stops(cdn):
+    up = Up(cdn).start()
+    pids = up.pids()
+    assert len(pids) == 5 and all(alive(pid) for pid in pids)
+    assert up.edge_for() == "fra"
+    assert up.get("/a.txt").body == b"hello\n"
+    assert up.get("/a.txt")["X-Cache"] == "HIT"
+    done = cdn.cli("down", "--state", up.state)
+    assert done.returncode == 0, done
+    assert up.process.wait() == 0
+    assert not any(alive(pid) for pid in pids)
+    assert cdn.cli("down", "--state", up.state).returncode == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_stop_all_of_it(cdn, number):
+    up = Up(cdn, edges=1).start()
+    pids = up.pids()
+    up.process.signal(number)
+    assert up.process.wait() == 0
+    assert not any(alive(pid) for pid in pids)
+
+
+def test_nothing_outlives_a_killed_up(cdn):
+    up = Up(cdn, edges=2).start()
+    pids = up.pids()
+    os.kill(up.process.pid, signal.SIGKILL)
+    poll(lambda: not any(alive(pid) for pid in pids), what="children ended with their parent")
+    assert cdn.cli("status", "--state", up.state).returncode == 1
+    up.start()  # the lock of the dead one does not stand in the way
+
+
+def test_detached(cdn):
+    up = Up(cdn, edges=2)
+    done = cdn.cli("up", *up.args, "--detach")
+    assert done.returncode == 0 and "all 4 are up" in done.stdout, done
+    try:
+        status = json.loads(cdn.cli("status", "--json", "--state", up.state).stdout)
+        assert [n["state"] for n in status["nodes"]] == ["up"] * 4
+        assert "fra" in cdn.cli("status", "--state", up.state).stdout
+    finally:
+        assert cdn.cli("down", "--state", up.state).returncode == 0
+    assert not any(alive(n["pid"]) for n in status["nodes"])
+
+
+def test_ten_edges_are_up_within_two_seconds_and_small(cdn):
+    up = Up(cdn, edges=10).start()
+    took = float(re.search(r"after ([\d.]+) s", up.says("all 12 are up"))[1])
+    assert took < 2 * SLOW
+    if SLOW > 1:
+        return  # sanitizers need memory of their own
+    for name in NAMES:
+        with open(f"/proc/{up.pid(name)}/status", encoding="utf-8") as file:
+            rss = int(re.search(r"VmRSS:\s+(\d+) kB", file.read())[1])
+        assert rss < 20 * 1024, f"{name}: {rss} kB"
+
+
+# ---------------------------------------------------------------------------------------------------- refusals
+
+def test_one_state_folder_one_cdn(cdn):
+    up = Up(cdn, edges=1).start()
+    second = cdn.cli("up", *up.args)
+    assert second.returncode == 3 and f"pid {up.process.pid}" in second.stderr
+    assert second.stderr.count("\n") == 1
+    other = Up(cdn, edges=1).start()  # another folder, other ports: side by side
+    assert other.process.running() and up.process.running()
+
+
+def test_a_taken_port_is_said_and_nothing_stays(cdn):
+    up = Up(cdn, edges=2)
+    other = Up(cdn, edges=1, router={"listen": up.config["edges"][1]["listen"]}).start()
+    done = cdn.cli("up", *up.args)
+    assert done.returncode == 3 and "nrt could not start" in done.stderr
+    assert up.config["edges"][1]["listen"] in done.stdout
+    assert not any(alive(pid) for pid in up.pids() if pid)
+    assert other.process.running()
+
+
+def test_an_unreadable_root_is_said(cdn):
+    up = Up(cdn, edges=1)
+    up.root = up.root / "missing"
+    done = cdn.cli("up", *up.args)
+    assert done.returncode == 3 and "origin could not start" in done.stderr
+    assert "missing" in done.stdout
+
+
+# ---------------------------------------------------------------------------------------------------- death
+
+def test_a_killed_edge_is_passed_by_and_started_again(cdn):
+    up = Up(cdn).start()
+    assert up.edge_for() == "fra"
+    old = up.pid("fra")
+    os.kill(old, signal.SIGKILL)
+    poll(lambda: up.says("fra ended with signal 9"), what="the death is said")
+    poll(lambda: up.says("fra is up again"), what="the restart is said")
+    assert up.pid("fra") != old and alive(up.pid("fra"))
+    poll(lambda: up.edge_for() == "fra", what="clients return")
+
+
+def test_clients_are_routed_elsewhere_within_three_seconds(cdn):
+    """A stopped process answers nothing and is not restarted: the router alone has to notice."""
+    up = Up(cdn).start()
+    os.kill(up.pid("fra"), signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        elsewhere = poll(lambda: (edge := up.edge_for()) != "fra" and edge, 10 * SLOW, "another edge")
+        assert time.monotonic() - began < 3 * SLOW
+        assert elsewhere in ("nrt", "syd")
+    finally:
+        os.kill(up.pid("fra"), signal.SIGCONT)
+    poll(lambda: up.edge_for() == "fra", what="clients return")
+
+
+def test_no_partial_body_looks_complete(cdn):
+    up = Up(cdn, edges=1, files={"big.bin": os.urandom(1 << 16) * 1024}).start()
+    client = up.client("fra")
+    client.sock.setsockopt(6, 10, 1)  # TCP_WINDOW_CLAMP: the body cannot wait in our own buffers
+    client.send_request("GET", "/big.bin")
+    head = client.final_head()
+    assert head.status == 200
+    client.read_exactly(100_000)
+    os.kill(up.pid("fra"), signal.SIGKILL)
+    client.body(head)
+    assert not head.complete
+    poll(lambda: up.says("fra is up again"), what="restart")
+    assert len(up.get("/big.bin").body) == 1 << 26
+
+
+def test_an_edge_that_keeps_dying_is_started_ever_more_slowly(cdn):
+    up = Up(cdn, edges=2).start()
+    delays = []
+    for _ in range(3):
+        seen = len(up.process.out)
+        os.kill(up.pid("nrt"), signal.SIGKILL)
+        line = poll(lambda: next((x for x in up.process.out[seen:] if "nrt ended" in x), None), what="death")
+        delays.append(int(re.search(r"in (\d+) ms", line)[1]))
+        poll(lambda: any("nrt is up again" in x for x in up.process.out[seen:]), what="restart")
+    assert delays == sorted(delays) and delays[2] >= 4 * delays[0]
+
+
+# ---------------------------------------------------------------------------------------------------- the cache stays
+
+def test_the_cache_survives_down_and_up(cdn):
+    up = Up(cdn).start()
+    for path in ("/a.txt", "/dir/b.css"):
+        assert up.get(path)["X-Cache"] == "MISS"
+    assert up.origin_requests() == 2
+    cdn.cli("down", "--state", up.state)
+    up.process.wait()
+    up.start()
+    for path, body in (("/a.txt", b"hello\n"), ("/dir/b.css", b"b{}\n")):
+        answer = up.get(path)
+        assert (answer["X-Cache"], answer.body) == ("HIT", body)
+    assert up.origin_requests() == 0
+
+
+# ---------------------------------------------------------------------------------------------------- get
+
+def test_get_follows_the_router_as_somebody_else(cdn):
+    up = Up(cdn).start()
+    for place, edge in (("Berlin", "fra"), ("Osaka", "nrt"), ("Auckland", "syd"), (BERLIN, "fra")):
+        done = cdn.cli("get", "/a.txt", "--from", place, "--json", "--state", up.state)
+        report = json.loads(done.stdout)
+        assert done.returncode == 0 and report["status"] == 200 and report["bytes"] == 6
+        assert [hop["status"] for hop in report["hops"]] == [307, 200]
+        assert report["hops"][1]["url"] == up.nodes()[edge]["url"] + "/a.txt"
+        assert report["route"]["edge"] == edge and report["route"]["rtt_label"] == "modelled"
+    assert report["x_cache"] == "HIT"
+    text = cdn.cli("get", "/a.txt", "--from", "Tokyo", "-o", "-", "--state", up.state).stdout
+    assert "measured" in text and "modelled" in text and text.endswith("hello\n")
+    assert cdn.cli("get", "/missing", "--state", up.state).returncode == 1
+
+
+def test_status_says_which_node_is_not_well(cdn):
+    up = Up(cdn, edges=2).start()
+    os.kill(up.pid("nrt"), signal.SIGSTOP)
+    try:
+        done = cdn.cli("status", "--state", up.state)
+        assert done.returncode == 1 and "3 of 4 nodes are well" not in done.stdout
+        assert re.search(r"^nrt .* down ", done.stdout, re.M)
+    finally:
+        os.kill(up.pid("nrt"), signal.SIGCONT)
