@@ -11,6 +11,7 @@
 #include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -59,13 +60,28 @@ static bool all_free(const struct plan_ports *ports)
     return true;
 }
 
+/* Two demos that start together would find the same ports free: a name in the abstract namespace of Unix
+ * sockets, which the kernel gives back when the process ends, decides. */
+static bool claim(unsigned port)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int n = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "pocketcdn-demo-%u", port);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+    if (fd >= 0 && bind(fd, (const struct sockaddr *)&name, length) == 0)
+        return true; /* held until the end */
+    if (fd >= 0)
+        close(fd);
+    return false;
+}
+
 /* The usual ports, or the next ones where nobody listens, so that a demo beside a running CDN disturbs
  * nothing. */
 static enum cdn_status choose_ports(struct plan_ports *ports, struct cdn_error *err)
 {
     *ports = plan_default_ports;
     for (unsigned i = 0; i < PORT_TRIES; i++) {
-        if (all_free(ports))
+        if (claim(ports->router) && all_free(ports))
             return CDN_OK;
         ports->router += PORT_STEP;
         ports->origin += PORT_STEP;
