@@ -21,6 +21,7 @@
 #define SEGMENT_MAX (UINT64_C(64) << 20)
 #define QUEUE_BYTES (UINT64_C(64) << 20)
 #define COMMIT_MS 250
+#define INDEX_LOG (UINT64_C(2) << 20) /* what SQLite's log may take */
 #define DESCRIPTORS 256u
 
 const char *edge_store_event_word(enum edge_store_event event)
@@ -363,9 +364,8 @@ uint64_t edge_store_cost(size_t key_length, size_t meta_length, uint64_t body_le
 uint64_t edge_store_capacity(const struct edge_store *s)
 {
     uint64_t budget = atomic_load(&s->budget);
-    uint64_t most = budget - budget / 8;
-    uint64_t slack = 4 * s->segment_bytes;
-    return most > slack + budget / 2 ? most - slack : budget / 2;
+    uint64_t slack = budget / 6 + 4 * s->segment_bytes + INDEX_LOG;
+    return slack < budget / 2 ? budget - slack : budget / 2;
 }
 
 void edge_store_budget_set(struct edge_store *s, uint64_t budget)

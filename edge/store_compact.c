@@ -12,6 +12,7 @@
 #include "common/banned.h"
 
 #define STEP_BYTES (4u << 20)
+#define INDEX_MARGIN (1u << 20)
 
 /* What of a segment is dead, in tenths of it, makes it worth emptying: always from six on, under pressure
  * from one. */
@@ -104,6 +105,7 @@ static void retire(struct edge_store *s, uint32_t number)
     struct edge_segment *x = edge_segment_get(s, number);
     if (x) {
         x->retire_ms = cdn_clock_mono_ms() + EDGE_RETIRE_MS;
+        x->retire_commit = s->commits + (s->commit_at != 0);
     }
     pthread_mutex_unlock(&s->lock);
     edge_store_event(s, EDGE_STORE_COMPACTED, "segment %" PRIu32 ": %" PRIu64 " objects moved", number,
@@ -141,40 +143,76 @@ static bool empty_some(struct edge_store *s)
     return moved;
 }
 
-static uint32_t due(struct edge_store *s, bool *ret_waiting)
+/* An emptied segment whose time has come at `now`, its rows being committed: nothing points there any more.
+ */
+static uint32_t due(struct edge_store *s, int64_t now, bool *ret_waiting)
 {
     uint32_t number = 0;
-    int64_t now = cdn_clock_mono_ms();
     pthread_mutex_lock(&s->lock);
     for (uint32_t i = 0; i < s->segments_n && !number; i++) {
         const struct edge_segment *x = s->segments[i];
         *ret_waiting |= x && x->retire_ms;
-        number = x && x->retire_ms && x->retire_ms <= now ? x->number : 0;
+        bool over = x && x->retire_ms && x->retire_ms <= now && x->retire_commit <= s->commits;
+        number = over ? x->number : 0;
     }
     pthread_mutex_unlock(&s->lock);
     return number;
 }
 
-bool edge_compact_step(struct edge_store *s)
+/* False: there is nothing to empty. */
+static bool step(struct edge_store *s)
 {
-    bool waiting = false;
-    uint32_t number = due(s, &waiting);
-    if (number && !s->commit_at) { /* its rows are committed: nothing points there any more */
-        edge_segment_delete(s, number);
-        return true;
-    }
     if (!s->index || s->index_broken) {
-        return waiting;
+        return false;
     }
     if (!s->compaction.segment) {
         const struct edge_segment *x = choose(s);
         if (!x) {
-            return waiting;
+            return false;
         }
         s->compaction.segment = x->number;
         s->compaction.at = 0;
         s->compaction.moved = 0;
     }
-    empty_some(s);
-    return true;
+    return empty_some(s);
+}
+
+bool edge_compact_step(struct edge_store *s)
+{
+    bool waiting = false;
+    uint32_t number = due(s, cdn_clock_mono_ms(), &waiting);
+    if (number) {
+        edge_segment_delete(s, number);
+        return true;
+    }
+    return step(s) || waiting;
+}
+
+/* The index grows before it is measured (at each commit): some room is left for that. */
+static bool fits(struct edge_store *s, uint64_t size, uint64_t spare)
+{
+    uint64_t budget = atomic_load(&s->budget);
+    uint64_t margin = budget / 32 < INDEX_MARGIN ? budget / 32 : INDEX_MARGIN;
+    return edge_store_disk_bytes(s) + size + spare + margin <= budget;
+}
+
+/* One segment is kept free for the copies. When there is no time, emptied segments are not left for late
+ * readers: these find nothing, look for the new place or take it for a miss. */
+bool edge_compact_make_room(struct edge_store *s, uint64_t size)
+{
+    bool more = true;
+    while (more && !fits(s, size, s->segment_bytes)) {
+        bool waiting = false;
+        uint32_t number = due(s, INT64_MAX, &waiting);
+        if (number) {
+            edge_segment_delete(s, number);
+        } else if (waiting && s->commit_at) {
+            uint64_t before = s->commits;
+            edge_writer_commit(s);
+            more = s->commits > before;
+        } else {
+            more = step(s);
+        }
+    }
+    return fits(s, size, 0);
 }

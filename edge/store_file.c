@@ -66,7 +66,8 @@ enum cdn_status edge_store_file_create(struct edge_store *s, struct edge_store_f
 {
     char name[40];
     uint64_t number = atomic_fetch_add(&s->next_id, 1);
-    if (edge_store_disk_bytes(s) > atomic_load(&s->budget)) {
+    if (edge_store_disk_bytes(s) + EDGE_STORE_PACKED_MAX >
+        atomic_load(&s->budget)) { /* it will be larger yet */
         return cdn_error_set(err, CDN_UNAVAILABLE, "%s: the budget is used up", s->path);
     }
     temporary_name(number, name);

@@ -19,7 +19,7 @@
 #define EDGE_FRONT_BODY (2 * EDGE_FRONT_SLOT)
 #define EDGE_ROW_COST 160u /* of an index row, beside key and meta */
 #define EDGE_FULL_RETRY_MS 1000
-#define EDGE_RETIRE_MS 2000 /* an emptied segment stays readable for so long */
+#define EDGE_RETIRE_MS 250 /* an emptied segment stays readable for so long */
 
 /* ---- records in segments ---- */
 
@@ -44,8 +44,9 @@ struct edge_segment {
     uint32_t verified_units;
     uint64_t bytes; /* appended so far */
     uint64_t live;
-    uint64_t *verified; /* a bit per unit a record starts at; made when first needed */
-    int64_t retire_ms;  /* emptied: when it may be deleted; 0: in use */
+    uint64_t *verified;     /* a bit per unit a record starts at; made when first needed */
+    int64_t retire_ms;      /* emptied: when it may be deleted; 0: in use */
+    uint64_t retire_commit; /* emptied: the commit that must be through before */
 };
 
 static inline uint64_t edge_record_size(uint64_t text, uint64_t body)
@@ -191,6 +192,7 @@ struct edge_store {
     uint32_t current;         /* writer: number of the segment appended to; 0: none yet */
     uint32_t last_segment;    /* writer: highest number given */
     int64_t commit_at;        /* writer: 0: no transaction */
+    uint64_t commits;         /* writer: how many were done */
     struct {
         uint32_t segment; /* being emptied; 0: none */
         uint64_t at;
@@ -210,6 +212,7 @@ int64_t edge_store_after(struct timespec *ret, int64_t ms);
 enum cdn_status edge_writer_start(struct edge_store *s, struct cdn_error *err);
 void edge_writer_enqueue(struct edge_store *s, struct edge_op *op, uint64_t bytes);
 void edge_writer_flush(struct edge_store *s);
+void edge_writer_commit(struct edge_store *s);
 void edge_writer_index_failed(struct edge_store *s, enum cdn_status status, const char *what);
 bool edge_writer_begin(struct edge_store *s); /* opens the transaction if none is; false: no index now */
 
@@ -230,8 +233,10 @@ bool edge_segment_next(struct edge_store *s, int fd, uint64_t end, uint64_t *at,
 void edge_segment_count(struct edge_store *s, const struct edge_store_location *l,
                         bool born); /* under lock */
 
-/* store_compact.c: one step (writer); true: there is more to do soon */
-bool edge_compact_step(struct edge_store *s);
+/* store_compact.c (writer) */
+bool edge_compact_step(struct edge_store *s); /* true: there is more to do soon */
+/* Makes room for `size` bytes within the budget, at once if need be; false: there is none. */
+bool edge_compact_make_room(struct edge_store *s, uint64_t size);
 
 /* store_front.c */
 struct edge_front *edge_front_read(const struct edge_store *s, int fd); /* NULL: none valid */

@@ -111,10 +111,11 @@ static enum cdn_status set_up(struct edge_index *ix, bool writer, bool *ret_new)
     int code =
         sqlite3_exec(ix->db, "SELECT 1 FROM sqlite_master WHERE name='object'", has_table, &there, NULL);
     if (code == SQLITE_OK && writer) {
-        code = sqlite3_exec(ix->db,
-                            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-                            "PRAGMA journal_size_limit=4194304; PRAGMA cache_size=-8192;",
-                            NULL, NULL, NULL);
+        code = sqlite3_exec(
+            ix->db,
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+            "PRAGMA wal_autocheckpoint=256; PRAGMA journal_size_limit=1048576; PRAGMA cache_size=-8192;",
+            NULL, NULL, NULL);
     }
     if (code == SQLITE_OK && writer) {
         code = sqlite3_exec(ix->db, schema, NULL, NULL, NULL);

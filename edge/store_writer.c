@@ -71,7 +71,7 @@ static void measure_index(struct edge_store *s)
     atomic_store(&s->index_bytes, bytes);
 }
 
-static void commit(struct edge_store *s)
+void edge_writer_commit(struct edge_store *s)
 {
     if (!s->commit_at) {
         return;
@@ -82,6 +82,7 @@ static void commit(struct edge_store *s)
     }
     enum cdn_status status = edge_index_commit(s->index);
     if (status == CDN_OK) {
+        s->commits++;
         measure_index(s);
         return;
     }
@@ -115,7 +116,7 @@ static enum cdn_status put(struct edge_store *s, struct edge_op *op, struct edge
     if (disk_full(s)) {
         return CDN_UNAVAILABLE;
     }
-    if (edge_store_disk_bytes(s) + size > atomic_load(&s->budget)) {
+    if (!edge_compact_make_room(s, size)) {
         edge_store_event(s, EDGE_STORE_FULL, "the budget of %" PRIu64 " bytes is used up",
                          atomic_load(&s->budget));
         return CDN_UNAVAILABLE;
@@ -292,7 +293,7 @@ static void *writer_main(void *arg)
         work_off(s, ops);
         bool wanted = flush != s->queue.flush_done; /* only this thread changes flush_done */
         if (wanted || stop || (s->commit_at && s->commit_at <= cdn_clock_mono_ms())) {
-            commit(s);
+            edge_writer_commit(s);
         }
         if (s->index_broken) {
             edge_rebuild_run(s);

@@ -278,6 +278,57 @@ START_TEST(budget_is_kept)
 }
 END_TEST
 
+/* Three times the budget passes through; random objects leave: nothing is refused, the budget holds, bytes
+ * are right. */
+START_TEST(steady_state_keeps_the_budget)
+{
+    struct edge_store_stats stats;
+    uint64_t used = 0;
+    uint64_t peak = 0;
+    unsigned random = 1;
+    f.budget = 16 * MIB;
+    f.on_moved = moved;
+    memset(places, 0, sizeof(places));
+    open_store(&f);
+    free(load(&f));
+    for (unsigned i = 0; i < 1200; i++) {
+        uint64_t cost = edge_store_cost(32, 32, 40000 + i);
+        while (used + cost > edge_store_capacity(f.store) || place_of(i % MANY).id) {
+            random = random * 1103515245u + 12345u;
+            unsigned victim = place_of(i % MANY).id ? i % MANY : (random >> 8) % MANY;
+            struct edge_store_location l = place_of(victim);
+            pthread_mutex_lock(&places_lock);
+            places[victim].id = 0;
+            pthread_mutex_unlock(&places_lock);
+            if (l.id) {
+                used -= edge_store_cost(32, 32, l.body);
+                edge_store_remove(f.store, &l);
+            }
+        }
+        struct edge_store_location l = put_one(&f, i % MANY, 40000 + i);
+        used += cost;
+        pthread_mutex_lock(&places_lock);
+        places[i % MANY] = l;
+        pthread_mutex_unlock(&places_lock);
+        edge_store_stats(f.store, &stats);
+        peak = stats.disk_bytes > peak ? stats.disk_bytes : peak;
+    }
+    ck_assert_uint_le(peak, f.budget);
+    ck_assert_uint_eq(stats.refused, 0);
+    ck_assert_uint_gt(events(&f, EDGE_STORE_COMPACTED), 10);
+    edge_store_flush(f.store);
+    f.on_moved = NULL;
+    struct loaded *l = reopen(&f);
+    for (unsigned i = 0; i < MANY; i++) {
+        ck_assert_uint_eq(l->locations[i].id, places[i].id);
+        if (places[i].id) {
+            ck_assert_int_eq(check_body(&f, &l->locations[i], i, l->sizes[i]), CDN_OK);
+        }
+    }
+    free(l);
+}
+END_TEST
+
 /* ---- partial objects ---- */
 
 static struct edge_store_location commit_parts(struct edge_store_file *file,
@@ -475,6 +526,7 @@ int main(void)
     tcase_add_test(tc, find_before_load);
     tcase_add_test(tc, compaction_keeps_bytes);
     tcase_add_test(tc, budget_is_kept);
+    tcase_add_test(tc, steady_state_keeps_the_budget);
     tcase_add_test(tc, partial_object_grows);
     tcase_add_test(tc, second_process_is_refused);
     tcase_add_test(tc, directory_that_cannot_be);
