@@ -2,14 +2,15 @@
  * pitfalls.
  *
  * In a sanitizer build the golden trace is left out (minutes), the model remains. */
+#include <check.h>
+#include <stdio.h>
+
 #include "edge/ghost.h"
 #include "edge/policy.h"
 #include "tests/bench/replay/cdn_trace.h"
 #include "tests/bench/replay/cdn_trace.c"
 #include "tests/bench/replay/policy_replay.c"
 
-#include <check.h>
-#include <stdio.h>
 #include "common/banned.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
