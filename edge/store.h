@@ -97,8 +97,8 @@ struct edge_store_hooks {
     void *self;
     /* any thread; `detail` is one line */
     void (*on_event)(void *self, enum edge_store_event event, const char *detail);
-    /* writer thread: the object `from` now lies at `to` (same id). The old place stays readable for a while.
-     */
+    /* writer thread: the object `from` now lies at `to` (same id). The old place stays readable for a moment,
+     * under pressure not even that: on CDN_NOT_FOUND look whether the entry has another location by now. */
     void (*on_moved)(void *self, const struct edge_store_key *key, const struct edge_store_location *from,
                      const struct edge_store_location *to);
 };
@@ -106,7 +106,7 @@ struct edge_store_hooks {
 struct edge_store_settings {
     const char *directory;  /* made if missing (one level) */
     uint64_t budget;        /* bytes on disk, index included; at least 1 MiB */
-    uint64_t segment_bytes; /* 0: chosen from the budget, 1 to 64 MiB */
+    uint64_t segment_bytes; /* 0: chosen from the budget, 256 KiB to 64 MiB */
     uint64_t queue_bytes;   /* bodies waiting for the writer, at most; 0: 64 MiB */
     unsigned commit_ms;     /* a batch is committed after so long at the latest; 0: 250 */
     unsigned descriptors;   /* open files kept, at most; 0: 256 */
