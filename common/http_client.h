@@ -72,7 +72,7 @@ struct http_fetch_times { /* microseconds of real time, of a finished or running
 struct http_fetch_request {
     const char *method;  /* "GET" ... */
     const char *url;     /* absolute; copied */
-    const struct http_field *fields; /* sent as given; Host may be among them */
+    const struct http_field *fields; /* sent as given, Host too; Content-Length, Transfer-Encoding, Expect are left out */
     size_t field_count;
     bool has_body;
     int64_t body_length; /* -1: chunked */

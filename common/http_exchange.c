@@ -29,6 +29,7 @@ static struct http_request *new_request(struct http_server *server)
     req->server = server;
     req->_state = HTTP_STATE_LINE;
     req->_begun = false;
+    req->_unread = false;
     req->_next = NULL;
     return req;
 }
@@ -89,6 +90,7 @@ static void begin_request(struct http_request *req)
     req->secure = req->server->config.tls_certificate != NULL;
     req->answered = false;
     req->suspended = false;
+    req->has_body = false;
     req->body_received = 0;
     req->started_ns = loop_mono_ns(req->server->loop);
     req->app = NULL;
@@ -135,13 +137,15 @@ void http_server_shut_idle(struct http_peer *peer)
 void http_server_request_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
                                    enum MHD_RequestTerminationCode how)
 {
-    (void)connection;
     struct http_server *server = cls;
     struct http_request *req = *con_cls;
     if (!req) {
         return;
     }
     *con_cls = NULL;
+    if (req->_unread && !server->stopping) {
+        http_linger_start(server, connection);
+    }
     struct http_peer *peer = req->_peer;
     if (req->_begun) { /* else the head was refused */
         bool complete = how == MHD_REQUEST_TERMINATED_COMPLETED_OK && req->answered;
@@ -266,6 +270,7 @@ static enum MHD_Result take_overflow(struct http_request *req, size_t *n)
     if (req->body_received - req->server->config.max_body <= OVERFLOW_BYTES) {
         return MHD_YES;
     }
+    req->_unread = true;
     http_write_raw(
         req, CDN_STR("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"));
     return MHD_NO;

@@ -35,6 +35,8 @@ void http_respond(struct http_request *req, unsigned status, struct MHD_Response
     }
     req->answered = true;
     req->suspended = false;
+    req->_unread = req->_state == HTTP_STATE_REFUSED ||
+                   (req->has_body && req->_state != HTTP_STATE_READY && req->_state != HTTP_STATE_TOO_LARGE);
     if (MHD_queue_response(req->connection, status, response) != MHD_YES) {
         http_abort(req);
         return;

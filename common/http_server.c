@@ -298,6 +298,7 @@ void http_server_stop(struct http_server *server)
         loop_fd_remove(server->loop, &server->events);
         MHD_stop_daemon(server->daemon);
     }
+    http_linger_end_all(server);
     loop_timer_stop(server->loop, &server->timer);
     loop_timer_stop(server->loop, &server->limit);
     loop_defer_cancel(server->loop, &server->work);

@@ -95,6 +95,7 @@ struct http_request {
     unsigned _late_status;
     unsigned _state;
     bool _begun; /* head() was called */
+    bool _unread; /* answered before the body was read: the connection will close */
     bool _again; /* resumed inside the callback that suspended it */
     int64_t _suspended_ns;
 };
@@ -102,7 +103,8 @@ struct http_request {
 enum http_end { HTTP_END_OK, HTTP_END_ABORTED }; /* answered in full; the client left or the answer broke off */
 
 struct http_handler {
-    /* The head is here. May set req->app, and may refuse a body by answering at once (the connection then closes). */
+    /* The head is here. May set req->app, and may refuse a body by answering at once (the connection then closes:
+     * answer other requests in ready()). */
     void (*head)(void *self, struct http_request *req);
     /* Bytes of the request's body; returns how many were taken. Fewer than n: the request is suspended until
      * http_request_resume(), then the rest is offered again. NULL: bodies are read and thrown away up to max_body. */
@@ -160,7 +162,8 @@ void http_respond_problem(struct http_request *req, unsigned status, const char 
 /* Closes the connection without an answer (fault injection). */
 void http_abort(struct http_request *req);
 
-/* Between head()/body()/ready() and the answer: hold the request; resume exactly once per suspend, on the loop's thread.
+/* Inside head(), body() or ready(): hold the request; ready() is called again after the resume, on the loop's thread.
+ * The client's leaving is not noticed meanwhile, so whoever suspends bounds the wait (suspend_limit_s is the last resort).
  * resume may be called for a request that is not suspended: nothing happens. */
 void http_request_suspend(struct http_request *req);
 void http_request_resume(struct http_request *req);

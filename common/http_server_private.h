@@ -46,6 +46,8 @@ struct http_server {
     unsigned open_requests;
     struct http_peer *peers;
     unsigned open_peers;
+    struct http_linger *lingering;
+    unsigned lingering_count;
     struct http_credentials *credentials;  /* set by http_server_set_certificate() */
     uint8_t field_slots[HTTP_FIELD_SLOTS]; /* hash of a field's name -> its number + 1 */
 };
@@ -86,6 +88,10 @@ void http_server_check_limit(struct loop_timer *timer);
 /* http_stream.c: the request is over or the server stops. */
 void http_stream_detach(struct http_stream *stream);
 void http_stream_break(struct http_stream *stream);
+
+/* http_linger.c: keeps the socket open for a while after libmicrohttpd has closed it. */
+void http_linger_start(struct http_server *server, struct MHD_Connection *connection);
+void http_linger_end_all(struct http_server *server);
 
 /* http_respond.c: bytes past libmicrohttpd; false when they cannot be written whole. */
 bool http_write_raw(struct http_request *req, struct cdn_str bytes);

@@ -552,6 +552,30 @@ START_TEST(an_endless_body_is_cut)
 }
 END_TEST
 
+/* Closing at once would reset the connection, and the client would never see why. */
+START_TEST(a_client_still_sending_can_read_the_refusal)
+{
+    static const char *const requests[] = {
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n",
+        "POST /refuse HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n"};
+    static const char *const statuses[] = {"HTTP/1.1 413 ", "HTTP/1.1 403 "};
+    WITH_SERVER(f, .max_body = _i ? 10000000 : 10);
+    struct wire w = wire_open(&f.address);
+    static char block[65536];
+    wire_send(&w, requests[_i]);
+    for (size_t sent = 0; sent < 5000000; loop_turn(f.loop, 0)) {
+        ssize_t n = send(w.fd, block, sizeof block, MSG_NOSIGNAL);
+        ck_assert_msg(n > 0 || errno == EAGAIN, "%s", strerror(errno));
+        sent += n > 0 ? (size_t)n : 0;
+    }
+    wire_wait_end(f.loop, &w);
+    ck_assert(!w.reset && wire_has(&w, statuses[_i]));
+    ck_assert_uint_eq(http_server_open_connections(f.server), 0);
+    wire_close(&w);
+    stop(&f);
+}
+END_TEST
+
 START_TEST(expect_100_continue)
 {
     WITH_SERVER(f, .max_body = 0);
@@ -740,6 +764,7 @@ static void fill(TCase *all)
     tcase_add_test(all, draining_closes_idle_connections_and_finishes_the_others);
     tcase_add_loop_test(all, bodies_over_the_limit_get_413, 0, 4);
     tcase_add_test(all, an_endless_body_is_cut);
+    tcase_add_loop_test(all, a_client_still_sending_can_read_the_refusal, 0, 2);
     tcase_add_test(all, expect_100_continue);
     tcase_add_test(all, a_slow_reader_of_the_body_holds_the_client_back);
     tcase_add_loop_test(all, aborting_closes_without_an_answer, 0, 4);
