@@ -111,7 +111,8 @@ static bool put_host(struct writer *w, struct cdn_str host, bool secure)
     return true;
 }
 
-/* Copies with percent-encoding in one form; false on bytes that no URL has. A stray '%' stays as it is. */
+/* Copies with percent-encoding in one form; false on bytes that no URL has. A stray '%' is
+ * written as one: left alone it could make a new triplet with what follows. */
 static bool put_encoded(struct writer *w, struct cdn_str s)
 {
     static const char digits[] = "0123456789ABCDEF";
@@ -129,7 +130,7 @@ static bool put_encoded(struct writer *w, struct cdn_str s)
         int high = c == '%' && i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1;
         int low = high >= 0 ? hex_digit(s.p[i + 2]) : -1;
         if (c == '%' && low < 0) {
-            put_char(w, '%');
+            put(w, "%25", 3);
             continue;
         }
         unsigned byte = c == '%' ? (unsigned)(high * 16 + low) : c;

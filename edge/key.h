@@ -3,8 +3,8 @@
  *
  * Host in lower case, default port and a trailing dot of the host left out, percent-encoding in upper case
  * and undone for unreserved characters, dot segments removed, an empty path is "/". The query goes by policy;
- * its percent-encoding is normalised too. An encoded slash stays encoded. Fragments never reach a server; one
- * in a target is an error.
+ * its percent-encoding is normalised too. An encoded slash stays encoded. A stray '%' is encoded. Fragments
+ * never reach a server; one in a target is an error.
  */
 #ifndef CDN_EDGE_KEY_H
 #define CDN_EDGE_KEY_H
