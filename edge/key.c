@@ -81,7 +81,7 @@ static bool put_host_name(struct writer *w, struct cdn_str name)
     }
     for (size_t i = 0; i < name.n; i++) {
         char c = name.p[i];
-        bool empty_label = c == '.' && (i == 0 || name.p[i - 1] == '.');
+        bool empty_label = c == '.' && (i == 0 || i + 1 == name.n || name.p[i - 1] == '.');
         if (!v6 && (empty_label || (!is_alnum(c) && c != '-' && c != '.' && c != '_'))) {
             return false;
         }

@@ -106,6 +106,20 @@ static enum edge_store_reason check_status(const struct edge_store_request *requ
     return EDGE_STORE_OK;
 }
 
+/* More field names than edge_storable_drop() can be asked to name: what they protect could not all be taken
+ * out. */
+static bool names_too_many(const struct http_cache_control *cc)
+{
+    struct cdn_str lists[2] = {cc->no_cache_fields, cc->private_fields}, name;
+    unsigned n = 1; /* Set-Cookie */
+    for (size_t i = 0; i < CDN_ARRAY_LEN(lists); i++) {
+        while (http_list_next(&lists[i], &name)) {
+            n++;
+        }
+    }
+    return n > EDGE_DROP_MAX;
+}
+
 static enum edge_store_reason check_directives(const struct edge_store_request *request, unsigned status,
                                                const struct http_cache_control *cc)
 {
@@ -116,8 +130,11 @@ static enum edge_store_reason check_directives(const struct edge_store_request *
     if (http_cc_has(cc, HTTP_CC_NO_STORE) && !understand) {
         return EDGE_STORE_NO_STORE;
     }
-    if (http_cc_has(cc, HTTP_CC_PRIVATE) && cc->private_fields.n == 0) {
+    if (http_cc_has(cc, HTTP_CC_PRIVATE) && (cc->private_fields.n == 0 || names_too_many(cc))) {
         return EDGE_STORE_PRIVATE;
+    }
+    if (names_too_many(cc)) {
+        return EDGE_STORE_NO_STORE;
     }
     if (request->authorized && !http_cc_has(cc, HTTP_CC_PUBLIC) && !http_cc_has(cc, HTTP_CC_S_MAXAGE) &&
         !http_cc_has(cc, HTTP_CC_MUST_REVALIDATE)) {

@@ -47,6 +47,14 @@ static const struct {
      EDGE_STORE_NO_STORE},
     {"5.2.2.7", HTTP_GET, 0, NULL, 200, CC "private, max-age=60", EDGE_STORE_PRIVATE},
     {"5.2.2.7 with names", HTTP_GET, 0, NULL, 200, CC "private=\"a\", max-age=60", EDGE_STORE_OK},
+    {"5.2.2.7 with too many names", HTTP_GET, 0, NULL, 200,
+     CC "max-age=60, private=\"f0, f1, f2, f3, f4, f5, f6, f7, f8, f9, f10, f11, f12, f13, f14, f15, f16, "
+        "f17, f18, f19, f20, f21, f22, f23, f24, f25, f26, f27, f28, f29, f30, f31\"",
+     EDGE_STORE_PRIVATE},
+    {"5.2.2.4 with too many names", HTTP_GET, 0, NULL, 200,
+     CC "max-age=60, no-cache=\"f0, f1, f2, f3, f4, f5, f6, f7, f8, f9, f10, f11, f12, f13, f14, f15, f16, "
+        "f17, f18, f19, f20, f21, f22, f23, f24, f25, f26, f27, f28, f29, f30, f31\"",
+     EDGE_STORE_NO_STORE},
     {"5.2.2.4", HTTP_GET, 0, NULL, 200, CC "no-cache\nETag: \"a\"", EDGE_STORE_OK},
     {"5.2.2.4 nothing to validate with", HTTP_GET, 0, NULL, 200, CC "no-cache", EDGE_STORE_NO_FRESHNESS},
     {"5.2.2.3 understood", HTTP_GET, 0, NULL, 200, CC "max-age=60, no-store, must-understand", EDGE_STORE_OK},
