@@ -57,8 +57,8 @@ enum edge_store_reason edge_storable(const struct edge_policy *policy,
 /* Statuses this cache understands (RFC 9110 15 and the ones it treats as complete). */
 bool edge_status_understood(unsigned status);
 
-#define EDGE_DROP_MAX \
-    32 /* names: a response whose no-cache="..." and private="..." name more is not stored */
+/* A response whose no-cache="..." and private="..." name more fields than this is not stored. */
+#define EDGE_DROP_MAX 32
 /* Fields that must not be stored or reused without validation because no-cache="..." or private="..." names
  * them, and Set-Cookie where the policy strips it: to be taken out with edge_head_with(). Up to `max` slices
  * into `ret` (borrowed from control). */
