@@ -60,11 +60,11 @@ geo-data: ## rebuild geo-data/world.mmdb from the public city database
 	$(deps) build geo
 	@$(call configure,dev)
 	@cmake --build --preset dev -j $(JOBS) --target build-world judge-world
-	@./cmake/geo-data.sh world
+	@geo-data/make_world.sh build
 
 geo-full: ## fetch the full city database into geo-data/full
 	$(deps) geo
-	@./cmake/geo-data.sh full
+	@geo-data/make_full.sh
 
 clean:
 	@rm -rf build build-*

@@ -255,7 +255,7 @@ static void put_json(const struct geo_printer *p, const struct geo_row *row, con
         router_explain(row->table, &row->question, &row->decision, trace, p->all_edges ? SIZE_MAX : 0);
     if (!p->all_edges)
         json_object_del(o, "candidates");
-    CDN_AUTOFREE char *text = json_dumps(o, JSON_COMPACT);
+    CDN_AUTOFREE char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(10));
     cdn_buf_add_str(out, cdn_str(text));
     cdn_buf_add_char(out, '\n');
     json_decref(o);

@@ -201,9 +201,9 @@ static enum cdn_status visit_url(struct visit *visit, const char *text, struct c
 
 static enum cdn_status run(const void *opaque, const struct cli_args *args, struct cdn_error *err)
 {
-    struct visit visit = {.options = opaque, .place = cdn_strdup("")};
     if (args->n != 1)
         return cdn_error_set(err, CDN_USAGE, "one URL or path, please (pocketcdn help get)");
+    struct visit visit = {.options = opaque, .place = cdn_strdup("")};
     enum cdn_status status = visit_url(&visit, args->items[0], err);
     for (size_t i = 0; i < visit.hop_count; i++)
         free(visit.hops[i].url);

@@ -69,8 +69,12 @@ void table_print(const struct table *table, struct cdn_buf *out)
         if (table->right[column])
             pad(out, gap);
         cdn_buf_add_str(out, cdn_str(table->cells[i]));
-        if (!table->right[column] && !last)
-            pad(out, gap);
-        cdn_buf_printf(out, "%s", last ? "\n" : "  ");
+        if (!last) {
+            pad(out, table->right[column] ? 2 : gap + 2);
+            continue;
+        }
+        while (out->n && out->p[out->n - 1] == ' ')
+            out->n--;
+        cdn_buf_add_char(out, '\n');
     }
 }

@@ -40,7 +40,8 @@ static long long metric(const json_t *status, const char *name, const char *labe
 void up_display_row(struct table *table, const char *name, const char *place, const char *state, long pid,
                     const json_t *status, const char *url, const char *note)
 {
-    long long requests = metric(status, "request_total", ""), hits = metric(status, "verdict", "\"hit\"");
+    long long requests = metric(status, "request_total", ""),
+              hits = metric(status, "answer_total", "\"HIT\"");
     table_add(table, "%s", name);
     table_add(table, "%s", place);
     table_add(table, "%s", state);
