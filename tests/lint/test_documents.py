@@ -20,7 +20,7 @@ def commands_in(text):
     """The first words of each command line in shell blocks, behind `$ ` or plain."""
     for block in shell_blocks(text):
         for line in block.split("\n"):
-            line = line.removeprefix("$ ")
+            line = re.sub(r"(^|\s)#.*", "", line.removeprefix("$ "))
             for part in re.split(r"\s*(?:\||&&|;)\s*", line):
                 words = part.split()
                 if words:
