@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "edge/cache_impl.h"
+#include "edge/validate.h"
 
 #include <string.h>
 #include <xxhash.h>
@@ -263,6 +264,27 @@ bool edge_cache_select_locked(struct edge_cache *c, struct edge_entry *entry,
     return false;
 }
 
+bool edge_cache_select_part_locked(struct edge_cache *c, struct edge_entry *entry,
+                                   const struct edge_vary_source *request, uint64_t at,
+                                   const struct edge_head *like, struct edge_hold *ret)
+{
+    (void)c;
+    CDN_AUTOBUF struct cdn_buf scratch = {0};
+    for (struct edge_object *o = entry->objects; o; o = o->next) {
+        const struct edge_rep *rep = atomic_load_explicit(&o->rep, memory_order_relaxed);
+        if (rep->whole < 0 || (at != UINT64_MAX && (at < rep->first || at >= rep->first + o->body_length)) ||
+            (like && !edge_may_combine(like, rep->head))) {
+            continue;
+        }
+        cdn_buf_clear(&scratch);
+        if (rep->spec_length == 0 ||
+            edge_vary_match(edge_rep_spec(rep), edge_rep_variant(rep), request, &scratch)) {
+            return edge_cache_hold_locked(o, ret);
+        }
+    }
+    return false;
+}
+
 void edge_object_link_locked(struct edge_cache *c, struct edge_object *o)
 {
     o->next = o->entry->objects;
@@ -304,6 +326,17 @@ void edge_cache_remove(struct edge_cache *c, struct edge_object *o, enum edge_gh
     edge_cache_unlock(c);
 }
 
+void edge_cache_disk_lost(struct edge_cache *c, const struct edge_hold *hold, enum edge_ghost_reason reason)
+{
+    const struct edge_store_location *was = &hold->location;
+    edge_cache_lock(c);
+    const struct edge_store_location *is = &hold->object->location;
+    if (was->id == is->id && was->segment == is->segment && was->place == is->place) {
+        edge_cache_remove_locked(c, hold->object, reason);
+    }
+    edge_cache_unlock(c);
+}
+
 void edge_cache_hit(struct edge_cache *c, struct edge_hold *hold)
 {
     atomic_fetch_add_explicit(&hold->object->hits, 1, memory_order_relaxed);
@@ -320,21 +353,33 @@ void edge_cache_hit(struct edge_cache *c, struct edge_hold *hold)
     edge_cache_unlock(c);
 }
 
-/* Whether `old` has nothing to say any more once `now` is stored: the same variant of the same kind. */
+static bool same_variant(const struct edge_rep *a, const struct edge_rep *b)
+{
+    return cdn_str_eq(edge_rep_spec(a), edge_rep_spec(b)) &&
+           cdn_str_eq(edge_rep_variant(a), edge_rep_variant(b));
+}
+
+/* Whether `old` has nothing to say any more once `now` is stored: the same variant, whole or the same part;
+ * parts of a whole that is complete now; and whatever was part of, or is, another version of it. */
 static bool superseded(const struct edge_rep *old, const struct edge_rep *now)
 {
-    return old->whole == now->whole && old->first == now->first &&
-           cdn_str_eq(edge_rep_spec(old), edge_rep_spec(now)) &&
-           cdn_str_eq(edge_rep_variant(old), edge_rep_variant(now));
+    if (!same_variant(old, now)) {
+        return false;
+    }
+    if (now->whole < 0 || (old->whole >= 0 && old->first == now->first)) {
+        return true;
+    }
+    return !edge_may_combine(old->head, now->head);
 }
 
 static void supersede(struct edge_cache *c, struct edge_entry *e, const struct edge_rep *rep)
 {
     unsigned kept = 0;
     for (struct edge_object *o = e->objects, *next; o; o = next) {
+        const struct edge_rep *old = atomic_load(&o->rep);
         next = o->next;
-        kept++;
-        if (superseded(atomic_load(&o->rep), rep) || kept >= c->config.variants) {
+        kept += old->whole < 0;
+        if (superseded(old, rep) || (old->whole < 0 && kept >= c->config.variants)) {
             edge_cache_remove_locked(c, o, EDGE_GHOST_EXPIRED);
         }
     }

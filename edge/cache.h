@@ -84,6 +84,11 @@ struct edge_hold { /* counted references to an object and what it says now */
 bool edge_cache_select_locked(struct edge_cache *cache, struct edge_entry *entry,
                               const struct edge_vary_source *request, struct edge_hold *ret,
                               bool *ret_others);
+/* A stored part (206) that holds byte `at` (UINT64_MAX: any part) and may be combined with `like` (NULL:
+ * any). */
+bool edge_cache_select_part_locked(struct edge_cache *cache, struct edge_entry *entry,
+                                   const struct edge_vary_source *request, uint64_t at,
+                                   const struct edge_head *like, struct edge_hold *ret);
 bool edge_cache_hold_locked(struct edge_object *object, struct edge_hold *ret);
 void edge_cache_release(struct edge_cache *cache, struct edge_hold *hold); /* harmless on a zeroed one */
 /* Notes a hit on the long way. */
@@ -104,6 +109,9 @@ void edge_cache_publish(struct edge_cache *cache, struct edge_entry *entry, uint
 bool edge_cache_refresh(struct edge_cache *cache, struct edge_object *object, struct edge_rep *rep);
 /* Offers a body read from disk to the RAM tier. */
 void edge_cache_offer_ram(struct edge_cache *cache, struct edge_object *object, struct edge_blob *blob);
+/* The disk does not have what `hold` says: forgets the object, unless it was only moved meanwhile. */
+void edge_cache_disk_lost(struct edge_cache *cache, const struct edge_hold *hold,
+                          enum edge_ghost_reason reason);
 void edge_cache_remove(struct edge_cache *cache, struct edge_object *object, enum edge_ghost_reason reason);
 void edge_cache_remove_locked(struct edge_cache *cache, struct edge_object *object,
                               enum edge_ghost_reason reason);

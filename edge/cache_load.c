@@ -15,18 +15,25 @@ static bool have_id(const struct edge_entry *e, uint64_t id)
     return false;
 }
 
-/* Whether something newer than the row is stored for the same variant. */
-static bool outdated(const struct edge_entry *e, const struct edge_rep *rep)
+/* The object that is stored for the same variant (and part) as the row; NULL: none. */
+static struct edge_object *rival(const struct edge_entry *e, const struct edge_rep *rep)
 {
-    for (const struct edge_object *o = e->objects; o; o = o->next) {
+    for (struct edge_object *o = e->objects; o; o = o->next) {
         const struct edge_rep *other = atomic_load(&o->rep);
         if (other->first == rep->first && other->whole == rep->whole &&
             cdn_str_eq(edge_rep_spec(other), edge_rep_spec(rep)) &&
             cdn_str_eq(edge_rep_variant(other), edge_rep_variant(rep))) {
-            return other->stored_ms >= rep->stored_ms;
+            return o;
         }
     }
-    return false;
+    return NULL;
+}
+
+/* An object without a place on disk was stored since the start; otherwise the higher number is the newer one.
+ */
+static bool is_outdated(const struct edge_object *o, const struct edge_store_row *row)
+{
+    return o && (!o->location.id || o->location.id > row->location.id);
 }
 
 static bool enter_disk(struct edge_cache *c, struct edge_object *o, const struct edge_rep *rep)
@@ -42,12 +49,16 @@ static bool enter_disk(struct edge_cache *c, struct edge_object *o, const struct
 static void take_row(struct edge_cache *c, const struct edge_store_row *row, struct edge_rep *rep)
 {
     struct edge_entry *e = edge_cache_enter_locked(c, row->key);
+    struct edge_object *other = rival(e, rep);
     if (have_id(e, row->location.id) || edge_store_removed(c->config.store, row->location.id)) {
         edge_rep_unref(rep);
-    } else if (outdated(e, rep)) {
+    } else if (is_outdated(other, row)) {
         edge_store_remove(c->config.store, &row->location);
         edge_rep_unref(rep);
     } else {
+        if (other) {
+            edge_cache_remove_locked(c, other, EDGE_GHOST_EXPIRED);
+        }
         struct edge_object *o = edge_object_create(e, rep, row->location.body);
         if (enter_disk(c, o, rep)) {
             o->location = row->location;

@@ -44,8 +44,8 @@ static struct edge_marks marks_of(const struct edge_txn *t, const struct edge_re
     return m;
 }
 
-static void respond(struct edge_txn *t, struct MHD_Response *response, unsigned status,
-                    const struct edge_rep *rep, const struct edge_range_plan *plan, uint64_t body_bytes)
+void edge_deliver_respond(struct edge_txn *t, struct MHD_Response *response, unsigned status,
+                          const struct edge_rep *rep, const struct edge_range_plan *plan, uint64_t body_bytes)
 {
     edge_serve_fields(response, rep->head, status, plan);
     struct edge_marks marks = marks_of(t, rep);
@@ -67,7 +67,7 @@ static void respond_bodiless(struct edge_txn *t, unsigned status, const struct e
 {
     struct MHD_Response *response = MHD_create_response_from_callback(
         length < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)length, 1024, no_body, NULL, NULL);
-    respond(t, response, status, rep, plan, 0);
+    edge_deliver_respond(t, response, status, rep, plan, 0);
     MHD_destroy_response(response);
 }
 
@@ -75,7 +75,7 @@ static void respond_empty(struct edge_txn *t, unsigned status, const struct edge
                           const struct edge_range_plan *plan)
 {
     struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-    respond(t, response, status, rep, plan, 0);
+    edge_deliver_respond(t, response, status, rep, plan, 0);
     MHD_destroy_response(response);
 }
 
@@ -148,16 +148,14 @@ static void respond_multi(struct edge_txn *t, const struct edge_rep *rep, const 
     struct http_stream_source source = {.read = multi_read, .release = multi_release, .arg = m};
     struct MHD_Response *response;
     http_stream_create(t->http, (int64_t)plan->body_length, &source, &response);
-    respond(t, response, 206, rep, plan, plan->body_length);
+    edge_deliver_respond(t, response, 206, rep, plan, plan->body_length);
     MHD_destroy_response(response);
 }
 
 /* ---- from a stored response ---- */
 
-/* Conditions and range against a complete response of `length` bytes. False: answered already (304, 412, 416,
- * HEAD). */
-static bool choose(struct edge_txn *t, const struct edge_rep *rep, uint64_t length,
-                   struct edge_range_plan *ret_plan)
+bool edge_deliver_choose(struct edge_txn *t, const struct edge_rep *rep, uint64_t length,
+                         struct edge_range_plan *ret_plan)
 {
     const unsigned status = edge_head_status(rep->head);
     const bool is_get = t->http->method == HTTP_GET;
@@ -209,7 +207,8 @@ static void respond_blob(struct edge_txn *t, const struct edge_rep *rep, const s
     const size_t from = single ? (size_t)plan->part[0].first : 0;
     const size_t n = single ? (size_t)edge_range_length(&plan->part[0]) : blob->n;
     struct MHD_Response *response = edge_serve_blob(blob, from, n);
-    respond(t, response, single ? 206 : edge_head_status(rep->head), rep, single ? plan : NULL, n);
+    edge_deliver_respond(t, response, single ? 206 : edge_head_status(rep->head), rep, single ? plan : NULL,
+                         n);
     if (hold && !single && t->verdict == EDGE_VERDICT_HIT && edge_hot_is_plain(t->http) &&
         is_hot_variant(rep)) {
         edge_hot_add(t->worker->hot, t->http, hold, response, loop_now_ms(t->worker->loop));
@@ -239,8 +238,8 @@ static void read_elsewhere(void *arg, enum cdn_status status) /* store's reader 
 /* The disk did not have what the index promised: forget the object and look again. */
 static void disk_failed(struct edge_txn *t, enum cdn_status status)
 {
-    edge_cache_remove(t->worker->edge->cache, t->hold.object,
-                      status == CDN_CORRUPT ? EDGE_GHOST_CORRUPT : EDGE_GHOST_EVICTED);
+    edge_cache_disk_lost(t->worker->edge->cache, &t->hold,
+                         status == CDN_CORRUPT ? EDGE_GHOST_CORRUPT : EDGE_GHOST_EVICTED);
     edge_blob_unref(CDN_TAKE(t->blob));
     edge_request_lookup(t);
 }
@@ -252,7 +251,7 @@ static void after_blob_read(struct edge_txn *t)
         return;
     }
     struct edge_range_plan plan;
-    if (choose(t, t->hold.rep, t->blob->n, &plan)) {
+    if (edge_deliver_choose(t, t->hold.rep, t->blob->n, &plan)) {
         respond_blob(t, t->hold.rep, &plan, t->blob, NULL);
     }
     edge_cache_offer_ram(t->worker->edge->cache, t->hold.object, t->blob);
@@ -295,7 +294,7 @@ static void send_file(struct edge_txn *t)
 {
     struct edge_range_plan plan;
     const uint64_t length = t->hold.object->body_length;
-    if (!choose(t, t->hold.rep, length, &plan)) {
+    if (!edge_deliver_choose(t, t->hold.rep, length, &plan)) {
         return;
     }
     const bool single = plan.kind == EDGE_RANGE_SINGLE;
@@ -320,8 +319,8 @@ static void send_file(struct edge_txn *t)
         respond_multi(t, t->hold.rep, &plan, NULL, own, offset);
     } else {
         struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(n, own, (uint64_t)offset);
-        respond(t, response, single ? 206 : edge_head_status(t->hold.rep->head), t->hold.rep,
-                single ? &plan : NULL, n);
+        edge_deliver_respond(t, response, single ? 206 : edge_head_status(t->hold.rep->head), t->hold.rep,
+                             single ? &plan : NULL, n);
         MHD_destroy_response(response);
     }
 }
@@ -330,7 +329,7 @@ void edge_deliver_hold(struct edge_txn *t)
 {
     struct edge_range_plan plan;
     if (t->hold.ram) {
-        if (choose(t, t->hold.rep, t->hold.ram->blob->n, &plan)) {
+        if (edge_deliver_choose(t, t->hold.rep, t->hold.ram->blob->n, &plan)) {
             respond_blob(t, t->hold.rep, &plan, t->hold.ram->blob, &t->hold);
         }
     } else if (!t->hold.location.id) {
@@ -381,7 +380,7 @@ static void respond_stream(struct edge_txn *t, unsigned status, const struct edg
     struct http_stream_source source = {.read = stream_read, .release = stream_over, .arg = t};
     struct MHD_Response *response;
     t->stream = http_stream_create(t->http, length, &source, &response);
-    respond(t, response, status, f->rep, plan, 0);
+    edge_deliver_respond(t, response, status, f->rep, plan, 0);
     MHD_destroy_response(response);
 }
 
@@ -407,7 +406,7 @@ void edge_deliver_fetch(struct edge_txn *t)
     struct edge_range_plan plan;
     struct edge_blob *blob = atomic_load(&f->finished) ? edge_body_blob(f->body) : NULL;
     if (blob) {
-        if (choose(t, f->rep, blob->n, &plan)) {
+        if (edge_deliver_choose(t, f->rep, blob->n, &plan)) {
             respond_blob(t, f->rep, &plan, blob, NULL);
         }
         edge_blob_unref(blob);
@@ -416,7 +415,7 @@ void edge_deliver_fetch(struct edge_txn *t)
     if (f->content_length < 0) { /* no ranges of an unknown length; the whole is a right answer too */
         t->conditions.range = (struct cdn_str){0};
     }
-    if (!choose(t, f->rep, f->content_length < 0 ? 0 : (uint64_t)f->content_length, &plan)) {
+    if (!edge_deliver_choose(t, f->rep, f->content_length < 0 ? 0 : (uint64_t)f->content_length, &plan)) {
         return;
     }
     if (plan.kind == EDGE_RANGE_SINGLE) {

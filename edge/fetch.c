@@ -198,7 +198,18 @@ static bool fits(const struct edge_fetch *f, const struct edge_vary_source *sour
 struct edge_fetch *edge_fetch_find_locked(struct edge_entry *e, const struct edge_vary_source *source)
 {
     struct edge_fetch *f = e->fetches;
-    while (f && !fits(f, source)) {
+    while (f && (f->request.ranged || !fits(f, source))) {
+        f = f->next;
+    }
+    return f;
+}
+
+struct edge_fetch *edge_fetch_find_part_locked(struct edge_entry *e, const struct edge_vary_source *source,
+                                               uint64_t at)
+{
+    struct edge_fetch *f = e->fetches;
+    while (f && (!f->request.ranged || at < f->request.range_first || at > f->request.range_last ||
+                 !fits(f, source))) {
         f = f->next;
     }
     return f;
@@ -356,6 +367,47 @@ static struct cdn_str entry_url(const struct edge_fetch *f)
     return f->entry ? edge_entry_key(f->entry) : cdn_str(f->request.url);
 }
 
+/* Which part of the whole a 206 brings; false when it cannot be told, or nobody asked for a part. */
+static bool place_part(const struct edge_fetch *f, struct edge_rep *rep)
+{
+    struct http_content_range range;
+    if (!f->request.ranged ||
+        !http_content_range_parse(edge_head_get(rep->head, EDGE_HEAD_CONTENT_RANGE), &range) ||
+        range.unsatisfied || range.complete_length < 0) {
+        return false;
+    }
+    rep->first = range.first;
+    rep->whole = range.complete_length;
+    return true;
+}
+
+/* A part that is the whole, as the complete answer that it is (RFC 9111 3.3); otherwise the part itself. A
+ * new reference, or NULL when its length is not what it said. */
+static struct edge_rep *as_stored(const struct edge_fetch *f, uint64_t length)
+{
+    struct http_content_range range;
+    struct edge_rep *rep = f->rep;
+    if (edge_head_status(rep->head) != 206) {
+        return edge_rep_ref(rep);
+    }
+    if (!http_content_range_parse(edge_head_get(rep->head, EDGE_HEAD_CONTENT_RANGE), &range) ||
+        length != range.last - range.first + 1) {
+        return NULL;
+    }
+    struct edge_head *head;
+    if (rep->first != 0 || length != (uint64_t)rep->whole) {
+        return edge_rep_ref(rep);
+    }
+    const struct http_field none[] = {{CDN_STR("Content-Range"), {NULL, 0}},
+                                      {CDN_STR("Content-Length"), {NULL, 0}}};
+    if (edge_head_with(rep->head, 200, none, CDN_ARRAY_LEN(none), &head, NULL) != CDN_OK) {
+        return NULL;
+    }
+    struct edge_rep *whole = edge_rep_with(rep, head, &rep->fresh, rep->stored_ms);
+    whole->whole = -1;
+    return whole;
+}
+
 /* Head without the fields that may not be stored, and the representation made from it. */
 static struct edge_rep *make_rep(struct edge_fetch *f, const struct http_field *fields, size_t count,
                                  unsigned status, int64_t now_ms)
@@ -391,7 +443,11 @@ static struct edge_rep *make_rep(struct edge_fetch *f, const struct http_field *
         struct edge_vary_source source = {edge_vary_fields_get, &from};
         edge_vary_key(cdn_buf_str(&spec), &source, &variant);
     }
-    return edge_rep_create(head, &fresh, now_ms, cdn_buf_str(&spec), cdn_buf_str(&variant));
+    struct edge_rep *rep = edge_rep_create(head, &fresh, now_ms, cdn_buf_str(&spec), cdn_buf_str(&variant));
+    if (status == 206 && edge_store_reason_ok(f->reason) && !place_part(f, rep)) {
+        f->reason = EDGE_STORE_PARTIAL;
+    }
+    return rep;
 }
 
 static void on_interim(void *arg, const struct http_fetch_head *h)
@@ -574,7 +630,9 @@ static void store(struct edge_fetch *f)
     struct edge *edge = f->owner->edge;
     struct edge_blob *blob = edge_body_blob(f->body);
     struct edge_store_file *file = blob ? NULL : edge_body_take_file(f->body);
-    if ((!blob && !file) || !f->may_keep || edge_head_status(f->rep->head) == 206 || !matches_name(f, blob)) {
+    struct edge_rep *rep = as_stored(f, edge_body_length(f->body));
+    if ((!blob && !file) || !rep || !f->may_keep || !matches_name(f, blob)) {
+        edge_rep_unref(rep);
         edge_blob_unref(blob);
         if (file) {
             edge_store_file_abort(file);
@@ -582,8 +640,8 @@ static void store(struct edge_fetch *f)
         return;
     }
     bool kept;
-    edge_cache_publish(edge->cache, f->entry, f->purge_number, edge_rep_ref(f->rep), blob, file,
-                       edge_body_length(f->body), &f->result, &kept);
+    edge_cache_publish(edge->cache, f->entry, f->purge_number, rep, blob, file, edge_body_length(f->body),
+                       &f->result, &kept);
     atomic_store(&f->kept, kept);
     cdn_metric_add(&f->owner->metrics.stored_total, kept);
 }

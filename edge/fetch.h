@@ -60,6 +60,9 @@ struct edge_fetch_request {
     struct edge_store_request about; /* `control` points into the caller's; only read at the start */
     bool pass;                       /* never store, never share */
     bool background;                 /* nobody waits: a refresh behind a stale answer */
+    bool ranged;                     /* one stretch of the whole is asked for: [range_first, range_last] */
+    uint64_t range_first;
+    uint64_t range_last;
     bool has_body;
     int64_t body_length;
     ssize_t (*read_body)(void *arg, char *into, size_t max);
@@ -109,8 +112,11 @@ struct edge_fetch *edge_fetch_create(struct edge_worker *owner, struct edge_entr
                                      struct edge_fetch_request *request);
 void edge_fetch_list_locked(struct edge_fetch *fetch);
 void edge_fetch_start(struct edge_fetch *fetch);
-/* The running fetch of an entry whose answer the request may share; no reference is taken. */
+/* The running fetch of an entry whose answer the request may share; no reference is taken. For the whole, or
+ * for the stretch that holds byte `at`. */
 struct edge_fetch *edge_fetch_find_locked(struct edge_entry *entry, const struct edge_vary_source *source);
+struct edge_fetch *edge_fetch_find_part_locked(struct edge_entry *entry,
+                                               const struct edge_vary_source *source, uint64_t at);
 /* Joins a waiter on its own worker. */
 void edge_fetch_join(struct edge_fetch *fetch, struct edge_worker *worker, struct edge_txn *txn);
 /* Leaves; drops the waiter's reference. When the leader of an answer that only it can use leaves, the fetch

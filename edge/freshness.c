@@ -11,9 +11,9 @@ _Static_assert(sizeof(struct edge_freshness) == 48, "stored as it is");
 
 static const struct cdn_str default_targeted[] = {{"pocketcdn-Cache-Control", 23}, {"CDN-Cache-Control", 17}};
 
-void edge_policy_init(struct edge_policy *policy)
+void edge_rules_init(struct edge_rules *policy)
 {
-    *policy = (struct edge_policy){
+    *policy = (struct edge_rules){
         .heuristic = true,
         .heuristic_fraction = 0.1,
         .heuristic_cap_s = 86400,
@@ -26,7 +26,7 @@ void edge_policy_init(struct edge_policy *policy)
     };
 }
 
-int64_t edge_policy_negative_ttl(const struct edge_policy *policy, unsigned status)
+int64_t edge_rules_negative_ttl(const struct edge_rules *policy, unsigned status)
 {
     for (unsigned i = 0; i < policy->negative_count; i++) {
         if (policy->negative[i].status == status) {
@@ -80,7 +80,7 @@ static bool read_targeted(const struct edge_head *head, struct cdn_str name, str
     return http_cache_control_add_structured(cc, value);
 }
 
-void edge_control_read(const struct edge_policy *policy, const struct edge_head *head,
+void edge_control_read(const struct edge_rules *policy, const struct edge_head *head,
                        struct cdn_buf *scratch, struct edge_control *ret)
 {
     struct cdn_str value;
@@ -121,7 +121,7 @@ static int64_t date_of(const struct edge_head *head, int64_t response_s)
     return date;
 }
 
-static int64_t heuristic_lifetime(const struct edge_policy *policy, const struct edge_head *head,
+static int64_t heuristic_lifetime(const struct edge_rules *policy, const struct edge_head *head,
                                   int64_t date, int64_t now_s)
 {
     struct cdn_str value = edge_head_get(head, EDGE_HEAD_LAST_MODIFIED);
@@ -155,7 +155,7 @@ bool edge_status_heuristic(unsigned status)
 }
 
 /* freshness_lifetime of RFC 9111 4.2.1 and 4.2.2. */
-static int64_t lifetime_of(const struct edge_policy *policy, const struct edge_head *head,
+static int64_t lifetime_of(const struct edge_rules *policy, const struct edge_head *head,
                            const struct edge_control *control, int64_t date, int64_t now_s,
                            enum edge_lifetime_source *ret_source)
 {
@@ -173,7 +173,7 @@ static int64_t lifetime_of(const struct edge_policy *policy, const struct edge_h
         *ret_source = EDGE_LIFETIME_EXPIRES;
         return http_date_parse_at(expires, now_s, &until) ? clamp_seconds(until - date) : 0;
     }
-    s = edge_policy_negative_ttl(policy, edge_head_status(head));
+    s = edge_rules_negative_ttl(policy, edge_head_status(head));
     if (s >= 0) {
         *ret_source = EDGE_LIFETIME_NEGATIVE;
         return s;
@@ -195,7 +195,7 @@ static int32_t window(const struct http_cache_control *cc, enum http_cache_direc
     return http_cc_has(cc, d) ? cc->seconds[d] : (int32_t)clamp_seconds(otherwise);
 }
 
-void edge_freshness_compute(const struct edge_policy *policy, const struct edge_head *head,
+void edge_freshness_compute(const struct edge_rules *policy, const struct edge_head *head,
                             const struct edge_control *control, int64_t request_ms, int64_t response_ms,
                             struct edge_freshness *ret)
 {
@@ -284,7 +284,7 @@ void edge_request_control_read(struct cdn_str cache_control, struct cdn_str prag
 }
 
 /* Does the request refuse this stored answer although the response would allow it (RFC 9111 5.2.1)? */
-static bool request_refuses(const struct edge_policy *policy, const struct edge_freshness *f,
+static bool request_refuses(const struct edge_rules *policy, const struct edge_freshness *f,
                             const struct http_cache_control *cc, int64_t age, int64_t left)
 {
     if (http_cc_has(cc, HTTP_CC_MIN_FRESH) && left < cc->seconds[HTTP_CC_MIN_FRESH]) {
@@ -323,7 +323,7 @@ static enum edge_reuse decide_stale(const struct edge_freshness *f, const struct
 }
 
 /* The origin cannot give a good answer: may the stored one stand in (RFC 5861 4, RFC 9111 4.2.4)? */
-static bool allowed_on_error(const struct edge_policy *policy, const struct edge_freshness *f,
+static bool allowed_on_error(const struct edge_rules *policy, const struct edge_freshness *f,
                              const struct http_cache_control *cc, enum edge_origin_state origin,
                              int64_t stale_s)
 {
@@ -340,7 +340,7 @@ static bool allowed_on_error(const struct edge_policy *policy, const struct edge
     return stale_s < 0 || (allowed > 0 && stale_s <= allowed);
 }
 
-enum edge_reuse edge_reuse_decide(const struct edge_policy *policy, const struct edge_freshness *f,
+enum edge_reuse edge_reuse_decide(const struct edge_rules *policy, const struct edge_freshness *f,
                                   const struct edge_request_control *request, enum edge_origin_state origin,
                                   bool unsynced, int64_t now_ms)
 {
@@ -364,7 +364,7 @@ enum edge_reuse edge_reuse_decide(const struct edge_policy *policy, const struct
     return reuse;
 }
 
-bool edge_request_only_if_cached(const struct edge_policy *policy, const struct edge_request_control *request)
+bool edge_request_only_if_cached(const struct edge_rules *policy, const struct edge_request_control *request)
 {
     return policy->honour_request && request && http_cc_has(&request->cc, HTTP_CC_ONLY_IF_CACHED);
 }

@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define EDGE_POLICY_NEGATIVE_MAX 16
+#define EDGE_RULES_NEGATIVE_MAX 16
 
 enum edge_set_cookie {                         /* what a Set-Cookie in an otherwise storable response does */
                        EDGE_SET_COOKIE_STORE,  /* nothing: RFC 9111 7.3 leaves it to the directives; explicit
@@ -26,7 +26,7 @@ enum edge_set_cookie {                         /* what a Set-Cookie in an otherw
                                                   says so */
 };
 
-struct edge_policy {
+struct edge_rules {
     bool heuristic;                 /* use 10 % of the Last-Modified age where nothing is said (4.2.2) */
     double heuristic_fraction;      /* 0.1 */
     int64_t heuristic_cap_s;        /* 86400 */
@@ -44,13 +44,13 @@ struct edge_policy {
     struct {
         uint16_t status;
         int32_t ttl_s;
-    } negative[EDGE_POLICY_NEGATIVE_MAX]; /* lifetimes of error statuses that name none themselves */
+    } negative[EDGE_RULES_NEGATIVE_MAX]; /* lifetimes of error statuses that name none themselves */
     unsigned negative_count;
 };
 /* The defaults above; targeted: pocketcdn-Cache-Control, CDN-Cache-Control. */
-void edge_policy_init(struct edge_policy *policy);
+void edge_rules_init(struct edge_rules *policy);
 /* Lifetime for a status that says nothing; -1 when the policy has no row for it. */
-int64_t edge_policy_negative_ttl(const struct edge_policy *policy, unsigned status);
+int64_t edge_rules_negative_ttl(const struct edge_rules *policy, unsigned status);
 
 /* The directives of a response that count. */
 struct edge_control {
@@ -60,7 +60,7 @@ struct edge_control {
         source; /* the field's name as the policy spells it, "Cache-Control", or empty (none there) */
 };
 /* `scratch` holds joined lines that the slices of *ret may borrow from; keep it as long as *ret. */
-void edge_control_read(const struct edge_policy *policy, const struct edge_head *head,
+void edge_control_read(const struct edge_rules *policy, const struct edge_head *head,
                        struct cdn_buf *scratch, struct edge_control *ret);
 
 #define EDGE_LIFETIME_SOURCES(X) /* name, word (for /why) */ \
@@ -101,7 +101,7 @@ struct edge_freshness {
 };
 
 /* request_ms: when the request went to the origin; response_ms: when its head came. */
-void edge_freshness_compute(const struct edge_policy *policy, const struct edge_head *head,
+void edge_freshness_compute(const struct edge_rules *policy, const struct edge_head *head,
                             const struct edge_control *control, int64_t request_ms, int64_t response_ms,
                             struct edge_freshness *ret);
 /* Age of 9111 5.1: the first element of the first line; false when it is no number (then it is ignored). */
@@ -153,11 +153,11 @@ enum edge_origin_state {
 };
 /* `request` NULL: nothing said. `unsynced`: the purge log is out of reach (nothing is served unvalidated but
  * stale-if-error answers are not affected: the origin is down as well). */
-enum edge_reuse edge_reuse_decide(const struct edge_policy *policy, const struct edge_freshness *f,
+enum edge_reuse edge_reuse_decide(const struct edge_rules *policy, const struct edge_freshness *f,
                                   const struct edge_request_control *request, enum edge_origin_state origin,
                                   bool unsynced, int64_t now_ms);
 /* only-if-cached: what cannot be served is to be answered 504 instead of asking the origin (5.2.1.7). */
-bool edge_request_only_if_cached(const struct edge_policy *policy,
+bool edge_request_only_if_cached(const struct edge_rules *policy,
                                  const struct edge_request_control *request);
 /* Statuses that count as an error for stale-if-error (RFC 5861 4): 500, 502, 503, 504. */
 bool edge_status_is_error(unsigned status);

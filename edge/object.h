@@ -17,7 +17,7 @@
 #include "edge/blob.h"
 #include "edge/head.h"
 #include "edge/policy.h"
-#include "edge/rules.h"
+#include "edge/storable.h"
 #include "edge/store.h"
 
 struct edge_entry;

@@ -38,7 +38,7 @@ static struct edge_txn *txn_new(struct edge_worker *w, struct http_request *req)
     return t;
 }
 
-static void leave_fetch(struct edge_txn *t)
+void edge_txn_leave_fetch(struct edge_txn *t)
 {
     if (t->fetch) {
         if (t->reader.joined) {
@@ -51,11 +51,12 @@ static void leave_fetch(struct edge_txn *t)
 void edge_txn_discard(struct edge_txn *t)
 {
     struct edge_worker *w = t->worker;
-    leave_fetch(t);
+    edge_txn_leave_fetch(t);
     edge_cache_release(w->edge->cache, &t->hold);
     if (t->entry) {
         edge_cache_leave(w->edge->cache, t->entry);
     }
+    edge_part_discard(t);
     edge_blob_unref(t->blob);
     struct cdn_buf key = t->key;
     struct cdn_buf text = t->text;
@@ -70,7 +71,7 @@ void edge_txn_discard(struct edge_txn *t)
 }
 
 /* Waits for someone who will call http_request_resume; `step` comes next. */
-static void wait_then(struct edge_txn *t, void (*step)(struct edge_txn *))
+void edge_txn_wait(struct edge_txn *t, void (*step)(struct edge_txn *))
 {
     t->step = step;
     http_request_suspend(t->http);
@@ -211,7 +212,6 @@ static bool is_cached_method(const struct edge_txn *t)
     return t->http->method == HTTP_GET || t->http->method == HTTP_HEAD;
 }
 
-static void pass(struct edge_txn *t, enum edge_cause cause);
 static void wait_fetch(struct edge_txn *t);
 
 /* What is answered without cache or origin; true when it was. */
@@ -247,10 +247,10 @@ static void begin(struct edge_txn *t)
         return;
     }
     if (!is_cached_method(t)) {
-        pass(t, EDGE_CAUSE_BYPASS_METHOD);
+        edge_txn_pass(t, EDGE_CAUSE_BYPASS_METHOD);
     } else if (http_cc_has(&t->control.cc, HTTP_CC_NO_STORE) &&
                edge_tuning_now(t->worker->edge)->rules.honour_request) {
-        pass(t, EDGE_CAUSE_BYPASS_REQUEST);
+        edge_txn_pass(t, EDGE_CAUSE_BYPASS_REQUEST);
     } else {
         edge_request_lookup(t);
     }
@@ -295,15 +295,13 @@ static void add_candidates(struct edge_txn *t, struct edge_fetch_request *r)
     }
 }
 
-/* Under the lock: a fetch for the transaction's key that others may join. */
-static struct edge_fetch *new_fetch_locked(struct edge_txn *t, bool background)
+struct edge_fetch *edge_txn_new_fetch_locked(struct edge_txn *t, struct edge_fetch_request *r,
+                                             bool background)
 {
-    struct edge_fetch_request r = {0};
     struct edge_cache *cache = t->worker->edge->cache;
-    add_candidates(t, &r);
-    edge_upstream_request(t, false, background, &r);
+    edge_upstream_request(t, false, background, r);
     t->entry->refs++;
-    struct edge_fetch *f = edge_fetch_create(t->worker, t->entry, &t->control, &r);
+    struct edge_fetch *f = edge_fetch_create(t->worker, t->entry, &t->control, r);
     f->purge_number = edge_cache_purge_number_locked(cache);
     if (t->entry->objects) { /* Vary as it was last */
         const struct edge_rep *rep = atomic_load(&t->entry->objects->rep);
@@ -314,6 +312,13 @@ static struct edge_fetch *new_fetch_locked(struct edge_txn *t, bool background)
     }
     edge_fetch_list_locked(f);
     return f;
+}
+
+static struct edge_fetch *new_fetch_locked(struct edge_txn *t, bool background)
+{
+    struct edge_fetch_request r = {0};
+    add_candidates(t, &r);
+    return edge_txn_new_fetch_locked(t, &r, background);
 }
 
 static void refresh_behind_locked(struct edge_txn *t, struct edge_fetch **ret_start)
@@ -416,7 +421,7 @@ void edge_request_lookup(struct edge_txn *t)
     if (!found && must_look_on_disk(t)) {
         edge_cache_unlock(cache);
         t->looked_on_disk = t->disk_pending = true;
-        wait_then(t, edge_request_lookup);
+        edge_txn_wait(t, edge_request_lookup);
         edge_cache_find_on_disk(cache, cdn_buf_str(&t->key), found_elsewhere, t);
         return;
     }
@@ -429,6 +434,11 @@ void edge_request_lookup(struct edge_txn *t)
     bool only_cached = edge_request_only_if_cached(&edge_tuning_now(t->worker->edge)->rules, &t->control);
     bool serves = found && edge_reuse_serves(reuse);
     bool passes = !found && t->now_ms < t->entry->pass_until_ms;
+    if (!found && !only_cached && !passes && edge_part_wants_locked(t)) {
+        edge_cache_unlock(cache);
+        edge_part_begin(t);
+        return;
+    }
     if (reuse == EDGE_REUSE_STALE_REVALIDATE) {
         refresh_behind_locked(t, &start);
     } else if (!serves && !only_cached && !passes && t->http->method == HTTP_GET) {
@@ -443,7 +453,7 @@ void edge_request_lookup(struct edge_txn *t)
     } else if (t->fetch) {
         wait_fetch(t);
     } else {
-        pass(t, passes ? EDGE_CAUSE_BYPASS_RESPONSE : t->cause);
+        edge_txn_pass(t, passes ? EDGE_CAUSE_BYPASS_RESPONSE : t->cause);
     }
 }
 
@@ -451,9 +461,9 @@ void edge_request_lookup(struct edge_txn *t)
 
 static void look_again(struct edge_txn *t)
 {
-    leave_fetch(t);
+    edge_txn_leave_fetch(t);
     if (++t->tries > MAX_TRIES) {
-        pass(t, t->cause);
+        edge_txn_pass(t, t->cause);
         return;
     }
     edge_request_lookup(t);
@@ -471,7 +481,7 @@ static bool serve_stale_instead(struct edge_txn *t, enum edge_origin_state state
     if (!edge_reuse_serves(reuse)) {
         return false;
     }
-    leave_fetch(t);
+    edge_txn_leave_fetch(t);
     t->verdict = EDGE_VERDICT_STALE;
     edge_deliver_hold(t);
     return true;
@@ -483,7 +493,7 @@ static bool keep_hashed(struct edge_txn *t, unsigned status)
     if (!t->hashed || !t->hold.object || status < 400 || edge_head_status(t->hold.rep->head) != 200) {
         return false;
     }
-    leave_fetch(t);
+    edge_txn_leave_fetch(t);
     t->verdict = EDGE_VERDICT_STALE;
     edge_deliver_hold(t);
     return true;
@@ -497,7 +507,7 @@ static bool fits_request(struct edge_txn *t, const struct edge_rep *rep)
                            &(struct edge_vary_source){edge_txn_vary_get, t}, &scratch);
 }
 
-static void got_answer(struct edge_txn *t)
+void edge_txn_got_answer(struct edge_txn *t)
 {
     const struct edge_fetch *f = t->fetch;
     const unsigned status = edge_head_status(f->rep->head);
@@ -534,7 +544,7 @@ static void got_confirmation(struct edge_txn *t)
     edge_deliver_hold(t);
 }
 
-static void got_failure(struct edge_txn *t)
+void edge_txn_got_failure(struct edge_txn *t)
 {
     if (serve_stale_instead(t, EDGE_ORIGIN_DISCONNECTED) || keep_hashed(t, 502)) {
         return;
@@ -549,26 +559,26 @@ static void wait_fetch(struct edge_txn *t)
 {
     switch (edge_fetch_phase_now(t->fetch)) {
     case EDGE_FETCH_ASKING:
-        wait_then(t, wait_fetch);
+        edge_txn_wait(t, wait_fetch);
         break;
     case EDGE_FETCH_STORING:
-        got_answer(t);
+        edge_txn_got_answer(t);
         break;
     case EDGE_FETCH_PASSING:
         if (t->leader) {
-            got_answer(t);
+            edge_txn_got_answer(t);
         } else if (!(edge_status_is_error(edge_head_status(t->fetch->rep->head)) &&
                      serve_stale_instead(t, EDGE_ORIGIN_ERROR)) &&
                    !keep_hashed(t, edge_head_status(t->fetch->rep->head))) {
-            leave_fetch(t);
-            pass(t, EDGE_CAUSE_BYPASS_RESPONSE);
+            edge_txn_leave_fetch(t);
+            edge_txn_pass(t, EDGE_CAUSE_BYPASS_RESPONSE);
         }
         break;
     case EDGE_FETCH_CONFIRMED:
         got_confirmation(t);
         break;
     case EDGE_FETCH_FAILED:
-        got_failure(t);
+        edge_txn_got_failure(t);
         break;
     }
 }
@@ -624,7 +634,7 @@ static void start_pass(struct edge_txn *t)
     edge_fetch_unref(f);
 }
 
-static void pass(struct edge_txn *t, enum edge_cause cause)
+void edge_txn_pass(struct edge_txn *t, enum edge_cause cause)
 {
     t->cause = cause;
     t->verdict =
@@ -641,7 +651,7 @@ static void wait_pass(struct edge_txn *t)
 {
     switch (edge_fetch_phase_now(t->fetch)) {
     case EDGE_FETCH_ASKING:
-        wait_then(t, wait_pass);
+        edge_txn_wait(t, wait_pass);
         break;
     case EDGE_FETCH_PASSING:
     case EDGE_FETCH_STORING:
@@ -650,7 +660,7 @@ static void wait_pass(struct edge_txn *t)
         break;
     case EDGE_FETCH_CONFIRMED:
     case EDGE_FETCH_FAILED:
-        got_failure(t);
+        edge_txn_got_failure(t);
         break;
     }
 }
@@ -751,7 +761,7 @@ static void on_done(void *self, struct http_request *req, enum http_end end)
     }
     count_txn(t);
     if (t->disk_pending) {
-        leave_fetch(t);
+        edge_txn_leave_fetch(t);
         t->abandoned = true;
         t->http = NULL;
         return;

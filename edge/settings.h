@@ -6,77 +6,80 @@
 
 #define EDGE_YEAR_MS 31536000000.0
 
-#define EDGE_SETTINGS(X)                                                                                   \
-    X(STRING, name, "edge", 0, 0, NULL, RESTART, "NAME", "Name of this edge in Cache-Status, Via, logs")   \
-    X(STRING, origin, "", 0, 0, NULL, RESTART, "URL", "Origin to fetch from, http:// or https://")         \
-    X(STRING, origin_host, "origin", 0, 0, NULL, RESTART, "NAME",                                          \
-      "Host sent to the origin: 'origin' (the authority of --origin), 'client', or a name")                \
-    X(ADDRESS, listen, "127.0.1.1:8088", 0, 0, NULL, RESTART, "HOST:PORT", "Public listener")              \
-    X(ADDRESS, admin, "", 0, 0, NULL, RESTART, "HOST:PORT", "Admin listener; default: public port + 1000") \
-    X(STRING, place, "", 0, 0, NULL, RESTART, "NAME|LAT,LON", "Where this edge stands")                    \
-    X(STRING, control, "", 0, 0, NULL, RESTART, "URL",                                                     \
-      "Admin address of the router, which keeps the purge log")                                            \
-    X(UINT, threads, "0", 0, 64, NULL, RESTART, "N", "Worker threads; 0: one for each core")               \
-    X(STRING, cache_dir, "", 0, 0, NULL, RESTART, "DIR",                                                   \
-      "Disk cache; default: a folder of the user's cache for this name")                                   \
-    X(SIZE, memory, "256MiB", 65536, 1e15, NULL, RESTART, "SIZE",                                          \
-      "Budget of the RAM tier, heads and keys counted")                                                    \
-    X(SIZE, disk, "10GiB", 0, 1e15, NULL, RESTART, "SIZE", "Budget of the disk tier; 0: no disk tier")     \
-    X(SIZE, memory_object, "1MiB", 4096, 1e9, NULL, RESTART, "SIZE", "Largest body that is kept in RAM")   \
-    X(SIZE, max_object, "5GiB", 4096, 1e15, NULL, RUNTIME, "SIZE", "Largest body that is stored at all")   \
-    X(CHOICE, memory_policy, "s3fifo", 0, 0, "s3fifo|sieve|lru|fifo", RESTART, "NAME",                     \
-      "Eviction policy of the RAM tier")                                                                   \
-    X(CHOICE, disk_policy, "sieve", 0, 0, "s3fifo|sieve|lru|fifo", RESTART, "NAME",                        \
-      "Eviction policy of the disk tier")                                                                  \
-    X(UINT, variants, "32", 1, 1000, NULL, RUNTIME, "N", "Stored variants of one URL (Vary)")              \
-    X(CHOICE, query, "all", 0, 0, "all|none|allow|sort", RESTART, "HOW",                                   \
-      "Query in the cache key: all of it, none, only --query-allow, or sorted by name")                    \
-    X(LIST, query_allow, "", 0, 0, NULL, RESTART, "NAME",                                                  \
-      "Query parameters that belong to the key with --query allow")                                        \
-    X(BOOL, honor_request_directives, "yes", 0, 0, NULL, RUNTIME, "yes|no",                                \
-      "Whether Cache-Control of requests (no-cache, max-age, only-if-cached ...) is followed")             \
-    X(REAL, heuristic_fraction, "0.1", 0, 1, NULL, RUNTIME, "N",                                           \
-      "Heuristic freshness: this part of the time since Last-Modified")                                    \
-    X(DURATION, heuristic_max, "1d", 0, EDGE_YEAR_MS, NULL, RUNTIME, "TIME",                               \
-      "Heuristic freshness: at most this")                                                                 \
-    X(DURATION, stale_while_revalidate, "0s", 0, EDGE_YEAR_MS, NULL, RUNTIME, "TIME",                      \
-      "Window for answers that name none: serve stale while a refresh runs in the background")             \
-    X(DURATION, stale_if_error, "0s", 0, EDGE_YEAR_MS, NULL, RUNTIME, "TIME",                              \
-      "Window for answers that name none: serve stale when the origin fails")                              \
-    X(DURATION, stale_if_disconnected, "1d", 0, EDGE_YEAR_MS, NULL, RUNTIME, "TIME",                       \
-      "How long past its lifetime an answer may be served when the origin cannot be reached")              \
-    X(MAP, negative_ttl, "", 0, 0, NULL, RUNTIME, "STATUS=TIME",                                           \
-      "Freshness of answers of a status that name none, as 404=5s")                                        \
-    X(LIST, targeted_fields, "pocketcdn-Cache-Control,CDN-Cache-Control", 0, 0, NULL, RUNTIME, "NAME",     \
-      "Targeted cache control fields, strongest first (RFC 9213)")                                         \
-    X(BOOL, cache_set_cookie, "no", 0, 0, NULL, RUNTIME, "yes|no",                                         \
-      "Whether answers with Set-Cookie may be stored")                                                     \
-    X(DURATION, connect_timeout, "5s", 1, 3600000, NULL, RESTART, "TIME", "Connecting to the origin")      \
-    X(DURATION, first_byte_timeout, "30s", 1, 3600000, NULL, RESTART, "TIME",                              \
-      "Waiting for the origin's head")                                                                     \
-    X(DURATION, idle_timeout, "30s", 1, 3600000, NULL, RESTART, "TIME",                                    \
-      "Between two pieces of the origin's body")                                                           \
-    X(DURATION, keepalive, "60s", 1000, 86400000, NULL, RESTART, "TIME",                                   \
-      "Idle time-out of client connections")                                                               \
-    X(SIZE, max_body, "1GiB", 0, 1e15, NULL, RESTART, "SIZE",                                              \
-      "Largest request body that is passed to the origin")                                                 \
-    X(UINT, max_connections, "15000", 16, 1e6, NULL, RESTART, "N",                                         \
-      "Client connections of each worker thread")                                                          \
-    X(UINT, origin_connections, "256", 1, 10000, NULL, RESTART, "N",                                       \
-      "Connections to the origin of each worker thread")                                                   \
-    X(STRING, origin_ca, "", 0, 0, NULL, RESTART, "FILE",                                                  \
-      "CA certificates for an https origin; default: the system's")                                        \
-    X(BOOL, origin_insecure, "no", 0, 0, NULL, RESTART, "yes|no",                                          \
-      "Do not verify the origin's certificate (tests only)")                                               \
-    X(LIST, purge_allow, "127.0.0.0/8,::1", 0, 1000, CDN_CONFIG_CIDRS, RUNTIME, "CIDR",                    \
-      "Networks that may send PURGE to the public listener")                                               \
-    X(STRING, purge_token, "", 0, 1024, CDN_CONFIG_SECRET, RUNTIME, "TOKEN",                               \
-      "Bearer token that allows PURGE from anywhere")                                                      \
-    X(STRING, url, "", 0, 255, NULL, RESTART, "URL",                                                       \
-      "What the router sends clients to; default: http://LISTEN")                                          \
-    X(UINT, weight, "1", 0, 10000, NULL, RESTART, "N", "For the router: share among edges of one place")   \
-    X(UINT, capacity, "0", 0, 1000000000, NULL, RESTART, "N",                                              \
-      "For the router: requests a second; 0: no limit")                                                    \
+#define EDGE_SETTINGS(X)                                                                                    \
+    X(STRING, name, "edge", 0, 0, NULL, RESTART, "NAME", "Name of this edge in Cache-Status, Via, logs")    \
+    X(STRING, origin, "", 0, 0, NULL, RESTART, "URL", "Origin to fetch from, http:// or https://")          \
+    X(STRING, origin_host, "origin", 0, 0, NULL, RESTART, "NAME",                                           \
+      "Host sent to the origin: 'origin' (the authority of --origin), 'client', or a name")                 \
+    X(ADDRESS, listen, "127.0.1.1:8088", 0, 0, NULL, RESTART, "HOST:PORT", "Public listener")               \
+    X(ADDRESS, admin, "", 0, 0, NULL, RESTART, "HOST:PORT", "Admin listener; default: public port + 1000")  \
+    X(STRING, place, "", 0, 0, NULL, RESTART, "NAME|LAT,LON", "Where this edge stands")                     \
+    X(STRING, control, "", 0, 0, NULL, RESTART, "URL",                                                      \
+      "Admin address of the router, which keeps the purge log")                                             \
+    X(UINT, threads, "0", 0, 64, NULL, RESTART, "N", "Worker threads; 0: one for each core")                \
+    X(STRING, cache_dir, "", 0, 0, NULL, RESTART, "DIR",                                                    \
+      "Disk cache; default: a folder of the user's cache for this name")                                    \
+    X(SIZE, memory, "256MiB", 65536, 1e15, NULL, RESTART, "SIZE",                                           \
+      "Budget of the RAM tier, heads and keys counted")                                                     \
+    X(SIZE, disk, "10GiB", 0, 1e15, NULL, RESTART, "SIZE", "Budget of the disk tier; 0: no disk tier")      \
+    X(SIZE, memory_object, "1MiB", 4096, 1e9, NULL, RESTART, "SIZE", "Largest body that is kept in RAM")    \
+    X(SIZE, slice, "1MiB", 0, 1e9, NULL, RESTART, "SIZE",                                                   \
+      "Requests for a range of what is not stored are fetched and stored in slices of this size; 0: whole " \
+      "objects only")                                                                                       \
+    X(SIZE, max_object, "5GiB", 4096, 1e15, NULL, RUNTIME, "SIZE", "Largest body that is stored at all")    \
+    X(CHOICE, memory_policy, "s3fifo", 0, 0, "s3fifo|sieve|lru|fifo", RESTART, "NAME",                      \
+      "Eviction policy of the RAM tier")                                                                    \
+    X(CHOICE, disk_policy, "sieve", 0, 0, "s3fifo|sieve|lru|fifo", RESTART, "NAME",                         \
+      "Eviction policy of the disk tier")                                                                   \
+    X(UINT, variants, "32", 1, 1000, NULL, RUNTIME, "N", "Stored variants of one URL (Vary)")               \
+    X(CHOICE, query, "all", 0, 0, "all|none|allow|sort", RESTART, "HOW",                                    \
+      "Query in the cache key: all of it, none, only --query-allow, or sorted by name")                     \
+    X(LIST, query_allow, "", 0, 0, NULL, RESTART, "NAME",                                                   \
+      "Query parameters that belong to the key with --query allow")                                         \
+    X(BOOL, honor_request_directives, "yes", 0, 0, NULL, RUNTIME, "yes|no",                                 \
+      "Whether Cache-Control of requests (no-cache, max-age, only-if-cached ...) is followed")              \
+    X(REAL, heuristic_fraction, "0.1", 0, 1, NULL, RUNTIME, "N",                                            \
+      "Heuristic freshness: this part of the time since Last-Modified")                                     \
+    X(DURATION, heuristic_max, "1d", 0, EDGE_YEAR_MS, NULL, RUNTIME, "TIME",                                \
+      "Heuristic freshness: at most this")                                                                  \
+    X(DURATION, stale_while_revalidate, "0s", 0, EDGE_YEAR_MS, NULL, RUNTIME, "TIME",                       \
+      "Window for answers that name none: serve stale while a refresh runs in the background")              \
+    X(DURATION, stale_if_error, "0s", 0, EDGE_YEAR_MS, NULL, RUNTIME, "TIME",                               \
+      "Window for answers that name none: serve stale when the origin fails")                               \
+    X(DURATION, stale_if_disconnected, "1d", 0, EDGE_YEAR_MS, NULL, RUNTIME, "TIME",                        \
+      "How long past its lifetime an answer may be served when the origin cannot be reached")               \
+    X(MAP, negative_ttl, "", 0, 0, NULL, RUNTIME, "STATUS=TIME",                                            \
+      "Freshness of answers of a status that name none, as 404=5s")                                         \
+    X(LIST, targeted_fields, "pocketcdn-Cache-Control,CDN-Cache-Control", 0, 0, NULL, RUNTIME, "NAME",      \
+      "Targeted cache control fields, strongest first (RFC 9213)")                                          \
+    X(BOOL, cache_set_cookie, "no", 0, 0, NULL, RUNTIME, "yes|no",                                          \
+      "Whether answers with Set-Cookie may be stored")                                                      \
+    X(DURATION, connect_timeout, "5s", 1, 3600000, NULL, RESTART, "TIME", "Connecting to the origin")       \
+    X(DURATION, first_byte_timeout, "30s", 1, 3600000, NULL, RESTART, "TIME",                               \
+      "Waiting for the origin's head")                                                                      \
+    X(DURATION, idle_timeout, "30s", 1, 3600000, NULL, RESTART, "TIME",                                     \
+      "Between two pieces of the origin's body")                                                            \
+    X(DURATION, keepalive, "60s", 1000, 86400000, NULL, RESTART, "TIME",                                    \
+      "Idle time-out of client connections")                                                                \
+    X(SIZE, max_body, "1GiB", 0, 1e15, NULL, RESTART, "SIZE",                                               \
+      "Largest request body that is passed to the origin")                                                  \
+    X(UINT, max_connections, "15000", 16, 1e6, NULL, RESTART, "N",                                          \
+      "Client connections of each worker thread")                                                           \
+    X(UINT, origin_connections, "256", 1, 10000, NULL, RESTART, "N",                                        \
+      "Connections to the origin of each worker thread")                                                    \
+    X(STRING, origin_ca, "", 0, 0, NULL, RESTART, "FILE",                                                   \
+      "CA certificates for an https origin; default: the system's")                                         \
+    X(BOOL, origin_insecure, "no", 0, 0, NULL, RESTART, "yes|no",                                           \
+      "Do not verify the origin's certificate (tests only)")                                                \
+    X(LIST, purge_allow, "127.0.0.0/8,::1", 0, 1000, CDN_CONFIG_CIDRS, RUNTIME, "CIDR",                     \
+      "Networks that may send PURGE to the public listener")                                                \
+    X(STRING, purge_token, "", 0, 1024, CDN_CONFIG_SECRET, RUNTIME, "TOKEN",                                \
+      "Bearer token that allows PURGE from anywhere")                                                       \
+    X(STRING, url, "", 0, 255, NULL, RESTART, "URL",                                                        \
+      "What the router sends clients to; default: http://LISTEN")                                           \
+    X(UINT, weight, "1", 0, 10000, NULL, RESTART, "N", "For the router: share among edges of one place")    \
+    X(UINT, capacity, "0", 0, 1000000000, NULL, RESTART, "N",                                               \
+      "For the router: requests a second; 0: no limit")                                                     \
     CDN_SHARED_SETTINGS(X)
 
 CDN_CONFIG_STRUCT(edge_settings, EDGE_SETTINGS);

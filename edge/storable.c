@@ -68,7 +68,7 @@ static bool partial_usable(const struct edge_head *head)
     return !length.p || (cdn_parse_u64(length, &n) && n == range.last - range.first + 1);
 }
 
-static enum edge_store_reason check_method(const struct edge_policy *policy,
+static enum edge_store_reason check_method(const struct edge_rules *policy,
                                            const struct edge_store_request *request, unsigned status,
                                            const struct edge_freshness *f)
 {
@@ -144,7 +144,7 @@ static enum edge_store_reason check_directives(const struct edge_store_request *
 }
 
 /* Does the policy keep a response with Set-Cookie out? */
-static bool cookie_refused(const struct edge_policy *policy, const struct edge_head *head,
+static bool cookie_refused(const struct edge_rules *policy, const struct edge_head *head,
                            const struct edge_control *control, const struct edge_freshness *f)
 {
     if (!edge_head_get(head, EDGE_HEAD_SET_COOKIE).p || policy->set_cookie == EDGE_SET_COOKIE_STRIP) {
@@ -177,7 +177,7 @@ static bool worth_storing(const struct edge_head *head, const struct edge_contro
     return f->lifetime_s > 0 || f->has_validator || (!f->must_revalidate && (f->swr_s > 0 || f->sie_s > 0));
 }
 
-enum edge_store_reason edge_storable(const struct edge_policy *policy,
+enum edge_store_reason edge_storable(const struct edge_rules *policy,
                                      const struct edge_store_request *request, const struct edge_head *head,
                                      const struct edge_control *control,
                                      const struct edge_freshness *freshness)
@@ -202,7 +202,7 @@ enum edge_store_reason edge_storable(const struct edge_policy *policy,
     return worth_storing(head, control, freshness) ? EDGE_STORE_OK : EDGE_STORE_NO_FRESHNESS;
 }
 
-size_t edge_storable_drop(const struct edge_policy *policy, const struct edge_control *control,
+size_t edge_storable_drop(const struct edge_rules *policy, const struct edge_control *control,
                           struct cdn_str *ret, size_t max)
 {
     struct cdn_str lists[2] = {control->cc.no_cache_fields, control->cc.private_fields}, name;

@@ -50,7 +50,7 @@ struct edge_store_request {
 
 /* On OK, *freshness is what edge_freshness_compute() gave. A response that carries a validator but no
  * freshness is stored with lifetime 0 (validation is cheaper than a transfer). */
-enum edge_store_reason edge_storable(const struct edge_policy *policy,
+enum edge_store_reason edge_storable(const struct edge_rules *policy,
                                      const struct edge_store_request *request, const struct edge_head *head,
                                      const struct edge_control *control,
                                      const struct edge_freshness *freshness);
@@ -62,7 +62,7 @@ bool edge_status_understood(unsigned status);
 /* Fields that must not be stored or reused without validation because no-cache="..." or private="..." names
  * them, and Set-Cookie where the policy strips it: to be taken out with edge_head_with(). Up to `max` slices
  * into `ret` (borrowed from control). */
-size_t edge_storable_drop(const struct edge_policy *policy, const struct edge_control *control,
+size_t edge_storable_drop(const struct edge_rules *policy, const struct edge_control *control,
                           struct cdn_str *ret, size_t max);
 
 /* Does this answer to an unsafe request invalidate (4.4)? Methods other than GET, HEAD, OPTIONS, TRACE; 2xx

@@ -31,9 +31,9 @@ struct cdn_str *edge_names_of(const struct cdn_config_list *list)
 static enum cdn_status read_negative(const struct cdn_config_list *map, struct edge_rules *rules,
                                      struct cdn_error *err)
 {
-    if (map->n > EDGE_POLICY_NEGATIVE_MAX) {
+    if (map->n > EDGE_RULES_NEGATIVE_MAX) {
         return cdn_error_set(err, CDN_INVALID, "negative_ttl: %zu statuses, at most %d", map->n,
-                             EDGE_POLICY_NEGATIVE_MAX);
+                             EDGE_RULES_NEGATIVE_MAX);
     }
     for (size_t i = 0; i < map->n; i++) {
         uint64_t status;
@@ -56,7 +56,7 @@ enum cdn_status edge_tuning_create(const struct edge_settings *s, struct edge_tu
                                    struct cdn_error *err)
 {
     struct edge_tuning *t = cdn_calloc(1, sizeof *t);
-    edge_policy_init(&t->rules);
+    edge_rules_init(&t->rules);
     t->targeted = edge_names_of(&s->targeted_fields);
     t->rules.targeted = t->targeted;
     t->rules.targeted_count = s->targeted_fields.n;

@@ -10,6 +10,7 @@
 
 #include "edge/body.h"
 #include "edge/fetch.h"
+#include "edge/range.h"
 #include "edge/validate.h"
 
 struct edge_txn {
@@ -44,6 +45,7 @@ struct edge_txn {
     struct http_stream *stream;
     unsigned status;
     uint64_t sent;
+    struct edge_ranger *ranger; /* part.c: puts stretches of stored and fetched parts together */
     /* a body on its way to the origin */
     struct cdn_buf upload;
     size_t upload_at;
@@ -71,10 +73,34 @@ bool edge_txn_vary_get(void *txn, struct cdn_str name, struct cdn_buf *into); /*
 /* upstream.c: what goes to the origin for this request. */
 void edge_upstream_request(struct edge_txn *txn, bool pass, bool background, struct edge_fetch_request *ret);
 
+void edge_txn_wait(struct edge_txn *txn,
+                   void (*step)(struct edge_txn *)); /* until someone resumes the request */
+void edge_txn_leave_fetch(struct edge_txn *txn);
+void edge_txn_pass(struct edge_txn *txn, enum edge_cause cause); /* asks the origin for this request alone */
+void edge_txn_got_answer(struct edge_txn *txn);                  /* the fetch has a head to answer with */
+void edge_txn_got_failure(struct edge_txn *txn);
+/* Under the cache's lock: a fetch that others may join, for what `request` says already (range, candidates).
+ * Start it without the lock. */
+struct edge_fetch *edge_txn_new_fetch_locked(struct edge_txn *txn, struct edge_fetch_request *request,
+                                             bool background);
+
+/* part.c: answers from parts (206), stored or to be fetched. */
+bool edge_part_wants_locked(struct edge_txn *txn);
+void edge_part_begin(struct edge_txn *txn);
+void edge_part_discard(struct edge_txn *txn);
+
 /* deliver.c: the answer. Each ends with http_respond or hands the transaction to the disk and comes back
  * through `step`. */
 void edge_deliver_hold(struct edge_txn *txn);  /* from the stored response in txn->hold */
 void edge_deliver_fetch(struct edge_txn *txn); /* from the answer of txn->fetch: complete or under way */
+/* Conditions and range against a complete response of `length` bytes. False: answered already (304, 412, 416,
+ * HEAD). */
+bool edge_deliver_choose(struct edge_txn *txn, const struct edge_rep *rep, uint64_t length,
+                         struct edge_range_plan *ret_plan);
+/* Adds stored fields and marks, and answers. */
+void edge_deliver_respond(struct edge_txn *txn, struct MHD_Response *response, unsigned status,
+                          const struct edge_rep *rep, const struct edge_range_plan *plan,
+                          uint64_t body_bytes);
 void edge_deliver_error(struct edge_txn *txn, unsigned status, const char *detail);
 void edge_request_lookup(
     struct edge_txn *txn); /* request.c: back to the look-up (the disk did not keep its promise) */

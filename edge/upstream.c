@@ -1,10 +1,12 @@
 /* upstream: the request that goes to the origin. */
+#include "edge/range.h"
 #include "edge/txn.h"
 
 #include "common/http_field.h"
 #include "common/http_forwarded.h"
 #include "common/mem.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "common/banned.h"
@@ -147,6 +149,19 @@ static void add_validators(struct edge_fields *f, struct edge_fetch_request *r)
     }
 }
 
+static void add_range(struct edge_fields *f, const struct edge_fetch_request *r)
+{
+    char text[HTTP_CONTENT_RANGE_SIZE];
+    if (r->range_first == HTTP_RANGE_OPEN) {
+        snprintf(text, sizeof text, "bytes=-%" PRIu64, r->range_last);
+    } else if (r->range_last == HTTP_RANGE_OPEN) {
+        snprintf(text, sizeof text, "bytes=%" PRIu64 "-", r->range_first);
+    } else {
+        snprintf(text, sizeof text, "bytes=%" PRIu64 "-%" PRIu64, r->range_first, r->range_last);
+    }
+    edge_fields_add(f, CDN_STR("Range"), cdn_str(text));
+}
+
 static char *upstream_url(struct edge_txn *t)
 {
     const struct edge *edge = t->worker->edge;
@@ -183,6 +198,9 @@ void edge_upstream_request(struct edge_txn *t, bool pass, bool background, struc
     add_forwarded(t, &ret->fields);
     if (!pass) {
         add_validators(&ret->fields, ret);
+    }
+    if (ret->ranged) {
+        add_range(&ret->fields, ret);
     }
     edge_fields_seal(&ret->fields);
     ret->method = pass ? method_text(t) : "GET";

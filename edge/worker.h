@@ -15,7 +15,7 @@
 #include "edge/hot.h"
 #include "edge/key.h"
 #include "edge/metrics.h"
-#include "edge/rules.h"
+#include "edge/storable.h"
 #include "edge/settings.h"
 
 #include <pthread.h>

@@ -13,10 +13,10 @@
 static void compute(unsigned status, const char *text, int64_t delay_s, struct edge_freshness *ret)
 {
     CDN_AUTOBUF struct cdn_buf scratch = {0};
-    struct edge_policy policy;
+    struct edge_rules policy;
     struct edge_control control;
     struct edge_head *head = head_of(status, text);
-    edge_policy_init(&policy);
+    edge_rules_init(&policy);
     policy.negative[0].status = 502;
     policy.negative[0].ttl_s = 5;
     policy.negative_count = 1;
@@ -248,10 +248,10 @@ static const struct {
 
 START_TEST(reuse_rows)
 {
-    struct edge_policy policy;
+    struct edge_rules policy;
     struct edge_freshness f;
     struct edge_request_control request;
-    edge_policy_init(&policy);
+    edge_rules_init(&policy);
     compute(200, reuses[_i].response, 0, &f);
     edge_request_control_read(
         (struct cdn_str){reuses[_i].request, reuses[_i].request ? strlen(reuses[_i].request) : 0},
@@ -265,10 +265,10 @@ END_TEST
 
 START_TEST(request_directives_can_be_switched_off)
 {
-    struct edge_policy policy;
+    struct edge_rules policy;
     struct edge_freshness f;
     struct edge_request_control request;
-    edge_policy_init(&policy);
+    edge_rules_init(&policy);
     compute(200, CC "max-age=10", 0, &f);
     edge_request_control_read(CDN_STR("no-cache, only-if-cached"), (struct cdn_str){NULL, 0}, &request);
     ck_assert(edge_request_only_if_cached(&policy, &request));
@@ -298,10 +298,10 @@ END_TEST
 
 START_TEST(a_soft_purge_makes_stale_at_once)
 {
-    struct edge_policy policy;
+    struct edge_rules policy;
     struct edge_freshness f;
     int64_t now = (RESPONSE_S + 100) * 1000;
-    edge_policy_init(&policy);
+    edge_rules_init(&policy);
     compute(200, CC "max-age=3600, stale-while-revalidate=60", 0, &f);
     edge_freshness_soft_purge(&f, now);
     ck_assert_int_eq(edge_freshness_left(&f, now), 0);

@@ -111,7 +111,7 @@ static const struct {
      EDGE_STORE_NO_STORE},
 };
 
-static enum edge_store_reason decide(const struct edge_policy *policy, int i)
+static enum edge_store_reason decide(const struct edge_rules *policy, int i)
 {
     CDN_AUTOBUF struct cdn_buf scratch = {0};
     struct edge_control control;
@@ -135,8 +135,8 @@ static enum edge_store_reason decide(const struct edge_policy *policy, int i)
 
 START_TEST(store_rows)
 {
-    struct edge_policy policy;
-    edge_policy_init(&policy);
+    struct edge_rules policy;
+    edge_rules_init(&policy);
     enum edge_store_reason r = decide(&policy, _i);
     ck_assert_msg(r == rows_[_i].reason, "%s: %s: %s", rows_[_i].section, rows_[_i].head,
                   edge_store_reason_word(r));
@@ -159,12 +159,12 @@ static const struct {
 START_TEST(cookie_rows)
 {
     CDN_AUTOBUF struct cdn_buf scratch = {0};
-    struct edge_policy policy;
+    struct edge_rules policy;
     struct edge_control control;
     struct edge_freshness f;
     struct edge_store_request r = {.method = HTTP_GET};
     struct edge_head *head = head_of(200, cookies[_i].head);
-    edge_policy_init(&policy);
+    edge_rules_init(&policy);
     policy.set_cookie = cookies[_i].policy;
     edge_control_read(&policy, head, &scratch, &control);
     edge_freshness_compute(&policy, head, &control, RESPONSE_S * 1000, RESPONSE_S * 1000, &f);
@@ -180,11 +180,11 @@ END_TEST
 START_TEST(named_fields_are_dropped)
 {
     CDN_AUTOBUF struct cdn_buf scratch = {0};
-    struct edge_policy policy;
+    struct edge_rules policy;
     struct edge_control control;
     struct cdn_str drop[8];
     struct edge_head *head = head_of(200, CC "no-cache=\"a, b\", private=\"c\", max-age=5");
-    edge_policy_init(&policy);
+    edge_rules_init(&policy);
     edge_control_read(&policy, head, &scratch, &control);
     ck_assert_uint_eq(edge_storable_drop(&policy, &control, drop, 8), 3);
     ck_assert(cdn_str_eq(drop[0], CDN_STR("a")) && cdn_str_eq(drop[1], CDN_STR("b")) &&

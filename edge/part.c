@@ -1,0 +1,441 @@
+/* part: answers put together from parts of a representation (RFC 9110 14, RFC 9111 3.3 and 3.4).
+ *
+ * A request for a range of something that is not stored whole is fetched in slices of a fixed size, each
+ * stored as a part (a 206 that covers [first, first + length) of `whole` bytes). An answer is one stretch of
+ * the whole; a ranger walks along it and takes each byte from a stored part, or from the fetch of the slice
+ * that holds it. Parts are only put together when they share a strong validator. A stale part is confirmed by
+ * a conditional request of its own.
+ */
+#include "common/mem.h"
+#include "edge/serve.h"
+#include "edge/txn.h"
+
+#include "common/banned.h"
+
+/* So much of a part on disk is read at once. */
+#define READ_BYTES ((uint64_t)256 * 1024)
+#define MAX_SOURCES_LOST 8u
+
+struct edge_ranger {
+    struct edge_txn *txn;
+    struct edge_rep *rep;   /* counted: all bytes are of this version */
+    uint64_t at, end;       /* the next byte; behind the last one */
+    struct edge_hold hold;  /* the stored part that `blob` is from */
+    struct edge_blob *blob; /* bytes [blob_first, +n) of the whole */
+    uint64_t blob_first;
+    enum cdn_status read_status;
+    unsigned lost;
+};
+
+static struct edge_cache *cache_of(const struct edge_txn *t)
+{
+    return t->worker->edge->cache;
+}
+
+static uint64_t slice_size(const struct edge_txn *t)
+{
+    return t->worker->edge->settings.slice;
+}
+
+/* The one range of the request; false: none, or several. */
+static bool single_range(const struct edge_txn *t, struct http_range_spec *ret)
+{
+    struct http_range_set set;
+    if (!t->conditions.range.p || !http_range_parse(t->conditions.range, &set) || set.count != 1) {
+        return false;
+    }
+    *ret = set.spec[0];
+    return true;
+}
+
+bool edge_part_wants_locked(struct edge_txn *t)
+{
+    struct edge_vary_source source = {edge_txn_vary_get, t};
+    struct http_range_spec spec;
+    struct edge_hold any = {0};
+    if (t->http->method != HTTP_GET || !slice_size(t)) {
+        return false;
+    }
+    if (single_range(t, &spec)) { /* unless the whole is on its way and nearly there */
+        struct edge_fetch *whole = edge_fetch_find_locked(t->entry, &source);
+        bool near = whole && spec.first != HTTP_RANGE_OPEN &&
+                    (edge_fetch_phase_now(whole) != EDGE_FETCH_STORING ||
+                     spec.first <= edge_body_length(whole->body) + slice_size(t));
+        return !near;
+    }
+    if (t->conditions.range.p ||
+        !edge_cache_select_part_locked(cache_of(t), t->entry, &source, UINT64_MAX, NULL, &any)) {
+        return false;
+    }
+    edge_rep_unref(any.rep);
+    edge_ram_unref(any.ram);
+    atomic_fetch_sub(&any.object->refs, 1); /* linked, so never the last */
+    return true;
+}
+
+void edge_part_discard(struct edge_txn *t)
+{
+    struct edge_ranger *r = CDN_TAKE(t->ranger);
+    if (r) {
+        edge_cache_release(cache_of(t), &r->hold);
+        edge_rep_unref(r->rep);
+        edge_blob_unref(r->blob);
+        free(r);
+    }
+}
+
+/* ---- where the next bytes come from ---- */
+
+static bool is_fresh(struct edge_txn *t, const struct edge_rep *rep)
+{
+    struct edge *edge = t->worker->edge;
+    enum edge_reuse reuse = edge_reuse_decide(&edge_tuning_now(edge)->rules, &rep->fresh, &t->control,
+                                              EDGE_ORIGIN_UP, atomic_load(&edge->unsynced), t->now_ms);
+    return edge_reuse_serves(reuse);
+}
+
+/* Under the lock: joins or makes the fetch of the slice that holds `at` (HTTP_RANGE_OPEN with `suffix`: the
+ * last bytes). `stale` is a part to confirm (its references are consumed), or NULL. */
+static struct edge_fetch *join_slice_locked(struct edge_txn *t, uint64_t at, uint64_t suffix, uint64_t whole,
+                                            struct edge_hold *stale)
+{
+    struct edge_vary_source source = {edge_txn_vary_get, t};
+    struct edge_fetch *f = edge_fetch_find_part_locked(t->entry, &source, at);
+    struct edge_fetch *made = NULL;
+    if (!f) {
+        struct edge_fetch_request r = {.ranged = true, .range_first = at, .range_last = suffix};
+        if (stale) {
+            r.range_first = stale->rep->first;
+            r.range_last = stale->rep->first + stale->object->body_length - 1;
+            r.candidate[0] = *stale;
+            r.candidate_count = 1;
+            *stale = (struct edge_hold){0};
+        } else if (at != HTTP_RANGE_OPEN) {
+            r.range_last = at / slice_size(t) * slice_size(t) + slice_size(t) - 1;
+            r.range_last = whole && r.range_last + 1 >= whole ? HTTP_RANGE_OPEN : r.range_last;
+            if (!whole) {
+                r.range_first = at / slice_size(t) * slice_size(t);
+            }
+        }
+        f = made = edge_txn_new_fetch_locked(t, &r, false);
+    }
+    edge_fetch_join(f, t->worker, t);
+    t->fetch = f;
+    t->leader = made != NULL;
+    return made;
+}
+
+static void start(struct edge_fetch *made)
+{
+    if (made) {
+        edge_fetch_start(made);
+        edge_fetch_unref(made);
+    }
+}
+
+static void drop_source(struct edge_ranger *r)
+{
+    edge_cache_release(cache_of(r->txn), &r->hold);
+    edge_blob_unref(CDN_TAKE(r->blob));
+}
+
+static void next_source(struct edge_ranger *r)
+{
+    struct edge_txn *t = r->txn;
+    struct edge_vary_source source = {edge_txn_vary_get, t};
+    struct edge_hold part = {0};
+    struct edge_fetch *made = NULL;
+    drop_source(r);
+    edge_cache_lock(cache_of(t));
+    bool found = edge_cache_select_part_locked(cache_of(t), t->entry, &source, r->at, r->rep->head, &part);
+    if (found && is_fresh(t, part.rep)) {
+        r->hold = part;
+    } else {
+        made = join_slice_locked(t, r->at, 0, (uint64_t)r->rep->whole, found ? &part : NULL);
+    }
+    edge_cache_unlock(cache_of(t));
+    if (!r->hold.object) {
+        edge_cache_release(cache_of(t), &part); /* another's fetch was joined */
+    }
+    start(made);
+}
+
+static void lose_source(struct edge_ranger *r, enum cdn_status status)
+{
+    edge_cache_disk_lost(cache_of(r->txn), &r->hold,
+                         status == CDN_CORRUPT ? EDGE_GHOST_CORRUPT : EDGE_GHOST_EVICTED);
+    drop_source(r);
+    r->lost++;
+}
+
+static void read_done(void *arg) /* loop thread */
+{
+    struct edge_txn *t = arg;
+    t->disk_pending = false;
+    if (t->abandoned) {
+        edge_txn_discard(t);
+        return;
+    }
+    if (t->ranger->read_status != CDN_OK) {
+        lose_source(t->ranger, t->ranger->read_status);
+    }
+    if (t->stream) {
+        http_stream_resume(t->stream);
+    }
+}
+
+static void read_elsewhere(void *arg, enum cdn_status status) /* store's reader thread */
+{
+    struct edge_txn *t = arg;
+    t->ranger->read_status = status;
+    loop_post(t->worker->loop, read_done, t);
+}
+
+/* Bytes of the held part around r->at into r->blob; false: they are being read. */
+static bool load(struct edge_ranger *r)
+{
+    struct edge_store *store = r->txn->worker->edge->store;
+    const uint64_t first = r->hold.rep->first;
+    if (r->hold.ram) {
+        r->blob = edge_blob_ref(r->hold.ram->blob);
+        r->blob_first = first;
+        return true;
+    }
+    const uint64_t from = (r->at - first) / READ_BYTES * READ_BYTES;
+    const uint64_t rest = r->hold.object->body_length - from;
+    edge_blob_unref(r->blob);
+    r->blob = edge_blob_create((size_t)(rest < READ_BYTES ? rest : READ_BYTES));
+    r->blob_first = first + from;
+    enum cdn_status status = edge_store_try_read(store, &r->hold.location, from, r->blob->data, r->blob->n);
+    if (status == CDN_UNAVAILABLE) {
+        r->txn->disk_pending = true;
+        edge_store_read(store, &r->hold.location, from, r->blob->data, r->blob->n, read_elsewhere, r->txn);
+        return false;
+    }
+    if (status != CDN_OK) {
+        lose_source(r, status);
+    }
+    return true;
+}
+
+static bool in_blob(const struct edge_ranger *r)
+{
+    return r->blob && r->at >= r->blob_first && r->at < r->blob_first + r->blob->n;
+}
+
+static bool in_part(const struct edge_ranger *r)
+{
+    return r->hold.object && r->at >= r->hold.rep->first &&
+           r->at < r->hold.rep->first + r->hold.object->body_length;
+}
+
+/* Bytes of a slice on its way. 0: go on elsewhere. */
+static ssize_t read_fetch(struct edge_ranger *r, char *into, size_t max)
+{
+    struct edge_txn *t = r->txn;
+    struct edge_fetch *f = t->fetch;
+    enum edge_fetch_phase phase = edge_fetch_phase_now(f);
+    if (phase == EDGE_FETCH_ASKING) {
+        return HTTP_STREAM_WAIT;
+    }
+    if (phase == EDGE_FETCH_CONFIRMED) {
+        edge_cache_lock(cache_of(t));
+        edge_cache_hold_locked(f->result.object, &r->hold);
+        edge_cache_unlock(cache_of(t));
+        edge_txn_leave_fetch(t);
+        return r->hold.object || ++r->lost < MAX_SOURCES_LOST ? 0 : HTTP_STREAM_FAIL;
+    }
+    if (phase != EDGE_FETCH_STORING || f->rep->whole != r->rep->whole || r->at < f->rep->first ||
+        (f->rep != r->rep && !edge_may_combine(r->rep->head, f->rep->head))) {
+        return HTTP_STREAM_FAIL; /* another version: what was sent cannot be continued */
+    }
+    if (!t->reader.joined && !edge_body_join(f->body, &t->reader, r->at - f->rep->first)) {
+        return HTTP_STREAM_FAIL;
+    }
+    ssize_t got = edge_body_read(f->body, &t->reader, into, max);
+    if (got == EDGE_BODY_END) {
+        bool moved = r->at > f->rep->first;
+        edge_txn_leave_fetch(t);
+        return moved ? 0 : HTTP_STREAM_FAIL;
+    }
+    return got == EDGE_BODY_NOTHING ? HTTP_STREAM_WAIT : got == EDGE_BODY_FAILED ? HTTP_STREAM_FAIL : got;
+}
+
+static ssize_t ranger_read(void *arg, uint64_t at, char *into, size_t max)
+{
+    struct edge_ranger *r = arg;
+    (void)at;
+    while (r->at < r->end && r->lost < MAX_SOURCES_LOST) {
+        const size_t most = r->end - r->at < max ? (size_t)(r->end - r->at) : max;
+        ssize_t got = 0;
+        if (r->txn->disk_pending) {
+            return HTTP_STREAM_WAIT;
+        }
+        if (in_blob(r)) {
+            uint64_t left = r->blob_first + r->blob->n - r->at;
+            got = (ssize_t)(left < most ? left : most);
+            memcpy(into, r->blob->data + (r->at - r->blob_first), (size_t)got);
+        } else if (r->txn->fetch) {
+            got = read_fetch(r, into, most);
+        } else if (!in_part(r)) {
+            next_source(r);
+        } else if (!load(r)) {
+            return HTTP_STREAM_WAIT;
+        }
+        if (got != 0) {
+            r->at += got > 0 ? (uint64_t)got : 0;
+            r->txn->sent += got > 0 ? (uint64_t)got : 0;
+            return got;
+        }
+    }
+    return r->at < r->end ? HTTP_STREAM_FAIL : HTTP_STREAM_END;
+}
+
+static void ranger_over(void *arg)
+{
+    struct edge_ranger *r = arg;
+    r->txn->stream = NULL;
+}
+
+/* ---- the answer ---- */
+
+/* Whether every byte of [from, from + n) is stored. */
+static bool is_stored(struct edge_txn *t, const struct edge_rep *rep, uint64_t from, uint64_t n)
+{
+    struct edge_vary_source source = {edge_txn_vary_get, t};
+    uint64_t at = from;
+    bool all = true;
+    while (all && at < from + n) {
+        struct edge_hold part = {0};
+        edge_cache_lock(cache_of(t));
+        all = edge_cache_select_part_locked(cache_of(t), t->entry, &source, at, rep->head, &part);
+        edge_cache_unlock(cache_of(t));
+        if (all) {
+            at = part.rep->first + part.object->body_length;
+            edge_cache_release(cache_of(t), &part);
+        }
+    }
+    return all;
+}
+
+/* The head of the whole, made from a part's. */
+static struct edge_rep *as_whole(const struct edge_rep *part)
+{
+    const struct http_field none[] = {{CDN_STR("Content-Range"), {NULL, 0}},
+                                      {CDN_STR("Content-Length"), {NULL, 0}}};
+    struct edge_head *head;
+    if (edge_head_with(part->head, 200, none, CDN_ARRAY_LEN(none), &head, NULL) != CDN_OK) {
+        return NULL;
+    }
+    struct edge_rep *whole = edge_rep_with(part, head, &part->fresh, part->stored_ms);
+    whole->whole = -1;
+    return whole;
+}
+
+/* `part` (borrowed) tells the version; the bytes come from wherever they are. */
+static void serve(struct edge_txn *t, struct edge_rep *part)
+{
+    struct edge_range_plan plan;
+    struct edge_rep *whole = as_whole(part);
+    if (!whole) {
+        edge_txn_pass(t, t->cause);
+        return;
+    }
+    if (edge_deliver_choose(t, whole, (uint64_t)part->whole, &plan)) {
+        const bool single = plan.kind == EDGE_RANGE_SINGLE;
+        const uint64_t from = single ? plan.part[0].first : 0;
+        const uint64_t n = single ? edge_range_length(&plan.part[0]) : (uint64_t)part->whole;
+        if (!t->fetch && is_stored(t, part, from, n)) {
+            t->verdict = EDGE_VERDICT_HIT;
+            t->cause = EDGE_CAUSE_NONE;
+        }
+        t->ranger = cdn_calloc(1, sizeof *t->ranger);
+        *t->ranger = (struct edge_ranger){.txn = t, .rep = edge_rep_ref(part), .at = from, .end = from + n};
+        if (t->fetch && (from < t->fetch->rep->first || from > t->fetch->request.range_last)) {
+            edge_txn_leave_fetch(t);
+        }
+        struct http_stream_source source = {.read = ranger_read, .release = ranger_over, .arg = t->ranger};
+        struct MHD_Response *response;
+        t->stream = http_stream_create(t->http, (int64_t)n, &source, &response);
+        edge_deliver_respond(t, response, single ? 206 : 200, whole, single ? &plan : NULL, 0);
+        MHD_destroy_response(response);
+    }
+    edge_rep_unref(whole);
+}
+
+static void wait_slice(struct edge_txn *t)
+{
+    struct edge_fetch *f = t->fetch;
+    struct edge_hold part = {0};
+    switch (edge_fetch_phase_now(f)) {
+    case EDGE_FETCH_ASKING:
+        edge_txn_wait(t, wait_slice);
+        break;
+    case EDGE_FETCH_STORING:
+        if (f->rep->whole < 0) { /* the origin sends the whole */
+            edge_txn_got_answer(t);
+        } else {
+            serve(t, f->rep);
+        }
+        break;
+    case EDGE_FETCH_PASSING:
+        if (t->leader && edge_head_status(f->rep->head) != 206) {
+            edge_txn_got_answer(t);
+        } else { /* nobody else's stretch: ask for exactly what the client wants */
+            edge_txn_leave_fetch(t);
+            edge_txn_pass(t, EDGE_CAUSE_BYPASS_RESPONSE);
+        }
+        break;
+    case EDGE_FETCH_CONFIRMED:
+        edge_cache_lock(cache_of(t));
+        edge_cache_hold_locked(f->result.object, &part);
+        edge_cache_unlock(cache_of(t));
+        edge_txn_leave_fetch(t);
+        if (part.object) {
+            t->verdict = EDGE_VERDICT_REVALIDATED;
+            serve(t, part.rep);
+            edge_cache_release(cache_of(t), &part);
+        } else {
+            edge_txn_pass(t, t->cause);
+        }
+        break;
+    case EDGE_FETCH_FAILED:
+        edge_txn_got_failure(t);
+        break;
+    }
+}
+
+void edge_part_begin(struct edge_txn *t)
+{
+    struct edge_vary_source source = {edge_txn_vary_get, t};
+    struct http_range_spec spec = {0, HTTP_RANGE_OPEN};
+    struct edge_range range = {0, 0};
+    struct edge_hold known = {0};
+    struct edge_hold part = {0};
+    struct edge_fetch *made = NULL;
+    single_range(t, &spec);
+    t->verdict = EDGE_VERDICT_MISS;
+    edge_cache_lock(cache_of(t));
+    edge_cache_select_part_locked(cache_of(t), t->entry, &source, UINT64_MAX, NULL, &known);
+    const uint64_t whole = known.object ? (uint64_t)known.rep->whole : 0;
+    uint64_t at = spec.first;
+    bool fresh = false;
+    if (known.object && edge_range_resolve(&spec, whole, &range)) {
+        at = range.first;
+        fresh = edge_cache_select_part_locked(cache_of(t), t->entry, &source, at, known.rep->head, &part) &&
+                is_fresh(t, part.rep);
+    }
+    if (!fresh) {
+        made = join_slice_locked(t, at, spec.first == HTTP_RANGE_OPEN ? spec.last : 0, whole,
+                                 part.object ? &part : NULL);
+    }
+    edge_cache_unlock(cache_of(t));
+    start(made);
+    if (fresh) {
+        serve(t, part.rep);
+    } else {
+        wait_slice(t);
+    }
+    edge_cache_release(cache_of(t), &known);
+    edge_cache_release(cache_of(t), &part);
+}
