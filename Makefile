@@ -1,6 +1,6 @@
 # The front door. CMake does the work; see CMakePresets.json. `make help` lists what there is.
 .DEFAULT_GOAL := build
-.PHONY: help deps build demo test test-long bench install format lint geo-data geo-full clean
+.PHONY: help deps build demo test test-long bench install format docs lint geo-data geo-full clean
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 DEPS ?= yes
@@ -50,6 +50,9 @@ install: ## into PREFIX (/usr/local), under DESTDIR when set
 format: ## clang-format on every source file
 	$(deps) test
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+docs: build ## write docs/settings.md from the programs' tables
+	@build/bin/pocketcdn help --settings >docs/settings.md
 
 lint: ## layers, lengths, format, documents
 	$(deps) build test

@@ -1,5 +1,9 @@
 #include "cli/command.h"
 
+#include "edge/settings.h"
+#include "origin/settings.h"
+#include "router/settings.h"
+
 #include <stdio.h>
 
 #include "common/banned.h"
@@ -50,6 +54,30 @@ static int print_names(void)
     return 0;
 }
 
+/* docs/settings.md */
+static int print_settings(void)
+{
+    static const struct cdn_config_program *const programs[] = {&origin_program, &edge_program,
+                                                                &router_program};
+    static const char *const sections[] = {"`origin`", "`edge`, and each item of `edges` for one edge",
+                                           "`router`"};
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    cdn_buf_printf(
+        &text,
+        "# Settings\n\nEvery setting is a key of `cdn.yaml`, a flag and an environment variable; a flag wins "
+        "over "
+        "the environment, the environment\nover the file. `make docs` writes this page from the programs' "
+        "own "
+        "tables. The last rows of each table may also stand in the\nsection `cdn`, for all programs.\n");
+    for (size_t i = 0; i < CDN_ARRAY_LEN(programs); i++) {
+        cdn_buf_printf(&text, "\n## %s\n\n%s\n\nSection: %s.\n\n", programs[i]->name, programs[i]->summary,
+                       sections[i]);
+        cdn_config_reference(programs[i], &text);
+    }
+    fwrite(text.p, 1, text.n, stdout);
+    return 0;
+}
+
 static int unknown(const char *name)
 {
     fprintf(stderr, "pocketcdn: no command '%s' (pocketcdn help lists them)\n", name);
@@ -64,6 +92,8 @@ static int help(int argc, char **argv)
     }
     if (strcmp(argv[1], "--names") == 0)
         return print_names();
+    if (strcmp(argv[1], "--settings") == 0)
+        return print_settings();
     const struct cli_command *command = cli_command_find(argv[1]);
     if (!command)
         return unknown(argv[1]);

@@ -56,6 +56,11 @@ def test_links_lead_somewhere():
     assert not wrong, "\n".join(wrong)
 
 
+def test_the_page_of_settings_is_the_programs_own():
+    page = (source.ROOT / "docs" / "settings.md").read_text()
+    assert page == run("pocketcdn", "help", "--settings").stdout, "run `make docs`"
+
+
 @pytest.mark.parametrize("program", DAEMONS)
 def test_every_setting_is_documented(program):
     listed = run(program, "--help-config").stdout
