@@ -221,8 +221,7 @@ static void read_done(void *arg) /* loop thread */
 {
     struct edge_txn *t = arg;
     t->disk_pending = false;
-    if (t->abandoned) {
-        edge_txn_discard(t);
+    if (edge_txn_release(t)) {
         return;
     }
     http_request_resume(t->http);
@@ -361,6 +360,7 @@ static void stream_over(void *arg)
 {
     struct edge_txn *t = arg;
     t->stream = NULL;
+    edge_txn_release(t);
 }
 
 static bool status_has_body(unsigned status)

@@ -172,8 +172,7 @@ static void read_done(void *arg) /* loop thread */
 {
     struct edge_txn *t = arg;
     t->disk_pending = false;
-    if (t->abandoned) {
-        edge_txn_discard(t);
+    if (edge_txn_release(t)) {
         return;
     }
     if (t->ranger->read_status != CDN_OK) {
@@ -295,6 +294,7 @@ static void ranger_over(void *arg)
 {
     struct edge_ranger *r = arg;
     r->txn->stream = NULL;
+    edge_txn_release(r->txn);
 }
 
 /* ---- the answer ---- */

@@ -48,7 +48,7 @@ void edge_txn_leave_fetch(struct edge_txn *t)
     }
 }
 
-void edge_txn_discard(struct edge_txn *t)
+static void discard(struct edge_txn *t)
 {
     struct edge_worker *w = t->worker;
     edge_txn_leave_fetch(t);
@@ -68,6 +68,15 @@ void edge_txn_discard(struct edge_txn *t)
     t->text = text;
     t->next = w->free_txn;
     w->free_txn = t;
+}
+
+bool edge_txn_release(struct edge_txn *t)
+{
+    if (!t->over || t->stream || t->disk_pending) {
+        return false;
+    }
+    discard(t);
+    return true;
 }
 
 /* Waits for someone who will call http_request_resume; `step` comes next. */
@@ -333,8 +342,7 @@ static void found_on_disk(void *arg) /* loop thread */
 {
     struct edge_txn *t = arg;
     t->disk_pending = false;
-    if (t->abandoned) {
-        edge_txn_discard(t);
+    if (edge_txn_release(t)) {
         return;
     }
     http_request_resume(t->http);
@@ -760,13 +768,10 @@ static void on_done(void *self, struct http_request *req, enum http_end end)
         return;
     }
     count_txn(t);
-    if (t->disk_pending) {
-        edge_txn_leave_fetch(t);
-        t->abandoned = true;
-        t->http = NULL;
-        return;
-    }
-    edge_txn_discard(t);
+    edge_txn_leave_fetch(t);
+    t->over = true;
+    t->http = NULL;
+    edge_txn_release(t);
 }
 
 const struct http_handler edge_handler = {

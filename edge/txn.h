@@ -34,7 +34,7 @@ struct edge_txn {
     enum cdn_status disk_status; /* of the last read */
     bool looked_on_disk;
     bool disk_pending; /* another thread will post back: the transaction must not go before */
-    bool abandoned;    /* the client went while disk_pending */
+    bool over;         /* done() was called: it goes as soon as no stream and no other thread holds it */
     unsigned tries;
     /* the fetch it waits for */
     struct edge_fetch *fetch; /* counted by joining */
@@ -63,7 +63,9 @@ static inline void edge_txn_set_next_waiter(struct edge_txn *t, struct edge_txn 
     t->next = next;
 }
 void edge_txn_fetch_moved(struct edge_txn *txn); /* its fetch has a new phase or more body */
-void edge_txn_discard(struct edge_txn *txn);     /* back to the free list, once nothing is pending */
+/* Back to the free list if the request is over and nothing holds the transaction any more; whether it went.
+ */
+bool edge_txn_release(struct edge_txn *txn);
 void edge_txn_interim(struct edge_txn *txn, const struct http_fetch_head *head);
 
 /* request.c */
