@@ -367,18 +367,22 @@ static struct cdn_str entry_url(const struct edge_fetch *f)
     return f->entry ? edge_entry_key(f->entry) : cdn_str(f->request.url);
 }
 
-/* Which part of the whole a 206 brings; false when it cannot be told, or nobody asked for a part. */
+/* Which part of the whole a 206 brings; false when it cannot be told, or it is not what was asked for. */
 static bool place_part(const struct edge_fetch *f, struct edge_rep *rep)
 {
+    const struct edge_fetch_request *r = &f->request;
     struct http_content_range range;
-    if (!f->request.ranged ||
-        !http_content_range_parse(edge_head_get(rep->head, EDGE_HEAD_CONTENT_RANGE), &range) ||
+    if (!r->ranged || !http_content_range_parse(edge_head_get(rep->head, EDGE_HEAD_CONTENT_RANGE), &range) ||
         range.unsatisfied || range.complete_length < 0) {
         return false;
     }
+    const uint64_t whole = (uint64_t)range.complete_length;
+    const bool is_suffix = r->range_first == HTTP_RANGE_OPEN;
+    const uint64_t first = !is_suffix ? r->range_first : r->range_last < whole ? whole - r->range_last : 0;
+    const uint64_t last = is_suffix || r->range_last >= whole ? whole - 1 : r->range_last;
     rep->first = range.first;
     rep->whole = range.complete_length;
-    return true;
+    return range.first == first && range.last == last;
 }
 
 /* A part that is the whole, as the complete answer that it is (RFC 9111 3.3); otherwise the part itself. A
