@@ -1,5 +1,12 @@
-/* decide: the one function that routes. The HTTP listener, GET /route and `pocketcdn geo` all call it, so
- * they cannot disagree. It allocates nothing; the trace is written only when one is given.
+/* decide: the functions that route, for the HTTP listener, DNS, GET /route and `pocketcdn geo` alike.
+ *
+ * router_decide goes through the chain and knows everything about its answer. router_decide_brief knows the
+ * edges and the reason only; it takes them from the compiled table (compiled.h) where there is one and asks
+ * the chain where there is none, so both give the same edge for the same reason. Neither allocates; the trace
+ * is written only when one is given.
+ *
+ * A place is *ambiguous* when it may be off by more than the runner-up is farther away. Under the policy rtt
+ * a margin in ms counts as the kilometres that a usual path covers in that time.
  */
 #ifndef CDN_ROUTER_DECIDE_H
 #define CDN_ROUTER_DECIDE_H
@@ -12,9 +19,29 @@ struct router_decision {
     struct router_choice choice; /* choice.pop ROUTER_NO_POP: there is no edge to send anybody to */
     float margin_ms;             /* what the runner-up would cost more, modelled; 0 without one */
     bool ambiguous;              /* the place may be off by more than the runner-up is farther away */
+    unsigned scope_len;          /* see router_scope; of the address that asked */
 };
 
 void router_decide(const struct router_table *table, const struct router_question *question,
                    struct router_trace *trace, struct router_decision *ret);
+
+struct router_brief {
+    enum router_reason reason;
+    bool ambiguous, optimistic;
+    uint16_t count;            /* 0: there is no edge to send anybody to */
+    uint16_t pops[ROUTER_ROW]; /* the chosen edge, then the next ones at other places that can serve */
+};
+/* `want`: 2 to ROUTER_ROW edges; there may be fewer. */
+void router_decide_brief(const struct router_table *table, const struct router_question *question,
+                         unsigned want, struct router_brief *ret);
+
+/* The prefix length of the widest network around the client's address in which every address is sent to the
+ * same edges, whatever their health: the scope of a DNS answer to a client subnet (RFC 7871). The whole
+ * length (32, 128) while the table is not compiled and where the chain alone decides: safe, never wrong. */
+unsigned router_scope(const struct router_table *table, const struct cdn_addr *client);
+
+/* Whether `other` might be the better one, for all that is known of the place. */
+bool router_is_unclear(const struct router_table *table, const struct router_where *where,
+                       const struct router_candidate *chosen, const struct router_candidate *other);
 
 #endif

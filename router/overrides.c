@@ -140,3 +140,8 @@ size_t router_overrides_count(const struct router_overrides *overrides)
 {
     return overrides->count;
 }
+
+const struct router_override *router_overrides_at(const struct router_overrides *overrides, size_t i)
+{
+    return &overrides->items[i];
+}

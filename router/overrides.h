@@ -32,5 +32,8 @@ void router_overrides_destroy(struct router_overrides *overrides);
 const struct router_override *router_overrides_find(const struct router_overrides *overrides,
                                                     const struct cdn_addr *address);
 size_t router_overrides_count(const struct router_overrides *overrides);
+/* Number i in the order of family (IPv4 first), address and prefix; a network stands before those inside it.
+ */
+const struct router_override *router_overrides_at(const struct router_overrides *overrides, size_t i);
 
 #endif

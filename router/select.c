@@ -91,23 +91,24 @@ static unsigned take(struct walk *w, const struct router_candidate *row, size_t 
     return c->pop == ROUTER_NO_POP ? 0 : 1;
 }
 
+const uint32_t router_strictness[ROUTER_STRICTNESS_COUNT] = {
+    ROUTER_BLOCK_ALL,
+    ROUTER_POP_SICK | ROUTER_POP_DRAINED,
+    ROUTER_POP_DRAINED,
+};
+
 void router_pick(const struct router_pops *pops, enum router_policy policy, double lat, double lon,
                  uint64_t hash, const struct router_candidate *row, size_t row_n, struct router_choice *ret)
 {
-    static const uint32_t strictness[] = {
-        ROUTER_BLOCK_ALL,
-        ROUTER_POP_SICK | ROUTER_POP_DRAINED,
-        ROUTER_POP_DRAINED,
-    };
     *ret = (struct router_choice){.pop = ROUTER_NO_POP, .runner_up = ROUTER_NO_POP, .skipped = ROUTER_NO_POP};
-    for (size_t i = 0; i < CDN_ARRAY_LEN(strictness) && ret->pop == ROUTER_NO_POP; i++) {
-        struct walk walk = {pops, hash, strictness[i], ret};
+    for (size_t i = 0; i < ROUTER_STRICTNESS_COUNT && ret->pop == ROUTER_NO_POP; i++) {
+        struct walk walk = {pops, hash, router_strictness[i], ret};
         if (take(&walk, row, row_n) < 2 && row_n < pops->site_count) {
             struct router_candidate beyond[2];
             take(&walk, beyond,
-                 router_rank(pops, policy, lat, lon, strictness[i], beyond, CDN_ARRAY_LEN(beyond)));
+                 router_rank(pops, policy, lat, lon, router_strictness[i], beyond, CDN_ARRAY_LEN(beyond)));
         }
-        ret->optimistic = ret->pop != ROUTER_NO_POP && !(strictness[i] & ROUTER_POP_SICK);
+        ret->optimistic = ret->pop != ROUTER_NO_POP && !(router_strictness[i] & ROUTER_POP_SICK);
     }
     uint16_t first = row_n > 0 ? router_spread(pops, row[0].site, hash, 0) : ROUTER_NO_POP;
     if (first != ret->pop)

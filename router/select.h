@@ -40,6 +40,11 @@ struct router_candidate router_candidate_of(const struct router_pops *pops, uint
 
 #define ROUTER_BLOCK_ALL (ROUTER_POP_SICK | ROUTER_POP_DRAINED | ROUTER_POP_FULL)
 
+/* What bars an edge, from the usual to the desperate: full edges are used when no other is left, sick ones
+ * when all look sick (the probes' view is then likely what is wrong), draining ones never. */
+#define ROUTER_STRICTNESS_COUNT 3u
+extern const uint32_t router_strictness[ROUTER_STRICTNESS_COUNT];
+
 struct router_choice {
     uint16_t pop;       /* ROUTER_NO_POP: no edge at all can serve */
     uint16_t runner_up; /* the next edge elsewhere that could serve, or ROUTER_NO_POP */
@@ -49,8 +54,7 @@ struct router_choice {
     struct router_candidate at, runner_at;
 };
 
-/* `hash` is of the path, for sites of several edges. Full edges are used when no other is left, sick ones
- * when all look sick (the probes' view is then likely what is wrong), draining ones never. */
+/* `hash` is of the path, for sites of several edges. */
 void router_pick(const struct router_pops *pops, enum router_policy policy, double lat, double lon,
                  uint64_t hash, const struct router_candidate *row, size_t row_n, struct router_choice *ret);
 

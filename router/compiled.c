@@ -1,0 +1,136 @@
+/* compiled: see compiled.h. Look-ups; compiled_build.c and compiled_trie.c make what is looked up. */
+#include "router/compiled_private.h"
+
+#include "common/banned.h"
+
+static inline __attribute__((always_inline)) uint32_t find(const struct trie *t, uint64_t key)
+{
+    uint32_t value = t->root[key >> (64 - TRIE_ROOT_BITS)];
+    for (key <<= TRIE_ROOT_BITS; value & TRIE_NODE; key <<= 8)
+        value = trie_slot(t, &t->nodes[value & ~TRIE_NODE], (unsigned)(key >> 56));
+    return value;
+}
+
+static uint32_t find_plain(const struct trie *t, uint64_t key)
+{
+    return find(t, key);
+}
+
+#if defined(__x86_64__)
+/* One instruction for the counting, which the oldest processors of the family do not have. */
+__attribute__((target("popcnt"))) static uint32_t find_popcnt(const struct trie *t, uint64_t key)
+{
+    return find(t, key);
+}
+#endif
+
+static uint32_t (*find_best(void))(const struct trie *, uint64_t)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("popcnt"))
+        return find_popcnt;
+#endif
+    return find_plain;
+}
+
+const struct router_class *router_compiled_find(const struct router_compiled *c,
+                                                const struct cdn_addr *address)
+{
+    uint32_t id = c->find(trie_of(c, address->sa.sa_family), trie_key(address));
+    return id == TRIE_CHAIN ? NULL : &c->classes[id];
+}
+
+struct path { /* from the root to the leaf of an address */
+    const struct trie_node *nodes[6];
+    unsigned slots[6];
+    unsigned depth;
+    uint32_t leaf;
+};
+
+static void path_find(const struct trie *t, uint64_t key, struct path *ret)
+{
+    uint32_t value = t->root[key >> (64 - TRIE_ROOT_BITS)];
+    ret->depth = 0;
+    for (key <<= TRIE_ROOT_BITS; value & TRIE_NODE; key <<= 8) {
+        const struct trie_node *node = &t->nodes[value & ~TRIE_NODE];
+        ret->nodes[ret->depth] = node;
+        ret->slots[ret->depth] = (unsigned)(key >> 56);
+        value = trie_slot(t, node, ret->slots[ret->depth++]);
+    }
+    ret->leaf = value;
+}
+
+static bool slots_have_row(const struct router_compiled *c, const struct trie *t,
+                           const struct trie_node *node, unsigned from, unsigned n, uint32_t row)
+{
+    for (unsigned i = from; i < from + n; i++)
+        if (trie_row(t, c->classes, trie_slot(t, node, i)) != row)
+            return false;
+    return true;
+}
+
+/* How many bits of a slot's number the row depends on: doubles the block around it while it is of one row. */
+static unsigned bits_needed(const struct router_compiled *c, const struct trie *t,
+                            const struct trie_node *node, unsigned slot, uint32_t row)
+{
+    unsigned bits = 8;
+    for (unsigned size = 1; size < 256; size *= 2, bits--)
+        if (!slots_have_row(c, t, node, (slot & ~(size - 1)) ^ size, size, row))
+            break;
+    return bits;
+}
+
+unsigned router_compiled_scope(const struct router_compiled *c, const struct cdn_addr *address)
+{
+    const struct trie *t = trie_of(c, address->sa.sa_family);
+    uint64_t key = trie_key(address);
+    struct path path;
+    path_find(t, key, &path);
+    if (path.leaf == TRIE_CHAIN)
+        return address->sa.sa_family == AF_INET ? 32 : 128;
+    uint32_t row = c->classes[path.leaf].row;
+    for (unsigned d = path.depth; d > 0; d--) {
+        unsigned bits = bits_needed(c, t, path.nodes[d - 1], path.slots[d - 1], row);
+        if (bits > 0)
+            return TRIE_ROOT_BITS + 8 * (d - 1) + bits;
+    }
+    return t->root_scope[key >> (64 - TRIE_ROOT_BITS)];
+}
+
+void router_compiled_info(const struct router_compiled *c, struct router_compiled_info *ret)
+{
+    *ret = (struct router_compiled_info){
+        .classes = c->class_count,
+        .rows = c->row_count,
+        .bytes = sizeof(*c) + c->class_room * sizeof(*c->classes),
+    };
+    for (size_t i = 0; i < CDN_ARRAY_LEN(c->tries); i++) {
+        const struct trie *t = &c->tries[i];
+        ret->networks[i] = t->runs;
+        ret->bytes += TRIE_ROOT_SIZE * (sizeof(*t->root) + sizeof(*t->root_scope)) +
+                      t->node_room * sizeof(*t->nodes) + t->value_room * sizeof(*t->values);
+    }
+}
+
+enum cdn_status router_compiled_create(const struct router_table *table, const _Atomic bool *stop,
+                                       struct router_compiled **ret, struct cdn_error *err)
+{
+    struct router_compiled *c = cdn_calloc(1, sizeof(*c));
+    c->find = find_best();
+    enum cdn_status status = compiled_build(c, table, stop, err);
+    if (status == CDN_OK)
+        *ret = c;
+    else
+        router_compiled_destroy(c);
+    return status;
+}
+
+void router_compiled_destroy(struct router_compiled *compiled)
+{
+    if (!compiled)
+        return;
+    for (size_t i = 0; i < CDN_ARRAY_LEN(compiled->tries); i++)
+        trie_fini(&compiled->tries[i]);
+    free(compiled->classes);
+    free(compiled);
+}

@@ -1,0 +1,326 @@
+/* compiled_build: from a table to classes and runs.
+ *
+ * The database is walked once; overrides and special ranges are walked beside it. Each distinct combination
+ * of the three is decided once, by the chain, and becomes a class; combinations with equal outcomes share
+ * one.
+ */
+#include "router/compiled_layer.h"
+#include "router/compiled_private.h"
+#include "router/decide.h"
+
+#include <math.h>
+#include <xxhash.h>
+
+#include "common/banned.h"
+
+struct map { /* from a number to a number; open addressing, grows */
+    uint64_t *keys;
+    uint32_t *values; /* + 1; 0: free */
+    size_t count, room;
+};
+
+struct builder {
+    struct router_compiled *compiled;
+    const struct router_table *table;
+    const _Atomic bool *stop;
+    int family;
+    struct layer overrides, specials;
+    struct map combinations, classes, rows;
+    uint64_t next; /* key behind the networks visited so far */
+    bool done;     /* the last key was visited */
+    bool stopped;
+    uint64_t last_combination;
+    uint32_t last_class;
+    struct trie_run *runs;
+    size_t run_count, run_room;
+};
+
+/* ---- map ---- */
+
+static size_t map_slot(const struct map *m, uint64_t key)
+{
+    size_t i = (size_t)(key * 0x9e3779b97f4a7c15u >> 20) & (m->room - 1);
+    while (m->values[i] && m->keys[i] != key)
+        i = (i + 1) & (m->room - 1);
+    return i;
+}
+
+static void map_grow(struct map *m)
+{
+    struct map bigger = {.count = m->count, .room = m->room ? m->room * 2 : 4096};
+    bigger.keys = cdn_malloc(bigger.room * sizeof(*bigger.keys));
+    bigger.values = cdn_calloc(bigger.room, sizeof(*bigger.values));
+    for (size_t i = 0; i < m->room; i++)
+        if (m->values[i]) {
+            size_t to = map_slot(&bigger, m->keys[i]);
+            bigger.keys[to] = m->keys[i];
+            bigger.values[to] = m->values[i];
+        }
+    free(m->keys);
+    free(m->values);
+    *m = bigger;
+}
+
+/* Where the value of a key stands, plus 1; 0 there: put it. */
+static uint32_t *map_at(struct map *m, uint64_t key)
+{
+    if (m->count * 2 >= m->room)
+        map_grow(m);
+    size_t i = map_slot(m, key);
+    if (!m->values[i]) {
+        m->keys[i] = key;
+        m->count++;
+    }
+    return &m->values[i];
+}
+
+static void map_fini(struct map *m)
+{
+    free(m->keys);
+    free(m->values);
+}
+
+/* ---- classes ---- */
+
+static bool class_equal(const struct router_class *a, const struct router_class *b)
+{
+    return a->reach == b->reach && a->named == b->named && a->named_unclear == b->named_unclear &&
+           a->reason == b->reason && a->count == b->count &&
+           memcmp(a->sites, b->sites, sizeof(a->sites)) == 0;
+}
+
+static uint32_t class_add(struct router_compiled *c, const struct router_class *class)
+{
+    if (c->class_count == c->class_room) {
+        c->class_room = c->class_room ? c->class_room * 2 : 256;
+        c->classes = cdn_realloc(c->classes, c->class_room, sizeof(*c->classes));
+    }
+    c->classes[c->class_count] = *class;
+    return (uint32_t)c->class_count++;
+}
+
+static uint64_t row_hash(const struct router_class *class, uint64_t seed)
+{
+    return XXH3_64bits_withSeed(class->sites, sizeof(class->sites), seed ^ class->named);
+}
+
+static bool row_equal(const struct router_class *a, const struct router_class *b)
+{
+    return a->named == b->named && memcmp(a->sites, b->sites, sizeof(a->sites)) == 0;
+}
+
+/* Gives the class the number of its row: that of a class with an equal one, or a new one. */
+static void row_find(struct builder *b, struct router_class *class, uint32_t id)
+{
+    for (uint64_t key = row_hash(class, 0);; key++) {
+        uint32_t *slot = map_at(&b->rows, key);
+        if (!*slot) {
+            *slot = id + 1;
+            class->row = b->compiled->row_count++;
+            return;
+        }
+        if (row_equal(&b->compiled->classes[*slot - 1], class)) {
+            class->row = b->compiled->classes[*slot - 1].row;
+            return;
+        }
+    }
+}
+
+static uint32_t class_find(struct builder *b, struct router_class *class)
+{
+    struct router_compiled *c = b->compiled;
+    uint64_t rest[] = {class->reach, (uint64_t) class->reason << 8 | class->named_unclear};
+    for (uint64_t key = row_hash(class, XXH3_64bits(rest, sizeof(rest)));; key++) {
+        uint32_t *slot = map_at(&b->classes, key);
+        if (!*slot) {
+            row_find(b, class, (uint32_t)c->class_count);
+            *slot = class_add(c, class) + 1;
+            return *slot - 1;
+        }
+        if (class_equal(&c->classes[*slot - 1], class))
+            return *slot - 1;
+    }
+}
+
+/* How far the choice hangs on the exact place: which sites behind each one are not clearly worse. */
+static void reach_fill(const struct builder *b, const struct router_where *w,
+                       const struct router_candidate *row, struct router_class *class)
+{
+    for (unsigned i = 0; i < class->count; i++) {
+        unsigned n = 0;
+        for (unsigned k = i + 1; k < class->count; k++)
+            n += router_is_unclear(b->table, w, &row[i], &row[k]);
+        class->reach |= n << 4 * i;
+    }
+    if (class->named == ROUTER_NO_POP)
+        return;
+    const struct router_pops *pops = b->table->pops;
+    struct router_candidate named =
+        router_candidate_of(pops, pops->pops[class->named].site, w->record.lat, w->record.lon);
+    for (unsigned i = 0; i < class->count; i++)
+        class->named_unclear |= (uint8_t)(router_is_unclear(b->table, w, &named, &row[i]) << i);
+}
+
+static uint32_t decide(struct builder *b, const struct cdn_addr *sample)
+{
+    const struct router_table *t = b->table;
+    struct router_question question = {.client = *sample};
+    struct router_candidate row[ROUTER_ROW];
+    struct router_where w;
+    router_resolve(t, &question, NULL, &w);
+    struct router_class class = {.named = w.pop, .reason = (uint8_t)w.reason};
+    memset(class.sites, 0xff, sizeof(class.sites));
+    class.count = (uint16_t)router_rank(t->pops, t->policy, w.record.lat, w.record.lon, 0, row, ROUTER_ROW);
+    for (size_t i = 0; i < class.count; i++)
+        class.sites[i] = row[i].site;
+    reach_fill(b, &w, row, &class);
+    return class_find(b, &class);
+}
+
+static struct cdn_addr address_of(const struct builder *b, uint64_t key)
+{
+    struct cdn_addr a = {0};
+    a.sa.sa_family = (sa_family_t)b->family;
+    uint64_t bytes = __builtin_bswap64(key);
+    if (b->family == AF_INET)
+        memcpy(&a.v4.sin_addr, &bytes, 4);
+    else
+        memcpy(&a.v6.sin6_addr, &bytes, 8);
+    return a;
+}
+
+/* The class of the networks that have this combination, of which `key` begins one. */
+static uint32_t class_of(struct builder *b, uint64_t key, uint32_t override, uint32_t special, uint32_t entry)
+{
+    if (override == LAYER_MIXED || special == LAYER_MIXED || entry == LAYER_MIXED)
+        return TRIE_CHAIN;
+    if (special != LAYER_NONE && geo_special_at(special)->embedded_at >= 0)
+        return TRIE_CHAIN;
+    uint64_t combination = (uint64_t)(override + 1) << 40 | (uint64_t)((special + 1) & 0xff) << 32 | entry;
+    if (combination == b->last_combination)
+        return b->last_class;
+    uint32_t *slot = map_at(&b->combinations, combination);
+    if (!*slot) {
+        struct cdn_addr sample = address_of(b, key);
+        *slot = decide(b, &sample) + 1;
+    }
+    b->last_combination = combination;
+    b->last_class = *slot - 1;
+    return b->last_class;
+}
+
+/* ---- runs ---- */
+
+static void run_add(struct builder *b, uint64_t first, uint32_t class_id)
+{
+    if (b->run_count > 0 && b->runs[b->run_count - 1].class_id == class_id)
+        return;
+    if (b->run_count == b->run_room) {
+        b->run_room = b->run_room ? b->run_room * 2 : 4096;
+        b->runs = cdn_realloc(b->runs, b->run_room, sizeof(*b->runs));
+    }
+    b->runs[b->run_count++] = (struct trie_run){first, class_id};
+}
+
+/* Every piece of first..last over which override and special range stay the same. */
+static void cover(struct builder *b, uint64_t first, uint64_t last, uint32_t entry)
+{
+    for (uint64_t key = first;;) {
+        uint64_t piece_last = last;
+        uint32_t override = layer_at(&b->overrides, key, &piece_last);
+        uint32_t special = layer_at(&b->specials, key, &piece_last);
+        run_add(b, key, class_of(b, key, override, special, entry));
+        if (piece_last == last)
+            break;
+        key = piece_last + 1;
+    }
+    b->next = last + 1;
+    b->done = last == UINT64_MAX;
+}
+
+/* entry UINT32_MAX (nothing known) is never LAYER_MIXED; offsets in a file stay below both. */
+static bool visit(void *ctx, const struct geo_net *net)
+{
+    struct builder *b = ctx;
+    uint64_t key;
+    memcpy(&key, net->address, sizeof(key));
+    key = __builtin_bswap64(key);
+    b->stopped = b->stop && atomic_load_explicit(b->stop, memory_order_relaxed);
+    if (b->done || b->stopped || b->run_count > TRIE_RUNS_MAX)
+        return false;
+    struct layer_net covered = layer_net_make(key, net->prefix_len, net->entry);
+    if (covered.first >= b->next) /* else a further network inside of a /64 */
+        cover(b, covered.first, covered.last, covered.value);
+    return true;
+}
+
+/* ---- families ---- */
+
+static void overrides_layer(struct builder *b)
+{
+    size_t count = router_overrides_count(b->table->overrides), n = 0;
+    CDN_AUTOFREE struct layer_net *nets = cdn_malloc((count + 1) * sizeof(*nets));
+    for (size_t i = 0; i < count; i++) {
+        const struct cdn_cidr *network = &router_overrides_at(b->table->overrides, i)->network;
+        if (network->addr.sa.sa_family == b->family)
+            nets[n++] = layer_net_make(trie_key(&network->addr), network->prefix, (uint32_t)i);
+    }
+    layer_build(&b->overrides, nets, n);
+}
+
+static void specials_layer(struct builder *b)
+{
+    size_t count = geo_special_count(), n = 0;
+    CDN_AUTOFREE struct layer_net *nets = cdn_malloc((count + 1) * sizeof(*nets));
+    for (size_t i = 0; i < count; i++) {
+        const struct geo_special *special = geo_special_at(i);
+        uint64_t key;
+        memcpy(&key, special->address, sizeof(key));
+        if (special->family == b->family)
+            nets[n++] = layer_net_make(__builtin_bswap64(key), special->prefix_len, (uint32_t)i);
+    }
+    layer_build(&b->specials, nets, n);
+}
+
+static enum cdn_status family_walk(struct builder *b, struct cdn_error *err)
+{
+    enum cdn_status status = geo_walk(b->table->db, b->family, visit, b, err);
+    if (status != CDN_OK)
+        return status;
+    if (b->stopped)
+        return cdn_error_set(err, CDN_UNAVAILABLE, "stopped");
+    if (b->run_count > TRIE_RUNS_MAX)
+        return cdn_error_set(err, CDN_TOO_LARGE, "the database has more than %u networks with other answers",
+                             TRIE_RUNS_MAX);
+    if (!b->done) /* no file holds the family */
+        cover(b, b->next, UINT64_MAX, GEO_ENTRY_NONE);
+    return CDN_OK;
+}
+
+static enum cdn_status family_build(struct router_compiled *c, const struct router_table *table, int family,
+                                    const _Atomic bool *stop, struct cdn_error *err)
+{
+    struct builder b = {
+        .compiled = c, .table = table, .stop = stop, .family = family, .last_combination = UINT64_MAX};
+    overrides_layer(&b);
+    specials_layer(&b);
+    enum cdn_status status = family_walk(&b, err);
+    if (status == CDN_OK)
+        trie_build(&c->tries[family != AF_INET], c->classes, b.runs, b.run_count);
+    layer_fini(&b.overrides);
+    layer_fini(&b.specials);
+    map_fini(&b.combinations);
+    map_fini(&b.classes);
+    map_fini(&b.rows);
+    free(b.runs);
+    return status;
+}
+
+enum cdn_status compiled_build(struct router_compiled *compiled, const struct router_table *table,
+                               const _Atomic bool *stop, struct cdn_error *err)
+{
+    struct router_class chain = {.row = TRIE_NO_ROW, .named = ROUTER_NO_POP};
+    class_add(compiled, &chain);
+    enum cdn_status status = family_build(compiled, table, AF_INET, stop, err);
+    return status == CDN_OK ? family_build(compiled, table, AF_INET6, stop, err) : status;
+}

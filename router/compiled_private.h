@@ -1,0 +1,76 @@
+/* compiled_private: the trie, for compiled.c that reads it and compiled_trie.c and compiled_build.c that
+ * make it. */
+#ifndef CDN_ROUTER_COMPILED_PRIVATE_H
+#define CDN_ROUTER_COMPILED_PRIVATE_H
+
+#include "router/compiled.h"
+
+#define TRIE_ROOT_BITS 16u
+#define TRIE_ROOT_SIZE (1u << TRIE_ROOT_BITS)
+#define TRIE_NODE 0x80000000u /* a value with this bit is the index of a node, else that of a class */
+#define TRIE_CHAIN 0u         /* class 0: the chain decides */
+#define TRIE_NO_ROW UINT32_MAX
+
+struct trie_node {
+    uint64_t starts[4]; /* bit i: a run of equal slots begins at slot i; bit 0 is always set */
+    uint32_t base;      /* index into values of the first run */
+    uint8_t before[4];  /* bits set in the words before */
+    uint32_t row;       /* of all addresses below, or TRIE_NO_ROW when they differ */
+};
+
+struct trie { /* of one family */
+    uint32_t *root;
+    uint8_t *root_scope; /* of a root slot whose addresses all have one row: its scope, else 255 */
+    struct trie_node *nodes;
+    uint32_t *values;
+    size_t node_count, node_room, value_count, value_room;
+    size_t runs;
+};
+
+struct router_compiled {
+    struct trie tries[2]; /* IPv4, IPv6 */
+    struct router_class *classes;
+    size_t class_count, class_room;
+    uint32_t row_count;
+    uint32_t (*find)(const struct trie *trie, uint64_t key);
+};
+
+/* The first 64 bits of an address; IPv4 stands at the top. */
+static inline uint64_t trie_key(const struct cdn_addr *a)
+{
+    if (a->sa.sa_family == AF_INET)
+        return (uint64_t)__builtin_bswap32(a->v4.sin_addr.s_addr) << 32;
+    uint64_t key;
+    memcpy(&key, a->v6.sin6_addr.s6_addr, sizeof(key));
+    return __builtin_bswap64(key);
+}
+
+static inline const struct trie *trie_of(const struct router_compiled *c, int family)
+{
+    return &c->tries[family != AF_INET];
+}
+
+static inline uint32_t trie_slot(const struct trie *t, const struct trie_node *node, unsigned i)
+{
+    unsigned word = i / 64;
+    uint64_t up_to = node->starts[word] & (~(uint64_t)0 >> (63 - i % 64));
+    return t->values[node->base + node->before[word] + (unsigned)__builtin_popcountll(up_to) - 1];
+}
+
+/* compiled_build.c: fills tries and classes. */
+enum cdn_status compiled_build(struct router_compiled *compiled, const struct router_table *table,
+                               const _Atomic bool *stop, struct cdn_error *err) CDN_MUST_CHECK;
+
+#define TRIE_RUNS_MAX (16u << 20)
+struct trie_run {
+    uint64_t first; /* key at which it begins; it lasts until the next one's */
+    uint32_t class_id;
+};
+/* Makes a trie of sorted runs, the first of which begins at key 0. */
+void trie_build(struct trie *trie, const struct router_class *classes, const struct trie_run *runs,
+                size_t count);
+void trie_fini(struct trie *trie);
+/* The row of everything below a value, or TRIE_NO_ROW. */
+uint32_t trie_row(const struct trie *trie, const struct router_class *classes, uint32_t value);
+
+#endif
