@@ -25,6 +25,9 @@ struct cli_command {
     X(status)           \
     X(geo)              \
     X(get)              \
+    X(why)              \
+    X(purge)            \
+    X(clock)            \
     X(demo)
 
 #define X(name) extern const struct cli_command cli_command_##name;

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-COMMANDS = ["up", "down", "status", "geo", "get", "demo"]
+COMMANDS = ["up", "down", "status", "geo", "get", "why", "purge", "clock", "demo"]
 
 
 def test_overview_names_every_command(cdn):
@@ -49,6 +49,12 @@ def test_version_carries_the_attribution_of_the_data(cdn):
     (["get", "http://127.0.0.1:1/"], 3, "127.0.0.1"),
     (["demo", "--root", "missing"], 3, "missing"),
     (["demo", "x"], 2, "takes no argument"),
+    (["purge"], 2, "purge what?"),
+    (["purge", "/x", "--state", "s"], 1, "no CDN runs on"),
+    (["why"], 2, "one URL or path"),
+    (["why", "/x", "--state", "s"], 1, "no CDN runs on"),
+    (["clock", "1d", "--reset"], 2, "only one of"),
+    (["clock", "--state", "s"], 1, "no CDN runs on"),
 ])
 def test_errors_are_one_line_and_say_what(cdn, args, code, words):
     done = cdn.cli(*args)

@@ -88,7 +88,7 @@ class Up:
 
     def get(self, path, edge="fra"):
         with self.client(edge) as client:
-            return client.get(path)
+            return client.get(path, host=self.nodes()[edge]["url"].removeprefix("http://"))
 
 
 # ---------------------------------------------------------------------------------------------------- life
@@ -239,7 +239,7 @@ def test_the_cache_survives_down_and_up(cdn):
     up = Up(cdn).start()
     for path in ("/a.txt", "/dir/b.css"):
         assert up.get(path)["X-Cache"] == "MISS"
-    assert up.origin_requests() == 2
+    poll(lambda: up.origin_requests() == 2, what="two origin requests")  # counted when an answer is over
     cdn.cli("down", "--state", up.state)
     up.process.wait()
     up.start()
@@ -264,6 +264,25 @@ def test_get_follows_the_router_as_somebody_else(cdn):
     text = cdn.cli("get", "/a.txt", "--from", "Tokyo", "-o", "-", "--state", up.state).stdout
     assert "measured" in text and "modelled" in text and text.endswith("hello\n")
     assert cdn.cli("get", "/missing", "--state", up.state).returncode == 1
+
+
+def test_purge_why_and_clock_reach_every_edge(cdn):
+    up = Up(cdn, edges=2).start()
+    state = ["--state", up.state]
+    for edge in ("fra", "nrt"):
+        assert up.get("/a.txt", edge)["X-Cache"] == "MISS"
+    why = json.loads(cdn.cli("why", "/a.txt", "--json", *state).stdout)
+    assert {edge: len(why[edge]["stored"]) for edge in why} == {"fra": 1, "nrt": 1}
+    assert cdn.cli("why", "/a.txt", *state).stdout.count(" 200, 6 bytes, ") == 2
+    assert cdn.cli("clock", "+30m", *state).returncode == 0
+    assert int(up.get("/a.txt")["Age"]) >= 1800
+    assert cdn.cli("clock", "+1h", *state).returncode == 0
+    assert up.get("/a.txt")["X-Cache"] != "HIT"
+    assert cdn.cli("clock", "--reset", *state).returncode == 0
+    assert cdn.cli("purge", "/a.txt", *state).stdout == "fra      1 purged\nnrt      1 purged\n"
+    assert up.get("/a.txt")["X-Cache"] == "MISS"
+    assert cdn.cli("purge", "--all", *state).stdout == "fra      1 purged\nnrt      0 purged\n"
+    assert cdn.cli("clock", "soon", *state).returncode == 2
 
 
 def test_status_says_which_node_is_not_well(cdn):
