@@ -113,7 +113,7 @@ static void finish_request(struct http_request *req, enum http_end end)
     if (req->_suspended_ns) {
         unlink_suspended(req);
     }
-    server->open_requests--;
+    http_count(&server->open_requests, -1u);
     if (server->config.handler->done) {
         server->config.handler->done(server->config.handler_self, req, end);
     }
@@ -251,7 +251,7 @@ static enum MHD_Result take_head(struct http_request *req, const char *method, c
         http_respond_problem(req, http_refusal_status(refusal), http_refusal_detail(refusal));
         return leave(req);
     }
-    server->open_requests++;
+    http_count(&server->open_requests, 1);
     req->_begun = true;
     if (server->config.handler->head) {
         server->config.handler->head(server->config.handler_self, req);

@@ -31,7 +31,7 @@ static void open_peer(struct http_server *server, struct MHD_Connection *connect
         peer->next->previous = peer;
     }
     server->peers = peer;
-    server->open_peers++;
+    http_count(&server->open_peers, 1);
     *context = peer;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
@@ -48,7 +48,7 @@ static void close_peer(struct http_server *server, struct http_peer *peer)
     if (peer->next) {
         peer->next->previous = peer->previous;
     }
-    server->open_peers--;
+    http_count(&server->open_peers, -1u);
     drop_credentials(peer->credentials);
     free(peer);
 }
@@ -230,12 +230,12 @@ struct loop *http_server_loop(const struct http_server *server)
 
 unsigned http_server_open_requests(const struct http_server *server)
 {
-    return server->open_requests;
+    return atomic_load_explicit(&server->open_requests, memory_order_relaxed);
 }
 
 unsigned http_server_open_connections(const struct http_server *server)
 {
-    return server->open_peers;
+    return atomic_load_explicit(&server->open_peers, memory_order_relaxed);
 }
 
 enum cdn_status http_server_set_certificate(struct http_server *server, const char *cert_pem,

@@ -5,6 +5,8 @@
 
 #include "common/http_listen.h"
 #include "common/http_server.h"
+
+#include <stdatomic.h>
 #include "common/http_server_check.h"
 
 #include <gnutls/gnutls.h>
@@ -43,14 +45,21 @@ struct http_server {
     struct http_request *free_requests;
     unsigned free_count;
     struct http_request *first_suspended, *last_suspended;
-    unsigned open_requests;
+    _Atomic unsigned open_requests; /* written by the loop's thread only, read by any */
     struct http_peer *peers;
-    unsigned open_peers;
+    _Atomic unsigned open_peers; /* likewise */
     struct http_linger *lingering;
     unsigned lingering_count;
     struct http_credentials *credentials;  /* set by http_server_set_certificate() */
     uint8_t field_slots[HTTP_FIELD_SLOTS]; /* hash of a field's name -> its number + 1 */
 };
+
+/* One thread writes, so no locked instruction is needed. */
+static inline void http_count(_Atomic unsigned *counter, unsigned change)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + change,
+                          memory_order_relaxed);
+}
 
 enum http_request_state {
     HTTP_STATE_LINE,       /* the request line was read */

@@ -149,7 +149,7 @@ void edge_fetch_leave(struct edge_fetch *f, struct edge_worker *worker, struct e
         slot->first = edge_txn_next_waiter(t);
     }
     atomic_store(&slot->any, slot->first != NULL);
-    if (f->request.leader == t) {
+    if (worker == f->owner && f->request.leader == t) { /* the leader is always the owner's */
         f->request.leader = NULL;
         if (f->request.pass || edge_fetch_phase_now(f) == EDGE_FETCH_PASSING) {
             end_early(f);

@@ -203,6 +203,10 @@ void edge_purge_request(struct edge_txn *t)
     cdn_metric_add(&t->worker->metrics.purged_total, total);
     CDN_AUTOFREE char *body = cdn_asprintf("{\"status\":\"ok\",\"purged\":%" PRIu64 ",\"soft\":%s}\n", total,
                                            p.soft ? "true" : "false");
+    t->status = 200;
+    t->sent = strlen(body);
+    t->verdict = EDGE_VERDICT_BYPASS;
+    t->cause = EDGE_CAUSE_BYPASS_METHOD;
     http_respond_text(t->http, 200, "application/json", cdn_str(body), NULL);
 }
 
