@@ -114,6 +114,21 @@ static void make_head(struct http_answer *a, struct http_fetch_head *ret)
                                     .content_length = -1};
 }
 
+/* A coding that nobody registered. Since we send no TE, an origin may apply none but chunked (RFC
+ * 9110 10.1.4): such a word means nothing, and the body ends with the connection (RFC 9112 6.3, rule 4). The
+ * registered ones may have been applied all the same, and are not undone here. */
+static bool is_no_coding(struct cdn_str value)
+{
+    static const char *const registered[] = {"chunked", "compress",   "deflate",
+                                             "gzip",    "x-compress", "x-gzip"};
+    for (size_t i = 0; i < CDN_ARRAY_LEN(registered); i++) {
+        if (cdn_str_eq_nocase(value, cdn_str(registered[i]))) {
+            return false;
+        }
+    }
+    return http_check_token(value);
+}
+
 /* RFC 9112 6.3: what the framing says must be said once and in one way, or the body's end is anybody's guess.
  */
 static const char *check_framing(struct http_fetch_head *head)
@@ -131,7 +146,8 @@ static const char *check_framing(struct http_fetch_head *head)
             }
             head->content_length = (int64_t)n;
         } else if (cdn_str_eq_nocase(head->fields[i].name, CDN_STR("Transfer-Encoding"))) {
-            if (codings++ || !cdn_str_eq_nocase(value, CDN_STR("chunked")) || head->version != 11) {
+            bool known = cdn_str_eq_nocase(value, CDN_STR("chunked")) || is_no_coding(value);
+            if (codings++ || !known || head->version != 11) {
                 return "the answer has an unknown Transfer-Encoding";
             }
         }

@@ -352,6 +352,20 @@ static bool set_url(struct http_fetch *fetch, const char *url)
     return good && curl_easy_setopt(fetch->easy, CURLOPT_REQUEST_TARGET, text.p) == CURLE_OK;
 }
 
+/* An idle connection may be closed by the server just when we send; libcurl then sends again on another one.
+ * What must not be sent twice (RFC 9110 9.2.2), or cannot be since its body is gone, gets a connection of its
+ * own. */
+static bool is_idempotent(const char *method)
+{
+    static const char *const known[] = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
+    for (size_t i = 0; i < CDN_ARRAY_LEN(known); i++) {
+        if (strcmp(method, known[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void set_method(struct http_fetch *fetch, const struct http_fetch_request *request)
 {
     CURL *easy = fetch->easy;
@@ -364,6 +378,7 @@ static void set_method(struct http_fetch *fetch, const struct http_fetch_request
     curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L); /* undoes NOBODY and UPLOAD of the handle's last fetch */
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, NULL);
     curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)-1);
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, request->has_body || !is_idempotent(method) ? 1L : 0L);
     fetch->read_body = NULL;
     if (head) {
         curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);

@@ -243,6 +243,17 @@ void edge_cache_release(struct edge_cache *c, struct edge_hold *hold)
     *hold = (struct edge_hold){0};
 }
 
+/* The stored answer is in the language that the request wants most, though another request brought it. */
+static bool suits_by_language(const struct edge_rep *rep, const struct edge_vary_source *request,
+                              struct cdn_buf *scratch)
+{
+    struct cdn_str language;
+    cdn_buf_clear(scratch);
+    return rep->spec_length && rep->whole < 0 &&
+           edge_head_get_named(rep->head, CDN_STR("Content-Language"), &language) &&
+           edge_vary_match_language(edge_rep_spec(rep), edge_rep_variant(rep), language, request, scratch);
+}
+
 bool edge_cache_select_locked(struct edge_cache *c, struct edge_entry *entry,
                               const struct edge_vary_source *request, struct edge_hold *ret, bool *ret_others)
 {
@@ -260,6 +271,11 @@ bool edge_cache_select_locked(struct edge_cache *c, struct edge_entry *entry,
             return edge_cache_hold_locked(o, ret);
         }
         *ret_others = true;
+    }
+    for (struct edge_object *o = *ret_others ? entry->objects : NULL; o; o = o->next) {
+        if (suits_by_language(atomic_load_explicit(&o->rep, memory_order_relaxed), request, &scratch)) {
+            return edge_cache_hold_locked(o, ret);
+        }
     }
     return false;
 }
