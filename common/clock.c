@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "common/banned.h"
+
 /* Process-wide by nature, like the clock itself. */
 static _Atomic int64_t offset_ms;
 static _Atomic int travel_allowed;
@@ -62,7 +64,8 @@ enum cdn_status cdn_clock_advance_ms(int64_t ms, struct cdn_error *err)
     do {
         if (__builtin_add_overflow(old, ms, &wanted) ||
             __builtin_add_overflow(cdn_clock_real_ms(), wanted, &then) || then < 0 || then > last_ms) {
-            return cdn_error_set(err, CDN_INVALID, "clock: %" PRId64 " ms would leave the years 1970 to 9999", ms);
+            return cdn_error_set(err, CDN_INVALID, "clock: %" PRId64 " ms would leave the years 1970 to 9999",
+                                 ms);
         }
     } while (!atomic_compare_exchange_weak(&offset_ms, &old, wanted));
     return CDN_OK;

@@ -1,7 +1,7 @@
 /* http_client: libcurl's multi interface on our loop, with limits.
  *
- * One client per thread. A fetch belongs to the client's loop; its callbacks run there. Easy handles are reused, so
- * a fetch costs no set-up; connections are kept alive; TLS is verified unless told otherwise.
+ * One client per thread. A fetch belongs to the client's loop; its callbacks run there. Easy handles are
+ * reused, so a fetch costs no set-up; connections are kept alive; TLS is verified unless told otherwise.
  *
  * Order of callbacks: interim()* -> head() -> data()* -> end(). end() is called exactly once, also after a
  * failure, never after http_fetch_cancel(); the fetch is gone when it returns.
@@ -29,22 +29,23 @@ struct http_client_config {
 };
 
 enum http_fetch_error { /* words for logs and Cache-Status */
-#define HTTP_FETCH_ERRORS(X)                                                                                  \
-    X(NONE, "none")                                                                                           \
-    X(RESOLVE, "dns_error")                                                                                   \
-    X(CONNECT, "connection_refused")                                                                          \
-    X(TIMEOUT, "connection_timeout")                                                                          \
-    X(READ_TIMEOUT, "http_response_timeout")                                                                  \
-    X(TLS, "tls_error")                                                                                       \
-    X(CLOSED, "http_response_incomplete")                                                                     \
-    X(PROTOCOL, "http_protocol_error")                                                                        \
-    X(TOO_LARGE, "http_response_header_section_size")                                                         \
+#define HTTP_FETCH_ERRORS(X)                          \
+    X(NONE, "none")                                   \
+    X(RESOLVE, "dns_error")                           \
+    X(CONNECT, "connection_refused")                  \
+    X(TIMEOUT, "connection_timeout")                  \
+    X(READ_TIMEOUT, "http_response_timeout")          \
+    X(TLS, "tls_error")                               \
+    X(CLOSED, "http_response_incomplete")             \
+    X(PROTOCOL, "http_protocol_error")                \
+    X(TOO_LARGE, "http_response_header_section_size") \
     X(ABORTED, "aborted")
 #define X(name, word) HTTP_FETCH_##name,
-    HTTP_FETCH_ERRORS(X)
+                        HTTP_FETCH_ERRORS(X)
 #undef X
 };
-const char *http_fetch_error_word(enum http_fetch_error e); /* the proxy error types of RFC 9209 where one fits */
+const char *http_fetch_error_word(
+    enum http_fetch_error e); /* the proxy error types of RFC 9209 where one fits */
 
 struct http_fetch_head {
     unsigned status;
@@ -52,7 +53,7 @@ struct http_fetch_head {
     unsigned version;                /* 10, 11, 20 */
     const struct http_field *fields; /* in the order received; valid during the callback */
     size_t field_count;
-    int64_t content_length;          /* -1: unknown */
+    int64_t content_length; /* -1: unknown */
 };
 
 struct http_fetch_handler {
@@ -70,13 +71,15 @@ struct http_fetch_times { /* microseconds of real time, of a finished or running
 };
 
 struct http_fetch_request {
-    const char *method;  /* "GET" ... */
-    const char *url;     /* absolute; copied */
-    const struct http_field *fields; /* sent as given, Host too; Content-Length, Transfer-Encoding, Expect are left out */
+    const char *method; /* "GET" ... */
+    const char *url;    /* absolute; copied */
+    const struct http_field
+        *fields; /* sent as given, Host too; Content-Length, Transfer-Encoding, Expect are left out */
     size_t field_count;
     bool has_body;
     int64_t body_length; /* -1: chunked */
-    /* Gives up to `max` bytes: > 0, 0 at the end, HTTP_STREAM_WAIT to pause until http_fetch_resume(), HTTP_STREAM_FAIL. */
+    /* Gives up to `max` bytes: > 0, 0 at the end, HTTP_STREAM_WAIT to pause until http_fetch_resume(),
+     * HTTP_STREAM_FAIL. */
     ssize_t (*read_body)(void *arg, char *into, size_t max);
     const struct http_fetch_handler *handler;
     void *arg;
@@ -85,28 +88,31 @@ struct http_fetch_request {
     const char *local_address;     /* source address to bind, or NULL */
 };
 
-enum cdn_status http_client_create(struct loop *loop, const struct http_client_config *config, struct http_client **ret,
-                                   struct cdn_error *err) CDN_MUST_CHECK;
+enum cdn_status http_client_create(struct loop *loop, const struct http_client_config *config,
+                                   struct http_client **ret, struct cdn_error *err) CDN_MUST_CHECK;
 void http_client_destroy(struct http_client *client); /* cancels what is running, without callbacks */
 unsigned http_client_running(const struct http_client *client);
 
-/* Never calls back before it returns. Failures to start come as end(). The result is valid until end() or cancel. */
+/* Never calls back before it returns. Failures to start come as end(). The result is valid until end() or
+ * cancel. */
 struct http_fetch *http_fetch_start(struct http_client *client, const struct http_fetch_request *request);
 void http_fetch_resume(struct http_fetch *fetch); /* after data() returned false or read_body() said WAIT */
 void http_fetch_cancel(struct http_fetch *fetch); /* safe inside callbacks; no end() follows */
 void http_fetch_times_get(struct http_fetch *fetch, struct http_fetch_times *ret); /* inside end() too */
 
-/* For command-line use: one blocking request with a limit on the body. `ret_body` is appended to; `ret_head_fields` may be NULL. */
+/* For command-line use: one blocking request with a limit on the body. `ret_body` is appended to;
+ * `ret_head_fields` may be NULL. */
 struct http_simple_result {
     unsigned status;
     struct cdn_buf head; /* "Name: value\n" lines */
     struct cdn_buf body;
     struct http_fetch_times times;
 };
-enum cdn_status http_simple(const char *method, const char *url, const struct http_field *fields, size_t field_count,
-                            struct cdn_str body, int64_t timeout_ms, size_t max_body, struct http_simple_result *ret,
-                            struct cdn_error *err) CDN_MUST_CHECK;
+enum cdn_status http_simple(const char *method, const char *url, const struct http_field *fields,
+                            size_t field_count, struct cdn_str body, int64_t timeout_ms, size_t max_body,
+                            struct http_simple_result *ret, struct cdn_error *err) CDN_MUST_CHECK;
 void http_simple_free(struct http_simple_result *result);
-bool http_simple_field(const struct http_simple_result *result, const char *name, struct cdn_str *ret_value); /* first line */
+bool http_simple_field(const struct http_simple_result *result, const char *name,
+                       struct cdn_str *ret_value); /* first line */
 
 #endif

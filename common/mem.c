@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/banned.h"
+
 static void *or_die(void *p)
 {
     if (!p) {

@@ -26,11 +26,11 @@ static inline void cdn_autofree(void *p)
 #define CDN_AUTOFREE __attribute__((cleanup(cdn_autofree)))
 
 /* Gives the pointer away: the value of the variable, which becomes NULL. */
-#define CDN_TAKE(pointer)                                                                                     \
-    __extension__({                                                                                           \
-        __typeof__(pointer) taken_ = (pointer);                                                               \
-        (pointer) = NULL;                                                                                     \
-        taken_;                                                                                               \
+#define CDN_TAKE(pointer)                       \
+    __extension__({                             \
+        __typeof__(pointer) taken_ = (pointer); \
+        (pointer) = NULL;                       \
+        taken_;                                 \
     })
 
 #define CDN_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))

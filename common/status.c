@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/banned.h"
+
 static const struct {
     const char *name;
     int exit_code;

@@ -13,19 +13,19 @@
 #define CDN_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
 /* exit codes fixed by the interface: 0 done, 1 the answer is 'no', 2 usage or invalid input, 3 cannot run */
-#define CDN_STATUS_TABLE(X) /* name, exit code, HTTP status, text */                                          \
-    X(OK, 0, 200, "ok")                                                                                       \
-    X(NOT_FOUND, 1, 404, "not found")                                                                         \
-    X(REFUSED, 1, 403, "refused")                                                                             \
-    X(USAGE, 2, 400, "usage")                                                                                 \
-    X(INVALID, 2, 400, "invalid input")                                                                       \
-    X(TOO_LARGE, 2, 413, "too large")                                                                         \
-    X(CONFLICT, 3, 409, "conflict")                                                                           \
-    X(CORRUPT, 3, 500, "corrupt")                                                                             \
-    X(IO, 3, 500, "input/output error")                                                                       \
-    X(NETWORK, 3, 502, "network error")                                                                       \
-    X(TIMEOUT, 3, 504, "time-out")                                                                            \
-    X(UNAVAILABLE, 3, 503, "unavailable")                                                                     \
+#define CDN_STATUS_TABLE(X) /* name, exit code, HTTP status, text */ \
+    X(OK, 0, 200, "ok")                                              \
+    X(NOT_FOUND, 1, 404, "not found")                                \
+    X(REFUSED, 1, 403, "refused")                                    \
+    X(USAGE, 2, 400, "usage")                                        \
+    X(INVALID, 2, 400, "invalid input")                              \
+    X(TOO_LARGE, 2, 413, "too large")                                \
+    X(CONFLICT, 3, 409, "conflict")                                  \
+    X(CORRUPT, 3, 500, "corrupt")                                    \
+    X(IO, 3, 500, "input/output error")                              \
+    X(NETWORK, 3, 502, "network error")                              \
+    X(TIMEOUT, 3, 504, "time-out")                                   \
+    X(UNAVAILABLE, 3, 503, "unavailable")                            \
     X(INTERNAL, 3, 500, "internal error")
 
 enum cdn_status {

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "common/banned.h"
+
 bool cdn_str_eq_nocase(struct cdn_str a, struct cdn_str b)
 {
     return a.n == b.n && strncasecmp(a.p, b.p, a.n) == 0;

@@ -32,8 +32,8 @@ static inline bool cdn_str_eq(struct cdn_str a, struct cdn_str b)
 bool cdn_str_eq_nocase(struct cdn_str a, struct cdn_str b); /* ASCII only */
 bool cdn_str_starts(struct cdn_str s, struct cdn_str prefix);
 bool cdn_str_ends(struct cdn_str s, struct cdn_str suffix);
-struct cdn_str cdn_str_trim(struct cdn_str s);                /* spaces and tabs at both ends (HTTP's OWS) */
-struct cdn_str cdn_str_sub(struct cdn_str s, size_t from);    /* from byte `from`; empty when beyond */
+struct cdn_str cdn_str_trim(struct cdn_str s);             /* spaces and tabs at both ends (HTTP's OWS) */
+struct cdn_str cdn_str_sub(struct cdn_str s, size_t from); /* from byte `from`; empty when beyond */
 /* Cuts `rest` at the first `sep`: returns what stands before it and leaves what stands behind. Without one,
  * returns all and leaves rest->p NULL; so `while (rest.p)` visits every part, empty ones included. */
 struct cdn_str cdn_str_cut(struct cdn_str *rest, char sep);
@@ -55,7 +55,8 @@ void cdn_buf_add_char(struct cdn_buf *b, char c);
 void cdn_buf_printf(struct cdn_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cdn_buf_clear(struct cdn_buf *b); /* empties, keeps the memory */
 void cdn_buf_free(struct cdn_buf *b);  /* releases; fit for CDN_AUTOBUF */
-char *cdn_buf_take(struct cdn_buf *b); /* the bytes, now the caller's (never NULL); the buffer is empty again */
+char *cdn_buf_take(
+    struct cdn_buf *b); /* the bytes, now the caller's (never NULL); the buffer is empty again */
 
 static inline struct cdn_str cdn_buf_str(const struct cdn_buf *b)
 {

@@ -80,8 +80,8 @@ static bool read_targeted(const struct edge_head *head, struct cdn_str name, str
     return http_cache_control_add_structured(cc, value);
 }
 
-void edge_control_read(const struct edge_rules *policy, const struct edge_head *head,
-                       struct cdn_buf *scratch, struct edge_control *ret)
+void edge_control_read(const struct edge_rules *policy, const struct edge_head *head, struct cdn_buf *scratch,
+                       struct edge_control *ret)
 {
     struct cdn_str value;
     size_t at = 0;
@@ -121,8 +121,8 @@ static int64_t date_of(const struct edge_head *head, int64_t response_s)
     return date;
 }
 
-static int64_t heuristic_lifetime(const struct edge_rules *policy, const struct edge_head *head,
-                                  int64_t date, int64_t now_s)
+static int64_t heuristic_lifetime(const struct edge_rules *policy, const struct edge_head *head, int64_t date,
+                                  int64_t now_s)
 {
     struct cdn_str value = edge_head_get(head, EDGE_HEAD_LAST_MODIFIED);
     int64_t modified;

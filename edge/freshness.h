@@ -60,8 +60,8 @@ struct edge_control {
         source; /* the field's name as the policy spells it, "Cache-Control", or empty (none there) */
 };
 /* `scratch` holds joined lines that the slices of *ret may borrow from; keep it as long as *ret. */
-void edge_control_read(const struct edge_rules *policy, const struct edge_head *head,
-                       struct cdn_buf *scratch, struct edge_control *ret);
+void edge_control_read(const struct edge_rules *policy, const struct edge_head *head, struct cdn_buf *scratch,
+                       struct edge_control *ret);
 
 #define EDGE_LIFETIME_SOURCES(X) /* name, word (for /why) */ \
     X(NONE, "none")                                          \
@@ -157,8 +157,7 @@ enum edge_reuse edge_reuse_decide(const struct edge_rules *policy, const struct 
                                   const struct edge_request_control *request, enum edge_origin_state origin,
                                   bool unsynced, int64_t now_ms);
 /* only-if-cached: what cannot be served is to be answered 504 instead of asking the origin (5.2.1.7). */
-bool edge_request_only_if_cached(const struct edge_rules *policy,
-                                 const struct edge_request_control *request);
+bool edge_request_only_if_cached(const struct edge_rules *policy, const struct edge_request_control *request);
 /* Statuses that count as an error for stale-if-error (RFC 5861 4): 500, 502, 503, 504. */
 bool edge_status_is_error(unsigned status);
 bool edge_status_heuristic(unsigned status); /* heuristically cacheable (RFC 9110 15.1) */
