@@ -143,8 +143,8 @@ static const char *why_bad(struct cdn_str text)
     return "is not an IP address or network";
 }
 
-/* CDN_INVALID, said on stderr, when the text is neither; `where` is "line 3" or "". */
-static enum cdn_status answer_text(struct job *job, struct cdn_str text, const char *where)
+/* CDN_INVALID, said on stderr, when the text is neither. */
+static enum cdn_status answer_text(struct job *job, struct cdn_str text, bool is_line)
 {
     struct cdn_addr address;
     struct cdn_cidr cidr;
@@ -153,7 +153,10 @@ static enum cdn_status answer_text(struct job *job, struct cdn_str text, const c
     } else if (cdn_str_find(text, '/') > 0 && cdn_parse_cidr(text, &cidr)) {
         answer_network(job, &cidr);
     } else {
+        char where[40] = "";
         bool cut = text.n > 80;
+        if (is_line)
+            snprintf(where, sizeof(where), "line %llu: ", (unsigned long long)job->line);
         fprintf(stderr, "%spocketcdn geo: %s'" CDN_STR_FMT "%s' %s\n", job->progress ? "\r" : "", where,
                 (int)(cut ? 80 : text.n), text.p, cut ? "..." : "", why_bad(text));
         job->bad++;
@@ -173,9 +176,7 @@ static enum cdn_status answer_line(struct job *job, struct cdn_str line)
     line = cdn_str_trim(line);
     if (line.n == 0 || line.p[0] == '#')
         return CDN_OK;
-    char where[40];
-    snprintf(where, sizeof(where), "line %llu: ", (unsigned long long)job->line);
-    return answer_text(job, line, where);
+    return answer_text(job, line, true);
 }
 
 static enum cdn_status answer_stdin(struct job *job, struct cdn_error *err)
@@ -212,7 +213,7 @@ static enum cdn_status answer_all(struct job *job, const struct cli_args *args, 
         if (strcmp(args->items[i], "-") == 0)
             status = answer_stdin(job, err);
         else
-            status = answer_text(job, cdn_str(args->items[i]), "");
+            status = answer_text(job, cdn_str(args->items[i]), false);
         if (status == CDN_IO || (status && job->options->strict))
             break;
     }
