@@ -75,7 +75,7 @@ struct edge_fetch_request {
 struct edge_fetch {
     _Atomic unsigned refs;
     struct edge_worker *owner;
-    struct edge_entry *entry; /* counted; NULL: passing from the start */
+    struct edge_entry *entry; /* counted; NULL: passing, and never stored */
     struct edge_fetch *next;  /* in the entry's list (cache lock) */
     bool listed;              /* (cache lock) */
     uint64_t purge_number;

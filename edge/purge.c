@@ -241,7 +241,10 @@ void edge_purge_after_unsafe(struct edge_txn *t)
     if (!edge_invalidates(t->http->method, edge_head_status(head))) {
         return;
     }
-    invalidate(t, cdn_buf_str(&t->key));
     invalidate_reference(t, head, EDGE_HEAD_LOCATION);
-    invalidate_reference(t, head, EDGE_HEAD_CONTENT_LOCATION);
+    if (!edge_store_reason_ok(
+            t->fetch->reason)) { /* else the answer itself takes the place of what was stored */
+        invalidate(t, cdn_buf_str(&t->key));
+        invalidate_reference(t, head, EDGE_HEAD_CONTENT_LOCATION);
+    }
 }

@@ -1,0 +1,18 @@
+/* confirm: what an answer without a body says about stored responses (RFC 9111 3.2, 4.3.4, 4.3.5).
+ *
+ * Both run on the fetch's own thread, with its candidates.
+ */
+#ifndef CDN_EDGE_CONFIRM_H
+#define CDN_EDGE_CONFIRM_H
+
+#include "edge/fetch.h"
+
+/* A 304 made one of the candidates good again: it is brought up to date in the cache and becomes the fetch's
+ * result. false when the one it is about is gone, cannot be told, or may not be kept on these words: the
+ * origin must be asked for the body. */
+bool edge_confirm_not_modified(struct edge_fetch *fetch, const struct http_fetch_head *head, int64_t now_ms);
+/* A HEAD's 200 updates the stored answer to GET that it is about (the first candidate), or makes it stale
+ * when it is not the same any more. */
+void edge_confirm_by_head(struct edge_fetch *fetch, const struct http_fetch_head *head, int64_t now_ms);
+
+#endif
