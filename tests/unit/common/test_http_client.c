@@ -499,7 +499,8 @@ START_TEST(requests_go_out_as_given)
         turn_until(f.loop, is_over, &s);
         ck_assert_msg(s.error == HTTP_FETCH_NONE, "%s", s.text);
         ck_assert_str_eq(f.origin.seen.p, expected.p);
-        ck_assert(s.times.reused == (again > 0));
+        const bool once = requests[_i].has_body || strcmp(requests[_i].method, "POST") == 0;
+        ck_assert(s.times.reused == (again > 0 && !once)); /* RFC 9110 9.2.2: what must not be sent twice */
         free_story(&s);
         struct story other = {0}; /* another kind of request in between */
         f.origin.request_bytes = 0;
