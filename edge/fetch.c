@@ -1,4 +1,4 @@
-#include "edge/fetch.h"
+#include "edge/fetch_impl.h"
 
 #include "common/http_date.h"
 #include "common/http_field.h"
@@ -85,7 +85,7 @@ static void tell_all(struct loop_deferred *d)
     edge_fetch_unref(f);
 }
 
-static void tell_later(struct edge_fetch *f)
+void edge_fetch_tell_later(struct edge_fetch *f)
 {
     if (!f->tell.queued) {
         edge_fetch_ref(f); /* tell_all gives it back */
@@ -101,8 +101,6 @@ void edge_fetch_join(struct edge_fetch *f, struct edge_worker *worker, struct ed
     slot->first = t;
     atomic_store(&slot->any, true);
 }
-
-static void end_early(struct edge_fetch *f);
 
 void edge_fetch_leave(struct edge_fetch *f, struct edge_worker *worker, struct edge_txn *t)
 {
@@ -120,7 +118,7 @@ void edge_fetch_leave(struct edge_fetch *f, struct edge_worker *worker, struct e
     if (worker == f->owner && f->request.leader == t) { /* the leader is always the owner's */
         f->request.leader = NULL;
         if (f->request.pass || edge_fetch_phase_now(f) == EDGE_FETCH_PASSING) {
-            end_early(f);
+            edge_fetch_end_early(f);
         }
     }
     edge_fetch_unref(f);
@@ -135,7 +133,7 @@ void edge_fetch_list_locked(struct edge_fetch *f)
     f->listed = true;
 }
 
-static void unlist(struct edge_fetch *f)
+void edge_fetch_unlist(struct edge_fetch *f)
 {
     if (!f->entry) {
         return;
@@ -185,8 +183,6 @@ struct edge_fetch *edge_fetch_find_part_locked(struct edge_entry *e, const struc
 
 /* ---- life ---- */
 
-static void room_again(void *arg);
-
 struct edge_fetch *edge_fetch_create(struct edge_worker *owner, struct edge_entry *entry,
                                      const struct edge_request_control *control,
                                      struct edge_fetch_request *request)
@@ -222,30 +218,30 @@ void edge_fetch_start(struct edge_fetch *f)
         .has_body = f->request.has_body,
         .body_length = f->request.body_length,
         .read_body = f->request.read_body,
-        .handler = &handler,
+        .handler = &edge_fetch_handler,
         .arg = f,
     };
-    edge_fetch_ref(f); /* until on_end or end_early */
+    edge_fetch_ref(f); /* until on_end or edge_fetch_end_early */
     cdn_metric_add(&w->metrics.origin_request_total, 1);
     f->http = http_fetch_start(w->client, &r);
 }
 
-static void publish_phase(struct edge_fetch *f, enum edge_fetch_phase phase)
+void edge_fetch_publish(struct edge_fetch *f, enum edge_fetch_phase phase)
 {
     atomic_store(&f->phase, phase);
-    tell_later(f);
+    edge_fetch_tell_later(f);
 }
 
-static void fail(struct edge_fetch *f, enum http_fetch_error error)
+void edge_fetch_fail(struct edge_fetch *f, enum http_fetch_error error)
 {
-    unlist(f);
+    edge_fetch_unlist(f);
     f->error = error;
     atomic_store(&f->finished, true);
-    publish_phase(f, EDGE_FETCH_FAILED);
+    edge_fetch_publish(f, EDGE_FETCH_FAILED);
 }
 
 /* Nobody wants it any more. */
-static void end_early(struct edge_fetch *f)
+void edge_fetch_end_early(struct edge_fetch *f)
 {
     if (!f->http) {
         return;
@@ -255,7 +251,7 @@ static void end_early(struct edge_fetch *f)
         edge_body_finish(f->body, false);
     }
     if (edge_fetch_phase_now(f) == EDGE_FETCH_ASKING) {
-        fail(f, HTTP_FETCH_ABORTED);
+        edge_fetch_fail(f, HTTP_FETCH_ABORTED);
     }
     atomic_store(&f->finished, true);
     edge_fetch_unref(f);
@@ -270,7 +266,7 @@ static void resume_posted(void *arg)
     edge_fetch_unref(f);
 }
 
-static void room_again(void *arg) /* any thread */
+void edge_fetch_room_again(void *arg) /* any thread */
 {
     struct edge_fetch *f = arg;
     edge_fetch_ref(f);

@@ -214,11 +214,10 @@ static bool is_loop(struct edge_txn *t)
            http_cdn_loop_has(cdn_buf_str(&value), cdn_str(t->worker->edge->loop_id));
 }
 
-static bool is_cached_method(const struct edge_txn *t)
+bool edge_txn_is_cached_method(const struct edge_txn *t)
 {
     return t->http->method == HTTP_GET || t->http->method == HTTP_HEAD;
 }
-
 
 /* What is answered without cache or origin; true when it was. */
 static bool answer_at_once(struct edge_txn *t)
@@ -252,7 +251,7 @@ static void begin(struct edge_txn *t)
     if (answer_at_once(t)) {
         return;
     }
-    if (!is_cached_method(t)) {
+    if (!edge_txn_is_cached_method(t)) {
         edge_txn_pass(t, EDGE_CAUSE_BYPASS_METHOD);
     } else if (http_cc_has(&t->control.cc, HTTP_CC_NO_STORE) &&
                edge_tuning_now(t->worker->edge)->rules.honour_request) {
@@ -280,8 +279,8 @@ static void on_head(void *self, struct http_request *req)
     read_conditions(t);
     t->cause = EDGE_CAUSE_BYPASS_METHOD;
     t->verdict = EDGE_VERDICT_BYPASS;
-    start_pass(t);
-    t->step = wait_pass;
+    edge_pass_start(t);
+    t->step = edge_pass_wait;
 }
 
 static size_t on_body(void *self, struct http_request *req, const char *data, size_t n)

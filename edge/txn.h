@@ -70,6 +70,7 @@ void edge_txn_interim(struct edge_txn *txn, const struct http_fetch_head *head);
 
 /* request.c */
 extern const struct http_handler edge_handler;
+bool edge_txn_is_cached_method(const struct edge_txn *txn);                   /* GET or HEAD */
 bool edge_txn_vary_get(void *txn, struct cdn_str name, struct cdn_buf *into); /* struct edge_vary_source */
 
 /* upstream.c: what goes to the origin for this request. */
@@ -78,6 +79,9 @@ void edge_upstream_request(struct edge_txn *txn, bool pass, bool background, str
 void edge_txn_wait(struct edge_txn *txn,
                    void (*step)(struct edge_txn *)); /* until someone resumes the request */
 void edge_txn_leave_fetch(struct edge_txn *txn);
+/* pass.c: start asks the origin for this request alone, wait is the step after it; pass does both. */
+void edge_pass_start(struct edge_txn *txn);
+void edge_pass_wait(struct edge_txn *txn);
 void edge_txn_pass(struct edge_txn *txn, enum edge_cause cause); /* asks the origin for this request alone */
 void edge_txn_got_answer(struct edge_txn *txn);                  /* the fetch has a head to answer with */
 void edge_txn_got_failure(struct edge_txn *txn);

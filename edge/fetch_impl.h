@@ -1,0 +1,16 @@
+/* fetch_impl: what fetch.c and fetch_answer.c share; nobody else includes it. All on the owner's thread. */
+#ifndef CDN_EDGE_FETCH_IMPL_H
+#define CDN_EDGE_FETCH_IMPL_H
+
+#include "edge/fetch.h"
+
+extern const struct http_fetch_handler edge_fetch_handler; /* fetch_answer.c */
+
+void edge_fetch_tell_later(struct edge_fetch *fetch); /* all waiters, at the end of the turn */
+void edge_fetch_unlist(struct edge_fetch *fetch);     /* nobody joins any more */
+void edge_fetch_publish(struct edge_fetch *fetch, enum edge_fetch_phase phase);
+void edge_fetch_fail(struct edge_fetch *fetch, enum http_fetch_error error);
+void edge_fetch_end_early(struct edge_fetch *fetch); /* nobody wants it any more */
+void edge_fetch_room_again(void *fetch);             /* any thread: the body takes bytes again */
+
+#endif

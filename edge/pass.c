@@ -1,0 +1,87 @@
+/* pass: requests that are the client's own affair: other methods, answers that may not be shared. */
+#include "common/mem.h"
+#include "edge/purge.h"
+#include "edge/txn.h"
+
+#include "common/banned.h"
+
+static ssize_t read_upload(void *arg, char *into, size_t max)
+{
+    struct edge_fetch *f = arg;
+    struct edge_txn *t = f->request.leader;
+    if (!t) {
+        return HTTP_STREAM_FAIL;
+    }
+    size_t have = t->upload.n - t->upload_at;
+    if (!have) {
+        return t->upload_done ? 0 : HTTP_STREAM_WAIT;
+    }
+    size_t n = have < max ? have : max;
+    memcpy(into, t->upload.p + t->upload_at, n);
+    t->upload_at += n;
+    if (t->upload_at == t->upload.n) {
+        cdn_buf_clear(&t->upload);
+        t->upload_at = 0;
+        if (t->upload_full) {
+            t->upload_full = false;
+            http_request_resume(t->http);
+        }
+    }
+    return (ssize_t)n;
+}
+
+void edge_pass_start(struct edge_txn *t)
+{
+    struct edge_fetch_request r = {0};
+    edge_upstream_request(t, true, false, &r);
+    r.has_body = t->http->has_body && !edge_txn_is_cached_method(t);
+    r.body_length = t->http->body_length;
+    r.read_body = read_upload;
+    struct edge_cache *cache = t->worker->edge->cache;
+    edge_cache_lock(cache);
+    if (t->http->method == HTTP_HEAD && t->hold.object &&
+        edge_cache_hold_locked(t->hold.object, &r.candidate[0])) {
+        r.candidate_count = 1; /* what a HEAD says may confirm or end it (9111 4.3.5) */
+    }
+    struct edge_entry *entry = /* its answer may be what a GET gets (9110 9.3.3) */
+        t->http->method == HTTP_POST ? edge_cache_enter_locked(cache, cdn_buf_str(&t->key)) : NULL;
+    edge_cache_unlock(cache);
+    t->passing = true;
+    t->leader = true;
+    struct edge_fetch *f = edge_fetch_create(t->worker, entry, &t->control, &r);
+    edge_fetch_join(f, t->worker, t);
+    t->fetch = f;
+    edge_fetch_start(f);
+    edge_fetch_unref(f);
+}
+
+void edge_txn_pass(struct edge_txn *t, enum edge_cause cause)
+{
+    t->cause = cause;
+    t->verdict = edge_txn_is_cached_method(t) && cause != EDGE_CAUSE_BYPASS_REQUEST &&
+                         cause != EDGE_CAUSE_BYPASS_RESPONSE
+                     ? EDGE_VERDICT_MISS
+                     : EDGE_VERDICT_BYPASS;
+    if (!t->fetch) {
+        edge_pass_start(t);
+    }
+    edge_pass_wait(t);
+}
+
+void edge_pass_wait(struct edge_txn *t)
+{
+    switch (edge_fetch_phase_now(t->fetch)) {
+    case EDGE_FETCH_ASKING:
+        edge_txn_wait(t, edge_pass_wait);
+        break;
+    case EDGE_FETCH_PASSING:
+    case EDGE_FETCH_STORING:
+        edge_purge_after_unsafe(t);
+        edge_deliver_fetch(t);
+        break;
+    case EDGE_FETCH_CONFIRMED:
+    case EDGE_FETCH_FAILED:
+        edge_txn_got_failure(t);
+        break;
+    }
+}
