@@ -4,6 +4,7 @@
 #include "common/daemon.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "edge/certificate.h"
 #include "edge/purge.h"
 #include "edge/tuning.h"
 #include "edge/why.h"
@@ -30,6 +31,8 @@ static const struct cdn_metric_row rows[] = {EDGE_METRICS(CDN_METRIC_ROW)
 };
 _Static_assert(offsetof(struct edge_metrics, hit_time) == CDN_ARRAY_LEN(rows) * sizeof(uint64_t),
                "one row per counter");
+
+static const struct cdn_metric_row service_rows[] = {EDGE_SERVICE_METRICS(CDN_METRIC_ROW)};
 
 static const struct cdn_metric_row gauges[] = {
 #define GAUGES(X)                                              \
@@ -86,6 +89,9 @@ static void write_metrics(void *self, struct cdn_buf *out)
     gauge_values(edge, values);
     cdn_metrics_prometheus("pocketcdn_edge_", rows, sum, CDN_ARRAY_LEN(rows), out);
     cdn_metrics_prometheus("pocketcdn_edge_", gauges, values, CDN_ARRAY_LEN(gauges), out);
+    uint64_t service[CDN_ARRAY_LEN(service_rows)] = {0};
+    cdn_metrics_sum(&edge->service, service, CDN_ARRAY_LEN(service));
+    cdn_metrics_prometheus("pocketcdn_edge_", service_rows, service, CDN_ARRAY_LEN(service), out);
     add_histogram(edge, "hit_seconds", "Time of answers from the cache that were not in the ready table",
                   offsetof(struct edge_metrics, hit_time), out);
     add_histogram(edge, "miss_seconds", "Time of answers that needed the origin",
@@ -128,6 +134,9 @@ static void write_status(void *self, json_t *into)
     sum_counters(edge, sum);
     gauge_values(edge, values);
     cdn_metrics_json(rows, sum, CDN_ARRAY_LEN(rows), metrics);
+    uint64_t service[CDN_ARRAY_LEN(service_rows)] = {0};
+    cdn_metrics_sum(&edge->service, service, CDN_ARRAY_LEN(service));
+    cdn_metrics_json(service_rows, service, CDN_ARRAY_LEN(service), metrics);
     cdn_metrics_json(gauges, values, CDN_ARRAY_LEN(gauges), cache);
     for (unsigned i = 0; i < edge->worker_count; i++) {
         connections += http_server_open_connections(edge->worker[i].server);
@@ -205,6 +214,7 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
     struct edge_settings next = {0};
     enum cdn_config_outcome outcome;
     struct edge_tuning *tuning = NULL;
+    struct cdn_tls_pair pair = {0};
     enum cdn_status status =
         cdn_config_load(&edge_program, edge->argc, edge->argv, &next, &outcome, NULL, NULL, err);
     if (status != CDN_OK) {
@@ -212,9 +222,13 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
     }
     status = cdn_config_can_reload(&edge_program, &edge->settings, &next, err);
     if (status == CDN_OK) {
+        status = edge_certificate_reread(edge, &next, &pair, err);
+    }
+    if (status == CDN_OK) {
         status = edge_tuning_create(&next, &tuning, err);
     }
     if (status != CDN_OK) {
+        cdn_tls_pair_free(&pair);
         cdn_config_free(&edge_program, &next);
         return status;
     }
@@ -222,6 +236,7 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
     tuning->keep_settings = true;
     tuning->older = atomic_load(&edge->tuning);
     atomic_store(&edge->tuning, tuning);
+    edge_certificate_use(edge, &pair);
     cdn_log_set_level((enum cdn_log_level)next.log_level);
     return CDN_OK;
 }
@@ -229,7 +244,9 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
 static void drain_worker(void *arg)
 {
     struct edge_worker *w = arg;
-    http_server_drain(w->server);
+    if (w->server) {
+        http_server_drain(w->server);
+    }
 }
 
 static void drain(void *self)

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "edge/admin.h"
+#include "edge/certificate.h"
 #include "edge/tuning.h"
 #include "edge/txn.h"
 
@@ -131,6 +132,8 @@ static enum cdn_status open_worker(struct edge_worker *w, const struct cdn_addr 
         .max_connections = (unsigned)s->max_connections,
         .idle_timeout_s = (unsigned)(s->keepalive / 1000),
         .max_body = s->max_body,
+        .tls_certificate = w->edge->certificate.certificate,
+        .tls_key = w->edge->certificate.key,
         .handler = &edge_handler,
         .handler_self = w,
     };
@@ -188,9 +191,7 @@ static void *work(void *arg)
 
 static void close_worker(struct edge_worker *w)
 {
-    if (w->server) {
-        http_server_stop(w->server);
-    }
+    http_server_stop(CDN_TAKE(w->server)); /* messages to the worker may still be run by loop_destroy */
     http_client_destroy(w->client);
     edge_hot_destroy(w->hot);
     loop_destroy(w->loop);
@@ -222,11 +223,13 @@ enum cdn_status edge_create(struct edge_settings *settings, int argc, char **arg
                                              .allow_count = settings->query_allow.n};
     edge->loop_id = cdn_asprintf("pocketcdn-%s", settings->name);
     if (edge_origin_split(settings->origin, &edge->origin_base, &edge->origin_authority, err) != CDN_OK ||
+        edge_certificate_read(&edge->settings, &edge->certificate, err) != CDN_OK ||
         edge_tuning_create(&edge->settings, &tuning, err) != CDN_OK ||
         edge_networks_parse(&settings->trusted_proxies, "trusted_proxies", &edge->trusted, err) != CDN_OK) {
         goto fail;
     }
     atomic_store(&edge->tuning, tuning);
+    cdn_metric_set(&edge->service.certificate_expires_seconds, (uint64_t)edge->certificate.expires_s);
     edge->site = cdn_strdup(edge->origin_authority);
     if (edge_admin_create(edge, err) != CDN_OK || open_store(edge, err) != CDN_OK ||
         open_cache(edge, err) != CDN_OK || open_workers(edge, err) != CDN_OK) {
@@ -279,6 +282,7 @@ void edge_destroy(struct edge *edge)
     free(edge->worker);
     free(edge->query_allow);
     free(edge->trusted.item);
+    cdn_tls_pair_free(&edge->certificate);
     free(edge->loop_id);
     free(edge->site);
     free(edge->origin_base);

@@ -71,6 +71,25 @@
       "CA certificates for an https origin; default: the system's")                                         \
     X(BOOL, origin_insecure, "no", 0, 0, NULL, RESTART, "yes|no",                                           \
       "Do not verify the origin's certificate (tests only)")                                                \
+    X(STRING, tls_certificate, "", 0, 4096, NULL, RUNTIME, "FILE",                                          \
+      "The public listener speaks TLS with this certificate (PEM, its chain behind it); read again at a "   \
+      "reload")                                                                                             \
+    X(STRING, tls_key, "", 0, 4096, NULL, RUNTIME, "FILE",                                                  \
+      "Private key of --tls-certificate (PEM, no passphrase)")                                              \
+    X(STRING, access_log, "", 0, 4096, NULL, RESTART, "FILE",                                               \
+      "Access log, '-' for standard output; empty: none. SIGHUP opens the file anew")                       \
+    X(CHOICE, access_log_format, "json", 0, 0, "clf|combined|json", RESTART, "NAME",                        \
+      "Lines of the access log: Common Log Format, that with referrer and agent, or JSON objects")          \
+    X(LIST, compress, "br,gzip", 0, 4, NULL, RESTART, "CODING",                                             \
+      "Codings the edge compresses stored answers with (br, gzip), best first; 'none': it does not")        \
+    X(LIST, compress_types,                                                                                 \
+      "text/*,application/javascript,application/json,application/manifest+json,application/xml,"           \
+      "application/xhtml+xml,application/rss+xml,application/atom+xml,application/ld+json,"                 \
+      "application/wasm,image/svg+xml,image/x-icon,font/ttf,font/otf",                                      \
+      0, 64, NULL, RESTART, "TYPE", "Media types that are worth compressing; 'text/*' is all of text")      \
+    X(SIZE, compress_min, "1KiB", 64, 1e9, NULL, RESTART, "SIZE", "Smaller bodies are not compressed")      \
+    X(UINT, compress_gzip_level, "6", 1, 9, NULL, RESTART, "N", "Effort of gzip, 9: most")                  \
+    X(UINT, compress_br_level, "6", 0, 11, NULL, RESTART, "N", "Effort of Brotli, 11: most")                \
     X(LIST, purge_allow, "127.0.0.0/8,::1", 0, 1000, CDN_CONFIG_CIDRS, RUNTIME, "CIDR",                     \
       "Networks that may send PURGE to the public listener")                                                \
     X(STRING, purge_token, "", 0, 1024, CDN_CONFIG_SECRET, RUNTIME, "TOKEN",                                \

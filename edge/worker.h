@@ -11,6 +11,7 @@
 #include "common/http_client.h"
 #include "common/http_forwarded.h"
 #include "common/http_server.h"
+#include "common/tls_pair.h"
 #include "edge/cache.h"
 #include "edge/hot.h"
 #include "edge/key.h"
@@ -34,6 +35,7 @@ struct edge_worker {
     struct edge_hot *hot;
     struct loop_timer sweep;
     struct edge_txn *free_txn; /* free list */
+    struct edge_access_ring *access; /* of the access log; NULL: there is none */
     struct edge_metrics metrics;
 };
 
@@ -79,6 +81,10 @@ struct edge {
     struct cdn_str *query_allow;
     struct edge_networks trusted;
     struct edge_breaker breaker;
+    struct cdn_tls_pair certificate; /* of the start; zeroed: no TLS */
+    struct edge_access_log *access_log;
+    struct edge_compress *compress; /* NULL: off */
+    struct edge_service_metrics service;
     _Atomic bool unsynced;
     _Atomic bool draining;
     _Atomic uint64_t store_events[EDGE_STORE_EVENT_COUNT];
