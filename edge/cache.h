@@ -122,6 +122,11 @@ uint64_t edge_cache_purge_prefix(struct edge_cache *cache, struct cdn_str prefix
 uint64_t edge_cache_purge_tag(struct edge_cache *cache, struct cdn_str tag, bool soft, int64_t now_ms);
 uint64_t edge_cache_purge_all(struct edge_cache *cache, bool soft, int64_t now_ms);
 
+/* For who must know that no write to disk, begun before a purge, is still to come: take the turn behind the
+ * purge and ask until it is settled. What those writes left to remove is queued at the store by then. */
+uint64_t edge_cache_save_turn(struct edge_cache *cache);
+bool edge_cache_saves_settled(struct edge_cache *cache, uint64_t turn);
+
 /* ---- start ---- */
 /* Starts loading the rows of the disk tier. Until edge_cache_loaded(), a key that is not found may still be
  * on disk: edge_cache_find_on_disk() brings it in and calls done(arg) on another thread. */

@@ -153,7 +153,30 @@ bool edge_tier_disk_admit(struct edge_cache *c, struct edge_object *o, const str
         }
         disk_evicted(c, item);
     }
-    return edge_policy_insert(c->disk, &o->disk_item, hash, size, admission);
+    if (!edge_policy_insert(c->disk, &o->disk_item, hash, size, admission)) {
+        return false;
+    }
+    o->save_parity = c->save_turn & 1;
+    c->saves_open[o->save_parity]++;
+    return true;
+}
+
+uint64_t edge_cache_save_turn(struct edge_cache *c)
+{
+    edge_cache_lock(c);
+    uint64_t turn = c->save_turn;
+    edge_cache_unlock(c);
+    return turn;
+}
+
+/* A turn ends when the one before has no writes left, so two counters are enough (as in sleepable RCU). */
+bool edge_cache_saves_settled(struct edge_cache *c, uint64_t turn)
+{
+    edge_cache_lock(c);
+    c->save_turn += c->save_turn == turn && c->saves_open[(turn + 1) & 1] == 0;
+    bool settled = c->save_turn > turn + 1 || (c->save_turn == turn + 1 && c->saves_open[turn & 1] == 0);
+    edge_cache_unlock(c);
+    return settled;
 }
 
 struct write_job { /* what the disk writer gets to carry */
@@ -193,16 +216,15 @@ static void written(void *arg, enum cdn_status status, const struct edge_store_l
         edge_ram_unref(atomic_exchange(&o->ram, NULL));
     }
     edge_tier_drop_if_homeless(c, o, EDGE_GHOST_EVICTED);
-    struct edge_store_key hash = o->entry->hash;
-    struct edge_store_location at = o->location;
-    edge_object_unref_locked(c, o);
-    edge_cache_unlock(c);
-    if (update) {
+    if (update) { /* under the lock: a purge that softens it must not be overtaken */
         CDN_AUTOBUF struct cdn_buf meta = {0};
         edge_rep_format(update, &meta);
-        edge_store_update(c->config.store, &hash, &at, cdn_buf_str(&meta));
+        edge_store_update(c->config.store, &o->entry->hash, &o->location, cdn_buf_str(&meta));
         edge_rep_unref(update);
     }
+    c->saves_open[o->save_parity]--;
+    edge_object_unref_locked(c, o);
+    edge_cache_unlock(c);
     edge_rep_unref(job->rep);
     edge_blob_unref(job->blob);
     free(job);

@@ -75,6 +75,7 @@ struct edge_object {
     _Atomic unsigned hits; /* counted on the long way, and by hot tables when they let go */
     bool linked;           /* in its entry's list */
     bool saving;
+    bool save_parity; /* of the turn in which the writing began */
 };
 
 #endif

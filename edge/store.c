@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "edge/store_impl.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -211,6 +212,7 @@ static enum cdn_status start(struct edge_store *s, struct cdn_error *err)
         status = choose_first_id(s, err);
     }
     if (status == CDN_OK) {
+        s->mark_found = s->index ? edge_index_mark(s->index) : cdn_strdup("");
         status = edge_writer_start(s, err);
     }
     return status == CDN_OK ? edge_readers_start(s, err) : status;
@@ -275,6 +277,7 @@ void edge_store_close(struct edge_store *s)
     pthread_cond_destroy(&s->queue.work);
     pthread_cond_destroy(&s->queue.done);
     pthread_cond_destroy(&s->readers.work);
+    free(s->mark_found);
     free(s->path);
     free(s);
 }
@@ -346,6 +349,20 @@ void edge_store_update(struct edge_store *s, const struct edge_store_key *key_ha
     *op = (struct edge_op){.kind = EDGE_OP_UPDATE, .key_hash = *key_hash, .location = *location};
     copy_text(op, (struct cdn_str){0}, meta);
     edge_writer_enqueue(s, op, 0);
+}
+
+void edge_store_mark(struct edge_store *s, struct cdn_str text)
+{
+    assert(text.n <= EDGE_STORE_MARK_MAX);
+    struct edge_op *op = cdn_malloc(sizeof(*op) + text.n);
+    *op = (struct edge_op){.kind = EDGE_OP_MARK};
+    copy_text(op, (struct cdn_str){0}, text);
+    edge_writer_enqueue(s, op, 0);
+}
+
+const char *edge_store_mark_found(const struct edge_store *s)
+{
+    return s->mark_found;
 }
 
 /* ---- space ---- */

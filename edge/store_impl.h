@@ -98,7 +98,14 @@ struct edge_store_ref {
 
 /* ---- work for the writer ---- */
 
-enum edge_op_kind { EDGE_OP_PUT, EDGE_OP_COMMIT, EDGE_OP_REMOVE, EDGE_OP_UPDATE, EDGE_OP_REBUILD };
+enum edge_op_kind {
+    EDGE_OP_PUT,
+    EDGE_OP_COMMIT,
+    EDGE_OP_REMOVE,
+    EDGE_OP_UPDATE,
+    EDGE_OP_MARK,
+    EDGE_OP_REBUILD
+};
 
 struct edge_op {
     struct edge_op *next;
@@ -114,6 +121,7 @@ struct edge_op {
     struct edge_store_extent *extents;
     size_t n_extents;
     bool uncounted; /* REMOVE: a row whose bytes are not there */
+    bool again;     /* MARK: was queued a second time, behind what the first round brought */
     char text[];    /* key and meta */
 };
 
@@ -186,9 +194,12 @@ struct edge_store {
     edge_store_end_fn *load_end;
     void *load_arg;
 
+    char *mark_found; /* fixed after the open */
+
     struct edge_index *index; /* writer */
     bool rebuild_needed;      /* before the writer starts */
     bool index_broken;        /* writer: corrupt, until rebuilt */
+    bool mark_void;           /* writer: something before the mark may be lost */
     uint32_t current;         /* writer: number of the segment appended to; 0: none yet */
     uint32_t last_segment;    /* writer: highest number given */
     int64_t commit_at;        /* writer: 0: no transaction */

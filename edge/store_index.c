@@ -18,6 +18,8 @@
     X(MAX, "SELECT max(id) FROM object")                                                              \
     X(SCAN, "SELECT * FROM object WHERE id>?1 AND id<?2 ORDER BY id")                                 \
     X(FIND, "SELECT * FROM object WHERE key_a=?1 AND key_b=?2 ORDER BY id")                           \
+    X(SET_MARK, "INSERT OR REPLACE INTO mark VALUES(0,?1)")                                           \
+    X(MARK, "SELECT text FROM mark")                                                                  \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                       \
     X(COMMIT, "COMMIT")
 
@@ -52,7 +54,8 @@ static const char schema[] = "CREATE TABLE IF NOT EXISTS object("
                              " text INTEGER NOT NULL, body INTEGER NOT NULL, rebuilt INTEGER NOT NULL,"
                              " key TEXT NOT NULL, meta BLOB NOT NULL, extents BLOB,"
                              " sum INTEGER NOT NULL, meta_sum INTEGER NOT NULL);"
-                             "CREATE INDEX IF NOT EXISTS object_key ON object(key_a);";
+                             "CREATE INDEX IF NOT EXISTS object_key ON object(key_a);"
+                             "CREATE TABLE IF NOT EXISTS mark(id INTEGER PRIMARY KEY, text TEXT NOT NULL);";
 
 struct edge_index {
     sqlite3 *db;
@@ -262,6 +265,22 @@ enum cdn_status edge_index_max_id(struct edge_index *ix, uint64_t *ret)
     }
     sqlite3_reset(st);
     return status_of(code);
+}
+
+enum cdn_status edge_index_set_mark(struct edge_index *ix, struct cdn_str text)
+{
+    sqlite3_stmt *st = ix->statements[STATEMENT_SET_MARK];
+    sqlite3_bind_text(st, 1, text.p, (int)text.n, SQLITE_STATIC);
+    return run(st);
+}
+
+char *edge_index_mark(struct edge_index *ix)
+{
+    sqlite3_stmt *st = ix->statements[STATEMENT_MARK];
+    const char *text = sqlite3_step(st) == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : NULL;
+    char *mark = cdn_strdup(text ? text : "");
+    sqlite3_reset(st);
+    return mark;
 }
 
 static uint64_t column_u64(sqlite3_stmt *st, enum column column)

@@ -40,6 +40,9 @@ enum cdn_status edge_index_place(struct edge_index *ix, uint64_t id, uint32_t *r
                                  uint32_t *ret_place);
 enum cdn_status edge_index_max_id(struct edge_index *ix, uint64_t *ret);
 
+enum cdn_status edge_index_set_mark(struct edge_index *ix, struct cdn_str text);
+char *edge_index_mark(struct edge_index *ix); /* owned by the caller; "" when there is none */
+
 /* All rows with after < id < before, by id. */
 enum cdn_status edge_index_scan(struct edge_index *ix, uint64_t after, uint64_t before,
                                 const struct edge_index_sink *sink);

@@ -39,6 +39,7 @@ void edge_writer_index_failed(struct edge_store *s, enum cdn_status status, cons
 {
     edge_store_event(s, EDGE_STORE_INDEX_ERROR, "index: %s: %s", what,
                      s->index ? edge_index_failure(s->index) : "not open");
+    s->mark_void = true;
     if (status == CDN_CORRUPT) {
         s->index_broken = true;
     }
@@ -198,6 +199,23 @@ static void update_object(struct edge_store *s, const struct edge_op *op)
     }
 }
 
+/* False: it went to the end of the queue once more. */
+static bool keep_mark(struct edge_store *s, struct edge_op *op)
+{
+    if (!op->again) {
+        op->again = true;
+        edge_writer_enqueue(s, op, 0);
+        return false;
+    }
+    if (!s->mark_void && edge_writer_begin(s)) {
+        enum cdn_status status = edge_index_set_mark(s->index, (struct cdn_str){op->text, op->meta_n});
+        if (status != CDN_OK) {
+            edge_writer_index_failed(s, status, "mark");
+        }
+    }
+    return true;
+}
+
 static void rebuild(struct edge_store *s)
 {
     edge_rebuild_run(s);
@@ -211,6 +229,7 @@ static void work_off(struct edge_store *s, struct edge_op *op)
 {
     while (op) {
         struct edge_op *next = op->next;
+        bool done = true;
         switch (op->kind) {
         case EDGE_OP_PUT:
         case EDGE_OP_COMMIT:
@@ -222,15 +241,20 @@ static void work_off(struct edge_store *s, struct edge_op *op)
         case EDGE_OP_UPDATE:
             update_object(s, op);
             break;
+        case EDGE_OP_MARK:
+            done = keep_mark(s, op);
+            break;
         case EDGE_OP_REBUILD:
             rebuild(s);
             break;
         }
-        pthread_mutex_lock(&s->queue.lock);
-        s->queue.bytes -= op->kind == EDGE_OP_PUT ? op->body_n : 0;
-        pthread_mutex_unlock(&s->queue.lock);
-        free(op->extents);
-        free(op);
+        if (done) {
+            pthread_mutex_lock(&s->queue.lock);
+            s->queue.bytes -= op->kind == EDGE_OP_PUT ? op->body_n : 0;
+            pthread_mutex_unlock(&s->queue.lock);
+            free(op->extents);
+            free(op);
+        }
         op = next;
     }
 }
