@@ -28,6 +28,7 @@ struct cli_command {
     X(why)              \
     X(purge)            \
     X(clock)            \
+    X(fault)            \
     X(demo)
 
 #define X(name) extern const struct cli_command cli_command_##name;

@@ -36,7 +36,7 @@ class Up:
         self.config = {
             "cdn": {"simulate": "yes", "trusted_proxies": ["127.0.0.0/8"]},
             "origin": {"listen": address(), "admin": address(), "place": "Frankfurt", "max_age": "1h"},
-            "router": {"listen": address(), "admin": address(), "redirect_max_age": "0s"},
+            "router": {"listen": address(), "admin": address(), "dns_listen": "off", "redirect_max_age": "0s"},
             "edges": [{"name": n, "place": p, "listen": address(), "admin": address(), "threads": 1}
                       for n, p in list(zip(NAMES, PLACES))[:edges]],
         }
@@ -283,6 +283,17 @@ def test_purge_why_and_clock_reach_every_edge(cdn):
     assert up.get("/a.txt")["X-Cache"] == "MISS"
     assert cdn.cli("purge", "--all", *state).stdout == "fra      1 purged\nnrt      0 purged\n"
     assert cdn.cli("clock", "soon", *state).returncode == 2
+
+
+def test_faults_of_the_origin(cdn):
+    up = Up(cdn, edges=1).start()
+    state = ["--state", up.state]
+    assert cdn.cli("fault", "error_rate=1", "status=503", *state).returncode == 0
+    assert up.get("/a.txt").status == 503
+    assert cdn.cli("fault", "off", *state).returncode == 0
+    assert up.get("/dir/b.css").status == 200
+    assert cdn.cli("fault", "nonsense=1", *state).returncode == 2
+    assert cdn.cli("fault", "off", "--node", "nobody", *state).returncode == 1
 
 
 def test_status_says_which_node_is_not_well(cdn):
