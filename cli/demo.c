@@ -52,6 +52,8 @@ static bool all_free(const struct plan_ports *ports)
     for (size_t i = 0; i < CDN_ARRAY_LEN(central); i++)
         if (!is_free(ports->router_host, central[i]) || !is_free(ports->router_host, central[i] + 1000))
             return false;
+    if (!is_free(ports->router_host, plan_dns_port(ports)))
+        return false;
     for (unsigned i = 0; i < GEO_DEFAULT_EDGES; i++) {
         CDN_AUTOFREE char *host = cdn_asprintf("127.0.1.%u", ports->first_edge + i);
         if (!is_free(host, ports->edges) || !is_free(host, ports->edges + 1000))

@@ -28,6 +28,11 @@ static const struct cdn_config_program up_program = {.name = "pocketcdn up",
                                                      .settings_size = sizeof(struct up_part)};
 const struct plan_ports plan_default_ports = {"127.0.0.1", 8080, 8090, 8088, 1};
 
+unsigned plan_dns_port(const struct plan_ports *ports)
+{
+    return ports->router - 27; /* 8053 beside 8080 */
+}
+
 const char *plan_kind_word(enum plan_kind kind)
 {
     static const char *const words[] = {
@@ -46,8 +51,9 @@ void plan_default_yaml(const struct plan_wish *wish, const struct plan_ports *po
     if (wish->root)
         cdn_buf_printf(out, "origin:\n  listen: %s:%u\n  admin: %s:%u\n  place: Frankfurt\n",
                        ports->router_host, ports->origin, ports->router_host, ports->origin + 1000);
-    cdn_buf_printf(out, "router:\n  listen: %s:%u\n  admin: %s:%u\nedges:\n", ports->router_host,
-                   ports->router, ports->router_host, ports->router + 1000);
+    cdn_buf_printf(out, "router:\n  listen: %s:%u\n  admin: %s:%u\n  dns_listen: %s:%u\nedges:\n",
+                   ports->router_host, ports->router, ports->router_host, ports->router + 1000,
+                   ports->router_host, plan_dns_port(ports));
     for (unsigned i = 0; i < GEO_DEFAULT_EDGES && i < geo_site_count(); i++) {
         const struct geo_site *site = geo_site_at(i);
         unsigned host = ports->first_edge + i;

@@ -51,6 +51,7 @@ struct plan_ports {
     unsigned first_edge; /* the first edge's address is 127.0.1.first_edge, and so on */
 };
 extern const struct plan_ports plan_default_ports;
+unsigned plan_dns_port(const struct plan_ports *ports); /* the router's, for DNS */
 
 /* A cdn.yaml of the built-in edges; `root` or `origin` as in struct plan_wish. */
 void plan_default_yaml(const struct plan_wish *wish, const struct plan_ports *ports, struct cdn_buf *out);

@@ -203,6 +203,7 @@ void router_admin_status(void *self, json_t *into)
     json_object_set_new(into, "reloads_failed", json_integer((json_int_t)r->reloads_failed));
     json_object_set_new(into, "reload_error",
                         r->last_failure.status == CDN_OK ? json_null() : json_string(r->last_failure.text));
+    json_object_set_new(into, "dns", dns_server_json(r->dns));
     json_object_set_new(into, "edges", edges_json(r));
     json_object_set_new(into, "events", router_health_events_json(r->health));
 }
@@ -239,6 +240,7 @@ void router_admin_metrics(void *self, struct cdn_buf *out)
     const struct router *r = self;
     const uint64_t reloads[] = {r->reloads, r->reloads_failed};
     router_server_metrics(r->server, out);
+    dns_server_metrics(r->dns, out);
     router_health_metrics(r->health, out);
     edge_metrics(r, out);
     cdn_metrics_prometheus("pocketcdn_router_", reload_rows, reloads, CDN_ARRAY_LEN(reload_rows), out);

@@ -34,7 +34,8 @@ static void take_in(struct router *r, struct router_table *table)
 }
 
 static enum cdn_status load_next(const struct router *r, struct router_config *ret_config,
-                                 struct router_table **ret_table, struct cdn_error *err)
+                                 struct router_table **ret_table, struct dns_zone **ret_zone,
+                                 struct cdn_error *err)
 {
     enum cdn_config_outcome outcome;
     struct router_config next = {0};
@@ -44,6 +45,8 @@ static enum cdn_status load_next(const struct router *r, struct router_config *r
     status = cdn_config_can_reload(&router_program, &r->config.settings, &next.settings, err);
     if (status == CDN_OK)
         status = router_table_create(&next, ret_table, err);
+    if (status == CDN_OK && (status = dns_server_prepare(r->dns, &next, *ret_table, ret_zone, err)) != CDN_OK)
+        router_table_unref(*ret_table);
     if (status == CDN_OK)
         *ret_config = next;
     else
@@ -56,8 +59,9 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
     struct router *r = self;
     struct router_config next;
     struct router_table *table = NULL;
+    struct dns_zone *zone = NULL;
     struct cdn_error failure = {0};
-    enum cdn_status status = load_next(r, &next, &table, &failure);
+    enum cdn_status status = load_next(r, &next, &table, &zone, &failure);
     if (status != CDN_OK) {
         r->reloads_failed++;
         r->last_failure = failure;
@@ -70,6 +74,7 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
     router_pops_inherit(table->pops, r->table->pops);
     take_in(r, table);
     router_server_publish(r->server, table);
+    dns_server_publish(r->dns, zone);
     return CDN_OK;
 }
 
@@ -131,6 +136,8 @@ static enum cdn_status open_all(struct router *r, struct cdn_error *err)
     if (status == CDN_OK)
         status = listener_open(r, err);
     if (status == CDN_OK)
+        status = dns_server_create(&r->config, r->table, &r->dns, err);
+    if (status == CDN_OK)
         status = daemon_open(r, err);
     if (status == CDN_OK)
         status = router_health_create(daemon_loop(r->daemon), &r->health, err);
@@ -161,6 +168,8 @@ enum cdn_status router_run(struct router *router, struct cdn_error *err)
 {
     struct cdn_addr address;
     enum cdn_status status = router_server_start(router->server, err);
+    if (status == CDN_OK)
+        status = dns_server_start(router->dns, err);
     if (status != CDN_OK)
         return status;
     router_server_address(router->server, &address);
@@ -173,6 +182,7 @@ void router_destroy(struct router *router)
     if (!router)
         return;
     router_server_destroy(router->server);
+    dns_server_destroy(router->dns);
     router_health_destroy(router->health);
     daemon_destroy(router->daemon);
     router_table_unref(router->table);

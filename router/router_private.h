@@ -3,6 +3,7 @@
 #define CDN_ROUTER_ROUTER_PRIVATE_H
 
 #include "common/daemon.h"
+#include "router/dns_server.h"
 #include "router/health.h"
 #include "router/router.h"
 #include "router/server.h"
@@ -16,6 +17,7 @@ struct router {
     struct router_table *table;
     struct daemon *daemon;
     struct router_server *server;
+    struct dns_server *dns; /* NULL: switched off */
     struct router_health *health;
     uint64_t reloads, reloads_failed;
     int64_t loaded_ms;             /* wall clock */

@@ -8,6 +8,7 @@
 #define CDN_ROUTER_SETTINGS_H
 
 #include "common/config.h"
+#include "router/dns_settings.h"
 
 #define ROUTER_SETTINGS(X)                                                                                   \
     X(ADDRESS, listen, "127.0.0.1:8080", 0, 0, NULL, RESTART, "HOST:PORT", "Public listener: redirects")     \
@@ -35,6 +36,7 @@
     X(UINT, probe_down, "2", 1, 100, NULL, RUNTIME, "N", "Failed probes in a row that make an edge sick")    \
     X(LIST, edge, "", 0, 4096, NULL, RUNTIME, "KEY=VALUE,...",                                               \
       "An edge in place of those of cdn.yaml: name=, place=, url= (or listen=), admin=, weight=, capacity=") \
+    DNS_SETTINGS(X)                                                                                          \
     CDN_SHARED_SETTINGS(X)
 
 #define ROUTER_EDGE_SETTINGS(X)                                                                        \

@@ -895,11 +895,12 @@ class Cdn:
         settings = {"name": name, "origin": url, "listen": listen, "admin": admin, **settings}
         return self.daemon("pocketcdn-edge", [*flags(settings), *args], wait, env=env, name=f"edge {name}")
 
-    def router(self, config=None, *args, wait=True, env=None, listen="127.0.0.1:0", admin="127.0.0.1:0", **settings):
+    def router(self, config=None, *args, wait=True, env=None, listen="127.0.0.1:0", admin="127.0.0.1:0",
+               dns_listen="127.0.0.1:0", **settings):
         """`config` is the text of a cdn.yaml, or a dict (written as JSON, which is YAML), or a path."""
         if config is not None:
             settings["config"] = self.config(config)
-        settings = {"listen": listen, "admin": admin, **settings}
+        settings = {"listen": listen, "admin": admin, "dns_listen": dns_listen, **settings}
         return self.daemon("pocketcdn-router", [*flags(settings), *args], wait, env=env)
 
     def django(self, static=True, **env):

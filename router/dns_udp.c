@@ -1,0 +1,154 @@
+/* dns_udp: see dns_udp.h */
+#include "router/dns_udp.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+#include "common/clock.h"
+
+#include "common/banned.h"
+
+#define BATCH 64
+#define QUERY_MAX 2048  /* what is longer is cut, and malformed then */
+#define ANSWER_MAX 4096 /* the largest dns_udp_size */
+#define CONTROL_MAX 64  /* one in_pktinfo or in6_pktinfo */
+
+struct slot { /* of one message */
+    struct cdn_addr peer;
+    _Alignas(struct cmsghdr) uint8_t control[CONTROL_MAX];
+    struct iovec query_io, answer_io;
+    uint8_t query[QUERY_MAX], answer[ANSWER_MAX];
+};
+
+struct dns_udp {
+    _Alignas(64) struct dns_metrics metrics;
+    struct dns_feed feed;
+    struct dns_responder responder;
+    int fd;
+    bool any_address;
+    bool running;
+    _Atomic bool stopping;
+    pthread_t thread;
+    struct mmsghdr in[BATCH], out[BATCH];
+    struct slot slots[BATCH];
+};
+
+/* recvmmsg writes over the lengths. */
+static void arm(struct dns_udp *u, size_t i)
+{
+    struct msghdr *m = &u->in[i].msg_hdr;
+    m->msg_namelen = sizeof(u->slots[i].peer);
+    m->msg_controllen = u->any_address ? CONTROL_MAX : 0;
+}
+
+static void slot_init(struct dns_udp *u, size_t i)
+{
+    struct slot *s = &u->slots[i];
+    s->query_io = (struct iovec){s->query, QUERY_MAX};
+    s->answer_io = (struct iovec){s->answer, 0};
+    u->in[i].msg_hdr = (struct msghdr){.msg_name = &s->peer,
+                                       .msg_iov = &s->query_io,
+                                       .msg_iovlen = 1,
+                                       .msg_control = u->any_address ? s->control : NULL};
+    arm(u, i);
+}
+
+/* The answers of this batch in `out`; returns how many there are. */
+static unsigned answer_all(struct dns_udp *u, size_t received)
+{
+    unsigned count = 0;
+    struct dns_asker asker = {.now_s = cdn_clock_real_ms() / 1000, .now_us = cdn_clock_mono_ns() / 1000};
+    u->responder.zone = dns_feed_zone(&u->feed);
+    for (size_t i = 0; i < received; i++) {
+        struct slot *s = &u->slots[i];
+        const struct msghdr *in = &u->in[i].msg_hdr;
+        asker.client = s->peer;
+        cdn_addr_unmap(&asker.client);
+        s->answer_io.iov_len =
+            dns_answer(&u->responder, &asker, s->query, u->in[i].msg_len, s->answer, ANSWER_MAX);
+        if (s->answer_io.iov_len == 0)
+            continue;
+        u->out[count++].msg_hdr = (struct msghdr){.msg_name = &s->peer,
+                                                  .msg_namelen = in->msg_namelen,
+                                                  .msg_iov = &s->answer_io,
+                                                  .msg_iovlen = 1,
+                                                  .msg_control = in->msg_control,
+                                                  .msg_controllen = in->msg_controllen};
+    }
+    return count;
+}
+
+/* A message that cannot be sent is skipped: whoever asked will ask again. */
+static void send_all(struct dns_udp *u, unsigned count)
+{
+    for (unsigned at = 0; at < count;) {
+        int sent = sendmmsg(u->fd, &u->out[at], count - at, 0);
+        if (sent > 0) {
+            at += (unsigned)sent;
+        } else if (errno != EINTR) {
+            cdn_metric_add(&u->metrics.dns_unsent_total, 1);
+            at++;
+        }
+    }
+}
+
+static void *run(void *arg)
+{
+    struct dns_udp *u = arg;
+    while (!atomic_load_explicit(&u->stopping, memory_order_relaxed)) {
+        int n = recvmmsg(u->fd, u->in, BATCH, MSG_WAITFORONE, NULL);
+        if (n <= 0)
+            continue;
+        send_all(u, answer_all(u, (size_t)n));
+        for (size_t i = 0; i < (size_t)n; i++)
+            arm(u, i);
+    }
+    return NULL;
+}
+
+struct dns_udp *dns_udp_create(int fd, bool any_address, const struct dns_responder *responder)
+{
+    struct dns_udp *u = aligned_alloc(_Alignof(struct dns_udp), sizeof(struct dns_udp));
+    if (!u)
+        abort(); /* memory is out */
+    memset(u, 0, sizeof(*u));
+    u->fd = fd;
+    u->any_address = any_address;
+    u->responder = *responder;
+    u->responder.metrics = &u->metrics;
+    for (size_t i = 0; i < BATCH; i++)
+        slot_init(u, i);
+    return u;
+}
+
+enum cdn_status dns_udp_start(struct dns_udp *udp, struct cdn_error *err)
+{
+    int failed = pthread_create(&udp->thread, NULL, run, udp);
+    udp->running = !failed;
+    return failed ? cdn_error_set(err, CDN_UNAVAILABLE, "cannot start a thread: %s", strerror(failed))
+                  : CDN_OK;
+}
+
+struct dns_feed *dns_udp_feed(struct dns_udp *udp)
+{
+    return &udp->feed;
+}
+
+const struct dns_metrics *dns_udp_metrics(const struct dns_udp *udp)
+{
+    return &udp->metrics;
+}
+
+/* shutdown(2) fails on a socket that is not connected, but wakes who waits for it all the same. */
+void dns_udp_destroy(struct dns_udp *udp)
+{
+    if (!udp)
+        return;
+    if (udp->running) {
+        atomic_store(&udp->stopping, true);
+        shutdown(udp->fd, SHUT_RDWR);
+        pthread_join(udp->thread, NULL);
+    }
+    dns_feed_fini(&udp->feed);
+    free(udp);
+}
