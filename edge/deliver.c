@@ -35,7 +35,9 @@ static struct edge_marks marks_of(const struct edge_txn *t, const struct edge_re
         m.status.ttl_s = edge_freshness_left(&rep->fresh, now_ms);
     }
     if (f && !from_cache) {
-        m.status.fwd_status = t->verdict == EDGE_VERDICT_REVALIDATED ? 304 : edge_head_status(rep->head);
+        m.status.fwd_status = t->verdict == EDGE_VERDICT_REVALIDATED
+                                  ? 304
+                                  : edge_head_status(f->rep ? f->rep->head : rep->head);
         m.status.stored =
             atomic_load(&((struct edge_fetch *)(uintptr_t)f)->phase) == EDGE_FETCH_STORING && f->may_keep;
         m.status.collapsed = !t->leader;
