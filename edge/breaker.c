@@ -1,5 +1,6 @@
-/* breaker: when the origin fails several times in a row it counts as down; then a request tries it only now
- * and then, and whoever has a stale answer gets it at once instead of after a time-out. */
+/* breaker: when the origin fails several times in a row it counts as down. Then whoever has a stale answer
+ * gets it at once instead of after a time-out, and now and then a refresh behind such an answer tries whether
+ * the origin is back. */
 #include "edge/worker.h"
 
 #include "common/banned.h"
@@ -8,18 +9,19 @@
 #define FIRST_PAUSE_NS INT64_C(500000000)
 #define LONGEST_PAUSE_NS INT64_C(8000000000)
 
-enum edge_origin_state edge_breaker_state(struct edge_breaker *b, int64_t mono_ns)
+enum edge_origin_state edge_breaker_state(const struct edge_breaker *b)
 {
-    if (atomic_load_explicit(&b->failures, memory_order_relaxed) < FAILURES_TO_OPEN) {
-        return EDGE_ORIGIN_UP;
-    }
+    return atomic_load_explicit(&b->failures, memory_order_relaxed) < FAILURES_TO_OPEN
+               ? EDGE_ORIGIN_UP
+               : EDGE_ORIGIN_DISCONNECTED;
+}
+
+bool edge_breaker_may_probe(struct edge_breaker *b, int64_t mono_ns)
+{
     int64_t retry_at = atomic_load(&b->retry_at_ns);
-    if (mono_ns < retry_at) {
-        return EDGE_ORIGIN_DISCONNECTED;
-    }
-    /* Half open: whoever moves the time on is the probe. */
-    bool is_probe = atomic_compare_exchange_strong(&b->retry_at_ns, &retry_at, mono_ns + LONGEST_PAUSE_NS);
-    return is_probe ? EDGE_ORIGIN_UP : EDGE_ORIGIN_DISCONNECTED;
+    /* Whoever moves the time on is the probe. */
+    return mono_ns >= retry_at &&
+           atomic_compare_exchange_strong(&b->retry_at_ns, &retry_at, mono_ns + LONGEST_PAUSE_NS);
 }
 
 void edge_breaker_success(struct edge_breaker *b)

@@ -104,12 +104,6 @@ static bool must_look_on_disk(const struct edge_txn *t)
     return !t->looked_on_disk && !edge_cache_loaded(t->worker->edge->cache);
 }
 
-static enum edge_origin_state origin_state(struct edge_txn *t)
-{
-    struct edge_worker *w = t->worker;
-    return edge_breaker_state(&w->edge->breaker, loop_mono_ns(w->loop));
-}
-
 /* Under the lock, with something stored: what may be done with it. */
 static enum edge_reuse decide(struct edge_txn *t)
 {
@@ -119,12 +113,17 @@ static enum edge_reuse decide(struct edge_txn *t)
         edge_reuse_decide(rules, &t->hold.rep->fresh, &t->control, EDGE_ORIGIN_UP,
                           atomic_load_explicit(&edge->unsynced, memory_order_relaxed), t->now_ms);
     if (!edge_reuse_serves(reuse) && reuse != EDGE_REUSE_VALIDATE_REQUEST &&
-        origin_state(t) != EDGE_ORIGIN_UP) {
+        edge_breaker_state(&edge->breaker) != EDGE_ORIGIN_UP) {
         enum edge_reuse down = edge_reuse_decide(rules, &t->hold.rep->fresh, &t->control,
                                                  EDGE_ORIGIN_DISCONNECTED, false, t->now_ms);
         return edge_reuse_serves(down) ? down : reuse;
     }
     return reuse;
+}
+
+static bool may_probe(struct edge_txn *t)
+{
+    return edge_breaker_may_probe(&t->worker->edge->breaker, loop_mono_ns(t->worker->loop));
 }
 
 static void serve_stored(struct edge_txn *t, enum edge_reuse reuse)
@@ -192,7 +191,7 @@ void edge_request_lookup(struct edge_txn *t)
         edge_part_begin(t);
         return;
     }
-    if (reuse == EDGE_REUSE_STALE_REVALIDATE) {
+    if (reuse == EDGE_REUSE_STALE_REVALIDATE || (reuse == EDGE_REUSE_STALE_ERROR && may_probe(t))) {
         refresh_behind_locked(t, &start);
     } else if (!serves && !only_cached && !passes && t->http->method == HTTP_GET) {
         start = join_or_make_locked(t);

@@ -34,7 +34,7 @@ struct edge_worker {
     struct http_client *client;
     struct edge_hot *hot;
     struct loop_timer sweep;
-    struct edge_txn *free_txn; /* free list */
+    struct edge_txn *free_txn;       /* free list */
     struct edge_access_ring *access; /* of the access log; NULL: there is none */
     struct edge_metrics metrics;
 };
@@ -97,7 +97,8 @@ static inline const struct edge_tuning *edge_tuning_now(struct edge *edge)
 }
 
 /* breaker.c: pure but for the atomics */
-enum edge_origin_state edge_breaker_state(struct edge_breaker *b, int64_t mono_ns);
+enum edge_origin_state edge_breaker_state(const struct edge_breaker *b);
+bool edge_breaker_may_probe(struct edge_breaker *b, int64_t mono_ns); /* true for one caller at a time */
 void edge_breaker_success(struct edge_breaker *b);
 void edge_breaker_failure(struct edge_breaker *b, int64_t mono_ns);
 
