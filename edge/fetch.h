@@ -100,7 +100,7 @@ struct edge_fetch {
     /* owner's thread */
     struct http_fetch *http;
     struct loop_deferred tell;
-    bool may_keep;
+    _Atomic bool may_keep; /* written here, read by waiters for their Cache-Status */
     struct edge_fetch_slot slot[];
 };
 
