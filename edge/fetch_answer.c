@@ -183,12 +183,18 @@ static void on_interim(void *arg, const struct http_fetch_head *h)
     }
 }
 
-/* Answers to a GET that replace what is stored without being storable themselves end the stored one (errors
- * do not). */
-static void drop_candidates(struct edge_fetch *f)
+/* An answer to a GET that replaces what is stored without being storable itself ends the stored one (an error
+ * does not); other variants stay. */
+static void drop_selected(struct edge_fetch *f)
 {
+    struct edge_vary_fields from = {f->request.fields.item, f->request.fields.count};
+    struct edge_vary_source source = {edge_vary_fields_get, &from};
     for (unsigned i = 0; i < f->request.candidate_count; i++) {
-        edge_cache_remove(f->owner->edge->cache, f->request.candidate[i].object, EDGE_GHOST_EXPIRED);
+        const struct edge_rep *rep = f->request.candidate[i].rep;
+        CDN_AUTOBUF struct cdn_buf scratch = {0};
+        if (edge_vary_match(edge_rep_spec(rep), edge_rep_variant(rep), &source, &scratch)) {
+            edge_cache_remove(f->owner->edge->cache, f->request.candidate[i].object, EDGE_GHOST_EXPIRED);
+        }
     }
 }
 
@@ -199,10 +205,7 @@ static bool keeps_hashed(const struct edge_fetch *f, unsigned status)
 
 static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, int64_t now_ms)
 {
-    char date[HTTP_DATE_SIZE];
-    size_t count;
-    CDN_AUTOFREE struct http_field *fields = with_date(h, now_ms, date, &count);
-    f->rep = make_rep(f, fields, count, h->status, now_ms);
+    f->rep = make_rep(f, h->fields, h->field_count, h->status, now_ms);
     if (f->rep && f->request.pass && f->request.candidate_count && h->status == 200) {
         edge_confirm_by_head(f, h, now_ms);
     }
@@ -231,7 +234,7 @@ static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, i
     }
     edge_fetch_unlist(f);
     if (f->entry && !f->request.pass && !edge_status_is_error(h->status) && !keeps_hashed(f, h->status)) {
-        drop_candidates(f);
+        drop_selected(f);
         edge_cache_lock(edge->cache);
         f->entry->pass_until_ms = now_ms + PASS_MEMORY_MS;
         edge_cache_unlock(edge->cache);
@@ -264,10 +267,15 @@ static void ask_again(struct edge_fetch *f)
     edge_fetch_unref(f); /* the reference of the first try */
 }
 
-static void on_head(void *arg, const struct http_fetch_head *h)
+static void on_head(void *arg, const struct http_fetch_head *sent)
 {
     struct edge_fetch *f = arg;
     const int64_t now_ms = loop_now_ms(f->owner->loop);
+    struct http_fetch_head dated = *sent;
+    const struct http_fetch_head *h = &dated;
+    char date[HTTP_DATE_SIZE];
+    CDN_AUTOFREE struct http_field *fields = with_date(sent, now_ms, date, &dated.field_count);
+    dated.fields = fields;
     note_time(f);
     note_origin(f, !edge_status_is_error(h->status));
     if (h->status != 304 || !f->request.candidate_count || f->request.pass) {

@@ -272,6 +272,11 @@ void edge_txn_got_answer(struct edge_txn *t)
         return;
     }
     t->verdict = t->hold.object ? EDGE_VERDICT_EXPIRED : EDGE_VERDICT_MISS;
+    if (!t->hold.object && edge_fetch_phase_now(t->fetch) == EDGE_FETCH_PASSING &&
+        !edge_status_is_error(status)) {
+        t->verdict = EDGE_VERDICT_BYPASS;
+        t->cause = EDGE_CAUSE_BYPASS_RESPONSE;
+    }
     edge_deliver_fetch(t);
 }
 
