@@ -4,6 +4,7 @@
 #include "common/daemon.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "edge/access_log.h"
 #include "edge/certificate.h"
 #include "edge/purge.h"
 #include "edge/tuning.h"
@@ -131,6 +132,7 @@ static void write_status(void *self, json_t *into)
     json_t *metrics = json_object();
     json_t *cache = json_object();
     unsigned connections = 0;
+    unsigned requests = 0;
     sum_counters(edge, sum);
     gauge_values(edge, values);
     cdn_metrics_json(rows, sum, CDN_ARRAY_LEN(rows), metrics);
@@ -140,11 +142,13 @@ static void write_status(void *self, json_t *into)
     cdn_metrics_json(gauges, values, CDN_ARRAY_LEN(gauges), cache);
     for (unsigned i = 0; i < edge->worker_count; i++) {
         connections += http_server_open_connections(edge->worker[i].server);
+        requests += http_server_open_requests(edge->worker[i].server);
     }
     json_object_set_new(into, "place", json_string(edge->settings.place));
     json_object_set_new(into, "origin", json_string(edge->settings.origin));
     json_object_set_new(into, "threads", json_integer(edge->worker_count));
     json_object_set_new(into, "connections", json_integer(connections));
+    json_object_set_new(into, "requests_under_way", json_integer(requests));
     json_object_set_new(into, "loading", json_boolean(atomic_load(&edge->loaded_objects) < 0));
     json_object_set_new(into, "unsynced", json_boolean(atomic_load(&edge->unsynced)));
     json_object_set_new(into, "origin_failures", json_integer(atomic_load(&edge->breaker.failures)));
@@ -227,8 +231,12 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
     if (status == CDN_OK) {
         status = edge_tuning_create(&next, &tuning, err);
     }
+    if (status == CDN_OK) {
+        status = edge_access_log_reopen(edge->access_log, err);
+    }
     if (status != CDN_OK) {
         cdn_tls_pair_free(&pair);
+        edge_tuning_destroy(tuning);
         cdn_config_free(&edge_program, &next);
         return status;
     }
