@@ -91,6 +91,7 @@ static void begin_request(struct http_request *req)
     req->answered = false;
     req->suspended = false;
     req->has_body = false;
+    req->status = 0;
     req->body_received = 0;
     req->started_ns = loop_mono_ns(req->server->loop);
     req->app = NULL;

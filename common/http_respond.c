@@ -34,6 +34,7 @@ void http_respond(struct http_request *req, unsigned status, struct MHD_Response
         return;
     }
     req->answered = true;
+    req->status = status;
     req->suspended = false;
     req->_unread = req->_state == HTTP_STATE_REFUSED ||
                    (req->has_body && req->_state != HTTP_STATE_READY && req->_state != HTTP_STATE_TOO_LARGE);
@@ -49,6 +50,7 @@ static void respond_own(struct http_request *req, unsigned status, struct MHD_Re
 {
     if (is_receiving(req) && !req->answered) {
         req->answered = true;
+        req->status = status;
         req->suspended = false;
         req->_late = response;
         req->_late_status = status;

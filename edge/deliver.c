@@ -83,7 +83,6 @@ static void respond_empty(struct edge_txn *t, unsigned status, const struct edge
 
 void edge_deliver_error(struct edge_txn *t, unsigned status, const char *detail)
 {
-    CDN_AUTOBUF struct cdn_buf body = {0};
     json_t *problem = json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title", http_reason(status),
                                 "status", (int)status, "detail", detail);
     CDN_AUTOFREE char *text = json_dumps(problem, JSON_COMPACT);
@@ -95,6 +94,7 @@ void edge_deliver_error(struct edge_txn *t, unsigned status, const char *detail)
     CDN_AUTOFREE char *verdict = cdn_asprintf("X-Cache: %s", edge_verdict_text(t->verdict));
     const char *const fields[] = {line.p, verdict, "Cache-Control: no-store", NULL};
     t->status = 0;
+    t->sent = t->http->method == HTTP_HEAD ? 0 : strlen(text);
     http_respond_text(t->http, status, "application/problem+json", cdn_str(text), fields);
 }
 

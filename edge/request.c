@@ -8,6 +8,7 @@
 #include "common/http_field.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "edge/access_log.h"
 #include "edge/purge.h"
 
 #include <inttypes.h>
@@ -317,6 +318,9 @@ static void on_ready(void *self, struct http_request *req)
         if (edge_hot_is_plain(req) && !atomic_load_explicit(&w->edge->unsynced, memory_order_relaxed) &&
             edge_hot_answer(w->hot, req, loop_now_ms(w->loop), &bytes, &status)) {
             count_hot(w, bytes);
+            if (w->access) {
+                edge_access_log_hot(w, req, status, bytes);
+            }
             return;
         }
         t = txn_new(w, req);
@@ -350,12 +354,14 @@ static void count_txn(struct edge_txn *t)
 static void on_done(void *self, struct http_request *req, enum http_end end)
 {
     (void)self;
-    (void)end;
     struct edge_txn *t = req->app;
     if (!t) {
         return;
     }
     count_txn(t);
+    if (t->worker->access) {
+        edge_access_log_txn(t, end);
+    }
     edge_txn_leave_fetch(t);
     t->over = true;
     t->http = NULL;

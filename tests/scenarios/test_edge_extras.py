@@ -1,6 +1,7 @@
 """What an edge does beside caching: TLS on both sides, the access log, compression."""
 
 import json
+import os
 import signal
 import ssl
 import subprocess
@@ -218,3 +219,131 @@ def test_server_name_and_host_towards_the_origin(cdn):
     named = cdn.edge(f"https://localhost:{port}", name="named", origin_ca=pair.certificate, origin_host="shop.example")
     assert named.get("/a").status == 200
     assert (names[-1], origin.last("/a").header("Host")) == ("localhost", "shop.example")
+
+
+# ---------------------------------------------------------------------------------------------------- access log
+
+
+def lines_of(path, n, **kw):
+    """The first n complete lines, once they are there."""
+    def read():
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        return lines if len(lines) >= n and lines[-1].endswith("\n") else None
+    return poll(read, what=f"{n} lines in {path}", **kw)
+
+
+def test_json_lines_say_what_happened(cdn):
+    origin, path = cdn.fake_origin(), cdn.folder("log") / "access.log"
+    origin.on("/a", Reply(body=b"0123456789", headers=[FRESH, ("ETag", '"1"')]))
+    origin.on("/private", Reply(body=b"x", headers=[("Cache-Control", "no-store")]))
+    edge = cdn.edge(origin, access_log=path, access_log_format="json", threads=1, trusted_proxies="127.0.0.0/8")
+    edge.get("/a", [("User-Agent", "check/1"), ("Referer", "http://r.example/")])
+    for _ in range(3):  # from the table of ready answers at last
+        edge.get("/a", [("X-Forwarded-For", "198.51.100.9")])
+    edge.get("/a", [("If-None-Match", '"1"')])
+    edge.get("/a", [("Range", "bytes=2-4")])
+    edge.get("/private")
+    edge.request("POST", "/a", body=b"12")
+    edge.get("/missing", [("Cache-Control", "only-if-cached")])
+    rows = [json.loads(line) for line in lines_of(path, 9)]
+    brief = [(r["status"], r["verdict"], r["cause"], r["bytes"]) for r in rows[:7]]
+    assert brief == [(200, "MISS", "cold", 10), *[(200, "HIT", "", 10)] * 3, (304, "HIT", "", 0), (206, "HIT", "", 3),
+                     (200, "BYPASS", "bypass-response", 1)]
+    assert (rows[7]["method"], rows[7]["cause"]) == ("POST", "bypass-method")
+    assert (rows[8]["status"], rows[8]["verdict"]) == (504, "REFUSED") and rows[8]["bytes"] > 20
+    miss = rows[0]
+    assert miss["fwd_status"] == 200 and miss["stored"] is True and 0 <= miss["origin_us"] <= miss["duration_us"] < 10_000_000
+    assert (miss["user_agent"], miss["referer"]) == ("check/1", "http://r.example/")
+    assert (miss["client"], rows[1]["client"], rows[1]["edge"]) == ("127.0.0.1", "198.51.100.9", "fra")
+    assert rows[5]["range"] == "bytes=2-4" and "origin_us" not in rows[1]
+    assert (miss["host"], miss["target"], miss["scheme"]) == ("test.example", "/a", "http")
+    poll(lambda: edge.metric("access_log_written_total") == 9, what="nine lines counted")
+    assert edge.metric("access_log_dropped_total") == 0
+
+
+def test_a_request_cannot_forge_a_line(cdn):
+    origin, path = cdn.fake_origin(), cdn.folder("log") / "access.log"
+    edge = cdn.edge(origin, access_log=path, access_log_format="combined")
+    edge.get("/a", [("User-Agent", 'x" 200 5 "\tb\\\xe9')])
+    (line,) = lines_of(path, 1)
+    assert line.endswith(r'"-" "x\" 200 5 \"\x09b\\\xe9"' + "\n")
+
+
+def test_clf_on_standard_output(cdn):
+    origin = cdn.fake_origin()
+    origin.on("/a", Reply(body=b"hello", headers=[FRESH]))
+    edge = cdn.edge(origin, access_log="-", access_log_format="clf")
+    edge.get("/a")
+    line = poll(lambda: edge.out and edge.out[0], what="a line on standard output")
+    assert line.startswith("127.0.0.1 - - [") and line.endswith('] "GET /a HTTP/1.1" 200 5')
+
+
+def test_rotation_by_sighup(cdn):
+    origin, path = cdn.fake_origin(), cdn.folder("log") / "access.log"
+    origin.on("/a", Reply(body=b"hello", headers=[FRESH]))
+    edge = cdn.edge(origin, access_log=path)
+    edge.get("/a?1")
+    assert len(lines_of(path, 1)) == 1
+    old = path.rename(path.with_suffix(".1"))
+    edge.get("/a?2")
+    assert len(lines_of(old, 2)) == 2  # still the old file
+    edge.signal(signal.SIGHUP)
+    edge.wait_log("reloaded")
+    poll(path.exists, what="a new file")
+
+    def arrives():
+        edge.get("/a?3")
+        return path.stat().st_size
+    poll(arrives, what="lines in the new file", every=0.15)
+    total = len(edge_log_targets(path)) + len(edge_log_targets(old))
+    assert total >= 3 and edge_log_targets(old)[:2] == ["/a?1", "/a?2"]
+
+
+def edge_log_targets(path):
+    return [json.loads(line)["target"] for line in path.read_text().splitlines()]
+
+
+def test_a_log_that_cannot_be_opened_again_goes_on(cdn):
+    origin, folder = cdn.fake_origin(), cdn.folder("log")
+    origin.on("/a", Reply(body=b"hello", headers=[FRESH]))
+    path = folder / "sub" / "access.log"
+    path.parent.mkdir()
+    edge = cdn.edge(origin, access_log=path)
+    moved = folder / "moved"
+    path.parent.rename(moved)
+    answer = edge.reload()
+    assert answer.status == 500 and str(path) in answer.json()["detail"]
+    edge.get("/a")
+    lines_of(moved / "access.log", 1)
+    bad = cdn.edge(origin, name="bad", wait=False, access_log=path)
+    assert bad.wait() == 3 and "access_log: cannot open" in bad.err[-1]
+
+
+def test_a_reader_that_stops_reading_never_stops_the_edge(cdn):
+    """Standard output is a pipe that nobody empties: hits go on, records are dropped and counted."""
+    origin = cdn.fake_origin()
+    origin.on("/a", Reply(body=b"hello", headers=[FRESH]))
+    fifo = cdn.folder("log") / "pipe"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    edge = cdn.edge(origin, access_log=fifo, threads=1)
+    agent = [("User-Agent", "x" * 500), ("Referer", "y" * 1000)]
+    with edge.connect() as client:
+        def dropped():
+            for _ in range(100):
+                assert client.get("/a?" + "q" * 2000, agent).status == 200
+            return edge.metric("access_log_dropped_total")
+        assert poll(dropped, what="dropped records") > 0
+    os.close(reader)
+    assert edge.terminate() == 0
+
+
+def test_all_lines_are_written_before_the_end(cdn):
+    origin, path = cdn.fake_origin(), cdn.folder("log") / "access.log"
+    origin.on("/a", Reply(body=b"hello", headers=[FRESH]))
+    edge = cdn.edge(origin, access_log=path)
+    with edge.connect() as client:
+        for _ in range(500):
+            client.get("/a")
+    assert edge.terminate() == 0
+    assert len(path.read_text().splitlines()) == 500
