@@ -19,7 +19,7 @@ static const struct {
 
 _Static_assert(sizeof statuses / sizeof *statuses == CDN_STATUS_COUNT, "one row per status");
 
-static void fill(struct cdn_error *err, const char *fmt, va_list args)
+CDN_PRINTF(2, 0) static void fill(struct cdn_error *err, const char *fmt, va_list args)
 {
     int n = vsnprintf(err->text, sizeof err->text, fmt, args);
     if (n < 0) {
