@@ -3,40 +3,76 @@
 
 #include "common/banned.h"
 
-static inline __attribute__((always_inline)) uint32_t find(const struct trie *t, uint64_t key)
+static inline __attribute__((always_inline)) uint32_t find(const struct router_compiled *c,
+                                                           const struct cdn_addr *a)
 {
-    uint32_t value = t->root[key >> (64 - TRIE_ROOT_BITS)];
-    for (key <<= TRIE_ROOT_BITS; value & TRIE_NODE; key <<= 8)
-        value = trie_slot(t, &t->nodes[value & ~TRIE_NODE], (unsigned)(key >> 56));
+    uint64_t key = trie_key(a);
+    if (a->sa.sa_family == AF_INET) {
+        const struct trie *t = &c->tries[0];
+        uint32_t value = t->root[key >> 48];
+        value = trie_slot(t, &t->u.nodes[value], key >> 40 & 255);
+        return trie_slot(t, &t->u.nodes[value], key >> 32 & 255);
+    }
+    const struct trie *t = &c->tries[1];
+    uint32_t value = t->root[key >> 48];
+    for (key <<= 16; !trie_is_class(t, value); key <<= 8)
+        value = trie_slot(t, &t->u.nodes[value], (unsigned)(key >> 56));
     return value;
 }
 
-static uint32_t find_plain(const struct trie *t, uint64_t key)
+static inline __attribute__((always_inline)) const struct router_quick *find_quick(
+    const struct router_compiled *c, const struct cdn_addr *a)
 {
-    return find(t, key);
+    return &trie_of(c, a->sa.sa_family)->u.nodes[find(c, a)].u.class.quick;
+}
+
+static uint32_t find_plain(const struct router_compiled *c, const struct cdn_addr *a)
+{
+    return find(c, a);
+}
+
+static const struct router_quick *find_quick_plain(const struct router_compiled *c, const struct cdn_addr *a)
+{
+    return find_quick(c, a);
 }
 
 #if defined(__x86_64__)
 /* One instruction for the counting, which the oldest processors of the family do not have. */
-__attribute__((target("popcnt"))) static uint32_t find_popcnt(const struct trie *t, uint64_t key)
+__attribute__((target("popcnt"))) static uint32_t find_popcnt(const struct router_compiled *c,
+                                                              const struct cdn_addr *a)
 {
-    return find(t, key);
+    return find(c, a);
+}
+
+__attribute__((target("popcnt"))) static const struct router_quick *find_quick_popcnt(
+    const struct router_compiled *c, const struct cdn_addr *a)
+{
+    return find_quick(c, a);
 }
 #endif
 
-static uint32_t (*find_best(void))(const struct trie *, uint64_t)
+static void find_choose(struct router_compiled *c)
 {
+    c->find = find_plain;
+    c->find_quick = find_quick_plain;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("popcnt"))
-        return find_popcnt;
+    if (__builtin_cpu_supports("popcnt")) {
+        c->find = find_popcnt;
+        c->find_quick = find_quick_popcnt;
+    }
 #endif
-    return find_plain;
+}
+
+const struct router_quick *router_compiled_quick(const struct router_compiled *c,
+                                                 const struct cdn_addr *address)
+{
+    return c->find_quick(c, address);
 }
 
 const struct router_class *router_compiled_find(const struct router_compiled *c,
                                                 const struct cdn_addr *address)
 {
-    uint32_t id = c->find(trie_of(c, address->sa.sa_family), trie_key(address));
+    uint32_t id = c->find(c, address);
     return id == TRIE_CHAIN ? NULL : &c->classes[id];
 }
 
@@ -51,8 +87,8 @@ static void path_find(const struct trie *t, uint64_t key, struct path *ret)
 {
     uint32_t value = t->root[key >> (64 - TRIE_ROOT_BITS)];
     ret->depth = 0;
-    for (key <<= TRIE_ROOT_BITS; value & TRIE_NODE; key <<= 8) {
-        const struct trie_node *node = &t->nodes[value & ~TRIE_NODE];
+    for (key <<= TRIE_ROOT_BITS; !trie_is_class(t, value); key <<= 8) {
+        const struct trie_node *node = &t->u.nodes[value];
         ret->nodes[ret->depth] = node;
         ret->slots[ret->depth] = (unsigned)(key >> 56);
         value = trie_slot(t, node, ret->slots[ret->depth++]);
@@ -60,22 +96,21 @@ static void path_find(const struct trie *t, uint64_t key, struct path *ret)
     ret->leaf = value;
 }
 
-static bool slots_have_row(const struct router_compiled *c, const struct trie *t,
-                           const struct trie_node *node, unsigned from, unsigned n, uint32_t row)
+static bool slots_have_row(const struct trie *t, const struct trie_node *node, unsigned from, unsigned n,
+                           uint32_t row)
 {
     for (unsigned i = from; i < from + n; i++)
-        if (trie_row(t, c->classes, trie_slot(t, node, i)) != row)
+        if (trie_row(t, trie_slot(t, node, i)) != row)
             return false;
     return true;
 }
 
 /* How many bits of a slot's number the row depends on: doubles the block around it while it is of one row. */
-static unsigned bits_needed(const struct router_compiled *c, const struct trie *t,
-                            const struct trie_node *node, unsigned slot, uint32_t row)
+static unsigned bits_needed(const struct trie *t, const struct trie_node *node, unsigned slot, uint32_t row)
 {
     unsigned bits = 8;
     for (unsigned size = 1; size < 256; size *= 2, bits--)
-        if (!slots_have_row(c, t, node, (slot & ~(size - 1)) ^ size, size, row))
+        if (!slots_have_row(t, node, (slot & ~(size - 1)) ^ size, size, row))
             break;
     return bits;
 }
@@ -90,7 +125,7 @@ unsigned router_compiled_scope(const struct router_compiled *c, const struct cdn
         return address->sa.sa_family == AF_INET ? 32 : 128;
     uint32_t row = c->classes[path.leaf].row;
     for (unsigned d = path.depth; d > 0; d--) {
-        unsigned bits = bits_needed(c, t, path.nodes[d - 1], path.slots[d - 1], row);
+        unsigned bits = bits_needed(t, path.nodes[d - 1], path.slots[d - 1], row);
         if (bits > 0)
             return TRIE_ROOT_BITS + 8 * (d - 1) + bits;
     }
@@ -105,10 +140,8 @@ void router_compiled_info(const struct router_compiled *c, struct router_compile
         .bytes = sizeof(*c) + c->class_room * sizeof(*c->classes),
     };
     for (size_t i = 0; i < CDN_ARRAY_LEN(c->tries); i++) {
-        const struct trie *t = &c->tries[i];
-        ret->networks[i] = t->runs;
-        ret->bytes += TRIE_ROOT_SIZE * (sizeof(*t->root) + sizeof(*t->root_scope)) +
-                      t->node_room * sizeof(*t->nodes) + t->value_room * sizeof(*t->values);
+        ret->networks[i] = c->tries[i].runs;
+        ret->bytes += c->tries[i].bytes;
     }
 }
 
@@ -116,7 +149,7 @@ enum cdn_status router_compiled_create(const struct router_table *table, const _
                                        struct router_compiled **ret, struct cdn_error *err)
 {
     struct router_compiled *c = cdn_calloc(1, sizeof(*c));
-    c->find = find_best();
+    find_choose(c);
     enum cdn_status status = compiled_build(c, table, stop, err);
     if (status == CDN_OK)
         *ret = c;

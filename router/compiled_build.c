@@ -306,7 +306,7 @@ static enum cdn_status family_build(struct router_compiled *c, const struct rout
     specials_layer(&b);
     enum cdn_status status = family_walk(&b, err);
     if (status == CDN_OK)
-        trie_build(&c->tries[family != AF_INET], c->classes, b.runs, b.run_count);
+        trie_build(&c->tries[family != AF_INET], c, table, b.runs, b.run_count);
     layer_fini(&b.overrides);
     layer_fini(&b.specials);
     map_fini(&b.combinations);

@@ -7,24 +7,38 @@
 
 #define TRIE_ROOT_BITS 16u
 #define TRIE_ROOT_SIZE (1u << TRIE_ROOT_BITS)
-#define TRIE_NODE 0x80000000u /* a value with this bit is the index of a node, else that of a class */
-#define TRIE_CHAIN 0u         /* class 0: the chain decides */
+#define TRIE_CHAIN 0u /* class 0: the chain decides */
 #define TRIE_NO_ROW UINT32_MAX
+#define TRIE_INLINE 5u
 
-struct trie_node {
-    uint64_t starts[4]; /* bit i: a run of equal slots begins at slot i; bit 0 is always set */
-    uint32_t base;      /* index into values of the first run */
-    uint8_t before[4];  /* bits set in the words before */
-    uint32_t row;       /* of all addresses below, or TRIE_NO_ROW when they differ */
+/* A value is the index of a node. The first nodes are the classes: each of them leads to itself, whatever the
+ * address. So a walk may go on behind the end, and IPv4 takes its three steps without asking at each whether
+ * it was the last: a branch that the processor would guess wrong on random addresses costs more. */
+struct trie_node {                   /* one cache line */
+    _Alignas(64) uint64_t starts[4]; /* bit i: a run of equal slots begins at slot i; bit 0 is always set */
+    uint8_t before[4];               /* bits set in the words before */
+    uint32_t base; /* word of the trie before the first run's value; few ones stand in `few` */
+    uint32_t row;  /* of all addresses below, or TRIE_NO_ROW when they differ */
+    union {
+        uint32_t few[TRIE_INLINE]; /* values */
+        struct {                   /* of a class */
+            uint32_t itself;
+            struct router_quick quick;
+        } class;
+    } u;
 };
+#define TRIE_NODE_WORDS 16u
+_Static_assert(sizeof(struct trie_node) == 4 * TRIE_NODE_WORDS, "a node fills a cache line");
 
 struct trie { /* of one family */
     uint32_t *root;
     uint8_t *root_scope; /* of a root slot whose addresses all have one row: its scope, else 255 */
-    struct trie_node *nodes;
-    uint32_t *values;
-    size_t node_count, node_room, value_count, value_room;
-    size_t runs;
+    union {
+        struct trie_node *nodes;
+        const uint32_t *words; /* the same memory: the nodes, then the values of those with many runs */
+    } u;
+    size_t class_count; /* so many of the nodes are classes */
+    size_t bytes, runs;
 };
 
 struct router_compiled {
@@ -32,7 +46,8 @@ struct router_compiled {
     struct router_class *classes;
     size_t class_count, class_room;
     uint32_t row_count;
-    uint32_t (*find)(const struct trie *trie, uint64_t key);
+    uint32_t (*find)(const struct router_compiled *c, const struct cdn_addr *a);
+    const struct router_quick *(*find_quick)(const struct router_compiled *c, const struct cdn_addr *a);
 };
 
 /* The first 64 bits of an address; IPv4 stands at the top. */
@@ -54,7 +69,12 @@ static inline uint32_t trie_slot(const struct trie *t, const struct trie_node *n
 {
     unsigned word = i / 64;
     uint64_t up_to = node->starts[word] & (~(uint64_t)0 >> (63 - i % 64));
-    return t->values[node->base + node->before[word] + (unsigned)__builtin_popcountll(up_to) - 1];
+    return t->u.words[node->base + node->before[word] + (unsigned)__builtin_popcountll(up_to)];
+}
+
+static inline bool trie_is_class(const struct trie *t, uint32_t value)
+{
+    return value < t->class_count;
 }
 
 /* compiled_build.c: fills tries and classes. */
@@ -67,10 +87,13 @@ struct trie_run {
     uint32_t class_id;
 };
 /* Makes a trie of sorted runs, the first of which begins at key 0. */
-void trie_build(struct trie *trie, const struct router_class *classes, const struct trie_run *runs,
-                size_t count);
+void trie_build(struct trie *trie, const struct router_compiled *compiled, const struct router_table *table,
+                const struct trie_run *runs, size_t count);
 void trie_fini(struct trie *trie);
 /* The row of everything below a value, or TRIE_NO_ROW. */
-uint32_t trie_row(const struct trie *trie, const struct router_class *classes, uint32_t value);
+static inline uint32_t trie_row(const struct trie *trie, uint32_t value)
+{
+    return trie->u.nodes[value].row;
+}
 
 #endif

@@ -1,41 +1,102 @@
 /* compiled_trie: from sorted runs to the trie of compiled_private.h. */
 #include "router/compiled_private.h"
 
+#include <sys/mman.h>
+
 #include "common/banned.h"
 
+#define HUGE_PAGE (2u << 20)
+
 struct building {
-    struct trie *trie;
-    const struct router_class *classes;
     const struct trie_run *runs;
     size_t count;
+    struct trie_node *nodes;
+    uint32_t *values;
+    size_t node_count, node_room, value_count, value_room;
 };
 
-uint32_t trie_row(const struct trie *trie, const struct router_class *classes, uint32_t value)
+/* Aligned to a node; large ones to a huge page, which spares a walk of the page table at each step. */
+static void *table_alloc(size_t size)
 {
-    if (value & TRIE_NODE)
-        return trie->nodes[value & ~TRIE_NODE].row;
-    return value == TRIE_CHAIN ? TRIE_NO_ROW : classes[value].row;
+    size_t unit = size >= HUGE_PAGE ? HUGE_PAGE : sizeof(struct trie_node);
+    void *p = aligned_alloc(unit, (size + unit - 1) / unit * unit);
+    if (!p)
+        abort(); /* as common/mem does */
+    if (unit == HUGE_PAGE)
+        madvise(p, size, MADV_HUGEPAGE);
+    return p;
 }
 
-static uint32_t node_add(struct trie *t)
+static uint32_t node_add(struct building *b)
 {
-    if (t->node_count == t->node_room) {
-        t->node_room = t->node_room ? t->node_room * 2 : 1024;
-        t->nodes = cdn_realloc(t->nodes, t->node_room, sizeof(*t->nodes));
+    if (b->node_count == b->node_room) {
+        b->node_room = b->node_room ? b->node_room * 2 : 1024;
+        struct trie_node *nodes = table_alloc(b->node_room * sizeof(*nodes));
+        if (b->node_count > 0)
+            memcpy(nodes, b->nodes, b->node_count * sizeof(*nodes));
+        free(b->nodes);
+        b->nodes = nodes;
     }
-    t->nodes[t->node_count] = (struct trie_node){0};
-    return (uint32_t)t->node_count++;
+    b->nodes[b->node_count] = (struct trie_node){0};
+    return (uint32_t)b->node_count++;
 }
 
-static void values_add(struct trie *t, const uint32_t *values, size_t n)
+static void values_add(struct building *b, const uint32_t *values, size_t n)
 {
-    if (t->value_count + n > t->value_room) {
-        t->value_room = (t->value_count + n) * 2;
-        t->values = cdn_realloc(t->values, t->value_room, sizeof(*t->values));
+    if (b->value_count + n > b->value_room) {
+        b->value_room = (b->value_count + n) * 2;
+        b->values = cdn_realloc(b->values, b->value_room, sizeof(*b->values));
     }
-    memcpy(t->values + t->value_count, values, n * sizeof(*values));
-    t->value_count += n;
+    memcpy(b->values + b->value_count, values, n * sizeof(*values));
+    b->value_count += n;
 }
+
+/* Values of few runs stand in the node. The others' place is known when all nodes are: see assemble. */
+static void node_values(struct building *b, struct trie_node *node, uint32_t id, const uint32_t *values,
+                        size_t n)
+{
+    if (n <= TRIE_INLINE) {
+        node->base = id * TRIE_NODE_WORDS + (uint32_t)offsetof(struct trie_node, u.few) / 4 - 1;
+        memcpy(node->u.few, values, n * sizeof(*values));
+        return;
+    }
+    node->base = (uint32_t)b->value_count - 1;
+    node->u.few[0] = UINT32_MAX;
+    values_add(b, values, n);
+}
+
+/* ---- classes ---- */
+
+static bool is_alone(const struct router_pops *pops, const struct router_class *class, size_t i)
+{
+    return i >= class->count || pops->sites[class->sites[i]].count == 1;
+}
+
+static struct router_quick quick_of(const struct router_class *class, const struct router_table *table)
+{
+    const struct router_pops *pops = table->pops;
+    struct router_quick q = {.pops = {ROUTER_NO_POP, ROUTER_NO_POP}};
+    if (class->named != ROUTER_NO_POP || !is_alone(pops, class, 0) || !is_alone(pops, class, 1))
+        return q;
+    q.reason = table->policy == ROUTER_POLICY_PINNED ? ROUTER_REASON_PINNED : class->reason;
+    q.ambiguous = class->reach & 15;
+    for (; q.count < class->count && q.count < CDN_ARRAY_LEN(q.pops); q.count++)
+        q.pops[q.count] = pops->members[pops->sites[class->sites[q.count]].first];
+    return q;
+}
+
+static void classes_add(struct building *b, const struct router_compiled *c, const struct router_table *table)
+{
+    for (size_t i = 0; i < c->class_count; i++) {
+        uint32_t id = node_add(b), itself = id;
+        struct trie_node *node = &b->nodes[id];
+        *node = (struct trie_node){.starts = {1}, .before = {0, 1, 1, 1}, .row = c->classes[i].row};
+        node_values(b, node, id, &itself, 1);
+        node->u.class.quick = quick_of(&c->classes[i], table);
+    }
+}
+
+/* ---- blocks ---- */
 
 /* The run that holds `key`, from run `at` on. */
 static size_t run_of(const struct building *b, size_t at, uint64_t key)
@@ -45,16 +106,14 @@ static size_t run_of(const struct building *b, size_t at, uint64_t key)
     return at;
 }
 
-static uint32_t block_build(const struct building *b, unsigned bits, uint64_t first, size_t run);
+static uint32_t block_build(struct building *b, unsigned bits, uint64_t first, size_t run);
 
 /* The node for a block of 2^(64 - bits) keys, whose first key is in run number `run`. */
-static uint32_t node_build(const struct building *b, unsigned bits, uint64_t first, size_t run)
+static uint32_t node_build(struct building *b, unsigned bits, uint64_t first, size_t run)
 {
-    struct trie *t = b->trie;
-    uint32_t id = node_add(t), values[256];
+    uint32_t id = node_add(b), values[256];
     struct trie_node node = {0};
     size_t n = 0;
-    bool same_row = true;
     for (unsigned i = 0; i < 256; i++) {
         uint64_t from = first + ((uint64_t)i << (64 - bits - 8));
         run = run_of(b, run, from);
@@ -65,16 +124,17 @@ static uint32_t node_build(const struct building *b, unsigned bits, uint64_t fir
             continue;
         node.starts[i / 64] |= (uint64_t)1 << i % 64;
         values[n++] = value;
-        same_row = same_row && trie_row(t, b->classes, value) == trie_row(t, b->classes, values[0]);
+        if (n == 1)
+            node.row = b->nodes[value].row;
+        else if (node.row != b->nodes[value].row)
+            node.row = TRIE_NO_ROW;
     }
-    node.base = (uint32_t)t->value_count;
-    node.row = same_row ? trie_row(t, b->classes, values[0]) : TRIE_NO_ROW;
-    values_add(t, values, n);
-    t->nodes[id] = node;
-    return id | TRIE_NODE;
+    node_values(b, &node, id, values, n);
+    b->nodes[id] = node;
+    return id;
 }
 
-static uint32_t block_build(const struct building *b, unsigned bits, uint64_t first, size_t run)
+static uint32_t block_build(struct building *b, unsigned bits, uint64_t first, size_t run)
 {
     uint64_t last = bits == 64 ? first : first + (UINT64_MAX >> bits);
     if (run + 1 == b->count || b->runs[run + 1].first > last)
@@ -82,51 +142,64 @@ static uint32_t block_build(const struct building *b, unsigned bits, uint64_t fi
     return node_build(b, bits, first, run);
 }
 
+/* ---- the whole ---- */
+
 /* Gives every slot of each aligned block of one row the length of its prefix: from the widest block down. */
-static void root_scope_fill(struct trie *t, const struct router_class *classes, unsigned from, unsigned bits)
+static void root_scope_fill(struct trie *t, unsigned from, unsigned bits)
 {
     unsigned n = TRIE_ROOT_SIZE >> bits;
-    uint32_t row = trie_row(t, classes, t->root[from]);
+    uint32_t row = trie_row(t, t->root[from]);
     bool same = row != TRIE_NO_ROW;
     for (unsigned i = from + 1; i < from + n && same; i++)
-        same = trie_row(t, classes, t->root[i]) == row;
+        same = trie_row(t, t->root[i]) == row;
     if (same || bits == TRIE_ROOT_BITS) {
         memset(t->root_scope + from, same ? (int)bits : 255, n);
         return;
     }
-    root_scope_fill(t, classes, from, bits + 1);
-    root_scope_fill(t, classes, from + n / 2, bits + 1);
+    root_scope_fill(t, from, bits + 1);
+    root_scope_fill(t, from + n / 2, bits + 1);
 }
 
-static void shrink(struct trie *t)
+/* Nodes and values into one piece of memory. */
+static void assemble(struct trie *t, const struct building *b)
 {
-    t->node_room = t->node_count + 1;
-    t->nodes = cdn_realloc(t->nodes, t->node_room, sizeof(*t->nodes));
-    t->value_room = t->value_count + 1;
-    t->values = cdn_realloc(t->values, t->value_room, sizeof(*t->values));
+    size_t words = b->node_count * TRIE_NODE_WORDS;
+    size_t size = (words + b->value_count) * sizeof(uint32_t);
+    uint32_t *memory = table_alloc(size);
+    struct trie_node *nodes = (struct trie_node *)(void *)memory;
+    memcpy(nodes, b->nodes, words * sizeof(uint32_t));
+    if (b->value_count > 0)
+        memcpy(memory + words, b->values, b->value_count * sizeof(uint32_t));
+    for (size_t i = 0; i < b->node_count; i++)
+        if (nodes[i].u.few[0] == UINT32_MAX)
+            nodes[i].base += (uint32_t)words;
+    t->u.nodes = nodes;
+    t->bytes = size + TRIE_ROOT_SIZE * (sizeof(*t->root) + sizeof(*t->root_scope));
 }
 
-void trie_build(struct trie *trie, const struct router_class *classes, const struct trie_run *runs,
-                size_t count)
+void trie_build(struct trie *trie, const struct router_compiled *compiled, const struct router_table *table,
+                const struct trie_run *runs, size_t count)
 {
-    struct building b = {trie, classes, runs, count};
-    *trie = (struct trie){.runs = count};
+    struct building b = {.runs = runs, .count = count};
+    *trie = (struct trie){.runs = count, .class_count = compiled->class_count};
     trie->root = cdn_malloc(TRIE_ROOT_SIZE * sizeof(*trie->root));
     trie->root_scope = cdn_malloc(TRIE_ROOT_SIZE);
+    classes_add(&b, compiled, table);
     size_t run = 0;
     for (unsigned i = 0; i < TRIE_ROOT_SIZE; i++) {
         uint64_t first = (uint64_t)i << (64 - TRIE_ROOT_BITS);
         run = run_of(&b, run, first);
         trie->root[i] = block_build(&b, TRIE_ROOT_BITS, first, run);
     }
-    root_scope_fill(trie, classes, 0, 0);
-    shrink(trie);
+    assemble(trie, &b);
+    root_scope_fill(trie, 0, 0);
+    free(b.nodes);
+    free(b.values);
 }
 
 void trie_fini(struct trie *trie)
 {
     free(trie->root);
     free(trie->root_scope);
-    free(trie->nodes);
-    free(trie->values);
+    free(trie->u.nodes);
 }

@@ -239,8 +239,10 @@ static void brief_by_chain(const struct router_table *table, const struct router
         ret->pops[ret->count++] = d.choice.runner_up;
 }
 
-void router_decide_brief(const struct router_table *table, const struct router_question *question,
-                         unsigned want, struct router_brief *ret)
+/* Edges are down, named, pinned or share a place; or the chain has to decide. */
+static __attribute__((noinline)) void decide_long(const struct router_table *table,
+                                                  const struct router_question *question, unsigned want,
+                                                  struct router_brief *ret)
 {
     const struct router_compiled *compiled = compiled_of(table);
     bool plain = compiled && question->pin.n == 0 && router_pops_pinned(table->pops) == ROUTER_NO_POP;
@@ -249,8 +251,7 @@ void router_decide_brief(const struct router_table *table, const struct router_q
     const struct router_class *class = plain ? router_compiled_find(compiled, &address) : NULL;
     struct short_way s = {
         .pops = table->pops, .class = class, .want = want < ROUTER_ROW ? want : ROUTER_ROW, .brief = ret};
-    ret->count = 0;
-    ret->ambiguous = ret->optimistic = false;
+    *ret = (struct router_brief){0};
     s.hash = router_spread_hash(question->path);
     if (!class || !pick_from_row(&s)) {
         brief_by_chain(table, question, ret);
@@ -259,4 +260,22 @@ void router_decide_brief(const struct router_table *table, const struct router_q
     explain_row(&s, table);
     if (class->named != ROUTER_NO_POP)
         put_named_first(&s);
+}
+
+void router_decide_brief(const struct router_table *table, const struct router_question *question,
+                         unsigned want, struct router_brief *ret)
+{
+    const struct router_compiled *compiled = compiled_of(table);
+    if (compiled && question->pin.n == 0 && want == 2 && router_pops_all_well(table->pops)) {
+        const struct router_quick *quick = router_compiled_quick(compiled, &question->client);
+        if (quick->count > 0) {
+            ret->reason = (enum router_reason)quick->reason;
+            ret->ambiguous = quick->ambiguous;
+            ret->optimistic = false;
+            ret->count = quick->count;
+            memcpy(ret->pops, quick->pops, sizeof(quick->pops));
+            return;
+        }
+    }
+    decide_long(table, question, want, ret);
 }

@@ -151,10 +151,9 @@ enum cdn_status router_pops_create(const struct router_pop_config *configs, size
     p->members = cdn_calloc(count + 1, sizeof(*p->members));
     p->state = cdn_calloc(count + 1, sizeof(*p->state));
     p->count = count;
-    router_pops_pin(p, ROUTER_NO_POP);
     for (size_t i = 0; i < count; i++) {
         pop_init(&p->pops[i], &configs[i]);
-        router_pop_weight_set(p, (uint16_t)i, configs[i].weight);
+        atomic_init(&p->state[i].weight, configs[i].weight);
     }
     enum cdn_status status = names_check(p, err);
     if (status != CDN_OK) {
@@ -162,6 +161,7 @@ enum cdn_status router_pops_create(const struct router_pop_config *configs, size
         return status;
     }
     sites_build(p);
+    router_pops_pin(p, ROUTER_NO_POP);
     *ret = p;
     return CDN_OK;
 }
@@ -192,6 +192,15 @@ uint16_t router_pops_find(const struct router_pops *pops, struct cdn_str name)
     return ROUTER_NO_POP;
 }
 
+/* After each change of an edge's state. One thread writes. */
+static void judge_all(struct router_pops *pops)
+{
+    bool well = router_pops_pinned(pops) == ROUTER_NO_POP;
+    for (size_t i = 0; i < pops->count; i++)
+        well = well && router_pop_flags(pops, (uint16_t)i) == 0 && router_pop_weight(pops, (uint16_t)i) > 0;
+    atomic_store(&pops->all_well, well);
+}
+
 void router_pops_inherit(struct router_pops *pops, const struct router_pops *from)
 {
     uint32_t pinned = router_pops_pinned(from);
@@ -203,6 +212,7 @@ void router_pops_inherit(struct router_pops *pops, const struct router_pops *fro
         if (i == pinned)
             router_pops_pin(pops, heir);
     }
+    judge_all(pops);
 }
 
 void router_pop_flag_set(struct router_pops *pops, uint16_t pop, enum router_pop_flag flag, bool on)
@@ -211,14 +221,17 @@ void router_pop_flag_set(struct router_pops *pops, uint16_t pop, enum router_pop
         atomic_fetch_or(&pops->state[pop].flags, (uint32_t)flag);
     else
         atomic_fetch_and(&pops->state[pop].flags, ~(uint32_t)flag);
+    judge_all(pops);
 }
 
 void router_pop_weight_set(struct router_pops *pops, uint16_t pop, unsigned weight)
 {
     atomic_store(&pops->state[pop].weight, weight);
+    judge_all(pops);
 }
 
 void router_pops_pin(struct router_pops *pops, uint16_t pop)
 {
     atomic_store(&pops->pinned, pop);
+    judge_all(pops);
 }

@@ -73,6 +73,7 @@ struct router_pops {
     uint16_t *members;              /* edges by site, in the order of the configuration */
     struct router_pop_state *state; /* one per edge */
     _Atomic uint32_t pinned;        /* the edge that gets everything, or ROUTER_NO_POP */
+    _Atomic bool all_well;          /* no edge has a flag, all have weight, none is pinned */
 };
 
 /* CDN_INVALID names the two edges of one name, and a bad name, URL or number with its origin. */
@@ -96,6 +97,12 @@ static inline uint32_t router_pop_weight(const struct router_pops *pops, uint16_
 static inline uint32_t router_pops_pinned(const struct router_pops *pops)
 {
     return atomic_load_explicit(&pops->pinned, memory_order_relaxed);
+}
+
+/* Usually true, and then nothing else of the edges' state needs a look. */
+static inline bool router_pops_all_well(const struct router_pops *pops)
+{
+    return atomic_load_explicit(&pops->all_well, memory_order_relaxed);
 }
 
 void router_pop_flag_set(struct router_pops *pops, uint16_t pop, enum router_pop_flag flag, bool on);
