@@ -209,8 +209,8 @@ START_TEST(bodies_over_the_limit_get_413)
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n12345678901\r\n0\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
-        "chunked\r\n\r\n6\r\n123456\r\n5\r\n12345\r\n0\r\n\r\n"};
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+         "chunked\r\n\r\n6\r\n123456\r\n6\r\n123456\r\n0\r\n\r\n")};
     WITH_SERVER(f, .max_body = 10);
     struct wire w = wire_open(&f.address);
     wire_send(&w, requests[_i]);
