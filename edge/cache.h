@@ -107,6 +107,17 @@ void edge_cache_publish(struct edge_cache *cache, struct edge_entry *entry, uint
 /* Swaps what an object says (304, HEAD, soft purge); the reference of `rep` is consumed. False: the object is
  * gone. */
 bool edge_cache_refresh(struct edge_cache *cache, struct edge_object *object, struct edge_rep *rep);
+/* Between its fetch and the disk, a large body is in no tier. Calls done(arg) on another thread once the disk
+ * writer has answered; false: it has already, and nothing will be called. The waiter is the caller's until
+ * then. */
+struct edge_save_waiter {
+    struct edge_save_waiter *next;
+    const struct edge_object *object;
+    void (*done)(void *arg);
+    void *arg;
+};
+bool edge_cache_await_save(struct edge_cache *cache, const struct edge_object *object,
+                           struct edge_save_waiter *waiter);
 /* Offers a body read from disk to the RAM tier. */
 void edge_cache_offer_ram(struct edge_cache *cache, struct edge_object *object, struct edge_blob *blob);
 /* The disk does not have what `hold` says: forgets the object, unless it was only moved meanwhile. */

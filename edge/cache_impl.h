@@ -34,9 +34,10 @@ struct edge_cache {
     struct edge_policy *disk; /* NULL: no disk tier */
     struct edge_doorkeeper *doorkeeper;
     struct edge_ghost *ghost;
+    struct edge_save_waiter *save_waiters;
     uint64_t save_turn;     /* writes to disk are counted by turns: edge_cache_saves_settled */
     unsigned saves_open[2]; /* of this turn and the one before, by parity */
-    uint64_t draws; /* numbers the attempts of size-aware admission */
+    uint64_t draws;         /* numbers the attempts of size-aware admission */
     uint64_t object_count;
     uint64_t purge_number; /* counts purges */
     struct {

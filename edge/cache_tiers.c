@@ -193,6 +193,35 @@ static struct edge_rep *changed_since(struct write_job *job)
     return now && now != job->rep ? edge_rep_ref(now) : NULL;
 }
 
+bool edge_cache_await_save(struct edge_cache *c, const struct edge_object *o, struct edge_save_waiter *waiter)
+{
+    edge_cache_lock(c);
+    const bool saving = o->saving;
+    if (saving) {
+        waiter->object = o;
+        waiter->next = c->save_waiters;
+        c->save_waiters = waiter;
+    }
+    edge_cache_unlock(c);
+    return saving;
+}
+
+static struct edge_save_waiter *take_waiters(struct edge_cache *c, const struct edge_object *o)
+{
+    struct edge_save_waiter *taken = NULL;
+    for (struct edge_save_waiter **at = &c->save_waiters; *at;) {
+        struct edge_save_waiter *w = *at;
+        if (w->object == o) {
+            *at = w->next;
+            w->next = taken;
+            taken = w;
+        } else {
+            at = &w->next;
+        }
+    }
+    return taken;
+}
+
 /* Writer thread: the body is on disk, or will not be. */
 static void written(void *arg, enum cdn_status status, const struct edge_store_location *location)
 {
@@ -223,8 +252,13 @@ static void written(void *arg, enum cdn_status status, const struct edge_store_l
         edge_rep_unref(update);
     }
     c->saves_open[o->save_parity]--;
+    struct edge_save_waiter *waiter = take_waiters(c, o);
     edge_object_unref_locked(c, o);
     edge_cache_unlock(c);
+    for (struct edge_save_waiter *next; waiter; waiter = next) {
+        next = waiter->next;
+        waiter->done(waiter->arg);
+    }
     edge_rep_unref(job->rep);
     edge_blob_unref(job->blob);
     free(job);

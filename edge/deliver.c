@@ -326,6 +326,25 @@ static void send_file(struct edge_txn *t)
     }
 }
 
+static void saved_elsewhere(void *arg) /* disk writer's thread */
+{
+    struct edge_txn *t = arg;
+    loop_post(t->worker->loop, read_done, t);
+}
+
+/* A large body just fetched: it is read as soon as the disk writer says where it is. */
+static void wait_saved(struct edge_txn *t)
+{
+    t->saved = (struct edge_save_waiter){.done = saved_elsewhere, .arg = t};
+    t->disk_pending = true;
+    if (edge_cache_await_save(t->worker->edge->cache, t->hold.object, &t->saved)) {
+        edge_txn_wait(t, edge_request_lookup);
+        return;
+    }
+    t->disk_pending = false;
+    disk_failed(t, CDN_NOT_FOUND);
+}
+
 void edge_deliver_hold(struct edge_txn *t)
 {
     struct edge_range_plan plan;
@@ -334,7 +353,7 @@ void edge_deliver_hold(struct edge_txn *t)
             respond_blob(t, t->hold.rep, &plan, t->hold.ram->blob, &t->hold);
         }
     } else if (!t->hold.location.id) {
-        disk_failed(t, CDN_NOT_FOUND);
+        wait_saved(t);
     } else if (t->hold.object->body_length <= t->worker->edge->settings.memory_object) {
         read_blob(t);
     } else {

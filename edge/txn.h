@@ -33,6 +33,7 @@ struct edge_txn {
     enum edge_verdict verdict;
     enum cdn_status disk_status; /* of the last read */
     bool looked_on_disk;
+    struct edge_save_waiter saved;
     bool disk_pending; /* another thread will post back: the transaction must not go before */
     bool over;         /* done() was called: it goes as soon as no stream and no other thread holds it */
     unsigned tries;
