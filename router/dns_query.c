@@ -88,6 +88,8 @@ static uint16_t edns_read(struct dns_query *q)
     q->udp_size = knot_edns_get_payload(opt);
     if (q->udp_size < KNOT_WIRE_MIN_PKTSIZE)
         q->udp_size = KNOT_WIRE_MIN_PKTSIZE;
+    if (opt->owner[0] != 0)
+        return KNOT_RCODE_FORMERR; /* RFC 6891 section 6.1.2: its owner is the root */
     if (knot_edns_get_version(opt) > KNOT_EDNS_VERSION)
         return KNOT_RCODE_BADVERS; /* what else the options say is another version's */
     const uint8_t *cookie = option_of(opt, KNOT_EDNS_OPTION_COOKIE, &n, &twice);

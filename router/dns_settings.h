@@ -19,8 +19,8 @@
     X(DURATION, dns_ttl, "30s", 0, 604800000, NULL, RUNTIME, "TIME",                                         \
       "How long a resolver may keep an address, or that there is none")                                      \
     X(UINT, dns_answers, "1", 1, DNS_ANSWERS_MAX, NULL, RUNTIME, "N", "Nearest healthy edges in one answer") \
-    X(UINT, dns_udp_size, "1232", 512, 4096, NULL, RUNTIME, "BYTES",                                         \
-      "Largest answer over UDP, however much a client offers to take")                                       \
+    X(UINT, dns_udp_size, "1232", 512, 1400, NULL, RUNTIME, "BYTES",                                         \
+      "Largest answer over UDP, however much a client offers to take; none is ever fragmented")              \
     X(UINT, dns_rate, "1000", 0, 1000000, NULL, RUNTIME, "N",                                                \
       "UDP answers of one kind a second to one /24 or /56 without a DNS cookie; 0: no limit")                \
     X(UINT, dns_slip, "2", 0, 100, NULL, RUNTIME, "N",                                                       \

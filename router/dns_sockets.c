@@ -58,6 +58,9 @@ static bool udp_bind(struct dns_sockets *s, bool join)
         return false;
     s->udp[s->udp_count++] = fd;
     set_option(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER);
+    set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE); /* no fragments: RFC 9715 section 3.1 */
+    if (s->address.sa.sa_family == AF_INET6)
+        set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
     if (s->any_address && s->address.sa.sa_family == AF_INET && !set_option(fd, IPPROTO_IP, IP_PKTINFO, 1))
         return false;
     if (s->any_address && s->address.sa.sa_family == AF_INET6 &&
