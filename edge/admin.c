@@ -286,7 +286,8 @@ static bool healthy(void *self, char why[static 128])
     return true;
 }
 
-/* Admin address: as set, or the public address with its port + 1000. */
+/* Admin address: as set; otherwise the public port + 1000, on the public address if that is loopback, else on
+ * 127.0.0.1. */
 static char *admin_address(const struct edge_settings *s)
 {
     struct cdn_addr a;
@@ -295,6 +296,9 @@ static char *admin_address(const struct edge_settings *s)
         return cdn_strdup(s->admin);
     }
     unsigned port = cdn_addr_port(&a);
+    if (!cdn_addr_is_loopback(&a)) {
+        cdn_parse_ip(CDN_STR("127.0.0.1"), &a);
+    }
     cdn_addr_set_port(&a, port ? (port + 1000) & 0xffff : 0);
     cdn_addr_format(&a, text);
     return cdn_strdup(text);
