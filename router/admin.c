@@ -174,6 +174,9 @@ const struct daemon_route router_admin_routes[] = {
     {"GET", "/edges/", get_edge},
     {"POST", "/edges/", post_edge},
     {"GET", "/route", get_route},
+    {"POST", "/purge", router_purge_post},
+    {"GET", "/purges", router_purge_list},
+    {"GET", "/purges/", router_purge_receipts},
     {0},
 };
 
@@ -205,6 +208,7 @@ void router_admin_status(void *self, json_t *into)
                         r->last_failure.status == CDN_OK ? json_null() : json_string(r->last_failure.text));
     json_object_set_new(into, "dns", dns_server_json(r->dns));
     json_object_set_new(into, "edges", edges_json(r));
+    router_purges_status(r, into);
     json_object_set_new(into, "events", router_health_events_json(r->health));
 }
 
@@ -242,6 +246,7 @@ void router_admin_metrics(void *self, struct cdn_buf *out)
     router_server_metrics(r->server, out);
     dns_server_metrics(r->dns, out);
     router_health_metrics(r->health, out);
+    router_purges_metrics(r, out);
     edge_metrics(r, out);
     cdn_metrics_prometheus("pocketcdn_router_", reload_rows, reloads, CDN_ARRAY_LEN(reload_rows), out);
 }

@@ -82,6 +82,7 @@ static void drain(void *self)
 {
     struct router *r = self;
     router_server_drain(r->server);
+    router_purges_drain(r->purges);
 }
 
 static bool drained(void *self)
@@ -140,6 +141,8 @@ static enum cdn_status open_all(struct router *r, struct cdn_error *err)
     if (status == CDN_OK)
         status = daemon_open(r, err);
     if (status == CDN_OK)
+        status = router_purges_create(&r->config.settings, daemon_loop(r->daemon), &r->purges, err);
+    if (status == CDN_OK)
         status = router_health_create(daemon_loop(r->daemon), &r->health, err);
     return status;
 }
@@ -185,6 +188,7 @@ void router_destroy(struct router *router)
     dns_server_destroy(router->dns);
     router_health_destroy(router->health);
     daemon_destroy(router->daemon);
+    router_purges_destroy(router->purges); /* requests that waited for a purge are over by now */
     router_table_unref(router->table);
     router_config_free(&router->config);
     free(router->admin_listen);

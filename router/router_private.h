@@ -5,6 +5,7 @@
 #include "common/daemon.h"
 #include "router/dns_server.h"
 #include "router/health.h"
+#include "router/purge_api.h"
 #include "router/router.h"
 #include "router/server.h"
 #include "router/table.h"
@@ -19,6 +20,7 @@ struct router {
     struct router_server *server;
     struct dns_server *dns; /* NULL: switched off */
     struct router_health *health;
+    struct router_purges *purges;
     uint64_t reloads, reloads_failed;
     int64_t loaded_ms;             /* wall clock */
     struct cdn_error last_failure; /* of a reload; status CDN_OK: none since the last success */
