@@ -25,6 +25,7 @@ struct cli_command {
     X(status)           \
     X(geo)              \
     X(get)              \
+    X(rtt)              \
     X(why)              \
     X(purge)            \
     X(clock)            \

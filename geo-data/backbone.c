@@ -33,7 +33,8 @@ struct row {
     struct cdn_str fields[FIELDS_MAX];
 };
 
-static enum cdn_status flaw(struct cdn_error *err, const struct row *row, const char *what, struct cdn_str value)
+static enum cdn_status flaw(struct cdn_error *err, const struct row *row, const char *what,
+                            struct cdn_str value)
 {
     return cdn_error_set(err, CDN_INVALID, "backbone, line %u: %s '" CDN_STR_FMT "'", row->line, what,
                          CDN_STR_ARG(value));
@@ -174,7 +175,8 @@ static enum cdn_status check_whole(const struct backbone *b, struct cdn_error *e
     for (size_t i = 0; i < b->node_count; i++) {
         has_hub = has_hub || b->nodes[i].is_hub;
         if (!seen[i])
-            return cdn_error_set(err, CDN_INVALID, "backbone: no way from '" CDN_STR_FMT "' to '" CDN_STR_FMT "'",
+            return cdn_error_set(err, CDN_INVALID,
+                                 "backbone: no way from '" CDN_STR_FMT "' to '" CDN_STR_FMT "'",
                                  CDN_STR_ARG(b->nodes[0].name), CDN_STR_ARG(b->nodes[i].name));
     }
     return has_hub ? CDN_OK : cdn_error_set(err, CDN_INVALID, "backbone: no hub");
@@ -227,7 +229,9 @@ void backbone_print(const struct backbone *backbone, struct cdn_buf *out)
     for (size_t i = 0; i < backbone->node_count; i++) {
         const struct backbone_node *node = &backbone->nodes[i];
         cdn_buf_printf(out, "%s," CDN_STR_FMT "," CDN_STR_FMT ",%.10g,%.10g\n",
-                       node->is_major ? "major" : node->is_hub ? "hub" : "point",
+                       node->is_major ? "major"
+                       : node->is_hub ? "hub"
+                                      : "point",
                        CDN_STR_ARG(node->name), CDN_STR_ARG(node->country_code), node->lat, node->lon);
     }
     for (size_t i = 0; i < backbone->link_count; i++) {

@@ -1,8 +1,9 @@
 /* backbone: the graph that the latency model walks, read from backbone.csv.
  *
- * A hub is a landing point, an exchange or a carrier's city: traffic can enter and leave there. A major hub has
- * a large exchange or data centres of the large clouds, with fibre to match. A point is a place at sea where a cable bends or branches; with points a sea link is as long as the way by water. Links
- * have no direction. Rows, hubs and points before the links that name them:
+ * A hub is a landing point, an exchange or a carrier's city: traffic can enter and leave there. A major hub
+ * has a large exchange or data centres of the large clouds, with fibre to match. A point is a place at sea
+ * where a cable bends or branches; with points a sea link is as long as the way by water. Links have no
+ * direction. Rows, hubs and points before the links that name them:
  *
  *     major,NAME,COUNTRY,LAT,LON
  *     hub,NAME,COUNTRY,LAT,LON
@@ -36,7 +37,7 @@ struct backbone_node {
     double lat, lon;
     struct backbone_vector at;
     bool is_hub;
-    bool is_major; /* a hub too */
+    bool is_major;                 /* a hub too */
     uint32_t first_end, end_count; /* in `ends` */
 };
 
@@ -62,7 +63,8 @@ struct backbone {
 
 /* CDN_INVALID names the line and what is wrong with it: unknown kind or node, a name or link twice, numbers
  * out of range (factors 0.2 to 10), a graph in more than one piece, no hub. */
-enum cdn_status backbone_parse(struct cdn_str text, struct backbone **ret, struct cdn_error *err) CDN_MUST_CHECK;
+enum cdn_status backbone_parse(struct cdn_str text, struct backbone **ret,
+                               struct cdn_error *err) CDN_MUST_CHECK;
 void backbone_destroy(struct backbone *backbone);
 /* The rows again, with the factors as they are now. */
 void backbone_print(const struct backbone *backbone, struct cdn_buf *out);

@@ -77,7 +77,8 @@ static void add_leg(struct geo_rtt_path *path, struct geo_rtt_leg leg)
     path->kind_ms[leg.kind] += leg.ms;
 }
 
-static void add_node_leg(struct geo_rtt_path *path, enum geo_rtt_leg_kind kind, uint16_t to, double km, double ms)
+static void add_node_leg(struct geo_rtt_path *path, enum geo_rtt_leg_kind kind, uint16_t to, double km,
+                         double ms)
 {
     const struct backbone_node *node = &model->backbone->nodes[to];
     add_leg(path, (struct geo_rtt_leg){.kind = kind,
@@ -114,7 +115,8 @@ void geo_rtt_path(double lat1, double lon1, double lat2, double lon2, struct geo
     geo_rtt_point(lat1, lon1, &from);
     geo_rtt_point(lat2, lon2, &to);
     struct latency_choice choice = latency_model_choose(model, &from, &to);
-    struct geo_rtt_leg last = {.kind = GEO_RTT_DIRECT, .lat = lat2, .lon = lon2, .km = choice.km, .ms = choice.ms};
+    struct geo_rtt_leg last = {
+        .kind = GEO_RTT_DIRECT, .lat = lat2, .lon = lon2, .km = choice.km, .ms = choice.ms};
     *ret = (struct geo_rtt_path){
         .rtt_ms = choice.rtt_ms,
         .km = choice.km,

@@ -2,8 +2,9 @@
  * so.
  *
  * Cables go round continents, so the way runs over a graph of landing points and carrier cities
- * (backbone.csv); latency_model.h has the formula, docs/latency.md its errors. The time is symmetric, the same
- * in every process, at least 1.2 times the round trip of light in fibre along the great circle, and in ms.
+ * (backbone.csv); latency_model.h has the formula, docs/latency.md its errors. The time is symmetric, the
+ * same in every process, at least 1.2 times the round trip of light in fibre along the great circle, and in
+ * ms.
  *
  * The first call prepares the graph (some ten ms); from then on nothing changes and any thread may call.
  * Whoever compares one place with many prepares each place once (geo_rtt_point, about a microsecond) and then
@@ -37,10 +38,10 @@ void geo_rtt_point(double lat, double lon, struct geo_rtt_point *ret);
 float geo_rtt_between(const struct geo_rtt_point *from, const struct geo_rtt_point *to);
 void geo_rtt_row(const struct geo_rtt_point *from, const struct geo_rtt_point *to, size_t n, float *ret_ms);
 
-#define GEO_RTT_LEG_TABLE(X) /* name, word, text */                         \
-    X(ACCESS, "access", "between a place and its hub")                      \
-    X(LAND, "land", "over a land link")                                     \
-    X(SEA, "sea", "over a sea link")                                        \
+#define GEO_RTT_LEG_TABLE(X) /* name, word, text */    \
+    X(ACCESS, "access", "between a place and its hub") \
+    X(LAND, "land", "over a land link")                \
+    X(SEA, "sea", "over a sea link")                   \
     X(DIRECT, "direct", "straight, over no hub: the places are near")
 
 enum geo_rtt_leg_kind {
@@ -61,11 +62,11 @@ struct geo_rtt_leg {
 
 #define GEO_RTT_LEGS_MAX 128
 struct geo_rtt_path {
-    double rtt_ms;                     /* as geo_rtt_ms */
-    double km;                         /* great circle from end to end */
-    double light_ms;                   /* the round trip of light in fibre along it */
-    double end_ms;                     /* both ends together */
-    double floor_ms;                   /* added because the rest was under the floor; mostly 0 */
+    double rtt_ms;   /* as geo_rtt_ms */
+    double km;       /* great circle from end to end */
+    double light_ms; /* the round trip of light in fibre along it */
+    double end_ms;   /* both ends together */
+    double floor_ms; /* added because the rest was under the floor; mostly 0 */
     double kind_km[GEO_RTT_LEG_KIND_COUNT];
     double kind_ms[GEO_RTT_LEG_KIND_COUNT]; /* with end_ms and floor_ms they add up to rtt_ms */
     size_t leg_count;

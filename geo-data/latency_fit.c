@@ -26,10 +26,10 @@ struct descent {
     struct latency_parameters *parameters;
     const struct latency_matrix *matrix;
     const struct latency_fit_options *options;
-    struct geo_rtt_point *points; /* by site */
+    struct geo_rtt_point *points;  /* by site */
     double start[PARAMETER_COUNT]; /* the parameters before */
-    double *weights;              /* by site; 0: not used */
-    double weight;                /* of all pairs */
+    double *weights;               /* by site; 0: not used */
+    double weight;                 /* of all pairs */
     size_t n;
     double *slopes, *mean, *mean_square; /* by unknown */
     double *excess;                      /* by site */
@@ -42,8 +42,8 @@ static double *excess_slope(const struct descent *d, size_t site)
 }
 
 /* The slope of one pair's cost, `slope` by the logarithm of its round-trip time, goes to all that made it. */
-static void share_out(struct descent *d, const struct latency_model *model, const struct latency_choice *choice,
-                      double slope, double ms)
+static void share_out(struct descent *d, const struct latency_model *model,
+                      const struct latency_choice *choice, double slope, double ms)
 {
     const struct latency_parameters *p = d->parameters;
     const struct backbone_end *end;
@@ -78,9 +78,12 @@ static void add_pair(struct descent *d, const struct latency_model *model, const
     struct latency_choice choice = latency_model_choose(model, &d->points[pair->from], &d->points[pair->to]);
     double ms = (double)choice.rtt_ms + d->excess[pair->from] + d->excess[pair->to];
     double r = log(ms / pair->rtt_ms);
-    double slope = r / sqrt(r * r + SOFT * SOFT) * (r > 0 ? 1 - d->options->quantile : d->options->quantile) * 2;
+    bool major = d->matrix->sites[pair->from].is_major && d->matrix->sites[pair->to].is_major;
+    double quantile = major ? d->options->quantile : d->options->minor_quantile;
+    double detour = major ? d->options->detour : d->options->minor_detour;
+    double slope = 2 * (r > 0 ? 1 - quantile : quantile) * r / sqrt(r * r + SOFT * SOFT);
     if (r < 0)
-        slope /= 1 + r * r / (d->options->detour * d->options->detour);
+        slope /= 1 + r * r / (detour * detour);
     *excess_slope(d, pair->from) += weight * slope / ms;
     *excess_slope(d, pair->to) += weight * slope / ms;
     d->site_weight[pair->from] += weight / ms;
@@ -98,6 +101,13 @@ static double stride(struct descent *d, size_t i, double rate, size_t round)
     return rate * mean / (sqrt(square) + 1e-7);
 }
 
+/* A sea link that no minor hub is at. */
+static bool is_trunk(const struct backbone *b, const struct backbone_link *link)
+{
+    const struct backbone_node *from = &b->nodes[link->from], *to = &b->nodes[link->to];
+    return link->is_sea && from->is_hub == from->is_major && to->is_hub == to->is_major;
+}
+
 static void step(struct descent *d, size_t round)
 {
     const struct latency_fit_options *o = d->options;
@@ -111,7 +121,7 @@ static void step(struct descent *d, size_t round)
         struct backbone_link *link = &d->backbone->links[i];
         d->slopes[PARAMETER_COUNT + i] += 2 * o->link_pull * log(link->fit);
         double fit = link->fit * exp(-stride(d, PARAMETER_COUNT + i, rate, round));
-        link->fit = fmin(fmax(fit, FIT_MIN), FIT_MAX);
+        link->fit = fmin(fmax(fit, FIT_MIN), is_trunk(d->backbone, link) ? o->sea_max : FIT_MAX);
     }
     for (size_t i = 0; i < d->matrix->site_count; i++) {
         *excess_slope(d, i) += o->excess_pull * d->site_weight[i];
@@ -146,7 +156,8 @@ static void weigh(struct descent *d, const bool *used)
         }
     }
     for (size_t i = 0; i < m->site_count; i++)
-        d->weights[i] = used[i] ? 1 / sqrt(1 + (double)near[i]) : 0;
+        d->weights[i] =
+            used[i] ? (m->sites[i].is_major ? 1 : d->options->minor_weight) / sqrt(1 + (double)near[i]) : 0;
     for (size_t i = 0; i < m->pair_count; i++)
         if (m->pairs[i].km >= d->options->min_km)
             d->weight += d->weights[m->pairs[i].from] * d->weights[m->pairs[i].to];

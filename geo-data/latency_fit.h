@@ -3,9 +3,10 @@
  * What is fitted: the few parameters of latency_model.h and the FIT factor of every link, as logarithms, by
  * Adam on the mean over pairs of sqrt(r^2 + SOFT^2) with r = ln(model / truth): close to the mean relative
  * error, so a few absurd measurements do not matter. A link's factor is drawn towards 1 by link_pull x
- * (ln factor)^2, so that only what many pairs agree on moves it, and the parameters likewise to where they began. Measured sites may be worse connected than
- * their city: each has an excess of ms at its end, at least 0 and drawn to 0, that is fitted along and then
- * thrown away: the model is to say how well one can be connected there.
+ * (ln factor)^2, so that only what many pairs agree on moves it, and the parameters likewise to where they
+ * began. Measured sites may be worse connected than their city: each has an excess of ms at its end, at least
+ * 0 and drawn to 0, that is fitted along and then thrown away: the model is to say how well one can be
+ * connected there.
  */
 #ifndef CDN_GEO_DATA_LATENCY_FIT_H
 #define CDN_GEO_DATA_LATENCY_FIT_H
@@ -14,15 +15,19 @@
 
 #include <stdbool.h>
 
-#define LATENCY_FIT_OPTIONS(X) /* name, value, text */                                    \
-    X(rounds, 150, "steps of the descent")                                                \
-    X(rate, 0.015, "size of a step, of logarithms")                                       \
-    X(link_pull, 0.004, "how strongly a link's factor is drawn to 1")                     \
-    X(parameter_pull, 0.02, "how strongly a parameter is drawn to its committed value")   \
-    X(excess_pull, 0.25, "cost of an excess ms at a site, as a share of its gain; 1: no excess") \
+#define LATENCY_FIT_OPTIONS(X) /* name, value, text */                                                    \
+    X(rounds, 200, "steps of the descent")                                                                \
+    X(rate, 0.015, "size of a step, of logarithms")                                                       \
+    X(link_pull, 0.0003, "how strongly a link's factor is drawn to 1")                                    \
+    X(parameter_pull, 1, "how strongly a parameter is drawn to its committed value")                      \
+    X(excess_pull, 0.5, "cost of an excess ms at a site, as a share of its gain; 1: no excess")           \
+    X(sea_max, 1.15, "largest factor of a sea link, but to minor hubs: its length is known")              \
     X(detour, 0.25, "a measured time so much (logarithm) over the model counts half: a detour of policy") \
-    X(quantile, 0.5, "0.5: the median; less: lower round-trip times count more")          \
-    X(min_km, 300, "nearer pairs are neither fitted nor judged")                          \
+    X(quantile, 0.3, "0.5: the median; less: lower round-trip times count more")                          \
+    X(min_km, 300, "nearer pairs are neither fitted nor judged")                                          \
+    X(minor_detour, 0.6, "the same for pairs with an end at a hub that is not major")                     \
+    X(minor_quantile, 0.5, "the same for such pairs")                                                     \
+    X(minor_weight, 0.15, "weight of a site whose nearest hub is not major; 1 for the others")            \
     X(crowd_km, 300, "sites so near share their weight in the fit")
 
 struct latency_fit_options {
@@ -32,19 +37,19 @@ struct latency_fit_options {
 };
 extern const struct latency_fit_options latency_fit_defaults;
 
-#define LATENCY_REGIONS(X) /* name, word, countries */                                                     \
-    X(NORTH_AMERICA, "N-America", "US CA BM GL PM")                                                        \
-    X(LATIN_AMERICA, "L-America",                                                                          \
-      "MX CU BS JM HT DO PR MQ BB TT CW GT SV HN NI CR PA CO VE GY SR GF EC PE BO PY CL AR UY BR")         \
-    X(RUSSIA, "Russia+C-Asia", "RU KZ UZ KG TJ TM MN GE AM AZ")                                            \
-    X(MIDDLE_EAST, "Middle-East", "IL LB SY JO IQ KW IR SA BH QA AE OM YE")                                \
-    X(AFRICA, "Africa",                                                                                    \
-      "EG SD DJ ET SO KE UG RW TZ MW ZM ZW MZ MG MU RE SC ZA BW NA AO CD GA CM TD NG NE BJ GH BF CI ML "   \
-      "LR GN SN MR CV MA DZ TN LY")                                                                        \
-    X(SOUTH_ASIA, "S-Asia", "PK AF IN LK MV BD NP")                                                        \
-    X(SOUTH_EAST_ASIA, "SE-Asia", "MM TH MY SG ID BN VN KH LA PH")                                         \
-    X(EAST_ASIA, "E-Asia", "HK CN TW KR JP")                                                               \
-    X(OCEANIA, "Oceania", "GU AU NZ PG SB NC FJ WS PF MH")                                                 \
+#define LATENCY_REGIONS(X) /* name, word, countries */                                                   \
+    X(NORTH_AMERICA, "N-America", "US CA BM GL PM")                                                      \
+    X(LATIN_AMERICA, "L-America",                                                                        \
+      "MX CU BS JM HT DO PR MQ BB TT CW GT SV HN NI CR PA CO VE GY SR GF EC PE BO PY CL AR UY BR")       \
+    X(RUSSIA, "Russia+C-Asia", "RU KZ UZ KG TJ TM MN GE AM AZ")                                          \
+    X(MIDDLE_EAST, "Middle-East", "IL LB SY JO IQ KW IR SA BH QA AE OM YE")                              \
+    X(AFRICA, "Africa",                                                                                  \
+      "EG SD DJ ET SO KE UG RW TZ MW ZM ZW MZ MG MU RE SC ZA BW NA AO CD GA CM TD NG NE BJ GH BF CI ML " \
+      "LR GN SN MR CV MA DZ TN LY")                                                                      \
+    X(SOUTH_ASIA, "S-Asia", "PK AF IN LK MV BD NP")                                                      \
+    X(SOUTH_EAST_ASIA, "SE-Asia", "MM TH MY SG ID BN VN KH LA PH")                                       \
+    X(EAST_ASIA, "E-Asia", "HK CN TW KR JP")                                                             \
+    X(OCEANIA, "Oceania", "GU AU NZ PG SB NC FJ WS PF MH")                                               \
     X(EUROPE, "Europe", "")
 
 enum latency_region {
@@ -60,7 +65,8 @@ struct latency_site {
     double lat, lon;
     enum latency_region region; /* of the nearest hub */
     struct cdn_str country_code;
-    bool is_metro;              /* a city where the large clouds have a region */
+    bool is_major; /* its nearest hub is */
+    bool is_metro; /* a city where the large clouds have a region */
 };
 
 struct latency_pair {

@@ -16,15 +16,15 @@
 static const struct {
     double lat, lon;
 } metros[] = {
-    {39.0, -77.5}, {37.4, -122.0}, {47.6, -122.3},  {45.5, -122.7}, {32.8, -96.8},  {41.9, -87.7},
-    {40.0, -83.0}, {41.6, -93.6},  {33.4, -112.1},  {29.4, -98.5},  {43.7, -79.4},  {45.5, -73.6},
-    {20.6, -100.4}, {-23.5, -46.6}, {-33.4, -70.7}, {51.5, -0.1},   {53.3, -6.3},   {48.9, 2.35},
-    {50.1, 8.7},   {52.4, 4.8},    {59.3, 18.1},    {47.4, 8.5},    {45.5, 9.2},    {52.2, 21.0},
-    {40.4, -3.7},  {59.9, 10.8},   {19.1, 72.9},    {13.1, 80.3},   {17.4, 78.5},   {18.5, 73.8},
-    {1.35, 103.8}, {22.3, 114.2},  {35.7, 139.7},   {34.7, 135.5},  {37.6, 127.0},  {-33.9, 151.2},
-    {-37.8, 145.0}, {-26.2, 28.0}, {-33.9, 18.4},   {25.1, 55.3},   {25.3, 51.5},   {26.2, 50.6},
-    {32.1, 34.8},  {-6.2, 106.8},  {25.0, 121.6},   {3.1, 101.7},   {-36.8, 174.8}, {55.7, 12.6},
-    {60.2, 25.0},  {-31.95, 115.9},
+    {39.0, -77.5},  {37.4, -122.0},  {47.6, -122.3}, {45.5, -122.7}, {32.8, -96.8},  {41.9, -87.7},
+    {40.0, -83.0},  {41.6, -93.6},   {33.4, -112.1}, {29.4, -98.5},  {43.7, -79.4},  {45.5, -73.6},
+    {20.6, -100.4}, {-23.5, -46.6},  {-33.4, -70.7}, {51.5, -0.1},   {53.3, -6.3},   {48.9, 2.35},
+    {50.1, 8.7},    {52.4, 4.8},     {59.3, 18.1},   {47.4, 8.5},    {45.5, 9.2},    {52.2, 21.0},
+    {40.4, -3.7},   {59.9, 10.8},    {19.1, 72.9},   {13.1, 80.3},   {17.4, 78.5},   {18.5, 73.8},
+    {1.35, 103.8},  {22.3, 114.2},   {35.7, 139.7},  {34.7, 135.5},  {37.6, 127.0},  {-33.9, 151.2},
+    {-37.8, 145.0}, {-26.2, 28.0},   {-33.9, 18.4},  {25.1, 55.3},   {25.3, 51.5},   {26.2, 50.6},
+    {32.1, 34.8},   {-6.2, 106.8},   {25.0, 121.6},  {3.1, 101.7},   {-36.8, 174.8}, {55.7, 12.6},
+    {60.2, 25.0},   {-31.95, 115.9},
 };
 
 const char *latency_region_word(enum latency_region region)
@@ -55,8 +55,7 @@ static const struct backbone_node *nearest_hub(const struct backbone *b, struct 
 {
     const struct backbone_node *best = NULL;
     for (size_t i = 0; i < b->node_count; i++)
-        if (b->nodes[i].is_hub &&
-            (!best || backbone_km(at, b->nodes[i].at) < backbone_km(at, best->at)))
+        if (b->nodes[i].is_hub && (!best || backbone_km(at, b->nodes[i].at) < backbone_km(at, best->at)))
             best = &b->nodes[i];
     return best;
 }
@@ -69,8 +68,8 @@ static bool is_metro(double lat, double lon)
     return false;
 }
 
-static enum cdn_status site_of(struct latency_matrix *m, const struct backbone *b, const struct cdn_str fields[3],
-                               uint32_t *ret, struct cdn_error *err)
+static enum cdn_status site_of(struct latency_matrix *m, const struct backbone *b,
+                               const struct cdn_str fields[3], uint32_t *ret, struct cdn_error *err)
 {
     struct latency_site site = {.name = fields[0]};
     for (size_t i = 0; i < m->site_count; i++)
@@ -84,6 +83,7 @@ static enum cdn_status site_of(struct latency_matrix *m, const struct backbone *
                              CDN_STR_ARG(site.name));
     const struct backbone_node *hub = nearest_hub(b, backbone_vector(site.lat, site.lon));
     site.country_code = hub->country_code;
+    site.is_major = hub->is_major;
     site.region = region_of(hub->country_code);
     site.is_metro = is_metro(site.lat, site.lon);
     m->sites[m->site_count] = site;

@@ -159,9 +159,16 @@ void latency_model_point(const struct latency_model *model, double lat, double l
     struct backbone_vector at = backbone_vector(lat, lon);
     *ret = (struct geo_rtt_point){.lat = lat, .lon = lon, .x = at.x, .y = at.y, .z = at.z};
     find_nearest(model->backbone, ret);
+    double limit = INFINITY;
     for (unsigned i = 0; i < ret->n; i++) {
         const struct backbone_node *hub = &model->backbone->nodes[ret->access[i].node];
         double km = backbone_km(at, hub->at);
+        if (i == 0)
+            limit = 2 * km + LATENCY_ACCESS_KM;
+        if (km > limit) {
+            ret->n = i;
+            break;
+        }
         ret->access[i].ms = (float)(km / LATENCY_KM_PER_MS * model->parameters.access +
                                     (hub->is_major ? 0 : model->parameters.minor));
     }
@@ -175,8 +182,8 @@ void latency_model_point(const struct latency_model *model, double lat, double l
 
 /* ---- pairs ---- */
 
-struct latency_choice latency_model_choose(const struct latency_model *model, const struct geo_rtt_point *from,
-                                           const struct geo_rtt_point *to)
+struct latency_choice latency_model_choose(const struct latency_model *model,
+                                           const struct geo_rtt_point *from, const struct geo_rtt_point *to)
 {
     const struct latency_parameters *p = &model->parameters;
     double km = backbone_km((struct backbone_vector){from->x, from->y, from->z},

@@ -3,8 +3,8 @@
  *
  *     rtt = 2 ends + the least of
  *             direct: km x direct x (1 + (km / direct_range)^2)
- *             graph:  access km x access + minor, twice, + sum over links (km x land or sea x route x fit + hops)
- *     and never under LATENCY_FLOOR times the light's round trip in fibre along the great circle.
+ *             graph:  access km x access + minor, twice, + sum over links (km x land or sea x route x fit +
+ * hops) and never under LATENCY_FLOOR times the light's round trip in fibre along the great circle.
  *
  * Each end tries LATENCY_TRIED nearest hubs and keeps those that are not reached sooner through another one,
  * which are one or two as a rule.
@@ -21,15 +21,16 @@
 #define LATENCY_KM_PER_MS 99.93 /* round trip at 2/3 of the speed of light */
 #define LATENCY_FLOOR 1.2       /* nothing measured is under 1.2 times the light's round trip in fibre */
 #define LATENCY_TRIED GEO_RTT_ACCESS_MAX
+#define LATENCY_ACCESS_KM 300.0 /* a hub further than this and twice the nearest one is not tried */
 
-#define LATENCY_PARAMETERS(X) /* name, value, text */                                               \
-    X(end, 1.6, "ms at each end: access network and first routers")                                 \
-    X(minor, 10.0, "ms for entering or leaving at a hub that is not major")                           \
-    X(access, 2.0, "times the great circle between a place and its hub")                            \
-    X(land, 1.5, "times the great circle of a land link")                                          \
-    X(sea, 1.2, "times the great circle of a sea link")                                            \
-    X(hop, 0.4, "ms for each hub on the way (half of it at each hub's end of a link)")              \
-    X(direct, 2.0, "times the great circle of a way without hub")                                   \
+#define LATENCY_PARAMETERS(X) /* name, value, text */                                  \
+    X(end, 1.8, "ms at each end: access network and first routers")                    \
+    X(minor, 8.0, "ms for entering or leaving at a hub that is not major")             \
+    X(access, 2.0, "times the great circle between a place and its hub")               \
+    X(land, 1.5, "times the great circle of a land link")                              \
+    X(sea, 1.2, "times the great circle of a sea link")                                \
+    X(hop, 0.5, "ms for each hub on the way (half of it at each hub's end of a link)") \
+    X(direct, 2.0, "times the great circle of a way without hub")                      \
     X(direct_range, 500, "km at which such a way costs twice that")
 
 struct latency_parameters {
@@ -50,7 +51,8 @@ struct latency_model *latency_model_create(const struct backbone *backbone,
                                            const struct latency_parameters *parameters);
 void latency_model_destroy(struct latency_model *model);
 
-void latency_model_point(const struct latency_model *model, double lat, double lon, struct geo_rtt_point *ret);
+void latency_model_point(const struct latency_model *model, double lat, double lon,
+                         struct geo_rtt_point *ret);
 
 struct latency_choice { /* how the best way runs */
     double km;          /* great circle */
@@ -59,8 +61,8 @@ struct latency_choice { /* how the best way runs */
     bool direct;
     const struct geo_rtt_access *from, *to; /* of the two points; NULL when direct */
 };
-struct latency_choice latency_model_choose(const struct latency_model *model, const struct geo_rtt_point *from,
-                                           const struct geo_rtt_point *to);
+struct latency_choice latency_model_choose(const struct latency_model *model,
+                                           const struct geo_rtt_point *from, const struct geo_rtt_point *to);
 
 /* The next link of the shortest way from `at` to `goal`, as an end of `at`; NULL when they are the same. */
 const struct backbone_end *latency_model_step(const struct latency_model *model, uint16_t at, uint16_t goal);

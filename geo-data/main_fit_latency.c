@@ -1,4 +1,5 @@
-/* fit-latency MATRIX.csv [--judge] [--quick] [--unseen MATRIX.csv] [--write BACKBONE.csv] [--backbone FILE] [NAME=VALUE...]
+/* fit-latency MATRIX.csv [--judge] [--quick] [--unseen MATRIX.csv] [--write BACKBONE.csv] [--backbone FILE]
+ * [NAME=VALUE...]
  *
  * MATRIX.csv has rows from,lat,lon,to,lat,lon,rtt_ms. Prints how well the committed model does on it; unless
  * --judge, fits it anew (link factors from 1), cross-validates with whole cities and whole regions left out,
@@ -43,7 +44,7 @@ static double rank(const double *sorted, size_t n, double share)
 }
 
 struct errors {
-    double *size;   /* |model - truth| / truth */
+    double *size;    /* |model - truth| / truth */
     double *signed_; /* (model - truth) / truth */
     size_t n, room;
 };
@@ -103,7 +104,8 @@ static void judge_unseen(const struct job *job, const struct latency_parameters 
     CDN_AUTOFREE float *ms = cdn_calloc(job->unseen->pair_count, sizeof *ms);
     judge(job, parameters, job->unseen, "the unseen matrix", ms);
     for (size_t i = 0; i < job->unseen->pair_count && job->unseen->pair_count < 30; i++)
-        printf("%s%.*s-%.*s %.0f/%.0f", i ? ", " : "    ", CDN_STR_ARG(job->unseen->sites[job->unseen->pairs[i].from].name),
+        printf("%s%.*s-%.*s %.0f/%.0f", i ? ", " : "    ",
+               CDN_STR_ARG(job->unseen->sites[job->unseen->pairs[i].from].name),
                CDN_STR_ARG(job->unseen->sites[job->unseen->pairs[i].to].name), (double)ms[i],
                job->unseen->pairs[i].rtt_ms);
     puts("");
@@ -123,8 +125,7 @@ static void print_regions(const struct job *job, const float *ms)
                 if (pair->km >= job->options.min_km && ((x == a && y == b) || (x == b && y == a)))
                     add_error(&e, (double)ms[i], pair->rtt_ms);
             }
-            CDN_AUTOFREE char *name =
-                cdn_asprintf("%s - %s", latency_region_word(a), latency_region_word(b));
+            CDN_AUTOFREE char *name = cdn_asprintf("%s - %s", latency_region_word(a), latency_region_word(b));
             if (e.n > 0)
                 print_errors(name, &e);
         }
@@ -196,7 +197,8 @@ static unsigned fold_of_region(const struct job *job, size_t site)
     return job->matrix->sites[site].region;
 }
 
-/* Every pair with an end in the fold that was left out counts; apart from those, pairs with both ends in it. */
+/* Every pair with an end in the fold that was left out counts; apart from those, pairs with both ends in it.
+ */
 static void cross_validate(struct job *job, const char *what, unsigned folds,
                            unsigned (*fold_of)(const struct job *job, size_t site))
 {
@@ -237,9 +239,10 @@ static void print_parameters(const struct latency_parameters *p)
 static enum cdn_status write_backbone(const struct job *job, struct cdn_error *err)
 {
     CDN_AUTOBUF struct cdn_buf out = {0};
-    cdn_buf_printf(&out, "# The graph of the latency model: see backbone.h for the columns. Written by hand from "
-                         "general knowledge of\n# cables and land routes; the last column of a link was fitted "
-                         "by fit-latency.\n");
+    cdn_buf_printf(&out,
+                   "# The graph of the latency model: see backbone.h for the columns. Written by hand from "
+                   "general knowledge of\n# cables and land routes; the last column of a link was fitted "
+                   "by fit-latency.\n");
     backbone_print(job->backbone, &out);
     FILE *file = fopen(job->write_path, "w");
     bool done = file && fwrite(out.p, 1, out.n, file) == out.n;
@@ -293,8 +296,8 @@ static enum cdn_status read_file(const char *path, struct cdn_buf *out, struct c
 static bool set_option(struct latency_fit_options *options, struct cdn_str text)
 {
     struct cdn_str name = cdn_str_cut(&text, '=');
-#define X(field, value, help)                  \
-    if (cdn_str_eq(name, CDN_STR(#field)))     \
+#define X(field, value, help)              \
+    if (cdn_str_eq(name, CDN_STR(#field))) \
         return cdn_parse_real(text, &options->field);
     LATENCY_FIT_OPTIONS(X)
 #undef X
@@ -321,10 +324,11 @@ static enum cdn_status parse_arguments(struct job *job, int argc, char **argv, s
         else
             return cdn_error_set(err, CDN_USAGE, "what is '%s'?", argv[i]);
     }
-    return job->matrix_path ? CDN_OK
-                            : cdn_error_set(err, CDN_USAGE,
-                                            "usage: fit-latency MATRIX.csv [--judge] [--quick] [--unseen MATRIX.csv] "
-                                            "[--write FILE] [--backbone FILE] [NAME=VALUE...]");
+    return job->matrix_path
+               ? CDN_OK
+               : cdn_error_set(err, CDN_USAGE,
+                               "usage: fit-latency MATRIX.csv [--judge] [--quick] [--unseen MATRIX.csv] "
+                               "[--write FILE] [--backbone FILE] [NAME=VALUE...]");
 }
 
 static enum cdn_status load(struct job *job, struct cdn_error *err)
@@ -333,8 +337,9 @@ static enum cdn_status load(struct job *job, struct cdn_error *err)
     if (!status && job->backbone_path)
         status = read_file(job->backbone_path, &job->backbone_text, err);
     if (!status)
-        status = backbone_parse(job->backbone_path ? cdn_buf_str(&job->backbone_text) : geo_embedded_backbone(),
-                                &job->backbone, err);
+        status =
+            backbone_parse(job->backbone_path ? cdn_buf_str(&job->backbone_text) : geo_embedded_backbone(),
+                           &job->backbone, err);
     if (!status)
         status = latency_matrix_parse(cdn_buf_str(&job->matrix_text), job->backbone, &job->matrix, err);
     if (!status && job->unseen_path)
