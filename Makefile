@@ -35,7 +35,7 @@ test-long: test ## the same under AddressSanitizer, UBSan and ThreadSanitizer, a
 	@for preset in asan-ubsan tsan; do \
 	    cmake --preset $$preset && cmake --build --preset $$preset -j $(JOBS) && \
 	    $(ctest) --test-dir build-$$preset -LE lint || exit 1; done
-	@cmake --preset fuzz && cmake --build --preset fuzz -j $(JOBS) && $(ctest) --test-dir build-fuzz -L fuzz
+	@cmake --preset fuzz && cmake --build --preset fuzz -j $(JOBS) --target fuzz-targets && $(ctest) --test-dir build-fuzz -L fuzz
 
 bench: ## pocketcdn beside nginx, Varnish, Traffic Server and gdnsd
 	$(deps) build test bench

@@ -1,0 +1,70 @@
+/* Range plans: the pieces of a body are as many bytes as its Content-Length says, and within the object.
+ * First line: the object's length; second: the Range. Then extents. */
+#include "edge/range.h"
+
+#include "common/parse.h"
+#include "fuzz.h"
+
+static void pieces(const struct edge_range_plan *plan)
+{
+    struct cdn_buf text = {0};
+    uint64_t at = 0, from, n;
+    unsigned steps = 0;
+    while (cdn_buf_clear(&text), edge_range_piece(plan, at, &text, &from, &n)) {
+        MUST((text.n > 0) != (n > 0));
+        MUST(n == 0 || (from < plan->complete_length && n <= plan->complete_length - from));
+        at += text.n + n;
+        MUST(at <= plan->body_length && ++steps <= 2 * EDGE_RANGE_PARTS_MAX + 1);
+    }
+    MUST(at == plan->body_length);
+    cdn_buf_free(&text);
+}
+
+static void plan(struct cdn_str range, uint64_t length)
+{
+    struct edge_range_plan plan;
+    char text[HTTP_CONTENT_RANGE_SIZE];
+    edge_range_plan(range, length, CDN_STR("text/css"), length ^ range.n, &plan);
+    MUST(plan.count <= EDGE_RANGE_PARTS_MAX);
+    for (unsigned i = 0; i < plan.count; i++) {
+        MUST(plan.part[i].first <= plan.part[i].last && plan.part[i].last < length);
+    }
+    if (plan.kind == EDGE_RANGE_UNSATISFIABLE || plan.kind == EDGE_RANGE_SINGLE) {
+        struct http_content_range back;
+        edge_range_content_range(&plan, text);
+        MUST(http_content_range_parse(cdn_str(text), &back));
+    }
+    if (plan.kind != EDGE_RANGE_UNSATISFIABLE) {
+        pieces(&plan);
+    }
+}
+
+static void extents(struct cdn_str s)
+{
+    struct edge_extents e = {0}, again = {0};
+    struct cdn_buf text = {0};
+    struct edge_range missing;
+    if (edge_extents_parse(s, &e, NULL) == CDN_OK) {
+        edge_extents_format(&e, &text);
+        MUST(edge_extents_parse(cdn_buf_str(&text), &again, NULL) == CDN_OK && again.count == e.count);
+        MUST(edge_extents_bytes(&e) == edge_extents_bytes(&again));
+        for (unsigned i = 0; i < e.count; i++) {
+            MUST(edge_extents_cover(&e, e.item[i]));
+            MUST(!edge_extents_first_missing(&e, e.item[i], &missing));
+            MUST(edge_extents_add(&again, e.item[i]) == CDN_OK && again.count == e.count);
+        }
+    }
+    edge_extents_clear(&e);
+    edge_extents_clear(&again);
+    cdn_buf_free(&text);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    struct cdn_str rest = fuzz_text(data, n);
+    uint64_t length = 1000;
+    (void)cdn_parse_u64(cdn_str_cut(&rest, '\n'), &length);
+    plan(cdn_str_cut(&rest, '\n'), length & INT64_MAX);
+    extents(rest.p ? rest : CDN_STR(""));
+    return 0;
+}

@@ -1,0 +1,28 @@
+/* What a client says to the router: its place in query or cookie, and the target it is sent on to.
+ * Lines: path, query, cookie. */
+#include "router/pin.h"
+#include "router/target.h"
+
+#include "fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    struct cdn_str rest = fuzz_text(data, n), path, query, cookie;
+    CDN_AUTOFREE char *a = fuzz_line(&rest, &path);
+    CDN_AUTOFREE char *b = fuzz_line(&rest, &query);
+    CDN_AUTOFREE char *c = fuzz_line(&rest, &cookie);
+    struct cdn_buf out = {0};
+    if (router_pin_find(query, cookie, &out)) {
+        MUST(out.n <= 200);
+    }
+    static char url[] = "http://127.0.1.1:8088";
+    struct router_pop pop = {.url = url, .url_n = sizeof url - 1};
+    if (router_target_build(&pop, path, query, &out) == CDN_OK) {
+        MUST(cdn_str_starts(cdn_buf_str(&out), CDN_STR("http://127.0.1.1:8088/")));
+        for (size_t i = 0; i < out.n; i++) {
+            MUST(out.p[i] > ' ' && out.p[i] < 0x7f && out.p[i] != '"' && out.p[i] != '#');
+        }
+    }
+    cdn_buf_free(&out);
+    return 0;
+}
