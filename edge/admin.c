@@ -7,6 +7,7 @@
 #include "edge/access_log.h"
 #include "edge/certificate.h"
 #include "edge/purge.h"
+#include "edge/sync.h"
 #include "edge/tuning.h"
 #include "edge/why.h"
 
@@ -93,6 +94,7 @@ static void write_metrics(void *self, struct cdn_buf *out)
     uint64_t service[CDN_ARRAY_LEN(service_rows)] = {0};
     cdn_metrics_sum(&edge->service, service, CDN_ARRAY_LEN(service));
     cdn_metrics_prometheus("pocketcdn_edge_", service_rows, service, CDN_ARRAY_LEN(service), out);
+    edge_sync_metrics(edge->sync, out);
     add_histogram(edge, "hit_seconds", "Time of answers from the cache that were not in the ready table",
                   offsetof(struct edge_metrics, hit_time), out);
     add_histogram(edge, "miss_seconds", "Time of answers that needed the origin",
@@ -151,6 +153,7 @@ static void write_status(void *self, json_t *into)
     json_object_set_new(into, "requests_under_way", json_integer(requests));
     json_object_set_new(into, "loading", json_boolean(atomic_load(&edge->loaded_objects) < 0));
     json_object_set_new(into, "unsynced", json_boolean(atomic_load(&edge->unsynced)));
+    edge_sync_status(edge->sync, into);
     json_object_set_new(into, "origin_failures", json_integer(atomic_load(&edge->breaker.failures)));
     json_object_set_new(into, "metrics", metrics);
     json_object_set_new(into, "cache", cache);
@@ -199,6 +202,9 @@ static void handle_purge(void *self, struct http_request *req, json_t *body)
     if (edge_purge_json(edge, body, cdn_clock_now_ms(), &count, &err) != CDN_OK) {
         daemon_answer_error(req, &err);
         return;
+    }
+    if (edge->store) { /* what was answered must not come back after a crash */
+        edge_store_flush(edge->store);
     }
     daemon_answer_json(req, 200, json_pack("{s:s, s:I}", "status", "ok", "purged", (json_int_t)count));
 }
@@ -286,27 +292,10 @@ static bool healthy(void *self, char why[static 128])
     return true;
 }
 
-/* Admin address: as set; otherwise the public port + 1000, on the public address if that is loopback, else on
- * 127.0.0.1. */
-static char *admin_address(const struct edge_settings *s)
-{
-    struct cdn_addr a;
-    char text[CDN_ADDR_TEXT_SIZE];
-    if (s->admin[0] || !cdn_parse_host_port(cdn_str(s->listen), &a)) {
-        return cdn_strdup(s->admin);
-    }
-    unsigned port = cdn_addr_port(&a);
-    if (!cdn_addr_is_loopback(&a)) {
-        cdn_parse_ip(CDN_STR("127.0.0.1"), &a);
-    }
-    cdn_addr_set_port(&a, port ? (port + 1000) & 0xffff : 0);
-    cdn_addr_format(&a, text);
-    return cdn_strdup(text);
-}
-
 enum cdn_status edge_admin_create(struct edge *edge, struct cdn_error *err)
 {
-    CDN_AUTOFREE char *address = admin_address(&edge->settings);
+    char address[CDN_ADDR_TEXT_SIZE];
+    daemon_admin_default(edge->settings.admin, edge->settings.listen, address);
     struct daemon_config config = {
         .program = edge_program.name,
         .node = edge->settings.name,

@@ -20,7 +20,7 @@ int main(int argc, char **argv)
     if (outcome == CDN_CONFIG_DONE) {
         return 0;
     }
-    cdn_log_init("origin", NULL, (enum cdn_log_level)settings.log_level, settings.log_json);
+    cdn_log_init(origin_program.name, NULL, (enum cdn_log_level)settings.log_level, settings.log_json);
     if (origin_create(&settings, argc, argv, &origin, &err) != CDN_OK) {
         return daemon_fail(origin_program.name, &err);
     }

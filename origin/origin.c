@@ -8,8 +8,6 @@
 
 #include "common/banned.h"
 
-#define ADMIN_PORT_OFFSET 1000u
-
 struct origin {
     int argc;
     char **argv;
@@ -217,28 +215,11 @@ static enum cdn_status open_workers(struct origin *origin, struct cdn_error *err
     return CDN_OK;
 }
 
-/* The admin listener stands on loopback 1000 ports up, unless it was set. */
-static void admin_address(const struct origin *origin, char out[static CDN_ADDR_TEXT_SIZE])
-{
-    if (origin->settings.admin[0]) {
-        (void)cdn_str_copy(out, CDN_ADDR_TEXT_SIZE, cdn_str(origin->settings.admin));
-        return;
-    }
-    struct cdn_addr asked, admin = origin->address;
-    bool chosen = cdn_parse_host_port(cdn_str(origin->settings.listen), &asked) && cdn_addr_port(&asked) == 0;
-    unsigned port = cdn_addr_port(&origin->address) + ADMIN_PORT_OFFSET;
-    if (!cdn_addr_is_loopback(&admin)) {
-        (void)cdn_parse_host_port(CDN_STR("127.0.0.1:0"), &admin);
-    }
-    cdn_addr_set_port(&admin, chosen || port > 65535 ? 0 : port);
-    cdn_addr_format(&admin, out);
-}
-
 static enum cdn_status open_daemon(struct origin *origin, struct cdn_error *err)
 {
     char admin[CDN_ADDR_TEXT_SIZE];
     static const struct daemon_route none[] = {{0}};
-    admin_address(origin, admin);
+    daemon_admin_default(origin->settings.admin, origin->settings.listen, admin);
     const struct daemon_config config = {
         .program = origin_program.name,
         .admin_listen = admin,

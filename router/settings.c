@@ -1,6 +1,8 @@
 /* settings: see settings.h */
 #include "router/settings.h"
 
+#include "common/daemon.h"
+
 #include <stdio.h>
 
 #include "common/parse.h"
@@ -240,6 +242,9 @@ static const char *config_path(int argc, char **argv)
 static enum cdn_status config_finish(struct router_config *config, const char *path,
                                      struct router_config *ret, struct cdn_error *err)
 {
+    char admin[CDN_ADDR_TEXT_SIZE];
+    daemon_admin_default(config->settings.admin, config->settings.listen, admin);
+    text_replace(&config->settings.admin, cdn_strdup(admin));
     enum cdn_status status = edges_load(config, path, err);
     if (status == CDN_OK)
         *ret = *config;

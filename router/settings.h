@@ -12,7 +12,7 @@
 
 #define ROUTER_SETTINGS(X)                                                                                   \
     X(ADDRESS, listen, "127.0.0.1:8080", 0, 0, NULL, RESTART, "HOST:PORT", "Public listener: redirects")     \
-    X(ADDRESS, admin, "127.0.0.1:9080", 0, 0, NULL, RESTART, "HOST:PORT", "Admin listener")                  \
+    X(ADDRESS, admin, "", 0, 0, NULL, RESTART, "HOST:PORT", "Admin listener; default: public port + 1000")   \
     X(STRING, state, "", 0, 4096, NULL, RESTART, "DIR",                                                      \
       "Folder of the purge log; default: one of the user's state for this admin port; none: in memory")      \
     X(UINT, purge_keep, "100000", 1, 1e9, NULL, RESTART, "N", "Purges that the log keeps, at most")          \
@@ -35,7 +35,9 @@
     X(DURATION, probe_interval, "500ms", 10, 3600000, NULL, RUNTIME, "TIME",                                 \
       "Time between two probes of an edge")                                                                  \
     X(DURATION, probe_timeout, "1s", 10, 60000, NULL, RUNTIME, "TIME",                                       \
-      "A probe that takes longer has failed: a slow edge counts as sick")                                    \
+      "A probe that takes longer has failed")                                                                \
+    X(DURATION, probe_slow, "500ms", 0, 60000, NULL, RUNTIME, "TIME",                                        \
+      "A probe slower than the modelled time from default_place and this has failed too; 0: any time")       \
     X(UINT, probe_up, "2", 1, 100, NULL, RUNTIME, "N",                                                       \
       "Successful probes in a row that make a sick edge healthy")                                            \
     X(UINT, probe_down, "2", 1, 100, NULL, RUNTIME, "N", "Failed probes in a row that make an edge sick")    \
