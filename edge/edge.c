@@ -6,6 +6,7 @@
 #include "edge/access_log.h"
 #include "edge/admin.h"
 #include "edge/certificate.h"
+#include "edge/sync.h"
 #include "edge/tuning.h"
 #include "edge/txn.h"
 
@@ -233,7 +234,8 @@ enum cdn_status edge_create(struct edge_settings *settings, int argc, char **arg
     cdn_metric_set(&edge->service.certificate_expires_seconds, (uint64_t)edge->certificate.expires_s);
     edge->site = cdn_strdup(edge->origin_authority);
     if (edge_admin_create(edge, err) != CDN_OK || open_store(edge, err) != CDN_OK ||
-        open_cache(edge, err) != CDN_OK || open_workers(edge, err) != CDN_OK ||
+        open_cache(edge, err) != CDN_OK || edge_sync_create(edge, &edge->sync, err) != CDN_OK ||
+        open_workers(edge, err) != CDN_OK ||
         edge_access_log_create(edge, &edge->access_log, err) != CDN_OK) {
         goto fail;
     }
@@ -278,6 +280,7 @@ void edge_destroy(struct edge *edge)
         close_worker(&edge->worker[i]);
     }
     edge_access_log_destroy(edge->access_log);
+    edge_sync_destroy(edge->sync);
     edge_store_close(edge->store);
     edge_cache_destroy(edge->cache);
     daemon_destroy(edge->daemon);

@@ -16,6 +16,8 @@
     X(STRING, place, "", 0, 0, NULL, RESTART, "NAME|LAT,LON", "Where this edge stands")                     \
     X(STRING, control, "", 0, 0, NULL, RESTART, "URL",                                                      \
       "Admin address of the router, which keeps the purge log")                                             \
+    X(DURATION, sync_grace, "5s", 100, 3600000, NULL, RESTART, "TIME",                                      \
+      "When the router was silent for so long, every reuse is revalidated until the purge log is replayed") \
     X(UINT, threads, "0", 0, 64, NULL, RESTART, "N", "Worker threads; 0: one for each core")                \
     X(STRING, cache_dir, "", 0, 0, NULL, RESTART, "DIR",                                                    \
       "Disk cache; default: a folder of the user's cache for this name")                                    \

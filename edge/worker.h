@@ -23,6 +23,7 @@
 
 struct edge_txn;
 struct edge_fetch;
+struct edge_sync;
 
 struct edge_worker {
     struct edge *edge;
@@ -85,7 +86,8 @@ struct edge {
     struct edge_access_log *access_log;
     struct edge_compress *compress; /* NULL: off */
     struct edge_service_metrics service;
-    _Atomic bool unsynced;
+    _Atomic bool unsynced;  /* purges may have been missed: every reuse is revalidated */
+    struct edge_sync *sync; /* NULL: no purge log is followed */
     _Atomic bool draining;
     _Atomic uint64_t store_events[EDGE_STORE_EVENT_COUNT];
     _Atomic int64_t loaded_objects; /* -1: still loading */
