@@ -106,6 +106,22 @@ bool edge_tier_memory_insert(struct edge_cache *c, struct edge_object *o, struct
     return true;
 }
 
+void edge_cache_add_coded(struct edge_cache *c, struct edge_ram *ram, enum edge_coded_form form,
+                          struct edge_blob *blob)
+{
+    struct edge_coded *coded = edge_ram_coded(ram);
+    edge_cache_lock(c);
+    const uint64_t before = edge_ram_bytes(ram);
+    coded->blob[form] = blob;
+    if (edge_policy_has(&ram->item)) {
+        edge_policy_resize(c->memory, &ram->item,
+                           edge_policy_item_size(&ram->item) + edge_ram_bytes(ram) - before);
+        memory_room(c, 0);
+    }
+    atomic_store(&coded->state[form], EDGE_CODED_DONE);
+    edge_cache_unlock(c);
+}
+
 /* ---- disk ---- */
 
 void edge_tier_disk_leave(struct edge_cache *c, struct edge_object *o)

@@ -1,6 +1,7 @@
 /* deliver: the answer to a request from what was found: stored in RAM, stored on disk, or coming from the
  * origin. */
 #include "common/mem.h"
+#include "edge/compress.h"
 #include "edge/range.h"
 #include "edge/serve.h"
 #include "edge/txn.h"
@@ -50,6 +51,9 @@ void edge_deliver_respond(struct edge_txn *t, struct MHD_Response *response, uns
                           const struct edge_rep *rep, const struct edge_range_plan *plan, uint64_t body_bytes)
 {
     edge_serve_fields(response, rep->head, status, plan);
+    if (!t->passing && edge_compress_adds_vary(t->worker->edge->compress, rep->head)) {
+        http_response_add(response, "Vary", "Accept-Encoding");
+    }
     struct edge_marks marks = marks_of(t, rep);
     edge_serve_marks(response, &marks);
     t->status = status;
@@ -213,7 +217,7 @@ static void respond_blob(struct edge_txn *t, const struct edge_rep *rep, const s
                          n);
     if (hold && !single && t->verdict == EDGE_VERDICT_HIT && edge_hot_is_plain(t->http) &&
         is_hot_variant(rep)) {
-        edge_hot_add(t->worker->hot, t->http, hold, response, loop_now_ms(t->worker->loop));
+        edge_hot_add(t->worker->hot, t->http, hold, blob, response, loop_now_ms(t->worker->loop));
         return; /* the table keeps the response */
     }
     MHD_destroy_response(response);
@@ -345,13 +349,21 @@ static void wait_saved(struct edge_txn *t)
     disk_failed(t, CDN_NOT_FOUND);
 }
 
-void edge_deliver_hold(struct edge_txn *t)
+static void deliver_ram(struct edge_txn *t)
 {
     struct edge_range_plan plan;
+    struct edge_chosen chosen;
+    edge_compress_choose(t, &chosen);
+    if (edge_deliver_choose(t, chosen.rep, chosen.blob->n, &plan)) {
+        respond_blob(t, chosen.rep, &plan, chosen.blob, chosen.settled ? &t->hold : NULL);
+    }
+    edge_rep_unref(chosen.rep);
+}
+
+void edge_deliver_hold(struct edge_txn *t)
+{
     if (t->hold.ram) {
-        if (edge_deliver_choose(t, t->hold.rep, t->hold.ram->blob->n, &plan)) {
-            respond_blob(t, t->hold.rep, &plan, t->hold.ram->blob, &t->hold);
-        }
+        deliver_ram(t);
     } else if (!t->hold.location.id) {
         wait_saved(t);
     } else if (t->hold.object->body_length <= t->worker->edge->settings.memory_object) {

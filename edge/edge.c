@@ -6,6 +6,7 @@
 #include "edge/access_log.h"
 #include "edge/admin.h"
 #include "edge/certificate.h"
+#include "edge/compress.h"
 #include "edge/sync.h"
 #include "edge/tuning.h"
 #include "edge/txn.h"
@@ -236,7 +237,8 @@ enum cdn_status edge_create(struct edge_settings *settings, int argc, char **arg
     if (edge_admin_create(edge, err) != CDN_OK || open_store(edge, err) != CDN_OK ||
         open_cache(edge, err) != CDN_OK || edge_sync_create(edge, &edge->sync, err) != CDN_OK ||
         open_workers(edge, err) != CDN_OK ||
-        edge_access_log_create(edge, &edge->access_log, err) != CDN_OK) {
+        edge_access_log_create(edge, &edge->access_log, err) != CDN_OK ||
+        edge_compress_create(edge, &edge->compress, err) != CDN_OK) {
         goto fail;
     }
     *ret = edge;
@@ -280,6 +282,7 @@ void edge_destroy(struct edge *edge)
         close_worker(&edge->worker[i]);
     }
     edge_access_log_destroy(edge->access_log);
+    edge_compress_destroy(edge->compress);
     edge_sync_destroy(edge->sync);
     edge_store_close(edge->store);
     edge_cache_destroy(edge->cache);

@@ -10,6 +10,7 @@
 
 struct hot_entry {
     struct edge_hold hold;          /* counted; ram is not NULL */
+    struct edge_blob *body;         /* counted */
     struct MHD_Response *full;      /* the stored status and the body */
     struct MHD_Response *unchanged; /* 304, made on first use; NULL */
     int64_t expires_ms;             /* end of freshness */
@@ -18,7 +19,7 @@ struct hot_entry {
     uint32_t host_n, target_n, encoding_n;
     uint32_t etag_n; /* 0: If-None-Match goes the long way */
     unsigned status;
-    const char *etag; /* slice of the held head */
+    const char *etag; /* in `full` */
     bool used;        /* since the clock hand passed */
     char key[];       /* host, target, Accept-Encoding */
 };
@@ -61,6 +62,7 @@ static void drop_entry(struct edge_hot *h, struct hot_entry *e)
     if (e->unchanged) {
         MHD_destroy_response(e->unchanged);
     }
+    edge_blob_unref(e->body);
     edge_cache_release(h->cache, &e->hold);
     free(e);
 }
@@ -156,10 +158,10 @@ static bool is_own_tag(const struct hot_entry *e, struct cdn_str value)
     return e->etag_n && value.n == e->etag_n && memcmp(value.p, e->etag, e->etag_n) == 0;
 }
 
-static struct MHD_Response *unchanged_response(const struct edge_hot *h, struct hot_entry *e, int64_t now_ms)
+static struct MHD_Response *unchanged_response(struct hot_entry *e)
 {
     if (!e->unchanged) {
-        e->unchanged = edge_serve_response_of_hit(&e->hold, 304, h->name, now_ms);
+        e->unchanged = edge_serve_unchanged(e->full, e->body);
     }
     return e->unchanged;
 }
@@ -189,8 +191,8 @@ bool edge_hot_answer(struct edge_hot *h, struct http_request *req, int64_t now_m
         edge_cache_hit(h->cache, &e->hold);
     }
     *ret_status = none_match.p ? 304 : e->status;
-    *ret_body_bytes = none_match.p || req->method == HTTP_HEAD ? 0 : e->hold.ram->blob->n;
-    http_respond(req, *ret_status, none_match.p ? unchanged_response(h, e, now_ms) : e->full);
+    *ret_body_bytes = none_match.p || req->method == HTTP_HEAD ? 0 : e->body->n;
+    http_respond(req, *ret_status, none_match.p ? unchanged_response(e) : e->full);
     return true;
 }
 
@@ -210,7 +212,7 @@ static void make_room(struct edge_hot *h)
 }
 
 void edge_hot_add(struct edge_hot *h, const struct http_request *req, const struct edge_hold *hold,
-                  struct MHD_Response *full, int64_t now_ms)
+                  struct edge_blob *body, struct MHD_Response *full, int64_t now_ms)
 {
     uint64_t hash = request_hash(req);
     size_t i = find(h, req, hash);
@@ -232,10 +234,10 @@ void edge_hot_add(struct edge_hot *h, const struct http_request *req, const stru
     atomic_fetch_add_explicit(&hold->object->refs, 1, memory_order_relaxed);
     e->hold = (struct edge_hold){
         .object = hold->object, .rep = edge_rep_ref(hold->rep), .ram = edge_ram_ref(hold->ram)};
-    struct cdn_str etag = edge_head_get(hold->rep->head, EDGE_HEAD_ETAG);
-    e->etag = etag.p;
+    e->body = edge_blob_ref(body);
+    e->etag = MHD_get_response_header(full, "ETag");
     e->status = edge_head_status(hold->rep->head);
-    e->etag_n = e->status == 200 ? (uint32_t)etag.n : 0;
+    e->etag_n = e->status == 200 && e->etag ? (uint32_t)strlen(e->etag) : 0;
     e->expires_ms = edge_freshness_expires_ms(&hold->rep->fresh);
     e->shown_s = now_ms / 1000;
     e->full = full;

@@ -150,10 +150,43 @@ struct edge_ram *edge_ram_ref(struct edge_ram *ram)
     return ram;
 }
 
+static void free_coded(struct edge_coded *coded)
+{
+    for (unsigned i = 0; coded && i < EDGE_CODED_COUNT; i++) {
+        edge_blob_unref(coded->blob[i]);
+    }
+    free(coded);
+}
+
 void edge_ram_unref(struct edge_ram *ram)
 {
     if (ram && atomic_fetch_sub_explicit(&ram->refs, 1, memory_order_acq_rel) == 1) {
         edge_blob_unref(ram->blob);
+        free_coded(atomic_load(&ram->coded));
         free(ram);
     }
+}
+
+struct edge_coded *edge_ram_coded(struct edge_ram *ram)
+{
+    struct edge_coded *there = atomic_load(&ram->coded);
+    if (there) {
+        return there;
+    }
+    struct edge_coded *fresh = cdn_calloc(1, sizeof *fresh);
+    if (atomic_compare_exchange_strong(&ram->coded, &there, fresh)) {
+        return fresh;
+    }
+    free(fresh);
+    return there;
+}
+
+uint64_t edge_ram_bytes(const struct edge_ram *ram)
+{
+    uint64_t bytes = ram->blob->n;
+    const struct edge_coded *coded = atomic_load(&ram->coded);
+    for (unsigned i = 0; coded && i < EDGE_CODED_COUNT; i++) {
+        bytes += coded->blob[i] ? coded->blob[i]->n + sizeof *coded : 0;
+    }
+    return bytes;
 }

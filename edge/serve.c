@@ -79,22 +79,20 @@ struct MHD_Response *edge_serve_blob(struct edge_blob *blob, size_t from, size_t
                                                                   edge_blob_ref(blob));
 }
 
-struct MHD_Response *edge_serve_response_of_hit(const struct edge_hold *hold, unsigned status,
-                                                struct cdn_str name, int64_t now_ms)
+static enum MHD_Result copy_unchanged(void *into, enum MHD_ValueKind kind, const char *name, const char *value)
 {
-    struct edge_blob *blob = hold->ram->blob;
-    struct MHD_Response *response = edge_serve_blob(blob, 0, blob->n);
-    edge_serve_fields(response, hold->rep->head, status, NULL);
-    struct edge_marks marks = {
-        .status = {.name = name,
-                   .hit = true,
-                   .has_ttl = true,
-                   .ttl_s = edge_freshness_left(&hold->rep->fresh, now_ms)},
-        .verdict = EDGE_VERDICT_HIT,
-        .age_s = edge_current_age(&hold->rep->fresh, now_ms),
-        .origin_us = -1,
-    };
-    edge_serve_marks(response, &marks);
+    (void)kind;
+    if (edge_field_in_not_modified(EDGE_HEAD_OTHER, cdn_str(name)) ||
+        cdn_str_eq_nocase(cdn_str(name), CDN_STR("Content-Location"))) {
+        http_response_add(into, name, value);
+    }
+    return MHD_YES;
+}
+
+struct MHD_Response *edge_serve_unchanged(struct MHD_Response *full, struct edge_blob *body)
+{
+    struct MHD_Response *response = edge_serve_blob(body, 0, body->n);
+    MHD_get_response_headers(full, copy_unchanged, response);
     return response;
 }
 

@@ -26,9 +26,8 @@ void edge_serve_fields(struct MHD_Response *response, const struct edge_head *he
 /* A response over bytes of a blob; holds its own reference. */
 struct MHD_Response *edge_serve_blob(struct edge_blob *blob, size_t from, size_t n);
 
-/* A hit, ready to be sent any number of times, fields and marks included. The body is all of hold->ram. */
-struct MHD_Response *edge_serve_response_of_hit(const struct edge_hold *hold, unsigned status,
-                                                struct cdn_str name, int64_t now_ms);
+/* For 304: what `full`, whose body is all of `body`, says but for what describes the body. */
+struct MHD_Response *edge_serve_unchanged(struct MHD_Response *full, struct edge_blob *body);
 /* Brings Age and Cache-Status of such a response up to date. */
 void edge_serve_renew_hit(struct MHD_Response *response, struct cdn_str name,
                           const struct edge_freshness *fresh, int64_t now_ms);

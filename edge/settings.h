@@ -83,7 +83,7 @@
     X(CHOICE, access_log_format, "json", 0, 0, "clf|combined|json", RESTART, "NAME",                        \
       "Lines of the access log: Common Log Format, that with referrer and agent, or JSON objects")          \
     X(LIST, compress, "br,gzip", 0, 4, NULL, RESTART, "CODING",                                             \
-      "Codings the edge compresses stored answers with (br, gzip), best first; 'none': it does not")        \
+      "Codings that stored answers are compressed with for those who accept them: br, gzip; 'none': none")  \
     X(LIST, compress_types,                                                                                 \
       "text/*,application/javascript,application/json,application/manifest+json,application/xml,"           \
       "application/xhtml+xml,application/rss+xml,application/atom+xml,application/ld+json,"                 \

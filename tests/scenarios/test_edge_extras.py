@@ -1,5 +1,7 @@
 """What an edge does beside caching: TLS on both sides, the access log, compression."""
 
+import ctypes
+import gzip
 import json
 import os
 import signal
@@ -7,7 +9,7 @@ import ssl
 import subprocess
 
 import pytest
-from cdn import Reply, poll
+from cdn import Reply, in_parallel, poll
 
 FRESH = ("Cache-Control", "max-age=3600")
 
@@ -347,3 +349,202 @@ def test_all_lines_are_written_before_the_end(cdn):
             client.get("/a")
     assert edge.terminate() == 0
     assert len(path.read_text().splitlines()) == 500
+
+
+# ---------------------------------------------------------------------------------------------------- compression
+
+TEXT = b"".join(b"line %d of a text that compresses well, as texts do\n" % i for i in range(2000))
+
+
+def unbrotli(data):
+    """By the decoder that libcurl brings along."""
+    library = ctypes.CDLL("libbrotlidec.so.1")
+    size = ctypes.c_size_t(1 << 22)
+    into = ctypes.create_string_buffer(size.value)
+    assert library.BrotliDecoderDecompress(ctypes.c_size_t(len(data)), data, ctypes.byref(size), into) == 1
+    return into.raw[:size.value]
+
+
+PLAIN = {"gzip": gzip.decompress, "br": unbrotli}
+
+
+def text_origin(cdn, body=TEXT, kind="text/plain; charset=utf-8", *more):
+    origin = cdn.fake_origin()
+    origin.on("/t", Reply(body=body, headers=[FRESH, ("Content-Type", kind), ("ETag", '"v1"'), *more]))
+    return origin
+
+
+def compressed(edge, coding, target="/t", client=None, **fields):
+    """Asks until the edge has the compressed form ready."""
+    headers = [("Accept-Encoding", coding), *((n.replace("_", "-"), v) for n, v in fields.items())]
+
+    def ask():
+        answer = (client or edge).get(target, headers)
+        assert answer.status == 200
+        return answer if "Content-Encoding" in answer else None
+    return poll(ask, what=f"{target} in {coding}", every=0.02)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br"])
+def test_a_hit_is_compressed_for_who_accepts_it(cdn, coding):
+    origin = text_origin(cdn, TEXT, "text/plain", ("Accept-Ranges", "bytes"), ("Vary", "Accept-Language"),
+                         ("Content-MD5", "x"))
+    edge = cdn.edge(origin, threads=1)
+    first = edge.get("/t", [("Accept-Encoding", coding)])
+    assert first.body == TEXT and "Content-Encoding" not in first  # never waits for the compressor
+    assert [v.strip() for v in first.header("Vary").split(",")] == ["Accept-Language", "Accept-Encoding"]
+    answer = compressed(edge, coding)
+    assert PLAIN[coding](answer.body) == TEXT and len(answer.body) < len(TEXT) / 4
+    assert (answer["Content-Encoding"], answer["ETag"], answer["X-Cache"]) == (coding, 'W/"v1"', "HIT")
+    assert answer["Vary"] == "Accept-Language, Accept-Encoding" and int(answer["Content-Length"]) == len(answer.body)
+    assert "Accept-Ranges" not in answer and "Content-MD5" not in answer
+    for _ in range(3):
+        assert edge.get("/t", [("Accept-Encoding", coding)]).body == answer.body
+    head = edge.head("/t", [("Accept-Encoding", coding)])
+    assert (head["Content-Length"], head["ETag"], head["Content-Encoding"]) == (answer["Content-Length"], 'W/"v1"', coding)
+    plain = edge.get("/t")
+    assert (plain.body, plain["ETag"]) == (TEXT, '"v1"') and "Accept-Encoding" in plain["Vary"]
+    assert origin.count() == 1 and edge.metric("compressed_total") == 1
+
+
+def test_hot_hits_and_304_of_the_compressed_form(cdn):
+    origin = text_origin(cdn)
+    edge = cdn.edge(origin, threads=1)
+    compressed(edge, "gzip")
+    before = edge.metric("hot_hit_total")
+    for _ in range(5):
+        assert gzip.decompress(edge.get("/t", [("Accept-Encoding", "gzip")]).body) == TEXT
+    assert edge.metric("hot_hit_total") >= before + 4
+    for tag in ('W/"v1"', '"v1"', '"other", W/"v1"'):
+        for coding, own in (("gzip", 'W/"v1"'), ("identity", '"v1"')):
+            again = edge.get("/t", [("Accept-Encoding", coding), ("If-None-Match", tag)])
+            assert (again.status, again["ETag"], again["Vary"]) == (304, own, "Accept-Encoding"), (tag, coding)
+            assert "Content-Encoding" not in again
+    assert edge.get("/t", [("Accept-Encoding", "gzip"), ("If-None-Match", 'W/"v0"')]).status == 200
+    assert edge.get("/t", [("Accept-Encoding", "gzip"), ("If-Match", '"v1"')]).body == TEXT
+
+
+def test_ranges_come_from_the_plain_form(cdn):
+    origin = text_origin(cdn)
+    edge = cdn.edge(origin, threads=1)
+    compressed(edge, "br")
+    for headers in ([], [("If-Range", '"v1"')]):
+        part = edge.get("/t", [("Accept-Encoding", "br"), ("Range", "bytes=10-99"), *headers])
+        assert (part.status, part.body, part["ETag"]) == (206, TEXT[10:100], '"v1"') and "Content-Encoding" not in part
+        assert part["Vary"] == "Accept-Encoding"
+    whole = edge.get("/t", [("Accept-Encoding", "br"), ("Range", "bytes=10-99"), ("If-Range", 'W/"v1"')])
+    assert whole.status == 200
+
+
+@pytest.mark.parametrize("why, kind, more", [
+    ("no-transform", "text/plain", [("Cache-Control", "no-transform")]),
+    ("encoded already", "text/plain", [("Content-Encoding", "gzip")]),
+    ("type", "image/png", []),
+    ("no type", None, []),
+])
+def test_what_is_left_alone(cdn, why, kind, more):
+    origin = cdn.fake_origin()
+    origin.on("/t", Reply(body=TEXT, headers=[FRESH, ("ETag", '"v1"'), *([("Content-Type", kind)] if kind else []), *more]))
+    edge = cdn.edge(origin, threads=1)
+    for _ in range(4):
+        answer = edge.get("/t", [("Accept-Encoding", "gzip, br")])
+        assert (answer.body, answer["ETag"]) == (TEXT, '"v1"') and "Vary" not in answer, why
+        assert answer.header("Content-Encoding") == dict(more).get("Content-Encoding")
+    assert edge.metric("hot_hit_total") >= 2
+    assert edge.metric("compress_in_bytes_total") == 0
+
+
+def test_small_and_incompressible_bodies_stay_as_they_are(cdn):
+    origin, noise = cdn.fake_origin(), os.urandom(5000)
+    origin.on("/small", Reply(body=b"x" * 1023, headers=[FRESH, ("Content-Type", "text/css")]))
+    origin.on("/noise", Reply(body=noise, headers=[FRESH, ("Content-Type", "text/css")]))
+    edge = cdn.edge(origin, threads=1)
+    accept = [("Accept-Encoding", "gzip")]
+    for _ in range(3):
+        assert edge.get("/small", accept).body == b"x" * 1023
+    assert "Vary" not in edge.get("/small", accept)
+    poll(lambda: edge.get("/noise", accept).body == noise and edge.metric("compress_useless_total") == 1,
+         what="the noise was tried")
+    before = edge.metric("hot_hit_total")
+    for _ in range(3):
+        assert edge.get("/noise", accept).body == noise
+    assert edge.metric("hot_hit_total") >= before + 2
+
+
+@pytest.mark.parametrize("accept, want", [
+    ("gzip;q=1.0, br;q=0.5", "gzip"), ("br, gzip", "br"), ("*", "br"), ("identity, gzip;q=0.5", None), ("gzip;q=0", None),
+    ("deflate", None), ("", None), ("x-gzip", "gzip"),
+])
+def test_the_client_decides(cdn, accept, want):
+    edge = cdn.edge(text_origin(cdn), threads=1)
+    compressed(edge, "gzip"), compressed(edge, "br")
+    if want:
+        assert compressed(edge, accept)["Content-Encoding"] == want
+    else:
+        for _ in range(2):
+            assert "Content-Encoding" not in edge.get("/t", [("Accept-Encoding", accept)])
+
+
+def test_a_purge_a_new_version_and_a_304_from_the_origin(cdn):
+    origin = cdn.fake_origin()
+    newer = TEXT.replace(b"line", b"LINE")
+    kind = ("Content-Type", "text/plain")
+    origin.on("/t", Reply(body=TEXT, headers=[("Cache-Control", "max-age=60"), kind, ("ETag", '"v1"')], date=False),
+              Reply(304, headers=[("Cache-Control", "max-age=60"), ("ETag", '"v1"')], date=False),
+              Reply(body=newer, headers=[("Cache-Control", "max-age=60"), kind, ("ETag", '"v2"')], date=False))
+    edge = cdn.edge(origin, threads=1, simulate=True)
+    accept = [("Accept-Encoding", "gzip")]
+    compressed(edge, "gzip")
+    held = edge.status()["cache"]["memory_bytes"]
+    edge.clock_advance("61s")
+    again = edge.get("/t", accept)
+    assert (again["X-Cache"], again["Content-Encoding"]) == ("REVALIDATED", "gzip") and gzip.decompress(again.body) == TEXT
+    assert edge.metric("compressed_total") == 1 and edge.status()["cache"]["memory_bytes"] == held
+    edge.clock_advance("61s")
+    changed = edge.get("/t", accept)
+    assert changed.body == newer and "Content-Encoding" not in changed
+    assert gzip.decompress(compressed(edge, "gzip").body) == newer
+    assert compressed(edge, "gzip")["ETag"] == 'W/"v2"'
+    assert edge.admin_post("/purge", {"url": "http://test.example/t"})["purged"] == 1
+    assert edge.get("/t", accept)["X-Cache"] == "MISS"
+
+
+def test_compressed_forms_count_against_the_memory(cdn):
+    edge = cdn.edge(text_origin(cdn), threads=1)
+    edge.get("/t"), edge.get("/t")
+    before = edge.status()["cache"]["memory_bytes"]
+    body = compressed(edge, "gzip").body
+    assert len(body) <= edge.status()["cache"]["memory_bytes"] - before <= len(body) + 100
+    edge.admin_post("/purge", {"all": True})
+    assert edge.status()["cache"]["memory_bytes"] == 0
+
+
+def test_compression_can_be_switched_off(cdn):
+    origin = text_origin(cdn)
+    off = cdn.edge(origin, name="off", compress="none")
+    some = cdn.edge(origin, name="some", compress="gzip", threads=1)
+    for _ in range(3):
+        answer = off.get("/t", [("Accept-Encoding", "gzip, br")])
+        assert answer.body == TEXT and "Vary" not in answer
+    assert compressed(some, "br, gzip")["Content-Encoding"] == "gzip"
+    bad = cdn.edge(origin, name="bad", wait=False, compress="zip")
+    assert bad.wait() == 2 and '"zip" is not br, gzip' in bad.err[-1]
+
+
+def test_many_clients_and_many_objects_while_forms_are_made(cdn):
+    origin = cdn.fake_origin()
+    for i in range(40):
+        origin.on(f"/{i}", Reply(body=TEXT + b"%d" % i, headers=[FRESH, ("Content-Type", "text/html")]))
+    edge = cdn.edge(origin, threads=2, memory="4MiB")
+
+    def visit(n):
+        with edge.connect() as client:
+            for i in range(200):
+                name = (i * 7 + n) % 40
+                coding = ("gzip", "br", "identity")[(i + n) % 3]
+                answer = client.get(f"/{name}", [("Accept-Encoding", coding)])
+                body = PLAIN.get(answer.header("Content-Encoding"), bytes)(answer.body)
+                assert body == TEXT + b"%d" % name
+    in_parallel(8, visit)
+    cache = edge.status()["cache"]
+    assert cache["memory_bytes"] <= cache["memory_capacity"]
