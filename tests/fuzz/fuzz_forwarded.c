@@ -24,9 +24,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct cdn_str rest = fuzz_text(data, n), xff, forwarded, host;
     struct cdn_addr peer, node;
     bool trusted = fuzz_byte(&rest) & 1;
-    CDN_AUTOFREE char *a = fuzz_line(&rest, &xff);
-    CDN_AUTOFREE char *b = fuzz_line(&rest, &forwarded);
-    CDN_AUTOFREE char *c = fuzz_line(&rest, &host);
+    FUZZ_OWNER char *a = fuzz_line(&rest, &xff);
+    FUZZ_OWNER char *b = fuzz_line(&rest, &forwarded);
+    FUZZ_OWNER char *c = fuzz_line(&rest, &host);
     MUST(cdn_parse_host_port(CDN_STR("127.0.0.1:80"), &peer));
     clients(&peer, xff, forwarded);
     struct http_forwarded_in in = {&peer, trusted, true, c ? host : CDN_STR("h"), xff, host, host, forwarded};

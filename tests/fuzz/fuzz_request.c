@@ -50,8 +50,8 @@ static void fields_of(struct cdn_str rest)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct cdn_str rest = fuzz_text(data, n), line;
-    CDN_AUTOFREE char *own = fuzz_line(&rest, &line);
-    target(line);
+    FUZZ_OWNER char *own = fuzz_line(&rest, &line);
+    target(line.p ? line : CDN_STR(""));
     fields_of(rest.p ? rest : CDN_STR(""));
     return 0;
 }

@@ -8,9 +8,9 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct cdn_str rest = fuzz_text(data, n), path, query, cookie;
-    CDN_AUTOFREE char *a = fuzz_line(&rest, &path);
-    CDN_AUTOFREE char *b = fuzz_line(&rest, &query);
-    CDN_AUTOFREE char *c = fuzz_line(&rest, &cookie);
+    FUZZ_OWNER char *a = fuzz_line(&rest, &path);
+    FUZZ_OWNER char *b = fuzz_line(&rest, &query);
+    FUZZ_OWNER char *c = fuzz_line(&rest, &cookie);
     struct cdn_buf out = {0};
     if (router_pin_find(query, cookie, &out)) {
         MUST(out.n <= 200);
