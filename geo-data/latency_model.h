@@ -25,13 +25,13 @@
 
 #define LATENCY_PARAMETERS(X) /* name, value, text */                                  \
     X(end, 1.8, "ms at each end: access network and first routers")                    \
-    X(minor, 8.0, "ms for entering or leaving at a hub that is not major")             \
-    X(access, 2.0, "times the great circle between a place and its hub")               \
+    X(minor, 8, "ms for entering or leaving at a hub that is not major")               \
+    X(access, 1.7, "times the great circle between a place and its hub")               \
     X(land, 1.5, "times the great circle of a land link")                              \
     X(sea, 1.2, "times the great circle of a sea link")                                \
     X(hop, 0.5, "ms for each hub on the way (half of it at each hub's end of a link)") \
-    X(direct, 2.0, "times the great circle of a way without hub")                      \
-    X(direct_range, 500, "km at which such a way costs twice that")
+    X(direct, 1.8, "times the great circle of a way without hub")                      \
+    X(direct_range, 600, "km at which such a way costs twice that")
 
 struct latency_parameters {
 #define X(name, value, text) double name;
