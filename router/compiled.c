@@ -96,22 +96,41 @@ static void path_find(const struct trie *t, uint64_t key, struct path *ret)
     ret->leaf = value;
 }
 
-static bool slots_have_row(const struct trie *t, const struct trie_node *node, unsigned from, unsigned n,
-                           uint32_t row)
+/* The slot at which the run of slot `i` begins. */
+static unsigned run_begin(const struct trie_node *node, unsigned i)
 {
-    for (unsigned i = from; i < from + n; i++)
-        if (trie_row(t, trie_slot(t, node, i)) != row)
-            return false;
-    return true;
+    unsigned word = i / 64;
+    uint64_t up_to = node->starts[word] & (~(uint64_t)0 >> (63 - i % 64));
+    while (!up_to)
+        up_to = node->starts[--word]; /* a run begins at slot 0 */
+    return word * 64 + 63 - (unsigned)__builtin_clzll(up_to);
 }
 
-/* How many bits of a slot's number the row depends on: doubles the block around it while it is of one row. */
+/* The slot behind the run of slot `i`; 256: it is the last one. */
+static unsigned run_end(const struct trie_node *node, unsigned i)
+{
+    if (++i == 256)
+        return i;
+    unsigned word = i / 64;
+    uint64_t from = node->starts[word] & (~(uint64_t)0 << i % 64);
+    while (!from && ++word < 4)
+        from = node->starts[word];
+    return word == 4 ? 256 : word * 64 + (unsigned)__builtin_ctzll(from);
+}
+
+/* How many bits of a slot's number the row depends on: the largest block around it that is of one row. */
 static unsigned bits_needed(const struct trie *t, const struct trie_node *node, unsigned slot, uint32_t row)
 {
-    unsigned bits = 8;
-    for (unsigned size = 1; size < 256; size *= 2, bits--)
-        if (!slots_have_row(t, node, (slot & ~(size - 1)) ^ size, size, row))
+    unsigned begin = run_begin(node, slot), end = run_end(node, slot), bits = 8;
+    for (unsigned size = 2; size <= 256; size *= 2, bits--) {
+        unsigned first = slot & ~(size - 1);
+        while (begin > first && trie_row(t, trie_slot(t, node, begin - 1)) == row)
+            begin = run_begin(node, begin - 1);
+        while (end < first + size && trie_row(t, trie_slot(t, node, end)) == row)
+            end = run_end(node, end);
+        if (begin > first || end < first + size)
             break;
+    }
     return bits;
 }
 

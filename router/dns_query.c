@@ -48,13 +48,13 @@ static const uint8_t *option_of(const knot_rrset_t *opt, uint16_t code, uint16_t
 
 /* RFC 7871 section 6 refuses too few or too many octets, bits behind the prefix, and a scope in a query.
  * Family 0 with an empty address is how `dig +subnet=0` says that the client's network shall not count. */
-static bool subnet_is_sound(const knot_edns_client_subnet_t *s, size_t octets)
+static bool subnet_is_sound(const knot_edns_client_subnet_t *s, const uint8_t *address, size_t octets)
 {
     unsigned most = s->family == 1 ? 32 : s->family == 2 ? 128 : 0;
     if (s->family > 2 || s->source_len > most || s->scope_len != 0 || octets != (s->source_len + 7u) / 8)
         return false;
     unsigned spare = (unsigned)octets * 8 - s->source_len;
-    return octets == 0 || (s->address[octets - 1] & ((1u << spare) - 1)) == 0;
+    return octets == 0 || (address[octets - 1] & ((1u << spare) - 1)) == 0; /* libknot cleared them in `s` */
 }
 
 static bool subnet_read(struct dns_query *q, const uint8_t *data, uint16_t n)
@@ -65,7 +65,7 @@ static bool subnet_read(struct dns_query *q, const uint8_t *data, uint16_t n)
     bool nameless = n == 4 && knot_wire_read_u32(data) == 0; /* family 0, which libknot does not know */
     if (!nameless && knot_edns_client_subnet_parse(&s, data, n) != KNOT_EOK)
         return false;
-    if (!subnet_is_sound(&s, n - 4u))
+    if (!subnet_is_sound(&s, data + 4, n - 4u))
         return false;
     q->subnet_wire = data;
     q->subnet_n = n;
@@ -99,6 +99,8 @@ static uint16_t edns_read(struct dns_query *q)
     if (!subnet_read(q, subnet, n))
         return KNOT_RCODE_FORMERR;
     q->wants_keepalive = option_of(opt, KNOT_EDNS_OPTION_TCP_KEEPALIVE, &n, &twice) && n == 0;
+    if (twice)
+        q->subnet_wire = NULL; /* which one would come back? */
     return twice ? KNOT_RCODE_FORMERR : KNOT_RCODE_NOERROR;
 }
 
