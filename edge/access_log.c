@@ -156,7 +156,8 @@ static void drain(struct edge_access_log *log, struct edge_access_ring *ring)
 {
     const struct cdn_str edge = cdn_str(log->edge->settings.name);
     const struct edge_access_record *r;
-    for (size_t taken = 0; taken < RING_SIZE && (r = edge_access_ring_peek(ring)); taken += r->size) {
+    for (size_t taken = 0; taken < RING_SIZE && (r = edge_access_ring_peek(ring));) {
+        taken += r->size;
         edge_access_line(r, log->format, edge, &log->batch);
         edge_access_ring_pop(ring);
         if (log->batch.n >= BATCH_BYTES) {
