@@ -325,6 +325,7 @@ void edge_cache_remove_locked(struct edge_cache *c, struct edge_object *o, enum 
     o->linked = false;
     c->object_count--;
     struct edge_rep *rep = atomic_exchange(&o->rep, NULL);
+    edge_cache_changed_locked(c);
     edge_tags_unlink(c, o);
     edge_tier_memory_leave(c, o);
     edge_tier_disk_leave(c, o);
@@ -351,6 +352,11 @@ void edge_cache_disk_lost(struct edge_cache *c, const struct edge_hold *hold, en
         edge_cache_remove_locked(c, hold->object, reason);
     }
     edge_cache_unlock(c);
+}
+
+uint64_t edge_cache_changes(const struct edge_cache *c)
+{
+    return atomic_load_explicit(&c->changes, memory_order_acquire);
 }
 
 void edge_cache_hit(struct edge_cache *c, struct edge_hold *hold)
@@ -443,6 +449,7 @@ bool edge_cache_refresh(struct edge_cache *c, struct edge_object *o, struct edge
     struct edge_rep *for_disk = NULL;
     if (there) {
         edge_rep_unref(atomic_exchange(&o->rep, rep));
+        edge_cache_changed_locked(c);
         edge_tags_unlink(c, o);
         edge_tags_link(c, o, rep->head);
         struct edge_ram *ram = atomic_load(&o->ram);

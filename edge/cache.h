@@ -91,6 +91,9 @@ bool edge_cache_select_part_locked(struct edge_cache *cache, struct edge_entry *
                                    const struct edge_head *like, struct edge_hold *ret);
 bool edge_cache_hold_locked(struct edge_object *object, struct edge_hold *ret);
 void edge_cache_release(struct edge_cache *cache, struct edge_hold *hold); /* harmless on a zeroed one */
+/* Grows with every change of what some object says or has in RAM: whoever compared a hold with its object at
+ * one number may skip that until there is another. Any thread, no lock. */
+uint64_t edge_cache_changes(const struct edge_cache *cache);
 /* Notes a hit on the long way. */
 void edge_cache_hit(struct edge_cache *cache, struct edge_hold *hold);
 

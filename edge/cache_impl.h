@@ -24,6 +24,9 @@ struct edge_cache {
     /* fixed */
     struct edge_cache_config config;
     _Atomic bool loaded;
+    char _before[64];         /* hits read the next one: not in a line that anything else is written to */
+    _Atomic uint64_t changes; /* of what objects say and have in RAM */
+    char _behind[64];
     pthread_mutex_t lock; /* guards all below */
     struct edge_entry **bucket;
     size_t bucket_mask;
@@ -61,6 +64,12 @@ void edge_keys_insert(struct edge_cache *cache, struct edge_entry *entry);
 void edge_keys_remove(struct edge_cache *cache, struct edge_entry *entry);
 struct edge_entry *edge_keys_after(struct edge_cache *cache, struct edge_entry *entry);
 struct edge_entry *edge_keys_from(struct edge_cache *cache, struct cdn_str key); /* the first key >= */
+
+/* After another representation, or none, was put into an object, or its body left the RAM tier. */
+static inline void edge_cache_changed_locked(struct edge_cache *cache)
+{
+    atomic_fetch_add_explicit(&cache->changes, 1, memory_order_release);
+}
 
 /* cache.c */
 struct edge_object *edge_object_create(struct edge_entry *entry, struct edge_rep *rep, uint64_t body_length);

@@ -158,6 +158,7 @@ static void soften(struct edge_cache *c, struct edge_object *o, int64_t now_ms)
     edge_freshness_soft_purge(&fresh, now_ms);
     struct edge_rep *rep = edge_rep_with(old, NULL, &fresh, old->stored_ms);
     edge_rep_unref(atomic_exchange(&o->rep, rep));
+    edge_cache_changed_locked(c);
     if (o->location.id) {
         CDN_AUTOBUF struct cdn_buf meta = {0};
         edge_rep_format(rep, &meta);

@@ -38,6 +38,7 @@ void edge_tier_memory_leave(struct edge_cache *c, struct edge_object *o)
 {
     struct edge_ram *ram = atomic_exchange(&o->ram, NULL);
     if (ram) {
+        edge_cache_changed_locked(c);
         edge_policy_remove(c->memory, &ram->item);
         edge_ram_unref(ram);
     }
@@ -53,6 +54,7 @@ static void memory_evicted(struct edge_cache *c, struct edge_policy_item *item)
     }
     atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
     edge_ram_unref(atomic_exchange(&o->ram, NULL));
+    edge_cache_changed_locked(c);
     edge_tier_drop_if_homeless(c, o, EDGE_GHOST_EVICTED);
     edge_object_unref_locked(c, o);
 }
@@ -259,6 +261,7 @@ static void written(void *arg, enum cdn_status status, const struct edge_store_l
     struct edge_ram *ram = atomic_load(&o->ram);
     if (ram && !edge_policy_has(&ram->item)) { /* was only kept for the writer */
         edge_ram_unref(atomic_exchange(&o->ram, NULL));
+        edge_cache_changed_locked(c);
     }
     edge_tier_drop_if_homeless(c, o, EDGE_GHOST_EVICTED);
     if (update) { /* under the lock: a purge that softens it must not be overtaken */

@@ -8,20 +8,26 @@
 
 #include "common/banned.h"
 
+#define MARKS_A_SECOND 3
+
+/* In the order of use: a plain hit reads the first cache line and the key. */
 struct hot_entry {
+    uint64_t valid_at;         /* edge_cache_changes() when `hold` was last compared with the shared object */
+    struct MHD_Response *full; /* the stored status and the body */
+    int64_t expires_ms;        /* end of freshness */
+    int64_t shown_s;           /* the second for which Age and Cache-Status are right */
+    uint64_t body_n;
+    uint32_t hits;
+    uint16_t status;
+    bool used;     /* since the clock hand passed */
+    uint8_t marks; /* hits of this second that the policy was told of */
+    uint32_t host_n, target_n, encoding_n;
+    uint32_t etag_n;                /* 0: If-None-Match goes the long way */
+    const char *etag;               /* in `full` */
+    struct MHD_Response *unchanged; /* 304, made on first use; NULL */
     struct edge_hold hold;          /* counted; ram is not NULL */
     struct edge_blob *body;         /* counted */
-    struct MHD_Response *full;      /* the stored status and the body */
-    struct MHD_Response *unchanged; /* 304, made on first use; NULL */
-    int64_t expires_ms;             /* end of freshness */
-    int64_t shown_s;                /* the second for which Age and Cache-Status are right */
-    uint32_t hits;
-    uint32_t host_n, target_n, encoding_n;
-    uint32_t etag_n; /* 0: If-None-Match goes the long way */
-    unsigned status;
-    const char *etag; /* in `full` */
-    bool used;        /* since the clock hand passed */
-    char key[];       /* host, target, Accept-Encoding */
+    char key[];                     /* host, target, Accept-Encoding */
 };
 
 struct hot_slot {
@@ -137,8 +143,14 @@ static size_t find(const struct edge_hot *h, const struct http_request *req, uin
     return i;
 }
 
-static bool is_void(const struct hot_entry *e)
+/* Most of the time nothing at all has changed, and then the object need not be looked at. */
+static bool is_void(const struct edge_hot *h, struct hot_entry *e)
 {
+    const uint64_t changes = edge_cache_changes(h->cache);
+    if (e->valid_at == changes) {
+        return false;
+    }
+    e->valid_at = changes;
     return atomic_load_explicit(&e->hold.object->rep, memory_order_acquire) != e->hold.rep ||
            atomic_load_explicit(&e->hold.object->ram, memory_order_relaxed) != e->hold.ram;
 }
@@ -150,6 +162,20 @@ static void renew(const struct edge_hot *h, struct hot_entry *e, int64_t now_ms)
         edge_serve_renew_hit(e->unchanged, h->name, &e->hold.rep->fresh, now_ms);
     }
     e->shown_s = now_ms / 1000;
+    e->marks = 0;
+}
+
+/* The policy counts to 3 at most, so more than that a second would only touch memory. */
+static void mark(const struct edge_hot *h, struct hot_entry *e)
+{
+    e->used = true;
+    e->hits++;
+    if (e->marks < MARKS_A_SECOND) {
+        e->marks++;
+        if (edge_policy_hit(&e->hold.ram->item)) { /* a policy whose list moves (LRU) */
+            edge_cache_hit(h->cache, &e->hold);
+        }
+    }
 }
 
 /* If-None-Match with exactly the stored tag is the usual case; anything else goes the long way. */
@@ -174,7 +200,7 @@ bool edge_hot_answer(struct edge_hot *h, struct http_request *req, int64_t now_m
     if (!e) {
         return false;
     }
-    if (is_void(e) || now_ms >= e->expires_ms) {
+    if (is_void(h, e) || now_ms >= e->expires_ms) {
         remove_slot(h, i);
         return false;
     }
@@ -185,13 +211,9 @@ bool edge_hot_answer(struct edge_hot *h, struct http_request *req, int64_t now_m
     if (now_ms / 1000 != e->shown_s) {
         renew(h, e, now_ms);
     }
-    e->used = true;
-    e->hits++;
-    if (edge_policy_hit(&e->hold.ram->item)) { /* a policy whose list moves (LRU) */
-        edge_cache_hit(h->cache, &e->hold);
-    }
+    mark(h, e);
     *ret_status = none_match.p ? 304 : e->status;
-    *ret_body_bytes = none_match.p || req->method == HTTP_HEAD ? 0 : e->body->n;
+    *ret_body_bytes = none_match.p || req->method == HTTP_HEAD ? 0 : e->body_n;
     http_respond(req, *ret_status, none_match.p ? unchanged_response(e) : e->full);
     return true;
 }
@@ -235,8 +257,9 @@ void edge_hot_add(struct edge_hot *h, const struct http_request *req, const stru
     e->hold = (struct edge_hold){
         .object = hold->object, .rep = edge_rep_ref(hold->rep), .ram = edge_ram_ref(hold->ram)};
     e->body = edge_blob_ref(body);
+    e->body_n = body->n;
     e->etag = MHD_get_response_header(full, "ETag");
-    e->status = edge_head_status(hold->rep->head);
+    e->status = (uint16_t)edge_head_status(hold->rep->head);
     e->etag_n = e->status == 200 && e->etag ? (uint32_t)strlen(e->etag) : 0;
     e->expires_ms = edge_freshness_expires_ms(&hold->rep->fresh);
     e->shown_s = now_ms / 1000;
@@ -249,7 +272,7 @@ void edge_hot_sweep(struct edge_hot *h, unsigned steps)
 {
     for (; steps && h->count; steps--) {
         struct hot_entry *e = h->slot[h->sweep].entry;
-        if (e && is_void(e)) {
+        if (e && is_void(h, e)) {
             remove_slot(h, h->sweep);
         } else {
             h->sweep = (h->sweep + 1) & h->mask;
