@@ -201,6 +201,7 @@ void router_admin_status(void *self, json_t *into)
     json_object_set_new(into, "default_place", json_string(t->default_name));
     json_object_set_new(into, "overrides", json_integer((json_int_t)router_overrides_count(t->overrides)));
     json_object_set_new(into, "databases", databases_json(t->db));
+    json_object_set_new(into, "compiled", router_compiler_json(r->compiler));
     json_object_set_new(into, "loaded_ms", json_integer(r->loaded_ms));
     json_object_set_new(into, "reloads", json_integer((json_int_t)r->reloads));
     json_object_set_new(into, "reloads_failed", json_integer((json_int_t)r->reloads_failed));
@@ -246,6 +247,7 @@ void router_admin_metrics(void *self, struct cdn_buf *out)
     router_server_metrics(r->server, out);
     dns_server_metrics(r->dns, out);
     router_health_metrics(r->health, out);
+    router_compiler_metrics(r->compiler, out);
     router_purges_metrics(r, out);
     edge_metrics(r, out);
     cdn_metrics_prometheus("pocketcdn_router_", reload_rows, reloads, CDN_ARRAY_LEN(reload_rows), out);

@@ -36,7 +36,7 @@ static void decide(struct router_answer *a, const struct router_table *table, st
     if (table->simulate && router_pin_find(req->query, req->field[HTTP_REQ_COOKIE], &a->pin))
         question.pin = cdn_buf_str(&a->pin);
     int64_t start = cdn_clock_mono_ns();
-    router_decide(table, &question, NULL, &a->decision);
+    router_decide_brief(table, &question, 2, &a->decision);
     a->decision_ns = cdn_clock_mono_ns() - start;
 }
 
@@ -79,13 +79,12 @@ static enum router_outcome redirect(struct router_answer *a, const struct router
                                     struct http_request *req)
 {
     decide(a, table, req);
-    uint16_t pop = a->decision.choice.pop;
-    if (pop == ROUTER_NO_POP) {
+    if (a->decision.count == 0) {
         http_respond_problem(req, 503, "no edge can serve at the moment");
         return ROUTER_NO_EDGE;
     }
     enum cdn_status status =
-        router_target_build(&table->pops->pops[pop], req->path, req->query, &a->location);
+        router_target_build(&table->pops->pops[a->decision.pops[0]], req->path, req->query, &a->location);
     if (status != CDN_OK) {
         http_respond_problem(req, status == CDN_TOO_LARGE ? 414 : 400,
                              status == CDN_TOO_LARGE ? "the target is too long" : "the target has no path");

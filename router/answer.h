@@ -16,8 +16,8 @@ enum router_outcome {
 
 struct router_answer { /* zero-initialise; kept by a thread from request to request */
     struct cdn_buf location, pin, forwarded, x_forwarded;
-    struct router_decision decision; /* of the last redirect */
-    int64_t decision_ns;             /* what it took */
+    struct router_brief decision; /* of the last redirect */
+    int64_t decision_ns;          /* what it took */
 };
 
 enum router_outcome router_answer(struct router_answer *answer, const struct router_table *table,

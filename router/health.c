@@ -7,6 +7,7 @@
 #include "common/http_client.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "geo-data/latency.h"
 
 #include "common/banned.h"
 
@@ -22,6 +23,7 @@ struct patient { /* one probed edge */
     struct router_pulse pulse;
     unsigned status;
     struct cdn_buf body;
+    int64_t patience_ms;           /* of the last probe: after so long it has failed */
     int64_t started_ns, probe_us;  /* of the last probe; monotonic, measured */
     int64_t probed_ms, changed_ms; /* wall clock; 0: never */
     double load;                   /* of the last report; negative: none */
@@ -137,9 +139,12 @@ static void probe_end(void *arg, enum http_fetch_error error, const char *text)
     p->fetch = NULL;
     bool ok = error == HTTP_FETCH_NONE && p->status == 200;
     p->error[0] = '\0';
-    if (error == HTTP_FETCH_TIMEOUT || error == HTTP_FETCH_READ_TIMEOUT)
+    bool slow = error == HTTP_FETCH_TIMEOUT || error == HTTP_FETCH_READ_TIMEOUT;
+    if (slow)
         cdn_metric_add(&p->health->metrics.probe_timeout_total, 1);
-    if (error != HTTP_FETCH_NONE)
+    if (slow)
+        snprintf(p->error, sizeof(p->error), "slow: no answer within %lld ms", (long long)p->patience_ms);
+    else if (error != HTTP_FETCH_NONE)
         snprintf(p->error, sizeof(p->error), "%s: %s", http_fetch_error_word(error), text ? text : "");
     else if (!ok)
         snprintf(p->error, sizeof(p->error), "status %u", p->status);
@@ -151,17 +156,30 @@ static void probe_end(void *arg, enum http_fetch_error error, const char *text)
 static const struct http_fetch_handler probe_handler = {
     .head = probe_head, .data = probe_data, .end = probe_end};
 
+/* What a probe of this edge may take. The router is where its default place is. */
+static int64_t patience_ms(const struct patient *p)
+{
+    const struct router_health *h = p->health;
+    const struct router_pop *pop = pop_of(p);
+    if (h->times.slow_ms == 0)
+        return h->times.timeout_ms;
+    double modelled = geo_rtt_ms(h->table->default_lat, h->table->default_lon, pop->lat, pop->lon);
+    int64_t limit = h->times.slow_ms + (int64_t)modelled;
+    return limit < h->times.timeout_ms ? limit : h->times.timeout_ms;
+}
+
 static void probe(struct loop_timer *timer)
 {
     struct patient *p = (struct patient *)((char *)timer - offsetof(struct patient, timer));
     CDN_AUTOFREE char *url = cdn_asprintf("%s/health", pop_of(p)->admin);
+    p->patience_ms = patience_ms(p);
     struct http_fetch_request request = {
         .method = "GET",
         .url = url,
         .handler = &probe_handler,
         .arg = p,
-        .first_byte_timeout_ms = p->health->times.timeout_ms,
-        .total_timeout_ms = p->health->times.timeout_ms,
+        .first_byte_timeout_ms = p->patience_ms,
+        .total_timeout_ms = p->patience_ms,
     };
     cdn_buf_clear(&p->body);
     p->status = 0;
@@ -266,6 +284,7 @@ json_t *router_health_edge_json(const struct router_health *health, uint16_t pop
     json_object_set_new(o, "healthy", json_boolean(!p->pulse.sick));
     json_object_set_new(o, "probe_ms", p->probed_ms ? json_real((double)p->probe_us / 1000) : json_null());
     json_object_set_new(o, "probe_label", json_string("measured"));
+    json_object_set_new(o, "probe_limit_ms", json_integer(patience_ms(p)));
     json_object_set_new(o, "last_probe_ms", p->probed_ms ? json_integer(p->probed_ms) : json_null());
     json_object_set_new(o, "last_change_ms", p->changed_ms ? json_integer(p->changed_ms) : json_null());
     json_object_set_new(o, "error", p->error[0] ? json_string(p->error) : json_null());

@@ -1,10 +1,11 @@
 /* health: probes every edge's GET /health on the control loop and writes the result into the table's atomic
  * words.
  *
- * One keep-alive connection an edge. A probe succeeds with status 200 within its time-out; a slow edge has
- * failed. After a failure that is not yet enough, the next probe follows at once, so that a dead edge is
- * found in little more than one interval. `load` in the answer's JSON, against the edge's capacity, marks it
- * full (and no longer full below 90 %). Each transition is logged, counted and kept in a ring of events.
+ * One keep-alive connection an edge. A probe succeeds with status 200 within its time: the time-out, or the
+ * modelled round trip from the router's place and `slow_ms`, whichever is shorter; a slow edge has failed.
+ * After a failure that is not yet enough, the next probe follows at once, so that a dead edge is found in
+ * little more than one interval. `load` in the answer's JSON, against the edge's capacity, marks it full (and
+ * no longer full below 90 %). Each transition is logged, counted and kept in a ring of events.
  *
  * Everything is called on the control loop's thread. Life cycle: create -> watch (again after each reload) ->
  * destroy.
@@ -29,6 +30,7 @@ struct router_health;
 
 struct router_health_times {
     int64_t interval_ms, timeout_ms;
+    int64_t slow_ms; /* on top of the modelled time; 0: the time-out alone counts */
     struct router_pulse_rule rule;
 };
 

@@ -126,13 +126,15 @@ static void sites_build(struct router_pops *p)
         if (last && last->lat == pop->lat && last->lon == pop->lon)
             last->count++;
         else
-            p->sites[p->site_count++] =
-                (struct router_site){pop->lat, pop->lon, (uint16_t)i, 1, p->members[i]};
+            p->sites[p->site_count++] = (struct router_site){
+                .lat = pop->lat, .lon = pop->lon, .first = (uint16_t)i, .count = 1, .order = p->members[i]};
     }
     qsort(p->sites, p->site_count, sizeof(*p->sites), by_order);
-    for (size_t s = 0; s < p->site_count; s++)
+    for (size_t s = 0; s < p->site_count; s++) {
+        geo_rtt_point(p->sites[s].lat, p->sites[s].lon, &p->sites[s].point);
         for (size_t i = 0; i < p->sites[s].count; i++)
             p->pops[p->members[p->sites[s].first + i]].site = (uint16_t)s;
+    }
 }
 
 enum cdn_status router_pops_create(const struct router_pop_config *configs, size_t count,

@@ -12,6 +12,7 @@
 
 #include "common/status.h"
 #include "common/str.h"
+#include "geo-data/latency.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -55,7 +56,8 @@ struct router_pop {
 
 struct router_site {
     double lat, lon;
-    uint16_t first; /* index into members */
+    struct geo_rtt_point point; /* the same, prepared for the latency model */
+    uint16_t first;             /* index into members */
     uint16_t count;
     uint16_t order; /* the smallest index of its edges: the place in the configuration */
 };

@@ -16,6 +16,7 @@ static struct router_health_times times_of(const struct router_settings *s)
     return (struct router_health_times){
         .interval_ms = s->probe_interval,
         .timeout_ms = s->probe_timeout,
+        .slow_ms = s->probe_slow,
         .rule = {.up = (unsigned)s->probe_up, .down = (unsigned)s->probe_down},
     };
 }
@@ -27,6 +28,8 @@ static void take_in(struct router *r, struct router_table *table)
     r->table = table;
     r->loaded_ms = cdn_clock_real_ms();
     router_health_watch(r->health, table, &times);
+    router_compiler_submit(r->compiler, table);
+    router_watch_files(r->watch, &r->config.settings.database);
     cdn_log_set_level((enum cdn_log_level)r->config.settings.log_level);
     cdn_log(CDN_LOG_INFO, "routing", "edges=%zu places=%zu overrides=%zu policy=%s", table->pops->count,
             table->pops->site_count, router_overrides_count(table->overrides),
@@ -76,6 +79,16 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
     router_server_publish(r->server, table);
     dns_server_publish(r->dns, zone);
     return CDN_OK;
+}
+
+static void database_changed(void *self)
+{
+    struct router *r = self;
+    struct cdn_error err;
+    if (reload(r, &err) == CDN_OK)
+        cdn_log(CDN_LOG_INFO, "reloaded", "because=%s", "a database file has changed");
+    else
+        cdn_log(CDN_LOG_ERROR, "reload_failed", "error=%s", err.text);
 }
 
 static void drain(void *self)
@@ -162,6 +175,8 @@ enum cdn_status router_create(struct router_config *config, int argc, char **arg
         router_destroy(r);
         return status;
     }
+    r->compiler = router_compiler_create(daemon_loop(r->daemon));
+    r->watch = router_watch_create(daemon_loop(r->daemon), database_changed, r);
     take_in(r, router_table_ref(r->table));
     *ret = r;
     return CDN_OK;
@@ -186,6 +201,8 @@ void router_destroy(struct router *router)
         return;
     router_server_destroy(router->server);
     dns_server_destroy(router->dns);
+    router_compiler_destroy(router->compiler);
+    router_watch_destroy(router->watch);
     router_health_destroy(router->health);
     daemon_destroy(router->daemon);
     router_purges_destroy(router->purges); /* requests that waited for a purge are over by now */

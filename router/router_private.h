@@ -9,6 +9,8 @@
 #include "router/router.h"
 #include "router/server.h"
 #include "router/table.h"
+#include "router/table_compile.h"
+#include "router/table_watch.h"
 
 struct router {
     int argc;
@@ -20,6 +22,8 @@ struct router {
     struct router_server *server;
     struct dns_server *dns; /* NULL: switched off */
     struct router_health *health;
+    struct router_compiler *compiler;
+    struct router_watch *watch; /* of the database files */
     struct router_purges *purges;
     uint64_t reloads, reloads_failed;
     int64_t loaded_ms;             /* wall clock */

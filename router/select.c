@@ -1,6 +1,8 @@
 /* select: see select.h */
 #include "router/select.h"
 
+#include <math.h>
+
 #include "geo-data/geodesy.h"
 #include "geo-data/latency.h"
 #include "router/spread.h"
@@ -18,15 +20,49 @@ const char *router_policy_word(enum router_policy policy)
     return policy_words[policy];
 }
 
+/* To the metre, so that two names of one point (the poles have a longitude too) are equally far. */
+static float km_between(double lat, double lon, const struct router_site *site)
+{
+    return (float)(round(geo_distance_km(lat, lon, site->lat, site->lon) * 1000) / 1000);
+}
+
 struct router_candidate router_candidate_of(const struct router_pops *pops, uint16_t site, double lat,
                                             double lon)
 {
     const struct router_site *s = &pops->sites[site];
+    struct geo_rtt_point from;
+    geo_rtt_point(lat, lon, &from);
     return (struct router_candidate){
         .site = site,
-        .km = (float)geo_distance_km(lat, lon, s->lat, s->lon),
-        .rtt_ms = (float)geo_rtt_ms(lat, lon, s->lat, s->lon),
+        .km = km_between(lat, lon, s),
+        .rtt_ms = geo_rtt_between(&from, &s->point),
     };
+}
+
+/* A candidate with what the policy goes by. */
+static struct router_candidate measured(const struct router_pops *pops, enum router_policy policy,
+                                        const struct geo_rtt_point *from, uint16_t site)
+{
+    const struct router_site *s = &pops->sites[site];
+    struct router_candidate c = {.site = site};
+    if (policy == ROUTER_POLICY_DISTANCE)
+        c.km = km_between(from->lat, from->lon, s);
+    else if (policy == ROUTER_POLICY_RTT)
+        c.rtt_ms = geo_rtt_between(from, &s->point);
+    return c;
+}
+
+/* What `measured` left out: only those that come first are worth it. */
+static void complete(const struct router_pops *pops, enum router_policy policy,
+                     const struct geo_rtt_point *from, struct router_candidate *row, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct router_site *s = &pops->sites[row[i].site];
+        if (policy != ROUTER_POLICY_DISTANCE)
+            row[i].km = km_between(from->lat, from->lon, s);
+        if (policy != ROUTER_POLICY_RTT)
+            row[i].rtt_ms = geo_rtt_between(from, &s->point);
+    }
 }
 
 static float cost_of(const struct router_pops *pops, enum router_policy policy,
@@ -46,10 +82,12 @@ size_t router_rank(const struct router_pops *pops, enum router_policy policy, do
                    uint32_t blocked, struct router_candidate *ret, size_t max)
 {
     size_t n = 0;
+    struct geo_rtt_point from;
+    geo_rtt_point(lat, lon, &from);
     for (size_t s = 0; s < pops->site_count; s++) {
         if (!site_is_usable(pops, (uint16_t)s, blocked))
             continue;
-        struct router_candidate c = router_candidate_of(pops, (uint16_t)s, lat, lon);
+        struct router_candidate c = measured(pops, policy, &from, (uint16_t)s);
         float cost = cost_of(pops, policy, &c);
         size_t at = n;
         while (at > 0 && cost < cost_of(pops, policy, &ret[at - 1]))
@@ -61,6 +99,7 @@ size_t router_rank(const struct router_pops *pops, enum router_policy policy, do
         memmove(&ret[at + 1], &ret[at], (n - 1 - at) * sizeof(*ret));
         ret[at] = c;
     }
+    complete(pops, policy, &from, ret, n);
     return n;
 }
 

@@ -57,7 +57,7 @@ static void count(struct worker *w, enum router_outcome outcome)
     switch (outcome) {
     case ROUTER_REDIRECTED:
         cdn_metric_add(&m->redirect_total, 1);
-        cdn_metric_add(&w->view->answers[w->answer.decision.choice.pop], 1);
+        cdn_metric_add(&w->view->answers[w->answer.decision.pops[0]], 1);
         cdn_metric_add(&w->reasons[w->answer.decision.reason], 1);
         cdn_metric_add(&m->ambiguous_total, w->answer.decision.ambiguous);
         cdn_metric_add(&m->decision_nanoseconds_total, (uint64_t)w->answer.decision_ns);

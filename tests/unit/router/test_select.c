@@ -50,7 +50,7 @@ START_TEST(orders)
         for (size_t max = 1; max <= NAMES_MAX; max++) {
             struct router_pops *pops = pops_at(rows[i].edges);
             struct router_candidate row[NAMES_MAX];
-            size_t n = router_rank(pops, ROUTER_POLICY_RTT, rows[i].lat, rows[i].lon, 0, row, max);
+            size_t n = router_rank(pops, ROUTER_POLICY_DISTANCE, rows[i].lat, rows[i].lon, 0, row, max);
             ck_assert_uint_eq(n, max < pops->site_count ? max : pops->site_count);
             CDN_AUTOBUF struct cdn_buf got = {0};
             for (size_t k = 0; k < n; k++)
