@@ -94,6 +94,16 @@ static void make_symmetric(const struct latency_model *model)
         }
 }
 
+static void collect_hubs(struct latency_model *model)
+{
+    const struct backbone *b = model->backbone;
+    model->hubs = cdn_calloc(b->node_count, sizeof *model->hubs);
+    for (size_t i = 0; i < b->node_count; i++)
+        if (b->nodes[i].is_hub)
+            model->hubs[model->hub_count++] = (struct latency_hub){
+                (float)b->nodes[i].at.x, (float)b->nodes[i].at.y, (float)b->nodes[i].at.z, (uint16_t)i};
+}
+
 struct latency_model *latency_model_create(const struct backbone *backbone,
                                            const struct latency_parameters *parameters)
 {
@@ -109,6 +119,7 @@ struct latency_model *latency_model_create(const struct backbone *backbone,
         spread_from(model, (uint16_t)i, &heap);
     free(heap.items);
     make_symmetric(model);
+    collect_hubs(model);
     return model;
 }
 
@@ -116,6 +127,7 @@ void latency_model_destroy(struct latency_model *model)
 {
     if (!model)
         return;
+    free(model->hubs);
     free(model->link_ms);
     free(model->ms);
     free(model);
@@ -124,22 +136,20 @@ void latency_model_destroy(struct latency_model *model)
 /* ---- places ---- */
 
 /* Keeps the nearest ones, nearest first; `ms` is the squared chord as yet. */
-static void find_nearest(const struct backbone *b, struct geo_rtt_point *point)
+static void find_nearest(const struct latency_model *model, struct geo_rtt_point *point)
 {
-    for (size_t i = 0; i < b->node_count; i++) {
-        const struct backbone_node *node = &b->nodes[i];
-        double x = node->at.x - point->x, y = node->at.y - point->y, z = node->at.z - point->z;
-        float chord = (float)(x * x + y * y + z * z);
-        unsigned at = point->n;
-        if (!node->is_hub || (at == LATENCY_TRIED && chord >= point->access[at - 1].ms))
+    float px = (float)point->x, py = (float)point->y, pz = (float)point->z, limit = INFINITY;
+    for (size_t i = 0; i < model->hub_count; i++) {
+        const struct latency_hub *hub = &model->hubs[i];
+        float x = hub->x - px, y = hub->y - py, z = hub->z - pz, chord = x * x + y * y + z * z;
+        if (chord >= limit)
             continue;
-        if (at == LATENCY_TRIED)
-            at--;
-        else
-            point->n++;
+        unsigned at = point->n < LATENCY_TRIED ? point->n++ : LATENCY_TRIED - 1;
         for (; at > 0 && point->access[at - 1].ms > chord; at--)
             point->access[at] = point->access[at - 1];
-        point->access[at] = (struct geo_rtt_access){(uint16_t)i, chord};
+        point->access[at] = (struct geo_rtt_access){hub->node, chord};
+        if (point->n == LATENCY_TRIED)
+            limit = point->access[LATENCY_TRIED - 1].ms;
     }
 }
 
@@ -158,7 +168,7 @@ void latency_model_point(const struct latency_model *model, double lat, double l
 {
     struct backbone_vector at = backbone_vector(lat, lon);
     *ret = (struct geo_rtt_point){.lat = lat, .lon = lon, .x = at.x, .y = at.y, .z = at.z};
-    find_nearest(model->backbone, ret);
+    find_nearest(model, ret);
     double limit = INFINITY;
     for (unsigned i = 0; i < ret->n; i++) {
         const struct backbone_node *hub = &model->backbone->nodes[ret->access[i].node];

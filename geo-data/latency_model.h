@@ -40,9 +40,16 @@ struct latency_parameters {
 };
 extern const struct latency_parameters latency_fitted;
 
+struct latency_hub { /* what the search for near hubs reads: small, in a row */
+    float x, y, z;   /* on the unit sphere */
+    uint16_t node;
+};
+
 struct latency_model {
     const struct backbone *backbone;
     struct latency_parameters parameters;
+    struct latency_hub *hubs;
+    size_t hub_count;
     float *link_ms; /* by link */
     float *ms;      /* node_count x node_count, symmetric */
 };
