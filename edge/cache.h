@@ -121,7 +121,8 @@ struct edge_save_waiter {
 };
 bool edge_cache_await_save(struct edge_cache *cache, const struct edge_object *object,
                            struct edge_save_waiter *waiter);
-/* A compressed form of a body in RAM is made; the reference of `blob` (NULL: it is no smaller) is consumed. */
+/* A compressed form of a body in RAM is made; the reference of `blob` (NULL: it is no smaller) is consumed.
+ */
 void edge_cache_add_coded(struct edge_cache *cache, struct edge_ram *ram, enum edge_coded_form form,
                           struct edge_blob *blob);
 /* Offers a body read from disk to the RAM tier. */

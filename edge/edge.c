@@ -236,8 +236,7 @@ enum cdn_status edge_create(struct edge_settings *settings, int argc, char **arg
     edge->site = cdn_strdup(edge->origin_authority);
     if (edge_admin_create(edge, err) != CDN_OK || open_store(edge, err) != CDN_OK ||
         open_cache(edge, err) != CDN_OK || edge_sync_create(edge, &edge->sync, err) != CDN_OK ||
-        open_workers(edge, err) != CDN_OK ||
-        edge_access_log_create(edge, &edge->access_log, err) != CDN_OK ||
+        open_workers(edge, err) != CDN_OK || edge_access_log_create(edge, &edge->access_log, err) != CDN_OK ||
         edge_compress_create(edge, &edge->compress, err) != CDN_OK) {
         goto fail;
     }

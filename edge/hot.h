@@ -27,8 +27,8 @@ bool edge_hot_is_plain(const struct http_request *req);
 /* Answers the request when it can; false when the long way has to be taken. `now_ms`: cache clock. */
 bool edge_hot_answer(struct edge_hot *hot, struct http_request *req, int64_t now_ms, uint64_t *ret_body_bytes,
                      unsigned *ret_status);
-/* Remembers the answer for requests like this one, whose body is `body`: that of `hold`, or a compressed form of it.
- * Takes `full` over and references of its own to the rest. */
+/* Remembers the answer for requests like this one, whose body is `body`: that of `hold`, or a compressed form
+ * of it. Takes `full` over and references of its own to the rest. */
 void edge_hot_add(struct edge_hot *hot, const struct http_request *req, const struct edge_hold *hold,
                   struct edge_blob *body, struct MHD_Response *full, int64_t now_ms);
 /* Drops entries whose answer is void, `steps` slots at a time: called now and then, so that their memory

@@ -50,8 +50,9 @@ void edge_rep_format(const struct edge_rep *rep, struct cdn_buf *into);
 enum cdn_status edge_rep_parse(struct cdn_str meta, struct edge_rep **ret,
                                struct cdn_error *err) CDN_MUST_CHECK;
 
-/* Compressed forms of a body (compress.h). A state goes NONE -> WAITING (-> NONE, when nobody can make it now) -> DONE;
- * the form is written before DONE, under the cache's lock, and never changes: NULL, when it was no smaller. */
+/* Compressed forms of a body (compress.h). A state goes NONE -> WAITING (-> NONE, when nobody can make it
+ * now) -> DONE; the form is written before DONE, under the cache's lock, and never changes: NULL, when it was
+ * no smaller. */
 enum edge_coded_form { EDGE_CODED_BR, EDGE_CODED_GZIP, EDGE_CODED_COUNT /* none: as stored */ };
 enum edge_coded_state { EDGE_CODED_NONE, EDGE_CODED_WAITING, EDGE_CODED_DONE };
 struct edge_coded {
@@ -68,8 +69,8 @@ struct edge_ram { /* the RAM tier's hold on a body; counted, since a hot table m
 };
 struct edge_ram *edge_ram_create(struct edge_object *object,
                                  struct edge_blob *blob); /* takes a reference of blob */
-struct edge_coded *edge_ram_coded(struct edge_ram *ram); /* made if missing; any thread */
-uint64_t edge_ram_bytes(const struct edge_ram *ram);     /* of the body in all its forms; cache's lock */
+struct edge_coded *edge_ram_coded(struct edge_ram *ram);  /* made if missing; any thread */
+uint64_t edge_ram_bytes(const struct edge_ram *ram);      /* of the body in all its forms; cache's lock */
 struct edge_ram *edge_ram_ref(struct edge_ram *ram);
 void edge_ram_unref(struct edge_ram *ram); /* NULL is fine */
 

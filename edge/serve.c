@@ -80,7 +80,8 @@ struct MHD_Response *edge_serve_blob(struct edge_blob *blob, size_t from, size_t
                                                                   edge_blob_ref(blob));
 }
 
-static enum MHD_Result copy_unchanged(void *into, enum MHD_ValueKind kind, const char *name, const char *value)
+static enum MHD_Result copy_unchanged(void *into, enum MHD_ValueKind kind, const char *name,
+                                      const char *value)
 {
     (void)kind;
     if (edge_field_in_not_modified(EDGE_HEAD_OTHER, cdn_str(name)) ||
