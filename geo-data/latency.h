@@ -7,8 +7,8 @@
  * ms.
  *
  * The first call prepares the graph (some ten ms); from then on nothing changes and any thread may call.
- * Whoever compares one place with many prepares each place once (geo_rtt_point, about a microsecond) and then
- * pays some ten nanoseconds a pair.
+ * Whoever compares one place with many prepares each place once (geo_rtt_point, one to three microseconds)
+ * and then pays 20 to 50 nanoseconds a pair.
  */
 #ifndef CDN_GEO_DATA_LATENCY_H
 #define CDN_GEO_DATA_LATENCY_H
