@@ -94,7 +94,7 @@ struct http_request {
     struct cdn_str host;   /* authority of an absolute target, else the Host field; may carry a port */
     struct cdn_str field[HTTP_REQ_FIELD_COUNT]; /* first line of each; p NULL when absent */
     uint16_t field_lines[HTTP_REQ_FIELD_COUNT]; /* how many lines the field had */
-    unsigned status;        /* of the answer; 0: none yet */
+    unsigned status;                            /* of the answer; 0: none yet */
     int64_t started_ns;                         /* monotonic, of the turn in which the head was complete */
     void *app;                                  /* the handler's own */
     /* private to http_server.c below this line */

@@ -198,7 +198,7 @@ void edge_purge_request(struct edge_txn *t)
             }
         }
     } else {
-        total = edge_cache_purge_key(edge->cache, cdn_buf_str(&t->key), p.soft, t->now_ms);
+        (void)!purge_url(edge, &p, cdn_buf_str(&t->key), t->now_ms, &total, NULL); /* a key is a good URL */
     }
     cdn_metric_add(&t->worker->metrics.purged_total, total);
     CDN_AUTOFREE char *body = cdn_asprintf("{\"status\":\"ok\",\"purged\":%" PRIu64 ",\"soft\":%s}\n", total,
@@ -214,7 +214,9 @@ void edge_purge_request(struct edge_txn *t)
 
 static void invalidate(struct edge_txn *t, struct cdn_str key)
 {
-    uint64_t count = edge_cache_purge_key(t->worker->edge->cache, key, false, t->now_ms);
+    const struct edge_purge p = {0};
+    uint64_t count = 0;
+    (void)!purge_url(t->worker->edge, &p, key, t->now_ms, &count, NULL);
     cdn_metric_add(&t->worker->metrics.invalidated_total, count);
 }
 

@@ -107,6 +107,20 @@ def test_a_purge_hits_what_was_stored_over_https(cdn, pair):
             assert client.get("/a/b").header("X-Cache") == "MISS"
 
 
+def test_the_purge_method_hits_the_other_scheme_too(cdn, pair):
+    """What was stored over TLS and outlived the listener's change to plain HTTP."""
+    origin, folder = cdn.fake_origin(), cdn.folder("cache")
+    origin.on("/a", Reply(body=b"x", headers=[FRESH]))
+    before = tls_edge(cdn, origin, pair, cache_dir=folder)
+    with secure(before, pair) as client:
+        client.get("/a")
+    assert before.terminate() == 0
+    after = cdn.edge(origin, cache_dir=folder)
+    poll(lambda: not after.status()["loading"], what="the cache loaded")
+    after.get("/a")
+    assert after.request("PURGE", "/a").json()["purged"] == 2
+
+
 @pytest.mark.parametrize("how", ["sighup", "post"])
 def test_a_new_certificate_without_a_drop(cdn, pair, how):
     origin = cdn.fake_origin()
