@@ -44,6 +44,16 @@ static json_t *override_json(const struct router_override *o)
     return json_pack("{s:o, s:s, s:s}", "network", network, "target", o->text, "origin", o->origin);
 }
 
+/* "193.0.0.0/18" of the client's own address. */
+static json_t *scope_json(const struct router_question *question, unsigned scope_len)
+{
+    struct router_where where = {.address = question->client, .network_len = scope_len};
+    char text[ROUTER_NETWORK_TEXT_SIZE];
+    cdn_addr_unmap(&where.address);
+    router_where_network(&where, text);
+    return json_string(text);
+}
+
 static void add_address(json_t *into, const struct router_question *question, const struct router_where *w)
 {
     char asked[CDN_ADDR_TEXT_SIZE], used[CDN_ADDR_TEXT_SIZE], network[ROUTER_NETWORK_TEXT_SIZE];
@@ -143,6 +153,7 @@ json_t *router_explain(const struct router_table *table, const struct router_que
 {
     json_t *o = json_object();
     add_address(o, question, &decision->where);
+    json_object_set_new(o, "scope", scope_json(question, decision->scope_len));
     add_place(o, &decision->where);
     add_choice(o, table, decision);
     json_object_set_new(o, "candidates", candidates_json(table, &decision->where, max_candidates));

@@ -2,7 +2,8 @@
  *
  *     ip            the address that was asked about
  *     address       the address that was looked up, when another (mapped, tunnelled, simulated); else absent
- *     network       prefix of it that the answer depended on, "193.0.6.0/23"
+ *     network       prefix of it that the place depended on, "193.0.6.0/23"
+ *     scope         prefix of `ip` in which every address goes to the same edges, whatever their health
  *     special       word of the special range ("private"), or null; special_text says more
  *     country, country_name, city, subdivision    of the place taken; null where not known
  *     lat, lon      of the place taken
@@ -10,11 +11,14 @@
  *     precision     exact, city, cell, region, country, default
  *     source        pinned, override, database, default
  *     override      the override that matched, {network, target, origin}, or null
- *     reason        word of reason.h; place_reason: how the place was found, when that is another word
- * (health, load) edge, url     chosen; null when no edge can serve km, rtt_ms    to it; rtt_label is always
- * "modelled" runner_up     the next edge elsewhere, or null; margin_ms: what it costs more ambiguous,
- * optimistic policy        rtt, distance, pinned candidates    all edges, best first: {edge, place, km,
- * rtt_ms, healthy, drained, full, weight} steps         the chain: {step, text}
+ *     reason        word of reason.h; place_reason: how the place was found, when health or load changed it
+ *     edge, url     chosen; null when no edge can serve
+ *     km, rtt_ms    to it; rtt_label is always "modelled"
+ *     runner_up     the next edge elsewhere, or null; margin_ms: what it costs more
+ *     ambiguous, optimistic
+ *     policy        rtt, distance, pinned
+ *     candidates    all edges, best first: {edge, place, km, rtt_ms, healthy, drained, full, weight}
+ *     steps         the chain: {step, text}
  */
 #ifndef CDN_ROUTER_EXPLAIN_H
 #define CDN_ROUTER_EXPLAIN_H

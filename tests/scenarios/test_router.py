@@ -6,6 +6,7 @@ nothing here depends on a geo database.
 
 import json
 import os
+import pathlib
 import signal
 import time
 
@@ -198,6 +199,24 @@ def test_fail_over_and_back(cdn, edges):
     assert router.metrics()['pocketcdn_router_edge_healthy{edge="fra"}'] == 1
 
 
+def test_the_defaults_are_quick_enough(cdn, edges):
+    """Killed: no new answers within 2 s. Hanging: the same. Back: within 3 s."""
+    router = start(cdn, edges, probe_interval="500ms", probe_timeout="1s")
+
+    def took(what, expected):
+        began = time.monotonic()
+        poll(lambda: went_to(router, edges, FRA) == expected, what=what)
+        return time.monotonic() - began
+
+    hanging, well = Reply(200, [b"{", lambda *_: time.sleep(2), b"}"], length=False), Reply(200)
+    for fall, rise in ((edges["fra"].refuse, edges["fra"].listen_again),
+                       (lambda: edges["fra"].on("/health", hanging), lambda: edges["fra"].on("/health", well))):
+        fall()
+        assert took("fall", "iad") < 2 * SLOW
+        rise()
+        assert took("recovery", "fra") < 3 * SLOW
+
+
 def test_a_slow_edge_and_a_failing_edge_are_sick(cdn, edges):
     router = start(cdn, edges, probe_timeout="150ms")
     answers = {"slow": Reply(200, [b"{", lambda *_: time.sleep(0.4), b"}"], length=False), "broken": Reply(503)}
@@ -349,6 +368,33 @@ def test_reload(cdn, edges):
     assert [e["name"] for e in router.admin_get("/edges")["edges"]] == ["fra", "iad"]
     assert went_to(router, edges, NRT) == "fra"  # iad drains still
     assert edge_state(router, "fra")["answers"] > answered
+
+
+def test_a_replaced_database_is_noticed(cdn, edges):
+    world = pathlib.Path(os.environ.get("CDN_SOURCE", pathlib.Path(__file__).parents[2])) / "geo-data" / "world.mmdb"
+    good = world.read_bytes()
+    path = cdn.folder("db", {"a.mmdb": good}) / "a.mmdb"
+    router = cdn.router(cdn.config(config_of(edges, database=[str(path)], overrides={})))
+    address = "193.0.6.139"
+
+    def replace(content):
+        path.with_suffix(".new").write_bytes(content)
+        path.with_suffix(".new").rename(path)
+
+    poll(lambda: router.status()["compiled"]["state"] == "compiled", what="compiled")
+    before = router.admin_get(f"/route?ip={address}")
+    assert (before["country"], before["edge"]) == ("NL", "fra") and before["scope"].startswith("193.0.0.0/")
+    replace(good[:-1000])  # the metadata is gone
+    poll(lambda: router.status()["reloads_failed"] == 1, what="broken file noticed")
+    assert "a.mmdb" in router.status()["reload_error"]
+    assert router.admin_get(f"/route?ip={address}") == before
+    assert router.metrics()['pocketcdn_router_reload_total{result="failed"}'] == 1
+    replace(good)
+    poll(lambda: router.status()["reloads"] == 1, what="sound file noticed")
+    assert router.status()["reload_error"] is None
+    poll(lambda: router.status()["compiled"]["state"] == "compiled", what="compiled again")
+    assert router.admin_get(f"/route?ip={address}") == before
+    assert router.metric("compile_total") == 2
 
 
 def test_reload_under_load_drops_nothing(cdn, edges):
