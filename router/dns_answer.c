@@ -206,7 +206,6 @@ static uint16_t opt_size(const struct answering *a)
  */
 static void begin(struct answering *a)
 {
-    knot_pkt_clear(a->out);
     knot_pkt_init_response(a->out, a->query.packet);
     uint8_t *wire = a->out->wire;
     wire[2] &= 0x79; /* keeps opcode and RD */
@@ -216,45 +215,71 @@ static void begin(struct answering *a)
         knot_pkt_reserve(a->out, opt_size(a));
 }
 
-static void add_subnet(struct answering *a, knot_rrset_t *opt)
+struct writer {
+    uint8_t *p;
+};
+
+static void put_u16(struct writer *w, unsigned value)
 {
-    uint8_t data[4 + 16];
-    memcpy(data, a->query.subnet_wire, a->query.subnet_n);
-    data[3] = a->by_subnet ? (uint8_t)a->scope : 0;
-    knot_edns_add_option(opt, KNOT_EDNS_OPTION_CLIENT_SUBNET, a->query.subnet_n, data, &a->mm);
+    knot_wire_write_u16(w->p, (uint16_t)value);
+    w->p += 2;
 }
 
-static void add_cookie(struct answering *a, knot_rrset_t *opt)
+static void put_bytes(struct writer *w, const void *bytes, size_t n)
 {
-    uint8_t data[COOKIE_SIZE];
+    memcpy(w->p, bytes, n);
+    w->p += n;
+}
+
+static void put_option(struct writer *w, unsigned code, unsigned size)
+{
+    put_u16(w, code);
+    put_u16(w, size);
+}
+
+static void put_cookie(struct writer *w, const struct answering *a)
+{
     knot_edns_cookie_t fresh;
-    if (dns_cookie_make(&a->responder->secret, &a->asker->client, a->asker->now_s, &a->query.client_cookie,
-                        &fresh) &&
-        knot_edns_cookie_write(data, sizeof(data), &a->query.client_cookie, &fresh) == KNOT_EOK)
-        knot_edns_add_option(opt, KNOT_EDNS_OPTION_COOKIE, sizeof(data), data, &a->mm);
+    if (!dns_cookie_make(&a->responder->secret, &a->asker->client, a->asker->now_s, &a->query.client_cookie,
+                         &fresh))
+        return;
+    put_option(w, KNOT_EDNS_OPTION_COOKIE, a->query.client_cookie.len + fresh.len);
+    put_bytes(w, a->query.client_cookie.data, a->query.client_cookie.len);
+    put_bytes(w, fresh.data, fresh.len);
 }
 
+static void put_options(struct writer *w, const struct answering *a)
+{
+    const struct dns_query *q = &a->query;
+    if (q->subnet_wire) {
+        put_option(w, KNOT_EDNS_OPTION_CLIENT_SUBNET, q->subnet_n);
+        put_bytes(w, q->subnet_wire, q->subnet_n);
+        w->p[3 - (int)q->subnet_n] = a->by_subnet ? (uint8_t)a->scope : 0;
+    }
+    if (q->client_cookie.len)
+        put_cookie(w, a);
+    if (q->wants_keepalive && a->asker->tcp) {
+        put_option(w, KNOT_EDNS_OPTION_TCP_KEEPALIVE, 2);
+        put_u16(w, a->responder->keepalive_ds);
+    }
+}
+
+/* RFC 6891 section 6.1.2, into the room that begin() reserved. By hand, since libknot would copy each option
+ * thrice. DO comes back (RFC 3225 section 3). */
 static void add_opt(struct answering *a, uint16_t rcode)
 {
-    knot_rrset_t opt;
-    uint8_t keepalive[2];
-    knot_pkt_reclaim(a->out, opt_size(a));
-    if (knot_edns_init(&opt, a->zone->limits.udp_size, (uint8_t)KNOT_EDNS_RCODE_HI(rcode), KNOT_EDNS_VERSION,
-                       &a->mm) != KNOT_EOK)
-        return;
-    if (a->query.dnssec_ok)
-        knot_edns_set_do(&opt); /* RFC 3225 section 3 */
-    if (a->query.subnet_wire)
-        add_subnet(a, &opt);
-    if (a->query.client_cookie.len)
-        add_cookie(a, &opt);
-    if (a->query.wants_keepalive && a->asker->tcp) {
-        knot_wire_write_u16(keepalive, (uint16_t)a->responder->keepalive_ds);
-        knot_edns_add_option(&opt, KNOT_EDNS_OPTION_TCP_KEEPALIVE, sizeof(keepalive), keepalive, &a->mm);
-    }
-    if (a->out->current < KNOT_ADDITIONAL)
-        knot_pkt_begin(a->out, KNOT_ADDITIONAL);
-    knot_pkt_put(a->out, KNOT_COMPR_HINT_NONE, &opt, 0);
+    uint8_t *start = a->out->wire + a->out->size;
+    struct writer w = {start};
+    put_bytes(&w, "", 1); /* the root */
+    put_u16(&w, KNOT_RRTYPE_OPT);
+    put_u16(&w, a->zone->limits.udp_size);
+    put_u16(&w, (unsigned)KNOT_EDNS_RCODE_HI(rcode) << 8 | KNOT_EDNS_VERSION);
+    put_u16(&w, a->query.dnssec_ok ? KNOT_EDNS_DO_MASK : 0);
+    put_u16(&w, 0);
+    put_options(&w, a);
+    knot_wire_write_u16(start + KNOT_EDNS_MIN_SIZE - 2, (uint16_t)(w.p - start - KNOT_EDNS_MIN_SIZE));
+    a->out->size += (size_t)(w.p - start);
+    knot_wire_add_arcount(a->out->wire, 1);
 }
 
 static enum dns_rate_verdict rate_of(const struct answering *a, uint16_t rcode)
@@ -273,6 +298,7 @@ static enum dns_rate_verdict rate_of(const struct answering *a, uint16_t rcode)
 static void begin_truncated(struct answering *a)
 {
     bool authoritative = knot_wire_get_aa(a->out->wire);
+    knot_pkt_clear(a->out);
     begin(a);
     knot_wire_set_tc(a->out->wire);
     if (authoritative)

@@ -1,6 +1,8 @@
 /* dns_query: see dns_query.h */
 #include "router/dns_query.h"
 
+#include <assert.h>
+
 #include "common/banned.h"
 
 /* A query needs no record but OPT, TSIG or SIG(0) behind its question; an IXFR has a SOA too. The limit keeps
@@ -35,15 +37,35 @@ unsigned dns_query_opcode(const struct dns_query *query)
     return knot_wire_get_opcode(query->packet->wire);
 }
 
-/* The option's data, or NULL; two options of one code are one too many. */
-static const uint8_t *option_of(const knot_rrset_t *opt, uint16_t code, uint16_t *ret_n, bool *ret_twice)
+struct option {
+    const uint8_t *data; /* NULL: it is not there */
+    uint16_t n;
+};
+
+struct options {
+    struct option subnet, cookie, keepalive;
+    bool twice; /* two of one kind are one too many */
+};
+
+/* libknot has refused an OPT whose lengths do not add up. */
+static void options_find(const knot_rrset_t *opt, struct options *ret)
 {
-    uint8_t *option = knot_edns_get_option(opt, code, NULL);
-    if (!option)
-        return NULL;
-    *ret_twice |= knot_edns_get_option(opt, code, option) != NULL;
-    *ret_n = knot_edns_opt_get_length(option);
-    return knot_edns_opt_get_data(option);
+    const uint8_t *p = opt->rrs.rdata->data, *end = p + opt->rrs.rdata->len;
+    *ret = (struct options){0};
+    while (end - p >= KNOT_EDNS_OPTION_HDRLEN) {
+        uint16_t code = knot_edns_opt_get_code(p), n = knot_edns_opt_get_length(p);
+        struct option *known = code == KNOT_EDNS_OPTION_CLIENT_SUBNET   ? &ret->subnet
+                               : code == KNOT_EDNS_OPTION_COOKIE        ? &ret->cookie
+                               : code == KNOT_EDNS_OPTION_TCP_KEEPALIVE ? &ret->keepalive
+                                                                        : NULL;
+        p += KNOT_EDNS_OPTION_HDRLEN;
+        assert(n <= end - p);
+        if (known) {
+            ret->twice |= known->data != NULL;
+            *known = (struct option){p, n};
+        }
+        p += n;
+    }
 }
 
 /* RFC 7871 section 6 refuses too few or too many octets, bits behind the prefix, and a scope in a query.
@@ -57,8 +79,10 @@ static bool subnet_is_sound(const knot_edns_client_subnet_t *s, const uint8_t *a
     return octets == 0 || (address[octets - 1] & ((1u << spare) - 1)) == 0; /* libknot cleared them in `s` */
 }
 
-static bool subnet_read(struct dns_query *q, const uint8_t *data, uint16_t n)
+static bool subnet_read(struct dns_query *q, const struct option *option)
 {
+    const uint8_t *data = option->data;
+    uint16_t n = option->n;
     knot_edns_client_subnet_t s = {0};
     if (!data)
         return true;
@@ -73,16 +97,16 @@ static bool subnet_read(struct dns_query *q, const uint8_t *data, uint16_t n)
     return true;
 }
 
-static bool cookie_read(struct dns_query *q, const uint8_t *data, uint16_t n)
+static bool cookie_read(struct dns_query *q, const struct option *option)
 {
-    return !data || knot_edns_cookie_parse(&q->client_cookie, &q->server_cookie, data, n) == KNOT_EOK;
+    return !option->data ||
+           knot_edns_cookie_parse(&q->client_cookie, &q->server_cookie, option->data, option->n) == KNOT_EOK;
 }
 
 static uint16_t edns_read(struct dns_query *q)
 {
     const knot_rrset_t *opt = q->packet->opt_rr;
-    bool twice = false;
-    uint16_t n = 0;
+    struct options options;
     q->edns = true;
     q->dnssec_ok = knot_edns_do(opt);
     q->udp_size = knot_edns_get_payload(opt);
@@ -92,16 +116,11 @@ static uint16_t edns_read(struct dns_query *q)
         return KNOT_RCODE_FORMERR; /* RFC 6891 section 6.1.2: its owner is the root */
     if (knot_edns_get_version(opt) > KNOT_EDNS_VERSION)
         return KNOT_RCODE_BADVERS; /* what else the options say is another version's */
-    const uint8_t *cookie = option_of(opt, KNOT_EDNS_OPTION_COOKIE, &n, &twice);
-    if (!cookie_read(q, cookie, n))
+    options_find(opt, &options);
+    if (options.twice || !cookie_read(q, &options.cookie) || !subnet_read(q, &options.subnet))
         return KNOT_RCODE_FORMERR;
-    const uint8_t *subnet = option_of(opt, KNOT_EDNS_OPTION_CLIENT_SUBNET, &n, &twice);
-    if (!subnet_read(q, subnet, n))
-        return KNOT_RCODE_FORMERR;
-    q->wants_keepalive = option_of(opt, KNOT_EDNS_OPTION_TCP_KEEPALIVE, &n, &twice) && n == 0;
-    if (twice)
-        q->subnet_wire = NULL; /* which one would come back? */
-    return twice ? KNOT_RCODE_FORMERR : KNOT_RCODE_NOERROR;
+    q->wants_keepalive = options.keepalive.data && options.keepalive.n == 0;
+    return KNOT_RCODE_NOERROR;
 }
 
 static bool counts_are_sound(const uint8_t *wire)

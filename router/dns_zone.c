@@ -21,7 +21,13 @@ const struct dns_node *dns_zone_find(const struct dns_zone *zone, const knot_dna
 
 bool dns_zone_has(const struct dns_zone *zone, const knot_dname_t *name)
 {
-    return knot_dname_in_bailiwick(name, zone->apex) >= 0;
+    size_t size = knot_dname_size(name);
+    if (size < zone->apex_size)
+        return false;
+    const uint8_t *tail = name + size - zone->apex_size;
+    while (name < tail)
+        name += *name + 1;
+    return name == tail && memcmp(tail, zone->apex, zone->apex_size) == 0;
 }
 
 void dns_zone_warn(struct dns_zone *zone, char *take_text)
