@@ -39,7 +39,7 @@ test-long: test ## the same under AddressSanitizer, UBSan and ThreadSanitizer, a
 
 bench: ## pocketcdn beside nginx, Varnish, Traffic Server and gdnsd
 	$(deps) build test bench
-	@cmake --preset release && cmake --build --preset release -j $(JOBS) --target $(programs)
+	@cmake --preset release && cmake --build --preset release -j $(JOBS) --target $(programs) benchmarks
 	@/usr/bin/python3 tests/bench/run.py --bin build-release/bin
 
 install: ## into PREFIX (/usr/local), under DESTDIR when set
