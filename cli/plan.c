@@ -175,7 +175,11 @@ static enum cdn_status add_all(struct plan *plan, const struct plan_wish *wish, 
     enum cdn_status status = add_origin(plan, wish, up, origin, err);
     for (size_t i = 0; i < router->edge_count && !status; i++)
         status = add_edge(plan, i, &router->edges[i].settings, state, control, err);
-    return status ? status : add_node(plan, PLAN_ROUTER, &where, err);
+    if (!status)
+        status = add_node(plan, PLAN_ROUTER, &where, err);
+    if (!status) /* the purge log outlives a restart */
+        add_args(&plan->nodes[plan->n - 1], "--state", state, NULL);
+    return status;
 }
 
 enum cdn_status plan_read(const struct plan_wish *wish, const char *state, struct plan **ret,

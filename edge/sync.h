@@ -57,8 +57,8 @@ struct edge_sync_place {          /* how far an edge is */
 void edge_sync_place_format(const struct edge_sync_place *place, struct cdn_buf *into);
 bool edge_sync_place_parse(struct cdn_str text, struct edge_sync_place *ret);
 
-/* The pause behind failure number `failures` (from 1): 25 ms doubling up to 1 s, and of that between half and
- * all by the draw (0 to 1), so that edges do not ask all at once. */
+/* The pause behind failure number `failures` (from 1): 25 ms doubling up to 250 ms, and of that between half
+ * and all by the draw (0 to 1), so that edges do not ask all at once. */
 int64_t edge_sync_pause_ms(unsigned failures, double draw);
 
 struct edge_sync_answer { /* of the router */

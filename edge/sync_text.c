@@ -8,7 +8,7 @@
 #include "common/banned.h"
 
 #define FIRST_PAUSE_MS 25
-#define LAST_PAUSE_MS 1000
+#define LAST_PAUSE_MS 250
 
 void edge_sync_place_format(const struct edge_sync_place *place, struct cdn_buf *into)
 {

@@ -243,6 +243,8 @@ def test_the_cache_survives_down_and_up(cdn):
     cdn.cli("down", "--state", up.state)
     up.process.wait()
     up.start()
+    synced = lambda: cdn.cli("status", "--json", "--state", up.state).stdout.count('"synced": true')  # noqa: E731
+    poll(lambda: synced() == 3, what="the purge log replayed")
     for path, body in (("/a.txt", b"hello\n"), ("/dir/b.css", b"b{}\n")):
         answer = up.get(path)
         assert (answer["X-Cache"], answer.body) == ("HIT", body)
@@ -279,9 +281,12 @@ def test_purge_why_and_clock_reach_every_edge(cdn):
     assert cdn.cli("clock", "+1h", *state).returncode == 0
     assert up.get("/a.txt")["X-Cache"] != "HIT"
     assert cdn.cli("clock", "--reset", *state).returncode == 0
-    assert cdn.cli("purge", "/a.txt", *state).stdout == "fra      1 purged\nnrt      1 purged\n"
+    receipts = cdn.cli("purge", "--wait", "/a.txt", *state)
+    assert receipts.returncode == 0 and re.findall(r"^(fra|nrt) +[\d.]+ +purged$", receipts.stdout, re.M) == ["fra", "nrt"]
     assert up.get("/a.txt")["X-Cache"] == "MISS"
-    assert cdn.cli("purge", "--all", *state).stdout == "fra      1 purged\nnrt      0 purged\n"
+    receipts = json.loads(cdn.cli("purge", "--all", "--wait", "--json", *state).stdout)
+    assert receipts["acknowledged"] and [r["edge"] for r in receipts["edges"]] == ["fra", "nrt"]
+    assert up.get("/a.txt")["X-Cache"] == "MISS"
     assert cdn.cli("clock", "soon", *state).returncode == 2
 
 
