@@ -17,10 +17,10 @@
 
 /* Under load a thread that has answered waits a moment, so that the next messages come as a batch: the system
  * calls and the wake-up then cost each of them a part. It begins where a message comes every 20 us, and costs
- * an answer at most 50 us. */
+ * an answer at most 100 us. */
 #define BUSY_NS 20000
-#define GATHER_NS 50000
-#define BATCH_ENOUGH 16
+#define GATHER_NS 100000
+#define BATCH_ENOUGH 32
 
 struct slot { /* of one message */
     struct cdn_addr peer;
