@@ -211,10 +211,10 @@ void edge_store_remove(struct edge_store *s, const struct edge_store_location *l
 void edge_store_update(struct edge_store *s, const struct edge_store_key *key_hash,
                        const struct edge_store_location *location, struct cdn_str meta);
 
-/* A text that is committed not before all that was queued till now, and what the answers to that queue (a body
- * that was purged while it was being written): so a mark read back at a start vouches for what came before
- * it. Once the index has failed this process keeps no mark any more. At most
- * EDGE_STORE_MARK_MAX bytes. */
+/* A text that is committed not before all that was queued till now, and what the answers to that queue (a
+ * body that was purged while it was being written): so a mark read back at a start vouches for what came
+ * before it. Once the index has failed this process keeps no mark any more. At most EDGE_STORE_MARK_MAX
+ * bytes. */
 #define EDGE_STORE_MARK_MAX 255u
 void edge_store_mark(struct edge_store *s, struct cdn_str text);
 /* The mark at the open; "" when there was none. */
