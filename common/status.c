@@ -28,7 +28,7 @@ CDN_PRINTF(2, 0) static void fill(struct cdn_error *err, const char *fmt, va_lis
         memcpy(err->text + sizeof err->text - 4, "...", 4);
     }
     for (char *p = err->text; *p; p++) {
-        if (*p == '\n' || *p == '\r') {
+        if ((unsigned char)*p < ' ' || *p == 0x7f) { /* it may quote foreign bytes, and ends on a terminal */
             *p = ' ';
         }
     }

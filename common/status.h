@@ -37,7 +37,7 @@ enum cdn_status {
 
 struct cdn_error {
     enum cdn_status status;
-    char text[512]; /* one line, no newline; cut with "..." when longer */
+    char text[512]; /* one line without control bytes; cut with "..." when longer */
 };
 
 /* Stores `status` and the sentence in `err` (when not NULL) and returns `status`, so that a failing function

@@ -79,10 +79,13 @@ static inline int fuzz_file(const uint8_t *data, size_t n, char path[static 32])
     return fd;
 }
 
-/* An error's sentence is there and is one line. */
+/* An error's sentence is there, is one line, and commands no terminal. */
 static inline void fuzz_check_error(const struct cdn_error *err)
 {
-    MUST(err->text[0] && !strpbrk(err->text, "\r\n"));
+    MUST(err->text[0]);
+    for (const char *p = err->text; *p; p++) {
+        MUST((unsigned char)*p >= ' ' && *p != 0x7f);
+    }
 }
 
 #endif
