@@ -445,8 +445,6 @@ bool edge_cache_refresh(struct edge_cache *c, struct edge_object *o, struct edge
 {
     edge_cache_lock(c);
     bool there = o->linked;
-    struct edge_store_location location = {0};
-    struct edge_rep *for_disk = NULL;
     if (there) {
         edge_rep_unref(atomic_exchange(&o->rep, rep));
         edge_cache_changed_locked(c);
@@ -456,16 +454,13 @@ bool edge_cache_refresh(struct edge_cache *c, struct edge_object *o, struct edge
         if (ram && edge_policy_has(&ram->item)) {
             edge_policy_resize(c->memory, &ram->item, edge_object_cost(o, rep) + edge_ram_bytes(ram));
         }
-        location = o->location;
-        for_disk = location.id ? edge_rep_ref(rep) : NULL;
+    }
+    if (there && o->location.id) { /* under the lock: a purge that softens it must not be overtaken */
+        CDN_AUTOBUF struct cdn_buf meta = {0};
+        edge_rep_format(rep, &meta);
+        edge_store_update(c->config.store, &o->entry->hash, &o->location, cdn_buf_str(&meta));
     }
     edge_cache_unlock(c);
-    if (for_disk) {
-        CDN_AUTOBUF struct cdn_buf meta = {0};
-        edge_rep_format(for_disk, &meta);
-        edge_store_update(c->config.store, &o->entry->hash, &location, cdn_buf_str(&meta));
-        edge_rep_unref(for_disk);
-    }
     if (!there) {
         edge_rep_unref(rep);
     }
