@@ -6,26 +6,25 @@
 
 #include "common/banned.h"
 
-#define MAGIC UINT32_C(0x31444845) /* "EHD1" */
-#define UNIT 4u                    /* records begin at multiples of it; `first` counts in it */
+#define MAGIC UINT32_C(0x32444845) /* "EHD2" */
+#define UNIT 4u                    /* records begin at multiples of it */
 
 struct edge_head {
     uint32_t magic;
     uint32_t size; /* of the whole block */
     uint16_t status;
     uint16_t lines;
-    uint16_t first[EDGE_HEAD_FIELD_COUNT]; /* where the first line of a field begins, in units; 0: absent */
-    uint16_t zero; /* keeps the size a multiple of the unit; checked by the assertion */
     unsigned char record[];
 };
 _Static_assert(sizeof(struct edge_head) % UNIT == 0 && alignof(struct edge_head) <= UNIT,
                "records are aligned");
-_Static_assert(EDGE_HEAD_MAX_BYTES / UNIT <= UINT16_MAX + 1u, "`first` can reach every record");
 
-struct record { /* then the name and the value, each with a NUL, then padding */
+/* Then the name and the value, each with a NUL, then padding. A well-known field that is spelled as in our
+ * table has no name here (not even the NUL). */
+struct record {
     uint32_t value_n;
-    uint16_t name_n;
-    uint8_t field; /* enum edge_head_field */
+    uint16_t name_n; /* 0: as in the table */
+    uint8_t field;   /* enum edge_head_field */
     uint8_t zero;
 };
 
@@ -48,15 +47,30 @@ const char *edge_head_field_name(enum edge_head_field f)
 static enum edge_head_field field_find(struct cdn_str name)
 {
     unsigned f = 0;
-    while (f < EDGE_HEAD_FIELD_COUNT && !cdn_str_eq_nocase(name, field_names[f])) {
+    while (f < EDGE_HEAD_FIELD_COUNT &&
+           !(name.n == field_names[f].n && cdn_str_eq_nocase(name, field_names[f]))) {
         f++;
     }
     return (enum edge_head_field)f;
 }
 
+/* Bytes of the name in the record, with its NUL. */
+static size_t name_room(size_t name_n)
+{
+    return name_n ? name_n + 1 : 0;
+}
+
 static size_t record_size(size_t name_n, size_t value_n)
 {
-    return (sizeof(struct record) + name_n + value_n + 2 + UNIT - 1) / UNIT * UNIT;
+    return (sizeof(struct record) + name_room(name_n) + value_n + 1 + UNIT - 1) / UNIT * UNIT;
+}
+
+/* How a line is written: its number in the table and the length of the name that is kept. */
+static struct record record_of(const struct http_field *line)
+{
+    enum edge_head_field f = field_find(line->name);
+    bool as_in_table = f < EDGE_HEAD_FIELD_COUNT && cdn_str_eq(line->name, field_names[f]);
+    return (struct record){(uint32_t)line->value.n, as_in_table ? 0 : (uint16_t)line->name.n, (uint8_t)f, 0};
 }
 
 static void copy_value(char *into, struct cdn_str value)
@@ -67,17 +81,15 @@ static void copy_value(char *into, struct cdn_str value)
     }
 }
 
-static void write_record(struct edge_head *head, size_t at, const struct http_field *line)
+/* Returns the size of the record. */
+static size_t write_record(struct edge_head *head, size_t at, const struct http_field *line)
 {
     unsigned char *p = (unsigned char *)head + at;
-    enum edge_head_field f = field_find(line->name);
-    struct record r = {(uint32_t)line->value.n, (uint16_t)line->name.n, (uint8_t)f, 0};
+    const struct record r = record_of(line);
     memcpy(p, &r, sizeof(r));
-    memcpy(p + sizeof(r), line->name.p, line->name.n);
-    copy_value((char *)p + sizeof(r) + line->name.n + 1, line->value);
-    if (f < EDGE_HEAD_FIELD_COUNT && head->first[f] == 0) {
-        head->first[f] = (uint16_t)(at / UNIT);
-    }
+    memcpy(p + sizeof(r), line->name.p, r.name_n);
+    copy_value((char *)p + sizeof(r) + name_room(r.name_n), line->value);
+    return record_size(r.name_n, r.value_n);
 }
 
 /* The block of `lines`; names have been checked. */
@@ -93,7 +105,8 @@ static enum cdn_status pack(unsigned status, const struct lines *lines, struct e
             return cdn_error_set(err, CDN_TOO_LARGE, "response field is longer than %u bytes",
                                  EDGE_HEAD_MAX_BYTES);
         }
-        size += record_size(lines->item[i].name.n, lines->item[i].value.n);
+        const struct record r = record_of(&lines->item[i]);
+        size += record_size(r.name_n, r.value_n);
         if (size > EDGE_HEAD_MAX_BYTES) {
             return cdn_error_set(err, CDN_TOO_LARGE, "response head is larger than %u bytes",
                                  EDGE_HEAD_MAX_BYTES);
@@ -105,8 +118,7 @@ static enum cdn_status pack(unsigned status, const struct lines *lines, struct e
     head->status = (uint16_t)status;
     head->lines = (uint16_t)lines->count;
     for (size_t i = 0; i < lines->count; i++) {
-        write_record(head, at, &lines->item[i]);
-        at += record_size(lines->item[i].name.n, lines->item[i].value.n);
+        at += write_record(head, at, &lines->item[i]);
     }
     *ret = head;
     return CDN_OK;
@@ -171,8 +183,9 @@ static bool check_record(const struct edge_head *head, size_t at, struct record 
         return false;
     }
     struct cdn_str name = {(const char *)p + sizeof(*ret), ret->name_n};
-    struct cdn_str value = {name.p + name.n + 1, ret->value_n};
-    if (name.p[name.n] || value.p[value.n] || !http_is_token(name) || field_find(name) != ret->field) {
+    struct cdn_str value = {name.p + name_room(name.n), ret->value_n};
+    if (value.p[value.n] || (name.n ? name.p[name.n] || !http_is_token(name) || field_find(name) != ret->field
+                                    : ret->field >= EDGE_HEAD_FIELD_COUNT)) {
         return false;
     }
     for (size_t i = 0; i < value.n; i++) {
@@ -185,10 +198,9 @@ static bool check_record(const struct edge_head *head, size_t at, struct record 
 
 static bool check_block(const struct edge_head *head)
 {
-    uint16_t first[EDGE_HEAD_FIELD_COUNT] = {0};
     size_t at = sizeof(*head);
     unsigned lines = 0;
-    if (head->magic != MAGIC || head->zero || head->status < 100 || head->status > 999 ||
+    if (head->magic != MAGIC || head->status < 100 || head->status > 999 ||
         head->lines > EDGE_HEAD_MAX_LINES) {
         return false;
     }
@@ -197,12 +209,9 @@ static bool check_block(const struct edge_head *head)
         if (!check_record(head, at, &r)) {
             return false;
         }
-        if (r.field < EDGE_HEAD_FIELD_COUNT && first[r.field] == 0) {
-            first[r.field] = (uint16_t)(at / UNIT);
-        }
         at += record_size(r.name_n, r.value_n);
     }
-    return lines == head->lines && memcmp(first, head->first, sizeof(first)) == 0;
+    return lines == head->lines;
 }
 
 enum cdn_status edge_head_parse(const void *bytes, size_t n, struct edge_head **ret, struct cdn_error *err)
@@ -264,8 +273,8 @@ bool edge_head_next(const struct edge_head *head, size_t *at, struct edge_head_l
     const char *p = (const char *)head + from;
     memcpy(&r, p, sizeof(r));
     ret->field = (enum edge_head_field)r.field;
-    ret->name = (struct cdn_str){p + sizeof(r), r.name_n};
-    ret->value = (struct cdn_str){ret->name.p + r.name_n + 1, r.value_n};
+    ret->name = r.name_n ? (struct cdn_str){p + sizeof(r), r.name_n} : field_names[r.field];
+    ret->value = (struct cdn_str){p + sizeof(r) + name_room(r.name_n), r.value_n};
     *at = from + record_size(r.name_n, r.value_n);
     return true;
 }
@@ -274,13 +283,7 @@ bool edge_head_next_of(const struct edge_head *head, enum edge_head_field f, siz
                        struct cdn_str *ret_value)
 {
     struct edge_head_line line;
-    if (f >= EDGE_HEAD_FIELD_COUNT || head->first[f] == 0) {
-        return false;
-    }
-    if (*at == 0) {
-        *at = (size_t)head->first[f] * UNIT;
-    }
-    while (edge_head_next(head, at, &line)) {
+    while (f < EDGE_HEAD_FIELD_COUNT && edge_head_next(head, at, &line)) {
         if (line.field == f) {
             *ret_value = line.value;
             return true;
@@ -340,7 +343,7 @@ bool edge_head_join_named(const struct edge_head *head, struct cdn_str name, str
 
 bool edge_head_join(const struct edge_head *head, enum edge_head_field f, struct cdn_buf *into)
 {
-    return f < EDGE_HEAD_FIELD_COUNT && head->first[f] && edge_head_join_named(head, field_names[f], into);
+    return f < EDGE_HEAD_FIELD_COUNT && edge_head_join_named(head, field_names[f], into);
 }
 
 /* Lines of `head` but those for which `fields` hold a line of the same name; Age and Warning too when

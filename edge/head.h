@@ -1,10 +1,10 @@
 /* head: a stored response head, immutable, in one block.
  *
  * The block is what is kept in memory, what is written to the database and what is read back: a fixed part
- * (sizes, status, where each well-known field begins) and records of one header line each, 4-byte aligned,
- * names and values ended with a NUL so that they can be handed to libmicrohttpd without copying. Numbers are
- * in the machine's order; the magic word says so. edge_head_parse() believes nothing: every offset, length
- * and index is checked before use.
+ * (sizes, status) and records of one header line each, 4-byte aligned, names and values ended with a NUL so
+ * that they can be handed to libmicrohttpd without copying; a well-known field in its usual spelling is a
+ * number. Numbers are in the machine's order; the magic word says so. edge_head_parse() believes nothing:
+ * every offset, length and index is checked before use.
  *
  * Life cycle: build (from the origin's fields) -> any number of readers -> destroy. An update makes a new
  * head.
@@ -19,29 +19,29 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define EDGE_HEAD_FIELDS(X) /* well-known fields: found without a search */ \
-    X(ETAG, "ETag")                                                         \
-    X(LAST_MODIFIED, "Last-Modified")                                       \
-    X(DATE, "Date")                                                         \
-    X(EXPIRES, "Expires")                                                   \
-    X(AGE, "Age")                                                           \
-    X(CACHE_CONTROL, "Cache-Control")                                       \
-    X(CDN_CACHE_CONTROL, "CDN-Cache-Control")                               \
-    X(VARY, "Vary")                                                         \
-    X(CONTENT_TYPE, "Content-Type")                                         \
-    X(CONTENT_ENCODING, "Content-Encoding")                                 \
-    X(CONTENT_LENGTH, "Content-Length")                                     \
-    X(CONTENT_RANGE, "Content-Range")                                       \
-    X(SURROGATE_KEY, "Surrogate-Key")                                       \
-    X(CACHE_TAG, "Cache-Tag")                                               \
-    X(XKEY, "xkey")                                                         \
-    X(LOCATION, "Location")                                                 \
-    X(CONTENT_LOCATION, "Content-Location")                                 \
-    X(SET_COOKIE, "Set-Cookie")                                             \
-    X(WARNING, "Warning")                                                   \
-    X(PRAGMA, "Pragma")                                                     \
-    X(VIA, "Via")                                                           \
-    X(CACHE_STATUS, "Cache-Status")                                         \
+#define EDGE_HEAD_FIELDS(X) /* well-known fields: compared by number */ \
+    X(ETAG, "ETag")                                                     \
+    X(LAST_MODIFIED, "Last-Modified")                                   \
+    X(DATE, "Date")                                                     \
+    X(EXPIRES, "Expires")                                               \
+    X(AGE, "Age")                                                       \
+    X(CACHE_CONTROL, "Cache-Control")                                   \
+    X(CDN_CACHE_CONTROL, "CDN-Cache-Control")                           \
+    X(VARY, "Vary")                                                     \
+    X(CONTENT_TYPE, "Content-Type")                                     \
+    X(CONTENT_ENCODING, "Content-Encoding")                             \
+    X(CONTENT_LENGTH, "Content-Length")                                 \
+    X(CONTENT_RANGE, "Content-Range")                                   \
+    X(SURROGATE_KEY, "Surrogate-Key")                                   \
+    X(CACHE_TAG, "Cache-Tag")                                           \
+    X(XKEY, "xkey")                                                     \
+    X(LOCATION, "Location")                                             \
+    X(CONTENT_LOCATION, "Content-Location")                             \
+    X(SET_COOKIE, "Set-Cookie")                                         \
+    X(WARNING, "Warning")                                               \
+    X(PRAGMA, "Pragma")                                                 \
+    X(VIA, "Via")                                                       \
+    X(CACHE_STATUS, "Cache-Status")                                     \
     X(ACCEPT_RANGES, "Accept-Ranges")
 
 enum edge_head_field {
