@@ -11,6 +11,7 @@ from measure import interleave, median_of, median_ratio, wrk
 from servers import Canned, CannedSmallPool, Edge, Nginx, PEERS, StaticOrigin, Varnish, WaitingOrigin
 
 OBJECTS = 100_000
+QUIET = 0.15  # share of the server's core that other processes may take before a run is called noisy
 
 
 @dataclass
@@ -116,6 +117,10 @@ def hit_case(bench, servers, title, path, connections, script, targets):
         else:
             case.judge(f"requests/s against {name}", rate[name], target, least=True)
             case.judge(f"CPU a hit of {name} against ours", cpu[name], target, least=True)
+    busiest = max(median_of(r, "others") for r in results.values())
+    if busiest > QUIET:
+        case.notes.append(f"Other processes took up to {100 * busiest:.0f} % of the server's core: requests/s of this run say "
+                          "little, CPU a hit still something. Repeat it on a quiet machine.")
     case.numbers["rounds"] = results
     return case
 

@@ -237,7 +237,7 @@ class TrafficServer(Server):
             admin.user_id STRING #-1
             exec_thread.autoconfig INT 0
             exec_thread.limit INT 1
-            exec_thread.affinity INT 0
+            exec_thread.affinity INT 4
             accept_threads INT 0
             task_threads INT 1
             cache.threads_per_disk INT 4
