@@ -5,6 +5,7 @@
 
 #include <check.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 
 struct item {
@@ -97,13 +98,17 @@ START_TEST(commit_tells_when_it_is_half_full)
 }
 END_TEST
 
-#define COUNT 200000u
+#define COUNT 20000u
 
 static void *produce(void *arg)
 {
     struct edge_access_ring *ring = arg;
     for (uint32_t i = 0; i < COUNT;) {
-        i += put(ring, i, i % 101);
+        if (put(ring, i, i % 101)) {
+            i++;
+        } else {
+            sched_yield();
+        }
     }
     return NULL;
 }
@@ -114,7 +119,11 @@ START_TEST(two_threads)
     pthread_t producer;
     ck_assert_int_eq(pthread_create(&producer, NULL, produce, ring), 0);
     for (uint32_t i = 0; i < COUNT;) {
-        i += take(ring, i, i % 101);
+        if (take(ring, i, i % 101)) {
+            i++;
+        } else {
+            sched_yield();
+        }
     }
     pthread_join(producer, NULL);
     ck_assert_ptr_null(edge_access_ring_peek(ring));
