@@ -16,6 +16,7 @@ import pathlib
 import platform
 import resource
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -85,6 +86,7 @@ def main():
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     wanted = 20000 if hard == resource.RLIM_INFINITY else min(20000, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended, too
     folder = pathlib.Path(tempfile.mkdtemp(prefix="pocketcdn-bench-", dir=o.work))
     print(f"Machine: {machine()}; rounds: {o.rounds} of {o.seconds} s.")
     for peer in PEERS:
