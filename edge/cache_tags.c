@@ -219,9 +219,13 @@ uint64_t edge_cache_purge_tag(struct edge_cache *c, struct cdn_str tag, bool sof
     edge_cache_lock(c);
     c->tag_purge[c->tag_purge_count % EDGE_TAG_PURGES].number = ++c->purge_number;
     c->tag_purge[c->tag_purge_count++ % EDGE_TAG_PURGES].tag = probe.tag;
-    for (struct edge_tag_link *link = RB_NFIND(edge_tag_tree, &c->tags, &probe), *next;
-         link && link->tag == probe.tag; link = next, count++) {
+    struct edge_tag_link *first = RB_NFIND(edge_tag_tree, &c->tags, &probe);
+    for (struct edge_tag_link *link = first && first->tag == probe.tag ? first : NULL, *next; link;
+         link = next, count++) {
         next = RB_NEXT(edge_tag_tree, &c->tags, link);
+        if (next && next->tag != probe.tag) { /* may be another tag of the object that goes now */
+            next = NULL;
+        }
         if (soft) {
             soften(c, link->object, now_ms);
         } else {
