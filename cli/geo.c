@@ -1,6 +1,7 @@
 #include "cli/command.h"
 #include "cli/geo.h"
 #include "cli/geo_input.h"
+#include "cli/geo_memo.h"
 #include "common/clock.h"
 
 #include <errno.h>
@@ -17,7 +18,8 @@ struct job {
     const struct geo_options *options;
     struct router_table *table;
     struct geo_printer *printer;
-    struct geo_raw *raw; /* NULL without --raw */
+    struct geo_raw *raw;   /* NULL without --raw */
+    struct geo_memo *memo; /* NULL when each line has to be made anew */
     struct cdn_buf out;
     uint64_t addresses, found, special, unknown, bad;
     uint64_t line;
@@ -69,18 +71,9 @@ static void count(struct job *job, enum geo_found found)
 
 /* ---- one address, one network ---- */
 
-static void decide(struct job *job, const struct cdn_addr *address, struct geo_row *row,
-                   struct router_trace *trace)
-{
-    *row = (struct geo_row){.table = job->table, .question.client = *address, .line = job->line};
-    router_decide(job->table, &row->question, trace, &row->decision);
-}
-
 static void answer(struct job *job, const struct cdn_addr *address)
 {
-    struct geo_row row;
-    struct router_trace trace;
-    trace.count = 0;
+    struct geo_row row = {.table = job->table, .question.client = *address, .line = job->line};
     if (job->raw) {
         bool there = geo_raw_print(job->raw, address, &job->out) == CDN_OK;
         if (!there)
@@ -88,8 +81,15 @@ static void answer(struct job *job, const struct cdn_addr *address)
         count(job, there ? GEO_FOUND : GEO_UNKNOWN);
         return;
     }
-    decide(job, address, &row, job->options->why ? &trace : NULL);
-    geo_printer_row(job->printer, &row, job->options->why ? &trace : NULL, &job->out);
+    if (job->memo) {
+        router_resolve(job->table, &row.question, NULL, &row.decision.where);
+        geo_memo_row(job->memo, &row, &job->out);
+    } else {
+        struct router_trace trace, *traced = job->options->why ? &trace : NULL;
+        trace.count = 0;
+        router_decide(job->table, &row.question, traced, &row.decision);
+        geo_printer_row(job->printer, &row, traced, &job->out);
+    }
     count(job, geo_row_found(&row));
 }
 
@@ -118,11 +118,12 @@ static void answer_network(struct job *job, const struct cdn_cidr *cidr)
 {
     struct cdn_addr at = cidr->addr;
     do {
-        struct geo_row row;
+        struct router_question question = {.client = at};
+        struct router_where where;
         answer(job, &at);
-        decide(job, &at, &row, NULL);
-        unsigned len = row.decision.where.network_len;
-        if (row.decision.where.address.sa.sa_family != at.sa.sa_family)
+        router_resolve(job->table, &question, NULL, &where);
+        unsigned len = where.network_len;
+        if (where.address.sa.sa_family != at.sa.sa_family)
             len = 128; /* an embedded IPv4 address was looked up */
         if (!step_over(&at, len > cidr->prefix ? len : cidr->prefix))
             return;
@@ -256,12 +257,34 @@ static enum cdn_status make_table(const struct geo_options *options, struct rout
     return status;
 }
 
-static enum cdn_status look_up(const struct geo_options *options, const struct cli_args *args,
+static bool are_fields(const char *text)
+{
+    enum geo_field field;
+    struct cdn_str rest = cdn_str(text);
+    while (rest.p)
+        if (!geo_field_find(cdn_str_trim(cdn_str_cut(&rest, ',')), &field))
+            return false;
+    return true;
+}
+
+/* `--csv ip,country,edge`: the first argument names the columns, since no address can be read as a field. */
+static void take_fields(struct geo_options *options, struct cli_args *input)
+{
+    if (!(options->csv || options->tsv) || options->fields || input->n == 0 || !are_fields(input->items[0]))
+        return;
+    options->fields = input->items[0];
+    input->n--;
+    input->items++;
+}
+
+static enum cdn_status look_up(const struct geo_options *given, const struct cli_args *args,
                                struct router_table *table, struct cdn_error *err)
 {
     static const char *const only_stdin[] = {"-"};
     struct cli_args input = *args;
+    struct geo_options chosen = *given, *options = &chosen;
     struct job job = {.options = options, .table = table, .err = err};
+    take_fields(options, &input);
     if (input.n == 0 && isatty(STDIN_FILENO))
         return cdn_error_set(err, CDN_USAGE, "no address given (pocketcdn help geo)");
     if (input.n == 0)
@@ -269,11 +292,14 @@ static enum cdn_status look_up(const struct geo_options *options, const struct c
     enum cdn_status status = geo_printer_create(options, &job.printer, err);
     if (!status && options->raw)
         status = geo_raw_open(options, &job.raw, err);
+    if (!status && geo_printer_repeats(job.printer))
+        job.memo = geo_memo_create(job.printer);
     if (!status) {
         job.progress = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO) && !options->quiet;
         status = answer_all(&job, &input, err);
         summarise(&job);
     }
+    geo_memo_destroy(job.memo);
     geo_raw_close(job.raw);
     geo_printer_destroy(job.printer);
     cdn_buf_free(&job.out);
@@ -314,6 +340,7 @@ const struct cli_command cli_command_geo = {
             "\n"
             "  pocketcdn geo 8.8.8.8 2001:4860:4860::8888\n"
             "  pocketcdn geo --why 100.64.0.1\n"
+            "  pocketcdn geo --csv ip,country,city,edge < addresses.txt > table.csv\n"
             "  pocketcdn geo --log --format '%{country} %{edge}' < access.log | sort | uniq -c\n"
             "\n"
             "Exit codes: 0 every address was found or is a special one, 1 some are not in the database, 2 "

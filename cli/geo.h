@@ -4,6 +4,7 @@
  *     geo_input.c   lines and addresses
  *     geo_row.c     fields of a row
  *     geo_print.c   rows to lines in each form
+ *     geo_memo.c    lines of records seen before
  *     geo_raw.c     values straight from the database
  *     geo_info.c    info, verify, --bench
  *
@@ -16,20 +17,21 @@
 #include "cli/geo_row.h"
 #include "cli/options.h"
 
-#define GEO_OPTIONS(X)                                                                             \
-    X(FLAG, json, 'j', NULL, "One JSON object a line, as GET /route?ip= of the router gives it")   \
-    X(FLAG, csv, 0, NULL, "Comma-separated values (RFC 4180) with a header line")                  \
-    X(FLAG, tsv, 0, NULL, "Tab-separated values with a header line")                               \
-    X(TEXT, format, 'f', "TEXT", "A line of your own: %{ip} %{country} %{edge} ...; \\t, \\n, %%") \
-    X(TEXT, raw, 0, "PATH",                                                                        \
-      "The value at PATH of the database's record, as country.iso_code; . is all of it")           \
-    X(FLAG, log, 'l', NULL, "Input lines are log lines: every address in them is looked up")       \
-    X(FLAG, why, 'w', NULL, "Show how the decision came about")                                    \
-    X(FLAG, all_edges, 'a', NULL, "Show all edges, best first")                                    \
-    X(LIST, db, 0, "FILE", "Database (.mmdb); twice: one for each address family")                 \
-    X(TEXT, config, 'c', "FILE", "cdn.yaml whose router to be; default: the built-in edges")       \
-    X(FLAG, strict, 0, NULL, "Stop at the first bad line")                                         \
-    X(FLAG, bench, 0, NULL, "Measure look-ups and decisions a second")                             \
+#define GEO_OPTIONS(X)                                                                                  \
+    X(FLAG, json, 'j', NULL, "One JSON object a line, as GET /route?ip= of the router gives it")        \
+    X(FLAG, csv, 0, NULL, "Comma-separated values (RFC 4180) with a header line")                       \
+    X(FLAG, tsv, 0, NULL, "Tab-separated values with a header line")                                    \
+    X(TEXT, fields, 0, "NAMES", "Columns of --csv and --tsv: ip,country,city,edge (also behind --csv)") \
+    X(TEXT, format, 'f', "TEXT", "A line of your own: %{ip} %{country} %{edge} ...; \\t, \\n, %%")      \
+    X(TEXT, raw, 0, "PATH",                                                                             \
+      "The value at PATH of the database's record, as country.iso_code; . is all of it")                \
+    X(FLAG, log, 'l', NULL, "Input lines are log lines: every address in them is looked up")            \
+    X(FLAG, why, 'w', NULL, "Show how the decision came about")                                         \
+    X(FLAG, all_edges, 'a', NULL, "Show all edges, best first")                                         \
+    X(LIST, db, 0, "FILE", "Database (.mmdb); twice: one for each address family")                      \
+    X(TEXT, config, 'c', "FILE", "cdn.yaml whose router to be; default: the built-in edges")            \
+    X(FLAG, strict, 0, NULL, "Stop at the first bad line")                                              \
+    X(FLAG, bench, 0, NULL, "Measure look-ups and decisions a second")                                  \
     X(FLAG, quiet, 'q', NULL, "No summary on stderr")
 
 CLI_OPTIONS_STRUCT(geo_options, GEO_OPTIONS);
@@ -39,6 +41,8 @@ struct geo_printer;
 enum cdn_status geo_printer_create(const struct geo_options *options, struct geo_printer **ret,
                                    struct cdn_error *err) CDN_MUST_CHECK;
 void geo_printer_destroy(struct geo_printer *printer);
+/* Whether lines of one record differ in address, network and line number only. */
+bool geo_printer_repeats(const struct geo_printer *printer);
 void geo_printer_header(const struct geo_printer *printer, struct cdn_buf *out);
 void geo_printer_row(const struct geo_printer *printer, const struct geo_row *row,
                      const struct router_trace *trace, struct cdn_buf *out);

@@ -19,11 +19,13 @@ struct part { /* of a format: a text, then maybe a field */
 struct geo_printer {
     enum form form;
     bool all_edges, why;
+    enum geo_field columns[GEO_FIELD_COUNT];
+    size_t column_count;
     size_t part_count;
     struct part parts[FORMAT_PARTS_MAX];
 };
 
-static const enum geo_field columns[] = {
+static const enum geo_field usual_columns[] = {
     GEO_FIELD_ip,        GEO_FIELD_network,   GEO_FIELD_special,   GEO_FIELD_country,   GEO_FIELD_subdivision,
     GEO_FIELD_city,      GEO_FIELD_lat,       GEO_FIELD_lon,       GEO_FIELD_precision, GEO_FIELD_accuracy_km,
     GEO_FIELD_source,    GEO_FIELD_reason,    GEO_FIELD_edge,      GEO_FIELD_km,        GEO_FIELD_rtt_ms,
@@ -31,16 +33,20 @@ static const enum geo_field columns[] = {
 
 /* ---- --format ---- */
 
+static enum cdn_status unknown_field(const char *option, struct cdn_str name, struct cdn_error *err)
+{
+    CDN_AUTOBUF struct cdn_buf known = {0};
+    for (size_t i = 0; i < GEO_FIELD_COUNT; i++)
+        cdn_buf_printf(&known, " %s", geo_field_name((enum geo_field)i));
+    return cdn_error_set(err, CDN_USAGE, "%s: no field '" CDN_STR_FMT "'; there are%s", option,
+                         CDN_STR_ARG(name), known.p);
+}
+
 static enum cdn_status add_field(struct geo_printer *p, struct cdn_str name, struct cdn_error *err)
 {
     struct part *part = &p->parts[p->part_count];
-    if (!geo_field_find(name, &part->field)) {
-        CDN_AUTOBUF struct cdn_buf known = {0};
-        for (size_t i = 0; i < GEO_FIELD_COUNT; i++)
-            cdn_buf_printf(&known, " %s", geo_field_name((enum geo_field)i));
-        return cdn_error_set(err, CDN_USAGE, "--format: no field '" CDN_STR_FMT "'; there are%s",
-                             CDN_STR_ARG(name), known.p);
-    }
+    if (!geo_field_find(name, &part->field))
+        return unknown_field("--format", name, err);
     if (p->part_count + 2 >= FORMAT_PARTS_MAX)
         return cdn_error_set(err, CDN_USAGE, "--format: more than %d fields", FORMAT_PARTS_MAX - 2);
     part->has_field = true;
@@ -78,6 +84,27 @@ static enum cdn_status compile(struct geo_printer *p, struct cdn_str text, struc
     return CDN_OK;
 }
 
+/* ---- columns to print ---- */
+
+static enum cdn_status columns_choose(struct geo_printer *p, const char *names, struct cdn_error *err)
+{
+    struct cdn_str rest = cdn_str(names);
+    if (!names) {
+        p->column_count = CDN_ARRAY_LEN(usual_columns) - (p->all_edges ? 0 : 1); /* `edges` is the last one */
+        memcpy(p->columns, usual_columns, p->column_count * sizeof(*usual_columns));
+        return CDN_OK;
+    }
+    while (rest.p) {
+        struct cdn_str name = cdn_str_trim(cdn_str_cut(&rest, ','));
+        if (p->column_count == GEO_FIELD_COUNT)
+            return cdn_error_set(err, CDN_USAGE, "--fields: more names than there are fields");
+        if (!geo_field_find(name, &p->columns[p->column_count]))
+            return unknown_field("--fields", name, err);
+        p->column_count++;
+    }
+    return CDN_OK;
+}
+
 /* ---- life cycle ---- */
 
 enum cdn_status geo_printer_create(const struct geo_options *options, struct geo_printer **ret,
@@ -90,13 +117,16 @@ enum cdn_status geo_printer_create(const struct geo_options *options, struct geo
                      : options->tsv    ? FORM_TSV
                      : options->format ? FORM_TEXT
                                        : FORM_HUMAN;
+    if (options->fields && form != FORM_CSV && form != FORM_TSV)
+        return cdn_error_set(err, CDN_USAGE, "--fields goes with --csv and --tsv");
     if (options->why && (form > FORM_JSON || options->raw))
         return cdn_error_set(err, CDN_USAGE, "--why goes with plain lines and --json");
     struct geo_printer *p = cdn_calloc(1, sizeof(*p));
     p->form = form;
     p->all_edges = options->all_edges;
     p->why = options->why;
-    enum cdn_status status = form == FORM_TEXT ? compile(p, cdn_str(options->format), err) : CDN_OK;
+    enum cdn_status status = form == FORM_TEXT ? compile(p, cdn_str(options->format), err)
+                                               : columns_choose(p, options->fields, err);
     if (status)
         geo_printer_destroy(p);
     else
@@ -113,19 +143,19 @@ void geo_printer_destroy(struct geo_printer *p)
 
 /* ---- columns ---- */
 
-static size_t column_count(const struct geo_printer *p)
+bool geo_printer_repeats(const struct geo_printer *p)
 {
-    return CDN_ARRAY_LEN(columns) - (p->all_edges ? 0 : 1); /* `edges` is the last one */
+    return p->form == FORM_CSV || p->form == FORM_TSV || p->form == FORM_TEXT;
 }
 
 void geo_printer_header(const struct geo_printer *p, struct cdn_buf *out)
 {
     if (p->form != FORM_CSV && p->form != FORM_TSV)
         return;
-    for (size_t i = 0; i < column_count(p); i++) {
+    for (size_t i = 0; i < p->column_count; i++) {
         if (i)
             cdn_buf_add_char(out, p->form == FORM_CSV ? ',' : '\t');
-        cdn_buf_add_str(out, cdn_str(geo_field_name(columns[i])));
+        cdn_buf_add_str(out, cdn_str(geo_field_name(p->columns[i])));
     }
     cdn_buf_add(out, p->form == FORM_CSV ? "\r\n" : "\n", p->form == FORM_CSV ? 2 : 1);
 }
@@ -156,11 +186,11 @@ static void protect(struct cdn_buf *out, size_t from, bool csv)
 
 static void put_columns(const struct geo_printer *p, const struct geo_row *row, struct cdn_buf *out)
 {
-    for (size_t i = 0; i < column_count(p); i++) {
+    for (size_t i = 0; i < p->column_count; i++) {
         if (i)
             cdn_buf_add_char(out, p->form == FORM_CSV ? ',' : '\t');
         size_t from = out->n;
-        geo_field_put(row, columns[i], out);
+        geo_field_put(row, p->columns[i], out);
         protect(out, from, p->form == FORM_CSV);
     }
     cdn_buf_add(out, p->form == FORM_CSV ? "\r\n" : "\n", p->form == FORM_CSV ? 2 : 1);

@@ -147,9 +147,22 @@ static void put_edge(const struct geo_row *row, enum geo_field field, struct cdn
         geo_put_fixed(out, (double)(field == GEO_FIELD_rtt_ms ? c->at.rtt_ms : row->decision.margin_ms), 2);
 }
 
+static bool put_mark(enum geo_field field, struct cdn_buf *out)
+{
+    char mark = field == GEO_FIELD_ip        ? GEO_MARK_IP
+                : field == GEO_FIELD_network ? GEO_MARK_NETWORK
+                : field == GEO_FIELD_line    ? GEO_MARK_LINE
+                                             : '\0';
+    if (mark)
+        cdn_buf_add_char(out, mark);
+    return mark != '\0';
+}
+
 void geo_field_put(const struct geo_row *row, enum geo_field field, struct cdn_buf *out)
 {
     const struct router_where *w = &row->decision.where;
+    if (row->stencil && put_mark(field, out))
+        return;
     switch (field) {
     case GEO_FIELD_ip:
         put_ip(&row->question.client, out);

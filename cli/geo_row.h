@@ -13,7 +13,12 @@ struct geo_row {
     struct router_question question;
     struct router_decision decision;
     uint64_t line; /* of the input, from 1 */
+    bool stencil;  /* print a mark in place of what differs between addresses of one record: see geo_memo.h */
 };
+/* The marks: control characters, which no field holds. */
+#define GEO_MARK_IP '\1'
+#define GEO_MARK_NETWORK '\2'
+#define GEO_MARK_LINE '\3'
 
 #define GEO_FIELDS(X) /* name, text */                                                  \
     X(ip, "the address asked about")                                                    \

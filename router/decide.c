@@ -107,9 +107,16 @@ static void compare_with_runner_up(struct deciding *x)
 void router_decide(const struct router_table *table, const struct router_question *question,
                    struct router_trace *trace, struct router_decision *ret)
 {
-    *ret = (struct router_decision){0};
-    struct deciding x = {table, trace, ret};
     router_resolve(table, question, trace, &ret->where);
+    router_decide_where(table, question, trace, ret);
+}
+
+void router_decide_where(const struct router_table *table, const struct router_question *question,
+                         struct router_trace *trace, struct router_decision *ret)
+{
+    struct deciding x = {table, trace, ret};
+    ret->margin_ms = 0;
+    ret->ambiguous = false;
     const struct router_where *w = &ret->where;
     struct router_candidate row[ROUTER_ROW];
     size_t n = router_rank(table->pops, table->policy, w->record.lat, w->record.lon, 0, row, ROUTER_ROW);

@@ -153,7 +153,8 @@ json_t *router_explain(const struct router_table *table, const struct router_que
 {
     json_t *o = json_object();
     add_address(o, question, &decision->where);
-    json_object_set_new(o, "scope", scope_json(question, decision->scope_len));
+    if (atomic_load(&table->compiled))
+        json_object_set_new(o, "scope", scope_json(question, decision->scope_len));
     add_place(o, &decision->where);
     add_choice(o, table, decision);
     json_object_set_new(o, "candidates", candidates_json(table, &decision->where, max_candidates));

@@ -3,7 +3,8 @@
  *     ip            the address that was asked about
  *     address       the address that was looked up, when another (mapped, tunnelled, simulated); else absent
  *     network       prefix of it that the place depended on, "193.0.6.0/23"
- *     scope         prefix of `ip` in which every address goes to the same edges, whatever their health
+ *     scope         prefix of `ip` in which every address goes to the same edges, whatever their health;
+ *                   absent while the table is not compiled (`pocketcdn geo` never does)
  *     special       word of the special range ("private"), or null; special_text says more
  *     country, country_name, city, subdivision    of the place taken; null where not known
  *     lat, lon      of the place taken

@@ -141,10 +141,12 @@ static bool link_override(struct chain *c)
                              router_overrides_count(c->table->overrides));
         return false;
     }
-    char network[CDN_ADDR_TEXT_SIZE];
-    cdn_addr_format_ip(&o->network.addr, network);
-    router_trace_add(c->trace, ROUTER_STEP_OVERRIDE, "%s/%u is '%s' (%s)", network, o->network.prefix,
-                     o->text, o->origin);
+    if (c->trace) {
+        char network[CDN_ADDR_TEXT_SIZE];
+        cdn_addr_format_ip(&o->network.addr, network);
+        router_trace_add(c->trace, ROUTER_STEP_OVERRIDE, "%s/%u is '%s' (%s)", network, o->network.prefix,
+                         o->text, o->origin);
+    }
     c->where->override = o;
     c->where->network_len = o->network.prefix;
     if (o->pop != ROUTER_NO_POP) {
@@ -166,9 +168,17 @@ static bool locate_by_default(struct chain *c, enum router_reason reason)
     return true;
 }
 
+/* Most addresses begin with a byte that no special range has. */
+static const struct geo_special *special_of(const struct router_table *table, const struct cdn_addr *a)
+{
+    size_t n;
+    const unsigned char *bytes = cdn_addr_bytes(a, &n);
+    return table->special_heads[n == 16][bytes[0]] ? geo_special(&a->sa) : NULL;
+}
+
 static bool link_special(struct chain *c)
 {
-    const struct geo_special *special = geo_special(&c->where->address.sa);
+    const struct geo_special *special = special_of(c->table, &c->where->address);
     if (!special)
         return false;
     c->where->special = special;
@@ -189,6 +199,8 @@ static bool link_special(struct chain *c)
 
 static void trace_record(struct chain *c, const struct geo_record *r)
 {
+    if (!c->trace)
+        return;
     char text[CDN_ADDR_TEXT_SIZE];
     cdn_addr_format_ip(&c->where->address, text);
     router_trace_add(c->trace, ROUTER_STEP_DATABASE,

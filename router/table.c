@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "geo-data/places.h"
+#include "geo-data/special.h"
 #include "router/compiled.h"
 
 #include "common/banned.h"
@@ -62,12 +63,22 @@ static enum cdn_status trusted_parse(struct router_table *t, const struct cdn_co
     return CDN_OK;
 }
 
+static void special_heads_find(struct router_table *t)
+{
+    for (size_t i = 0; i < geo_special_count(); i++) {
+        const struct geo_special *s = geo_special_at(i);
+        unsigned width = s->prefix_len < 8 ? 1u << (8 - s->prefix_len) : 1;
+        memset(&t->special_heads[s->family == AF_INET6][s->address[0]], 1, width);
+    }
+}
+
 static enum cdn_status table_fill(struct router_table *t, const struct router_config *config,
                                   struct cdn_error *err)
 {
     const struct router_settings *s = &config->settings;
     t->policy = (enum router_policy)s->policy;
     t->simulate = s->simulate;
+    special_heads_find(t);
     t->redirect_status = s->redirect_status == 0 ? 307 : 302;
     t->cache_control = cdn_asprintf("private, max-age=%lld", (long long)(s->redirect_max_age / 1000));
     enum cdn_status status = pops_build(config, &t->pops, err);

@@ -31,7 +31,9 @@ struct router_table {
     struct cdn_cidr *trusted; /* proxies */
     size_t trusted_count;
     unsigned redirect_status;
-    char *cache_control;                        /* of a redirect */
+    char *cache_control; /* of a redirect */
+    bool special_heads[2]
+                      [256]; /* IPv4, IPv6: whether a special range has addresses that begin with the byte */
     _Atomic(struct router_compiled *) compiled; /* NULL until router_table_compile is done */
     _Atomic unsigned _refs;
 };

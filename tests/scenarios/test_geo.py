@@ -214,10 +214,33 @@ def test_agrees_with_the_router_on_10000_addresses(cdn):
     with Client(router.admin) as client:
         for address, mine in zip(addresses, ours):
             theirs = client.get(f"/route?ip={address}", host="127.0.0.1").json()
-            theirs.pop("steps", None), theirs.pop("candidates", None)
+            for key in ("steps", "candidates", "scope"):  # which only a router tells
+                theirs.pop(key, None)
             if theirs != mine:
                 differing.append((address, theirs, mine))
     assert not differing, f"{len(differing)} differ, such as {differing[0]}"
+
+
+@pytest.mark.parametrize("columns", [["--csv", "--fields", "ip,country,network,edge,line"],
+                                     ["--csv", "ip,country,network,edge,line", "-"],
+                                     ["--csv", "ip,country,network,edge,line"]])
+def test_chosen_columns_and_lines_of_known_records(cdn, columns):
+    """Lines that come from memory equal those that were made anew."""
+    addresses = list(random_addresses(2000)) * 2 + ["10.0.0.1", "2002:808:808::1"]
+    rows = list(csv.reader(io.StringIO(cdn.cli("geo", "-q", *columns, stdin="\n".join(addresses)).stdout)))
+    assert rows[0] == ["ip", "country", "network", "edge", "line"]
+    slowly = cdn.cli("geo", "-q", "--json", stdin="\n".join(addresses))
+    answers = [json.loads(line) for line in lines(slowly)]
+    for number, (row, answer) in enumerate(zip(rows[1:], answers, strict=True), 1):
+        assert row == [answer["ip"], answer["country"] or "", answer["network"], answer["edge"], str(number)]
+
+
+@pytest.mark.parametrize("args, says", [
+    (["--csv", "--fields", "ip,colour"], "colour"), (["--fields", "ip"], "--csv"), (["--csv", "--fields", ""], "no field"),
+])
+def test_bad_columns(cdn, args, says):
+    done = cdn.cli("geo", *args, "8.8.8.8")
+    assert done.returncode == 2 and says in done.stderr and not done.stdout
 
 
 def test_overrides_of_the_configuration_count(cdn):
