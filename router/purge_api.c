@@ -323,7 +323,7 @@ void router_purge_post(void *self, struct http_request *req, json_t *body)
     struct router *r = self;
     struct waiter w = {.router = r};
     struct cdn_error err;
-    int64_t wait_ms;
+    int64_t wait_ms = 0;
     if (wait_of(req, body, &wait_ms, &err) != CDN_OK || append(r->purges, body, &w.number, &err) != CDN_OK) {
         daemon_answer_error(req, &err);
         return;
