@@ -24,6 +24,7 @@ struct cli_command {
     X(down)             \
     X(status)           \
     X(geo)              \
+    X(route)            \
     X(get)              \
     X(rtt)              \
     X(why)              \

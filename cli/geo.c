@@ -239,14 +239,14 @@ static void summarise(const struct job *job)
 
 /* ---- the command ---- */
 
-static enum cdn_status make_table(const struct geo_options *options, struct router_table **ret,
-                                  struct cdn_error *err)
+enum cdn_status geo_table_make(const char *path, const struct cli_list *databases, struct router_table **ret,
+                               struct cdn_error *err)
 {
     struct router_config config = {0};
     CDN_AUTOBUF struct cdn_buf files = {0};
-    enum cdn_status status = router_config_read(options->config, &config, err);
-    for (size_t i = 0; i < options->db.n; i++)
-        cdn_buf_printf(&files, "%s%s", i ? "," : "", options->db.items[i]);
+    enum cdn_status status = router_config_read(path, &config, err);
+    for (size_t i = 0; i < databases->n; i++)
+        cdn_buf_printf(&files, "%s%s", i ? "," : "", databases->items[i]);
     for (size_t i = 0; files.n && !status && i < router_program.row_count; i++)
         if (strcmp(router_program.rows[i].field, "database") == 0)
             status =
@@ -310,7 +310,7 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
 {
     const struct geo_options *options = opaque;
     struct router_table *table;
-    enum cdn_status status = make_table(options, &table, err);
+    enum cdn_status status = geo_table_make(options->config, &options->db, &table, err);
     if (status)
         return status;
     const char *verb = args->n == 1 ? args->items[0] : "";
