@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/banned.h"
@@ -48,13 +49,25 @@ static void flush(void *self)
     cdn_buf_clear(&job->out);
 }
 
+/* A bar when standard input is a file, whose end is known. */
 static void show_progress(struct job *job)
 {
+    static const char full[] = "##############################";
+    enum { WIDTH = sizeof(full) - 1 };
     int64_t now = cdn_clock_mono_ms();
-    if (now - job->told_ms >= PROGRESS_MS) {
-        job->told_ms = now;
-        fprintf(stderr, "\r%llu addresses", (unsigned long long)job->addresses);
+    if (now - job->told_ms < PROGRESS_MS)
+        return;
+    job->told_ms = now;
+    struct stat st;
+    off_t at = lseek(STDIN_FILENO, 0, SEEK_CUR);
+    if (at >= 0 && fstat(STDIN_FILENO, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) {
+        int filled = at < st.st_size ? (int)(at * WIDTH / st.st_size) : WIDTH;
+        fprintf(stderr, "\r[%.*s%*s] %3d %%  ", filled, full, WIDTH - filled, "",
+                at < st.st_size ? (int)(at * 100 / st.st_size) : 100);
+    } else {
+        fputc('\r', stderr);
     }
+    fprintf(stderr, "%llu addresses", (unsigned long long)job->addresses);
 }
 
 static void count(struct job *job, enum geo_found found)
@@ -229,8 +242,8 @@ static void summarise(const struct job *job)
     if (job->options->quiet || (job->addresses < 2 && !job->bad))
         return;
     fprintf(stderr, "%s%llu address%s: %llu found, %llu special, %llu not in the database",
-            job->progress ? "\r" : "", (unsigned long long)job->addresses, job->addresses == 1 ? "" : "es",
-            (unsigned long long)job->found, (unsigned long long)job->special,
+            job->progress ? "\r\033[K" : "", (unsigned long long)job->addresses,
+            job->addresses == 1 ? "" : "es", (unsigned long long)job->found, (unsigned long long)job->special,
             (unsigned long long)job->unknown);
     if (job->bad)
         fprintf(stderr, "; %llu bad", (unsigned long long)job->bad);
@@ -318,6 +331,8 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
         status = geo_info(table->db, options->json, err);
     else if (strcmp(verb, "verify") == 0)
         status = geo_verify(table->db, err);
+    else if (options->explain_log)
+        status = geo_explain_log(table, options->explain_log, options->json, err);
     else if (options->bench)
         status = geo_bench(table, err);
     else
@@ -332,7 +347,9 @@ static const struct cli_option rows[] = {GEO_OPTIONS(ROW)};
 const struct cli_command cli_command_geo = {
     .name = "geo",
     .summary = "Where addresses are, and which edge would serve them",
-    .usage = "[OPTIONS] [IP | NETWORK | -]...\n       pocketcdn geo info | verify [--db FILE]",
+    .usage =
+        "[OPTIONS] [IP | NETWORK | -]...\n"
+        "       pocketcdn geo --explain-log FILE [--json]\n       pocketcdn geo info | verify [--db FILE]",
     .more = "Without an address, or for '-', lines are read from standard input. A network gives one line "
             "for each\n"
             "network of the answer inside it. The decision is the router's own code: GET /route?ip= says the "

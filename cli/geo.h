@@ -6,6 +6,7 @@
  *     geo_print.c   rows to lines in each form
  *     geo_memo.c    lines of records seen before
  *     geo_raw.c     values straight from the database
+ *     geo_log.c     --explain-log
  *     geo_info.c    info, verify, --bench
  *
  * An address is decided by router/decide, with the table that a router with the same cdn.yaml would build:
@@ -17,21 +18,22 @@
 #include "cli/geo_row.h"
 #include "cli/options.h"
 
-#define GEO_OPTIONS(X)                                                                                  \
-    X(FLAG, json, 'j', NULL, "One JSON object a line, as GET /route?ip= of the router gives it")        \
-    X(FLAG, csv, 0, NULL, "Comma-separated values (RFC 4180) with a header line")                       \
-    X(FLAG, tsv, 0, NULL, "Tab-separated values with a header line")                                    \
-    X(TEXT, fields, 0, "NAMES", "Columns of --csv and --tsv: ip,country,city,edge (also behind --csv)") \
-    X(TEXT, format, 'f', "TEXT", "A line of your own: %{ip} %{country} %{edge} ...; \\t, \\n, %%")      \
-    X(TEXT, raw, 0, "PATH",                                                                             \
-      "The value at PATH of the database's record, as country.iso_code; . is all of it")                \
-    X(FLAG, log, 'l', NULL, "Input lines are log lines: every address in them is looked up")            \
-    X(FLAG, why, 'w', NULL, "Show how the decision came about")                                         \
-    X(FLAG, all_edges, 'a', NULL, "Show all edges, best first")                                         \
-    X(LIST, db, 0, "FILE", "Database (.mmdb); twice: one for each address family")                      \
-    X(TEXT, config, 'c', "FILE", "cdn.yaml whose router to be; default: the built-in edges")            \
-    X(FLAG, strict, 0, NULL, "Stop at the first bad line")                                              \
-    X(FLAG, bench, 0, NULL, "Measure look-ups and decisions a second")                                  \
+#define GEO_OPTIONS(X)                                                                                   \
+    X(FLAG, json, 'j', NULL, "One JSON object a line, as GET /route?ip= of the router gives it")         \
+    X(FLAG, csv, 0, NULL, "Comma-separated values (RFC 4180) with a header line")                        \
+    X(FLAG, tsv, 0, NULL, "Tab-separated values with a header line")                                     \
+    X(TEXT, fields, 0, "NAMES", "Columns of --csv and --tsv: ip,country,city,edge (also behind --csv)")  \
+    X(TEXT, format, 'f', "TEXT", "A line of your own: %{ip} %{country} %{edge} ...; \\t, \\n, %%")       \
+    X(TEXT, raw, 0, "PATH",                                                                              \
+      "The value at PATH of the database's record, as country.iso_code; . is all of it")                 \
+    X(FLAG, log, 'l', NULL, "Input lines are log lines: every address in them is looked up")             \
+    X(TEXT, explain_log, 0, "FILE", "Which edges the clients of a log are sent to, how far, how surely") \
+    X(FLAG, why, 'w', NULL, "Show how the decision came about")                                          \
+    X(FLAG, all_edges, 'a', NULL, "Show all edges, best first")                                          \
+    X(LIST, db, 0, "FILE", "Database (.mmdb); twice: one for each address family")                       \
+    X(TEXT, config, 'c', "FILE", "cdn.yaml whose router to be; default: the built-in edges")             \
+    X(FLAG, strict, 0, NULL, "Stop at the first bad line")                                               \
+    X(FLAG, bench, 0, NULL, "Measure look-ups and decisions a second")                                   \
     X(FLAG, quiet, 'q', NULL, "No summary on stderr")
 
 CLI_OPTIONS_STRUCT(geo_options, GEO_OPTIONS);
@@ -61,6 +63,9 @@ void geo_raw_close(struct geo_raw *raw);
  */
 enum cdn_status geo_raw_print(struct geo_raw *raw, const struct cdn_addr *address, struct cdn_buf *out);
 
+/* Reads the log at `path` ("-": standard input) and prints each edge's clients. CDN_IO names the path. */
+enum cdn_status geo_explain_log(const struct router_table *table, const char *path, bool json,
+                                struct cdn_error *err);
 enum cdn_status geo_info(const struct geo_db *db, bool json, struct cdn_error *err);
 enum cdn_status geo_verify(const struct geo_db *db, struct cdn_error *err);
 enum cdn_status geo_bench(const struct router_table *table, struct cdn_error *err);

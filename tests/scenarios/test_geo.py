@@ -6,6 +6,7 @@ import ipaddress
 import json
 import random
 import re
+from xml.etree import ElementTree
 
 import pytest
 from cdn import BIN, SOURCE, Client, Reply
@@ -248,3 +249,62 @@ def test_overrides_of_the_configuration_count(cdn):
     done = cdn.cli("geo", "-q", "-c", path, "--format", FIELDS, "8.8.8.8", "9.9.9.9")
     rows = [line.split(" ") for line in lines(done)]
     assert [(r[-2], r[-1]) for r in rows] == [("override", "syd"), ("override", "nrt")]
+
+
+# ---------------------------------------------------------------------------------------------------- pictures, logs
+
+@pytest.mark.parametrize("locale, marks", [("C.UTF-8", "✕●"), ("C", "X@")])
+def test_a_map_of_80_columns(cdn, locale, marks):
+    done = cdn.cli("route", "--map", "133.11.0.1", env={"LC_ALL": locale})
+    drawn = done.stdout.split("client")[0].splitlines()
+    assert done.returncode == 0 and 12 <= len(drawn) <= 24
+    assert all(len(line) <= 80 for line in drawn)
+    assert marks[0] in "".join(drawn[:-1])
+    assert f"{marks[1]} nrt" in done.stdout and "modelled path" in done.stdout
+    assert locale != "C" or drawn == [line.encode("ascii", "replace").decode() for line in drawn]
+
+
+def test_a_picture_is_well_formed(cdn, tmp_path):
+    """Also for edges at the poles, over the date line, and without any edge that could serve."""
+    for edges in ([{"name": "n", "place": "90,0"}, {"name": "s", "place": "-90,0"}],
+                  [{"name": "east", "place": "-17,179.9"}],
+                  [{"name": "none", "place": "Oslo", "weight": 0}]):
+        path = cdn.config({"edges": [{**e, "url": "http://127.0.1.1:1"} for e in edges]})
+        for ip in ("200.160.2.3", "133.11.0.1", "10.0.0.1"):
+            done = cdn.cli("route", "-m", "-c", path, "--svg", tmp_path / "a.svg", ip)
+            assert done.returncode == 0, done.stderr
+            root = ElementTree.parse(tmp_path / "a.svg").getroot()
+            titles = [t.text for t in root.iter("{http://www.w3.org/2000/svg}title")]
+            assert [t.split(",")[0] for t in titles] == [e["name"] for e in edges] + ["client"]
+
+
+@pytest.mark.parametrize("args, code", [([], 2), (["nonsense"], 2), (["8.8.8.8", "1.1.1.1"], 2), (["-m", "-j", "8.8.8.8"], 2),
+                                        (["--svg", "/nowhere/a.svg", "8.8.8.8"], 3), (["8.8.8.8"], 0)])
+def test_route_refuses(cdn, args, code):
+    done = cdn.cli("route", *args)
+    assert (done.returncode, bool(done.stderr)) == (code, code != 0)
+
+
+def test_explain_log_adds_up(cdn):
+    addresses = list(random_addresses(500))
+    log = [f'{a} - - [01/Jan/2026:00:00:00 +0000] "GET /{i} HTTP/1.1" 200 1 "http://9.9.9.9/" "Chrome/120.0.0.0"'
+           for i, a in enumerate(addresses)]
+    path = cdn.folder("log", {"access.log": ("\n".join(log * 3) + "\nno address\n").encode()}) / "access.log"
+    report = json.loads(cdn.cli("geo", "--explain-log", path, "--json").stdout)
+    answers = [json.loads(line) for line in lines(cdn.cli("geo", "-q", "--json", stdin="\n".join(addresses)))]
+    assert (report["lines"], report["lines_without_address"]) == (3 * len(addresses) + 1, 1)
+    assert (report["requests"], report["clients"]) == (3 * len(addresses), len(addresses))
+    for edge in report["edges"]:
+        mine = [a for a in answers if a["edge"] == edge["edge"]]
+        assert (edge["clients"], edge["requests"]) == (len(mine), 3 * len(mine))
+        assert edge["clients_percent"] == pytest.approx(100 * len(mine) / len(answers))
+        if mine:
+            times = sorted(a["rtt_ms"] for a in mine)
+            for share, key in ((0.5, "rtt_ms_p50"), (0.95, "rtt_ms_p95")):
+                at = max(round(len(times) * share + 1e-9), 1) - 1
+                assert edge[key] == pytest.approx(times[at], abs=0.3) or len(times) * share % 1 == 0.5
+            assert edge["ambiguous_percent"] == pytest.approx(100 * sum(a["ambiguous"] for a in mine) / len(mine))
+    table = cdn.cli("geo", "--explain-log", "-", stdin="\n".join(log)).stdout
+    assert "P95 MS" in table and f"{len(addresses)} lines, 0 without" in table
+    missing = cdn.cli("geo", "--explain-log", "/nowhere.log")
+    assert missing.returncode == 3 and "/nowhere.log" in missing.stderr
