@@ -1,22 +1,34 @@
 """Purges through the router's log: they reach every edge, are acknowledged, and nothing purged ever comes back."""
 
+import contextlib
 import functools
 import json
 import os
+import random
 import signal
+import socket
 import sqlite3
 
 import pytest
-from cdn import SLOW, Gate, Reply, in_parallel, poll, unused_port
+from cdn import SLOW, Gate, Reply, in_parallel, poll
 
 TAGS = {"/a": "red", "/b": "red blue", "/dir/c": "blue", "/dir/d": "green"}
+
+
+def lasting_port():
+    """A free port that the kernel gives to nobody meanwhile, not even to an edge that asks for the router before it is there."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class World:
     """A fake origin with a version, edges that follow the log, and a router whose log is on disk."""
 
     def __init__(self, cdn, names=("fra",), router=(), **settings):
-        self.cdn, self.origin, self.port = cdn, cdn.fake_origin(), unused_port()
+        self.cdn, self.origin, self.port = cdn, cdn.fake_origin(), lasting_port()
         self.state, self.version = cdn.folder("router-state"), 1
         self.router_settings, self.settings = dict(router), {"threads": 2, "sync_grace": f"{2 * SLOW:g}s", **settings}
         self.origin.default = self.answer
@@ -67,8 +79,7 @@ class World:
     def fill(self, targets=TAGS, edges=None):
         for edge in edges or self.edges.values():
             for target in targets:
-                get(edge, target)
-                assert get(edge, target).header("X-Cache") == "HIT", target
+                poll(lambda e=edge, t=target: get(e, t).header("X-Cache") == "HIT", what=f"{target} is stored")
 
     def saved(self, name="fra"):
         """Waits until the disk tier has every object and its index is committed, so that a kill loses nothing."""
