@@ -441,10 +441,12 @@ void edge_cache_publish(struct edge_cache *c, struct edge_entry *e, uint64_t pur
     edge_blob_unref(blob);
 }
 
-bool edge_cache_refresh(struct edge_cache *c, struct edge_object *o, struct edge_rep *rep)
+bool edge_cache_refresh(struct edge_cache *c, struct edge_object *o, struct edge_rep *rep,
+                        uint64_t purge_number)
 {
     edge_cache_lock(c);
-    bool there = o->linked;
+    bool there =
+        o->linked && o->entry->purged_at <= purge_number && !edge_tags_purged_since(c, o, purge_number);
     if (there) {
         edge_rep_unref(atomic_exchange(&o->rep, rep));
         edge_cache_changed_locked(c);

@@ -79,7 +79,7 @@ bool edge_confirm_not_modified(struct edge_fetch *f, const struct http_fetch_hea
         return false;
     }
     edge_rep_ref(rep);
-    if (!edge_cache_refresh(cache_of(f), c[which].object, rep)) {
+    if (!edge_cache_refresh(cache_of(f), c[which].object, rep, f->purge_number)) {
         edge_rep_unref(rep);
         return false; /* purged meanwhile */
     }
@@ -102,6 +102,6 @@ void edge_confirm_by_head(struct edge_fetch *f, const struct http_fetch_head *h,
         rep = edge_rep_with(stored->rep, NULL, &fresh, stored->rep->stored_ms);
     }
     if (rep) {
-        (void)edge_cache_refresh(cache_of(f), stored->object, rep);
+        (void)edge_cache_refresh(cache_of(f), stored->object, rep, f->purge_number);
     }
 }

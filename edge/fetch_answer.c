@@ -262,6 +262,9 @@ static void ask_again(struct edge_fetch *f)
     for (; f->request.candidate_count; f->request.candidate_count--) {
         edge_cache_release(f->owner->edge->cache, &f->request.candidate[f->request.candidate_count - 1]);
     }
+    edge_cache_lock(f->owner->edge->cache);
+    f->purge_number = edge_cache_purge_number_locked(f->owner->edge->cache);
+    edge_cache_unlock(f->owner->edge->cache);
     http_fetch_cancel(CDN_TAKE(f->http));
     edge_fetch_start(f);
     edge_fetch_unref(f); /* the reference of the first try */

@@ -45,10 +45,12 @@ void edge_pass_start(struct edge_txn *t)
     }
     struct edge_entry *entry = /* its answer may be what a GET gets (9110 9.3.3) */
         t->http->method == HTTP_POST ? edge_cache_enter_locked(cache, cdn_buf_str(&t->key)) : NULL;
+    const uint64_t purge_number = edge_cache_purge_number_locked(cache);
     edge_cache_unlock(cache);
     t->passing = true;
     t->leader = true;
     struct edge_fetch *f = edge_fetch_create(t->worker, entry, &t->control, &r);
+    f->purge_number = purge_number;
     edge_fetch_join(f, t->worker, t);
     t->fetch = f;
     edge_fetch_start(f);
