@@ -23,7 +23,7 @@ def commands(programs):
         "route": [tools / "bench-route"],
         "redirect": [python, HERE / "redirect" / "run.py", "--bin", programs],
         "dns": [python, HERE / "dns" / "run.py", "--bin", programs, "--db-tool", tools / "bench-dns-db"],
-        "purge": [python, HERE / "purge" / "run.py", "--bin", programs],
+        "purge": [python, HERE / "purge" / "bench_purge.py", "--bin", programs],
     }
 
 

@@ -244,6 +244,7 @@ def test_rate_limit(cdn):
         for i in range(60):
             udp.send(query("www.cdn.test", 1, i))
         poll(lambda: dns.router.metric("pocketcdn_router_dns_slipped_total") > 0, what="answers that slip")
+        poll(lambda: dns.router.metric('pocketcdn_router_dns_query_total{transport="udp"}') >= 60, what="all queries have been looked at")
     limited = dns.router.metric("pocketcdn_router_dns_limited_total")
     assert limited > 0
     for i in range(60):
