@@ -5,7 +5,7 @@ set -eu
 
 build="gcc libc6-dev cmake ninja-build pkg-config check libmicrohttpd-dev libmaxminddb-dev libsqlite3-dev
     libcurl4-gnutls-dev libyaml-dev libjansson-dev libxxhash-dev libgnutls28-dev libknot-dev zlib1g-dev libbrotli-dev libbsd-dev
-    media-types"
+    libmimalloc-dev media-types"
 demo="python3-django libjs-jquery" # recommended by Django only, but the admin links to it
 test="python3-django libjs-jquery python3-pytest python3-selenium chromium chromium-driver clang-format curl brotli bind9-dnsutils
     knot-dnsutils openssl"

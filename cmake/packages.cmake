@@ -8,3 +8,7 @@ foreach(lib
   list(GET pair 1 module)
   pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${module})
 endforeach()
+# The allocator of pocketcdn-edge, which replaces malloc by being linked. Sanitizers bring their own.
+if(NOT CDN_SANITIZE)
+  find_package(mimalloc 2.0 REQUIRED CONFIG)
+endif()
