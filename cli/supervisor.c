@@ -24,6 +24,8 @@
 #define BACKOFF_RESET_MS 60000
 #define START_LIMIT_MS 30000
 #define ROUTER_WAIT_MS 1000
+#define SYNC_WAIT_MS \
+    2000 /* for the edges to have read the router's purge log: before that they check every reuse */
 #define STOP_GRACE_MS 10000
 #define PROBE_BODY_MAX (1u << 20)
 
@@ -35,6 +37,7 @@ struct node {
     struct loop_timer probe, restart;
     struct http_fetch *fetch;
     bool asks_status; /* the running fetch is GET /status, not /health */
+    bool synced;      /* an edge that has read the purge log */
     unsigned answer_status;
     struct cdn_buf answer;
     char *log;
@@ -51,6 +54,7 @@ struct supervisor {
     struct supervisor_node *views;
     size_t n;
     int64_t began_ms;
+    int64_t all_up_ms; /* when all answered; 0: not yet */
     bool router_started, all_were_up, stopping;
     enum cdn_status status;
     struct cdn_error *err;
@@ -132,6 +136,31 @@ static void router_waited(struct loop_timer *timer)
     start_router((struct supervisor *)(void *)((char *)timer - offsetof(struct supervisor, router_wait)));
 }
 
+static bool waits_for_sync(const struct node *node)
+{
+    const struct supervisor *s = node->owner;
+    return s->all_up_ms && !s->all_were_up && node->view->plan->kind == PLAN_EDGE && !node->synced &&
+           cdn_clock_mono_ms() - s->all_up_ms < SYNC_WAIT_MS;
+}
+
+static bool all_synced(struct supervisor *s)
+{
+    bool first = s->all_up_ms == 0;
+    bool all = true;
+    s->all_up_ms = first ? cdn_clock_mono_ms() : s->all_up_ms;
+    for (size_t i = 0; i < s->n; i++) {
+        struct node *node = &s->nodes[i];
+        if (!waits_for_sync(node))
+            continue;
+        all = false;
+        if (first && !node->fetch) {
+            node->asks_status = true;
+            loop_timer_start(s->loop, &node->probe, 0);
+        }
+    }
+    return all;
+}
+
 static void check_all_up(struct supervisor *s)
 {
     size_t up = 0;
@@ -139,7 +168,7 @@ static void check_all_up(struct supervisor *s)
         up += s->views[i].state == SUPERVISOR_UP;
     if (up == s->n - 1)
         start_router(s);
-    if (up < s->n)
+    if (up < s->n || !all_synced(s))
         return;
     s->all_were_up = true;
     loop_timer_stop(s->loop, &s->limit);
@@ -188,17 +217,22 @@ static void probe_end(void *arg, enum http_fetch_error error, const char *text)
     if (well && node->asks_status) {
         json_decref(node->view->status);
         node->view->status = json_loadb(node->answer.p, node->answer.n, 0, NULL);
+        node->synced = !json_is_true(json_object_get(node->view->status, "unsynced"));
     }
     if (well)
         turn(node, SUPERVISOR_UP);
     else if (node->view->state == SUPERVISOR_UP && !node->asks_status)
         turn(node, SUPERVISOR_SICK);
-    node->asks_status = well && !node->asks_status && s->config->watch_status;
-    if (node->asks_status)
+    if (s->all_up_ms && !s->all_were_up)
+        check_all_up(s);
+    const bool syncing = waits_for_sync(node);
+    node->asks_status = syncing || (well && !node->asks_status && s->config->watch_status);
+    if (node->asks_status && !syncing)
         probe(&node->probe);
     else
-        loop_timer_start(s->loop, &node->probe,
-                         (node->view->state == SUPERVISOR_STARTING ? PROBE_STARTING_MS : PROBE_MS) * MS);
+        loop_timer_start(
+            s->loop, &node->probe,
+            (syncing || node->view->state == SUPERVISOR_STARTING ? PROBE_STARTING_MS : PROBE_MS) * MS);
 }
 
 static void probe(struct loop_timer *timer)
