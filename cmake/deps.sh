@@ -10,7 +10,7 @@ demo="python3-django libjs-jquery" # recommended by Django only, but the admin l
 test="python3-django libjs-jquery python3-pytest python3-selenium chromium chromium-driver clang-format curl brotli bind9-dnsutils
     knot-dnsutils openssl"
 long="clang libclang-rt-14-dev"
-bench="nginx-light varnish trafficserver gdnsd wrk dnsperf"
+bench="nginx-light libnginx-mod-http-geoip2 varnish trafficserver gdnsd wrk dnsperf"
 geo="npm"
 
 wanted=

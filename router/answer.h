@@ -14,14 +14,25 @@ enum router_outcome {
     ROUTER_NO_EDGE,
 };
 
+/* A redirect that may be used again once its request is over: only Location differs, and making the rest anew
+ * would cost a dozen allocations a request. */
+struct router_redirect;
+
 struct router_answer { /* zero-initialise; kept by a thread from request to request */
+    struct router_redirect *idle;
+    unsigned generation; /* of the table: see router_answer_renew */
+    uint64_t decided;
     struct cdn_buf location, pin, forwarded, x_forwarded;
     struct router_brief decision; /* of the last redirect */
-    int64_t decision_ns;          /* what it took */
+    int64_t decision_ns;          /* what it took, measured now and then and counted for all; else 0 */
 };
 
 enum router_outcome router_answer(struct router_answer *answer, const struct router_table *table,
                                   struct http_request *req);
-void router_answer_fini(struct router_answer *answer);
+/* Every request's end, answered or not. */
+void router_answer_done(struct router_answer *answer, struct http_request *req);
+/* Another table from now on: redirects made for the one before are given up. */
+void router_answer_renew(struct router_answer *answer);
+void router_answer_fini(struct router_answer *answer); /* no request may be open */
 
 #endif

@@ -93,7 +93,14 @@ static void on_ready(void *self, struct http_request *req)
         serve(self, req);
 }
 
-static const struct http_handler handler = {.head = on_head, .ready = on_ready};
+static void on_done(void *self, struct http_request *req, enum http_end end)
+{
+    struct worker *w = self;
+    (void)end;
+    router_answer_done(&w->answer, req);
+}
+
+static const struct http_handler handler = {.head = on_head, .ready = on_ready, .done = on_done};
 
 static void view_free(struct view *v)
 {
@@ -113,6 +120,7 @@ static void view_adopt(void *arg)
             cdn_metric_add(&next->answers[next->heirs[i]], cdn_metric_get(&w->view->answers[i]));
     view_free(w->view);
     w->view = next;
+    router_answer_renew(&w->answer);
 }
 
 static void drain(void *arg)
@@ -166,7 +174,7 @@ static enum cdn_status worker_open(struct router_server *s, struct worker *w, bo
         .listen = s->address,
         .share_port = s->count > 1,
         .port_is_claimed = !first,
-        .memory_per_connection = 24576, /* a target and the Location made of it */
+        .memory_per_connection = 20480, /* a target and the Location made of it */
         .max_body = UINT64_MAX,         /* answered before it is read */
         .handler = &handler,
         .handler_self = w,
