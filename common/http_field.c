@@ -328,12 +328,8 @@ struct cdn_str http_media_type(struct cdn_str content_type)
     return type;
 }
 
-bool http_media_type_match(struct cdn_str content_type, struct cdn_str pattern)
+static bool fits_pattern(struct cdn_str type, struct cdn_str pattern)
 {
-    struct cdn_str type = http_media_type(content_type);
-    if (type.n == 0) {
-        return false;
-    }
     if (cdn_str_eq(pattern, CDN_STR("*")) || cdn_str_eq(pattern, CDN_STR("*/*"))) {
         return true;
     }
@@ -342,6 +338,12 @@ bool http_media_type_match(struct cdn_str content_type, struct cdn_str pattern)
         return type.n > n && cdn_str_eq_nocase((struct cdn_str){type.p, n}, (struct cdn_str){pattern.p, n});
     }
     return cdn_str_eq_nocase(type, pattern);
+}
+
+bool http_media_type_match(struct cdn_str content_type, struct cdn_str pattern)
+{
+    const struct cdn_str type = cdn_str_trim(cdn_str_cut(&content_type, ';'));
+    return fits_pattern(type, pattern) && http_media_type(type).n > 0; /* the cheaper question first */
 }
 
 bool http_cdn_loop_has(struct cdn_str value, struct cdn_str id)
