@@ -379,7 +379,8 @@ void http_via_append(struct cdn_buf *b, struct cdn_str value, unsigned version, 
     if (version == 20) {
         cdn_buf_add(b, "2 ", 2);
     } else {
-        cdn_buf_printf(b, "%u.%u ", version / 10, version % 10);
+        const char digits[] = {(char)('0' + version / 10 % 10), '.', (char)('0' + version % 10), ' '};
+        cdn_buf_add(b, digits, sizeof digits);
     }
     cdn_buf_add_str(b, name);
 }

@@ -147,7 +147,9 @@ void http_forwarded_add(struct cdn_buf *b, const struct http_forwarded_in *in)
     keep(b, in, in->forwarded);
     cdn_addr_format_ip(in->peer, ip);
     bool v6 = cdn_str_find(cdn_str(ip), ':') >= 0;
-    cdn_buf_printf(b, v6 ? "for=\"[%s]\"" : "for=%s", ip);
+    cdn_buf_add_str(b, v6 ? CDN_STR("for=\"[") : CDN_STR("for="));
+    cdn_buf_add_str(b, cdn_str(ip));
+    cdn_buf_add_str(b, v6 ? CDN_STR("]\"") : CDN_STR(""));
     if (in->host.n > 0) {
         cdn_buf_add(b, ";host=", 6);
         if (http_is_token(in->host)) {

@@ -70,7 +70,8 @@ void edge_cache_status_build(const struct edge_cache_status *s, struct cdn_buf *
     if (s->hit) {
         cdn_buf_add(into, "; hit", 5);
     } else {
-        cdn_buf_printf(into, "; fwd=%s", *fwd ? fwd : "miss");
+        cdn_buf_add(into, "; fwd=", 6);
+        cdn_buf_add_str(into, *fwd ? cdn_str(fwd) : CDN_STR("miss"));
     }
     if (!s->hit && s->fwd_status > 0) {
         cdn_buf_printf(into, "; fwd-status=%u", s->fwd_status);

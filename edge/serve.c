@@ -51,8 +51,8 @@ static void add_timing(struct MHD_Response *response, const struct edge_marks *m
     if (marks->origin_us < 0) {
         snprintf(text, sizeof text, "cache;desc=%s", edge_verdict_text(marks->verdict));
     } else {
-        snprintf(text, sizeof text, "cache;desc=%s, origin;dur=%.3f", edge_verdict_text(marks->verdict),
-                 (double)marks->origin_us / 1000.0);
+        snprintf(text, sizeof text, "cache;desc=%s, origin;dur=%" PRId64 ".%03" PRId64,
+                 edge_verdict_text(marks->verdict), marks->origin_us / 1000, marks->origin_us % 1000);
     }
     http_response_add(response, "Server-Timing", text);
 }
