@@ -216,8 +216,14 @@ void edge_freshness_compute(const struct edge_rules *policy, const struct edge_h
     f.swr_s = window(cc, HTTP_CC_STALE_WHILE_REVALIDATE, policy->default_swr_s);
     f.sie_s = window(cc, HTTP_CC_STALE_IF_ERROR, policy->default_sie_s);
     f.no_cache = http_cc_has(cc, HTTP_CC_NO_CACHE) && cc->no_cache_fields.n == 0;
+    /* s-maxage implies proxy-revalidate (9111 5.2.2.10); a response that names a window itself (RFC 5861)
+     * means it. */
+    const bool names_window =
+        http_cc_has(cc, HTTP_CC_STALE_WHILE_REVALIDATE) || http_cc_has(cc, HTTP_CC_STALE_IF_ERROR);
+    f.windows_only = http_cc_has(cc, HTTP_CC_S_MAXAGE) && names_window;
     f.must_revalidate = http_cc_has(cc, HTTP_CC_MUST_REVALIDATE) ||
-                        http_cc_has(cc, HTTP_CC_PROXY_REVALIDATE) || http_cc_has(cc, HTTP_CC_S_MAXAGE);
+                        http_cc_has(cc, HTTP_CC_PROXY_REVALIDATE) ||
+                        (http_cc_has(cc, HTTP_CC_S_MAXAGE) && !names_window);
     f.immutable = http_cc_has(cc, HTTP_CC_IMMUTABLE);
     f.has_validator = edge_head_get(head, EDGE_HEAD_ETAG).p != NULL ||
                       edge_head_get(head, EDGE_HEAD_LAST_MODIFIED).p != NULL;
@@ -232,7 +238,9 @@ int64_t edge_current_age(const struct edge_freshness *f, int64_t now_ms)
 
 int64_t edge_freshness_left(const struct edge_freshness *f, int64_t now_ms)
 {
-    return f->lifetime_s - edge_current_age(f, now_ms);
+    int64_t left = f->lifetime_s - edge_current_age(f, now_ms);
+    /* Stored later than now: the clock went back, and how old the answer is cannot be told. */
+    return now_ms + EDGE_CLOCK_SLACK_MS < f->response_ms && left > 0 ? 0 : left;
 }
 
 int64_t edge_freshness_expires_ms(const struct edge_freshness *f)
@@ -312,7 +320,7 @@ static enum edge_reuse decide_stale(const struct edge_freshness *f, const struct
     if (f->must_revalidate) {
         return EDGE_REUSE_VALIDATE_EXPIRED;
     }
-    if (http_cc_has(cc, HTTP_CC_MAX_STALE)) {
+    if (http_cc_has(cc, HTTP_CC_MAX_STALE) && !f->windows_only) {
         return stale_s <= cc->seconds[HTTP_CC_MAX_STALE] ? EDGE_REUSE_STALE_ALLOWED
                                                          : EDGE_REUSE_VALIDATE_EXPIRED;
     }
@@ -334,7 +342,7 @@ static bool allowed_on_error(const struct edge_rules *policy, const struct edge_
     if (http_cc_has(cc, HTTP_CC_STALE_IF_ERROR) && cc->seconds[HTTP_CC_STALE_IF_ERROR] > allowed) {
         allowed = cc->seconds[HTTP_CC_STALE_IF_ERROR];
     }
-    if (origin == EDGE_ORIGIN_DISCONNECTED && policy->disconnected_s > allowed) {
+    if (origin == EDGE_ORIGIN_DISCONNECTED && !f->windows_only && policy->disconnected_s > allowed) {
         allowed = policy->disconnected_s;
     }
     return stale_s < 0 || (allowed > 0 && stale_s <= allowed);
@@ -346,7 +354,7 @@ enum edge_reuse edge_reuse_decide(const struct edge_rules *policy, const struct 
 {
     static const struct http_cache_control nothing;
     const struct http_cache_control *cc = request && policy->honour_request ? &request->cc : &nothing;
-    int64_t age = edge_current_age(f, now_ms), left = f->lifetime_s - age;
+    int64_t age = edge_current_age(f, now_ms), left = edge_freshness_left(f, now_ms);
     enum edge_reuse reuse = EDGE_REUSE_FRESH;
     if (f->no_cache) {
         reuse = EDGE_REUSE_VALIDATE_NO_CACHE;

@@ -81,6 +81,8 @@ enum edge_lifetime_source {
 };
 const char *edge_lifetime_source_word(enum edge_lifetime_source s);
 
+#define EDGE_CLOCK_SLACK_MS 5000 /* a clock that is set back by less is not noticed */
+
 /* Plain data, fit to be stored (48 bytes). */
 struct edge_freshness {
     int64_t response_ms;   /* when the answer's head arrived */
@@ -93,7 +95,8 @@ struct edge_freshness {
     bool must_revalidate;  /* must-revalidate, proxy-revalidate or s-maxage: never serve stale */
     bool immutable;        /* RFC 8246 */
     bool has_validator;    /* ETag or Last-Modified: a conditional request makes sense */
-    uint8_t _pad[3];
+    bool windows_only;     /* s-maxage beside explicit stale windows: stale within these, never beyond */
+    uint8_t _pad[2];
     int32_t age_value_s;    /* the three parts of the age, for /why: Age as sent (0 when unusable), */
     int32_t apparent_age_s; /* response time minus Date, */
     int32_t delay_s;        /* response time minus request time */

@@ -14,6 +14,7 @@
 struct hot_entry {
     uint64_t valid_at;         /* edge_cache_changes() when `hold` was last compared with the shared object */
     struct MHD_Response *full; /* the stored status and the body */
+    int64_t begins_ms;         /* the clock was set back when it shows less (freshness.h) */
     int64_t expires_ms;        /* end of freshness */
     int64_t shown_s;           /* the second for which Age and Cache-Status are right */
     uint64_t body_n;
@@ -200,7 +201,7 @@ bool edge_hot_answer(struct edge_hot *h, struct http_request *req, int64_t now_m
     if (!e) {
         return false;
     }
-    if (is_void(h, e) || now_ms >= e->expires_ms) {
+    if (is_void(h, e) || now_ms >= e->expires_ms || now_ms < e->begins_ms) {
         remove_slot(h, i);
         return false;
     }
@@ -261,6 +262,7 @@ void edge_hot_add(struct edge_hot *h, const struct http_request *req, const stru
     e->etag = MHD_get_response_header(full, "ETag");
     e->status = (uint16_t)edge_head_status(hold->rep->head);
     e->etag_n = e->status == 200 && e->etag ? (uint32_t)strlen(e->etag) : 0;
+    e->begins_ms = hold->rep->fresh.response_ms - EDGE_CLOCK_SLACK_MS;
     e->expires_ms = edge_freshness_expires_ms(&hold->rep->fresh);
     e->shown_s = now_ms / 1000;
     e->full = full;

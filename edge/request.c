@@ -33,6 +33,7 @@ static struct edge_txn *txn_new(struct edge_worker *w, struct http_request *req)
     t->worker = w;
     t->http = req;
     t->now_ms = loop_now_ms(w->loop);
+    t->verdict = EDGE_VERDICT_MISS; /* until something better is known */
     req->app = t;
     return t;
 }
