@@ -13,8 +13,7 @@
 
 enum cdn_status state_path(const char *text, char **ret_path, struct cdn_error *err)
 {
-    const char *runtime = getenv("XDG_RUNTIME_DIR"), *state = getenv("XDG_STATE_HOME"),
-               *home = getenv("HOME");
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
     if (text && text[0] == '/') {
         *ret_path = cdn_strdup(text);
     } else if (text && text[0]) {
@@ -22,8 +21,6 @@ enum cdn_status state_path(const char *text, char **ret_path, struct cdn_error *
         if (!here)
             return cdn_error_set(err, CDN_IO, "the current folder: %s", strerror(errno));
         *ret_path = cdn_asprintf("%s/%s", here, text);
-    } else if (runtime && runtime[0] == '/') {
-        *ret_path = cdn_asprintf("%s/pocketcdn", runtime);
     } else if (state && state[0] == '/') {
         *ret_path = cdn_asprintf("%s/pocketcdn", state);
     } else if (home && home[0] == '/') {

@@ -1,6 +1,6 @@
 /* state: the folder of one running CDN: who runs (up.json), that it runs (a lock), its logs and its caches.
  *
- * Default: $XDG_RUNTIME_DIR/pocketcdn, else $XDG_STATE_HOME/pocketcdn, else ~/.local/state/pocketcdn. `up`
+ * Default: $XDG_STATE_HOME/pocketcdn, else ~/.local/state/pocketcdn: caches stay over a reboot. `up`
  * holds an exclusive flock on DIR/lock as long as it lives; the file contains its pid. So a crash leaves
  * nothing that would look alive.
  */

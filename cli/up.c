@@ -188,8 +188,10 @@ const struct cli_command cli_command_up = {
     .usage = "[-c cdn.yaml] [--root DIR | --origin URL] [--detach]",
     .more = "Waits until every node answers, then watches: one that dies is started again. Ctrl-C, "
             "`pocketcdn down` or the\n"
-            "end of this process end all of it. The state folder is $XDG_RUNTIME_DIR/pocketcdn, else\n"
-            "~/.local/state/pocketcdn; CDNs with different state folders and ports run side by side.\n"
+            "end of this process end all of it. The state folder (caches, logs, purge log) is\n"
+            "$XDG_STATE_HOME/pocketcdn, else ~/.local/state/pocketcdn. For a second CDN beside it copy "
+            "STATE/cdn.yaml, change\n"
+            "its ports, and give it with -c and another --state.\n"
             "\n"
             "  pocketcdn up --root ./static          serve a folder\n"
             "  pocketcdn up --origin http://127.0.0.1:8000 --detach\n",

@@ -250,6 +250,7 @@ def test_never_stale_when_forbidden(edge, origin, directive):
     origin.refuse()
     r = edge.get("/a")
     assert r.status == 502 and b"good" not in r.body
+    assert r["X-Cache"] == "MISS" and "hit" not in r["Cache-Status"]
 
 
 def test_disconnected_origin_is_not_asked_for_ever(edge, origin):
