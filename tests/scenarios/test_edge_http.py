@@ -124,6 +124,7 @@ def test_waiters_share_one_fetch(cdn, origin, threads):
     for c in clients:
         c.send_request("GET", "/a")
     gate.wait_reached()
+    poll(lambda: edge.status()["requests_under_way"] == 30, what="all wait")
     gate.open()
     answers = [c.response() for c in clients]
     assert all(r.body == body and r.complete for r in answers)
