@@ -149,6 +149,21 @@ static void post_edge(void *self, struct http_request *req, json_t *body)
     daemon_answer_json(req, 200, edge_json(r, pop));
 }
 
+/* What the probes know of each candidate; null where nothing was measured or reported. */
+static void add_measured(const struct router *r, json_t *route)
+{
+    size_t i;
+    json_t *candidate;
+    json_array_foreach(json_object_get(route, "candidates"), i, candidate)
+    {
+        const char *name = json_string_value(json_object_get(candidate, "edge"));
+        json_t *health = router_health_edge_json(r->health, router_pops_find(r->table->pops, cdn_str(name)));
+        json_object_set(candidate, "probe_ms", json_object_get(health, "probe_ms"));
+        json_object_set(candidate, "load", json_object_get(health, "load"));
+        json_decref(health);
+    }
+}
+
 static void get_route(void *self, struct http_request *req, json_t *body)
 {
     (void)body;
@@ -166,7 +181,9 @@ static void get_route(void *self, struct http_request *req, json_t *body)
         return;
     }
     router_decide(r->table, &question, &trace, &decision);
-    daemon_answer_json(req, 200, router_explain(r->table, &question, &decision, &trace, SIZE_MAX));
+    json_t *route = router_explain(r->table, &question, &decision, &trace, SIZE_MAX);
+    add_measured(r, route);
+    daemon_answer_json(req, 200, route);
 }
 
 const struct daemon_route router_admin_routes[] = {

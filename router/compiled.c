@@ -3,27 +3,32 @@
 
 #include "common/banned.h"
 
-static inline __attribute__((always_inline)) uint32_t find(const struct router_compiled *c,
-                                                           const struct cdn_addr *a)
+/* Ends as early as it can: a branch that is guessed wrong now and then costs less than further steps for
+ * everybody. */
+static inline __attribute__((always_inline)) uint32_t find_ipv4(const struct trie *t, uint32_t key)
 {
-    uint64_t key = trie_key(a);
-    if (a->sa.sa_family == AF_INET) {
-        const struct trie *t = &c->tries[0];
-        uint32_t value = t->root[key >> 48];
-        value = trie_slot(t, &t->u.nodes[value], key >> 40 & 255);
-        return trie_slot(t, &t->u.nodes[value], key >> 32 & 255);
-    }
-    const struct trie *t = &c->tries[1];
-    uint32_t value = t->root[key >> 48];
-    for (key <<= 16; !trie_is_class(t, value); key <<= 8)
+    uint32_t value = t->root[key >> 16];
+    if (!trie_is_class(t, value))
+        value = trie_slot(t, &t->u.nodes[value], key >> 8 & 255);
+    if (!trie_is_class(t, value))
+        value = trie_slot(t, &t->u.nodes[value], key & 255);
+    return value;
+}
+
+static inline __attribute__((always_inline)) uint32_t find_ipv6(const struct trie *t, uint64_t key)
+{
+    uint32_t value = t->root[key >> (64 - TRIE_ROOT_BITS)];
+    for (key <<= TRIE_ROOT_BITS; !trie_is_class(t, value); key <<= 8)
         value = trie_slot(t, &t->u.nodes[value], (unsigned)(key >> 56));
     return value;
 }
 
-static inline __attribute__((always_inline)) const struct router_quick *find_quick(
-    const struct router_compiled *c, const struct cdn_addr *a)
+static inline __attribute__((always_inline)) uint32_t find(const struct router_compiled *c,
+                                                           const struct cdn_addr *a)
 {
-    return &trie_of(c, a->sa.sa_family)->u.nodes[find(c, a)].u.class.quick;
+    if (a->sa.sa_family == AF_INET)
+        return find_ipv4(&c->tries[0], __builtin_bswap32(a->v4.sin_addr.s_addr));
+    return find_ipv6(&c->tries[1], trie_key(a));
 }
 
 static uint32_t find_plain(const struct router_compiled *c, const struct cdn_addr *a)
@@ -31,42 +36,22 @@ static uint32_t find_plain(const struct router_compiled *c, const struct cdn_add
     return find(c, a);
 }
 
-static const struct router_quick *find_quick_plain(const struct router_compiled *c, const struct cdn_addr *a)
-{
-    return find_quick(c, a);
-}
-
 #if defined(__x86_64__)
-/* One instruction for the counting, which the oldest processors of the family do not have. */
-__attribute__((target("popcnt"))) static uint32_t find_popcnt(const struct router_compiled *c,
-                                                              const struct cdn_addr *a)
+/* One instruction each for counting and masking, which the oldest processors of the family do not have. */
+__attribute__((target("popcnt,bmi,bmi2"))) static uint32_t find_bits(const struct router_compiled *c,
+                                                                     const struct cdn_addr *a)
 {
     return find(c, a);
-}
-
-__attribute__((target("popcnt"))) static const struct router_quick *find_quick_popcnt(
-    const struct router_compiled *c, const struct cdn_addr *a)
-{
-    return find_quick(c, a);
 }
 #endif
 
 static void find_choose(struct router_compiled *c)
 {
     c->find = find_plain;
-    c->find_quick = find_quick_plain;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("popcnt")) {
-        c->find = find_popcnt;
-        c->find_quick = find_quick_popcnt;
-    }
+    if (__builtin_cpu_supports("popcnt") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
+        c->find = find_bits;
 #endif
-}
-
-const struct router_quick *router_compiled_quick(const struct router_compiled *c,
-                                                 const struct cdn_addr *address)
-{
-    return c->find_quick(c, address);
 }
 
 const struct router_class *router_compiled_find(const struct router_compiled *c,
@@ -156,7 +141,7 @@ void router_compiled_info(const struct router_compiled *c, struct router_compile
     *ret = (struct router_compiled_info){
         .classes = c->class_count,
         .rows = c->row_count,
-        .bytes = sizeof(*c) + c->class_room * sizeof(*c->classes),
+        .bytes = sizeof(*c) + c->class_room * sizeof(*c->classes) + c->class_count * sizeof(*c->quick),
     };
     for (size_t i = 0; i < CDN_ARRAY_LEN(c->tries); i++) {
         ret->networks[i] = c->tries[i].runs;
@@ -184,5 +169,6 @@ void router_compiled_destroy(struct router_compiled *compiled)
     for (size_t i = 0; i < CDN_ARRAY_LEN(compiled->tries); i++)
         trie_fini(&compiled->tries[i]);
     free(compiled->classes);
+    free(compiled->quick);
     free(compiled);
 }

@@ -47,16 +47,6 @@ void router_compiled_info(const struct router_compiled *compiled, struct router_
 /* The class of an address (not IPv4-mapped), or NULL: ask the chain. */
 const struct router_class *router_compiled_find(const struct router_compiled *compiled,
                                                 const struct cdn_addr *address);
-/* What a class says while every edge is well and its first two sites have one edge each. */
-struct router_quick {
-    uint16_t count; /* of pops; 0: look at the class */
-    uint16_t pops[2];
-    uint8_t reason; /* enum router_reason, of the decision */
-    bool ambiguous;
-};
-/* The answer in one step while router_pops_all_well; never NULL. An IPv4-mapped address gives count 0. */
-const struct router_quick *router_compiled_quick(const struct router_compiled *compiled,
-                                                 const struct cdn_addr *address);
 /* Length of the widest prefix around the address whose addresses all have the same row: what an answer made
  * of that row depended on (RFC 7871, section 7.2.1). The whole length where the chain decides. */
 unsigned router_compiled_scope(const struct router_compiled *compiled, const struct cdn_addr *address);

@@ -306,7 +306,7 @@ static enum cdn_status family_build(struct router_compiled *c, const struct rout
     specials_layer(&b);
     enum cdn_status status = family_walk(&b, err);
     if (status == CDN_OK)
-        trie_build(&c->tries[family != AF_INET], c, table, b.runs, b.run_count);
+        trie_build(&c->tries[family != AF_INET], c, b.runs, b.run_count);
     layer_fini(&b.overrides);
     layer_fini(&b.specials);
     map_fini(&b.combinations);
@@ -316,11 +316,40 @@ static enum cdn_status family_build(struct router_compiled *c, const struct rout
     return status;
 }
 
+static bool is_alone(const struct router_pops *pops, const struct router_class *class, size_t i)
+{
+    return i >= class->count || pops->sites[class->sites[i]].count == 1;
+}
+
+static struct router_quick quick_of(const struct router_class *class, const struct router_table *table)
+{
+    const struct router_pops *pops = table->pops;
+    struct router_quick q = {.pops = {ROUTER_NO_POP, ROUTER_NO_POP}};
+    if (class->named != ROUTER_NO_POP || !is_alone(pops, class, 0) || !is_alone(pops, class, 1))
+        return q;
+    q.reason = table->policy == ROUTER_POLICY_PINNED ? ROUTER_REASON_PINNED : class->reason;
+    q.ambiguous = class->reach & 15;
+    for (; q.count < class->count && q.count < CDN_ARRAY_LEN(q.pops); q.count++)
+        q.pops[q.count] = pops->members[pops->sites[class->sites[q.count]].first];
+    return q;
+}
+
+static void quick_fill(struct router_compiled *c, const struct router_table *table)
+{
+    c->quick = cdn_calloc(c->class_count, sizeof(*c->quick));
+    for (size_t i = 0; i < c->class_count; i++)
+        c->quick[i] = quick_of(&c->classes[i], table);
+}
+
 enum cdn_status compiled_build(struct router_compiled *compiled, const struct router_table *table,
                                const _Atomic bool *stop, struct cdn_error *err)
 {
     struct router_class chain = {.row = TRIE_NO_ROW, .named = ROUTER_NO_POP};
     class_add(compiled, &chain);
     enum cdn_status status = family_build(compiled, table, AF_INET, stop, err);
-    return status == CDN_OK ? family_build(compiled, table, AF_INET6, stop, err) : status;
+    if (status == CDN_OK)
+        status = family_build(compiled, table, AF_INET6, stop, err);
+    if (status == CDN_OK)
+        quick_fill(compiled, table);
+    return status;
 }

@@ -1,5 +1,5 @@
-/* compiled_private: the trie, for compiled.c that reads it and compiled_trie.c and compiled_build.c that
- * make it. */
+/* compiled_private: the trie, for compiled.c and decide_brief.c that read it, compiled_trie.c and
+ * compiled_build.c that make it. */
 #ifndef CDN_ROUTER_COMPILED_PRIVATE_H
 #define CDN_ROUTER_COMPILED_PRIVATE_H
 
@@ -11,21 +11,22 @@
 #define TRIE_NO_ROW UINT32_MAX
 #define TRIE_INLINE 5u
 
-/* A value is the index of a node. The first nodes are the classes: each of them leads to itself, whatever the
- * address. So a walk may go on behind the end, and IPv4 takes its three steps without asking at each whether
- * it was the last: a branch that the processor would guess wrong on random addresses costs more. */
+/* What a class says while every edge is well and its first two sites have one edge each. Small, so that all
+ * of them stay in the nearest cache. */
+struct router_quick {
+    uint16_t pops[2];
+    uint8_t count;  /* of pops; 0: look at the class */
+    uint8_t reason; /* enum router_reason, of the decision */
+    bool ambiguous;
+};
+
+/* A value is the index of a node; the first nodes are the classes, which have no slots. */
 struct trie_node {                   /* one cache line */
     _Alignas(64) uint64_t starts[4]; /* bit i: a run of equal slots begins at slot i; bit 0 is always set */
     uint8_t before[4];               /* bits set in the words before */
-    uint32_t base; /* word of the trie before the first run's value; few ones stand in `few` */
-    uint32_t row;  /* of all addresses below, or TRIE_NO_ROW when they differ */
-    union {
-        uint32_t few[TRIE_INLINE]; /* values */
-        struct {                   /* of a class */
-            uint32_t itself;
-            struct router_quick quick;
-        } class;
-    } u;
+    uint32_t base;             /* word of the trie before the first run's value; few ones stand in `few` */
+    uint32_t row;              /* of all addresses below, or TRIE_NO_ROW when they differ */
+    uint32_t few[TRIE_INLINE]; /* the values of a node with few runs */
 };
 #define TRIE_NODE_WORDS 16u
 _Static_assert(sizeof(struct trie_node) == 4 * TRIE_NODE_WORDS, "a node fills a cache line");
@@ -46,8 +47,9 @@ struct router_compiled {
     struct router_class *classes;
     size_t class_count, class_room;
     uint32_t row_count;
+    struct router_quick *quick; /* by class */
+    /* The class of an address. */
     uint32_t (*find)(const struct router_compiled *c, const struct cdn_addr *a);
-    const struct router_quick *(*find_quick)(const struct router_compiled *c, const struct cdn_addr *a);
 };
 
 /* The first 64 bits of an address; IPv4 stands at the top. */
@@ -68,7 +70,7 @@ static inline const struct trie *trie_of(const struct router_compiled *c, int fa
 static inline uint32_t trie_slot(const struct trie *t, const struct trie_node *node, unsigned i)
 {
     unsigned word = i / 64;
-    uint64_t up_to = node->starts[word] & (~(uint64_t)0 >> (63 - i % 64));
+    uint64_t up_to = node->starts[word] & (((uint64_t)2 << i % 64) - 1);
     return t->u.words[node->base + node->before[word] + (unsigned)__builtin_popcountll(up_to)];
 }
 
@@ -87,8 +89,8 @@ struct trie_run {
     uint32_t class_id;
 };
 /* Makes a trie of sorted runs, the first of which begins at key 0. */
-void trie_build(struct trie *trie, const struct router_compiled *compiled, const struct router_table *table,
-                const struct trie_run *runs, size_t count);
+void trie_build(struct trie *trie, const struct router_compiled *compiled, const struct trie_run *runs,
+                size_t count);
 void trie_fini(struct trie *trie);
 /* The row of everything below a value, or TRIE_NO_ROW. */
 static inline uint32_t trie_row(const struct trie *trie, uint32_t value)

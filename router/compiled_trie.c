@@ -56,43 +56,22 @@ static void node_values(struct building *b, struct trie_node *node, uint32_t id,
                         size_t n)
 {
     if (n <= TRIE_INLINE) {
-        node->base = id * TRIE_NODE_WORDS + (uint32_t)offsetof(struct trie_node, u.few) / 4 - 1;
-        memcpy(node->u.few, values, n * sizeof(*values));
+        node->base = id * TRIE_NODE_WORDS + (uint32_t)offsetof(struct trie_node, few) / 4 - 1;
+        memcpy(node->few, values, n * sizeof(*values));
         return;
     }
     node->base = (uint32_t)b->value_count - 1;
-    node->u.few[0] = UINT32_MAX;
+    node->few[0] = UINT32_MAX;
     values_add(b, values, n);
 }
 
 /* ---- classes ---- */
 
-static bool is_alone(const struct router_pops *pops, const struct router_class *class, size_t i)
-{
-    return i >= class->count || pops->sites[class->sites[i]].count == 1;
-}
-
-static struct router_quick quick_of(const struct router_class *class, const struct router_table *table)
-{
-    const struct router_pops *pops = table->pops;
-    struct router_quick q = {.pops = {ROUTER_NO_POP, ROUTER_NO_POP}};
-    if (class->named != ROUTER_NO_POP || !is_alone(pops, class, 0) || !is_alone(pops, class, 1))
-        return q;
-    q.reason = table->policy == ROUTER_POLICY_PINNED ? ROUTER_REASON_PINNED : class->reason;
-    q.ambiguous = class->reach & 15;
-    for (; q.count < class->count && q.count < CDN_ARRAY_LEN(q.pops); q.count++)
-        q.pops[q.count] = pops->members[pops->sites[class->sites[q.count]].first];
-    return q;
-}
-
-static void classes_add(struct building *b, const struct router_compiled *c, const struct router_table *table)
+static void classes_add(struct building *b, const struct router_compiled *c)
 {
     for (size_t i = 0; i < c->class_count; i++) {
-        uint32_t id = node_add(b), itself = id;
-        struct trie_node *node = &b->nodes[id];
-        *node = (struct trie_node){.starts = {1}, .before = {0, 1, 1, 1}, .row = c->classes[i].row};
-        node_values(b, node, id, &itself, 1);
-        node->u.class.quick = quick_of(&c->classes[i], table);
+        uint32_t id = node_add(b);
+        b->nodes[id].row = c->classes[i].row;
     }
 }
 
@@ -171,20 +150,20 @@ static void assemble(struct trie *t, const struct building *b)
     if (b->value_count > 0)
         memcpy(memory + words, b->values, b->value_count * sizeof(uint32_t));
     for (size_t i = 0; i < b->node_count; i++)
-        if (nodes[i].u.few[0] == UINT32_MAX)
+        if (nodes[i].few[0] == UINT32_MAX)
             nodes[i].base += (uint32_t)words;
     t->u.nodes = nodes;
     t->bytes = size + TRIE_ROOT_SIZE * (sizeof(*t->root) + sizeof(*t->root_scope));
 }
 
-void trie_build(struct trie *trie, const struct router_compiled *compiled, const struct router_table *table,
-                const struct trie_run *runs, size_t count)
+void trie_build(struct trie *trie, const struct router_compiled *compiled, const struct trie_run *runs,
+                size_t count)
 {
     struct building b = {.runs = runs, .count = count};
     *trie = (struct trie){.runs = count, .class_count = compiled->class_count};
     trie->root = cdn_malloc(TRIE_ROOT_SIZE * sizeof(*trie->root));
     trie->root_scope = cdn_malloc(TRIE_ROOT_SIZE);
-    classes_add(&b, compiled, table);
+    classes_add(&b, compiled);
     size_t run = 0;
     for (unsigned i = 0; i < TRIE_ROOT_SIZE; i++) {
         uint64_t first = (uint64_t)i << (64 - TRIE_ROOT_BITS);

@@ -18,7 +18,8 @@
  *     runner_up     the next edge elsewhere, or null; margin_ms: what it costs more
  *     ambiguous, optimistic
  *     policy        rtt, distance, pinned
- *     candidates    all edges, best first: {edge, place, km, rtt_ms, healthy, drained, full, weight}
+ *     candidates    all edges, best first: {edge, place, km, rtt_ms, healthy, drained, full, weight};
+ *                   GET /route adds what the probes know: probe_ms (measured), load
  *     steps         the chain: {step, text}
  */
 #ifndef CDN_ROUTER_EXPLAIN_H

@@ -261,7 +261,10 @@ def test_load_spills_over(cdn, edges):
     assert went_to(router, edges, FRA) == "fra"
     edges["fra"].on("/health", Reply(200, b'{"status":"ok","load":100}'))
     poll(lambda: went_to(router, edges, FRA) == "iad", what="spill-over")
-    assert router.admin_get(f"/route?ip={FRA}")["reason"] == "load"
+    route = router.admin_get(f"/route?ip={FRA}")
+    assert route["reason"] == "load"
+    full = next(c for c in route["candidates"] if c["edge"] == "fra")
+    assert full["full"] and full["load"] == 100 and full["probe_ms"] > 0
     edges["fra"].on("/health", Reply(200, b'{"load":95}'))
     edges["fra"].wait_count(edges["fra"].count("/health") + 3, "/health")
     assert went_to(router, edges, FRA) == "iad"  # not before 90 %

@@ -1,0 +1,156 @@
+/* decide_brief: see decide.h. Decisions from the compiled table. */
+#include "router/compiled_private.h"
+#include "router/decide.h"
+#include "router/spread.h"
+
+#include "common/banned.h"
+
+static const struct router_compiled *compiled_of(const struct router_table *table)
+{
+    return atomic_load_explicit(&table->compiled, memory_order_acquire);
+}
+
+unsigned router_scope(const struct router_table *table, const struct cdn_addr *client)
+{
+    const struct router_compiled *compiled = compiled_of(table);
+    struct cdn_addr address = *client;
+    cdn_addr_unmap(&address);
+    if (!compiled)
+        return address.sa.sa_family == AF_INET ? 32 : 128;
+    return router_compiled_scope(compiled, &address);
+}
+
+static uint16_t serving(const struct router_pops *pops, uint16_t site, uint64_t hash, uint32_t blocked)
+{
+    if (pops->sites[site].count > 1)
+        return router_spread(pops, site, hash, blocked);
+    uint16_t pop = pops->members[pops->sites[site].first];
+    bool can = router_pop_weight(pops, pop) > 0 && !(router_pop_flags(pops, pop) & blocked);
+    return can ? pop : ROUTER_NO_POP;
+}
+
+struct short_way {
+    const struct router_pops *pops;
+    const struct router_class *class;
+    uint64_t hash;
+    unsigned want;
+    unsigned at[ROUTER_ROW]; /* where in the row each edge stands */
+    struct router_brief *brief;
+};
+
+/* As router_pick over the class' row. False: the row is too short to know the runner-up. */
+static bool pick_from_row(struct short_way *s)
+{
+    struct router_brief *b = s->brief;
+    for (unsigned i = 0; i < ROUTER_STRICTNESS_COUNT && b->count == 0; i++) {
+        for (unsigned k = 0; k < s->class->count && b->count < s->want; k++) {
+            uint16_t pop = serving(s->pops, s->class->sites[k], s->hash, router_strictness[i]);
+            if (pop == ROUTER_NO_POP)
+                continue;
+            s->at[b->count] = k;
+            b->pops[b->count++] = pop;
+        }
+        if (b->count < 2 && s->class->count < s->pops->site_count)
+            return false;
+        b->optimistic = b->count > 0 && !(router_strictness[i] & ROUTER_POP_SICK);
+    }
+    return true;
+}
+
+static enum router_reason reason_of_skipped(const struct router_pops *pops, uint16_t pop)
+{
+    return router_pop_flags(pops, pop) == ROUTER_POP_FULL ? ROUTER_REASON_LOAD : ROUTER_REASON_HEALTH;
+}
+
+static void explain_row(struct short_way *s, const struct router_table *table)
+{
+    struct router_brief *b = s->brief;
+    const struct router_class *c = s->class;
+    b->reason = table->policy == ROUTER_POLICY_PINNED ? ROUTER_REASON_PINNED : (enum router_reason)c->reason;
+    uint16_t first = c->count > 0 ? serving(s->pops, c->sites[0], s->hash, 0) : ROUTER_NO_POP;
+    if (first != ROUTER_NO_POP && (b->count == 0 || first != b->pops[0]))
+        b->reason = reason_of_skipped(s->pops, first);
+    if (b->count > 1)
+        b->ambiguous = s->at[1] - s->at[0] <= (c->reach >> 4 * s->at[0] & 15);
+}
+
+/* An override names the edge: it stands first when it can serve. */
+static void put_named_first(struct short_way *s)
+{
+    struct router_brief *b = s->brief;
+    uint16_t named = s->class->named;
+    uint32_t blocked = b->optimistic ? (uint32_t)ROUTER_POP_DRAINED : (uint32_t)ROUTER_BLOCK_ALL;
+    uint32_t flags = router_pop_flags(s->pops, named);
+    if (flags & blocked) {
+        b->reason = reason_of_skipped(s->pops, named);
+        return;
+    }
+    b->reason = (enum router_reason)s->class->reason;
+    b->optimistic = flags & ROUTER_POP_SICK;
+    if (b->count > 0 && b->pops[0] == named)
+        return;
+    b->ambiguous = b->count > 0 && (s->class->named_unclear >> s->at[0] & 1);
+    unsigned behind = 0; /* edges that move back by one: those before the named one's place */
+    while (behind < b->count && b->pops[behind] != named)
+        behind++;
+    if (behind == b->count && b->count < s->want)
+        b->count++;
+    else if (behind == b->count)
+        behind--;
+    memmove(b->pops + 1, b->pops, behind * sizeof(*b->pops));
+    b->pops[0] = named;
+}
+
+static void brief_by_chain(const struct router_table *table, const struct router_question *question,
+                           struct router_brief *ret)
+{
+    struct router_decision d;
+    router_decide(table, question, NULL, &d);
+    *ret = (struct router_brief){
+        .reason = d.reason, .ambiguous = d.ambiguous, .optimistic = d.choice.optimistic};
+    if (d.choice.pop != ROUTER_NO_POP)
+        ret->pops[ret->count++] = d.choice.pop;
+    if (d.choice.runner_up != ROUTER_NO_POP)
+        ret->pops[ret->count++] = d.choice.runner_up;
+}
+
+/* Edges are down, named, pinned or share a place; or the chain has to decide. */
+static __attribute__((noinline)) void decide_long(const struct router_table *table,
+                                                  const struct router_question *question, unsigned want,
+                                                  struct router_brief *ret)
+{
+    const struct router_compiled *compiled = compiled_of(table);
+    bool plain = compiled && question->pin.n == 0 && router_pops_pinned(table->pops) == ROUTER_NO_POP;
+    struct cdn_addr address = question->client;
+    cdn_addr_unmap(&address);
+    const struct router_class *class = plain ? router_compiled_find(compiled, &address) : NULL;
+    struct short_way s = {
+        .pops = table->pops, .class = class, .want = want < ROUTER_ROW ? want : ROUTER_ROW, .brief = ret};
+    *ret = (struct router_brief){0};
+    s.hash = router_spread_hash(question->path);
+    if (!class || !pick_from_row(&s)) {
+        brief_by_chain(table, question, ret);
+        return;
+    }
+    explain_row(&s, table);
+    if (class->named != ROUTER_NO_POP)
+        put_named_first(&s);
+}
+
+void router_decide_brief(const struct router_table *table, const struct router_question *question,
+                         unsigned want, struct router_brief *ret)
+{
+    const struct router_compiled *compiled = compiled_of(table);
+    if (compiled && question->pin.n == 0 && want == 2 && router_pops_all_well(table->pops)) {
+        const struct router_quick *quick = &compiled->quick[compiled->find(compiled, &question->client)];
+        if (quick->count > 0) {
+            ret->reason = (enum router_reason)quick->reason;
+            ret->ambiguous = quick->ambiguous;
+            ret->optimistic = false;
+            ret->count = quick->count;
+            memcpy(ret->pops, quick->pops, sizeof(quick->pops));
+            return;
+        }
+    }
+    decide_long(table, question, want, ret);
+}
