@@ -7,9 +7,8 @@
  * (tests and `pocketcdn up` with port 0 read the addresses there).
  *
  * Admin verbs that are the same everywhere are answered here; others are rows in the daemon's route table:
- *     GET /health    200 {"status":"ok"}, 503 {"status":"failing","why":...}; never asks for the token
- *     GET /metrics   Prometheus text
- *     GET /status
+ *     GET /health    200 {"status":"ok","load":N} (load: requests under way), 503
+ * {"status":"failing","why":...}; never asks for the token GET /metrics   Prometheus text GET /status
  * {"name","program","version","pid","uptime_s","healthy","why","draining","simulate","clock",...} GET /clock
  * {"now":"2027-01-01T00:00:00.000Z","offset_ms":0} POST /clock    {"advance":"30d"} ("-1h" goes back),
  * {"set":"2027-01-01T00:00:00Z"} or {"reset":true}; simulation only POST /reload   as SIGHUP POST /faults
@@ -53,7 +52,8 @@ struct daemon_config {
     void *self;                                       /* for all callbacks */
     void (*metrics)(void *self, struct cdn_buf *out); /* Prometheus text */
     void (*status)(void *self, json_t *into); /* adds to {"name","version","pid","uptime_s","healthy",...} */
-    bool (*healthy)(void *self, char why[static 128]);                          /* NULL: always */
+    bool (*healthy)(void *self, char why[static 128]); /* NULL: always */
+    unsigned (*load)(void *self); /* requests under way, for GET /health; NULL: not told */
     enum cdn_status (*reload)(void *self, struct cdn_error *err);               /* NULL: nothing to reload */
     enum cdn_status (*faults)(void *self, json_t *body, struct cdn_error *err); /* NULL: 404 */
     void (*clock_moved)(void *self);                                            /* NULL is fine */

@@ -131,10 +131,15 @@ static bool is_healthy(const struct daemon *daemon, char why[static 128])
 
 static void answer_health(void *self, struct http_request *req, json_t *body)
 {
+    const struct daemon_config *config = &((const struct daemon *)self)->config;
     char why[128];
     (void)body;
     if (is_healthy(self, why)) {
-        daemon_answer_json(req, 200, json_pack("{s:s}", "status", "ok"));
+        json_t *ok = json_pack("{s:s}", "status", "ok");
+        if (config->load) {
+            json_object_set_new(ok, "load", json_integer(config->load(config->self)));
+        }
+        daemon_answer_json(req, 200, ok);
     } else {
         daemon_answer_json(req, 503, json_pack("{s:s, s:s}", "status", "failing", "why", why));
     }

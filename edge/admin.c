@@ -128,6 +128,16 @@ static json_t *store_status(struct edge *edge)
         "refused", (json_int_t)s.refused, "full", s.full, "loading", s.loading, "events", store_events(edge));
 }
 
+static unsigned requests_under_way(void *self)
+{
+    const struct edge *edge = self;
+    unsigned open = 0;
+    for (unsigned i = 0; i < edge->worker_count; i++) {
+        open += http_server_open_requests(edge->worker[i].server);
+    }
+    return open;
+}
+
 static void write_status(void *self, json_t *into)
 {
     struct edge *edge = self;
@@ -136,7 +146,6 @@ static void write_status(void *self, json_t *into)
     json_t *metrics = json_object();
     json_t *cache = json_object();
     unsigned connections = 0;
-    unsigned requests = 0;
     sum_counters(edge, sum);
     gauge_values(edge, values);
     cdn_metrics_json(rows, sum, CDN_ARRAY_LEN(rows), metrics);
@@ -146,13 +155,12 @@ static void write_status(void *self, json_t *into)
     cdn_metrics_json(gauges, values, CDN_ARRAY_LEN(gauges), cache);
     for (unsigned i = 0; i < edge->worker_count; i++) {
         connections += http_server_open_connections(edge->worker[i].server);
-        requests += http_server_open_requests(edge->worker[i].server);
     }
     json_object_set_new(into, "place", json_string(edge->settings.place));
     json_object_set_new(into, "origin", json_string(edge->settings.origin));
     json_object_set_new(into, "threads", json_integer(edge->worker_count));
     json_object_set_new(into, "connections", json_integer(connections));
-    json_object_set_new(into, "requests_under_way", json_integer(requests));
+    json_object_set_new(into, "requests_under_way", json_integer(requests_under_way(edge)));
     json_object_set_new(into, "loading", json_boolean(atomic_load(&edge->loaded_objects) < 0));
     json_object_set_new(into, "unsynced", json_boolean(atomic_load(&edge->unsynced)));
     edge_sync_status(edge->sync, into);
@@ -280,12 +288,7 @@ static void drain(void *self)
 
 static bool drained(void *self)
 {
-    struct edge *edge = self;
-    unsigned open = 0;
-    for (unsigned i = 0; i < edge->worker_count; i++) {
-        open += http_server_open_requests(edge->worker[i].server);
-    }
-    return open == 0;
+    return requests_under_way(self) == 0;
 }
 
 static bool healthy(void *self, char why[static 128])
@@ -313,6 +316,7 @@ enum cdn_status edge_admin_create(struct edge *edge, struct cdn_error *err)
         .metrics = write_metrics,
         .status = write_status,
         .healthy = healthy,
+        .load = requests_under_way,
         .reload = reload,
         .drain = drain,
         .drained = drained,

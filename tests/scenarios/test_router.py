@@ -380,23 +380,28 @@ def test_a_replaced_database_is_noticed(cdn, edges):
     router = cdn.router(cdn.config(config_of(edges, database=[str(path)], overrides={})))
     address = "193.0.6.139"
 
+    def placed():
+        route = router.admin_get(f"/route?ip={address}")
+        route.pop("candidates")  # with times that were measured
+        return route
+
     def replace(content):
         path.with_suffix(".new").write_bytes(content)
         path.with_suffix(".new").rename(path)
 
     poll(lambda: router.status()["compiled"]["state"] == "compiled", what="compiled")
-    before = router.admin_get(f"/route?ip={address}")
+    before = placed()
     assert (before["country"], before["edge"]) == ("NL", "fra") and before["scope"].startswith("193.0.0.0/")
     replace(good[:-1000])  # the metadata is gone
     poll(lambda: router.status()["reloads_failed"] == 1, what="broken file noticed")
     assert "a.mmdb" in router.status()["reload_error"]
-    assert router.admin_get(f"/route?ip={address}") == before
+    assert placed() == before
     assert router.metrics()['pocketcdn_router_reload_total{result="failed"}'] == 1
     replace(good)
     poll(lambda: router.status()["reloads"] == 1, what="sound file noticed")
     assert router.status()["reload_error"] is None
     poll(lambda: router.status()["compiled"]["state"] == "compiled", what="compiled again")
-    assert router.admin_get(f"/route?ip={address}") == before
+    assert placed() == before
     assert router.metric("compile_total") == 2
 
 
