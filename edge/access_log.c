@@ -199,7 +199,7 @@ static void *work(void *arg)
 enum cdn_status edge_access_log_create(struct edge *edge, struct edge_access_log **ret, struct cdn_error *err)
 {
     const struct edge_settings *s = &edge->settings;
-    int fd;
+    int fd = -1;
     if (!s->access_log[0]) {
         *ret = NULL;
         return CDN_OK;
@@ -252,7 +252,7 @@ void edge_access_log_destroy(struct edge_access_log *log)
 
 enum cdn_status edge_access_log_reopen(struct edge_access_log *log, struct cdn_error *err)
 {
-    int fd;
+    int fd = -1;
     enum cdn_status status = log ? open_file(log->path, &fd, err) : CDN_OK;
     if (log && status == CDN_OK) {
         int unused = atomic_exchange(&log->next_fd, fd);
