@@ -457,10 +457,8 @@ bool edge_cache_refresh(struct edge_cache *c, struct edge_object *o, struct edge
             edge_policy_resize(c->memory, &ram->item, edge_object_cost(o, rep) + edge_ram_bytes(ram));
         }
     }
-    if (there && o->location.id) { /* under the lock: a purge that softens it must not be overtaken */
-        CDN_AUTOBUF struct cdn_buf meta = {0};
-        edge_rep_format(rep, &meta);
-        edge_store_update(c->config.store, &o->entry->hash, &o->location, cdn_buf_str(&meta));
+    if (there) {
+        edge_tier_disk_update(c, o, rep);
     }
     edge_cache_unlock(c);
     if (!there) {

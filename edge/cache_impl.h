@@ -83,6 +83,9 @@ bool edge_tier_memory_insert(struct edge_cache *cache, struct edge_object *objec
 void edge_tier_memory_leave(struct edge_cache *cache, struct edge_object *object);
 /* Decides on admission, makes room and enters the disk policy; false: do not store. */
 bool edge_tier_disk_admit(struct edge_cache *cache, struct edge_object *object, const struct edge_rep *rep);
+/* What an object on disk says now. Under the lock, so that no purge that softens it is overtaken on the way
+ * to disk. */
+void edge_tier_disk_update(struct edge_cache *cache, struct edge_object *object, const struct edge_rep *rep);
 void edge_tier_disk_leave(struct edge_cache *cache, struct edge_object *object);
 /* Queues the body for the disk writer; consumes file. Call without the lock. */
 void edge_tier_disk_write(struct edge_cache *cache, struct edge_object *object, struct edge_rep *rep,

@@ -159,11 +159,7 @@ static void soften(struct edge_cache *c, struct edge_object *o, int64_t now_ms)
     struct edge_rep *rep = edge_rep_with(old, NULL, &fresh, old->stored_ms);
     edge_rep_unref(atomic_exchange(&o->rep, rep));
     edge_cache_changed_locked(c);
-    if (o->location.id) {
-        CDN_AUTOBUF struct cdn_buf meta = {0};
-        edge_rep_format(rep, &meta);
-        edge_store_update(c->config.store, &o->entry->hash, &o->location, cdn_buf_str(&meta));
-    }
+    edge_tier_disk_update(c, o, rep);
 }
 
 static uint64_t purge_entry(struct edge_cache *c, struct edge_entry *e, bool soft, int64_t now_ms)

@@ -240,6 +240,15 @@ static struct edge_save_waiter *take_waiters(struct edge_cache *c, const struct 
     return taken;
 }
 
+void edge_tier_disk_update(struct edge_cache *c, struct edge_object *o, const struct edge_rep *rep)
+{
+    if (o->location.id) {
+        CDN_AUTOBUF struct cdn_buf meta = {0};
+        edge_rep_format(rep, &meta);
+        edge_store_update(c->config.store, &o->entry->hash, &o->location, cdn_buf_str(&meta));
+    }
+}
+
 /* Writer thread: the body is on disk, or will not be. */
 static void written(void *arg, enum cdn_status status, const struct edge_store_location *location)
 {
@@ -264,10 +273,8 @@ static void written(void *arg, enum cdn_status status, const struct edge_store_l
         edge_cache_changed_locked(c);
     }
     edge_tier_drop_if_homeless(c, o, EDGE_GHOST_EVICTED);
-    if (update) { /* under the lock: a purge that softens it must not be overtaken */
-        CDN_AUTOBUF struct cdn_buf meta = {0};
-        edge_rep_format(update, &meta);
-        edge_store_update(c->config.store, &o->entry->hash, &o->location, cdn_buf_str(&meta));
+    if (update) {
+        edge_tier_disk_update(c, o, update);
         edge_rep_unref(update);
     }
     c->saves_open[o->save_parity]--;

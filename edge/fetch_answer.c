@@ -96,18 +96,8 @@ static struct edge_rep *as_stored(const struct edge_fetch *f, uint64_t length)
         length != range.last - range.first + 1) {
         return NULL;
     }
-    struct edge_head *head;
-    if (rep->first != 0 || length != (uint64_t)rep->whole) {
-        return edge_rep_ref(rep);
-    }
-    const struct http_field none[] = {{CDN_STR("Content-Range"), {NULL, 0}},
-                                      {CDN_STR("Content-Length"), {NULL, 0}}};
-    if (edge_head_with(rep->head, 200, none, CDN_ARRAY_LEN(none), &head, NULL) != CDN_OK) {
-        return NULL;
-    }
-    struct edge_rep *whole = edge_rep_with(rep, head, &rep->fresh, rep->stored_ms);
-    whole->whole = -1;
-    return whole;
+    const bool is_whole = rep->first == 0 && length == (uint64_t)rep->whole;
+    return is_whole ? edge_rep_as_whole(rep) : edge_rep_ref(rep);
 }
 
 /* A POST whose answer is what a GET would get (RFC 9110 9.3.3). */

@@ -53,6 +53,19 @@ struct edge_rep *edge_rep_with(const struct edge_rep *old, struct edge_head *hea
     return rep;
 }
 
+struct edge_rep *edge_rep_as_whole(const struct edge_rep *part)
+{
+    const struct http_field none[] = {{CDN_STR("Content-Range"), {NULL, 0}},
+                                      {CDN_STR("Content-Length"), {NULL, 0}}};
+    struct edge_head *head;
+    if (edge_head_with(part->head, 200, none, CDN_ARRAY_LEN(none), &head, NULL) != CDN_OK) {
+        return NULL;
+    }
+    struct edge_rep *whole = edge_rep_with(part, head, &part->fresh, part->stored_ms);
+    whole->whole = -1;
+    return whole;
+}
+
 struct edge_rep *edge_rep_ref(struct edge_rep *rep)
 {
     atomic_fetch_add_explicit(&rep->refs, 1, memory_order_relaxed);

@@ -40,6 +40,9 @@ struct edge_rep *edge_rep_create(struct edge_head *head, const struct edge_fresh
 /* The same with another head (taken over; NULL: a copy of the old one) and freshness. */
 struct edge_rep *edge_rep_with(const struct edge_rep *rep, struct edge_head *head,
                                const struct edge_freshness *fresh, int64_t stored_ms);
+/* What a part (206) says, as the answer for the whole: 200, without Content-Range. NULL when no head can be
+ * made of it. */
+struct edge_rep *edge_rep_as_whole(const struct edge_rep *part);
 struct edge_rep *edge_rep_ref(struct edge_rep *rep);
 void edge_rep_unref(struct edge_rep *rep); /* NULL is fine */
 struct cdn_str edge_rep_spec(const struct edge_rep *rep);

@@ -318,25 +318,11 @@ static bool is_stored(struct edge_txn *t, const struct edge_rep *rep, uint64_t f
     return all;
 }
 
-/* The head of the whole, made from a part's. */
-static struct edge_rep *as_whole(const struct edge_rep *part)
-{
-    const struct http_field none[] = {{CDN_STR("Content-Range"), {NULL, 0}},
-                                      {CDN_STR("Content-Length"), {NULL, 0}}};
-    struct edge_head *head;
-    if (edge_head_with(part->head, 200, none, CDN_ARRAY_LEN(none), &head, NULL) != CDN_OK) {
-        return NULL;
-    }
-    struct edge_rep *whole = edge_rep_with(part, head, &part->fresh, part->stored_ms);
-    whole->whole = -1;
-    return whole;
-}
-
 /* `part` (borrowed) tells the version; the bytes come from wherever they are. */
 static void serve(struct edge_txn *t, struct edge_rep *part)
 {
     struct edge_range_plan plan;
-    struct edge_rep *whole = as_whole(part);
+    struct edge_rep *whole = edge_rep_as_whole(part);
     if (!whole) {
         edge_txn_pass(t, t->cause);
         return;

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 
+#include <gnutls/gnutls.h>
 #include <inttypes.h>
 
 #include "common/banned.h"
@@ -130,11 +131,7 @@ enum cdn_status edge_purge_json(struct edge *edge, json_t *body, int64_t now_ms,
 
 static bool same_secret(struct cdn_str a, struct cdn_str b)
 {
-    unsigned char differs = a.n != b.n;
-    for (size_t i = 0; i < a.n && i < b.n; i++) {
-        differs |= (unsigned char)(a.p[i] ^ b.p[i]);
-    }
-    return !differs;
+    return a.n == b.n && gnutls_memcmp(a.p, b.p, a.n) == 0;
 }
 
 static bool may_purge(struct edge_txn *t)
