@@ -1,9 +1,9 @@
 /* dns_sockets: see dns_sockets.h */
 #include "router/dns_sockets.h"
 
+#include "common/http_listen.h"
+
 #include <errno.h>
-#include <stdio.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/banned.h"
@@ -33,24 +33,6 @@ static bool is_any(const struct cdn_addr *a)
                                       : IN6_IS_ADDR_UNSPECIFIED(&a->v6.sin6_addr);
 }
 
-/* Abstract names live in the network namespace, as ports do. */
-static int claim(const struct cdn_addr *address)
-{
-    struct sockaddr_un name = {.sun_family = AF_UNIX};
-    char text[CDN_ADDR_TEXT_SIZE];
-    cdn_addr_format(address, text);
-    int n = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "pocketcdn/udp/%s", text);
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
-    if (fd >= 0 && bind(fd, (const struct sockaddr *)&name, length) != 0) {
-        int problem = errno;
-        close(fd);
-        errno = problem;
-        return -1;
-    }
-    return fd;
-}
-
 static bool udp_bind(struct dns_sockets *s, bool join)
 {
     int fd = socket(s->address.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -77,8 +59,8 @@ static enum cdn_status udp_open(struct dns_sockets *s, unsigned count, struct cd
 {
     if (!udp_bind(s, false))
         return failed(&s->address, err);
-    if (count > 1 &&
-        ((s->claim_fd = claim(&s->address)) < 0 || !set_option(s->udp[0], SOL_SOCKET, SO_REUSEPORT, 1)))
+    if (count > 1 && ((s->claim_fd = http_listen_claim("udp", &s->address)) < 0 ||
+                      !set_option(s->udp[0], SOL_SOCKET, SO_REUSEPORT, 1)))
         return failed(&s->address, err);
     for (unsigned i = 1; i < count; i++)
         if (!udp_bind(s, true))
