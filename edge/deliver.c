@@ -50,12 +50,14 @@ static struct edge_marks marks_of(const struct edge_txn *t, const struct edge_re
 void edge_deliver_respond(struct edge_txn *t, struct MHD_Response *response, unsigned status,
                           const struct edge_rep *rep, const struct edge_range_plan *plan, uint64_t body_bytes)
 {
-    edge_serve_fields(response, rep->head, status, plan);
+    struct http_head *head = &t->worker->head;
+    edge_serve_fields(head, rep->head, status, plan);
     if (!t->passing && edge_compress_adds_vary(t->worker->edge->compress, rep->head)) {
-        http_response_add(response, "Vary", "Accept-Encoding");
+        http_head_add(head, CDN_STR("Vary"), CDN_STR("Accept-Encoding"));
     }
     struct edge_marks marks = marks_of(t, rep);
-    edge_serve_marks(response, &marks);
+    edge_serve_marks(head, &marks);
+    http_head_seal(head, response);
     t->status = status;
     t->sent = t->http->method == HTTP_HEAD || status == 304 ? 0 : body_bytes;
     http_respond(t->http, status, response);

@@ -197,6 +197,7 @@ static void close_worker(struct edge_worker *w)
     http_server_stop(CDN_TAKE(w->server)); /* messages to the worker may still be run by loop_destroy */
     http_client_destroy(w->client);
     edge_hot_destroy(w->hot);
+    http_head_free(&w->head);
     loop_destroy(w->loop);
     for (struct edge_txn *t = w->free_txn, *next; t; t = next) {
         next = t->next;

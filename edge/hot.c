@@ -3,32 +3,35 @@
 #include "common/mem.h"
 #include "edge/serve.h"
 
-#include <stdio.h>
+#include <stdalign.h>
 #include <xxhash.h>
 
 #include "common/banned.h"
 
 #define MARKS_A_SECOND 3
+#define PREFETCH_MAX 1024 /* bytes of the fields */
 
-/* In the order of use: a plain hit reads the first cache line and the key. */
+#define LINE 64
+
+/* A plain hit reads the second cache line and the key behind it. */
 struct hot_entry {
-    uint64_t valid_at;         /* edge_cache_changes() when `hold` was last compared with the shared object */
-    struct MHD_Response *full; /* the stored status and the body */
-    int64_t begins_ms;         /* the clock was set back when it shows less (freshness.h) */
-    int64_t expires_ms;        /* end of freshness */
-    int64_t shown_s;           /* the second for which Age and Cache-Status are right */
-    uint64_t body_n;
+    struct edge_hold hold;           /* counted; ram is not NULL */
+    struct MHD_Response *unchanged;  /* 304, made on first use; NULL */
+    int64_t begins_ms;               /* the clock was set back when it shows less (freshness.h) */
+    alignas(LINE) uint64_t valid_at; /* edge_cache_changes() when `hold` was last compared with the object */
+    struct MHD_Response *full;       /* the stored status and the body */
+    const char *fields;              /* of `full`: where they lie, for the prefetch only */
+    struct edge_blob *body;          /* counted */
+    int64_t expires_ms;              /* end of freshness */
+    uint32_t shown_s;                /* the second for which Age and Cache-Status are right */
     uint32_t hits;
+    uint16_t host_n, target_n, encoding_n;
+    uint16_t etag_n; /* 0: If-None-Match goes the long way */
     uint16_t status;
+    uint16_t fields_n;
     bool used;     /* since the clock hand passed */
     uint8_t marks; /* hits of this second that the policy was told of */
-    uint32_t host_n, target_n, encoding_n;
-    uint32_t etag_n;                /* 0: If-None-Match goes the long way */
-    const char *etag;               /* in `full` */
-    struct MHD_Response *unchanged; /* 304, made on first use; NULL */
-    struct edge_hold hold;          /* counted; ram is not NULL */
-    struct edge_blob *body;         /* counted */
-    char key[];                     /* host, target, Accept-Encoding */
+    char key[];    /* host, target, Accept-Encoding; then the ETag */
 };
 
 struct hot_slot {
@@ -156,13 +159,31 @@ static bool is_void(const struct edge_hot *h, struct hot_entry *e)
            atomic_load_explicit(&e->hold.object->ram, memory_order_relaxed) != e->hold.ram;
 }
 
+static bool note_extent(void *arg, struct cdn_str name, struct cdn_str value)
+{
+    struct hot_entry *e = arg;
+    (void)name;
+    e->fields = e->fields ? e->fields : value.p;
+    size_t n = (size_t)(value.p + value.n - e->fields);
+    e->fields_n = n < PREFETCH_MAX ? (uint16_t)n : PREFETCH_MAX;
+    return true;
+}
+
+static void note_fields(struct hot_entry *e)
+{
+    e->fields = NULL;
+    http_head_each(e->full, note_extent, e);
+}
+
 static void renew(const struct edge_hot *h, struct hot_entry *e, int64_t now_ms)
 {
-    edge_serve_renew_hit(e->full, h->name, &e->hold.rep->fresh, now_ms);
+    if (edge_serve_renew_hit(e->full, h->name, &e->hold.rep->fresh, now_ms)) {
+        note_fields(e);
+    }
     if (e->unchanged) {
         edge_serve_renew_hit(e->unchanged, h->name, &e->hold.rep->fresh, now_ms);
     }
-    e->shown_s = now_ms / 1000;
+    e->shown_s = (uint32_t)(now_ms / 1000);
     e->marks = 0;
 }
 
@@ -179,10 +200,15 @@ static void mark(const struct edge_hot *h, struct hot_entry *e)
     }
 }
 
-/* If-None-Match with exactly the stored tag is the usual case; anything else goes the long way. */
-static bool is_own_tag(const struct hot_entry *e, struct cdn_str value)
+static char *etag_of(struct hot_entry *e)
 {
-    return e->etag_n && value.n == e->etag_n && memcmp(value.p, e->etag, e->etag_n) == 0;
+    return e->key + e->host_n + e->target_n + e->encoding_n;
+}
+
+/* If-None-Match with exactly the stored tag is the usual case; anything else goes the long way. */
+static bool is_own_tag(struct hot_entry *e, struct cdn_str value)
+{
+    return e->etag_n && value.n == e->etag_n && memcmp(value.p, etag_of(e), e->etag_n) == 0;
 }
 
 static struct MHD_Response *unchanged_response(struct hot_entry *e)
@@ -193,6 +219,26 @@ static struct MHD_Response *unchanged_response(struct hot_entry *e)
     return e->unchanged;
 }
 
+/* What libmicrohttpd is about to read, one thing behind the other; so it all comes at once. */
+static void prefetch(const struct hot_entry *e)
+{
+    const char *response = (const char *)e->full;
+    __builtin_prefetch(response);
+    __builtin_prefetch(response + LINE);
+    __builtin_prefetch(response + (size_t)2 * LINE);
+    for (unsigned at = 0; at < e->fields_n; at += LINE) {
+        __builtin_prefetch(e->fields + at);
+    }
+    __builtin_prefetch(e->body->data);
+    __builtin_prefetch(e->body->data + LINE);
+}
+
+static bool is_over(const struct edge_hot *h, struct hot_entry *e, int64_t now_ms)
+{
+    return is_void(h, e) || now_ms >= e->expires_ms ||
+           ((uint32_t)(now_ms / 1000) != e->shown_s && now_ms < e->begins_ms);
+}
+
 bool edge_hot_answer(struct edge_hot *h, struct http_request *req, int64_t now_ms, uint64_t *ret_body_bytes,
                      unsigned *ret_status)
 {
@@ -201,7 +247,8 @@ bool edge_hot_answer(struct edge_hot *h, struct http_request *req, int64_t now_m
     if (!e) {
         return false;
     }
-    if (is_void(h, e) || now_ms >= e->expires_ms || now_ms < e->begins_ms) {
+    prefetch(e);
+    if (is_over(h, e, now_ms)) {
         remove_slot(h, i);
         return false;
     }
@@ -209,12 +256,12 @@ bool edge_hot_answer(struct edge_hot *h, struct http_request *req, int64_t now_m
     if (none_match.p && !is_own_tag(e, none_match)) {
         return false;
     }
-    if (now_ms / 1000 != e->shown_s) {
+    if ((uint32_t)(now_ms / 1000) != e->shown_s) {
         renew(h, e, now_ms);
     }
     mark(h, e);
     *ret_status = none_match.p ? 304 : e->status;
-    *ret_body_bytes = none_match.p || req->method == HTTP_HEAD ? 0 : e->body_n;
+    *ret_body_bytes = none_match.p || req->method == HTTP_HEAD ? 0 : e->body->n;
     http_respond(req, *ret_status, none_match.p ? unchanged_response(e) : e->full);
     return true;
 }
@@ -234,8 +281,35 @@ static void make_room(struct edge_hot *h)
     }
 }
 
-void edge_hot_add(struct edge_hot *h, const struct http_request *req, const struct edge_hold *hold,
-                  struct edge_blob *body, struct MHD_Response *full, int64_t now_ms)
+/* For `req`, with the key filled in. NULL when a part of the key is too long. */
+static struct hot_entry *entry_create(const struct http_request *req, struct cdn_str etag)
+{
+    const struct cdn_str part[] = {req->host, req->target, req->field[HTTP_REQ_ACCEPT_ENCODING], etag};
+    size_t n = sizeof(struct hot_entry);
+    for (size_t i = 0; i < CDN_ARRAY_LEN(part); i++) {
+        if (part[i].n > UINT16_MAX) {
+            return NULL;
+        }
+        n += part[i].n;
+    }
+    struct hot_entry *e = aligned_alloc(LINE, (n + LINE - 1) / LINE * LINE);
+    if (!e) {
+        abort(); /* out of memory, as everywhere */
+    }
+    memset(e, 0, sizeof *e);
+    char *at = e->key;
+    for (size_t i = 0; i < CDN_ARRAY_LEN(part); i++) {
+        memcpy(at, part[i].n ? part[i].p : "", part[i].n);
+        at += part[i].n;
+    }
+    e->host_n = (uint16_t)part[0].n;
+    e->target_n = (uint16_t)part[1].n;
+    e->encoding_n = (uint16_t)part[2].n;
+    e->etag_n = (uint16_t)part[3].n;
+    return e;
+}
+
+static void insert(struct edge_hot *h, const struct http_request *req, struct hot_entry *e)
 {
     uint64_t hash = request_hash(req);
     size_t i = find(h, req, hash);
@@ -243,31 +317,31 @@ void edge_hot_add(struct edge_hot *h, const struct http_request *req, const stru
         remove_slot(h, i);
     }
     make_room(h);
-    i = find(h, req, hash);
-    struct cdn_str encoding = req->field[HTTP_REQ_ACCEPT_ENCODING];
-    struct hot_entry *e = cdn_calloc(1, sizeof *e + req->host.n + req->target.n + encoding.n);
-    memcpy(e->key, req->host.p, req->host.n);
-    memcpy(e->key + req->host.n, req->target.p, req->target.n);
-    if (encoding.n) {
-        memcpy(e->key + req->host.n + req->target.n, encoding.p, encoding.n);
+    h->slot[find(h, req, hash)] = (struct hot_slot){.hash = hash, .entry = e};
+    h->count++;
+}
+
+void edge_hot_add(struct edge_hot *h, const struct http_request *req, const struct edge_hold *hold,
+                  struct edge_blob *body, struct MHD_Response *full, int64_t now_ms)
+{
+    const unsigned status = edge_head_status(hold->rep->head);
+    struct cdn_str etag = status == 200 ? http_head_find(full, CDN_STR("ETag")) : (struct cdn_str){0};
+    struct hot_entry *e = entry_create(req, etag);
+    if (!e) {
+        MHD_destroy_response(full);
+        return;
     }
-    e->host_n = (uint32_t)req->host.n;
-    e->target_n = (uint32_t)req->target.n;
-    e->encoding_n = (uint32_t)encoding.n;
     atomic_fetch_add_explicit(&hold->object->refs, 1, memory_order_relaxed);
     e->hold = (struct edge_hold){
         .object = hold->object, .rep = edge_rep_ref(hold->rep), .ram = edge_ram_ref(hold->ram)};
     e->body = edge_blob_ref(body);
-    e->body_n = body->n;
-    e->etag = MHD_get_response_header(full, "ETag");
-    e->status = (uint16_t)edge_head_status(hold->rep->head);
-    e->etag_n = e->status == 200 && e->etag ? (uint32_t)strlen(e->etag) : 0;
+    e->status = (uint16_t)status;
     e->begins_ms = hold->rep->fresh.response_ms - EDGE_CLOCK_SLACK_MS;
     e->expires_ms = edge_freshness_expires_ms(&hold->rep->fresh);
-    e->shown_s = now_ms / 1000;
+    e->shown_s = (uint32_t)(now_ms / 1000);
     e->full = full;
-    h->slot[i] = (struct hot_slot){.hash = hash, .entry = e};
-    h->count++;
+    note_fields(e);
+    insert(h, req, e);
 }
 
 void edge_hot_sweep(struct edge_hot *h, unsigned steps)

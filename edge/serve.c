@@ -10,7 +10,6 @@
 
 #include "common/banned.h"
 
-#define NUMBER_SIZE 24
 #define MARK_SIZE 256
 
 static bool is_left_out(const struct edge_head_line *line, unsigned status,
@@ -26,26 +25,26 @@ static bool is_left_out(const struct edge_head_line *line, unsigned status,
     return status == 304 && !edge_field_in_not_modified(f, line->name);
 }
 
-void edge_serve_fields(struct MHD_Response *response, const struct edge_head *head, unsigned status,
+void edge_serve_fields(struct http_head *into, const struct edge_head *head, unsigned status,
                        const struct edge_range_plan *plan)
 {
     struct edge_head_line line;
     for (size_t at = 0; edge_head_next(head, &at, &line);) {
         if (!is_left_out(&line, status, plan)) {
-            http_response_add(response, line.name.p, line.value.p);
+            http_head_add(into, line.name, line.value);
         }
     }
     char text[HTTP_CONTENT_RANGE_SIZE];
     if (plan && plan->kind == EDGE_RANGE_MULTIPLE) {
         edge_range_content_type(plan, text);
-        http_response_add(response, "Content-Type", text);
+        http_head_add(into, CDN_STR("Content-Type"), cdn_str(text));
     } else if (plan && plan->kind != EDGE_RANGE_WHOLE) {
         edge_range_content_range(plan, text);
-        http_response_add(response, "Content-Range", text);
+        http_head_add(into, CDN_STR("Content-Range"), cdn_str(text));
     }
 }
 
-static void add_timing(struct MHD_Response *response, const struct edge_marks *marks)
+static void add_timing(struct http_head *into, const struct edge_marks *marks)
 {
     char text[MARK_SIZE];
     if (marks->origin_us < 0) {
@@ -54,24 +53,24 @@ static void add_timing(struct MHD_Response *response, const struct edge_marks *m
         snprintf(text, sizeof text, "cache;desc=%s, origin;dur=%" PRId64 ".%03" PRId64,
                  edge_verdict_text(marks->verdict), marks->origin_us / 1000, marks->origin_us % 1000);
     }
-    http_response_add(response, "Server-Timing", text);
+    http_head_add(into, CDN_STR("Server-Timing"), cdn_str(text));
 }
 
-void edge_serve_marks(struct MHD_Response *response, const struct edge_marks *marks)
+void edge_serve_marks(struct http_head *into, const struct edge_marks *marks)
 {
     char text[MARK_SIZE];
     if (marks->age_s >= 0) {
         snprintf(text, sizeof text, "%" PRId64, marks->age_s);
-        http_response_add(response, "Age", text);
+        http_head_add(into, CDN_STR("Age"), cdn_str(text));
     }
     snprintf(text, sizeof text, "1.1 %.*s", (int)(marks->status.name.n < 64 ? marks->status.name.n : 64),
              marks->status.name.p);
-    http_response_add(response, "Via", text);
+    http_head_add(into, CDN_STR("Via"), cdn_str(text));
     CDN_AUTOBUF struct cdn_buf status = {0};
     edge_cache_status_build(&marks->status, &status);
-    http_response_add(response, "Cache-Status", status.p);
-    http_response_add(response, "X-Cache", edge_verdict_text(marks->verdict));
-    add_timing(response, marks);
+    http_head_add(into, CDN_STR("Cache-Status"), cdn_buf_str(&status));
+    http_head_add(into, CDN_STR("X-Cache"), cdn_str(edge_verdict_text(marks->verdict)));
+    add_timing(into, marks);
 }
 
 struct MHD_Response *edge_serve_blob(struct edge_blob *blob, size_t from, size_t n)
@@ -80,46 +79,34 @@ struct MHD_Response *edge_serve_blob(struct edge_blob *blob, size_t from, size_t
                                                                   edge_blob_ref(blob));
 }
 
-static enum MHD_Result copy_unchanged(void *into, enum MHD_ValueKind kind, const char *name,
-                                      const char *value)
+static bool copy_unchanged(void *arg, struct cdn_str name, struct cdn_str value)
 {
-    (void)kind;
-    if (edge_field_in_not_modified(EDGE_HEAD_OTHER, cdn_str(name)) ||
-        cdn_str_eq_nocase(cdn_str(name), CDN_STR("Content-Location"))) {
-        http_response_add(into, name, value);
+    if (edge_field_in_not_modified(EDGE_HEAD_OTHER, name) ||
+        cdn_str_eq_nocase(name, CDN_STR("Content-Location"))) {
+        http_head_add(arg, name, value);
     }
-    return MHD_YES;
+    return true;
 }
 
 struct MHD_Response *edge_serve_unchanged(struct MHD_Response *full, struct edge_blob *body)
 {
     struct MHD_Response *response = edge_serve_blob(body, 0, body->n);
-    MHD_get_response_headers(full, copy_unchanged, response);
+    struct http_head head = {0};
+    http_head_each(full, copy_unchanged, &head);
+    http_head_seal(&head, response);
+    http_head_free(&head);
     return response;
 }
 
-/* The value is libmicrohttpd's copy, made for this response alone, and read on this thread only. */
-static void replace(struct MHD_Response *response, const char *name, const char *value)
-{
-    const char *old = MHD_get_response_header(response, name);
-    const size_t n = strlen(value);
-    if (old && strlen(old) == n) { /* nearly always, and a tenth of the work */
-        memcpy((char *)(uintptr_t)old, value, n);
-        return;
-    }
-    if (old) {
-        MHD_del_response_header(response, name, old);
-    }
-    http_response_add(response, name, value);
-}
-
-void edge_serve_renew_hit(struct MHD_Response *response, struct cdn_str name,
+bool edge_serve_renew_hit(struct MHD_Response *response, struct cdn_str name,
                           const struct edge_freshness *fresh, int64_t now_ms)
 {
     char text[MARK_SIZE];
     snprintf(text, sizeof text, "%" PRId64, edge_current_age(fresh, now_ms));
-    replace(response, "Age", text);
-    if (edge_cache_status_hit(name, edge_freshness_left(fresh, now_ms), text, sizeof text)) {
-        replace(response, "Cache-Status", text);
+    bool moved = http_head_renew(response, CDN_STR("Age"), cdn_str(text));
+    size_t n = edge_cache_status_hit(name, edge_freshness_left(fresh, now_ms), text, sizeof text);
+    if (n) {
+        moved |= http_head_renew(response, CDN_STR("Cache-Status"), (struct cdn_str){text, n});
     }
+    return moved;
 }

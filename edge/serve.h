@@ -3,10 +3,9 @@
 #ifndef CDN_EDGE_SERVE_H
 #define CDN_EDGE_SERVE_H
 
+#include "common/http_head.h"
 #include "edge/cache.h"
 #include "edge/range.h"
-
-#include <microhttpd.h>
 
 /* What an edge adds to an answer: Age, Via, Cache-Status (RFC 9211), X-Cache, Server-Timing. */
 struct edge_marks {
@@ -15,12 +14,12 @@ struct edge_marks {
     int64_t age_s;     /* negative: no Age (straight from the origin, which sent none) */
     int64_t origin_us; /* real time the origin took; negative: it was not asked */
 };
-void edge_serve_marks(struct MHD_Response *response, const struct edge_marks *marks);
+void edge_serve_marks(struct http_head *into, const struct edge_marks *marks);
 
 /* Adds the stored fields. Left out: Content-Length (the server counts), Age (counted anew); for 304 also what
  * describes the body (RFC 9110 15.4.5). `plan`: Content-Range or the multipart type in place of the stored
  * fields; may be NULL. */
-void edge_serve_fields(struct MHD_Response *response, const struct edge_head *head, unsigned status,
+void edge_serve_fields(struct http_head *into, const struct edge_head *head, unsigned status,
                        const struct edge_range_plan *plan);
 
 /* A response over bytes of a blob; holds its own reference. */
@@ -28,8 +27,8 @@ struct MHD_Response *edge_serve_blob(struct edge_blob *blob, size_t from, size_t
 
 /* For 304: what `full`, whose body is all of `body`, says but for what describes the body. */
 struct MHD_Response *edge_serve_unchanged(struct MHD_Response *full, struct edge_blob *body);
-/* Brings Age and Cache-Status of such a response up to date. */
-void edge_serve_renew_hit(struct MHD_Response *response, struct cdn_str name,
+/* Brings Age and Cache-Status of such a response up to date; whether its fields moved in memory. */
+bool edge_serve_renew_hit(struct MHD_Response *response, struct cdn_str name,
                           const struct edge_freshness *fresh, int64_t now_ms);
 
 #endif

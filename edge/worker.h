@@ -10,6 +10,7 @@
 
 #include "common/http_client.h"
 #include "common/http_forwarded.h"
+#include "common/http_head.h"
 #include "common/http_server.h"
 #include "common/tls_pair.h"
 #include "edge/cache.h"
@@ -34,6 +35,7 @@ struct edge_worker {
     struct http_server *server;
     struct http_client *client;
     struct edge_hot *hot;
+    struct http_head head; /* of the answer being made */
     struct loop_timer sweep;
     struct edge_txn *free_txn;       /* free list */
     struct edge_access_ring *access; /* of the access log; NULL: there is none */
