@@ -141,7 +141,13 @@ struct edge_entry *edge_cache_enter_locked(struct edge_cache *c, struct cdn_str 
 
 void edge_cache_leave_locked(struct edge_cache *c, struct edge_entry *e)
 {
-    if (--e->refs || e->objects || e->fetches) {
+    if (--e->refs || e->fetches) {
+        return;
+    }
+    if (e->objects) {
+        for (struct edge_object *o = e->objects; o; o = o->next) {
+            edge_sleep_rest(c, o);
+        }
         return;
     }
     struct edge_entry **link = &c->bucket[e->hash.a & c->bucket_mask];
@@ -196,7 +202,11 @@ struct edge_object *edge_object_create(struct edge_entry *entry, struct edge_rep
 
 void edge_object_unref_locked(struct edge_cache *c, struct edge_object *o)
 {
-    if (atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) != 1) {
+    unsigned refs = atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel);
+    if (refs == 2) {
+        edge_sleep_rest(c, o);
+    }
+    if (refs > 1) {
         return;
     }
     edge_rep_unref(atomic_load(&o->rep));
@@ -228,9 +238,10 @@ void edge_cache_release(struct edge_cache *c, struct edge_hold *hold)
     }
     edge_rep_unref(hold->rep);
     edge_ram_unref(hold->ram);
-    /* Usually not the last: then no lock is needed. */
+    /* Usually not the last, nor the last user of what is on disk only: then no lock is needed. */
+    const unsigned last = atomic_load_explicit(&hold->object->ram, memory_order_relaxed) ? 1 : 2;
     unsigned refs = atomic_load_explicit(&hold->object->refs, memory_order_relaxed);
-    while (refs > 1) {
+    while (refs > last) {
         if (atomic_compare_exchange_weak_explicit(&hold->object->refs, &refs, refs - 1, memory_order_acq_rel,
                                                   memory_order_relaxed)) {
             *hold = (struct edge_hold){0};
@@ -249,7 +260,7 @@ static bool suits_by_language(const struct edge_rep *rep, const struct edge_vary
 {
     struct cdn_str language;
     cdn_buf_clear(scratch);
-    return rep->spec_length && rep->whole < 0 &&
+    return rep && rep->spec_length && rep->whole < 0 &&
            edge_head_get_named(rep->head, CDN_STR("Content-Language"), &language) &&
            edge_vary_match_language(edge_rep_spec(rep), edge_rep_variant(rep), language, request, scratch);
 }
@@ -262,8 +273,8 @@ bool edge_cache_select_locked(struct edge_cache *c, struct edge_entry *entry,
     *ret_others = false;
     for (struct edge_object *o = entry->objects; o; o = o->next) {
         const struct edge_rep *rep = atomic_load_explicit(&o->rep, memory_order_relaxed);
-        if (rep->whole >= 0) {
-            continue; /* a part */
+        if (!rep || rep->whole >= 0) {
+            continue; /* asleep, or a part */
         }
         cdn_buf_clear(&scratch);
         if (rep->spec_length == 0 ||
@@ -288,7 +299,8 @@ bool edge_cache_select_part_locked(struct edge_cache *c, struct edge_entry *entr
     CDN_AUTOBUF struct cdn_buf scratch = {0};
     for (struct edge_object *o = entry->objects; o; o = o->next) {
         const struct edge_rep *rep = atomic_load_explicit(&o->rep, memory_order_relaxed);
-        if (rep->whole < 0 || (at != UINT64_MAX && (at < rep->first || at >= rep->first + o->body_length)) ||
+        if (!rep || rep->whole < 0 ||
+            (at != UINT64_MAX && (at < rep->first || at >= rep->first + o->body_length)) ||
             (like && !edge_may_combine(like, rep->head))) {
             continue;
         }
@@ -305,6 +317,7 @@ void edge_object_link_locked(struct edge_cache *c, struct edge_object *o)
 {
     o->next = o->entry->objects;
     o->entry->objects = o;
+    o->entry->refs--; /* from now on the list keeps the entry */
     o->linked = true;
     c->object_count++;
     atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
@@ -322,7 +335,9 @@ void edge_cache_remove_locked(struct edge_cache *c, struct edge_object *o, enum 
         link = &(*link)->next;
     }
     *link = o->next;
+    e->refs++;
     o->linked = false;
+    edge_sleep_forget(c, o);
     c->object_count--;
     struct edge_rep *rep = atomic_exchange(&o->rep, NULL);
     edge_cache_changed_locked(c);
@@ -347,8 +362,7 @@ void edge_cache_disk_lost(struct edge_cache *c, const struct edge_hold *hold, en
 {
     const struct edge_store_location *was = &hold->location;
     edge_cache_lock(c);
-    const struct edge_store_location *is = &hold->object->location;
-    if (was->id == is->id && was->segment == is->segment && was->place == is->place) {
+    if (edge_store_location_eq(was, &hold->object->location)) {
         edge_cache_remove_locked(c, hold->object, reason);
     }
     edge_cache_unlock(c);
@@ -400,8 +414,9 @@ static void supersede(struct edge_cache *c, struct edge_entry *e, const struct e
     for (struct edge_object *o = e->objects, *next; o; o = next) {
         const struct edge_rep *old = atomic_load(&o->rep);
         next = o->next;
-        kept += old->whole < 0;
-        if (superseded(old, rep) || (old->whole < 0 && kept >= c->config.variants)) {
+        kept += !old || old->whole < 0;
+        /* One that nobody woke may say anything: then it goes. */
+        if (!old || superseded(old, rep) || (old->whole < 0 && kept >= c->config.variants)) {
             edge_cache_remove_locked(c, o, EDGE_GHOST_EXPIRED);
         }
     }

@@ -8,9 +8,12 @@
  * Locks: one mutex guards all of it; it is held for look-ups and changes, never across I/O. The path of a
  * plain hit does not come here (hot.c). Functions ending in _locked want the lock held; the others take it.
  * References: an object lives while anyone holds it; being linked in its entry counts as one. An entry lives
- * while it has objects, fetches or references. Disk: publishing queues the body for the disk writer; until
- * that answers, the body stays in RAM. After a start the rows of the disk tier come in from the loader thread
- * while requests are served already.
+ * while it has objects, fetches or references; linked objects are not among the references, so it is in use
+ * exactly while there are any. Disk: publishing queues the body for the disk writer; until that answers, the
+ * body stays in RAM. After a start the rows of the disk tier come in from the loader thread while requests
+ * are served already. Sleep (cache_sleep.c): objects on disk that nobody uses keep in memory only what finds,
+ * evicts and purges them. Whoever looks at what the objects of an entry say holds a reference to it and wakes
+ * them first; then they stay awake while the reference is held.
  */
 #ifndef CDN_EDGE_CACHE_H
 #define CDN_EDGE_CACHE_H
@@ -35,7 +38,7 @@ struct edge_entry {
     struct edge_fetch *fetches;  /* running ones that may be joined (fetch.c) */
     uint64_t purged_at;          /* number of the purge that hit the key last (edge_cache_purge_number) */
     int64_t pass_until_ms;       /* answers may not be stored: until then nobody waits for another's fetch */
-    uint32_t refs;
+    uint32_t refs;               /* of who uses it, and of its objects that are not linked any more */
     uint32_t key_length;
     char key[];
 };
@@ -71,6 +74,13 @@ void edge_cache_leave_locked(struct edge_cache *cache, struct edge_entry *entry)
 void edge_cache_leave(struct edge_cache *cache, struct edge_entry *entry);
 /* Why there is nothing: COLD, EVICTED, PURGED or CORRUPT. */
 enum edge_cause edge_cache_missing_locked(struct edge_cache *cache, const struct edge_entry *entry);
+
+/* ---- sleep ---- */
+bool edge_cache_asleep_locked(const struct edge_entry *entry); /* whether any of its objects is */
+/* Wakes all objects of an entry that the caller holds; those that the disk has lost go. True: they are awake.
+ * False: done(arg) will be called once, on another thread; then ask again. `done` NULL: blocks (any thread
+ * but the store's writer). Call without the lock. */
+bool edge_cache_wake(struct edge_cache *cache, struct edge_entry *entry, void (*done)(void *arg), void *arg);
 
 /* ---- objects ---- */
 struct edge_hold { /* counted references to an object and what it says now */
@@ -157,6 +167,8 @@ void edge_cache_find_on_disk(struct edge_cache *cache, struct cdn_str key, void 
 void edge_cache_moved(struct edge_cache *cache, const struct edge_store_key *key,
                       const struct edge_store_location *from,
                       const struct edge_store_location *to); /* for the store's on_moved */
+void edge_cache_update_lost(struct edge_cache *cache, const struct edge_store_key *key,
+                            const struct edge_store_location *location); /* for its on_update_lost */
 
 /* ---- telling ---- */
 struct edge_cache_stats {
@@ -166,9 +178,10 @@ struct edge_cache_stats {
     uint64_t memory_evictions, disk_evictions, too_large, not_admitted;
 };
 void edge_cache_stats(struct edge_cache *cache, struct edge_cache_stats *ret);
-json_t *edge_cache_describe_locked(const struct edge_object *object, int64_t now_ms); /* a new reference */
+/* A new reference. The object is awake. */
+json_t *edge_cache_describe_locked(const struct edge_object *object, int64_t now_ms);
 /* Up to `limit` objects whose key starts with `prefix`, in order of keys, from `after` (exclusive; empty: the
- * first). */
+ * first). Blocks: what sleeping objects say is read from disk. */
 json_t *edge_cache_list(struct edge_cache *cache, struct cdn_str prefix, struct cdn_str after, unsigned limit,
                         int64_t now_ms);
 

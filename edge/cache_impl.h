@@ -17,6 +17,9 @@ struct edge_tag_link {
 /* So many purges by tag are remembered for the fetches that run while they come. */
 #define EDGE_TAG_PURGES 1024
 
+/* So many unused objects on disk stay awake after their last use. */
+#define EDGE_RESTING 1024u
+
 RB_HEAD(edge_key_tree, edge_entry);
 RB_HEAD(edge_tag_tree, edge_tag_link);
 
@@ -38,6 +41,9 @@ struct edge_cache {
     struct edge_doorkeeper *doorkeeper;
     struct edge_ghost *ghost;
     struct edge_save_waiter *save_waiters;
+    struct edge_wake *wakes;                   /* under way */
+    struct edge_object *resting[EDGE_RESTING]; /* a ring, not counted; NULL: free */
+    unsigned rest_next;                        /* the place taken next */
     uint64_t save_turn;     /* writes to disk are counted by turns: edge_cache_saves_settled */
     unsigned saves_open[2]; /* of this turn and the one before, by parity */
     uint64_t draws;         /* numbers the attempts of size-aware admission */
@@ -75,6 +81,12 @@ static inline void edge_cache_changed_locked(struct edge_cache *cache)
 struct edge_object *edge_object_create(struct edge_entry *entry, struct edge_rep *rep, uint64_t body_length);
 void edge_object_link_locked(struct edge_cache *cache, struct edge_object *object);
 void edge_object_unref_locked(struct edge_cache *cache, struct edge_object *object);
+/* cache_sleep.c */
+/* The object may have become unused: then it is one of the next to sleep. */
+void edge_sleep_rest(struct edge_cache *cache, struct edge_object *object);
+void edge_sleep_forget(struct edge_cache *cache, struct edge_object *object); /* it goes */
+/* A soft purge of an object that is asleep. */
+void edge_sleep_soften(struct edge_cache *cache, struct edge_object *object, int64_t now_ms);
 /* cache_tiers.c */
 uint64_t edge_object_cost(const struct edge_object *object,
                           const struct edge_rep *rep); /* beside the body, in RAM */

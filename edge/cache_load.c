@@ -48,7 +48,13 @@ static bool enter_disk(struct edge_cache *c, struct edge_object *o, const struct
 
 static void take_row(struct edge_cache *c, const struct edge_store_row *row, struct edge_rep *rep)
 {
+    edge_cache_lock(c);
     struct edge_entry *e = edge_cache_enter_locked(c, row->key);
+    if (!have_id(e, row->location.id) && edge_cache_asleep_locked(e)) { /* which is of the same variant? */
+        edge_cache_unlock(c);
+        edge_cache_wake(c, e, NULL, NULL);
+        edge_cache_lock(c);
+    }
     struct edge_object *other = rival(e, rep);
     if (have_id(e, row->location.id) || edge_store_removed(c->config.store, row->location.id)) {
         edge_rep_unref(rep);
@@ -62,6 +68,7 @@ static void take_row(struct edge_cache *c, const struct edge_store_row *row, str
         struct edge_object *o = edge_object_create(e, rep, row->location.body);
         if (enter_disk(c, o, rep)) {
             o->location = row->location;
+            o->updated = !row->pristine;
             edge_object_link_locked(c, o);
             c->load_count++;
         } else {
@@ -70,6 +77,7 @@ static void take_row(struct edge_cache *c, const struct edge_store_row *row, str
         edge_object_unref_locked(c, o);
     }
     edge_cache_leave_locked(c, e);
+    edge_cache_unlock(c);
 }
 
 /* Loader and reader threads. */
@@ -85,9 +93,7 @@ static void take_rows(void *arg, const struct edge_store_row *rows, size_t n)
         if (rows[i].rebuilt) { /* later confirmations and soft purges are lost with the index: ask first */
             edge_freshness_soft_purge(&rep->fresh, rep->stored_ms);
         }
-        edge_cache_lock(c);
         take_row(c, &rows[i], rep);
-        edge_cache_unlock(c);
     }
 }
 
@@ -134,18 +140,40 @@ void edge_cache_find_on_disk(struct edge_cache *c, struct cdn_str key, void (*do
     edge_store_find(c->config.store, hash.a, hash.b, found_rows, job);
 }
 
+/* The object of a key that is stored under `id`; NULL: none. */
+static struct edge_object *find_stored(struct edge_cache *c, const struct edge_store_key *key, uint64_t id)
+{
+    const struct edge_entry *e = c->bucket[key->a & c->bucket_mask];
+    while (e && !(e->hash.a == key->a && e->hash.b == key->b)) {
+        e = e->chain;
+    }
+    struct edge_object *o = e ? e->objects : NULL;
+    while (o && o->location.id != id) {
+        o = o->next;
+    }
+    return o;
+}
+
 void edge_cache_moved(struct edge_cache *c, const struct edge_store_key *key,
                       const struct edge_store_location *from, const struct edge_store_location *to)
 {
     edge_cache_lock(c);
-    struct edge_entry *e = c->bucket[key->a & c->bucket_mask];
-    while (e && !(e->hash.a == key->a && e->hash.b == key->b)) {
-        e = e->chain;
+    struct edge_object *o = find_stored(c, key, from->id);
+    if (o) {
+        o->location = *to;
     }
-    for (struct edge_object *o = e ? e->objects : NULL; o; o = o->next) {
-        if (o->location.id == from->id) {
-            o->location = *to;
-        }
+    edge_cache_unlock(c);
+}
+
+/* What the disk has of it must not come back; what is in RAM is right. */
+void edge_cache_update_lost(struct edge_cache *c, const struct edge_store_key *key,
+                            const struct edge_store_location *location)
+{
+    edge_cache_lock(c);
+    struct edge_object *o = find_stored(c, key, location->id);
+    if (o) {
+        edge_tier_disk_leave(c, o);
+        edge_tier_drop_if_homeless(c, o, EDGE_GHOST_EVICTED);
     }
     edge_cache_unlock(c);
 }
@@ -199,11 +227,19 @@ json_t *edge_cache_list(struct edge_cache *c, struct cdn_str prefix, struct cdn_
     if (e && after.n && cdn_str_eq(edge_entry_key(e), after)) {
         e = edge_keys_after(c, e);
     }
-    for (; e && cdn_str_starts(edge_entry_key(e), prefix) && json_array_size(list) < limit;
-         e = edge_keys_after(c, e)) {
+    for (struct edge_entry *next;
+         e && cdn_str_starts(edge_entry_key(e), prefix) && json_array_size(list) < limit; e = next) {
+        e->refs++;
+        if (edge_cache_asleep_locked(e)) {
+            edge_cache_unlock(c);
+            edge_cache_wake(c, e, NULL, NULL);
+            edge_cache_lock(c);
+        }
         for (struct edge_object *o = e->objects; o; o = o->next) {
             json_array_append_new(list, edge_cache_describe_locked(o, now_ms));
         }
+        next = edge_keys_after(c, e);
+        edge_cache_leave_locked(c, e);
     }
     edge_cache_unlock(c);
     return list;

@@ -154,6 +154,10 @@ bool edge_tags_purged_since(const struct edge_cache *c, const struct edge_object
 static void soften(struct edge_cache *c, struct edge_object *o, int64_t now_ms)
 {
     const struct edge_rep *old = atomic_load(&o->rep);
+    if (!old) {
+        edge_sleep_soften(c, o, now_ms);
+        return;
+    }
     struct edge_freshness fresh = old->fresh;
     edge_freshness_soft_purge(&fresh, now_ms);
     struct edge_rep *rep = edge_rep_with(old, NULL, &fresh, old->stored_ms);

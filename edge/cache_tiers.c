@@ -245,6 +245,7 @@ void edge_tier_disk_update(struct edge_cache *c, struct edge_object *o, const st
     if (o->location.id) {
         CDN_AUTOBUF struct cdn_buf meta = {0};
         edge_rep_format(rep, &meta);
+        o->updated = true;
         edge_store_update(c->config.store, &o->entry->hash, &o->location, cdn_buf_str(&meta));
     }
 }

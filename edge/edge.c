@@ -72,6 +72,13 @@ static void on_store_moved(void *self, const struct edge_store_key *key,
     edge_cache_moved(edge->cache, key, from, to);
 }
 
+static void on_store_update_lost(void *self, const struct edge_store_key *key,
+                                 const struct edge_store_location *location)
+{
+    struct edge *edge = self;
+    edge_cache_update_lost(edge->cache, key, location);
+}
+
 static enum cdn_status open_store(struct edge *edge, struct cdn_error *err)
 {
     const struct edge_settings *s = &edge->settings;
@@ -80,7 +87,10 @@ static enum cdn_status open_store(struct edge *edge, struct cdn_error *err)
     }
     CDN_AUTOFREE char *dir = s->cache_dir[0] ? cdn_strdup(s->cache_dir) : default_cache_dir(s->name);
     struct edge_store_settings settings = {.directory = dir, .budget = s->disk};
-    struct edge_store_hooks hooks = {.self = edge, .on_event = on_store_event, .on_moved = on_store_moved};
+    struct edge_store_hooks hooks = {.self = edge,
+                                     .on_event = on_store_event,
+                                     .on_moved = on_store_moved,
+                                     .on_update_lost = on_store_update_lost};
     enum cdn_status status = make_parents(dir, err);
     return status == CDN_OK ? edge_store_open(&settings, &hooks, &edge->store, err) : status;
 }

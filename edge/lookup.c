@@ -42,7 +42,7 @@ static void add_candidates(struct edge_txn *t, struct edge_fetch_request *r)
     for (struct edge_object *o = t->entry->objects; o && r->candidate_count < EDGE_FETCH_CANDIDATES;
          o = o->next) {
         const struct edge_rep *rep = atomic_load(&o->rep);
-        if (o != t->hold.object && rep->whole < 0 && edge_head_count(rep->head, EDGE_HEAD_ETAG) &&
+        if (o != t->hold.object && rep && rep->whole < 0 && edge_head_count(rep->head, EDGE_HEAD_ETAG) &&
             edge_cache_hold_locked(o, &r->candidate[r->candidate_count])) {
             r->candidate_count++;
         }
@@ -57,8 +57,8 @@ struct edge_fetch *edge_txn_new_fetch_locked(struct edge_txn *t, struct edge_fet
     t->entry->refs++;
     struct edge_fetch *f = edge_fetch_create(t->worker, t->entry, &t->control, r);
     f->purge_number = edge_cache_purge_number_locked(cache);
-    if (t->entry->objects) { /* Vary as it was last */
-        const struct edge_rep *rep = atomic_load(&t->entry->objects->rep);
+    const struct edge_rep *rep = t->entry->objects ? atomic_load(&t->entry->objects->rep) : NULL;
+    if (rep) { /* Vary as it was last */
         CDN_AUTOBUF struct cdn_buf variant = {0};
         edge_vary_key(edge_rep_spec(rep), &(struct edge_vary_source){edge_txn_vary_get, t}, &variant);
         f->expected_spec = cdn_str_dup(edge_rep_spec(rep));
@@ -97,6 +97,12 @@ static void found_elsewhere(void *arg) /* store's reader thread */
 {
     struct edge_txn *t = arg;
     loop_post(t->worker->loop, found_on_disk, t);
+}
+
+static void wait_for_disk(struct edge_txn *t)
+{
+    t->disk_pending = true;
+    edge_txn_wait(t, edge_request_lookup);
 }
 
 static bool must_look_on_disk(const struct edge_txn *t)
@@ -169,11 +175,19 @@ void edge_request_lookup(struct edge_txn *t)
     if (!t->entry) {
         t->entry = edge_cache_enter_locked(cache, cdn_buf_str(&t->key));
     }
+    while (edge_cache_asleep_locked(t->entry)) {
+        edge_cache_unlock(cache);
+        if (!edge_cache_wake(cache, t->entry, found_elsewhere, t)) {
+            wait_for_disk(t);
+            return;
+        }
+        edge_cache_lock(cache);
+    }
     bool found = edge_cache_select_locked(cache, t->entry, &source, &t->hold, &others);
     if (!found && must_look_on_disk(t)) {
         edge_cache_unlock(cache);
-        t->looked_on_disk = t->disk_pending = true;
-        edge_txn_wait(t, edge_request_lookup);
+        t->looked_on_disk = true;
+        wait_for_disk(t);
         edge_cache_find_on_disk(cache, cdn_buf_str(&t->key), found_elsewhere, t);
         return;
     }

@@ -148,6 +148,16 @@ enum cdn_status edge_rep_parse(struct cdn_str meta, struct edge_rep **ret, struc
     return CDN_OK;
 }
 
+void edge_rep_soften_stored(char *meta, size_t n, int64_t now_ms)
+{
+    struct stored_rep s;
+    if (n >= sizeof s) {
+        memcpy(&s, meta, sizeof s);
+        edge_freshness_soft_purge(&s.fresh, now_ms);
+        memcpy(meta, &s, sizeof s);
+    }
+}
+
 struct edge_ram *edge_ram_create(struct edge_object *object, struct edge_blob *blob)
 {
     struct edge_ram *ram = cdn_calloc(1, sizeof *ram);

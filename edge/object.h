@@ -8,8 +8,9 @@
  * that is written only when it changes.
  *
  * The body is in RAM (`ram`), on disk (`location`), or both; while the disk writer works (`saving`) it stays
- * in RAM. Who changes what: rep, ram, location, linked, saving and the policy items under the cache's lock
- * (cache.c).
+ * in RAM. An object that is only on disk and that nobody uses *sleeps*: what it says stays on disk too, and
+ * its pointer is NULL until it is woken (cache_sleep.c). Who changes what: rep, ram, location, the flags and
+ * the policy items under the cache's lock (cache.c).
  */
 #ifndef CDN_EDGE_OBJECT_H
 #define CDN_EDGE_OBJECT_H
@@ -48,6 +49,8 @@ void edge_rep_unref(struct edge_rep *rep); /* NULL is fine */
 struct cdn_str edge_rep_spec(const struct edge_rep *rep);
 struct cdn_str edge_rep_variant(const struct edge_rep *rep);
 size_t edge_rep_size(const struct edge_rep *rep); /* bytes of memory */
+/* A soft purge of the stored form, in place: an edge_store_edit_fn. */
+void edge_rep_soften_stored(char *meta, size_t n, int64_t now_ms);
 /* As the disk tier keeps it; parse believes nothing (CDN_CORRUPT). */
 void edge_rep_format(const struct edge_rep *rep, struct cdn_buf *into);
 enum cdn_status edge_rep_parse(struct cdn_str meta, struct edge_rep **ret,
@@ -82,7 +85,7 @@ struct edge_object {
     struct edge_store_location location; /* id 0: not on disk */
     struct edge_entry *entry;            /* counted; fixed */
     struct edge_object *next;            /* in the entry's list, newest first */
-    struct edge_rep *_Atomic rep;        /* counted; NULL: gone */
+    struct edge_rep *_Atomic rep;        /* counted; NULL: gone, or asleep while linked */
     struct edge_ram *_Atomic ram;        /* counted; NULL: not in RAM */
     struct edge_tag_link *tags;          /* array, owned; the surrogate keys (tag.h) */
     uint64_t body_length;                /* fixed */
@@ -92,6 +95,14 @@ struct edge_object {
     bool linked;           /* in its entry's list */
     bool saving;
     bool save_parity; /* of the turn in which the writing began */
+    bool resting;     /* among those that will sleep next */
+    bool updated;     /* what it says now is in the store's index only, not where the body lies */
 };
+
+/* Under the cache's lock. */
+static inline bool edge_object_asleep(struct edge_object *o)
+{
+    return o->linked && !atomic_load_explicit(&o->rep, memory_order_relaxed);
+}
 
 #endif

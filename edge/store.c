@@ -351,6 +351,23 @@ void edge_store_update(struct edge_store *s, const struct edge_store_key *key_ha
     edge_writer_enqueue(s, op, 0);
 }
 
+void edge_store_edit(struct edge_store *s, const struct edge_store_key *key_hash,
+                     const struct edge_store_location *location, edge_store_edit_fn *edit, int64_t arg)
+{
+    struct edge_op *op = cdn_malloc(sizeof(*op));
+    *op = (struct edge_op){
+        .kind = EDGE_OP_EDIT, .key_hash = *key_hash, .location = *location, .edit = edit, .edit_arg = arg};
+    edge_writer_enqueue(s, op, 0);
+}
+
+void edge_store_newest_meta(struct edge_store *s, const struct edge_store_location *location,
+                            edge_store_meta_fn *done, void *arg)
+{
+    struct edge_op *op = cdn_malloc(sizeof(*op));
+    *op = (struct edge_op){.kind = EDGE_OP_META, .location = *location, .meta_done = done, .arg = arg};
+    edge_writer_enqueue(s, op, 0);
+}
+
 void edge_store_mark(struct edge_store *s, struct cdn_str text)
 {
     assert(text.n <= EDGE_STORE_MARK_MAX);

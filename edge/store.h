@@ -17,7 +17,8 @@
  *
  * Threads: one writer (SQLite, appends, commits, deletes, compaction), readers (EDGE_STORE_READERS), one
  * loader until all rows are loaded. All functions are thread-safe and none blocks on a disk, but for the ones
- * that say so. Callbacks run on the thread named with them and must not wait for the store. Except for
+ * that say so. Callbacks run on the thread named with them and must not wait for the store, but that who
+ * takes rows may read (edge_store_meta) and wait for the writer (edge_store_newest_meta). Except for
  * on_event's text they may call back any non-blocking function of the store.
  */
 #ifndef CDN_EDGE_STORE_H
@@ -76,6 +77,12 @@ struct edge_store_location {
     uint64_t body : 44; /* bytes of body; of a partial object its whole length, holes included */
 };
 
+static inline bool edge_store_location_eq(const struct edge_store_location *a,
+                                          const struct edge_store_location *b)
+{
+    return a->id == b->id && a->segment == b->segment && a->place == b->place;
+}
+
 /* A stretch [from, to) of a partial body. */
 struct edge_store_extent {
     uint64_t from;
@@ -89,8 +96,9 @@ struct edge_store_row {
     struct cdn_str meta;
     const struct edge_store_extent *extents; /* sorted, disjoint; n_extents 0: complete */
     size_t n_extents;
-    bool rebuilt; /* from a record, after the index was lost: the last meta updates are missing; revalidate
-                     first */
+    bool rebuilt;  /* from a record, after the index was lost: the last meta updates are missing; revalidate
+                      first */
+    bool pristine; /* meta is as the record (or front) has it: edge_store_meta may be asked for it */
 };
 
 struct edge_store_hooks {
@@ -101,6 +109,10 @@ struct edge_store_hooks {
      * under pressure not even that: on CDN_NOT_FOUND look whether the entry has another location by now. */
     void (*on_moved)(void *self, const struct edge_store_key *key, const struct edge_store_location *from,
                      const struct edge_store_location *to);
+    /* writer thread: an update or edit of the meta of `location` could not be recorded; what the index has
+     * for it is too old */
+    void (*on_update_lost)(void *self, const struct edge_store_key *key,
+                           const struct edge_store_location *location);
 };
 
 struct edge_store_settings {
@@ -211,6 +223,11 @@ void edge_store_remove(struct edge_store *s, const struct edge_store_location *l
 void edge_store_update(struct edge_store *s, const struct edge_store_key *key_hash,
                        const struct edge_store_location *location, struct cdn_str meta);
 
+/* The same for who does not have the meta at hand: `edit` changes the newest one in place (writer thread). */
+typedef void edge_store_edit_fn(char *meta, size_t n, int64_t arg);
+void edge_store_edit(struct edge_store *s, const struct edge_store_key *key_hash,
+                     const struct edge_store_location *location, edge_store_edit_fn *edit, int64_t arg);
+
 /* A text that is committed not before all that was queued till now, and what the answers to that queue (a
  * body that was purged while it was being written): so a mark read back at a start vouches for what came
  * before it. Once the index has failed this process keeps no mark any more. At most EDGE_STORE_MARK_MAX
@@ -234,6 +251,20 @@ typedef void edge_store_read_fn(void *arg, enum cdn_status status);
  * `done` (reader thread, exactly once). */
 void edge_store_read(struct edge_store *s, const struct edge_store_location *location, uint64_t from,
                      void *data, size_t n, edge_store_read_fn *done, void *arg);
+
+/* What was stored as the object's meta, from where the body lies (its checksum is verified): good while the
+ * meta was never updated. Appends to `into`. With `wait` it may block on the disk; else CDN_UNAVAILABLE:
+ * would block, or is not open. Other statuses as for edge_store_try_read. */
+enum cdn_status edge_store_meta(struct edge_store *s, const struct edge_store_location *location, bool wait,
+                                struct cdn_buf *into);
+/* The same on a reader thread. `meta` is valid during the call; empty unless CDN_OK. */
+typedef void edge_store_meta_fn(void *arg, enum cdn_status status, struct cdn_str meta, bool rebuilt);
+void edge_store_read_meta(struct edge_store *s, const struct edge_store_location *location,
+                          edge_store_meta_fn *done, void *arg);
+/* The newest meta, all updates and edits that were queued before included: `done` on the writer thread.
+ * `rebuilt` as in a row. */
+void edge_store_newest_meta(struct edge_store *s, const struct edge_store_location *location,
+                            edge_store_meta_fn *done, void *arg);
 
 /* A counted hold on an open file. */
 struct edge_store_ref;

@@ -103,6 +103,8 @@ enum edge_op_kind {
     EDGE_OP_COMMIT,
     EDGE_OP_REMOVE,
     EDGE_OP_UPDATE,
+    EDGE_OP_EDIT,
+    EDGE_OP_META,
     EDGE_OP_MARK,
     EDGE_OP_REBUILD
 };
@@ -111,12 +113,15 @@ struct edge_op {
     struct edge_op *next;
     enum edge_op_kind kind;
     struct edge_store_key key_hash;
-    struct edge_store_location location; /* REMOVE, UPDATE */
+    struct edge_store_location location; /* REMOVE, UPDATE, EDIT, META */
     size_t key_n, meta_n;
     const void *body;
     uint64_t body_n;
     edge_store_put_fn *done;
+    edge_store_meta_fn *meta_done; /* META */
     void *arg;
+    edge_store_edit_fn *edit; /* EDIT */
+    int64_t edit_arg;
     struct edge_store_file *file; /* COMMIT */
     struct edge_store_extent *extents;
     size_t n_extents;

@@ -14,6 +14,7 @@
     X(DELETE, "DELETE FROM object WHERE id=?1")                                                       \
     X(UPDATE, "UPDATE object SET meta=?2, meta_sum=?3, rebuilt=0 WHERE id=?1")                        \
     X(MOVE, "UPDATE object SET segment=?2, place=?3 WHERE id=?1")                                     \
+    X(GET, "SELECT * FROM object WHERE id=?1")                                                        \
     X(PLACE, "SELECT segment, place FROM object WHERE id=?1")                                         \
     X(MAX, "SELECT max(id) FROM object")                                                              \
     X(SCAN, "SELECT * FROM object WHERE id>?1 AND id<?2 ORDER BY id")                                 \
@@ -56,6 +57,13 @@ static const char schema[] = "CREATE TABLE IF NOT EXISTS object("
                              " sum INTEGER NOT NULL, meta_sum INTEGER NOT NULL);"
                              "CREATE INDEX IF NOT EXISTS object_key ON object(key_a);"
                              "CREATE TABLE IF NOT EXISTS mark(id INTEGER PRIMARY KEY, text TEXT NOT NULL);";
+
+/* What the column `rebuilt` says of a row's meta. */
+enum origin {
+    NEWER,    /* than the record's: updated, or of a version that did not tell */
+    REMADE,   /* from the record, after the index was lost */
+    PRISTINE, /* as in the record */
+};
 
 struct edge_index {
     sqlite3 *db;
@@ -193,9 +201,10 @@ bool edge_index_in_transaction(const struct edge_index *ix)
     return !sqlite3_get_autocommit(ix->db);
 }
 
-static uint64_t meta_sum(uint64_t id, struct cdn_str meta)
+/* A flipped bit must not make an outdated record speak for the row. */
+static uint64_t meta_sum(uint64_t id, struct cdn_str meta, bool pristine)
 {
-    return XXH3_64bits_withSeed(meta.p, meta.n, id);
+    return XXH3_64bits_withSeed(meta.p, meta.n, pristine ? ~id : id);
 }
 
 static uint64_t row_sum(const struct edge_store_row *row)
@@ -210,8 +219,10 @@ static uint64_t row_sum(const struct edge_store_row *row)
 enum cdn_status edge_index_insert(struct edge_index *ix, const struct edge_store_row *row)
 {
     const struct edge_store_location *l = &row->location;
-    const uint64_t ints[] = {l->id,    row->key_hash.a, row->key_hash.b, row->key_hash.variant, l->segment,
-                             l->place, l->text,         l->body,         row->rebuilt};
+    const enum origin origin = row->rebuilt ? REMADE : PRISTINE;
+    const uint64_t ints[] = {l->id,      row->key_hash.a, row->key_hash.b, row->key_hash.variant,
+                             l->segment, l->place,        l->text,         l->body,
+                             origin};
     sqlite3_stmt *st = bind_ints(ix, STATEMENT_INSERT, ints, (int)CDN_ARRAY_LEN(ints));
     sqlite3_bind_text(st, KEY + 1, row->key.p, (int)row->key.n, SQLITE_STATIC);
     sqlite3_bind_blob(st, META + 1, row->meta.p ? row->meta.p : "", (int)row->meta.n, SQLITE_STATIC);
@@ -220,7 +231,7 @@ enum cdn_status edge_index_insert(struct edge_index *ix, const struct edge_store
                           SQLITE_STATIC);
     }
     sqlite3_bind_int64(st, SUM + 1, (sqlite3_int64)row_sum(row));
-    sqlite3_bind_int64(st, META_SUM + 1, (sqlite3_int64)meta_sum(l->id, row->meta));
+    sqlite3_bind_int64(st, META_SUM + 1, (sqlite3_int64)meta_sum(l->id, row->meta, origin == PRISTINE));
     return run(st);
 }
 
@@ -233,7 +244,7 @@ enum cdn_status edge_index_update(struct edge_index *ix, uint64_t id, struct cdn
 {
     sqlite3_stmt *st = bind_ints(ix, STATEMENT_UPDATE, &id, 1);
     sqlite3_bind_blob(st, 2, meta.p ? meta.p : "", (int)meta.n, SQLITE_STATIC);
-    sqlite3_bind_int64(st, 3, (sqlite3_int64)meta_sum(id, meta));
+    sqlite3_bind_int64(st, 3, (sqlite3_int64)meta_sum(id, meta, false));
     return run(st);
 }
 
@@ -311,10 +322,11 @@ static void deliver(sqlite3_stmt *st, const struct edge_index_sink *sink)
         .meta = column_bytes(st, META),
         .extents = n_extents ? extents : NULL,
         .n_extents = n_extents,
-        .rebuilt = column_u64(st, REBUILT) != 0,
+        .rebuilt = column_u64(st, REBUILT) == REMADE,
+        .pristine = column_u64(st, REBUILT) == PRISTINE,
     };
     if (row_sum(&row) == column_u64(st, SUM) &&
-        meta_sum(row.location.id, row.meta) == column_u64(st, META_SUM)) {
+        meta_sum(row.location.id, row.meta, row.pristine) == column_u64(st, META_SUM)) {
         sink->row(sink->arg, &row);
     } else {
         sink->damaged(sink->arg, row.location.id);
@@ -336,6 +348,11 @@ enum cdn_status edge_index_scan(struct edge_index *ix, uint64_t after, uint64_t 
 {
     const uint64_t ints[] = {after, before};
     return select_rows(bind_ints(ix, STATEMENT_SCAN, ints, 2), sink);
+}
+
+enum cdn_status edge_index_get(struct edge_index *ix, uint64_t id, const struct edge_index_sink *sink)
+{
+    return select_rows(bind_ints(ix, STATEMENT_GET, &id, 1), sink);
 }
 
 enum cdn_status edge_index_find(struct edge_index *ix, uint64_t key_a, uint64_t key_b,

@@ -38,6 +38,8 @@ enum cdn_status edge_index_move(struct edge_index *ix, uint64_t id, uint32_t seg
 /* Where `id` lies now; CDN_NOT_FOUND. */
 enum cdn_status edge_index_place(struct edge_index *ix, uint64_t id, uint32_t *ret_segment,
                                  uint32_t *ret_place);
+/* The row of `id`, if there is one. */
+enum cdn_status edge_index_get(struct edge_index *ix, uint64_t id, const struct edge_index_sink *sink);
 enum cdn_status edge_index_max_id(struct edge_index *ix, uint64_t *ret);
 
 enum cdn_status edge_index_set_mark(struct edge_index *ix, struct cdn_str text);

@@ -8,7 +8,7 @@
 #include <xxhash.h>
 #include "common/banned.h"
 
-enum job_kind { JOB_READ, JOB_FIND };
+enum job_kind { JOB_READ, JOB_META, JOB_FIND };
 
 struct edge_read_job {
     struct edge_read_job *next;
@@ -18,6 +18,7 @@ struct edge_read_job {
     uint64_t n;    /* FIND: key_b */
     void *data;
     edge_store_read_fn *done;
+    edge_store_meta_fn *meta_done;
     edge_store_rows_fn *rows;
     void *arg;
 };
@@ -113,6 +114,29 @@ static enum cdn_status read_unverified(struct edge_store *s, const struct edge_s
         memcpy(data, body + from, n);
     }
     return status;
+}
+
+static enum cdn_status packed_meta(struct edge_store *s, const struct edge_store_location *l, int fd,
+                                   bool nowait, struct cdn_buf *into)
+{
+    struct edge_record r;
+    CDN_AUTOFREE char *text = cdn_malloc(l->text);
+    struct iovec parts[] = {{&r, sizeof(r)}, {text, l->text}};
+    enum cdn_status status =
+        finish_read(s, l, edge_read_exactly(fd, parts, 2, edge_record_offset(l), nowait));
+    if (status != CDN_OK) {
+        return status;
+    }
+    bool valid = edge_record_valid(s, &r);
+    if (valid && r.id == l->id && r.state == EDGE_RECORD_DEAD) {
+        return CDN_NOT_FOUND;
+    }
+    if (!valid || r.id != l->id || r.state != EDGE_RECORD_LIVE || (uint64_t)r.key_n + r.meta_n != l->text ||
+        XXH3_64bits(text, l->text) != r.text_sum) {
+        return complain(s, l, CDN_CORRUPT, EDGE_STORE_CHECKSUM);
+    }
+    cdn_buf_add(into, text + r.key_n, r.meta_n);
+    return CDN_OK;
 }
 
 static enum cdn_status read_packed(struct edge_store *s, const struct edge_store_location *l, int fd,
@@ -235,6 +259,28 @@ static enum cdn_status read_range(struct edge_store *s, const struct edge_store_
     return status;
 }
 
+enum cdn_status edge_store_meta(struct edge_store *s, const struct edge_store_location *l, bool wait,
+                                struct cdn_buf *into)
+{
+    struct edge_store_ref *ref = NULL;
+    if (gone(s, l)) {
+        return CDN_NOT_FOUND;
+    }
+    enum cdn_status status = edge_descriptor_get(s, edge_descriptor_key(l), wait, &ref);
+    if (status != CDN_OK) {
+        return status;
+    }
+    if (l->segment) {
+        status = packed_meta(s, l, ref->fd, !wait, into);
+    } else if (ref->front->id == l->id) { /* its checksum was verified when the file was opened */
+        cdn_buf_add(into, ref->front->text + ref->front->key_n, ref->front->meta_n);
+    } else {
+        status = complain(s, l, CDN_CORRUPT, EDGE_STORE_CHECKSUM);
+    }
+    edge_descriptor_put(s, ref);
+    return status;
+}
+
 enum cdn_status edge_store_try_read(struct edge_store *s, const struct edge_store_location *l, uint64_t from,
                                     void *data, size_t n)
 {
@@ -300,6 +346,19 @@ void edge_store_read(struct edge_store *s, const struct edge_store_location *l, 
             .kind = JOB_READ, .location = *l, .from = from, .n = n, .data = data, .done = done, .arg = arg});
 }
 
+void edge_store_read_meta(struct edge_store *s, const struct edge_store_location *l, edge_store_meta_fn *done,
+                          void *arg)
+{
+    enqueue(s, (struct edge_read_job){.kind = JOB_META, .location = *l, .meta_done = done, .arg = arg});
+}
+
+static void read_meta(struct edge_store *s, const struct edge_read_job *job)
+{
+    CDN_AUTOBUF struct cdn_buf meta = {0};
+    enum cdn_status status = edge_store_meta(s, &job->location, true, &meta);
+    job->meta_done(job->arg, status, cdn_buf_str(&meta), false);
+}
+
 void edge_store_find(struct edge_store *s, uint64_t key_a, uint64_t key_b, edge_store_rows_fn *rows,
                      void *arg)
 {
@@ -329,6 +388,8 @@ static void *reader_main(void *arg)
     for (struct edge_read_job *job; (job = next_job(s)) != NULL; free(job)) {
         if (job->kind == JOB_FIND) {
             edge_load_find(s, job->from, job->n, job->rows, job->arg);
+        } else if (job->kind == JOB_META) {
+            read_meta(s, job);
         } else {
             job->done(job->arg, read_range(s, &job->location, job->from, job->data, job->n, false));
         }

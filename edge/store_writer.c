@@ -188,15 +188,77 @@ static void remove_object(struct edge_store *s, struct edge_op *op)
     }
 }
 
-static void update_object(struct edge_store *s, const struct edge_op *op)
+static void update_lost(struct edge_store *s, const struct edge_op *op)
 {
+    if (s->hooks.on_update_lost) {
+        s->hooks.on_update_lost(s->hooks.self, &op->key_hash, &op->location);
+    }
+}
+
+static void update_object(struct edge_store *s, const struct edge_op *op, struct cdn_str meta)
+{
+    enum cdn_status status = CDN_UNAVAILABLE;
     if (edge_writer_begin(s)) {
-        struct cdn_str meta = {op->text, op->meta_n};
-        enum cdn_status status = edge_index_update(s->index, op->location.id, meta);
+        status = edge_index_update(s->index, op->location.id, meta);
         if (status != CDN_OK) {
             edge_writer_index_failed(s, status, "update");
         }
     }
+    if (status != CDN_OK) {
+        update_lost(s, op);
+    }
+}
+
+struct newest { /* a row's meta */
+    struct cdn_buf meta;
+    bool there, rebuilt;
+};
+
+static void take_meta(void *arg, const struct edge_store_row *row)
+{
+    struct newest *n = arg;
+    cdn_buf_add_str(&n->meta, row->meta);
+    n->rebuilt = row->rebuilt;
+    n->there = true;
+}
+
+static void damaged_meta(void *arg, uint64_t id)
+{
+    (void)arg, (void)id;
+}
+
+/* Uncommitted changes are seen: this is the connection that made them. */
+static enum cdn_status newest_meta(struct edge_store *s, uint64_t id, struct newest *ret)
+{
+    const struct edge_index_sink sink = {ret, take_meta, damaged_meta};
+    if (!s->index || s->index_broken) {
+        return CDN_UNAVAILABLE;
+    }
+    enum cdn_status status = edge_index_get(s->index, id, &sink);
+    if (status != CDN_OK) {
+        edge_writer_index_failed(s, status, "get");
+    }
+    return status == CDN_OK && !ret->there ? CDN_NOT_FOUND : status;
+}
+
+static void edit_object(struct edge_store *s, const struct edge_op *op)
+{
+    struct newest n = {0};
+    if (newest_meta(s, op->location.id, &n) == CDN_OK) {
+        op->edit(n.meta.p, n.meta.n, op->edit_arg);
+        update_object(s, op, cdn_buf_str(&n.meta));
+    } else {
+        update_lost(s, op);
+    }
+    cdn_buf_free(&n.meta);
+}
+
+static void tell_meta(struct edge_store *s, const struct edge_op *op)
+{
+    struct newest n = {0};
+    enum cdn_status status = newest_meta(s, op->location.id, &n);
+    op->meta_done(op->arg, status, cdn_buf_str(&n.meta), n.rebuilt);
+    cdn_buf_free(&n.meta);
 }
 
 /* False: it went to the end of the queue once more. */
@@ -239,7 +301,13 @@ static void work_off(struct edge_store *s, struct edge_op *op)
             remove_object(s, op);
             break;
         case EDGE_OP_UPDATE:
-            update_object(s, op);
+            update_object(s, op, (struct cdn_str){op->text, op->meta_n});
+            break;
+        case EDGE_OP_EDIT:
+            edit_object(s, op);
+            break;
+        case EDGE_OP_META:
+            tell_meta(s, op);
             break;
         case EDGE_OP_MARK:
             done = keep_mark(s, op);

@@ -33,11 +33,15 @@ static json_t *tell_object(struct edge *edge, const struct edge_object *o, int64
     return j;
 }
 
-static json_t *tell_entry_locked(struct edge *edge, struct cdn_str key, int64_t now_ms)
+static json_t *tell_entry(struct edge *edge, struct cdn_str key, int64_t now_ms)
 {
     json_t *objects = json_array();
     json_t *story = json_pack("{s:o, s:o}", "key", json_stringn(key.p, key.n), "stored", objects);
+    edge_cache_lock(edge->cache);
     struct edge_entry *e = edge_cache_enter_locked(edge->cache, key);
+    edge_cache_unlock(edge->cache);
+    edge_cache_wake(edge->cache, e, NULL, NULL);
+    edge_cache_lock(edge->cache);
     for (const struct edge_object *o = e->objects; o; o = o->next) {
         json_array_append_new(objects, tell_object(edge, o, now_ms));
     }
@@ -53,6 +57,7 @@ static json_t *tell_entry_locked(struct edge *edge, struct cdn_str key, int64_t 
     }
     json_object_set_new(story, "fetching", json_boolean(e->fetches != NULL));
     edge_cache_leave_locked(edge->cache, e);
+    edge_cache_unlock(edge->cache);
     return story;
 }
 
@@ -67,8 +72,6 @@ enum cdn_status edge_why(struct edge *edge, struct cdn_str url, int64_t now_ms, 
         return cdn_error_set(err, CDN_INVALID, "why: \"" CDN_STR_FMT "\": %s", CDN_STR_ARG(url),
                              edge_key_error_text(e));
     }
-    edge_cache_lock(edge->cache);
-    *ret = tell_entry_locked(edge, key, now_ms);
-    edge_cache_unlock(edge->cache);
+    *ret = tell_entry(edge, key, now_ms);
     return CDN_OK;
 }
