@@ -3,6 +3,7 @@
 #include "cli/child.h"
 #include "cli/command.h"
 #include "cli/plan.h"
+#include "cli/ports.h"
 #include "cli/state.h"
 #include "common/clock.h"
 #include "geo-data/places.h"
@@ -37,13 +38,7 @@ static bool is_free(const char *host, unsigned port)
 {
     CDN_AUTOFREE char *text = cdn_asprintf("%s:%u", host, port);
     struct cdn_addr address;
-    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool good = fd >= 0 && cdn_parse_host_port(cdn_str(text), &address) &&
-                setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
-                bind(fd, &address.sa, cdn_addr_len(&address)) == 0;
-    if (fd >= 0)
-        close(fd);
-    return good;
+    return cdn_parse_host_port(cdn_str(text), &address) && ports_free(&address);
 }
 
 static bool all_free(const struct plan_ports *ports)

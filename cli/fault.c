@@ -1,5 +1,6 @@
 #include "cli/command.h"
 #include "cli/control.h"
+#include "cli/note.h"
 
 #include <stdio.h>
 
@@ -7,7 +8,8 @@
 
 #define FAULT_OPTIONS(X)                                             \
     X(TEXT, node, 0, "NAME", "Node to trouble; default: the origin") \
-    X(TEXT, state, 0, "DIR", "State folder of the CDN")
+    X(FLAG, json, 'j', NULL, "What is on, as JSON")                  \
+    CONTROL_OPTIONS(X)
 CLI_OPTIONS_STRUCT(fault_options, FAULT_OPTIONS);
 
 /* A number or a truth value as such, everything else as text. */
@@ -35,35 +37,71 @@ static enum cdn_status make_body(const struct cli_args *args, json_t *body, stru
     return CDN_OK;
 }
 
-static enum cdn_status send(const json_t *up, const char *name, const json_t *body, struct cdn_error *err)
+/* Origins alone can be faulty; every other wish gets the reason, and the names that there are. */
+static enum cdn_status find_node(const json_t *cdn, const char *name, json_t **ret, struct cdn_error *err)
 {
-    json_t *node, *answer;
+    json_t *node;
     size_t i;
-    json_array_foreach(json_object_get(up, "nodes"), i, node)
+    json_array_foreach(json_object_get(cdn, "nodes"), i, node)
     {
         if (strcmp(control_text(node, "name"), name) != 0)
             continue;
-        enum cdn_status status = control_ask(node, "POST", "/faults", body, &answer, err);
-        if (status)
-            return status;
-        json_dumpf(answer, stdout, JSON_COMPACT);
-        putchar('\n');
-        json_decref(answer);
+        if (json_is_true(json_object_get(node, "external")))
+            return cdn_error_set(err, CDN_NOT_FOUND,
+                                 "the origin %s is not one of ours: it has no faults to switch on",
+                                 control_text(node, "url"));
+        if (strcmp(control_text(node, "kind"), "origin") != 0)
+            return cdn_error_set(err, CDN_NOT_FOUND,
+                                 "'%s' is %s: faults can be switched on at the origin alone", name,
+                                 strcmp(control_text(node, "kind"), "edge") == 0 ? "an edge" : "the router");
+        *ret = node;
         return CDN_OK;
     }
-    return cdn_error_set(err, CDN_NOT_FOUND, "no node '%s' runs here", name);
+    return control_node(cdn, "origin", name, ret, err);
+}
+
+static enum cdn_status show(const json_t *node, bool json, struct cdn_error *err)
+{
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    json_t *report;
+    enum cdn_status status = control_ask(node, "GET", "/status", NULL, &report, err);
+    if (status)
+        return status;
+    json_t *faults = json_object_get(report, "faults");
+    if (json) {
+        control_print(json_incref(faults));
+    } else {
+        note_faults(faults, &text);
+        printf("%s: %s\n", control_text(node, "name"), text.n ? text.p : "no faults");
+    }
+    json_decref(report);
+    return CDN_OK;
+}
+
+static enum cdn_status trouble(const json_t *cdn, const struct fault_options *options, const json_t *body,
+                               struct cdn_error *err)
+{
+    json_t *node, *answer;
+    enum cdn_status status = find_node(cdn, options->node ? options->node : "origin", &node, err);
+    if (!status)
+        status = control_ask(node, "POST", "/faults", body, &answer, err);
+    if (status)
+        return status;
+    json_decref(answer);
+    return show(node, options->json, err);
 }
 
 static enum cdn_status run(const void *opaque, const struct cli_args *args, struct cdn_error *err)
 {
     const struct fault_options *options = opaque;
-    json_t *body = json_object(), *up = NULL;
+    struct control_where where = CONTROL_WHERE(options);
+    json_t *body = json_object(), *cdn = NULL;
     enum cdn_status status = make_body(args, body, err);
     if (!status)
-        status = control_open(options->state, &up, err);
+        status = control_open(&where, &cdn, err);
     if (!status)
-        status = send(up, options->node ? options->node : "origin", body, err);
-    json_decref(up);
+        status = trouble(cdn, options, body, err);
+    json_decref(cdn);
     json_decref(body);
     return status;
 }
@@ -73,11 +111,10 @@ static const struct cli_option rows[] = {FAULT_OPTIONS(ROW)};
 
 const struct cli_command cli_command_fault = {
     .name = "fault",
-    .summary = "Make a node slow or faulty (simulation)",
+    .summary = "Make the origin slow or faulty (simulation)",
     .usage = "KEY=VALUE... | off",
-    .more = "Keys of the origin: delay (200ms), error_rate and drop_rate (0 to 1), status (of the errors), "
-            "paths (a shell\n"
-            "pattern), seed. What is not given is off.\n"
+    .more = "Keys: delay (200ms), error_rate and drop_rate (0 to 1), status (of the errors), paths (a shell\n"
+            "pattern), seed. What is not given is off. `status` shows what is on.\n"
             "\n"
             "  pocketcdn fault delay=200ms error_rate=0.1\n"
             "  pocketcdn fault off\n",

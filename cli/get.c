@@ -1,21 +1,18 @@
 #include "cli/command.h"
-#include "cli/state.h"
+#include "cli/control.h"
 #include "cli/traveller.h"
-#include "common/http_client.h"
 
 #include <stdio.h>
 
 #include "common/banned.h"
 
 #define HOPS_MAX 6
-#define EXPLAIN_TIMEOUT_MS 5000
-#define EXPLAIN_MAX (1u << 20)
 
 #define GET_OPTIONS(X)                                                                              \
     X(TEXT, from, 0, "PLACE|IP", "Be a client there: a city, LAT,LON, a site's name or an address") \
     X(TEXT, output, 'o', "FILE", "Write the body there ('-': standard output, after the report)")   \
     X(FLAG, json, 'j', NULL, "The report as one JSON object")                                       \
-    X(TEXT, state, 0, "DIR", "State folder of the CDN whose router a path is asked of")
+    CONTROL_OPTIONS(X)
 
 CLI_OPTIONS_STRUCT(get_options, GET_OPTIONS);
 
@@ -38,46 +35,34 @@ struct visit {
     struct traveller_answer answer; /* of the last hop */
 };
 
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
 /* A path is asked of the router that runs here. */
 static enum cdn_status make_url(struct visit *visit, const char *text, struct cdn_error *err)
 {
-    CDN_AUTOFREE char *state = NULL;
-    enum cdn_status status = state_path(visit->options->state, &state, err);
-    if (!status)
-        status = state_read(state, &visit->up, err);
-    if (text[0] != '/') {
-        if (strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0)
-            return cdn_error_set(err, CDN_USAGE, "'%s' is neither a path (/...) nor a URL (http://...)",
-                                 text);
-        visit->url = cdn_strdup(text);
-        return CDN_OK;
-    }
-    if (!status)
-        visit->url = cdn_asprintf("%s%s", text_of(visit->up, "router"), text);
-    return status;
+    struct control_where where = CONTROL_WHERE(visit->options);
+    bool is_path = text[0] == '/';
+    if (!is_path && strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0)
+        return cdn_error_set(err, CDN_USAGE, "'%s' is neither a path (/...) nor a URL (http://...)", text);
+    struct cdn_error none;
+    enum cdn_status status = control_open(&where, &visit->up, is_path ? err : &none);
+    if (is_path && status)
+        return status;
+    visit->url = cdn_asprintf("%s%s", is_path ? control_text(visit->up, "router") : "", text);
+    return CDN_OK;
 }
 
 /* Why that edge, from the router's admin listener; nothing when the URL is not our router's. */
 static void explain(struct visit *visit)
 {
-    const char *router = text_of(visit->up, "router");
-    struct http_simple_result result = {0};
-    if (!router[0] || !visit->has_client || strncmp(visit->url, router, strlen(router)) != 0)
+    const char *router = control_text(visit->up, "router");
+    struct cdn_error none;
+    json_t *node;
+    if (!router[0] || !visit->has_client || strncmp(visit->url, router, strlen(router)) != 0 ||
+        control_node(visit->up, "router", "router", &node, &none))
         return;
     char ip[CDN_ADDR_TEXT_SIZE];
     cdn_addr_format_ip(&visit->client, ip);
-    CDN_AUTOFREE char *url = cdn_asprintf("%s/route?ip=%s", text_of(visit->up, "router_admin"), ip);
-    if (http_simple("GET", url, NULL, 0, (struct cdn_str){0}, EXPLAIN_TIMEOUT_MS, EXPLAIN_MAX, &result, NULL))
-        return;
-    if (result.status == 200)
-        visit->route = json_loadb(result.body.p, result.body.n, 0, NULL);
-    http_simple_free(&result);
+    CDN_AUTOFREE char *path = cdn_asprintf("/route?ip=%s", ip);
+    (void)!control_ask(node, "GET", path, NULL, &visit->route, &none);
 }
 
 static enum cdn_status follow(struct visit *visit, struct cdn_error *err)
@@ -100,7 +85,7 @@ static enum cdn_status follow(struct visit *visit, struct cdn_error *err)
                                  visit->answer.location);
         free(url);
         url = visit->answer.location[0] == '/'
-                  ? cdn_asprintf("%s%s", text_of(visit->up, "router"), visit->answer.location)
+                  ? cdn_asprintf("%s%s", control_text(visit->up, "router"), visit->answer.location)
                   : cdn_strdup(visit->answer.location);
     }
 }
@@ -126,9 +111,10 @@ static void print_text(const struct visit *visit)
         printf("%s %u %s  %.2f ms measured\n", i ? "then    " : "asked   ", visit->hops[i].status,
                visit->hops[i].url, visit->hops[i].ms);
     if (visit->route)
-        printf("edge     %s, %.0f km, %.1f ms modelled, because: %s\n", text_of(visit->route, "edge"),
+        printf("edge     %s, %.0f km, %.1f ms modelled, because: %s\n", control_text(visit->route, "edge"),
                json_number_value(json_object_get(visit->route, "km")),
-               json_number_value(json_object_get(visit->route, "rtt_ms")), text_of(visit->route, "reason"));
+               json_number_value(json_object_get(visit->route, "rtt_ms")),
+               control_text(visit->route, "reason"));
     printf("cache    %s%s%s%s%s\n", a->x_cache[0] ? a->x_cache : "(says nothing)", a->age[0] ? ", age " : "",
            a->age, a->cache_status[0] ? "; " : "", a->cache_status);
     printf("body     %zu bytes, %s\n", a->body.n, a->type[0] ? a->type : "no type");

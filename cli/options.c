@@ -83,7 +83,8 @@ enum cdn_status cli_options_parse(const struct cli_option *rows, size_t count, i
 {
     bool only_positional = false;
     for (int i = 0; i < argc; i++) {
-        bool option = !only_positional && argv[i][0] == '-' && argv[i][1];
+        bool negative = argv[i][0] == '-' && argv[i][1] >= '0' && argv[i][1] <= '9';
+        bool option = !only_positional && argv[i][0] == '-' && argv[i][1] && !negative;
         if (option && strcmp(argv[i], "--") == 0) {
             only_positional = true;
         } else if (option) {

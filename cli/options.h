@@ -9,7 +9,8 @@
  *     static const struct cli_option rows[] = {DOWN_OPTIONS(ROW)};
  *
  * The field `all_edges` is the flag `--all-edges`. Values are borrowed from argv. `--` ends the options;
- * options and positional arguments may be mixed; a lone `-` is positional.
+ * options and positional arguments may be mixed; a lone `-` is positional, and so is a number below zero
+ * ("-1h", "-33.9,151.2").
  */
 #ifndef CDN_CLI_OPTIONS_H
 #define CDN_CLI_OPTIONS_H

@@ -28,6 +28,18 @@ static const struct cdn_config_program up_program = {.name = "pocketcdn up",
                                                      .settings_size = sizeof(struct up_part)};
 const struct plan_ports plan_default_ports = {"127.0.0.1", 8080, 8090, 8088, 1};
 
+enum cdn_status plan_ports_move(unsigned router, struct plan_ports *ret, struct cdn_error *err)
+{
+    const unsigned highest = 65535 - 1000 - (plan_default_ports.origin - plan_default_ports.router);
+    if (router < 1024 || router > highest)
+        return cdn_error_set(err, CDN_USAGE, "--port: %u is not from 1024 to %u", router, highest);
+    *ret = plan_default_ports;
+    ret->router = router;
+    ret->origin += router - plan_default_ports.router; /* unsigned: either way */
+    ret->edges += router - plan_default_ports.router;
+    return CDN_OK;
+}
+
 unsigned plan_dns_port(const struct plan_ports *ports)
 {
     return ports->router - 27; /* 8053 beside 8080 */
@@ -89,117 +101,183 @@ static char *admin_of(const char *listen)
     return cdn_strdup(text);
 }
 
-struct where { /* what all nodes are described by; text borrowed */
-    const char *name, *place, *listen, *admin;
+struct where { /* what all nodes are described by; text borrowed, NULL counts as "" */
+    const char *name, *place, *scheme, *listen, *admin, *token;
 };
 
-static enum cdn_status add_node(struct plan *plan, enum plan_kind kind, const struct where *where,
-                                struct cdn_error *err)
+/* The environment is stronger than the file, for the daemons too. */
+static char *token_of(const char *from_file)
 {
-    CDN_AUTOFREE char *admin = where->admin[0] ? cdn_strdup(where->admin) : admin_of(where->listen);
-    CDN_AUTOFREE char *program = cdn_asprintf("pocketcdn-%s", plan_kind_word(kind));
-    CDN_AUTOFREE char *path = NULL;
-    enum cdn_status status = child_program(program, &path, err);
-    if (status)
-        return status;
+    const char *token = getenv("POCKETCDN_ADMIN_TOKEN");
+    return cdn_strdup(token && token[0] ? token : from_file ? from_file : "");
+}
+
+static struct plan_node *append(struct plan *plan, enum plan_kind kind, const struct where *where)
+{
     plan->nodes = cdn_realloc(plan->nodes, plan->n + 1, sizeof(*plan->nodes));
     struct plan_node *node = &plan->nodes[plan->n++];
-    *node =
-        (struct plan_node){.kind = kind, .name = cdn_strdup(where->name), .place = cdn_strdup(where->place)};
-    node->url = cdn_asprintf("http://%s", where->listen);
+    *node = (struct plan_node){.kind = kind,
+                               .name = cdn_strdup(where->name),
+                               .place = cdn_strdup(where->place ? where->place : ""),
+                               .token = token_of(where->token)};
+    return node;
+}
+
+static enum cdn_status add_node(struct plan *plan, enum plan_kind kind, const struct where *where,
+                                const struct plan_wish *wish, struct cdn_error *err)
+{
+    CDN_AUTOFREE char *admin =
+        where->admin && where->admin[0] ? cdn_strdup(where->admin) : admin_of(where->listen);
+    CDN_AUTOFREE char *program = cdn_asprintf("pocketcdn-%s", plan_kind_word(kind));
+    CDN_AUTOFREE char *path = NULL;
+    enum cdn_status status = wish->only_look ? CDN_OK : child_program(program, &path, err);
+    if (status)
+        return status;
+    struct plan_node *node = append(plan, kind, where);
+    node->url = cdn_asprintf("%s://%s", where->scheme, where->listen);
     node->admin = cdn_asprintf("http://%s", admin);
-    add_args(node, path, "-c", plan->config, "--listen", where->listen, "--admin", admin, NULL);
+    if (path)
+        add_args(node, path, "-c", plan->config, "--listen", where->listen, "--admin", admin, NULL);
     return CDN_OK;
 }
 
-/* The origin that is to be started, or the URL of one that runs: the command line before the file. */
-static enum cdn_status add_origin(struct plan *plan, const struct plan_wish *wish, const struct up_part *up,
-                                  const struct origin_settings *origin, struct cdn_error *err)
+static void add_external(struct plan *plan, const char *url)
 {
-    const char *root = wish->root ? wish->root : origin->root[0] ? origin->root : up->root;
-    const char *url = wish->origin ? wish->origin : wish->root ? "" : up->origin;
+    struct where where = {.name = plan_kind_word(PLAN_ORIGIN)};
+    struct plan_node *node = append(plan, PLAN_ORIGIN, &where);
+    node->external = true;
+    node->token[0] = '\0'; /* it is not ours */
+    node->url = cdn_strdup(url);
+    node->admin = cdn_strdup(url);
+    plan->origin_url = cdn_strdup(url);
+}
+
+struct parts { /* what the file says, program by program */
+    struct up_part up;
+    struct origin_settings origin;
+    struct edge_settings edge; /* of the first edge, or without one */
+    struct router_config router;
+    const char *root; /* what the origin is to serve, NULL: no origin of ours */
+};
+
+/* The origin that is to be started, or the URL of one that runs: the command line before the file. */
+static enum cdn_status add_origin(struct plan *plan, const struct plan_wish *wish, struct parts *parts,
+                                  struct cdn_error *err)
+{
+    const struct origin_settings *origin = &parts->origin;
+    const char *root = wish->root ? wish->root : origin->root[0] ? origin->root : parts->up.root;
+    const char *url = wish->origin ? wish->origin : wish->root ? "" : parts->up.origin;
+    if (!url[0] && !root[0] && parts->edge.origin)
+        url = parts->edge.origin;
     if (url[0]) {
-        plan->origin_url = cdn_strdup(url);
+        add_external(plan, url);
+        return CDN_OK;
+    }
+    if (!root[0] && wish->only_look) {
+        plan->origin_url = cdn_strdup("");
         return CDN_OK;
     }
     if (!root[0])
         return cdn_error_set(
             err, CDN_USAGE, "nothing to serve: name a folder with --root DIR or an origin with --origin URL");
-    struct where where = {plan_kind_word(PLAN_ORIGIN), origin->place, origin->listen, origin->admin};
-    enum cdn_status status = add_node(plan, PLAN_ORIGIN, &where, err);
+    struct where where = {plan_kind_word(PLAN_ORIGIN), origin->place, "http", origin->listen, origin->admin,
+                          origin->admin_token};
+    enum cdn_status status = add_node(plan, PLAN_ORIGIN, &where, wish, err);
     if (status)
         return status;
+    parts->root = root;
     add_args(&plan->nodes[0], "--root", root, NULL);
     plan->origin_url = cdn_strdup(plan->nodes[0].url);
     return CDN_OK;
 }
 
-/* host:port of an http:// URL. */
+/* host:port of an http:// or https:// URL. */
 static const char *authority(const char *url)
 {
-    return strncmp(url, "http://", 7) == 0 ? url + 7 : url;
+    const char *slashes = strstr(url, "://");
+    return slashes ? slashes + 3 : url;
 }
 
-static enum cdn_status add_edge(struct plan *plan, size_t i, const struct router_edge_settings *edge,
-                                const char *state, const char *control, struct cdn_error *err)
+static enum cdn_status add_edge(struct plan *plan, size_t i, const struct plan_wish *wish,
+                                const struct parts *parts, const char *state, const char *control,
+                                struct cdn_error *err)
 {
+    const struct router_edge_settings *edge = &parts->router.edges[i].settings;
     struct edge_settings part = {0};
     struct cdn_error none;
     enum cdn_status status = cdn_config_load_item(&edge_program, plan->config, i, &part, &none);
     if (status && status != CDN_NOT_FOUND)
         return cdn_error_set(err, status, "%s", none.text);
+    plan->default_edges = status == CDN_NOT_FOUND;
     CDN_AUTOFREE char *cache = part.cache_dir && part.cache_dir[0]
                                    ? cdn_strdup(part.cache_dir)
                                    : cdn_asprintf("%s/cache-%s", state, edge->name);
-    struct where where = {edge->name, edge->place, edge->listen[0] ? edge->listen : authority(edge->url),
-                          authority(edge->admin)};
+    const char *token = status ? parts->origin.admin_token : part.admin_token;
+    const bool tls = part.tls_certificate && part.tls_certificate[0];
+    struct where where = {edge->name,
+                          edge->place,
+                          tls ? "https" : "http",
+                          edge->listen[0] ? edge->listen : authority(edge->url),
+                          authority(edge->admin),
+                          token};
+    status = add_node(plan, PLAN_EDGE, &where, wish, err);
     cdn_config_free(&edge_program, &part);
-    status = add_node(plan, PLAN_EDGE, &where, err);
-    if (!status)
+    if (!status && !wish->only_look)
         add_args(&plan->nodes[plan->n - 1], "--name", edge->name, "--place", edge->place, "--origin",
                  plan->origin_url, "--cache-dir", cache, "--control", control, NULL);
     return status;
 }
 
 static enum cdn_status add_all(struct plan *plan, const struct plan_wish *wish, const char *state,
-                               const struct up_part *up, const struct origin_settings *origin,
-                               const struct router_config *router, struct cdn_error *err)
+                               struct parts *parts, struct cdn_error *err)
 {
-    const struct router_settings *settings = &router->settings;
+    const struct router_settings *settings = &parts->router.settings;
     CDN_AUTOFREE char *admin = settings->admin[0] ? cdn_strdup(settings->admin) : admin_of(settings->listen);
     CDN_AUTOFREE char *control = cdn_asprintf("http://%s", admin);
-    struct where where = {plan_kind_word(PLAN_ROUTER), "", settings->listen, admin};
-    if (router->edge_count > PLAN_EDGES_MAX)
+    struct where where = {plan_kind_word(PLAN_ROUTER), "", "http", settings->listen, admin,
+                          settings->admin_token};
+    if (parts->router.edge_count > PLAN_EDGES_MAX && !wish->only_look)
         return cdn_error_set(err, CDN_TOO_LARGE, "%s: edges: more than %d on one machine", plan->config,
                              PLAN_EDGES_MAX);
-    enum cdn_status status = add_origin(plan, wish, up, origin, err);
-    for (size_t i = 0; i < router->edge_count && !status; i++)
-        status = add_edge(plan, i, &router->edges[i].settings, state, control, err);
+    plan->dns = cdn_strdup(settings->dns_listen);
+    enum cdn_status status = add_origin(plan, wish, parts, err);
+    for (size_t i = 0; i < parts->router.edge_count && !status; i++)
+        status = add_edge(plan, i, wish, parts, state, control, err);
     if (!status)
-        status = add_node(plan, PLAN_ROUTER, &where, err);
-    if (!status) /* the purge log outlives a restart */
+        status = add_node(plan, PLAN_ROUTER, &where, wish, err);
+    if (!status && !wish->only_look) /* the purge log outlives a restart */
         add_args(&plan->nodes[plan->n - 1], "--state", state, NULL);
     return status;
+}
+
+static enum cdn_status read_parts(const char *path, struct parts *parts, struct cdn_error *err)
+{
+    enum cdn_status status = cdn_config_load_item(&up_program, path, 0, &parts->up, err);
+    if (!status)
+        status = cdn_config_load_item(&origin_program, path, 0, &parts->origin, err);
+    if (!status)
+        status = router_config_read(path, &parts->router, err);
+    if (status)
+        return status;
+    status = cdn_config_load_item(&edge_program, path, 0, &parts->edge, err);
+    return status == CDN_NOT_FOUND ? CDN_OK : status;
 }
 
 enum cdn_status plan_read(const struct plan_wish *wish, const char *state, struct plan **ret,
                           struct cdn_error *err)
 {
-    struct up_part up = {0};
-    struct origin_settings origin = {0};
-    struct router_config router = {0};
+    struct parts parts = {0};
     struct plan *plan = cdn_calloc(1, sizeof(*plan));
     plan->config = cdn_strdup(wish->config);
-    enum cdn_status status = cdn_config_load_item(&up_program, wish->config, 0, &up, err);
+    enum cdn_status status = read_parts(wish->config, &parts, err);
     if (!status)
-        status = cdn_config_load_item(&origin_program, wish->config, 0, &origin, err);
-    if (!status)
-        status = router_config_read(wish->config, &router, err);
-    if (!status)
-        status = add_all(plan, wish, state, &up, &origin, &router, err);
-    cdn_config_free(&up_program, &up);
-    cdn_config_free(&origin_program, &origin);
-    router_config_free(&router);
+        status = add_all(plan, wish, state, &parts, err);
+    if (!status && !wish->only_look)
+        status = plan_check(plan, parts.root, &parts.origin, &parts.router, err);
+    cdn_config_free(&up_program, &parts.up);
+    cdn_config_free(&origin_program, &parts.origin);
+    cdn_config_free(&edge_program, &parts.edge);
+    router_config_free(&parts.router);
     if (status)
         plan_destroy(plan);
     else
@@ -219,10 +297,12 @@ void plan_destroy(struct plan *plan)
         free(node->place);
         free(node->url);
         free(node->admin);
+        free(node->token);
     }
     free(plan->nodes);
     free(plan->config);
     free(plan->origin_url);
+    free(plan->dns);
     free(plan);
 }
 
@@ -231,9 +311,12 @@ json_t *plan_json(const struct plan *plan)
     json_t *nodes = json_array(), *all = json_object();
     for (size_t i = 0; i < plan->n; i++) {
         const struct plan_node *node = &plan->nodes[i];
-        json_array_append_new(nodes, json_pack("{s:s, s:s, s:s, s:s, s:s}", "kind",
-                                               plan_kind_word(node->kind), "name", node->name, "place",
-                                               node->place, "url", node->url, "admin", node->admin));
+        json_t *entry = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "kind", plan_kind_word(node->kind),
+                                  "name", node->name, "place", node->place, "url", node->url, "admin",
+                                  node->admin, "external", node->external);
+        if (node->token[0])
+            json_object_set_new(entry, "token", json_string(node->token));
+        json_array_append_new(nodes, entry);
     }
     const struct plan_node *router = &plan->nodes[plan->n - 1];
     json_object_set_new(all, "config", json_string(plan->config));

@@ -10,6 +10,7 @@
 #include "common/str.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #define PLAN_NODE_KINDS(X) X(ORIGIN, "origin") X(EDGE, "edge") X(ROUTER, "router")
 enum plan_kind {
@@ -23,10 +24,12 @@ const char *plan_kind_word(enum plan_kind kind);
 
 struct plan_node {
     enum plan_kind kind;
-    char *name;  /* "origin", "fra", "router" */
-    char *place; /* "" when none is known */
-    char *url;   /* public, "http://127.0.1.1:8088" */
-    char *admin; /* "http://127.0.1.1:9088" */
+    char *name;    /* "origin", "fra", "router" */
+    char *place;   /* "" when none is known */
+    char *url;     /* public, "http://127.0.1.1:8088" */
+    char *admin;   /* "http://127.0.1.1:9088"; of an external origin its URL */
+    char *token;   /* of the admin listener; "": none */
+    bool external; /* an origin that runs already: watched, neither started nor stopped */
     char *argv[PLAN_ARGS_MAX];
 };
 
@@ -35,12 +38,15 @@ struct plan {
     size_t n;
     char *config; /* path of the cdn.yaml */
     char *origin_url;
+    char *dns;          /* the router's listener for DNS, "off" for none */
+    bool default_edges; /* the file names none: these are the built-in ones */
 };
 
 struct plan_wish { /* what the command line says on top; NULL: nothing */
     const char *config;
     const char *root;
     const char *origin; /* URL of an origin that runs already */
+    bool only_look;     /* for addressing what runs already: no programs, no checks, no need of an origin */
 };
 
 #define PLAN_EDGES_MAX 200
@@ -56,13 +62,26 @@ unsigned plan_dns_port(const struct plan_ports *ports); /* the router's, for DNS
 /* A cdn.yaml of the built-in edges; `root` or `origin` as in struct plan_wish. */
 void plan_default_yaml(const struct plan_wish *wish, const struct plan_ports *ports, struct cdn_buf *out);
 
-/* Reads wish->config. `state` is the folder for caches. Errors name file, line and key, or the missing
- * program. */
+/* The usual ports, all moved by as much as the router's is to become `router`. CDN_USAGE: out of range. */
+enum cdn_status plan_ports_move(unsigned router, struct plan_ports *ret,
+                                struct cdn_error *err) CDN_MUST_CHECK;
+
+/* Reads wish->config and checks all that can be known before anything starts (plan_check). `state` is the
+ * folder for caches. Errors name file, line and key, or the missing program. */
 enum cdn_status plan_read(const struct plan_wish *wish, const char *state, struct plan **ret,
                           struct cdn_error *err) CDN_MUST_CHECK;
 void plan_destroy(struct plan *plan);
 
-/* The plan as up.json has it, without pids. */
+/* Places, overrides and databases; the folder to serve; the origin's URL; no two listeners on one address.
+ * Called by plan_read. */
+struct origin_settings;
+struct router_config;
+enum cdn_status plan_check(const struct plan *plan, const char *root, const struct origin_settings *origin,
+                           const struct router_config *router, struct cdn_error *err) CDN_MUST_CHECK;
+/* CDN_CONFLICT names the first listener whose address somebody has. */
+enum cdn_status plan_check_free(const struct plan *plan, struct cdn_error *err) CDN_MUST_CHECK;
+
+/* The plan as up.json has it, without pids; tokens are in it. */
 json_t *plan_json(const struct plan *plan);
 
 #endif

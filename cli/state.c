@@ -67,8 +67,8 @@ enum cdn_status state_lock(const char *path, int *ret_fd, struct cdn_error *err)
         close(fd);
         if (why == EWOULDBLOCK)
             return cdn_error_set(err, CDN_CONFLICT,
-                                 "a CDN already runs on %s (pid %ld); stop it with `pocketcdn down`, "
-                                 "or name another folder with --state",
+                                 "a CDN already runs on %s (pid %ld); stop it with `pocketcdn down`, or "
+                                 "start a second one with --state DIR and --port PORT",
                                  path, (long)state_owner(path));
         return cdn_error_set(err, CDN_IO, "lock %s: %s", name, strerror(why));
     }
@@ -98,7 +98,11 @@ enum cdn_status state_write(const char *path, const json_t *what, struct cdn_err
 {
     CDN_AUTOFREE char *name = cdn_asprintf("%s/up.json", path);
     CDN_AUTOFREE char *fresh = cdn_asprintf("%s/up.json.new", path);
-    if (json_dump_file(what, fresh, JSON_INDENT(2)) || rename(fresh, name))
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600); /* tokens stand in it */
+    bool written = fd >= 0 && json_dumpfd(what, fd, JSON_INDENT(2)) == 0;
+    if (fd >= 0)
+        close(fd);
+    if (!written || rename(fresh, name))
         return cdn_error_set(err, CDN_IO, "cannot write %s: %s", name, strerror(errno));
     return CDN_OK;
 }

@@ -1,5 +1,5 @@
 #include "cli/command.h"
-#include "cli/state.h"
+#include "cli/control.h"
 #include "cli/up_display.h"
 #include "common/http_client.h"
 
@@ -12,30 +12,40 @@
 
 #define STATUS_OPTIONS(X)                                                    \
     X(FLAG, json, 'j', NULL, "One JSON object with every node's own report") \
-    X(TEXT, state, 0, "DIR", "State folder of the CDN")
+    CONTROL_OPTIONS(X)
 CLI_OPTIONS_STRUCT(status_options, STATUS_OPTIONS);
 
-static const char *text_of(const json_t *object, const char *key)
+static void set_state(json_t *node, const char *state, json_t *take_report, const char *error)
 {
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
+    json_object_set_new(node, "state", json_string(state));
+    json_object_set_new(node, "status", take_report ? take_report : json_null());
+    json_object_set_new(node, "error", error ? json_string(error) : json_null());
+    json_object_del(node, "token");
 }
 
-/* Adds "state" and, when it answers, "status" to a node. */
-static bool ask(json_t *node)
+/* An origin that is not ours is up when it answers anything at all. */
+static bool ask_external(json_t *node)
 {
-    CDN_AUTOFREE char *url = cdn_asprintf("%s/status", text_of(node, "admin"));
     struct http_simple_result result = {0};
     struct cdn_error err;
-    enum cdn_status status =
-        http_simple("GET", url, NULL, 0, (struct cdn_str){0}, TIMEOUT_MS, BODY_MAX, &result, &err);
-    json_t *report =
-        !status && result.status == 200 ? json_loadb(result.body.p, result.body.n, 0, NULL) : NULL;
-    bool healthy = report && !json_is_false(json_object_get(report, "healthy"));
-    json_object_set_new(node, "state", json_string(!report ? "down" : healthy ? "up" : "sick"));
-    json_object_set_new(node, "status", report ? report : json_null());
+    enum cdn_status status = http_simple("HEAD", control_text(node, "url"), NULL, 0, (struct cdn_str){0},
+                                         TIMEOUT_MS, BODY_MAX, &result, &err);
+    set_state(node, status ? "down" : "up", NULL, status ? err.text : NULL);
     if (!status)
         http_simple_free(&result);
+    return !status;
+}
+
+/* Adds "state", "status" (the node's own report or null) and "error" to a node. */
+static bool ask(json_t *node)
+{
+    struct cdn_error err;
+    json_t *report = NULL;
+    if (json_is_true(json_object_get(node, "external")))
+        return ask_external(node);
+    enum cdn_status status = control_ask_for(node, "GET", "/status", NULL, TIMEOUT_MS, &report, &err);
+    bool healthy = !status && !json_is_false(json_object_get(report, "healthy"));
+    set_state(node, status ? "down" : healthy ? "up" : "sick", report, status ? err.text : NULL);
     return healthy;
 }
 
@@ -47,9 +57,22 @@ static void print_table(const json_t *nodes)
     json_t *node;
     table_init(&table, UP_DISPLAY_HEADS);
     json_array_foreach(nodes, i, node)
-        up_display_row(&table, text_of(node, "name"), text_of(node, "place"), text_of(node, "state"),
-                       (long)json_integer_value(json_object_get(node, "pid")),
-                       json_object_get(node, "status"), text_of(node, "url"), "");
+    {
+        const json_t *report = json_object_get(node, "status");
+        const json_t *pid = json_object_get(node, "pid");
+        up_display_row(&table,
+                       &(struct up_display_node){
+                           .name = control_text(node, "name"),
+                           .place = control_text(node, "place"),
+                           .state = control_text(node, "state"),
+                           .url = control_text(node, "url"),
+                           .error = control_text(node, "error"),
+                           .pid = (long)json_integer_value(pid ? pid : json_object_get(report, "pid")),
+                           .restarts = (unsigned)json_integer_value(json_object_get(node, "restarts")),
+                           .external = json_is_true(json_object_get(node, "external")),
+                           .status = report,
+                       });
+    }
     table_print(&table, &text);
     fwrite(text.p, 1, text.n, stdout);
     table_fini(&table);
@@ -58,24 +81,20 @@ static void print_table(const json_t *nodes)
 static enum cdn_status run(const void *opaque, const struct cli_args *args, struct cdn_error *err)
 {
     const struct status_options *options = opaque;
-    CDN_AUTOFREE char *path = NULL;
+    struct control_where where = CONTROL_WHERE(options);
     json_t *all, *node;
     size_t i, well = 0;
     if (args->n)
         return cdn_error_set(err, CDN_USAGE, "takes no argument, but got '%s'", args->items[0]);
-    enum cdn_status status = state_path(options->state, &path, err);
-    if (!status)
-        status = state_read(path, &all, err);
+    enum cdn_status status = control_open(&where, &all, err);
     if (status)
         return status;
     json_t *nodes = json_object_get(all, "nodes");
     json_array_foreach(nodes, i, node) well += ask(node);
-    if (options->json) {
-        json_dumpf(all, stdout, JSON_INDENT(2));
-        putchar('\n');
-    } else {
+    if (options->json)
+        control_print(json_incref(all));
+    else
         print_table(nodes);
-    }
     if (well < json_array_size(nodes))
         status = cdn_error_set(err, CDN_NOT_FOUND, "%zu of %zu nodes are well", well, json_array_size(nodes));
     json_decref(all);
@@ -88,8 +107,10 @@ static const struct cli_option rows[] = {STATUS_OPTIONS(ROW)};
 const struct cli_command cli_command_status = {
     .name = "status",
     .summary = "What runs, and how it does",
-    .usage = "[--json] [--state DIR]",
-    .more = "Exit code 1 when no CDN runs there or when a node is not well.\n",
+    .usage = "[--json] [--state DIR | -c FILE | --router URL]",
+    .more = "Exit code 1 when no CDN runs there or when a node is not well. NOTE says what is out of the "
+            "ordinary:\n"
+            "faults, a moved clock, restarts, an edge that checks every reuse because the router is away.\n",
     .options = rows,
     .option_count = CDN_ARRAY_LEN(rows),
     .options_size = sizeof(struct status_options),

@@ -18,6 +18,7 @@
 #define MS 1000000LL
 #define PROBE_STARTING_MS 15
 #define PROBE_MS 1000
+#define PROBE_EXTERNAL_MS 10000 /* of an external origin that answers: it need not know us well */
 #define PROBE_TIMEOUT_MS 2000
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS 10000
@@ -89,8 +90,11 @@ static void show(struct supervisor *s)
 static void write_state(struct supervisor *s)
 {
     json_t *all = plan_json(s->config->plan), *nodes = json_object_get(all, "nodes");
-    for (size_t i = 0; i < s->n; i++)
-        json_object_set_new(json_array_get(nodes, i), "pid", json_integer(s->views[i].pid));
+    for (size_t i = 0; i < s->n; i++) {
+        json_t *node = json_array_get(nodes, i);
+        json_object_set_new(node, "pid", json_integer(s->views[i].pid));
+        json_object_set_new(node, "restarts", json_integer(s->views[i].restarts));
+    }
     json_object_set_new(all, "pid", json_integer(getpid()));
     json_object_set_new(all, "ready", json_boolean(s->all_were_up));
     struct cdn_error err;
@@ -164,8 +168,9 @@ static bool all_synced(struct supervisor *s)
 static void check_all_up(struct supervisor *s)
 {
     size_t up = 0;
-    for (size_t i = 0; i < s->n; i++)
-        up += s->views[i].state == SUPERVISOR_UP;
+    for (size_t i = 0; i < s->n; i++) /* an external origin is not waited for longer than its first answer */
+        up += s->views[i].state == SUPERVISOR_UP ||
+              (s->views[i].plan->external && s->views[i].state == SUPERVISOR_SICK);
     if (up == s->n - 1)
         start_router(s);
     if (up < s->n || !all_synced(s))
@@ -176,18 +181,33 @@ static void check_all_up(struct supervisor *s)
     s->config->all_up(s->config->self, cdn_clock_mono_ms() - s->began_ms);
 }
 
-static void turn(struct node *node, enum supervisor_state state)
+static void say_turn(struct node *node, const char *why)
 {
     struct supervisor *s = node->owner;
-    enum supervisor_state was = node->view->state;
-    if (was == state)
+    const struct supervisor_node *view = node->view;
+    bool up = view->state == SUPERVISOR_UP;
+    if (view->plan->external && !up)
+        say(s, "warning: the origin %s does not answer (%s): the edges serve what they have, else errors",
+            view->plan->url, why);
+    else if (!up)
+        say(s, "%s does not answer on %s/health", view->plan->name, view->plan->admin);
+    else if (s->all_were_up && view->plan->external)
+        say(s, "the origin %s answers again", view->plan->url);
+    else if (s->all_were_up)
+        say(s, "%s is up again (pid %ld)", view->plan->name, (long)view->pid);
+}
+
+/* `why`: of a probe that failed. */
+static void turn(struct node *node, enum supervisor_state state, const char *why)
+{
+    struct supervisor *s = node->owner;
+    if (node->view->state == state)
         return;
+    bool started = node->view->state == SUPERVISOR_STARTING;
     node->view->state = state;
-    if (state == SUPERVISOR_SICK)
-        say(s, "%s does not answer on %s/health", node->view->plan->name, node->view->plan->admin);
-    if (state == SUPERVISOR_UP && s->all_were_up)
-        say(s, "%s is up again (pid %ld)", node->view->plan->name, (long)node->view->pid);
-    if (state == SUPERVISOR_UP && !s->all_were_up)
+    if (!(node->view->plan->external && started && state == SUPERVISOR_UP))
+        say_turn(node, why);
+    if (!s->all_were_up && (state == SUPERVISOR_UP || node->view->plan->external))
         check_all_up(s);
     show(s);
 }
@@ -205,6 +225,14 @@ static bool probe_data(void *arg, const char *data, size_t n)
     return true;
 }
 
+/* Any HTTP answer will do: what / says is the origin's business. */
+static void external_probe_end(struct node *node, enum http_fetch_error error)
+{
+    bool well = error == HTTP_FETCH_NONE;
+    turn(node, well ? SUPERVISOR_UP : SUPERVISOR_SICK, http_fetch_error_word(error));
+    loop_timer_start(node->owner->loop, &node->probe, (well ? PROBE_EXTERNAL_MS : PROBE_MS) * MS);
+}
+
 static void probe_end(void *arg, enum http_fetch_error error, const char *text)
 {
     struct node *node = arg;
@@ -212,6 +240,10 @@ static void probe_end(void *arg, enum http_fetch_error error, const char *text)
     bool well = error == HTTP_FETCH_NONE && node->answer_status == 200;
     (void)text;
     node->fetch = NULL;
+    if (node->view->plan->external && !s->stopping) {
+        external_probe_end(node, error);
+        return;
+    }
     if (s->stopping || !node->view->pid)
         return;
     if (well && node->asks_status) {
@@ -220,9 +252,9 @@ static void probe_end(void *arg, enum http_fetch_error error, const char *text)
         node->synced = !json_is_true(json_object_get(node->view->status, "unsynced"));
     }
     if (well)
-        turn(node, SUPERVISOR_UP);
+        turn(node, SUPERVISOR_UP, "");
     else if (node->view->state == SUPERVISOR_UP && !node->asks_status)
-        turn(node, SUPERVISOR_SICK);
+        turn(node, SUPERVISOR_SICK, "");
     if (s->all_up_ms && !s->all_were_up)
         check_all_up(s);
     const bool syncing = waits_for_sync(node);
@@ -240,12 +272,20 @@ static void probe(struct loop_timer *timer)
     static const struct http_fetch_handler handler = {
         .head = probe_head, .data = probe_data, .end = probe_end};
     struct node *node = (struct node *)(void *)((char *)timer - offsetof(struct node, probe));
-    CDN_AUTOFREE char *url =
-        cdn_asprintf("%s/%s", node->view->plan->admin, node->asks_status ? "status" : "health");
+    const struct plan_node *plan = node->view->plan;
+    const char *path = plan->external ? "" : node->asks_status ? "/status" : "/health";
+    CDN_AUTOFREE char *url = cdn_asprintf("%s%s", plan->admin, path);
+    CDN_AUTOFREE char *bearer = cdn_asprintf("Bearer %s", plan->token);
+    const struct http_field token = {CDN_STR("Authorization"), cdn_str(bearer)};
     node->answer_status = 0;
     cdn_buf_clear(&node->answer);
-    struct http_fetch_request request = {
-        .method = "GET", .url = url, .handler = &handler, .arg = node, .total_timeout_ms = PROBE_TIMEOUT_MS};
+    struct http_fetch_request request = {.method = plan->external ? "HEAD" : "GET",
+                                         .url = url,
+                                         .fields = &token,
+                                         .field_count = plan->token[0] ? 1 : 0,
+                                         .handler = &handler,
+                                         .arg = node,
+                                         .total_timeout_ms = PROBE_TIMEOUT_MS};
     node->fetch = http_fetch_start(node->owner->client, &request);
 }
 
@@ -257,12 +297,16 @@ static void start_node(struct node *node)
     struct cdn_error err;
     node->started_ms = cdn_clock_mono_ms();
     node->asks_status = false;
+    node->view->state = SUPERVISOR_STARTING;
+    if (node->view->plan->external) {
+        loop_timer_start(s->loop, &node->probe, 0);
+        return;
+    }
     enum cdn_status status = child_start(node->view->plan->argv, node->log, &node->view->pid, &err);
     if (status) {
         fail(s, status, "%s: %s", node->view->plan->name, err.text);
         return;
     }
-    node->view->state = SUPERVISOR_STARTING;
     loop_timer_start(s->loop, &node->probe, PROBE_STARTING_MS * MS);
 }
 

@@ -1,6 +1,8 @@
 #include "cli/command.h"
 #include "cli/state.h"
 #include "cli/up_display.h"
+#include "common/parse.h"
+#include "geo-data/places.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,14 +12,17 @@
 
 #include "common/banned.h"
 
-#define UP_OPTIONS(X)                                                                       \
-    X(TEXT, config, 'c', "FILE", "cdn.yaml; default: ten edges in ten cities of the world") \
-    X(TEXT, root, 0, "DIR", "Folder to serve, by an origin of our own")                     \
-    X(TEXT, origin, 0, "URL", "Origin that runs already, as http://127.0.0.1:8000")         \
-    X(FLAG, detach, 'd', NULL, "Return when all is up, and leave it running")               \
+#define UP_OPTIONS(X)                                                                              \
+    X(TEXT, config, 'c', "FILE", "cdn.yaml; default: ten edges in ten cities of the world")        \
+    X(TEXT, root, 0, "DIR", "Folder to serve, by an origin of our own")                            \
+    X(TEXT, origin, 0, "URL", "Origin that runs already, as http://127.0.0.1:8000")                \
+    X(TEXT, port, 'p', "PORT", "Port of the router in place of 8080; all other ports move as far") \
+    X(FLAG, detach, 'd', NULL, "Return when all is up, and leave it running")                      \
     X(TEXT, state, 0, "DIR", "Folder for caches, logs and who runs")
 
 CLI_OPTIONS_STRUCT(up_options, UP_OPTIONS);
+
+#define PORT_STEP 10000u /* of the port that is proposed for a CDN beside another one */
 
 struct up {
     const struct up_options *options;
@@ -25,6 +30,7 @@ struct up {
     char *config;
     struct plan *plan;
     struct up_display display;
+    struct plan_ports ports;
     int ready_fd; /* with --detach: told when all is up */
 };
 
@@ -62,8 +68,8 @@ static void all_up(void *self, int64_t after_ms)
     struct up *up = self;
     const struct plan_node *router = &up->plan->nodes[up->plan->n - 1];
     char text[300];
-    snprintf(text, sizeof(text), "all %zu are up after %.2f s; clients go to %s, logs are in %s", up->plan->n,
-             (double)after_ms / 1000, router->url, up->state);
+    snprintf(text, sizeof(text), "all %zu are up after %.2f s; clients go to %s, logs are in %s",
+             up->plan->n - up->plan->nodes[0].external, (double)after_ms / 1000, router->url, up->state);
     say(up, text);
     if (!up->display.live && up->ready_fd < 0)
         for (size_t i = 0; i < up->plan->n; i++)
@@ -79,7 +85,7 @@ static void all_up(void *self, int64_t after_ms)
 static enum cdn_status write_config(struct up *up, const struct plan_wish *wish, struct cdn_error *err)
 {
     CDN_AUTOBUF struct cdn_buf text = {0};
-    plan_default_yaml(wish, &plan_default_ports, &text);
+    plan_default_yaml(wish, &up->ports, &text);
     up->config = cdn_asprintf("%s/cdn.yaml", up->state);
     FILE *file = fopen(up->config, "we");
     bool written = file && fwrite(text.p, 1, text.n, file) == text.n;
@@ -141,10 +147,38 @@ static enum cdn_status detach(struct up *up, int lock, struct cdn_error *err)
     return supervise(up, err);
 }
 
+/* Says the way out too: an address that somebody has can be changed by a flag or in the file. */
+static enum cdn_status check_free(const struct up *up, struct cdn_error *err)
+{
+    struct cdn_error why;
+    enum cdn_status status = plan_check_free(up->plan, &why);
+    if (!status)
+        return CDN_OK;
+    if (up->options->config)
+        return cdn_error_set(err, status, "%s; change it in %s", why.text, up->options->config);
+    return cdn_error_set(err, status, "%s; --port %u moves all ports of this CDN", why.text,
+                         up->ports.router + PORT_STEP);
+}
+
+static enum cdn_status choose_ports(struct up *up, struct cdn_error *err)
+{
+    const char *text = up->options->port;
+    uint64_t port;
+    up->ports = plan_default_ports;
+    if (!text)
+        return CDN_OK;
+    if (up->options->config)
+        return cdn_error_set(err, CDN_USAGE, "--port goes without -c: the ports are in %s",
+                             up->options->config);
+    if (!cdn_parse_u64(cdn_str(text), &port) || port > UINT16_MAX)
+        return cdn_error_set(err, CDN_USAGE, "--port: '%s' is not a port", text);
+    return plan_ports_move((unsigned)port, &up->ports, err);
+}
+
 static enum cdn_status start(struct up *up, struct cdn_error *err)
 {
     const struct up_options *options = up->options;
-    struct plan_wish wish = {options->config, options->root, options->origin};
+    struct plan_wish wish = {.config = options->config, .root = options->root, .origin = options->origin};
     int lock;
     enum cdn_status status = state_path(options->state, &up->state, err);
     if (!status)
@@ -159,6 +193,11 @@ static enum cdn_status start(struct up *up, struct cdn_error *err)
     }
     if (!status)
         status = plan_read(&wish, up->state, &up->plan, err);
+    if (!status && options->config && up->plan->default_edges)
+        fprintf(stderr, "pocketcdn up: %s names no edges: the %u built-in ones are used\n", options->config,
+                GEO_DEFAULT_EDGES);
+    if (!status)
+        status = check_free(up, err);
     if (!status)
         status = options->detach ? detach(up, lock, err) : supervise(up, err);
     close(lock);
@@ -172,7 +211,9 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
         return cdn_error_set(err, CDN_USAGE, "takes no argument, but got '%s'", args->items[0]);
     if (up.options->root && up.options->origin)
         return cdn_error_set(err, CDN_USAGE, "--root and --origin exclude each other");
-    enum cdn_status status = start(&up, err);
+    enum cdn_status status = choose_ports(&up, err);
+    if (!status)
+        status = start(&up, err);
     plan_destroy(up.plan);
     free(up.state);
     free(up.config);
@@ -185,16 +226,18 @@ static const struct cli_option rows[] = {UP_OPTIONS(ROW)};
 const struct cli_command cli_command_up = {
     .name = "up",
     .summary = "Start a whole CDN: origin, edges and router",
-    .usage = "[-c cdn.yaml] [--root DIR | --origin URL] [--detach]",
-    .more = "Waits until every node answers, then watches: one that dies is started again. Ctrl-C, "
-            "`pocketcdn down` or the\n"
-            "end of this process end all of it. The state folder (caches, logs, purge log) is\n"
-            "$XDG_STATE_HOME/pocketcdn, else ~/.local/state/pocketcdn. For a second CDN beside it copy "
-            "STATE/cdn.yaml, change\n"
-            "its ports, and give it with -c and another --state.\n"
-            "\n"
-            "  pocketcdn up --root ./static          serve a folder\n"
-            "  pocketcdn up --origin http://127.0.0.1:8000 --detach\n",
+    .usage = "[-c cdn.yaml] [--root DIR | --origin URL] [--port PORT] [--state DIR] [--detach]",
+    .more =
+        "Waits until every node answers, then watches: one that dies is started again. Ctrl-C, "
+        "`pocketcdn down` or the\n"
+        "end of this process end all of it. The state folder (caches, logs, purge log) is\n"
+        "$XDG_STATE_HOME/pocketcdn, else ~/.local/state/pocketcdn. An origin that runs already is watched, "
+        "not waited for.\n"
+        "Paths in cdn.yaml are relative to the folder where this is typed.\n"
+        "\n"
+        "  pocketcdn up --root ./static          serve a folder\n"
+        "  pocketcdn up --origin http://127.0.0.1:8000 --detach\n"
+        "  pocketcdn up --root ./other --port 18080 --state ./other-cdn     a second one beside it\n",
     .options = rows,
     .option_count = CDN_ARRAY_LEN(rows),
     .options_size = sizeof(struct up_options),

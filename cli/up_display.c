@@ -1,5 +1,7 @@
 #include "cli/up_display.h"
 
+#include "cli/note.h"
+
 #include <stdio.h>
 #include <time.h>
 
@@ -37,19 +39,23 @@ static long long metric(const json_t *status, const char *name, const char *labe
     return sum;
 }
 
-void up_display_row(struct table *table, const char *name, const char *place, const char *state, long pid,
-                    const json_t *status, const char *url, const char *note)
+void up_display_row(struct table *table, const struct up_display_node *node)
 {
-    long long requests = metric(status, "request_total", ""),
-              hits = metric(status, "answer_total", "\"HIT\"");
-    table_add(table, "%s", name);
-    table_add(table, "%s", place);
-    table_add(table, "%s", state);
-    table_add(table, pid ? "%ld" : "", pid);
+    long long requests = metric(node->status, "request_total", ""),
+              hits = metric(node->status, "answer_total", "\"HIT\"");
+    CDN_AUTOBUF struct cdn_buf note = {0};
+    cdn_buf_printf(&note, "%s", node->external ? "not ours" : "");
+    if (node->error && node->error[0])
+        cdn_buf_printf(&note, "%s%s", note.n ? "; " : "", node->error);
+    note_node(node->status, node->restarts, &note);
+    table_add(table, "%s", node->name);
+    table_add(table, "%s", node->place);
+    table_add(table, "%s", node->state);
+    table_add(table, node->pid ? "%ld" : "", node->pid);
     table_add(table, requests < 0 ? "" : "%lld", requests);
     table_add(table, hits < 0 || requests <= 0 ? "" : "%.1f %%", 100.0 * (double)hits / (double)requests);
-    table_add(table, "%s", url);
-    table_add(table, "%s", note);
+    table_add(table, "%s", node->url);
+    table_add(table, "%s", note.n ? note.p : "");
 }
 
 void up_display_nodes(struct up_display *display, const struct supervisor_node *nodes, size_t n)
@@ -60,12 +66,15 @@ void up_display_nodes(struct up_display *display, const struct supervisor_node *
     CDN_AUTOBUF struct cdn_buf text = {0};
     table_init(&table, UP_DISPLAY_HEADS);
     for (size_t i = 0; i < n; i++) {
-        char note[40] = "";
-        if (nodes[i].restarts)
-            snprintf(note, sizeof(note), "restarted %u x", nodes[i].restarts);
-        up_display_row(&table, nodes[i].plan->name, nodes[i].plan->place,
-                       supervisor_state_word(nodes[i].state), (long)nodes[i].pid, nodes[i].status,
-                       nodes[i].plan->url, note);
+        const struct supervisor_node *node = &nodes[i];
+        up_display_row(&table, &(struct up_display_node){.name = node->plan->name,
+                                                         .place = node->plan->place,
+                                                         .state = supervisor_state_word(node->state),
+                                                         .url = node->plan->url,
+                                                         .pid = (long)node->pid,
+                                                         .restarts = node->restarts,
+                                                         .external = node->plan->external,
+                                                         .status = node->status});
     }
     table_print(&table, &text);
     table_fini(&table);

@@ -13,9 +13,16 @@ struct up_display {
 void up_display_say(struct up_display *display, const char *text);
 void up_display_nodes(struct up_display *display, const struct supervisor_node *nodes, size_t n);
 
-/* Adds the cells of one node: shared with `status`. `status` is the node's own report or NULL. */
+/* One node as a row: shared with `status`. */
+struct up_display_node {
+    const char *name, *place, *state, *url;
+    const char *error; /* why it gave no report; "" or NULL */
+    long pid;          /* 0: none known */
+    unsigned restarts;
+    bool external;
+    const json_t *status; /* the node's own report, or NULL */
+};
 #define UP_DISPLAY_HEADS "NODE|PLACE|STATE|>PID|>REQUESTS|>HITS|ADDRESS|NOTE"
-void up_display_row(struct table *table, const char *name, const char *place, const char *state, long pid,
-                    const json_t *status, const char *url, const char *note);
+void up_display_row(struct table *table, const struct up_display_node *node);
 
 #endif

@@ -7,8 +7,9 @@
 #include "common/banned.h"
 
 #define WHY_OPTIONS(X)                                                \
+    X(TEXT, edge, 'e', "NAME", "Ask this edge alone")                 \
     X(FLAG, json, 'j', NULL, "The edges' answers as one JSON object") \
-    X(TEXT, state, 0, "DIR", "State folder of the CDN")
+    CONTROL_OPTIONS(X)
 CLI_OPTIONS_STRUCT(why_options, WHY_OPTIONS);
 
 static long long number(const json_t *object, const char *key)
@@ -16,27 +17,66 @@ static long long number(const json_t *object, const char *key)
     return (long long)json_number_value(json_object_get(object, key));
 }
 
+static bool is_on(const json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object, key));
+}
+
+/* "200, 19 bytes", or of a part "206, bytes 1048576-2097151 of 5242880" */
+static void add_what(const json_t *object, struct cdn_buf *out)
+{
+    long long bytes = number(object, "bytes"), first = number(object, "first_byte");
+    cdn_buf_printf(out, "%lld, ", number(object, "status"));
+    if (json_object_get(object, "part_of"))
+        cdn_buf_printf(out, "bytes %lld-%lld of %lld", first, first + bytes - 1, number(object, "part_of"));
+    else
+        cdn_buf_printf(out, "%lld bytes", bytes);
+    const char *variant = control_text(object, "variant"), *vary = control_text(object, "vary");
+    if (variant[0] || vary[0])
+        cdn_buf_printf(out, ", varies by %s", vary);
+}
+
+/* "HIT (59 s left, lifetime from max-age)" */
+static void add_next(const json_t *object, struct cdn_buf *out)
+{
+    const char *cause = control_text(object, "next_cause");
+    long long left = number(object, "ttl_s");
+    if (!is_on(object, "next_serves"))
+        cdn_buf_printf(out, "asks the origin (%s", cause);
+    else if (cause[0])
+        cdn_buf_printf(out, "STALE (%s, %s", cause, control_text(object, "next_request"));
+    else
+        cdn_buf_printf(out, "HIT (%lld s left", left);
+    if (cause[0] && left < 0)
+        cdn_buf_printf(out, ", %lld s past its lifetime", -left);
+    cdn_buf_printf(out, "; lifetime from %s)", control_text(object, "lifetime_source"));
+}
+
+static void show_object(const char *name, const json_t *object)
+{
+    CDN_AUTOBUF struct cdn_buf line = {0};
+    bool memory = is_on(object, "memory"), disk = is_on(object, "disk");
+    add_what(object, &line);
+    cdn_buf_printf(&line, ", age %lld s, %lld hits, in %s%s%s; next request: ", number(object, "age_s"),
+                   number(object, "hits"), memory ? "memory" : "", memory && disk ? " and " : "",
+                   disk ? "disk" : "");
+    add_next(object, &line);
+    printf("%-8s %s\n", name, line.p);
+}
+
 static void show(const char *name, const json_t *answer)
 {
     const json_t *stored = json_object_get(answer, "stored");
     size_t i;
     json_t *object;
-    if (json_array_size(stored) == 0) {
-        const char *gone = control_text(answer, "gone");
-        printf("%-8s not stored%s%s\n", name, gone[0] ? ": " : "", gone);
-    }
-    json_array_foreach(stored, i, object)
-    {
-        printf(
-            "%-8s %lld, %lld bytes, age %lld s, next request: %s (lifetime from %s), %lld hits, in %s%s%s\n",
-            name, number(object, "status"), number(object, "bytes"), number(object, "age_s"),
-            control_text(object, "next_request"), control_text(object, "lifetime_source"),
-            number(object, "hits"), json_is_true(json_object_get(object, "memory")) ? "memory" : "",
-            json_is_true(json_object_get(object, "memory")) && json_is_true(json_object_get(object, "disk"))
-                ? " and "
-                : "",
-            json_is_true(json_object_get(object, "disk")) ? "disk" : "");
-    }
+    json_array_foreach(stored, i, object) show_object(name, object);
+    if (json_array_size(stored) == 0)
+        printf("%-8s not stored; next request: MISS (%s: %s)\n", name, control_text(answer, "missing"),
+               control_text(answer, "because"));
+    if (is_on(answer, "fetching"))
+        printf("%-8s is being fetched now\n", name);
+    if (json_object_get(answer, "passing"))
+        printf("%-8s %s\n", name, control_text(answer, "passing"));
 }
 
 /* Percent-encoded for a query. */
@@ -53,13 +93,25 @@ static void encode(const char *text, struct cdn_buf *out)
 static enum cdn_status run(const void *opaque, const struct cli_args *args, struct cdn_error *err)
 {
     const struct why_options *options = opaque;
+    struct control_where where = CONTROL_WHERE(options);
     CDN_AUTOBUF struct cdn_buf path = {0};
+    json_t *cdn;
     if (args->n != 1)
         return cdn_error_set(err, CDN_USAGE, "one URL or path, please (pocketcdn help why)");
     cdn_buf_printf(&path, "/why?url=");
     encode(args->items[0], &path);
-    struct control_request request = {"edge", "GET", path.p, NULL, options->json, show};
-    return control_all(options->state, &request, err);
+    enum cdn_status status = control_open(&where, &cdn, err);
+    if (status)
+        return status;
+    struct control_request request = {.kind = "edge",
+                                      .name = options->edge,
+                                      .method = "GET",
+                                      .path = path.p,
+                                      .json = options->json,
+                                      .show = show};
+    status = control_all(cdn, &request, err);
+    json_decref(cdn);
+    return status;
 }
 
 #define ROW(...) CLI_OPTION_ROW(struct why_options, __VA_ARGS__)
@@ -68,8 +120,11 @@ static const struct cli_option rows[] = {WHY_OPTIONS(ROW)};
 const struct cli_command cli_command_why = {
     .name = "why",
     .summary = "What each edge has of a URL, and what the next request would get",
-    .usage = "URL | /PATH",
-    .more = "With --json also the arithmetic of its freshness.\n",
+    .usage = "URL | /PATH [--edge NAME]",
+    .more = "With --json also the arithmetic of its freshness.\n"
+            "\n"
+            "  pocketcdn why /static/app.css --edge fra\n"
+            "  pocketcdn why /static/app.css -c cdn.yaml       programs that were started one by one\n",
     .options = rows,
     .option_count = CDN_ARRAY_LEN(rows),
     .options_size = sizeof(struct why_options),

@@ -1,6 +1,7 @@
 #include "common/config_internal.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 
@@ -391,7 +392,8 @@ static enum cdn_status print_answer(const struct load *load, struct cdn_error *e
     } else {
         config_print(&load->target, &out);
     }
-    if (fwrite(out.p, 1, out.n, stdout) != out.n || fflush(stdout) != 0) {
+    bool written = fwrite(out.p, 1, out.n, stdout) == out.n && fflush(stdout) == 0;
+    if (!written && errno != EPIPE) { /* `--help | head` has seen enough */
         return cdn_error_set(err, CDN_IO, "cannot write to the standard output");
     }
     return CDN_OK;

@@ -167,6 +167,10 @@ enum cdn_status cdn_config_load(const struct cdn_config_program *program, int ar
 enum cdn_status cdn_config_load_item(const struct cdn_config_program *program, const char *path, size_t item,
                                      void *ret_settings, struct cdn_error *err) CDN_MUST_CHECK;
 
+/* For messages about what is wrong between values: the line of `section` (with `item`, unless SIZE_MAX, of
+ * that item of the sequence), or of `key` in it when it is there. 0: the file does not have it. */
+size_t cdn_config_line(const char *path, const char *section, size_t item, const char *key);
+
 /* For a reload: CDN_OK when `next` differs from `now` in RUNTIME rows only, otherwise CDN_CONFLICT naming the
  * first RESTART row that differs. */
 enum cdn_status cdn_config_can_reload(const struct cdn_config_program *program, const void *now,

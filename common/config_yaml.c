@@ -443,3 +443,21 @@ enum cdn_status config_file_item(struct config_file *file, struct config_target 
         cdn_asprintf("%s[%.64s]", list_name, (const char *)names[number]->data.scalar.value);
     return read_section(file, target, item, section, err);
 }
+
+size_t cdn_config_line(const char *path, const char *section, size_t item, const char *key)
+{
+    struct config_file *file;
+    struct cdn_error none;
+    if (config_file_open(path, &file, &none) != CDN_OK) {
+        return 0;
+    }
+    const yaml_node_t *node = child(file, root_of(file), section);
+    if (node && item != SIZE_MAX) {
+        bool there = node->type == YAML_SEQUENCE_NODE && item < config_file_item_count(file, section);
+        node = there ? yaml_document_get_node(&file->doc, node->data.sequence.items.start[item]) : NULL;
+    }
+    const yaml_node_t *value = child(file, node, key);
+    size_t line = value ? line_of(value) : node ? line_of(node) : 0;
+    config_file_close(file);
+    return line;
+}

@@ -8,7 +8,6 @@
 #include "edge/certificate.h"
 #include "edge/purge.h"
 #include "edge/sync.h"
-#include "edge/sync.h"
 #include "edge/tuning.h"
 #include "edge/why.h"
 
@@ -96,7 +95,6 @@ static void write_metrics(void *self, struct cdn_buf *out)
     cdn_metrics_sum(&edge->service, service, CDN_ARRAY_LEN(service));
     cdn_metrics_prometheus("pocketcdn_edge_", service_rows, service, CDN_ARRAY_LEN(service), out);
     edge_sync_metrics(edge->sync, out);
-    edge_sync_metrics(edge->sync, out);
     add_histogram(edge, "hit_seconds", "Time of answers from the cache that were not in the ready table",
                   offsetof(struct edge_metrics, hit_time), out);
     add_histogram(edge, "miss_seconds", "Time of answers that needed the origin",
@@ -164,7 +162,6 @@ static void write_status(void *self, json_t *into)
     json_object_set_new(into, "loading", json_boolean(atomic_load(&edge->loaded_objects) < 0));
     json_object_set_new(into, "unsynced", json_boolean(atomic_load(&edge->unsynced)));
     edge_sync_status(edge->sync, into);
-    edge_sync_status(edge->sync, into);
     json_object_set_new(into, "origin_failures", json_integer(atomic_load(&edge->breaker.failures)));
     json_object_set_new(into, "metrics", metrics);
     json_object_set_new(into, "cache", cache);
@@ -213,9 +210,6 @@ static void handle_purge(void *self, struct http_request *req, json_t *body)
     if (edge_purge_json(edge, body, cdn_clock_now_ms(), &count, &err) != CDN_OK) {
         daemon_answer_error(req, &err);
         return;
-    }
-    if (edge->store) { /* what was answered must not come back after a crash */
-        edge_store_flush(edge->store);
     }
     if (edge->store) { /* what was answered must not come back after a crash */
         edge_store_flush(edge->store);

@@ -12,7 +12,7 @@
 
 static void wait_fetch(struct edge_txn *t);
 
-static enum edge_cause cause_of(enum edge_reuse reuse)
+enum edge_cause edge_reuse_cause(enum edge_reuse reuse)
 {
     switch (reuse) {
     case EDGE_REUSE_VALIDATE_NO_CACHE:
@@ -135,7 +135,7 @@ static bool may_probe(struct edge_txn *t)
 static void serve_stored(struct edge_txn *t, enum edge_reuse reuse)
 {
     t->verdict = reuse == EDGE_REUSE_FRESH ? EDGE_VERDICT_HIT : EDGE_VERDICT_STALE;
-    t->cause = cause_of(reuse);
+    t->cause = edge_reuse_cause(reuse);
     edge_cache_hit(t->worker->edge->cache, &t->hold);
     edge_deliver_hold(t);
 }
@@ -193,7 +193,7 @@ void edge_request_lookup(struct edge_txn *t)
     }
     if (found) {
         reuse = decide(t);
-        t->cause = cause_of(reuse);
+        t->cause = edge_reuse_cause(reuse);
     } else {
         t->cause = others ? EDGE_CAUSE_VARY : edge_cache_missing_locked(cache, t->entry);
     }

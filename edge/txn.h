@@ -71,7 +71,8 @@ void edge_txn_interim(struct edge_txn *txn, const struct http_fetch_head *head);
 
 /* request.c */
 extern const struct http_handler edge_handler;
-bool edge_txn_is_cached_method(const struct edge_txn *txn);                   /* GET or HEAD */
+enum edge_cause edge_reuse_cause(enum edge_reuse reuse);    /* why an answer decided so is no plain hit */
+bool edge_txn_is_cached_method(const struct edge_txn *txn); /* GET or HEAD */
 bool edge_txn_vary_get(void *txn, struct cdn_str name, struct cdn_buf *into); /* struct edge_vary_source */
 
 /* upstream.c: what goes to the origin for this request. */

@@ -214,6 +214,11 @@ void router_admin_status(void *self, json_t *into)
 {
     const struct router *r = self;
     const struct router_table *t = r->table;
+    char listen[CDN_ADDR_TEXT_SIZE];
+    struct cdn_addr address;
+    router_server_address(r->server, &address);
+    cdn_addr_format(&address, listen);
+    json_object_set_new(into, "listen", json_string(listen));
     json_object_set_new(into, "policy", json_string(router_policy_word(t->policy)));
     json_object_set_new(into, "default_place", json_string(t->default_name));
     json_object_set_new(into, "overrides", json_integer((json_int_t)router_overrides_count(t->overrides)));
@@ -227,6 +232,7 @@ void router_admin_status(void *self, json_t *into)
     json_object_set_new(into, "dns", dns_server_json(r->dns));
     json_object_set_new(into, "edges", edges_json(r));
     router_purges_status(r, into);
+    json_object_set_new(into, "metrics", router_server_metrics_json(r->server));
     json_object_set_new(into, "events", router_health_events_json(r->health));
 }
 

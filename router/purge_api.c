@@ -101,9 +101,10 @@ static json_t *receipt_json(const struct router_purges *p, const char *name, boo
     size_t edge = router_book_find(p->book, cdn_str(name));
     double ms;
     bool has = router_book_has(p->book, edge, id, &ms);
+    bool follows = edge != ROUTER_BOOK_NO_EDGE; /* has ever asked for the log */
     *all = *all && (has || !healthy);
-    return json_pack("{s:s, s:b, s:b, s:o}", "edge", name, "healthy", healthy, "acknowledged", has, "ms",
-                     has && ms >= 0 ? json_real(ms) : json_null());
+    return json_pack("{s:s, s:b, s:b, s:b, s:o}", "edge", name, "healthy", healthy, "follows", follows,
+                     "acknowledged", has, "ms", has && ms >= 0 ? json_real(ms) : json_null());
 }
 
 /* The receipts of a purge; *ret_all: every healthy edge has acknowledged. */

@@ -285,12 +285,26 @@ uint64_t router_server_answers(const struct router_server *server, uint16_t pop)
     return sum;
 }
 
-void router_server_metrics(const struct router_server *server, struct cdn_buf *out)
+static void metrics_sum(const struct router_server *server, uint64_t values[CDN_ARRAY_LEN(metric_rows)])
 {
-    uint64_t values[CDN_ARRAY_LEN(metric_rows)] = {0};
     for (unsigned i = 0; i < server->count; i++) {
         cdn_metrics_sum(&server->workers[i].metrics, values, PLAIN_ROWS);
         cdn_metrics_sum(server->workers[i].reasons, values + PLAIN_ROWS, ROUTER_REASON_COUNT);
     }
+}
+
+void router_server_metrics(const struct router_server *server, struct cdn_buf *out)
+{
+    uint64_t values[CDN_ARRAY_LEN(metric_rows)] = {0};
+    metrics_sum(server, values);
     cdn_metrics_prometheus("pocketcdn_router_", metric_rows, values, CDN_ARRAY_LEN(values), out);
+}
+
+json_t *router_server_metrics_json(const struct router_server *server)
+{
+    uint64_t values[CDN_ARRAY_LEN(metric_rows)] = {0};
+    json_t *metrics = json_object();
+    metrics_sum(server, values);
+    cdn_metrics_json(metric_rows, values, CDN_ARRAY_LEN(values), metrics);
+    return metrics;
 }

@@ -21,6 +21,8 @@
 #include "router/reason.h"
 #include "router/table.h"
 
+#include <jansson.h>
+
 #define ROUTER_SERVER_METRICS(X)                                                            \
     X(COUNTER, request_total, "Requests on the public listener")                            \
     X(COUNTER, redirect_total, "Requests sent to an edge")                                  \
@@ -47,5 +49,6 @@ void router_server_destroy(struct router_server *server); /* joins the threads; 
 uint64_t router_server_answers(const struct router_server *server,
                                uint16_t pop); /* sent to this edge, ever */
 void router_server_metrics(const struct router_server *server, struct cdn_buf *out);
+json_t *router_server_metrics_json(const struct router_server *server); /* a new reference */
 
 #endif

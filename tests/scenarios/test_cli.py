@@ -1,10 +1,13 @@
 """The command itself: help for everything, exit codes, one-line errors."""
 
+import os
 import re
+import subprocess
 
 import pytest
+from cdn import BIN
 
-COMMANDS = ["up", "down", "status", "geo", "get", "why", "purge", "clock", "fault", "demo"]
+COMMANDS = ["up", "down", "status", "geo", "route", "get", "rtt", "why", "purge", "clock", "fault", "demo"]
 
 
 def test_overview_names_every_command(cdn):
@@ -41,6 +44,13 @@ def test_version_carries_the_attribution_of_the_data(cdn):
     (["up", "--state", "s"], 2, "nothing to serve"),
     (["up", "--state", "s", "-c", "missing.yaml"], 3, "missing.yaml"),
     (["up", "--state", "/proc/none", "--root", "."], 3, "/proc/none"),
+    (["up", "--state", "s", "--root", "missing"], 3, "cannot open folder missing"),
+    (["up", "--state", "s", "--root", "/etc/hostname"], 3, "/etc/hostname"),
+    (["up", "--state", "s", "--origin", "nonsense"], 2, "is not a URL"),
+    (["up", "--state", "s", "--origin", "ftp://127.0.0.1/"], 2, "is not a URL"),
+    (["up", "--state", "s", "--root", ".", "--port", "80"], 2, "--port: 80 is not from 1024"),
+    (["up", "--state", "s", "--root", ".", "--port", "8o80"], 2, "'8o80' is not a port"),
+    (["up", "--state", "s", "-c", "x.yaml", "--port", "9000"], 2, "the ports are in x.yaml"),
     (["down", "--state", "s"], 1, "no CDN runs on"),
     (["status", "--state", "s"], 1, "no CDN runs on"),
     (["get"], 2, "one URL or path"),
@@ -57,7 +67,17 @@ def test_version_carries_the_attribution_of_the_data(cdn):
     (["purge", "/x", "--state", "s"], 1, "no CDN runs on"),
     (["why"], 2, "one URL or path"),
     (["why", "/x", "--state", "s"], 1, "no CDN runs on"),
+    (["why", "/x", "--state", "s", "-c", "x.yaml"], 2, "only one of"),
+    (["why", "/x", "-c", "missing.yaml"], 3, "missing.yaml"),
+    (["why", "/x", "--router", "http://127.0.0.1:1"], 3, "the router at http://127.0.0.1:1"),
+    (["status", "--router", "http://127.0.0.1:1"], 3, "the router at http://127.0.0.1:1"),
     (["clock", "1d", "--reset"], 2, "only one of"),
+    (["clock", "reset", "--set", "2027-01-01T00:00:00Z"], 2, "only one of"),
+    (["clock", "+1x"], 2, "'+1x' is not a time"),
+    (["clock", "-1x"], 2, "'-1x' is not a time"),
+    (["clock", "advance"], 2, "advance needs one value"),
+    (["clock", "set", "a", "b"], 2, "set needs one value"),
+    (["clock", "+1d", "+2d"], 2, "more behind '+1d'"),
     (["clock", "--state", "s"], 1, "no CDN runs on"),
 ])
 def test_errors_are_one_line_and_say_what(cdn, args, code, words):
@@ -75,9 +95,41 @@ def test_errors_are_one_line_and_say_what(cdn, args, code, words):
     ("nonsense: 1", "nonsense"),
     ("router: [", "cdn.yaml"),
     ("edges: [{name: fra, place: Atlantis}]", "Atlantis"),
+    ("origin: {place: Atlantis}\nedges: [{name: fra}]", "cdn.yaml:1: origin: place: "),
+    ("router: {default_place: Atlantis}\nedges: [{name: fra}]", "Atlantis"),
+    ("router: {overrides: {203.0.113.0/24: Atlantis}}\nedges: [{name: fra}]", "Atlantis"),
 ])
 def test_a_bad_configuration_is_refused_with_its_place(cdn, text, words):
     path = cdn.config(text)
     done = cdn.cli("up", "-c", path, "--root", ".", "--state", cdn.folder("state"), limit=30)
     assert done.returncode in (2, 3), done
-    assert words in done.stdout + done.stderr and "cdn.yaml" in done.stdout + done.stderr, done
+    assert words in done.stderr and "cdn.yaml" in done.stderr and done.stderr.count("\n") == 1, done
+    assert "starting" not in done.stdout and not done.stdout, "nothing starts before all is known to be right"
+
+
+@pytest.mark.parametrize("text, here, there", [
+    ("edges:\n  - {name: fra, listen: '127.0.1.1:8088'}\n  - {name: nrt, listen: '127.0.1.1:8088'}\n",
+     "cdn.yaml:3: edges[nrt]: listen: 127.0.1.1:8088", "cdn.yaml:2: edges[fra]: listen"),
+    ("edges:\n  - {name: fra, listen: '127.0.1.1:8088'}\n  - {name: nrt, listen: '127.0.1.2:8088', admin: '127.0.1.1:9088'}\n",
+     "cdn.yaml:3: edges[nrt]: admin: 127.0.1.1:9088", "cdn.yaml:2: edges[fra]: admin"),
+    ("router: {listen: '127.0.0.1:9000'}\norigin: {listen: '127.0.0.1:9000'}\nedges: [{name: fra}]\n",
+     "cdn.yaml:1: router: listen: 127.0.0.1:9000", "cdn.yaml:2: origin: listen"),
+    ("router:\n  listen: 0.0.0.0:8090\nedges: [{name: fra}]\n", "cdn.yaml:2: router: listen: 0.0.0.0:8090", "cdn.yaml: origin: listen"),
+])
+def test_two_listeners_on_one_address_are_refused_with_both_lines(cdn, text, here, there):
+    done = cdn.cli("up", "-c", cdn.config(text), "--root", ".", "--state", cdn.folder("state"), limit=30)
+    assert done.returncode == 2 and here in done.stderr and there in done.stderr, done
+
+
+@pytest.mark.parametrize("command", [
+    "pocketcdn help", "pocketcdn help geo", "pocketcdn help --settings",
+    *(f"pocketcdn-{name} {flag}" for name in ("origin", "edge", "router") for flag in ("--help", "--help-config", "--version")),
+])
+def test_a_reader_that_has_seen_enough_is_no_error(cdn, command):
+    """`COMMAND | head -0`: the pipe is closed before the first byte."""
+    program, *args = command.split()
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([BIN / program, *args], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")

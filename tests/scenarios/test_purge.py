@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import random
+import re
 import signal
 import socket
 import sqlite3
@@ -391,3 +392,48 @@ def test_the_router_ends_while_polls_wait(world):
     poll(lambda: w.router.metric("purge_waiting") == 2)
     assert w.router.terminate() == 0
     assert json.dumps(w.edge.status()["sync"])
+
+
+# ---------------------------------------------------------------------------------------------------- the command
+
+def purge_command(w, *args):
+    return w.cdn.cli("purge", *args, "--router", f"http://127.0.0.1:{w.port}")
+
+
+def test_the_command_shows_what_each_edge_did(world):
+    w = world(names=("fra", "nrt"))
+    w.fill()
+    done = purge_command(w, "--wait", "/a")
+    assert done.returncode == 0 and [line.split()[2:] for line in done.stdout.splitlines()[1:]] == [["purged"], ["purged"]], done
+    done = purge_command(w, "--wait", "--soft", "/b")
+    assert done.returncode == 0 and done.stdout.count("marked stale") == 2 and "purged" not in done.stdout
+    done = purge_command(w, "/a")
+    assert done.returncode == 0 and "is in the log of the router" in done.stdout
+
+
+def test_the_command_says_no_when_nobody_is_there(world):
+    w = world(names=("fra", "nrt"))
+    w.edges["fra"].kill()
+    poll(lambda: not w.router.admin_get("/edges/fra")["healthy"], what="fra is sick")
+    done = purge_command(w, "--wait", "/a")  # one has done it, and the other will before it serves
+    assert done.returncode == 0 and "away: will replay this before it serves" in done.stdout, done
+    w.edges["nrt"].kill()
+    poll(lambda: not w.router.admin_get("/edges/nrt")["healthy"], what="nrt is sick")
+    done = purge_command(w, "--wait", "/a")
+    assert done.returncode == 1 and "0 of 2 edges have acknowledged; it stays in the log" in done.stderr, done
+    assert done.stderr.count("\n") == 1
+    assert purge_command(w, "/a").returncode == 0  # without --wait the log is what counts
+
+
+def test_the_command_names_an_edge_that_does_not_follow_the_log(world):
+    w = world()
+    deaf = w.cdn.edge(w.origin, name="deaf")
+    w.edges["deaf"] = deaf
+    w.router.kill()
+    w.start_router()
+    poll(lambda: w.router.admin_get("/edges/deaf")["healthy"], what="deaf is healthy")
+    poll(lambda: w.router.admin_get("/status")["purges"]["edges"].get("fra"), what="fra follows")
+    done = purge_command(w, "--timeout", "200ms", "/a")
+    assert done.returncode == 1 and "1 of 2 edges have acknowledged" in done.stderr, done
+    assert re.search(r"^deaf +does not follow the purge log \(its setting `control`\)", done.stdout, re.M), done
+    assert re.search(r"^fra +[\d.]+ +purged$", done.stdout, re.M), done

@@ -1,9 +1,11 @@
 """`pocketcdn up`, `down`, `status`, `get`: a CDN as a whole, with real processes, and what happens when one of them dies."""
 
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
 import time
 
 import pytest
@@ -30,11 +32,11 @@ def alive(pid):
 class Up:
     """A CDN of `up` on free ports with a state folder of its own."""
 
-    def __init__(self, cdn, edges=3, files=None, **settings):
+    def __init__(self, cdn, edges=3, files=None, token="", **settings):
         self.cdn, self.state = cdn, cdn.folder("state")
         self.root = cdn.folder("root", files or {"a.txt": b"hello\n", "dir/b.css": b"b{}\n"})
         self.config = {
-            "cdn": {"simulate": "yes", "trusted_proxies": ["127.0.0.0/8"]},
+            "cdn": {"simulate": "yes", "trusted_proxies": ["127.0.0.0/8"], "admin_token": token},
             "origin": {"listen": address(), "admin": address(), "place": "Frankfurt", "max_age": "1h"},
             "router": {"listen": address(), "admin": address(), "dns_listen": "off", "redirect_max_age": "0s"},
             "edges": [{"name": n, "place": p, "listen": address(), "admin": address(), "threads": 1}
@@ -165,18 +167,76 @@ def test_a_taken_port_is_said_and_nothing_stays(cdn):
     up = Up(cdn, edges=2)
     other = Up(cdn, edges=1, router={"listen": up.config["edges"][1]["listen"]}).start()
     done = cdn.cli("up", *up.args)
-    assert done.returncode == 3 and "nrt could not start" in done.stderr
-    assert up.config["edges"][1]["listen"] in done.stdout
-    assert not any(alive(pid) for pid in up.pids() if pid)
+    assert done.returncode == 3 and done.stderr.count("\n") == 1 and not done.stdout
+    assert "edges[nrt]: listen: " + up.config["edges"][1]["listen"] + " is in use by another program" in done.stderr
+    assert not (up.state / "up.json").exists(), "nothing was started"
     assert other.process.running()
+
+
+def test_a_taken_dns_port_is_said(cdn):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        at = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = cdn.cli("up", *Up(cdn, edges=1, router={"dns_listen": at}).args)
+    assert done.returncode == 3 and f"router: dns_listen: {at} is in use" in done.stderr
+
+
+def free_port_of_many():
+    """A router port from which all ports of a CDN of ten built-in edges are free."""
+    for port in range(21080, 60000, 977):
+        if all(is_free(host, port + move + admin) for host, move in [("127.0.0.1", 0), ("127.0.0.1", 10), ("127.0.1.1", 8)]
+               for admin in (0, 1000)) and is_free("127.0.0.1", port - 27):
+            return port
+    raise AssertionError("no free ports")
+
+
+def is_free(host, port):
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return probe.connect_ex((host, port)) != 0
+
+
+def test_two_cdns_side_by_side_by_port_and_state(cdn):
+    """Without any file: the second start is told which flag to change, and that works."""
+    root, port = cdn.folder("root", {"a.txt": b"hello\n"}), free_port_of_many()
+    first, second = ["--state", cdn.folder("state")], ["--state", cdn.folder("state")]
+    assert cdn.cli("up", "--root", root, "--port", port, "--detach", *first).returncode == 0
+    try:
+        refused = cdn.cli("up", "--root", root, "--port", port, *second)
+        proposed = re.search(r"in use by another program; --port (\d+) moves all ports", refused.stderr)
+        assert refused.returncode == 3 and proposed, refused
+        refused = cdn.cli("up", "--root", root, *first)
+        assert refused.returncode == 3 and "--state DIR and --port PORT" in refused.stderr
+        other = int(proposed[1]) if int(proposed[1]) < 60000 else port + 40
+        assert cdn.cli("up", "--root", root, "--port", other, "--detach", *second).returncode == 0
+        for state, router in ((first, port), (second, other)):
+            report = json.loads(cdn.cli("get", "/a.txt", "--from", "Tokyo", "--json", *state).stdout)
+            assert report["hops"][0]["url"] == f"http://127.0.0.1:{router}/a.txt" and report["x_cache"] == "MISS"
+            assert report["hops"][1]["url"].endswith(f":{router + 8}/a.txt") and report["status"] == 200
+    finally:
+        for state in (first, second):
+            cdn.cli("down", *state)
+
+
+def test_a_file_without_edges_says_so(cdn):
+    """The built-in edges have ports of their own, of which this test takes one, so that none starts."""
+    up = Up(cdn, edges=0)
+    up.path = cdn.config({k: v for k, v in up.config.items() if k != "edges"})
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):  # somebody else has it already: as good
+            taken.bind(("127.0.1.5", 8088))
+            taken.listen()
+        done = cdn.cli("up", *up.args)
+    assert done.returncode == 3, done
+    assert "names no edges: the 10 built-in ones are used" in done.stderr and "is in use" in done.stderr
 
 
 def test_an_unreadable_root_is_said(cdn):
     up = Up(cdn, edges=1)
     up.root = up.root / "missing"
     done = cdn.cli("up", *up.args)
-    assert done.returncode == 3 and "origin could not start" in done.stderr
-    assert "missing" in done.stdout
+    assert done.returncode == 3 and "root: cannot open folder" in done.stderr and "missing" in done.stderr
+    assert not done.stdout and not (up.state / "up.json").exists(), "nothing was started"
 
 
 # ---------------------------------------------------------------------------------------------------- death
@@ -276,6 +336,10 @@ def test_purge_why_and_clock_reach_every_edge(cdn):
     why = json.loads(cdn.cli("why", "/a.txt", "--json", *state).stdout)
     assert {edge: len(why[edge]["stored"]) for edge in why} == {"fra": 1, "nrt": 1}
     assert cdn.cli("why", "/a.txt", *state).stdout.count(" 200, 6 bytes, ") == 2
+    assert cdn.cli("why", "/a.txt", "--edge", "nrt", *state).stdout.startswith("nrt ")
+    assert list(json.loads(cdn.cli("why", "/a.txt", "-e", "nrt", "--json", *state).stdout)) == ["nrt"]
+    nobody = cdn.cli("why", "/a.txt", "--edge", "nobody", *state)
+    assert nobody.returncode == 1 and "there are: fra, nrt" in nobody.stderr
     assert cdn.cli("clock", "+30m", *state).returncode == 0
     assert int(up.get("/a.txt")["Age"]) >= 1800
     assert cdn.cli("clock", "+1h", *state).returncode == 0
@@ -290,15 +354,119 @@ def test_purge_why_and_clock_reach_every_edge(cdn):
     assert cdn.cli("clock", "soon", *state).returncode == 2
 
 
+def test_clock_by_words(cdn):
+    up = Up(cdn, edges=1).start()
+    state = ["--state", up.state]
+    offset = lambda: json.loads(cdn.cli("clock", "--json", *state).stdout)["fra"]["offset_ms"]  # noqa: E731
+    for args, by_s in ((["advance", "1d"], 86400), (["-1h"], 82800), (["advance", "-30m"], 81000), (["+30m"], 82800), (["reset"], 0)):
+        assert cdn.cli("clock", *args, *state).returncode == 0
+        assert offset() == by_s * 1000
+    assert "2031-01-01T00:00:0" in cdn.cli("clock", "set", "2031-01-01T00:00:00Z", *state).stdout
+    refused = cdn.cli("clock", "set", "2031-02-31T00:00:00Z", *state)  # what only the nodes can tell is said once
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
+    assert "origin, fra, router: clock: set is an instant" in refused.stderr
+
+
+def test_why_tells_causes_and_parts(cdn):
+    up = Up(cdn, edges=1, files={"a.txt": b"hello\n", "big.bin": bytes(5 << 20)}).start()
+    state = ["--state", up.state]
+    why = lambda path: cdn.cli("why", path, *state).stdout  # noqa: E731
+    assert "not stored; next request: MISS (cold: never stored here" in why("/a.txt")
+    up.get("/a.txt")
+    assert re.search(r"^fra +200, 6 bytes, age \d+ s, 0 hits, in memory(?: and disk)?; next request: "
+                     r"HIT \(\d+ s left; lifetime from max-age\)$", why("/a.txt"), re.M)
+    cdn.cli("clock", "+2h", *state)
+    assert re.search(r"asks the origin \(expired, \d+ s past its lifetime; lifetime from max-age\)", why("/a.txt"))
+    cdn.cli("purge", "--wait", "/a.txt", *state)
+    assert "MISS (purged: was stored and has been purged)" in why("/a.txt")
+    with up.client("fra") as client:
+        assert client.get("/big.bin", {"Range": "bytes=2097152-2097153"}, host="127.0.0.1").status == 206
+    assert re.search(r"^fra +206, bytes 2097152-3145727 of 5242880, ", poll(lambda: why("/big.bin"), what="why"), re.M)
+
+
 def test_faults_of_the_origin(cdn):
     up = Up(cdn, edges=1).start()
     state = ["--state", up.state]
-    assert cdn.cli("fault", "error_rate=1", "status=503", *state).returncode == 0
+    on = cdn.cli("fault", "error_rate=1", "status=503", "delay=1ms", *state)
+    assert (on.returncode, on.stdout) == (0, "origin: delay 1ms, 100 % errors (503)\n")
     assert up.get("/a.txt").status == 503
-    assert cdn.cli("fault", "off", *state).returncode == 0
+    off = cdn.cli("fault", "off", *state)
+    assert (off.returncode, off.stdout) == (0, "origin: no faults\n")
+    assert json.loads(cdn.cli("fault", "off", "--json", *state).stdout) == {"off": True}
     assert up.get("/dir/b.css").status == 200
     assert cdn.cli("fault", "nonsense=1", *state).returncode == 2
-    assert cdn.cli("fault", "off", "--node", "nobody", *state).returncode == 1
+    for node, words in (("nobody", "there are: origin"), ("fra", "'fra' is an edge"), ("router", "is the router")):
+        refused = cdn.cli("fault", "off", "--node", node, *state)
+        assert refused.returncode == 1 and words in refused.stderr, refused
+
+
+def test_status_notes_what_is_out_of_the_ordinary(cdn):
+    up = Up(cdn, edges=2).start()
+    state = ["--state", up.state]
+    line = lambda name: re.search(rf"^{name} .*$", cdn.cli("status", *state).stdout, re.M)[0]  # noqa: E731
+    assert line("router").split()[-2] == "0"  # REQUESTS, and an empty note behind the address
+    up.edge_for()
+    poll(lambda: line("router").split()[-2] == "1", what="the router counts its requests")
+    cdn.cli("clock", "+1d", *state)
+    cdn.cli("fault", "delay=10ms", *state)
+    assert line("fra").endswith("clock +1d") and line("origin").endswith("faults: delay 10ms; clock +1d")
+    cdn.cli("clock", "reset", *state)
+    os.kill(up.pid("nrt"), signal.SIGKILL)
+    poll(lambda: up.says("nrt is up again"), what="restart")
+    poll(lambda: line("nrt").endswith("restarted 1 x"), what="the restart is noted")
+    assert cdn.cli("status", "--json", *state).stdout.count('"restarts": 1') == 1
+
+
+def test_an_external_origin_is_watched_not_waited_for(cdn):
+    fake = cdn.fake_origin()
+    up = Up(cdn, edges=1)
+    args = ["-c", up.path, "--origin", fake.url, "--state", up.state]
+    fake.refuse()
+    up.process = cdn.spawn("pocketcdn", "up", *args)
+    up.wait_up()
+    assert up.says(f"warning: the origin {fake.url} does not answer (connection_refused)")
+    assert up.says("all 2 are up")
+    done = cdn.cli("status", "--state", up.state)
+    assert done.returncode == 1 and re.search(rf"^origin +down +{fake.url} +not ours; .*refused", done.stdout, re.M), done
+    assert "2 of 3 nodes are well" in done.stderr
+    refused = cdn.cli("fault", "delay=1s", "--state", up.state)
+    assert refused.returncode == 1 and "is not one of ours" in refused.stderr
+    assert cdn.cli("clock", "+1s", "--state", up.state).returncode == 0  # it has no clock of ours either
+    fake.listen_again()
+    poll(lambda: up.says(f"the origin {fake.url} answers again"), what="the origin is back")
+    assert cdn.cli("status", "--state", up.state).returncode == 0
+    assert {r.method for r in fake.requests} == {"HEAD"}
+
+
+def test_programs_started_one_by_one_are_reached_by_file_and_by_router(cdn):
+    up = Up(cdn, edges=2, token="t0ken")
+    up.config["origin"]["root"] = str(up.root)
+    up.config["edge"] = {"origin": "http://" + up.config["origin"]["listen"], "control": "http://" + up.config["router"]["admin"]}
+    path = cdn.config(up.config)
+    cdn.daemon("pocketcdn-origin", ["-c", path])
+    for name in ("fra", "nrt"):
+        cdn.daemon("pocketcdn-edge", ["-c", path, "--name", name, "--cache-dir", cdn.folder("cache")])
+    cdn.daemon("pocketcdn-router", ["-c", path, "--state", cdn.folder("state")])
+    router = "http://" + up.config["router"]["admin"]
+    by_file, by_router, token = ["-c", path], ["--router", router], {"POCKETCDN_ADMIN_TOKEN": "t0ken"}
+    poll(lambda: cdn.cli("purge", "--wait", "/a.txt", *by_file).returncode == 0, what="both edges follow the log")
+    assert len(json.loads(cdn.cli("status", "--json", *by_file).stdout)["nodes"]) == 4
+    assert "t0ken" not in cdn.cli("status", "--json", *by_file).stdout
+    status = cdn.cli("status", *by_router, env=token)
+    assert status.returncode == 0 and re.findall(r"^\w+", status.stdout, re.M) == ["NODE", "fra", "nrt", "router"]
+    for where in (by_file, by_router):
+        assert cdn.cli("why", "/a.txt", *where, env=token).stdout.count("MISS (cold") == 2
+        assert cdn.cli("clock", "reset", *where, env=token).returncode == 0
+    assert "POCKETCDN_ADMIN_TOKEN" in cdn.cli("status", *by_router).stderr
+    assert json.loads(cdn.cli("get", "/a.txt", "--json", *by_file).stdout)["bytes"] == 6
+    assert json.loads(cdn.cli("get", "/a.txt", "--json", *by_router, env=token).stdout)["bytes"] == 6
+
+
+def test_up_with_a_token_shows_and_keeps_it(cdn):
+    up = Up(cdn, edges=1, token="t0ken").start()
+    assert cdn.cli("status", "--state", up.state).returncode == 0
+    assert (up.state / "up.json").stat().st_mode & 0o777 == 0o600
+    assert cdn.cli("purge", "--wait", "/a.txt", "--state", up.state).returncode == 0
 
 
 def test_status_says_which_node_is_not_well(cdn):

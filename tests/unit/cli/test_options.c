@@ -28,6 +28,7 @@ static const struct {
     {{"--format="}, "0  [] []"},
     {{"--db", "a", "--db=b"}, "0 - [a b] []"},
     {{"--", "--all-edges", "-a"}, "0 - [] [--all-edges -a]"},
+    {{"-1h", "-33.9,151", "-a"}, "1 - [] [-1h -33.9,151]"},
     {{"--format"}, "'--format' needs a value: F"},
     {{"--all-edges=1"}, "'--all-edges=1' takes no value"},
     {{"--all_edges"}, "unknown option '--all_edges' (--help lists them)"},

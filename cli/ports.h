@@ -1,0 +1,13 @@
+/* ports: whether the addresses that a CDN is going to listen on are free. A look, not a claim: the daemons
+ * claim them themselves (common/http_listen); this is for saying early and whole what is in the way. */
+#ifndef CDN_CLI_PORTS_H
+#define CDN_CLI_PORTS_H
+
+#include "common/parse.h"
+
+/* False when somebody has the address; true as well when binding it fails for another reason, which the
+ * daemon itself can say best. Port 0 is always free. */
+bool ports_free(const struct cdn_addr *address);
+bool ports_free_udp(const struct cdn_addr *address);
+
+#endif
