@@ -63,7 +63,7 @@ static void lose(struct edge_store *s, const struct edge_store_location *l)
 }
 
 /* False: no room or no index to move to; try again later. */
-static bool move(struct edge_store *s, int fd, struct edge_record *r, uint32_t segment, uint64_t at)
+static bool move(struct edge_store *s, int fd, const struct edge_record *r, uint32_t segment, uint64_t at)
 {
     uint64_t text_n = (uint64_t)r->key_n + r->meta_n;
     struct edge_store_location from = {.id = r->id,
@@ -71,7 +71,6 @@ static bool move(struct edge_store *s, int fd, struct edge_record *r, uint32_t s
                                        .place = (uint32_t)(at / EDGE_RECORD_UNIT),
                                        .text = text_n & EDGE_STORE_TEXT_MAX,
                                        .body = r->body_n & EDGE_STORE_BODY_MAX};
-    struct edge_store_location to;
     CDN_AUTOFREE char *text = cdn_malloc(text_n);
     CDN_AUTOFREE char *body = cdn_malloc(r->body_n);
     struct iovec parts[] = {{text, text_n}, {body, r->body_n}};
@@ -81,9 +80,11 @@ static bool move(struct edge_store *s, int fd, struct edge_record *r, uint32_t s
         lose(s, &from);
         return true;
     }
-    if (!edge_writer_begin(s) || edge_segment_append(s, r, text, body, &to) != CDN_OK) {
+    struct edge_append copy = {.record = *r, .text = text, .body = body};
+    if (!edge_writer_begin(s) || edge_segment_append(s, &copy, 1) != CDN_OK) {
         return false;
     }
+    const struct edge_store_location to = copy.location;
     status = edge_index_move(s->index, r->id, to.segment, to.place);
     if (status != CDN_OK) {
         edge_writer_index_failed(s, status, "move");

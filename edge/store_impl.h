@@ -20,6 +20,7 @@
 #define EDGE_ROW_COST 160u /* of an index row, beside key and meta */
 #define EDGE_FULL_RETRY_MS 1000
 #define EDGE_RETIRE_MS 250 /* an emptied segment stays readable for so long */
+#define EDGE_APPEND_MAX 64 /* records in one write */
 
 /* ---- records in segments ---- */
 
@@ -236,9 +237,15 @@ bool edge_writer_begin(struct edge_store *s); /* opens the transaction if none i
 enum cdn_status edge_segments_open(struct edge_store *s, struct cdn_error *err); /* lists what is there */
 void edge_segments_close(struct edge_store *s);
 struct edge_segment *edge_segment_get(struct edge_store *s, uint32_t number); /* under lock; NULL: none */
-/* Appends (writer). `record` has key_hash, id and lengths; sums and magic are filled in. */
-enum cdn_status edge_segment_append(struct edge_store *s, struct edge_record *record, const char *text,
-                                    const void *body, struct edge_store_location *ret);
+/* Appends (writer): all in one write, or none. */
+struct edge_append {
+    struct edge_record record; /* has key_hash, id and lengths; sums and magic are filled in */
+    const char *text;
+    const void *body;
+    struct edge_store_location location; /* filled in */
+};
+enum cdn_status edge_segment_append(struct edge_store *s, struct edge_append *items, unsigned n);
+uint64_t edge_segment_room(struct edge_store *s); /* bytes that still go into the current segment */
 void edge_segment_kill(struct edge_store *s, const struct edge_store_location *l); /* writer */
 void edge_segment_delete(struct edge_store *s, uint32_t number);                   /* writer */
 bool edge_record_valid(const struct edge_store *s, const struct edge_record *r);

@@ -152,23 +152,65 @@ static enum cdn_status place(struct edge_store *s, uint64_t size, uint64_t *ret_
     return CDN_OK;
 }
 
-static enum cdn_status write_record(struct edge_store *s, const struct edge_record *r, const char *text,
-                                    const void *body, uint64_t at)
+static void verified_make(struct edge_store *s, struct edge_segment *segment)
+{
+    uint64_t bytes = segment->bytes > s->segment_bytes ? segment->bytes : s->segment_bytes;
+    segment->verified_units = (uint32_t)(bytes / EDGE_RECORD_UNIT);
+    segment->verified = cdn_calloc(segment->verified_units / 64 + 1, sizeof(uint64_t));
+}
+
+/* Under lock. */
+static void verified_set(struct edge_store *s, const struct edge_store_location *l, bool on)
+{
+    struct edge_segment *segment = edge_segment_get(s, l->segment);
+    if (segment && !segment->verified && on) {
+        verified_make(s, segment);
+    }
+    if (segment && segment->verified && l->place < segment->verified_units) {
+        uint64_t bit = UINT64_C(1) << (l->place % 64);
+        uint64_t *word = &segment->verified[l->place / 64];
+        *word = on ? *word | bit : *word & ~bit;
+    }
+}
+
+static uint64_t text_size(const struct edge_record *r)
+{
+    return (uint64_t)r->key_n + r->meta_n;
+}
+
+/* What follows a record up to where the next one begins. */
+static const char padding[EDGE_RECORD_UNIT];
+
+static uint64_t gather(const struct edge_append *items, unsigned n, struct iovec *parts)
+{
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < n; i++) {
+        const struct edge_append *x = &items[i];
+        const uint64_t text = text_size(&x->record);
+        const uint64_t size = edge_record_size(text, x->record.body_n);
+        *parts++ = (struct iovec){(void *)(uintptr_t)&x->record, sizeof(x->record)};
+        *parts++ = (struct iovec){(void *)(uintptr_t)x->text, text};
+        *parts++ = (struct iovec){(void *)(uintptr_t)x->body, x->record.body_n};
+        *parts++ =
+            (struct iovec){(void *)(uintptr_t)padding, size - sizeof(x->record) - text - x->record.body_n};
+        bytes += size;
+    }
+    return bytes;
+}
+
+static enum cdn_status write_records(struct edge_store *s, const struct edge_append *items, unsigned n,
+                                     uint64_t at)
 {
     struct edge_store_ref *ref = NULL;
     enum cdn_status status = edge_descriptor_get(s, s->current, true, &ref);
     if (status != CDN_OK) {
         return status;
     }
-    size_t text_n = (size_t)r->key_n + r->meta_n;
-    struct iovec parts[] = {
-        {(void *)(uintptr_t)r, sizeof(*r)},
-        {(void *)(uintptr_t)text, text_n},
-        {(void *)(uintptr_t)body, r->body_n},
-    };
-    ssize_t n = pwritev(ref->fd, parts, 3, (off_t)at);
-    if (n != (ssize_t)(sizeof(*r) + text_n + r->body_n)) {
-        int error = n < 0 ? errno : ENOSPC; /* a short write is the last one that fits */
+    struct iovec parts[4 * EDGE_APPEND_MAX];
+    const uint64_t bytes = gather(items, n, parts);
+    ssize_t written = pwritev(ref->fd, parts, 4 * (int)n, (off_t)at);
+    if (written != (ssize_t)bytes) {
+        int error = written < 0 ? errno : ENOSPC; /* a short write is the last one that fits */
         if (ftruncate(ref->fd, (off_t)at) != 0) {
             s->current = 0; /* rubbish stays at its end: leave it alone, go on elsewhere */
         }
@@ -178,37 +220,63 @@ static enum cdn_status write_record(struct edge_store *s, const struct edge_reco
     return status;
 }
 
-enum cdn_status edge_segment_append(struct edge_store *s, struct edge_record *r, const char *text,
-                                    const void *body, struct edge_store_location *ret)
+static uint64_t seal(const struct edge_store *s, struct edge_append *x)
 {
-    uint64_t at;
-    uint64_t text_n = (uint64_t)r->key_n + r->meta_n;
-    uint64_t size = edge_record_size(text_n, r->body_n);
+    struct edge_record *r = &x->record;
     r->magic = RECORD_MAGIC;
     r->state = EDGE_RECORD_LIVE;
-    r->text_sum = XXH3_64bits(text, text_n);
-    r->body_sum = XXH3_64bits(body, r->body_n);
+    r->text_sum = XXH3_64bits(x->text, text_size(r));
+    r->body_sum = XXH3_64bits(x->body, r->body_n);
     r->sum = head_sum(s, *r);
+    return edge_record_size(text_size(r), r->body_n);
+}
+
+/* Under lock: the record lies at `at` now. */
+static void appended(struct edge_store *s, struct edge_append *x, uint64_t at)
+{
+    const uint64_t text = text_size(&x->record);
+    x->location = (struct edge_store_location){.id = x->record.id,
+                                               .segment = s->current,
+                                               .place = (uint32_t)(at / EDGE_RECORD_UNIT),
+                                               .text = text & EDGE_STORE_TEXT_MAX,
+                                               .body = x->record.body_n & EDGE_STORE_BODY_MAX};
+    edge_segment_count(s, &x->location, true);
+    verified_set(s, &x->location, true);
+}
+
+enum cdn_status edge_segment_append(struct edge_store *s, struct edge_append *items, unsigned n)
+{
+    uint64_t at;
+    uint64_t size = 0;
+    for (unsigned i = 0; i < n; i++) {
+        size += seal(s, &items[i]);
+    }
     enum cdn_status status = place(s, size, &at);
     if (status == CDN_OK) {
-        status = write_record(s, r, text, body, at);
+        status = write_records(s, items, n, at);
     }
     if (status != CDN_OK) {
         return status;
     }
-    *ret = (struct edge_store_location){.id = r->id,
-                                        .segment = s->current,
-                                        .place = (uint32_t)(at / EDGE_RECORD_UNIT),
-                                        .text = text_n & EDGE_STORE_TEXT_MAX,
-                                        .body = r->body_n & EDGE_STORE_BODY_MAX};
     atomic_fetch_add_explicit(&s->written, size, memory_order_relaxed);
     pthread_mutex_lock(&s->lock);
     edge_segment_get(s, s->current)->bytes += size;
     s->segments_bytes += size;
-    edge_segment_count(s, ret, true);
+    for (unsigned i = 0; i < n; i++) {
+        appended(s, &items[i], at);
+        at += edge_record_size(text_size(&items[i].record), items[i].record.body_n);
+    }
     pthread_mutex_unlock(&s->lock);
-    edge_segment_verified_set(s, ret, true);
     return CDN_OK;
+}
+
+uint64_t edge_segment_room(struct edge_store *s)
+{
+    pthread_mutex_lock(&s->lock);
+    const struct edge_segment *segment = s->current ? edge_segment_get(s, s->current) : NULL;
+    const uint64_t used = segment ? segment->bytes : 0;
+    pthread_mutex_unlock(&s->lock);
+    return used < s->segment_bytes ? s->segment_bytes - used : 0;
 }
 
 void edge_segment_count(struct edge_store *s, const struct edge_store_location *l, bool born)
@@ -274,25 +342,10 @@ bool edge_segment_verified(struct edge_store *s, const struct edge_store_locatio
     return on;
 }
 
-static void verified_make(struct edge_store *s, struct edge_segment *segment)
-{
-    uint64_t bytes = segment->bytes > s->segment_bytes ? segment->bytes : s->segment_bytes;
-    segment->verified_units = (uint32_t)(bytes / EDGE_RECORD_UNIT);
-    segment->verified = cdn_calloc(segment->verified_units / 64 + 1, sizeof(uint64_t));
-}
-
 void edge_segment_verified_set(struct edge_store *s, const struct edge_store_location *l, bool on)
 {
     pthread_mutex_lock(&s->lock);
-    struct edge_segment *segment = edge_segment_get(s, l->segment);
-    if (segment && !segment->verified && on) {
-        verified_make(s, segment);
-    }
-    if (segment && segment->verified && l->place < segment->verified_units) {
-        uint64_t bit = UINT64_C(1) << (l->place % 64);
-        uint64_t *word = &segment->verified[l->place / 64];
-        *word = on ? *word | bit : *word & ~bit;
-    }
+    verified_set(s, l, on);
     pthread_mutex_unlock(&s->lock);
 }
 

@@ -13,6 +13,7 @@
 #define NAP_MS 2
 #define IDLE_MS 3600000
 #define COMPACT_PAUSE_MS 20
+#define APPEND_BYTES ((uint64_t)256 * 1024) /* in one write, about */
 
 static bool disk_full(struct edge_store *s)
 {
@@ -111,41 +112,98 @@ static void insert_row(struct edge_store *s, const struct edge_op *op, const str
 
 /* ---- the operations ---- */
 
-static enum cdn_status put(struct edge_store *s, struct edge_op *op, struct edge_store_location *ret)
+/* One object is stored, or not: its row, and word to who waits. */
+static void settle(struct edge_store *s, struct edge_op *op, enum cdn_status status,
+                   const struct edge_store_location *l)
 {
-    uint64_t size = edge_record_size(op->key_n + op->meta_n, op->body_n);
-    if (disk_full(s)) {
-        return CDN_UNAVAILABLE;
-    }
-    if (!edge_compact_make_room(s, size)) {
-        edge_store_event(s, EDGE_STORE_FULL, "the budget of %" PRIu64 " bytes is used up",
-                         atomic_load(&s->budget));
-        return CDN_UNAVAILABLE;
-    }
-    struct edge_record record = {.id = atomic_fetch_add(&s->next_id, 1),
-                                 .key_hash = op->key_hash,
-                                 .key_n = (uint32_t)op->key_n,
-                                 .meta_n = (uint32_t)op->meta_n,
-                                 .body_n = op->body_n};
-    return edge_segment_append(s, &record, op->text, op->body, ret);
-}
-
-static void store_object(struct edge_store *s, struct edge_op *op)
-{
-    struct edge_store_location l = {0};
-    bool commits = op->kind == EDGE_OP_COMMIT;
-    enum cdn_status status = commits ? edge_file_commit(s, op, &l) : put(s, op, &l);
     if (status == CDN_OK) {
-        pthread_mutex_lock(&s->lock);
-        s->objects++;
-        pthread_mutex_unlock(&s->lock);
-        insert_row(s, op, &l);
+        insert_row(s, op, l);
     } else {
         atomic_fetch_add_explicit(&s->refused, 1, memory_order_relaxed);
     }
     if (op->done) {
-        op->done(op->arg, status, status == CDN_OK ? &l : NULL);
+        op->done(op->arg, status, status == CDN_OK ? l : NULL);
     }
+}
+
+static void count_objects(struct edge_store *s, unsigned n)
+{
+    pthread_mutex_lock(&s->lock);
+    s->objects += n;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static uint64_t put_size(const struct edge_op *op)
+{
+    return edge_record_size(op->key_n + op->meta_n, op->body_n);
+}
+
+/* How many puts from `op` on go into one write: they fit into the current segment (or a new one), and the
+ * room for them is there. */
+static unsigned together(struct edge_store *s, const struct edge_op *op)
+{
+    const uint64_t room = edge_segment_room(s);
+    const uint64_t limit = put_size(op) <= room ? room : s->segment_bytes;
+    uint64_t size = 0;
+    unsigned n = 0;
+    for (; op && op->kind == EDGE_OP_PUT && n < EDGE_APPEND_MAX; op = op->next) {
+        const uint64_t more = size + put_size(op);
+        if (n > 0 && (more > limit || more > APPEND_BYTES)) {
+            break;
+        }
+        size = more;
+        n++;
+    }
+    return n == 1 || edge_compact_make_room(s, size) ? n : 1;
+}
+
+static enum cdn_status append(struct edge_store *s, struct edge_op *op, struct edge_append *items, unsigned n)
+{
+    if (disk_full(s)) {
+        return CDN_UNAVAILABLE;
+    }
+    if (n == 1 && !edge_compact_make_room(s, put_size(op))) {
+        edge_store_event(s, EDGE_STORE_FULL, "the budget of %" PRIu64 " bytes is used up",
+                         atomic_load(&s->budget));
+        return CDN_UNAVAILABLE;
+    }
+    for (unsigned i = 0; i < n; i++, op = op->next) {
+        items[i].record = (struct edge_record){.id = atomic_fetch_add(&s->next_id, 1),
+                                               .key_hash = op->key_hash,
+                                               .key_n = (uint32_t)op->key_n,
+                                               .meta_n = (uint32_t)op->meta_n,
+                                               .body_n = op->body_n};
+        items[i].text = op->text;
+        items[i].body = op->body;
+    }
+    return edge_segment_append(s, items, n);
+}
+
+/* Stores `op` and those behind it that go along in the same write; the last of them. */
+static struct edge_op *put(struct edge_store *s, struct edge_op *op)
+{
+    struct edge_append items[EDGE_APPEND_MAX];
+    const unsigned n = disk_full(s) ? 1 : together(s, op);
+    const enum cdn_status status = append(s, op, items, n);
+    if (status == CDN_OK) {
+        count_objects(s, n);
+    }
+    for (unsigned i = 0;; op = op->next) {
+        settle(s, op, status, &items[i].location);
+        if (++i == n) {
+            return op;
+        }
+    }
+}
+
+static void commit_file(struct edge_store *s, struct edge_op *op)
+{
+    struct edge_store_location l = {0};
+    const enum cdn_status status = edge_file_commit(s, op, &l);
+    if (status == CDN_OK) {
+        count_objects(s, 1);
+    }
+    settle(s, op, status, &l);
 }
 
 /* Where an object lies now: compaction may have moved it since the engine looked. */
@@ -287,43 +345,58 @@ static void rebuild(struct edge_store *s)
     pthread_mutex_unlock(&s->queue.lock);
 }
 
+/* Does `op` (and those that go along with it); the last one done. */
+static struct edge_op *perform(struct edge_store *s, struct edge_op *op, bool *ret_keep)
+{
+    switch (op->kind) {
+    case EDGE_OP_PUT:
+        return put(s, op);
+    case EDGE_OP_COMMIT:
+        commit_file(s, op);
+        break;
+    case EDGE_OP_REMOVE:
+        remove_object(s, op);
+        break;
+    case EDGE_OP_UPDATE:
+        update_object(s, op, (struct cdn_str){op->text, op->meta_n});
+        break;
+    case EDGE_OP_EDIT:
+        edit_object(s, op);
+        break;
+    case EDGE_OP_META:
+        tell_meta(s, op);
+        break;
+    case EDGE_OP_MARK:
+        *ret_keep = !keep_mark(s, op);
+        break;
+    case EDGE_OP_REBUILD:
+        rebuild(s);
+        break;
+    }
+    return op;
+}
+
 static void work_off(struct edge_store *s, struct edge_op *op)
 {
     while (op) {
-        struct edge_op *next = op->next;
-        bool done = true;
-        switch (op->kind) {
-        case EDGE_OP_PUT:
-        case EDGE_OP_COMMIT:
-            store_object(s, op);
-            break;
-        case EDGE_OP_REMOVE:
-            remove_object(s, op);
-            break;
-        case EDGE_OP_UPDATE:
-            update_object(s, op, (struct cdn_str){op->text, op->meta_n});
-            break;
-        case EDGE_OP_EDIT:
-            edit_object(s, op);
-            break;
-        case EDGE_OP_META:
-            tell_meta(s, op);
-            break;
-        case EDGE_OP_MARK:
-            done = keep_mark(s, op);
-            break;
-        case EDGE_OP_REBUILD:
-            rebuild(s);
-            break;
-        }
-        if (done) {
-            pthread_mutex_lock(&s->queue.lock);
-            s->queue.bytes -= op->kind == EDGE_OP_PUT ? op->body_n : 0;
-            pthread_mutex_unlock(&s->queue.lock);
+        bool keep = false; /* it is in the queue again */
+        struct edge_op *after = op->next;
+        struct edge_op *last = perform(s, op, &keep);
+        struct edge_op *end = keep ? after : last->next;
+        uint64_t bytes = 0;
+        while (op != end && !keep) {
+            struct edge_op *next = op->next;
+            bytes += op->kind == EDGE_OP_PUT ? op->body_n : 0;
             free(op->extents);
             free(op);
+            op = next;
         }
-        op = next;
+        if (bytes) {
+            pthread_mutex_lock(&s->queue.lock);
+            s->queue.bytes -= bytes;
+            pthread_mutex_unlock(&s->queue.lock);
+        }
+        op = end;
     }
 }
 
