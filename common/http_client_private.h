@@ -67,6 +67,14 @@ struct http_fetch {
     struct curl_slist *header_nodes; /* an array that libcurl reads as a list */
     size_t header_room;
     struct cdn_buf header_text;
+    struct cdn_buf target;
+    struct {                   /* what the handle is set to: only what differs is set again */
+        struct cdn_buf origin; /* scheme and authority */
+        CURLU *url;
+        bool plain_get;
+        char *local_address;
+        int64_t total_timeout_ms;
+    } now;
     struct http_answer answer;
 };
 

@@ -237,7 +237,8 @@ static void set_constants(CURL *easy, const struct http_client *client)
     curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
     curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* nor from the environment */
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");    /* nor from the environment, */
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*"); /* which is not even searched then */
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_BYTES);
     curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, SEND_BYTES);
     curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
@@ -273,6 +274,10 @@ void http_fetch_free(struct http_fetch *fetch)
     http_answer_free(&fetch->answer);
     free(fetch->header_nodes);
     cdn_buf_free(&fetch->header_text);
+    cdn_buf_free(&fetch->target);
+    cdn_buf_free(&fetch->now.origin);
+    curl_url_cleanup(fetch->now.url);
+    free(fetch->now.local_address);
     free(fetch);
 }
 
@@ -284,44 +289,117 @@ static bool is_ours(struct cdn_str name)
            cdn_str_eq_nocase(name, CDN_STR("Expect"));
 }
 
-static void add_header(struct http_fetch *fetch, size_t *count, struct cdn_str name, struct cdn_str value)
+/* libcurl looks for these in its list, and writes something of its own if it does not find them. */
+static bool is_looked_for(const struct http_fetch *fetch, struct cdn_str name)
 {
-    /* libcurl: "Name: value" sets, "Name:" suppresses, "Name;" sends an empty value */
+    return cdn_str_eq_nocase(name, CDN_STR("Host")) || cdn_str_eq_nocase(name, CDN_STR("Authorization")) ||
+           (fetch->client->user_agent && cdn_str_eq_nocase(name, CDN_STR("User-Agent")));
+}
+
+static bool may_send(const struct http_field *field)
+{
+    return !is_ours(field->name) && http_check_token(field->name) && http_check_field_value(field->value);
+}
+
+static void begin_item(struct http_fetch *fetch, size_t *count)
+{
     fetch->header_nodes[(*count)++].data = (char *)(uintptr_t)fetch->header_text.n;
-    cdn_buf_add_str(&fetch->header_text, name);
-    cdn_buf_add_str(&fetch->header_text, value.n ? CDN_STR(": ") : value.p ? CDN_STR(";") : CDN_STR(":"));
-    cdn_buf_add_str(&fetch->header_text, value.n ? value : CDN_STR(""));
+}
+
+static void add_line(struct cdn_buf *text, const struct http_field *field, const char *when_empty)
+{
+    const struct cdn_str value = cdn_str_trim(field->value);
+    cdn_buf_add_str(text, field->name);
+    cdn_buf_add_str(text, value.n ? CDN_STR(": ") : cdn_str(when_empty));
+    cdn_buf_add_str(text, value);
+}
+
+static void add_item(struct http_fetch *fetch, size_t *count, const struct http_field *field)
+{
+    /* libcurl: "Name: value" sets, "Name;" sends an empty value */
+    begin_item(fetch, count);
+    add_line(&fetch->header_text, field, ";");
     cdn_buf_add_char(&fetch->header_text, '\0');
+}
+
+static void add_suppression(struct http_fetch *fetch, size_t *count, struct cdn_str name)
+{
+    begin_item(fetch, count);
+    cdn_buf_add_str(&fetch->header_text, name);
+    cdn_buf_add(&fetch->header_text, ":", sizeof ":"); /* with the zero byte */
+}
+
+/* The fields that libcurl does not look for, as the lines of one item: it compares each item with a dozen
+ * names. */
+static void add_lines(struct http_fetch *fetch, size_t *count, const struct http_fetch_request *request)
+{
+    const struct http_field *only = NULL;
+    size_t lines = 0;
+    begin_item(fetch, count);
+    const size_t from = fetch->header_text.n;
+    for (size_t i = 0; i < request->field_count; i++) {
+        const struct http_field *field = &request->fields[i];
+        if (may_send(field) && !is_looked_for(fetch, field->name)) {
+            cdn_buf_add(&fetch->header_text, "\r\n", lines++ ? 2 : 0);
+            add_line(&fetch->header_text, field, ":");
+            only = field;
+        }
+    }
+    cdn_buf_add_char(&fetch->header_text, '\0');
+    if (lines <= 1) { /* an item without a value would suppress */
+        fetch->header_text.n = from;
+        --*count;
+    }
+    if (lines == 1) {
+        add_item(fetch, count, only);
+    }
 }
 
 /* libcurl's list as an array of nodes over one text, both kept for the next fetch. */
 static struct curl_slist *make_headers(struct http_fetch *fetch, const struct http_fetch_request *request)
 {
-    static const struct cdn_str suppress = {NULL, 0};
     size_t count = 0;
-    bool accept = false;
-    if (fetch->header_room < request->field_count + 2) {
+    if (fetch->header_room < request->field_count + 3) {
         fetch->header_room = request->field_count + 16;
         fetch->header_nodes = cdn_realloc(fetch->header_nodes, fetch->header_room, sizeof(struct curl_slist));
     }
     cdn_buf_clear(&fetch->header_text);
     for (size_t i = 0; i < request->field_count; i++) {
-        struct cdn_str name = request->fields[i].name;
-        struct cdn_str value = cdn_str_trim(request->fields[i].value);
-        if (!is_ours(name) && http_check_token(name) && http_check_field_value(value)) {
-            accept |= cdn_str_eq_nocase(name, CDN_STR("Accept"));
-            add_header(fetch, &count, name, value.n ? value : CDN_STR(""));
+        if (is_looked_for(fetch, request->fields[i].name) && may_send(&request->fields[i])) {
+            add_item(fetch, &count, &request->fields[i]);
         }
     }
-    add_header(fetch, &count, CDN_STR("Expect"), suppress);
-    if (!accept) {
-        add_header(fetch, &count, CDN_STR("Accept"), suppress);
-    }
+    add_lines(fetch, &count, request);
+    add_suppression(fetch, &count, CDN_STR("Expect"));
+    add_suppression(fetch, &count, CDN_STR("Accept")); /* libcurl's own; the request's is among the lines */
     for (size_t i = 0; i < count; i++) {
         fetch->header_nodes[i].data = fetch->header_text.p + (uintptr_t)fetch->header_nodes[i].data;
         fetch->header_nodes[i].next = i + 1 < count ? &fetch->header_nodes[i + 1] : NULL;
     }
     return fetch->header_nodes;
+}
+
+/* Parsed once: libcurl would do it for each request, and a client asks the same origin again and again. */
+static bool set_origin(struct http_fetch *fetch, struct cdn_str origin)
+{
+    if (fetch->now.url && cdn_str_eq(cdn_buf_str(&fetch->now.origin), origin)) {
+        return true;
+    }
+    CURLU *url = curl_url();
+    cdn_buf_clear(&fetch->now.origin);
+    cdn_buf_add_str(&fetch->now.origin, origin);
+    const char *text = fetch->now.origin.p;
+    bool good = url && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
+                curl_easy_setopt(fetch->easy, CURLOPT_URL, NULL) == CURLE_OK &&
+                curl_easy_setopt(fetch->easy, CURLOPT_CURLU, url) == CURLE_OK;
+    if (good) {
+        curl_url_cleanup(fetch->now.url);
+        fetch->now.url = url;
+        return true;
+    }
+    curl_url_cleanup(url);
+    cdn_buf_clear(&fetch->now.origin);
+    return false;
 }
 
 /* The target is set apart from the URL: libcurl would drop an empty query and refuse or rewrite some bytes.
@@ -340,16 +418,14 @@ static bool set_url(struct http_fetch *fetch, const char *url)
             return false;
         }
     }
-    CDN_AUTOBUF struct cdn_buf text = {0};
-    cdn_buf_add(&text, url, (size_t)(authority - url) + n);
-    cdn_buf_add_char(&text, '/');
-    bool good = n && curl_easy_setopt(fetch->easy, CURLOPT_URL, text.p) == CURLE_OK;
-    cdn_buf_clear(&text);
-    if (!target.n || target.p[0] != '/') {
-        cdn_buf_add_char(&text, '/');
+    if (!n || !set_origin(fetch, (struct cdn_str){url, (size_t)(authority - url) + n})) {
+        return false;
     }
-    cdn_buf_add_str(&text, target);
-    return good && curl_easy_setopt(fetch->easy, CURLOPT_REQUEST_TARGET, text.p) == CURLE_OK;
+    const char *slash = !target.n || target.p[0] != '/' ? "/" : "";
+    cdn_buf_clear(&fetch->target);
+    cdn_buf_add_str(&fetch->target, cdn_str(slash));
+    cdn_buf_add_str(&fetch->target, target);
+    return curl_easy_setopt(fetch->easy, CURLOPT_REQUEST_TARGET, fetch->target.p) == CURLE_OK;
 }
 
 /* An idle connection may be closed by the server just when we send; libcurl then sends again on another one.
@@ -371,6 +447,11 @@ static void set_method(struct http_fetch *fetch, const struct http_fetch_request
     CURL *easy = fetch->easy;
     const char *method = request->method;
     bool get = strcmp(method, "GET") == 0;
+    bool plain_get = get && !request->has_body;
+    if (plain_get && fetch->now.plain_get) {
+        return;
+    }
+    fetch->now.plain_get = plain_get;
     bool head = strcmp(method, "HEAD") == 0;
     /* RFC 9110 8.6: a method that means a body says so even when it is empty */
     bool empty = !request->has_body &&
@@ -391,6 +472,16 @@ static void set_method(struct http_fetch *fetch, const struct http_fetch_request
     }
     if (!get || request->has_body) {
         curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+    }
+}
+
+static void set_local_address(struct http_fetch *fetch, const char *address)
+{
+    const char *now = fetch->now.local_address;
+    if (now != address && !(now && address && strcmp(now, address) == 0)) {
+        free(fetch->now.local_address);
+        fetch->now.local_address = address ? cdn_strdup(address) : NULL;
+        curl_easy_setopt(fetch->easy, CURLOPT_INTERFACE, address);
     }
 }
 
@@ -416,7 +507,10 @@ bool http_fetch_prepare(struct http_fetch *fetch, const struct http_fetch_reques
     }
     set_method(fetch, request);
     curl_easy_setopt(fetch->easy, CURLOPT_HTTPHEADER, make_headers(fetch, request));
-    curl_easy_setopt(fetch->easy, CURLOPT_INTERFACE, request->local_address);
-    curl_easy_setopt(fetch->easy, CURLOPT_TIMEOUT_MS, (long)request->total_timeout_ms);
+    set_local_address(fetch, request->local_address);
+    if (fetch->now.total_timeout_ms != request->total_timeout_ms) {
+        fetch->now.total_timeout_ms = request->total_timeout_ms;
+        curl_easy_setopt(fetch->easy, CURLOPT_TIMEOUT_MS, (long)request->total_timeout_ms);
+    }
     return true;
 }

@@ -12,6 +12,10 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <xxhash.h>
+#ifdef CDN_XXHASH_DISPATCH
+#include <xxh_x86dispatch.h> /* the same sums with the widest vectors of this processor */
+#endif
 
 #define EDGE_RECORD_UNIT 256u /* records start at multiples of it */
 #define EDGE_FRONT_SLOT \
