@@ -31,6 +31,7 @@ struct edge_body {
     uint64_t length;              /* bytes appended */
     uint64_t base;                /* WINDOW: the first byte still held */
     struct edge_body_reader *readers;
+    bool awaited; /* the first reader is on its way: nothing may be dropped */
     bool keep;    /* may become FILE_BACKED */
     bool waiting; /* the producer was told to wait */
     bool finished;
@@ -85,10 +86,10 @@ void edge_body_unref(struct edge_body *b)
     free(b);
 }
 
-/* The first byte that a reader still needs; everything when nobody reads. */
+/* The first byte that a reader still needs; the end when nobody reads. */
 static uint64_t slowest(const struct edge_body *b)
 {
-    uint64_t least = b->length;
+    uint64_t least = b->awaited ? b->base : b->length;
     for (const struct edge_body_reader *r = b->readers; r; r = r->next) {
         least = r->at < least ? r->at : least;
     }
@@ -270,6 +271,7 @@ bool edge_body_join(struct edge_body *b, struct edge_body_reader *r, uint64_t at
     if (there) {
         *r = (struct edge_body_reader){.next = b->readers, .at = at, .joined = true};
         b->readers = r;
+        b->awaited = false;
     }
     pthread_mutex_unlock(&b->lock);
     return there;
@@ -314,6 +316,15 @@ static bool has_room_now(struct edge_body *b)
     }
     b->waiting = false;
     return true;
+}
+
+void edge_body_await(struct edge_body *b, bool reader)
+{
+    pthread_mutex_lock(&b->lock);
+    b->awaited = reader && !b->readers;
+    bool wake = has_room_now(b);
+    pthread_mutex_unlock(&b->lock);
+    wake_producer(b, wake);
 }
 
 ssize_t edge_body_read(struct edge_body *b, struct edge_body_reader *r, char *into, size_t max)

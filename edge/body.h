@@ -51,6 +51,9 @@ struct edge_store_file *edge_body_take_file(struct edge_body *body);
  * the limit. */
 void edge_body_do_not_keep(struct edge_body *body);
 
+/* Whether somebody is about to be the first to join: until then, or until this is taken back, nothing is
+ * dropped. */
+void edge_body_await(struct edge_body *body, bool reader);
 /* From byte `at`. False when the bytes are gone already (then the reader has not joined). */
 bool edge_body_join(struct edge_body *body, struct edge_body_reader *reader, uint64_t at);
 #define EDGE_BODY_NOTHING 0         /* nothing new yet */

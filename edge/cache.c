@@ -301,7 +301,7 @@ bool edge_cache_select_part_locked(struct edge_cache *c, struct edge_entry *entr
         const struct edge_rep *rep = atomic_load_explicit(&o->rep, memory_order_relaxed);
         if (!rep || rep->whole < 0 ||
             (at != UINT64_MAX && (at < rep->first || at >= rep->first + o->body_length)) ||
-            (like && !edge_may_combine(like, rep->head))) {
+            (like && like != rep->head && !edge_may_combine(like, rep->head))) {
             continue;
         }
         cdn_buf_clear(&scratch);

@@ -69,7 +69,7 @@ void edge_cache_status_build(const struct edge_cache_status *s, struct cdn_buf *
     http_structured_add_text(into, s->name);
     if (s->hit) {
         cdn_buf_add(into, "; hit", 5);
-    } else {
+    } else if (!s->own) {
         cdn_buf_add(into, "; fwd=", 6);
         cdn_buf_add_str(into, *fwd ? cdn_str(fwd) : CDN_STR("miss"));
     }

@@ -58,6 +58,7 @@ bool edge_cause_find(struct cdn_str word, enum edge_cause *ret);
 struct edge_cache_status {
     struct cdn_str name; /* the edge's */
     bool hit;            /* answered without the origin */
+    bool own;            /* neither hit nor forwarded: an answer of the edge's own, such as 400 */
     bool partial;        /* fwd=partial: some bytes were stored, the rest was fetched */
     enum edge_cause
         cause; /* of a non-hit; on a hit it may still say why (an answer past its lifetime: expired) */

@@ -12,6 +12,8 @@
 
 #include "common/banned.h"
 
+#define ALLOW "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
 /* ---- what is the same for all ---- */
 
 static struct cdn_str edge_name(const struct edge_txn *t)
@@ -94,14 +96,22 @@ void edge_deliver_error(struct edge_txn *t, unsigned status, const char *detail)
     CDN_AUTOFREE char *text = json_dumps(problem, JSON_COMPACT);
     json_decref(problem);
     CDN_AUTOBUF struct cdn_buf line = {0};
-    struct edge_cache_status cs = {.name = edge_name(t), .cause = t->cause, .detail = cdn_str(detail)};
+    struct edge_cache_status cs = {
+        .name = edge_name(t), .own = !t->fetch, .cause = t->cause, .detail = cdn_str(detail)};
     cdn_buf_add_str(&line, CDN_STR("Cache-Status: "));
     edge_cache_status_build(&cs, &line);
     CDN_AUTOFREE char *verdict = cdn_asprintf("X-Cache: %s", edge_verdict_text(t->verdict));
-    const char *const fields[] = {line.p, verdict, "Cache-Control: no-store", NULL};
+    const char *const fields[] = {line.p, verdict, "Cache-Control: no-store", status == 405 ? ALLOW : NULL,
+                                  NULL};
     t->status = 0;
     t->sent = t->http->method == HTTP_HEAD ? 0 : strlen(text);
     http_respond_text(t->http, status, "application/problem+json", cdn_str(text), fields);
+}
+
+void edge_deliver_options(struct edge_txn *t)
+{
+    static const char *const allow[] = {ALLOW, NULL};
+    http_respond_text(t->http, 204, "text/plain", CDN_STR(""), allow);
 }
 
 /* ---- bodies in several ranges ---- */
@@ -403,19 +413,30 @@ static bool status_has_body(unsigned status)
     return status >= 200 && status != 204 && status != 304;
 }
 
+/* What the fetch's answer says to this client. */
+static const struct edge_rep *told(const struct edge_txn *t)
+{
+    return t->leader && t->fetch->leader_rep ? t->fetch->leader_rep : t->fetch->rep;
+}
+
 /* `length` bytes from `from` on (negative: all until the end). */
 static void respond_stream(struct edge_txn *t, unsigned status, const struct edge_range_plan *plan,
                            uint64_t from, int64_t length)
 {
     struct edge_fetch *f = t->fetch;
     if (!edge_body_join(f->body, &t->reader, from)) {
-        edge_deliver_error(t, 502, "the origin's answer was too large to be shared");
+        if (t->leader) {
+            edge_deliver_error(t, 502, "the beginning of the origin's answer is gone");
+            return;
+        }
+        edge_txn_leave_fetch(t); /* too late for what nobody keeps: an answer of its own */
+        edge_txn_pass(t, EDGE_CAUSE_BYPASS_RESPONSE);
         return;
     }
     struct http_stream_source source = {.read = stream_read, .release = stream_over, .arg = t};
     struct MHD_Response *response;
     t->stream = http_stream_create(t->http, length, &source, &response);
-    edge_deliver_respond(t, response, status, f->rep, plan, 0);
+    edge_deliver_respond(t, response, status, told(t), plan, 0);
     MHD_destroy_response(response);
 }
 
@@ -424,7 +445,7 @@ static void deliver_passing(struct edge_txn *t)
     struct edge_fetch *f = t->fetch;
     const unsigned status = edge_head_status(f->rep->head);
     if (t->http->method == HTTP_HEAD || !status_has_body(status)) {
-        respond_bodiless(t, status, f->rep, NULL, status_has_body(status) ? f->content_length : 0);
+        respond_bodiless(t, status, told(t), NULL, status_has_body(status) ? f->content_length : 0);
     } else {
         respond_stream(t, status, NULL, 0, f->content_length);
     }
@@ -441,8 +462,8 @@ void edge_deliver_fetch(struct edge_txn *t)
     struct edge_range_plan plan;
     struct edge_blob *blob = atomic_load(&f->finished) ? edge_body_blob(f->body) : NULL;
     if (blob) {
-        if (edge_deliver_choose(t, f->rep, blob->n, &plan)) {
-            respond_blob(t, f->rep, &plan, blob, NULL);
+        if (edge_deliver_choose(t, told(t), blob->n, &plan)) {
+            respond_blob(t, told(t), &plan, blob, NULL);
         }
         edge_blob_unref(blob);
         return;
@@ -450,7 +471,7 @@ void edge_deliver_fetch(struct edge_txn *t)
     if (f->content_length < 0) { /* no ranges of an unknown length; the whole is a right answer too */
         t->conditions.range = (struct cdn_str){0};
     }
-    if (!edge_deliver_choose(t, f->rep, f->content_length < 0 ? 0 : (uint64_t)f->content_length, &plan)) {
+    if (!edge_deliver_choose(t, told(t), f->content_length < 0 ? 0 : (uint64_t)f->content_length, &plan)) {
         return;
     }
     if (plan.kind == EDGE_RANGE_SINGLE) {

@@ -37,6 +37,7 @@ void edge_fetch_unref(struct edge_fetch *f)
         edge_cache_leave(cache, f->entry);
     }
     edge_rep_unref(f->rep);
+    edge_rep_unref(f->leader_rep);
     edge_body_unref(f->body);
     edge_fields_free(&f->request.fields);
     free(f->request.url);
@@ -117,6 +118,9 @@ void edge_fetch_leave(struct edge_fetch *f, struct edge_worker *worker, struct e
     atomic_store(&slot->any, slot->first != NULL);
     if (worker == f->owner && f->request.leader == t) { /* the leader is always the owner's */
         f->request.leader = NULL;
+        if (f->body) {
+            edge_body_await(f->body, false);
+        }
         if (f->request.pass || edge_fetch_phase_now(f) == EDGE_FETCH_PASSING) {
             edge_fetch_end_early(f);
         }

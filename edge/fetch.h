@@ -86,7 +86,9 @@ struct edge_fetch {
 
     _Atomic(enum edge_fetch_phase) phase;
     /* published with the phase */
-    struct edge_rep *rep; /* STORING, PASSING: what came */
+    struct edge_rep *rep; /* STORING, PASSING: what came, but for fields that may not be stored */
+    struct edge_rep
+        *leader_rep; /* with those (no-cache="..", private=".."), for the leader; NULL: there are none */
     struct edge_body *body;
     int64_t content_length;
     enum edge_store_reason reason;

@@ -17,14 +17,27 @@
 /* After an answer that may not be stored, requests for its key do not wait for each other for so long. */
 #define PASS_MEMORY_MS 10000
 
-static void note_origin(struct edge_fetch *f, bool good)
+/* An answer that came: 500 is the fault of one resource, the others of the origin as a whole. */
+static void note_answer(struct edge_fetch *f, unsigned status)
 {
     struct edge_worker *w = f->owner;
-    if (good) {
+    if (!edge_status_is_error(status)) {
         edge_breaker_success(&w->edge->breaker);
         return;
     }
-    edge_breaker_failure(&w->edge->breaker, loop_mono_ns(w->loop));
+    if (status != 500) {
+        edge_breaker_failure(&w->edge->breaker, EDGE_ORIGIN_ERROR, loop_mono_ns(w->loop));
+    }
+    cdn_metric_add(&w->metrics.origin_error_total, 1);
+}
+
+static void note_failure(struct edge_fetch *f, enum http_fetch_error error)
+{
+    struct edge_worker *w = f->owner;
+    const bool reached =
+        error == HTTP_FETCH_READ_TIMEOUT || error == HTTP_FETCH_PROTOCOL || error == HTTP_FETCH_TOO_LARGE;
+    edge_breaker_failure(&w->edge->breaker, reached ? EDGE_ORIGIN_ERROR : EDGE_ORIGIN_DISCONNECTED,
+                         loop_mono_ns(w->loop));
     cdn_metric_add(&w->metrics.origin_error_total, 1);
 }
 
@@ -121,6 +134,11 @@ static void replace_stored(struct edge_fetch *f, int64_t now_ms)
     edge_cache_unlock(cache);
 }
 
+static bool sent_get(void *arg, struct cdn_str name, struct cdn_buf *into) /* struct edge_vary_source */
+{
+    return !edge_upstream_is_condition(name) && edge_vary_fields_get(arg, name, into);
+}
+
 /* Head without the fields that may not be stored, and the representation made from it. */
 static struct edge_rep *make_rep(struct edge_fetch *f, const struct http_field *fields, size_t count,
                                  unsigned status, int64_t now_ms)
@@ -144,19 +162,17 @@ static struct edge_rep *make_rep(struct edge_fetch *f, const struct http_field *
     struct cdn_str drop[32];
     size_t drops =
         edge_store_reason_ok(f->reason) ? edge_storable_drop(rules, &control, drop, CDN_ARRAY_LEN(drop)) : 0;
-    if (drops) {
-        struct edge_head *less;
-        if (edge_head_build(status, fields, count, drop, drops, &less, &err) == CDN_OK) {
-            edge_head_destroy(head);
-            head = less;
-        }
-    }
     CDN_AUTOBUF struct cdn_buf spec = {0};
     CDN_AUTOBUF struct cdn_buf variant = {0};
     if (edge_vary_spec(head, &spec)) {
         struct edge_vary_fields from = {f->request.fields.item, f->request.fields.count};
-        struct edge_vary_source source = {edge_vary_fields_get, &from};
+        struct edge_vary_source source = {sent_get, &from};
         edge_vary_key(cdn_buf_str(&spec), &source, &variant);
+    }
+    struct edge_head *less;
+    if (drops && edge_head_build(status, fields, count, drop, drops, &less, &err) == CDN_OK) {
+        f->leader_rep = edge_rep_create(head, &fresh, now_ms, cdn_buf_str(&spec), cdn_buf_str(&variant));
+        head = less;
     }
     struct edge_rep *rep = edge_rep_create(head, &fresh, now_ms, cdn_buf_str(&spec), cdn_buf_str(&variant));
     if (status == 206 && edge_store_reason_ok(f->reason) && !place_part(f, rep)) {
@@ -178,7 +194,7 @@ static void on_interim(void *arg, const struct http_fetch_head *h)
 static void drop_selected(struct edge_fetch *f)
 {
     struct edge_vary_fields from = {f->request.fields.item, f->request.fields.count};
-    struct edge_vary_source source = {edge_vary_fields_get, &from};
+    struct edge_vary_source source = {sent_get, &from};
     for (unsigned i = 0; i < f->request.candidate_count; i++) {
         const struct edge_rep *rep = f->request.candidate[i].rep;
         CDN_AUTOBUF struct cdn_buf scratch = {0};
@@ -191,6 +207,15 @@ static void drop_selected(struct edge_fetch *f)
 static bool keeps_hashed(const struct edge_fetch *f, unsigned status)
 {
     return f->request.about.hashed_name && status >= 400;
+}
+
+/* Whether an answer that is not stored says so of all answers to its URL; else it says so of this request
+ * (its range; a 304 nobody asked for) or of this moment. */
+static bool says_unstorable(const struct edge_fetch *f, unsigned status)
+{
+    return !edge_status_is_error(status) && !keeps_hashed(f, status) &&
+           f->reason != EDGE_STORE_NOT_MODIFIED && f->reason != EDGE_STORE_CONDITIONAL &&
+           f->reason != EDGE_STORE_PARTIAL;
 }
 
 static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, int64_t now_ms)
@@ -215,6 +240,7 @@ static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, i
     if (!f->may_keep) {
         edge_body_do_not_keep(f->body);
     }
+    edge_body_await(f->body, f->request.leader != NULL); /* it hears of the answer at the end of the turn */
     if (storing) {
         if (f->request.pass) {
             replace_stored(f, now_ms);
@@ -223,7 +249,7 @@ static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, i
         return;
     }
     edge_fetch_unlist(f);
-    if (f->entry && !f->request.pass && !edge_status_is_error(h->status) && !keeps_hashed(f, h->status)) {
+    if (f->entry && !f->request.pass && says_unstorable(f, h->status)) {
         drop_selected(f);
         edge_cache_lock(edge->cache);
         f->entry->pass_until_ms = now_ms + PASS_MEMORY_MS;
@@ -270,7 +296,7 @@ static void on_head(void *arg, const struct http_fetch_head *sent)
     CDN_AUTOFREE struct http_field *fields = with_date(sent, now_ms, date, &dated.field_count);
     dated.fields = fields;
     note_time(f);
-    note_origin(f, !edge_status_is_error(h->status));
+    note_answer(f, h->status);
     if (h->status != 304 || !f->request.candidate_count || f->request.pass) {
         take_answer(f, h, now_ms);
     } else if (edge_confirm_not_modified(f, h, now_ms)) {
@@ -353,7 +379,7 @@ static void on_end(void *arg, enum http_fetch_error error, const char *text)
     f->http = NULL;
     switch (edge_fetch_phase_now(f)) {
     case EDGE_FETCH_ASKING:
-        note_origin(f, false);
+        note_failure(f, error);
         cdn_log(CDN_LOG_WARN, "origin_failed", "url=%s error=%s detail=%s", f->request.url,
                 http_fetch_error_word(error), text);
         edge_fetch_fail(f, error);
@@ -361,7 +387,7 @@ static void on_end(void *arg, enum http_fetch_error error, const char *text)
     case EDGE_FETCH_STORING:
     case EDGE_FETCH_PASSING:
         if (error != HTTP_FETCH_NONE) {
-            note_origin(f, false);
+            note_failure(f, error);
             cdn_log(CDN_LOG_WARN, "origin_broke_off", "url=%s error=%s detail=%s bytes=%" PRIu64,
                     f->request.url, http_fetch_error_word(error), text, edge_body_length(f->body));
         }

@@ -118,10 +118,10 @@ static enum edge_reuse decide(struct edge_txn *t)
     enum edge_reuse reuse =
         edge_reuse_decide(rules, &t->hold.rep->fresh, &t->control, EDGE_ORIGIN_UP,
                           atomic_load_explicit(&edge->unsynced, memory_order_relaxed), t->now_ms);
-    if (!edge_reuse_serves(reuse) && reuse != EDGE_REUSE_VALIDATE_REQUEST &&
-        edge_breaker_state(&edge->breaker) != EDGE_ORIGIN_UP) {
-        enum edge_reuse down = edge_reuse_decide(rules, &t->hold.rep->fresh, &t->control,
-                                                 EDGE_ORIGIN_DISCONNECTED, false, t->now_ms);
+    const enum edge_origin_state origin = edge_breaker_state(&edge->breaker);
+    if (!edge_reuse_serves(reuse) && reuse != EDGE_REUSE_VALIDATE_REQUEST && origin != EDGE_ORIGIN_UP) {
+        enum edge_reuse down =
+            edge_reuse_decide(rules, &t->hold.rep->fresh, &t->control, origin, false, t->now_ms);
         return edge_reuse_serves(down) ? down : reuse;
     }
     return reuse;
@@ -163,6 +163,16 @@ static void start_and_drop(struct edge_fetch *f)
     }
 }
 
+bool edge_txn_only_cached(const struct edge_txn *t)
+{
+    return edge_request_only_if_cached(&edge_tuning_now(t->worker->edge)->rules, &t->control);
+}
+
+void edge_txn_refuse_uncached(struct edge_txn *t)
+{
+    edge_deliver_error(t, 504, "only-if-cached, and nothing usable is stored");
+}
+
 void edge_request_lookup(struct edge_txn *t)
 {
     struct edge_cache *cache = t->worker->edge->cache;
@@ -197,10 +207,10 @@ void edge_request_lookup(struct edge_txn *t)
     } else {
         t->cause = others ? EDGE_CAUSE_VARY : edge_cache_missing_locked(cache, t->entry);
     }
-    bool only_cached = edge_request_only_if_cached(&edge_tuning_now(t->worker->edge)->rules, &t->control);
+    const bool only_cached = edge_txn_only_cached(t);
     bool serves = found && edge_reuse_serves(reuse);
     bool passes = !found && t->now_ms < t->entry->pass_until_ms;
-    if (!found && !only_cached && !passes && edge_part_wants_locked(t)) {
+    if (!found && !passes && edge_part_wants_locked(t)) {
         edge_cache_unlock(cache);
         edge_part_begin(t);
         return;
@@ -215,7 +225,7 @@ void edge_request_lookup(struct edge_txn *t)
     if (serves) {
         serve_stored(t, reuse);
     } else if (only_cached) {
-        edge_deliver_error(t, 504, "only-if-cached, and nothing usable is stored");
+        edge_txn_refuse_uncached(t);
     } else if (t->fetch) {
         wait_fetch(t);
     } else {
@@ -273,6 +283,13 @@ static bool fits_request(struct edge_txn *t, const struct edge_rep *rep)
                            &(struct edge_vary_source){edge_txn_vary_get, t}, &scratch);
 }
 
+/* It says 'what you have is good' to somebody who has nothing. */
+bool edge_txn_is_unasked_304(const struct edge_txn *t)
+{
+    return edge_head_status(t->fetch->rep->head) == 304 && edge_txn_is_cached_method(t) &&
+           !t->conditions.if_none_match.p && !t->conditions.if_modified_since.p;
+}
+
 void edge_txn_got_answer(struct edge_txn *t)
 {
     const struct edge_fetch *f = t->fetch;
@@ -283,6 +300,10 @@ void edge_txn_got_answer(struct edge_txn *t)
     }
     if (!t->leader && !fits_request(t, f->rep)) {
         look_again(t);
+        return;
+    }
+    if (edge_txn_is_unasked_304(t)) {
+        edge_deliver_error(t, 502, "the origin answered 304 to a request without a condition");
         return;
     }
     t->verdict = t->hold.object ? EDGE_VERDICT_EXPIRED : EDGE_VERDICT_MISS;
@@ -321,9 +342,11 @@ void edge_txn_got_failure(struct edge_txn *t)
         return;
     }
     const enum http_fetch_error e = t->fetch->error;
+    const bool forbidden = t->hold.object && t->hold.rep->fresh.must_revalidate; /* RFC 9111 5.2.2.2 */
+    const bool late = e == HTTP_FETCH_TIMEOUT || e == HTTP_FETCH_READ_TIMEOUT;
     char detail[128];
     snprintf(detail, sizeof detail, "the origin did not answer: %s", http_fetch_error_word(e));
-    edge_deliver_error(t, e == HTTP_FETCH_TIMEOUT || e == HTTP_FETCH_READ_TIMEOUT ? 504 : 502, detail);
+    edge_deliver_error(t, late || forbidden ? 504 : 502, detail);
 }
 
 static void wait_fetch(struct edge_txn *t)

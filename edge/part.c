@@ -48,6 +48,12 @@ static bool single_range(const struct edge_txn *t, struct http_range_spec *ret)
     return true;
 }
 
+/* Whether parts of this version may be put together at all (RFC 9111 3.4). */
+static bool is_combinable(const struct edge_rep *rep)
+{
+    return edge_may_combine(rep->head, rep->head);
+}
+
 bool edge_part_wants_locked(struct edge_txn *t)
 {
     struct edge_vary_source source = {edge_txn_vary_get, t};
@@ -67,10 +73,11 @@ bool edge_part_wants_locked(struct edge_txn *t)
         !edge_cache_select_part_locked(cache_of(t), t->entry, &source, UINT64_MAX, NULL, &any)) {
         return false;
     }
+    const bool usable = is_combinable(any.rep);
     edge_rep_unref(any.rep);
     edge_ram_unref(any.ram);
     atomic_fetch_sub(&any.object->refs, 1); /* linked, so never the last */
-    return true;
+    return usable;
 }
 
 void edge_part_discard(struct edge_txn *t)
@@ -86,12 +93,18 @@ void edge_part_discard(struct edge_txn *t)
 
 /* ---- where the next bytes come from ---- */
 
-static bool is_fresh(struct edge_txn *t, const struct edge_rep *rep)
+static enum edge_reuse decide(const struct edge_txn *t, const struct edge_rep *rep,
+                              enum edge_origin_state origin)
 {
     struct edge *edge = t->worker->edge;
-    enum edge_reuse reuse = edge_reuse_decide(&edge_tuning_now(edge)->rules, &rep->fresh, &t->control,
-                                              EDGE_ORIGIN_UP, atomic_load(&edge->unsynced), t->now_ms);
-    return edge_reuse_serves(reuse);
+    const bool unsynced = origin == EDGE_ORIGIN_UP && atomic_load(&edge->unsynced);
+    return edge_reuse_decide(&edge_tuning_now(edge)->rules, &rep->fresh, &t->control, origin, unsynced,
+                             t->now_ms);
+}
+
+static bool is_usable(const struct edge_txn *t, const struct edge_rep *rep)
+{
+    return t->verdict == EDGE_VERDICT_STALE || edge_reuse_serves(decide(t, rep, EDGE_ORIGIN_UP));
 }
 
 /* Under the lock: joins or makes the fetch of the slice that holds `at` (HTTP_RANGE_OPEN with `suffix`: the
@@ -148,7 +161,7 @@ static void next_source(struct edge_ranger *r)
     drop_source(r);
     edge_cache_lock(cache_of(t));
     bool found = edge_cache_select_part_locked(cache_of(t), t->entry, &source, r->at, r->rep->head, &part);
-    if (found && is_fresh(t, part.rep)) {
+    if (found && is_usable(t, part.rep)) {
         r->hold = part;
     } else {
         made = join_slice_locked(t, r->at, 0, (uint64_t)r->rep->whole, found ? &part : NULL);
@@ -299,6 +312,14 @@ static void ranger_over(void *arg)
 
 /* ---- the answer ---- */
 
+/* The stretch that the request wants of this version; false: none of it. */
+static bool resolve(const struct edge_txn *t, const struct edge_rep *rep, struct edge_range *ret)
+{
+    struct http_range_spec spec = {0, HTTP_RANGE_OPEN};
+    single_range(t, &spec);
+    return edge_range_resolve(&spec, (uint64_t)rep->whole, ret);
+}
+
 /* Whether every byte of [from, from + n) is stored. */
 static bool is_stored(struct edge_txn *t, const struct edge_rep *rep, uint64_t from, uint64_t n)
 {
@@ -318,20 +339,31 @@ static bool is_stored(struct edge_txn *t, const struct edge_rep *rep, uint64_t f
     return all;
 }
 
-/* `part` (borrowed) tells the version; the bytes come from wherever they are. */
-static void serve(struct edge_txn *t, struct edge_rep *part)
+static void pass_instead(struct edge_txn *t)
+{
+    edge_txn_leave_fetch(t);
+    edge_txn_pass(t, EDGE_CAUSE_BYPASS_RESPONSE);
+}
+
+/* `part` (borrowed) tells the version and reaches to `end` (exclusive); the bytes come from wherever they
+ * are.
+ */
+static void serve(struct edge_txn *t, struct edge_rep *part, uint64_t end)
 {
     struct edge_range_plan plan;
     struct edge_rep *whole = edge_rep_as_whole(part);
-    if (!whole) {
-        edge_txn_pass(t, t->cause);
+    struct edge_range wanted;
+    if (!whole || (!is_combinable(part) && !(resolve(t, part, &wanted) && wanted.first >= part->first &&
+                                             wanted.last < end && !t->conditions.if_range.p))) {
+        edge_rep_unref(whole); /* one part is all there will ever be of it, and not enough */
+        pass_instead(t);
         return;
     }
     if (edge_deliver_choose(t, whole, (uint64_t)part->whole, &plan)) {
         const bool single = plan.kind == EDGE_RANGE_SINGLE;
         const uint64_t from = single ? plan.part[0].first : 0;
         const uint64_t n = single ? edge_range_length(&plan.part[0]) : (uint64_t)part->whole;
-        if (!t->fetch && is_stored(t, part, from, n)) {
+        if (!t->fetch && t->verdict == EDGE_VERDICT_MISS && is_stored(t, part, from, n)) {
             t->verdict = EDGE_VERDICT_HIT;
             t->cause = EDGE_CAUSE_NONE;
         }
@@ -349,6 +381,35 @@ static void serve(struct edge_txn *t, struct edge_rep *part)
     edge_rep_unref(whole);
 }
 
+/* Behind the last byte that the fetch brings of f->rep. */
+static uint64_t fetch_end(const struct edge_fetch *f)
+{
+    const uint64_t whole = (uint64_t)f->rep->whole, last = f->request.range_last;
+    return f->request.range_first == HTTP_RANGE_OPEN || last >= whole ? whole : last + 1;
+}
+
+/* After an error of the origin: the stale part, if it may be used then and all that is wanted is stored. */
+static bool serve_stale_part(struct edge_txn *t, enum edge_origin_state origin)
+{
+    const struct edge_fetch *f = t->fetch;
+    struct edge_range wanted;
+    if (f->request.candidate_count != 1) {
+        return false;
+    }
+    struct edge_rep *rep = f->request.candidate[0].rep;
+    const uint64_t end = rep->first + f->request.candidate[0].object->body_length;
+    if (!edge_reuse_serves(decide(t, rep, origin)) || !resolve(t, rep, &wanted) ||
+        !is_stored(t, rep, wanted.first, edge_range_length(&wanted))) {
+        return false;
+    }
+    edge_rep_ref(rep);
+    edge_txn_leave_fetch(t);
+    t->verdict = EDGE_VERDICT_STALE;
+    serve(t, rep, end);
+    edge_rep_unref(rep);
+    return true;
+}
+
 static void wait_slice(struct edge_txn *t)
 {
     struct edge_fetch *f = t->fetch;
@@ -361,15 +422,17 @@ static void wait_slice(struct edge_txn *t)
         if (f->rep->whole < 0) { /* the origin sends the whole */
             edge_txn_got_answer(t);
         } else {
-            serve(t, f->rep);
+            serve(t, f->rep, fetch_end(f));
         }
         break;
     case EDGE_FETCH_PASSING:
+        if (edge_status_is_error(edge_head_status(f->rep->head)) && serve_stale_part(t, EDGE_ORIGIN_ERROR)) {
+            break;
+        }
         if (t->leader && edge_head_status(f->rep->head) != 206) {
             edge_txn_got_answer(t);
         } else { /* nobody else's stretch: ask for exactly what the client wants */
-            edge_txn_leave_fetch(t);
-            edge_txn_pass(t, EDGE_CAUSE_BYPASS_RESPONSE);
+            pass_instead(t);
         }
         break;
     case EDGE_FETCH_CONFIRMED:
@@ -379,15 +442,51 @@ static void wait_slice(struct edge_txn *t)
         edge_txn_leave_fetch(t);
         if (part.object) {
             t->verdict = EDGE_VERDICT_REVALIDATED;
-            serve(t, part.rep);
+            serve(t, part.rep, part.rep->first + part.object->body_length);
             edge_cache_release(cache_of(t), &part);
         } else {
             edge_txn_pass(t, t->cause);
         }
         break;
     case EDGE_FETCH_FAILED:
-        edge_txn_got_failure(t);
+        if (!serve_stale_part(t, EDGE_ORIGIN_DISCONNECTED)) {
+            edge_txn_got_failure(t);
+        }
         break;
+    }
+}
+
+/* Under the lock: the stored part that holds the first byte wanted, and whether it may be used. */
+static bool find_part_locked(struct edge_txn *t, const struct edge_rep *known, uint64_t at,
+                             struct edge_hold *ret_part)
+{
+    struct edge_vary_source source = {edge_txn_vary_get, t};
+    const struct edge_head *like = is_combinable(known) ? known->head : NULL;
+    if (!edge_cache_select_part_locked(cache_of(t), t->entry, &source, at, like, ret_part)) {
+        return false;
+    }
+    const enum edge_reuse reuse = decide(t, ret_part->rep, EDGE_ORIGIN_UP);
+    t->cause = edge_reuse_cause(reuse);
+    return edge_reuse_serves(reuse);
+}
+
+/* Whether one part, this one or the slice that is to be fetched, has all that is wanted. */
+static bool in_one_part(const struct edge_txn *t, const struct edge_hold *part,
+                        const struct edge_range *range)
+{
+    return part->object ? range->last < part->rep->first + part->object->body_length
+                        : range->first / slice_size(t) == range->last / slice_size(t);
+}
+
+/* With what is stored, or not at all. */
+static void serve_only_stored(struct edge_txn *t, const struct edge_hold *part,
+                              const struct edge_range *range)
+{
+    if (part && !t->conditions.if_range.p &&
+        is_stored(t, part->rep, range->first, edge_range_length(range))) {
+        serve(t, part->rep, part->rep->first + part->object->body_length);
+    } else {
+        edge_txn_refuse_uncached(t);
     }
 }
 
@@ -399,6 +498,7 @@ void edge_part_begin(struct edge_txn *t)
     struct edge_hold known = {0};
     struct edge_hold part = {0};
     struct edge_fetch *made = NULL;
+    const bool only_cached = edge_txn_only_cached(t);
     single_range(t, &spec);
     t->verdict = EDGE_VERDICT_MISS;
     edge_cache_lock(cache_of(t));
@@ -406,19 +506,24 @@ void edge_part_begin(struct edge_txn *t)
     const uint64_t whole = known.object ? (uint64_t)known.rep->whole : 0;
     uint64_t at = spec.first;
     bool fresh = false;
+    bool passes = false;
     if (known.object && edge_range_resolve(&spec, whole, &range)) {
         at = range.first;
-        fresh = edge_cache_select_part_locked(cache_of(t), t->entry, &source, at, known.rep->head, &part) &&
-                is_fresh(t, part.rep);
+        fresh = find_part_locked(t, known.rep, at, &part);
+        passes = !is_combinable(known.rep) && !in_one_part(t, &part, &range);
     }
-    if (!fresh) {
+    if (!fresh && !only_cached && !passes) {
         made = join_slice_locked(t, at, spec.first == HTTP_RANGE_OPEN ? spec.last : 0, whole,
                                  part.object ? &part : NULL);
     }
     edge_cache_unlock(cache_of(t));
     start(made);
-    if (fresh) {
-        serve(t, part.rep);
+    if (only_cached) {
+        serve_only_stored(t, fresh ? &part : NULL, &range);
+    } else if (passes) {
+        pass_instead(t);
+    } else if (fresh) {
+        serve(t, part.rep, part.rep->first + part.object->body_length);
     } else {
         wait_slice(t);
     }

@@ -79,7 +79,11 @@ void edge_pass_wait(struct edge_txn *t)
     case EDGE_FETCH_PASSING:
     case EDGE_FETCH_STORING:
         edge_purge_after_unsafe(t);
-        edge_deliver_fetch(t);
+        if (edge_txn_is_unasked_304(t)) {
+            edge_deliver_error(t, 502, "the origin answered 304 to a request without a condition");
+        } else {
+            edge_deliver_fetch(t);
+        }
         break;
     case EDGE_FETCH_CONFIRMED:
     case EDGE_FETCH_FAILED:

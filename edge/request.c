@@ -95,33 +95,6 @@ void edge_txn_fetch_moved(struct edge_txn *t)
     }
 }
 
-struct collecting {
-    struct cdn_str name;
-    struct cdn_buf *into;
-    bool any;
-};
-
-static bool collect(void *arg, struct cdn_str name, struct cdn_str value)
-{
-    struct collecting *c = arg;
-    if (cdn_str_eq_nocase(name, c->name)) {
-        if (c->any) {
-            cdn_buf_add(c->into, ", ", 2);
-        }
-        c->any = true;
-        cdn_buf_add_str(c->into, value);
-    }
-    return true;
-}
-
-bool edge_txn_vary_get(void *txn, struct cdn_str name, struct cdn_buf *into)
-{
-    struct edge_txn *t = txn;
-    struct collecting c = {.name = name, .into = into};
-    http_request_each_field(t->http, collect, &c);
-    return c.any;
-}
-
 /* ---- begin ---- */
 
 static struct cdn_str joined_field(struct edge_txn *t, enum http_request_field field, size_t *ret_at)
@@ -234,8 +207,7 @@ static bool answer_at_once(struct edge_txn *t)
         edge_purge_request(t);
     } else if (req->method == HTTP_OPTIONS && req->field[HTTP_REQ_MAX_FORWARDS].p &&
                http_max_forwards_parse(req->field[HTTP_REQ_MAX_FORWARDS], &hops) && hops == 0) {
-        static const char *const allow[] = {"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS", NULL};
-        http_respond_text(req, 204, "text/plain", CDN_STR(""), allow);
+        edge_deliver_options(t);
     } else {
         return false;
     }
@@ -244,6 +216,10 @@ static bool answer_at_once(struct edge_txn *t)
 
 static void begin(struct edge_txn *t)
 {
+    if (cdn_str_eq(t->http->path, CDN_STR("*"))) { /* about the server as a whole (RFC 9110 9.3.7): us */
+        edge_deliver_options(t);
+        return;
+    }
     enum edge_key_error e = build_key(t);
     if (e != EDGE_KEY_OK) {
         edge_deliver_error(t, edge_key_error_status(e), edge_key_error_text(e));
@@ -374,10 +350,12 @@ const struct http_handler edge_handler = {
 
 void edge_txn_interim(struct edge_txn *t, const struct http_fetch_head *h)
 {
+    CDN_AUTOBUF struct cdn_buf connection = {0};
     const char *lines[64] = {0};
     size_t n = 0;
+    (void)http_fields_join(h->fields, h->field_count, CDN_STR("Connection"), &connection);
     for (size_t i = 0; i < h->field_count && n < CDN_ARRAY_LEN(lines); i++) {
-        if (!http_is_hop_by_hop(h->fields[i].name, CDN_STR(""))) {
+        if (!http_is_hop_by_hop(h->fields[i].name, cdn_buf_str(&connection))) {
             lines[n++] = cdn_asprintf(CDN_STR_FMT ": " CDN_STR_FMT, CDN_STR_ARG(h->fields[i].name),
                                       CDN_STR_ARG(h->fields[i].value));
         }

@@ -12,7 +12,14 @@
 
 #define MARK_SIZE 256
 
-static bool is_left_out(const struct edge_head_line *line, unsigned status,
+/* Cache-Control, CDN-Cache-Control and the like. */
+static bool is_cache_control(struct cdn_str name)
+{
+    struct cdn_str end = CDN_STR("Cache-Control");
+    return name.n >= end.n && cdn_str_eq_nocase(cdn_str_sub(name, name.n - end.n), end);
+}
+
+static bool is_left_out(const struct edge_head_line *line, unsigned stored_status, unsigned status,
                         const struct edge_range_plan *plan)
 {
     const enum edge_head_field f = line->field;
@@ -22,6 +29,10 @@ static bool is_left_out(const struct edge_head_line *line, unsigned status,
     if (f == EDGE_HEAD_CONTENT_TYPE && plan && plan->kind == EDGE_RANGE_MULTIPLE) {
         return true;
     }
+    if ((status == 412 || status == 416) && status != stored_status) { /* ours: not the representation */
+        return f == EDGE_HEAD_EXPIRES || f == EDGE_HEAD_LAST_MODIFIED || is_cache_control(line->name) ||
+               !edge_field_in_not_modified(f, line->name);
+    }
     return status == 304 && !edge_field_in_not_modified(f, line->name);
 }
 
@@ -30,7 +41,7 @@ void edge_serve_fields(struct http_head *into, const struct edge_head *head, uns
 {
     struct edge_head_line line;
     for (size_t at = 0; edge_head_next(head, &at, &line);) {
-        if (!is_left_out(&line, status, plan)) {
+        if (!is_left_out(&line, edge_head_status(head), status, plan)) {
             http_head_add(into, line.name, line.value);
         }
     }

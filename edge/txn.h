@@ -73,9 +73,13 @@ void edge_txn_interim(struct edge_txn *txn, const struct http_fetch_head *head);
 extern const struct http_handler edge_handler;
 enum edge_cause edge_reuse_cause(enum edge_reuse reuse);    /* why an answer decided so is no plain hit */
 bool edge_txn_is_cached_method(const struct edge_txn *txn); /* GET or HEAD */
-bool edge_txn_vary_get(void *txn, struct cdn_str name, struct cdn_buf *into); /* struct edge_vary_source */
 
 /* upstream.c: what goes to the origin for this request. */
+/* One field of it, for Vary (struct edge_vary_source): the origin chooses by what it is told, not by what we
+ * were. */
+bool edge_txn_vary_get(void *txn, struct cdn_str name, struct cdn_buf *into);
+/* Fields of conditions and ranges: of the client's own copy, or of ours; no answer is stored for them. */
+bool edge_upstream_is_condition(struct cdn_str name);
 void edge_upstream_request(struct edge_txn *txn, bool pass, bool background, struct edge_fetch_request *ret);
 
 void edge_txn_wait(struct edge_txn *txn,
@@ -87,6 +91,10 @@ void edge_pass_wait(struct edge_txn *txn);
 void edge_txn_pass(struct edge_txn *txn, enum edge_cause cause); /* asks the origin for this request alone */
 void edge_txn_got_answer(struct edge_txn *txn);                  /* the fetch has a head to answer with */
 void edge_txn_got_failure(struct edge_txn *txn);
+/* Whether the request must not go to the origin (RFC 9111 5.2.1.7), and the answer when it would have to. */
+bool edge_txn_only_cached(const struct edge_txn *txn);
+void edge_txn_refuse_uncached(struct edge_txn *txn);
+bool edge_txn_is_unasked_304(const struct edge_txn *txn); /* its fetch brought one: no answer to give */
 /* Under the cache's lock: a fetch that others may join, for what `request` says already (range, candidates).
  * Start it without the lock. */
 struct edge_fetch *edge_txn_new_fetch_locked(struct edge_txn *txn, struct edge_fetch_request *request,
@@ -110,6 +118,7 @@ void edge_deliver_respond(struct edge_txn *txn, struct MHD_Response *response, u
                           const struct edge_rep *rep, const struct edge_range_plan *plan,
                           uint64_t body_bytes);
 void edge_deliver_error(struct edge_txn *txn, unsigned status, const char *detail);
+void edge_deliver_options(struct edge_txn *txn); /* OPTIONS that goes no further than here */
 void edge_request_lookup(
     struct edge_txn *txn); /* request.c: back to the look-up (the disk did not keep its promise) */
 /* Host of the cache key: requests that name this machine mean the one site behind the edge. */

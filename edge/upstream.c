@@ -40,6 +40,11 @@ static const char *const conditional[] = {
     "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range", NULL,
 };
 
+bool edge_upstream_is_condition(struct cdn_str name)
+{
+    return is_any(name, conditional);
+}
+
 struct copying {
     struct edge_fields *into;
     struct cdn_str connection;
@@ -128,6 +133,44 @@ static void add_own(struct edge_txn *t, struct edge_fields *f)
         snprintf(text, sizeof text, "%u", hops ? hops - 1 : 0);
         edge_fields_add(f, CDN_STR("Max-Forwards"), cdn_str(text));
     }
+}
+
+struct collecting {
+    struct cdn_str name;
+    struct cdn_buf *into;
+    bool any;
+};
+
+static bool collect(void *arg, struct cdn_str name, struct cdn_str value)
+{
+    struct collecting *c = arg;
+    if (cdn_str_eq_nocase(name, c->name)) {
+        if (c->any) {
+            cdn_buf_add(c->into, ", ", 2);
+        }
+        c->any = true;
+        cdn_buf_add_str(c->into, value);
+    }
+    return true;
+}
+
+bool edge_txn_vary_get(void *txn, struct cdn_str name, struct cdn_buf *into)
+{
+    struct edge_txn *t = txn;
+    CDN_AUTOBUF struct cdn_buf connection = {0};
+    struct collecting c = {.name = name, .into = into};
+    if (is_any(name, replaced)) {
+        struct edge_fields own = {0};
+        add_own(t, &own);
+        add_forwarded(t, &own);
+        edge_fields_seal(&own);
+        c.any = http_fields_join(own.item, own.count, name, into);
+        edge_fields_free(&own);
+    } else if (!edge_upstream_is_condition(name) &&
+               !http_is_hop_by_hop(name, joined(t->http, HTTP_REQ_CONNECTION, &connection))) {
+        http_request_each_field(t->http, collect, &c);
+    }
+    return c.any;
 }
 
 static void add_validators(struct edge_fields *f, struct edge_fetch_request *r)

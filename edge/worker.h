@@ -61,8 +61,9 @@ struct edge_tuning {
 
 /* The origin as the circuit breaker sees it (RFC 5861 leaves to us when it counts as down). */
 struct edge_breaker {
-    _Atomic unsigned failures;   /* in a row */
-    _Atomic int64_t retry_at_ns; /* monotonic; while open: when the next request may try */
+    _Atomic unsigned failures;    /* in a row */
+    _Atomic unsigned unreachable; /* those at the end of the row where it could not be reached at all */
+    _Atomic int64_t retry_at_ns;  /* monotonic; while open: when the next request may try */
 };
 
 struct edge {
@@ -104,6 +105,8 @@ static inline const struct edge_tuning *edge_tuning_now(struct edge *edge)
 enum edge_origin_state edge_breaker_state(const struct edge_breaker *b);
 bool edge_breaker_may_probe(struct edge_breaker *b, int64_t mono_ns); /* true for one caller at a time */
 void edge_breaker_success(struct edge_breaker *b);
-void edge_breaker_failure(struct edge_breaker *b, int64_t mono_ns);
+/* EDGE_ORIGIN_ERROR: it is there, but cannot answer; EDGE_ORIGIN_DISCONNECTED: it could not be reached. Only
+ * the latter makes stale answers allowed that nobody gave leave for (RFC 9111 4.2.4). */
+void edge_breaker_failure(struct edge_breaker *b, enum edge_origin_state how, int64_t mono_ns);
 
 #endif
