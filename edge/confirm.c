@@ -1,5 +1,6 @@
 #include "edge/confirm.h"
 
+#include "common/clock.h"
 #include "edge/storable.h"
 #include "edge/validate.h"
 
@@ -53,7 +54,7 @@ static struct edge_rep *updated(struct edge_fetch *f, const struct edge_hold *ol
         return NULL;
     }
     edge_control_read(rules, head, &scratch, &control);
-    edge_freshness_compute(rules, head, &control, f->request_ms, now_ms, &fresh);
+    edge_freshness_compute(rules, head, &control, f->request_ms, now_ms, cdn_clock_offset_ms(), &fresh);
     about.method = HTTP_GET;
     if (edge_store_reason_ok(edge_storable(rules, &about, head, &control, &fresh)) &&
         same_vary(old->rep, head) && drop_named(rules, &control, &head)) {

@@ -1,4 +1,5 @@
 /* fetch_answer: what the origin says, and what becomes of it. The owner's thread. */
+#include "common/clock.h"
 #include "common/http_date.h"
 #include "common/http_field.h"
 #include "common/log.h"
@@ -70,7 +71,7 @@ static void compute(struct edge_fetch *f, const struct edge_head *head, struct c
 {
     const struct edge_rules *rules = &edge_tuning_now(f->owner->edge)->rules;
     edge_control_read(rules, head, scratch, ret_control);
-    edge_freshness_compute(rules, head, ret_control, f->request_ms, now_ms, ret_fresh);
+    edge_freshness_compute(rules, head, ret_control, f->request_ms, now_ms, cdn_clock_offset_ms(), ret_fresh);
 }
 
 static struct cdn_str entry_url(const struct edge_fetch *f)

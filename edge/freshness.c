@@ -195,9 +195,16 @@ static int32_t window(const struct http_cache_control *cc, enum http_cache_direc
     return http_cc_has(cc, d) ? cc->seconds[d] : (int32_t)clamp_seconds(otherwise);
 }
 
+/* apparent_age of 4.2.3, by the clock that the origin's Date is nearer to. */
+static int64_t apparent_age(int64_t date, int64_t now_s, int64_t travelled_s)
+{
+    int64_t age = now_s - date, true_age = age - travelled_s;
+    return llabs(true_age) < llabs(age) ? true_age : age;
+}
+
 void edge_freshness_compute(const struct edge_rules *policy, const struct edge_head *head,
                             const struct edge_control *control, int64_t request_ms, int64_t response_ms,
-                            struct edge_freshness *ret)
+                            int64_t travelled_ms, struct edge_freshness *ret)
 {
     const struct http_cache_control *cc = &control->cc;
     int64_t now_s = response_ms / 1000, age = 0;
@@ -209,7 +216,7 @@ void edge_freshness_compute(const struct edge_rules *policy, const struct edge_h
     f.lifetime_s =
         (int32_t)clamp_seconds(lifetime > policy->max_lifetime_s ? policy->max_lifetime_s : lifetime);
     f.age_value_s = (int32_t)age;
-    f.apparent_age_s = (int32_t)clamp_seconds(now_s - date);
+    f.apparent_age_s = (int32_t)clamp_seconds(apparent_age(date, now_s, travelled_ms / 1000));
     f.delay_s = (int32_t)clamp_seconds((response_ms - request_ms) / 1000);
     int64_t corrected = clamp_seconds(age + f.delay_s);
     f.initial_age_s = (int32_t)(corrected > f.apparent_age_s ? corrected : f.apparent_age_s);

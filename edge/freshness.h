@@ -103,10 +103,12 @@ struct edge_freshness {
     uint32_t _reserved;
 };
 
-/* request_ms: when the request went to the origin; response_ms: when its head came. */
+/* request_ms: when the request went to the origin; response_ms: when its head came. travelled_ms: by how much
+ * the cache clock was moved (simulation; else 0): an origin that is not part of it stands in true time, and
+ * then its Date is compared with that. */
 void edge_freshness_compute(const struct edge_rules *policy, const struct edge_head *head,
                             const struct edge_control *control, int64_t request_ms, int64_t response_ms,
-                            struct edge_freshness *ret);
+                            int64_t travelled_ms, struct edge_freshness *ret);
 /* Age of 9111 5.1: the first element of the first line; false when it is no number (then it is ignored). */
 bool edge_age_parse(const struct edge_head *head, int64_t *ret_s);
 /* Seconds; never negative, even when the clock went back. */

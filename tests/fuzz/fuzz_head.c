@@ -47,7 +47,7 @@ static void ages(const struct edge_head *head)
     const int64_t now = INT64_C(1700000000000);
     edge_rules_init(&rules);
     edge_control_read(&rules, head, &scratch, &control);
-    edge_freshness_compute(&rules, head, &control, now, now + 1000, &f);
+    edge_freshness_compute(&rules, head, &control, now, now + 1000, 0, &f);
     MUST(f.lifetime_s >= 0 && f.initial_age_s >= 0 && f.swr_s >= 0 && f.sie_s >= 0);
     MUST(edge_current_age(&f, now - 5000) >= 0);
     MUST(edge_current_age(&f, now + 9000) <= edge_current_age(&f, now + 99000));

@@ -101,7 +101,7 @@ def test_edit_changes_the_story_and_purges(site, purge_log):
     r = browser.post_form("/news/bridge/edit/", "title=Bridge+closed&lead=Again.&body=It+is+closed.")
     assert (r.status, r["Location"]) == (302, "/news/bridge/"), r
     assert "Bridge closed" in get(site, "/news/bridge/").text
-    purged = [(q.method, q.path, q["Authorization"]) for q in purge_log.requests]
+    purged = [(q.method, q.path, q["Authorization"]) for q in purge_log.requests][-2:]
     assert purged == [("PURGE", "/news/bridge/", "Bearer t0ken"), ("PURGE", "/news/", "Bearer t0ken")]
 
 

@@ -1,11 +1,13 @@
 """What an answer tells the CDN, and how the CDN is told to forget it."""
 
 import functools
+import json
 import logging
 import urllib.error
 import urllib.request
 
 from django.conf import settings
+from django.db import transaction
 
 log = logging.getLogger(__name__)
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the CDN is asked directly
@@ -32,22 +34,35 @@ def cached(cache_control, cdn_cache_control=None):
     return decorate
 
 
-def purge(*paths):
-    """Sends PURGE for each path to each address of CDN_PURGE_URLS; how many were taken. A CDN that is down must not
-    keep an editor from saving: it is logged, and the pages' short lifetime does the rest."""
+def purge_on_commit(keys, paths):
+    """Purges once the change can be read: before that a cache would fetch the old page again."""
+    transaction.on_commit(lambda: purge(keys, paths))
+
+
+def purge(keys, paths):
+    """Tells the CDN to forget: by surrogate keys at the router, which reaches every edge (CDN_ROUTER), or by PURGE of each
+    path at each address of CDN_PURGE_URLS. How many requests were taken. A CDN that is down must not keep an editor from
+    saving: it is logged, and the pages' short lifetime does the rest."""
     taken = 0
+    if settings.CDN_ROUTER and keys:
+        body = json.dumps({"tags": list(keys)}).encode()
+        request = urllib.request.Request(settings.CDN_ROUTER.rstrip("/") + "/purge", body, {"Content-Type": "application/json"})
+        taken += _send(request)
     for base in settings.CDN_PURGE_URLS:
         for path in paths:
             request = urllib.request.Request(base.rstrip("/") + path, method="PURGE")
             if settings.CDN_PURGE_HOST:
                 request.add_header("Host", settings.CDN_PURGE_HOST)
-            if settings.CDN_PURGE_TOKEN:
-                request.add_header("Authorization", f"Bearer {settings.CDN_PURGE_TOKEN}")
-            try:
-                with _opener.open(request, timeout=5):
-                    taken += 1
-            except (urllib.error.URLError, OSError) as error:
-                log.warning("PURGE %s%s failed: %s", base, path, error)
+            taken += _send(request)
     return taken
 
 
+def _send(request):
+    if settings.CDN_PURGE_TOKEN:
+        request.add_header("Authorization", f"Bearer {settings.CDN_PURGE_TOKEN}")
+    try:
+        with _opener.open(request, timeout=5):
+            return True
+    except (urllib.error.URLError, OSError) as error:
+        log.warning("%s %s failed: %s", request.get_method(), request.full_url, error)
+        return False

@@ -4,9 +4,10 @@
     DJANGO_ALLOWED_HOSTS   comma-separated host names this site answers to
     DJANGO_STATE           folder of the database, the collected static files and the secret key
     DJANGO_SECRET_KEY      otherwise made once and kept in the state folder
-    CDN_PURGE_URLS         comma-separated addresses that take PURGE, e.g. http://127.0.1.1:8088; empty: nothing is purged
-    CDN_PURGE_TOKEN        bearer token sent with it
-    CDN_PURGE_HOST         Host sent with it: the name under which browsers ask the CDN; empty: that of the address
+    CDN_ROUTER             admin address of the router, e.g. http://127.0.0.1:9080: a save purges by Surrogate-Key, everywhere
+    CDN_PURGE_URLS         without a router: comma-separated addresses that take PURGE of a path, e.g. http://127.0.1.1:8088
+    CDN_PURGE_TOKEN        bearer token sent with either
+    CDN_PURGE_HOST         Host sent with PURGE: the name under which browsers ask the CDN; empty: that of the address
 """
 
 import os
@@ -86,6 +87,7 @@ STATIC_URL = STATIC_HOST + "/static/"
 STATIC_ROOT = STATE_DIR / "static"
 STATICFILES_STORAGE = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
 
+CDN_ROUTER = os.environ.get("CDN_ROUTER", "")
 CDN_PURGE_URLS = _list("CDN_PURGE_URLS")
 CDN_PURGE_TOKEN = os.environ.get("CDN_PURGE_TOKEN", "")
 CDN_PURGE_HOST = os.environ.get("CDN_PURGE_HOST", "")

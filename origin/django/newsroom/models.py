@@ -1,5 +1,9 @@
 from django.db import models
+from django.db.models.signals import post_delete, post_save
+from django.dispatch import receiver
 from django.urls import reverse
+
+from cdnsite.cache import purge_on_commit
 
 
 class Story(models.Model):
@@ -22,3 +26,9 @@ class Story(models.Model):
     @property
     def surrogate_key(self):
         return f"story-{self.pk}"
+
+
+@receiver([post_save, post_delete], sender=Story)
+def forget(instance, **_):
+    """Whoever saves or deletes, the admin, a form or the shell: the CDN forgets the pages that show it, and the page of headlines."""
+    purge_on_commit([instance.surrogate_key, "headlines"], [instance.get_absolute_url(), reverse("newsroom:index")])

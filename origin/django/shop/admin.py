@@ -1,7 +1,5 @@
 from django.contrib import admin
-from django.urls import reverse
 
-from cdnsite.cache import purge
 from shop.models import Product
 
 
@@ -9,7 +7,3 @@ from shop.models import Product
 class ProductAdmin(admin.ModelAdmin):
     list_display = ["name", "price", "slug"]
     search_fields = ["name", "description"]
-
-    def save_model(self, request, obj, form, change):
-        super().save_model(request, obj, form, change)
-        purge(obj.get_absolute_url(), reverse("shop:list"))

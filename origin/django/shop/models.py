@@ -1,5 +1,10 @@
-from django.db import models
+from django.core.cache import cache
+from django.db import models, transaction
+from django.db.models.signals import post_delete, post_save
+from django.dispatch import receiver
 from django.urls import reverse
+
+from cdnsite.cache import purge_on_commit
 
 
 class Product(models.Model):
@@ -26,3 +31,10 @@ class Product(models.Model):
     @property
     def surrogate_key(self):
         return f"product-{self.pk}"
+
+
+@receiver([post_save, post_delete], sender=Product)
+def forget(instance, **_):
+    """Whoever saves or deletes, the admin, a form or the shell: the CDN forgets the pages that show it, and all lists of them."""
+    transaction.on_commit(cache.clear)  # before the CDN asks again: results of searches
+    purge_on_commit([instance.surrogate_key, "products"], [instance.get_absolute_url(), reverse("shop:list")])

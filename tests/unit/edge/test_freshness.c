@@ -21,7 +21,7 @@ static void compute(unsigned status, const char *text, int64_t delay_s, struct e
     policy.negative[0].ttl_s = 5;
     policy.negative_count = 1;
     edge_control_read(&policy, head, &scratch, &control);
-    edge_freshness_compute(&policy, head, &control, (RESPONSE_S - delay_s) * 1000, RESPONSE_S * 1000, ret);
+    edge_freshness_compute(&policy, head, &control, (RESPONSE_S - delay_s) * 1000, RESPONSE_S * 1000, 0, ret);
     edge_head_destroy(head);
 }
 
@@ -346,6 +346,40 @@ START_TEST(explanation_names_every_part)
 }
 END_TEST
 
+/* RFC 9111 4.2.3 with a moved clock: RESPONSE_S is what the moved clock says. */
+static const struct {
+    int64_t travelled_s;
+    const char *head;
+    int64_t age_s;
+} travels[] = {
+    {0, "Date: Tue, 14 Nov 2023 21:13:20 GMT\n", 3600},
+    {86400, "Date: Tue, 14 Nov 2023 22:13:20 GMT\n", 0}, /* the origin came along */
+    {86400, "Date: Tue, 14 Nov 2023 22:12:20 GMT\n", 60},
+    {86400, "Date: Mon, 13 Nov 2023 22:13:20 GMT\n", 0}, /* it stands in true time */
+    {86400, "Date: Mon, 13 Nov 2023 22:12:20 GMT\n", 60},
+    {86400, "Date: Mon, 13 Nov 2023 22:14:20 GMT\n", 0},
+    {-86400, "Date: Wed, 15 Nov 2023 22:12:20 GMT\n", 60},
+    {-86400, "Date: Tue, 14 Nov 2023 22:12:20 GMT\n", 60},
+    {86400, "Age: 7\nDate: Mon, 13 Nov 2023 22:13:20 GMT\n", 7},
+    {86400, "", 0},
+};
+
+START_TEST(travel_rows)
+{
+    CDN_AUTOBUF struct cdn_buf scratch = {0};
+    struct edge_rules policy;
+    struct edge_control control;
+    struct edge_freshness f;
+    struct edge_head *head = head_of(200, travels[_i].head);
+    edge_rules_init(&policy);
+    edge_control_read(&policy, head, &scratch, &control);
+    edge_freshness_compute(&policy, head, &control, RESPONSE_S * 1000, RESPONSE_S * 1000,
+                           travels[_i].travelled_s * 1000, &f);
+    ck_assert_int_eq(edge_current_age(&f, RESPONSE_S * 1000), travels[_i].age_s);
+    edge_head_destroy(head);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("freshness");
@@ -353,6 +387,7 @@ int main(void)
     tcase_add_loop_test(rows, lifetime_rows, 0, (int)CDN_ARRAY_LEN(lifetimes));
     tcase_add_loop_test(rows, age_rows, 0, (int)CDN_ARRAY_LEN(ages));
     tcase_add_loop_test(rows, reuse_rows, 0, (int)CDN_ARRAY_LEN(reuses));
+    tcase_add_loop_test(rows, travel_rows, 0, (int)CDN_ARRAY_LEN(travels));
     tcase_add_test(rows, request_directives_can_be_switched_off);
     tcase_add_test(rows, pragma_of_a_request);
     tcase_add_test(rows, a_soft_purge_makes_stale_at_once);

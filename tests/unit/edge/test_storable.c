@@ -122,7 +122,7 @@ static enum edge_store_reason decide(const struct edge_rules *policy, int i)
         (struct cdn_str){rows_[i].request, rows_[i].request ? strlen(rows_[i].request) : 0},
         (struct cdn_str){NULL, 0}, &request);
     edge_control_read(policy, head, &scratch, &control);
-    edge_freshness_compute(policy, head, &control, RESPONSE_S * 1000, RESPONSE_S * 1000, &f);
+    edge_freshness_compute(policy, head, &control, RESPONSE_S * 1000, RESPONSE_S * 1000, 0, &f);
     struct edge_store_request r = {.method = rows_[i].method,
                                    .authorized = rows_[i].flags & AUTH,
                                    .hashed_name = rows_[i].flags & HASHED,
@@ -167,7 +167,7 @@ START_TEST(cookie_rows)
     edge_rules_init(&policy);
     policy.set_cookie = cookies[_i].policy;
     edge_control_read(&policy, head, &scratch, &control);
-    edge_freshness_compute(&policy, head, &control, RESPONSE_S * 1000, RESPONSE_S * 1000, &f);
+    edge_freshness_compute(&policy, head, &control, RESPONSE_S * 1000, RESPONSE_S * 1000, 0, &f);
     ck_assert_int_eq(edge_storable(&policy, &r, head, &control, &f), cookies[_i].reason);
     struct cdn_str drop[4];
     ck_assert_uint_eq(edge_storable_drop(&policy, &control, drop, 4),
