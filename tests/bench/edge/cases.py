@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from measure import interleave, median_of, median_ratio, wrk
+from measure import interleave, median_of, median_ratio, watched
 from servers import Canned, CannedSmallPool, Edge, Nginx, PEERS, StaticOrigin, Varnish, WaitingOrigin
 
 OBJECTS = 100_000
@@ -67,15 +67,15 @@ class Bench:
 
 # ------------------------------------------------------------------------------------------------------------ hits
 
-# title, path, connections, script, with libmicrohttpd; targets: requests/s (at least), CPU a hit of ours against theirs (at most)
+# title, path, connections, what of many objects to draw (load.c), targets: requests/s (at least)
 HITS = (
-    ("1 KiB, 64 connections", "/f/1k", 64, "plain", {"nginx": 1.5, "varnish": 1.8, "ats": 1.9, "mhd": 0.95}),
-    ("16 KiB, 64 connections", "/f/16k", 64, "plain", {"nginx": 1.2, "varnish": 1.5, "ats": 1.5, "mhd": 0.95}),
-    ("256 KiB, 64 connections", "/f/256k", 64, "plain", {"nginx": 1.3, "varnish": 1.0}),
-    ("4 MiB, 64 connections", "/f/4m", 64, "plain", {"nginx": 1.0, "varnish": 0.5, "ats": 0.5}),
-    ("1 KiB, 1000 connections", "/f/1k", 1000, "plain", {"nginx": 1.6, "varnish": 2.8, "ats": 2.3}),
-    ("10,000 objects of 1 KiB, uniform", "/", 64, "uniform", {"nginx": 1.65, "varnish": 2.1, "ats": 2.1, "mhd": 0.95}),
-    ("10,000 objects of 1 KiB, Zipf", "/", 64, "zipf", {"nginx": 1.65, "varnish": 2.1, "ats": 2.1, "mhd": 0.95}),
+    ("1 KiB, 64 connections", "/f/1k", 64, (), {"nginx": 1.5, "varnish": 1.8, "ats": 1.9, "mhd": 0.95}),
+    ("16 KiB, 64 connections", "/f/16k", 64, (), {"nginx": 1.2, "varnish": 1.5, "ats": 1.5, "mhd": 0.95}),
+    ("256 KiB, 64 connections", "/f/256k", 64, (), {"nginx": 1.3, "varnish": 1.0}),
+    ("4 MiB, 64 connections", "/f/4m", 64, (), {"nginx": 1.0, "varnish": 0.5, "ats": 0.5}),
+    ("1 KiB, 1000 connections", "/f/1k", 1000, (), {"nginx": 1.6, "varnish": 2.8, "ats": 2.3}),
+    ("10,000 objects of 1 KiB, uniform", "/u/h/%d/1024", 64, (10_000, 0), {"nginx": 1.65, "varnish": 2.1, "ats": 2.1, "mhd": 0.95}),
+    ("10,000 objects of 1 KiB, Zipf", "/u/h/%d/1024", 64, (10_000, 1), {"nginx": 1.65, "varnish": 2.1, "ats": 2.1, "mhd": 0.95}),
 )
 
 
@@ -89,16 +89,21 @@ def hits(bench):
             assert s.answers(path) and s.answers(path), f"{s.name} does not answer {path}"
         for _ in range(2):
             bench.tools.load("fetch", s.port, "/u/h/%d/1024", 64, 0, 10_000)
-    for title, path, connections, script, targets in HITS:
-        yield hit_case(bench, servers, title, path, connections, script, targets)
+    for case in HITS:
+        yield hit_case(bench, servers, *case)
     yield latency_case(bench, [s for s in servers if s.name in ("edge", "nginx", "mhd")])
     bench.stop(*servers)
 
 
-def hit_case(bench, servers, title, path, connections, script, targets):
+def closed_loop(bench, server, path, connections, draw=(), **core):
+    return watched(server, lambda: bench.tools.load("hits", server.port, path, connections, bench.options.seconds, *draw,
+                                                    **core))
+
+
+def hit_case(bench, servers, title, path, connections, draw, targets):
     o = bench.options
     case = Case(f"Hits, {title}")
-    results = interleave(servers, o.rounds, lambda s: wrk(s, path, connections, o.seconds, script), bench.note)
+    results = interleave(servers, o.rounds, lambda s: closed_loop(bench, s, path, connections, draw), bench.note)
     ours = results["edge"]
     case.row("requests/s", {n: median_of(r, "rate") for n, r in results.items()})
     case.row("CPU a hit, us", {n: median_of(r, "cpu_us") for n, r in results.items()}, "{:.2f}")
@@ -151,7 +156,7 @@ def two_threads(bench):
         servers.append(s.start())
         for _ in range(3):
             s.answers("/f/1k")
-    results = interleave(servers, o.rounds + 2, lambda s: wrk(s, "/f/1k", 64, o.seconds, core="0,1"), bench.note)
+    results = interleave(servers, o.rounds + 2, lambda s: closed_loop(bench, s, "/f/1k", 64, core="0,1"), bench.note)
     case.row("requests/s", {n: median_of(r, "rate") for n, r in results.items()})
     case.row("CPU a hit, us", {n: median_of(r, "cpu_us") for n, r in results.items()}, "{:.2f}")
     case.judge("two threads against one", median_ratio(results["2 threads"], results["1 thread"], "cpu_us"), 1.1)

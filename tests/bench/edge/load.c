@@ -1,12 +1,21 @@
-/* load: the clients of the benchmark that wrk has no mode for. One thread, epoll, keep-alive, loopback.
+/* load: the clients of the benchmark. One thread, epoll, keep-alive, loopback.
  *
- *     load latency PORT PATH CONNECTIONS RATE SECONDS   open loop: Poisson arrivals, latency from the planned
- * time load fetch PORT PATTERN CONNECTIONS FIRST COUNT   closed loop over COUNT paths (%d in PATTERN), each
- * once load sample PORT PATTERN CONNECTIONS FROM COUNT   as fetch, COUNT numbers below FROM, equally spaced
- *     load stampede PORT PATH CLIENTS                   all at once on connections that stand already
- *     load idle PORT PATH CLIENTS                       one request on each, then "ready", until stdin ends
+ *     load hits PORT PATH CONNECTIONS SECONDS [MANY s]
+ *         closed loop; with %d in the path for numbers below MANY, drawn evenly (s = 0) or by 1 / k^s
+ *     load latency PORT PATH CONNECTIONS RATE SECONDS
+ *         open loop: Poisson arrivals, latency from the planned time
+ *     load fetch PORT PATTERN CONNECTIONS FIRST COUNT
+ *         closed loop over COUNT paths (%d in PATTERN), each once
+ *     load sample PORT PATTERN CONNECTIONS FROM COUNT
+ *         as fetch, COUNT numbers below FROM, equally spaced
+ *     load stampede PORT PATH CLIENTS
+ *         all at once on connections that stand already
+ *     load idle PORT PATH CLIENTS
+ *         one request on each, then "ready", until stdin ends
  *
- * Prints one JSON object. Answers need a Content-Length; byte i of a body has to be 'a' + i % 26.
+ * Prints one JSON object. Answers need a Content-Length; byte i of a body has to be 'a' + i % 26. That is
+ * checked everywhere but in `hits`: there the client must cost less than the server that is measured, so
+ * bodies are counted and left to the kernel to throw away.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,7 +33,9 @@
 #include "common/banned.h"
 
 #define HEAD_SIZE 4096
-#define CHUNK 65536
+#define CHUNK ((size_t)256 * 1024)
+#define PERIOD 26   /* of a body's bytes */
+#define DRAWS 65536 /* paths drawn beforehand */
 
 struct client {
     int fd;
@@ -37,6 +48,11 @@ struct client {
     char head[HEAD_SIZE];
 };
 
+struct request { /* prepared */
+    char *text;
+    size_t n;
+};
+
 static struct sockaddr_in server;
 static struct client *clients;
 static unsigned client_count;
@@ -44,6 +60,7 @@ static int events;
 static double *took_us; /* of each answer */
 static size_t answers, answer_room;
 static unsigned long bad;
+static char pattern[CHUNK + PERIOD];
 
 static double now_us(void)
 {
@@ -71,19 +88,25 @@ static void connect_all(unsigned count)
     }
 }
 
-static void ask(struct client *c, const char *path, double planned_us)
+#define REQUEST "GET %s HTTP/1.1\r\nHost: bench.test\r\nUser-Agent: load\r\nAccept: */*\r\n\r\n"
+
+static void send_request(struct client *c, const char *request, size_t n, double planned_us)
 {
-    char request[512];
-    int n = snprintf(request, sizeof request,
-                     "GET %s HTTP/1.1\r\nHost: bench.test\r\nUser-Agent: load\r\nAccept: */*\r\n\r\n", path);
     c->busy = true;
     c->have = 0;
     c->left = -1;
     c->bad = false;
     c->planned_us = planned_us;
-    if (send(c->fd, request, (size_t)n, MSG_NOSIGNAL) != n) {
+    if (send(c->fd, request, n, MSG_NOSIGNAL) != (ssize_t)n) {
         c->bad = true;
     }
+}
+
+static void ask(struct client *c, const char *path, double planned_us)
+{
+    char request[512];
+    int n = snprintf(request, sizeof request, REQUEST, path);
+    send_request(c, request, (size_t)n, planned_us);
 }
 
 static void finish(struct client *c)
@@ -103,9 +126,7 @@ static void finish(struct client *c)
 
 static void take_body(struct client *c, const char *p, size_t n)
 {
-    for (size_t i = 0, at = (size_t)(c->length - c->left) % 26; i < n; i++, at = at == 25 ? 0 : at + 1) {
-        c->bad |= p[i] != (char)('a' + at);
-    }
+    c->bad |= memcmp(p, pattern + (c->length - c->left) % PERIOD, n) != 0;
     c->left -= (int64_t)n;
     c->bad |= c->left < 0;
 }
@@ -211,10 +232,10 @@ static void latency(const char *path, unsigned connections, double rate, double 
     report((now_us() - start) / 1e6);
 }
 
-static void fetch(const char *pattern, unsigned connections, unsigned long first, unsigned long count,
+static void fetch(const char *paths, unsigned connections, unsigned long first, unsigned long count,
                   unsigned long step)
 {
-    const char *mark = strstr(pattern, "%d");
+    const char *mark = strstr(paths, "%d");
     char path[256];
     unsigned long asked = 0;
     connect_all(connections);
@@ -222,8 +243,8 @@ static void fetch(const char *pattern, unsigned connections, unsigned long first
     while (answers < count) {
         for (unsigned i = 0; i < connections && asked < count; i++) {
             if (!clients[i].busy) {
-                snprintf(path, sizeof path, "%.*s%lu%s", (int)(mark - pattern), pattern,
-                         first + asked++ * step, mark + 2);
+                snprintf(path, sizeof path, "%.*s%lu%s", (int)(mark - paths), paths, first + asked++ * step,
+                         mark + 2);
                 ask(&clients[i], path, now_us());
             }
         }
@@ -234,6 +255,112 @@ static void fetch(const char *pattern, unsigned connections, unsigned long first
         }
     }
     report((now_us() - start) / 1e6);
+}
+
+/* ---- hits ---- */
+
+/* All of a head and what came with it; the rest of the body is not looked at. False: the answer is no good.
+ */
+static bool take_first(struct client *c, const char *p, size_t n)
+{
+    const char *end = memmem(p, n, "\r\n\r\n", 4);
+    const char *field = end ? memmem(p, (size_t)(end - p), "\r\nContent-Length: ", 18) : NULL;
+    if (!field || memcmp(p, "HTTP/1.1 200", 12) != 0) {
+        return false;
+    }
+    c->left = strtoll(field + 18, NULL, 10) - (int64_t)(n - (size_t)(end + 4 - p));
+    return c->left >= 0;
+}
+
+/* True: the answer is complete, or broken off. */
+static bool skim(struct client *c)
+{
+    char in[2048];
+    if (c->left > 0) { /* MSG_TRUNC: the kernel drops the bytes without copying them */
+        ssize_t n = recv(c->fd, NULL, (size_t)c->left, MSG_DONTWAIT | MSG_TRUNC);
+        c->left -= n > 0 ? n : 0;
+        c->bad |= n == 0;
+        return c->left == 0 || c->bad;
+    }
+    ssize_t n = recv(c->fd, in, sizeof in, MSG_DONTWAIT);
+    if (n < 0) {
+        return false;
+    }
+    c->bad |= n == 0 || !take_first(c, in, (size_t)n);
+    return c->bad || c->left == 0 || (c->left > 0 && n == (ssize_t)sizeof in && skim(c));
+}
+
+static struct request *prepare(const char *path, unsigned long many, double s, size_t *ret_count)
+{
+    const char *mark = strstr(path, "%d");
+    const size_t count = mark ? DRAWS : 1;
+    struct request *all = calloc(count, sizeof *all);
+    double *sum = calloc(many + 1, sizeof *sum); /* sum[k]: weight of the numbers below k */
+    if (!all || !sum) {
+        exit(3);
+    }
+    for (unsigned long k = 0; k < many; k++) {
+        sum[k + 1] = sum[k] + pow((double)k + 1, -s);
+    }
+    srand48(7);
+    for (size_t i = 0; i < count; i++) {
+        char text[256];
+        const double want = drand48() * sum[many];
+        unsigned long low = 0;
+        for (unsigned long high = many; low + 1 < high;) {
+            unsigned long middle = (low + high) / 2;
+            *(sum[middle] <= want ? &low : &high) = middle;
+        }
+        if (mark) {
+            snprintf(text, sizeof text, "%.*s%lu%s", (int)(mark - path), path, low, mark + 2);
+        } else {
+            snprintf(text, sizeof text, "%s", path);
+        }
+        all[i].text = malloc(sizeof text + sizeof REQUEST);
+        if (!all[i].text) {
+            exit(3);
+        }
+        all[i].n = (size_t)snprintf(all[i].text, sizeof text + sizeof REQUEST, REQUEST, text);
+    }
+    free(sum);
+    *ret_count = count;
+    return all;
+}
+
+static void hits(const char *path, unsigned connections, double seconds, unsigned long many, double s)
+{
+    size_t count;
+    size_t next = 0;
+    unsigned long done = 0;
+    struct request *all = prepare(path, many, s, &count);
+    connect_all(connections);
+    double start = now_us();
+    for (unsigned i = 0; i < connections; i++, next++) {
+        send_request(&clients[i], all[next % count].text, all[next % count].n, 0);
+    }
+    while (now_us() < start + seconds * 1e6) {
+        struct epoll_event ready[512];
+        int n = epoll_wait(events, ready, 512, 1000);
+        for (int i = 0; i < n; i++) {
+            struct client *c = ready[i].data.ptr;
+            if (!skim(c)) {
+                continue;
+            }
+            done++;
+            bad += c->bad;
+            if (c->bad) {
+                close(c->fd);
+                connect_client(c);
+            }
+            send_request(c, all[next % count].text, all[next % count].n, 0);
+            next++;
+        }
+    }
+    printf("{\"requests\": %lu, \"bad\": %lu, \"us\": %.0f}\n", done, bad, now_us() - start);
+    for (size_t i = 0; i < count; i++) {
+        free(all[i].text);
+    }
+    free(all);
 }
 
 static void wait_answers(size_t count, double limit_s)
@@ -279,11 +406,16 @@ static void idle(const char *path, unsigned count)
 
 int main(int argc, char **argv)
 {
-    if (argc < 5 || (strcmp(argv[1], "latency") == 0 && argc < 7) ||
-        ((strcmp(argv[1], "fetch") == 0 || strcmp(argv[1], "sample") == 0) &&
-         (argc < 7 || !strstr(argv[3], "%d")))) {
-        fprintf(stderr, "usage: load latency|fetch|sample|stampede|idle PORT PATH CONNECTIONS [NUMBERS]\n");
+    const char *mode = argc > 1 ? argv[1] : "";
+    const bool is_fetch = strcmp(mode, "fetch") == 0 || strcmp(mode, "sample") == 0;
+    if (argc < 5 || (strcmp(mode, "hits") == 0 && (argc < 6 || (strstr(argv[3], "%d") && argc < 8))) ||
+        (strcmp(mode, "latency") == 0 && argc < 7) || (is_fetch && (argc < 7 || !strstr(argv[3], "%d")))) {
+        fprintf(stderr,
+                "usage: load hits|latency|fetch|sample|stampede|idle PORT PATH CONNECTIONS [NUMBERS]\n");
         return 2;
+    }
+    for (size_t i = 0; i < sizeof pattern; i++) {
+        pattern[i] = (char)('a' + i % PERIOD);
     }
     server = (struct sockaddr_in){.sin_family = AF_INET,
                                   .sin_port = htons((unsigned short)strtoul(argv[2], NULL, 10)),
@@ -292,13 +424,14 @@ int main(int argc, char **argv)
     unsigned connections = (unsigned)strtoul(argv[4], NULL, 10);
     unsigned long first = argc > 6 ? strtoul(argv[5], NULL, 10) : 0;
     unsigned long count = argc > 6 ? strtoul(argv[6], NULL, 10) : 0;
-    if (strcmp(argv[1], "latency") == 0) {
+    if (strcmp(mode, "hits") == 0) {
+        hits(argv[3], connections, strtod(argv[5], NULL), count, argc > 7 ? strtod(argv[7], NULL) : 0);
+    } else if (strcmp(mode, "latency") == 0) {
         latency(argv[3], connections, strtod(argv[5], NULL), strtod(argv[6], NULL));
-    } else if (strcmp(argv[1], "fetch") == 0) {
-        fetch(argv[3], connections, first, count, 1);
-    } else if (strcmp(argv[1], "sample") == 0) {
-        fetch(argv[3], connections, 0, count, first / count);
-    } else if (strcmp(argv[1], "stampede") == 0) {
+    } else if (is_fetch) {
+        const bool all = strcmp(mode, "fetch") == 0;
+        fetch(argv[3], connections, all ? first : 0, count, all ? 1 : first / count);
+    } else if (strcmp(mode, "stampede") == 0) {
         stampede(argv[3], connections);
     } else {
         idle(argv[3], connections);

@@ -90,47 +90,31 @@ function done(s, l, r)
     l:percentile(50), l:percentile(99)))
 end
 """
-# 65,536 requests drawn beforehand; the Zipf one by inverting the sum of 1/k.
-WRK_MANY = """
-local requests, at = {}, 0
-function init(args)
-  math.randomseed(7)
-  local sums, sum, of = {}, 0, {}
-  for k = 1, 10000 do
-    of[k] = wrk.format("GET", "/u/h/" .. (k - 1) .. "/1024")
-    sum = sum + (%s)
-    sums[k] = sum
-  end
-  for i = 1, 65536 do
-    local want, low, high = math.random() * sum, 1, 10000
-    while low < high do
-      local middle = math.floor((low + high) / 2)
-      if sums[middle] < want then low = middle + 1 else high = middle end
-    end
-    requests[i] = of[low]
-  end
-end
-function request()
-  at = at %% 65536 + 1
-  return requests[at]
-end
-"""
-WRK_SCRIPTS = {"plain": WRK_DONE, "uniform": WRK_MANY % "1" + WRK_DONE, "zipf": WRK_MANY % "1 / k" + WRK_DONE}
+WRK_SCRIPTS = {"plain": WRK_DONE}
+
+
+def watched(server, client):
+    """Runs `client`, which returns a dict with requests, us and bad; with requests a second, CPU a hit, and how busy the
+    server's core was with the server and with others."""
+    busy, cpu, start = core_busy_s(SERVER_CORE), cpu_ns(server.pid), time.monotonic()
+    r = client()
+    wall, cpu, busy = time.monotonic() - start, cpu_ns(server.pid) - cpu, core_busy_s(SERVER_CORE) - busy
+    return {**r, "rate": r["requests"] / r["us"] * 1e6, "cpu_us": cpu / 1e3 / max(r["requests"], 1),
+            "core": cpu / 1e9 / (r["us"] / 1e6), "others": max(0.0, (busy - cpu / 1e9) / wall)}
 
 
 def wrk(server, path, connections, seconds, script="plain", core=str(CLIENT_CORE)):
-    """One run: requests a second, CPU a hit and what else was on the server's core."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as lua:
         lua.write(WRK_SCRIPTS[script])
         lua.flush()
         command = ["taskset", "-c", core, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s",
                    lua.name, "-H", "Host: bench.test", f"http://127.0.0.1:{server.port}{path}"]
-        busy, cpu, start = core_busy_s(SERVER_CORE), cpu_ns(server.pid), time.monotonic()
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
-        wall, cpu, busy = time.monotonic() - start, cpu_ns(server.pid) - cpu, core_busy_s(SERVER_CORE) - busy
-    r = json.loads(done.stdout.strip().split("\n")[-1])
-    return {"rate": r["requests"] / r["us"] * 1e6, "cpu_us": cpu / 1e3 / max(r["requests"], 1), "bad": r["bad"],
-            "core": cpu / 1e9 / (r["us"] / 1e6), "others": max(0.0, (busy - cpu / 1e9) / wall), "p99_us": r["p99_us"]}
+
+        def client():
+            done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+            return json.loads(done.stdout.strip().split("\n")[-1])
+
+        return watched(server, client)
 
 
 def interleave(servers, rounds, run, note=lambda text: None):

@@ -75,7 +75,7 @@ def note(text):
 
 def main():
     o = arguments()
-    for program in (o.bin / "pocketcdn-edge", "wrk", "nginx", "cc", "taskset"):
+    for program in (o.bin / "pocketcdn-edge", "nginx", "cc", "taskset"):
         if not shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin"):
             print(f"bench: {program} is missing (make deps installs what is needed)", file=sys.stderr)
             return 3
