@@ -145,22 +145,39 @@ def latency_case(bench, servers):
     return case
 
 
+class Together:
+    """Servers measured as one: half of the connections each."""
+
+    def __init__(self, name, servers):
+        self.name, self.servers = name, servers
+        self.port = ",".join(str(s.port) for s in servers)
+
+    def cpu_ns(self):
+        return sum(s.cpu_ns() for s in self.servers)
+
+
 def two_threads(bench):
-    """One and two workers; client and edge share both cores, so only the edge's CPU a hit is compared."""
+    """One and two workers; client and edge share both cores, so only the edge's CPU a hit is compared. With the client
+    there are three threads for two cores: what that costs by itself, two processes that share nothing show."""
     o = bench.options
     case = Case("CPU a hit with two threads against one (client and edge on both cores)")
-    servers = []
-    for threads in (1, 2):
+    started = []
+
+    def edge(threads):
         s = bench.make(Edge, bench.origin, threads=threads)
-        s.name, s.core = f"{threads} thread" + "s" * (threads - 1), "0,1"
-        servers.append(s.start())
-        for _ in range(3):
+        s.core = "0,1"
+        started.append(s.start())
+        for _ in range(6):
             s.answers("/f/1k")
-    results = interleave(servers, o.rounds + 2, lambda s: closed_loop(bench, s, "/f/1k", 64, core="0,1"), bench.note)
+        return s
+
+    groups = [Together("1 thread", [edge(1)]), Together("2 threads", [edge(2)]), Together("2 processes", [edge(1), edge(1)])]
+    results = interleave(groups, o.rounds + 2, lambda s: closed_loop(bench, s, "/f/1k", 64, core="0,1"), bench.note)
     case.row("requests/s", {n: median_of(r, "rate") for n, r in results.items()})
     case.row("CPU a hit, us", {n: median_of(r, "cpu_us") for n, r in results.items()}, "{:.2f}")
-    case.judge("two threads against one", median_ratio(results["2 threads"], results["1 thread"], "cpu_us"), 1.1)
-    bench.stop(*servers)
+    for other in ("1 thread", "2 processes"):
+        case.judge(f"two threads against {other}", median_ratio(results["2 threads"], results[other], "cpu_us"), 1.1)
+    bench.stop(*started)
     yield case
 
 

@@ -13,9 +13,10 @@
  *     load idle PORT PATH CLIENTS
  *         one request on each, then "ready", until stdin ends
  *
- * Prints one JSON object. Answers need a Content-Length; byte i of a body has to be 'a' + i % 26. That is
- * checked everywhere but in `hits`: there the client must cost less than the server that is measured, so
- * bodies are counted and left to the kernel to throw away.
+ * PORT may be two, "P,Q": connections then go to them in turn. Prints one JSON object. Answers need a
+ * Content-Length; byte i of a body has to be 'a' + i % 26. That is checked everywhere but in `hits`: there
+ * the client must cost less than the server that is measured, so bodies are counted and left to the kernel to
+ * throw away.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -53,7 +54,8 @@ struct request { /* prepared */
     size_t n;
 };
 
-static struct sockaddr_in server;
+static struct sockaddr_in servers[2];
+static unsigned server_count, connected;
 static struct client *clients;
 static unsigned client_count;
 static int events;
@@ -72,7 +74,8 @@ static double now_us(void)
 static void connect_client(struct client *c)
 {
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connect(c->fd, (struct sockaddr *)&server, sizeof server)) {
+    const struct sockaddr_in *to = &servers[connected++ % server_count];
+    if (connect(c->fd, (const struct sockaddr *)to, sizeof *to)) {
         fprintf(stderr, "load: cannot connect: %s\n", strerror(errno));
         exit(3);
     }
@@ -417,9 +420,13 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof pattern; i++) {
         pattern[i] = (char)('a' + i % PERIOD);
     }
-    server = (struct sockaddr_in){.sin_family = AF_INET,
-                                  .sin_port = htons((unsigned short)strtoul(argv[2], NULL, 10)),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    for (const char *port = argv[2]; port && server_count < 2; port = strchr(port, ',')) {
+        port += *port == ',';
+        servers[server_count++] =
+            (struct sockaddr_in){.sin_family = AF_INET,
+                                 .sin_port = htons((unsigned short)strtoul(port, NULL, 10)),
+                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    }
     events = epoll_create1(EPOLL_CLOEXEC);
     unsigned connections = (unsigned)strtoul(argv[4], NULL, 10);
     unsigned long first = argc > 6 ? strtoul(argv[5], NULL, 10) : 0;

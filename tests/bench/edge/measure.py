@@ -96,9 +96,9 @@ WRK_SCRIPTS = {"plain": WRK_DONE}
 def watched(server, client):
     """Runs `client`, which returns a dict with requests, us and bad; with requests a second, CPU a hit, and how busy the
     server's core was with the server and with others."""
-    busy, cpu, start = core_busy_s(SERVER_CORE), cpu_ns(server.pid), time.monotonic()
+    busy, cpu, start = core_busy_s(SERVER_CORE), server.cpu_ns(), time.monotonic()
     r = client()
-    wall, cpu, busy = time.monotonic() - start, cpu_ns(server.pid) - cpu, core_busy_s(SERVER_CORE) - busy
+    wall, cpu, busy = time.monotonic() - start, server.cpu_ns() - cpu, core_busy_s(SERVER_CORE) - busy
     return {**r, "rate": r["requests"] / r["us"] * 1e6, "cpu_us": cpu / 1e3 / max(r["requests"], 1),
             "core": cpu / 1e9 / (r["us"] / 1e6), "others": max(0.0, (busy - cpu / 1e9) / wall)}
 
