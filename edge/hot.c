@@ -164,7 +164,7 @@ static bool note_extent(void *arg, struct cdn_str name, struct cdn_str value)
     struct hot_entry *e = arg;
     (void)name;
     e->fields = e->fields ? e->fields : value.p;
-    size_t n = (size_t)(value.p + value.n - e->fields);
+    size_t n = (size_t)((uintptr_t)value.p - (uintptr_t)e->fields) + value.n;
     e->fields_n = n < PREFETCH_MAX ? (uint16_t)n : PREFETCH_MAX;
     return true;
 }
