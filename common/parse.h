@@ -29,6 +29,7 @@ struct cdn_addr {
         struct sockaddr sa;
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
+        uint64_t _whole[4]; /* whole registers: no part of it is copied in two pieces */
     };
 };
 #define CDN_ADDR_TEXT_SIZE 64 /* "[2001:db8::1]:65535" and a NUL */

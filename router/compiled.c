@@ -3,24 +3,53 @@
 
 #include "common/banned.h"
 
-/* Ends as early as it can: a branch that is guessed wrong now and then costs less than further steps for
- * everybody. */
+static uint32_t walk(const struct trie *t, uint32_t value, uint64_t key)
+{
+    for (; !trie_is_class(t, value); key <<= 8)
+        value = trie_slot(t, &t->u.nodes[value], (unsigned)(key >> 56));
+    return value;
+}
+
+static __attribute__((noinline)) uint32_t find_without_index(const struct trie *t, uint64_t key)
+{
+    return walk(t, t->root[key >> (64 - TRIE_ROOT_BITS)], key << TRIE_ROOT_BITS);
+}
+
+/* `rest` is the key behind what the run's node stands for. */
+static __attribute__((noinline)) uint32_t find_deep(const struct trie *t, const uint64_t *leaf, unsigned run,
+                                                    uint64_t rest)
+{
+    unsigned runs = (unsigned)__builtin_popcountll(leaf[0]) + 1;
+    const uint32_t *deep = (const uint32_t *)(leaf + trie_leaf_deep_word(runs));
+    for (unsigned i = 0; i < run; i++)
+        deep += trie_leaf_value(leaf, i) == TRIE_DEEP;
+    return walk(t, *deep, rest);
+}
+
+static inline __attribute__((always_inline)) uint32_t find_in_leaf(const struct trie *t, uint32_t at,
+                                                                   uint64_t slot, uint64_t rest)
+{
+    const uint64_t *leaf = t->index.leaves + at;
+    unsigned run = trie_leaf_run(leaf, slot);
+    uint16_t value = trie_leaf_value(leaf, run);
+    return __builtin_expect(value != TRIE_DEEP, 1) ? value : find_deep(t, leaf, run, rest);
+}
+
 static inline __attribute__((always_inline)) uint32_t find_ipv4(const struct trie *t, uint32_t key)
 {
-    uint32_t value = t->root[key >> 16];
-    if (!trie_is_class(t, value))
-        value = trie_slot(t, &t->u.nodes[value], key >> 8 & 255);
-    if (!trie_is_class(t, value))
-        value = trie_slot(t, &t->u.nodes[value], key & 255);
-    return value;
+    const struct trie_index *x = &t->index;
+    if (!x->leaves)
+        return find_without_index(t, (uint64_t)key << 32);
+    return find_in_leaf(t, x->tops[key >> 14], key >> 8 & 63, (uint64_t)key << 56);
 }
 
 static inline __attribute__((always_inline)) uint32_t find_ipv6(const struct trie *t, uint64_t key)
 {
-    uint32_t value = t->root[key >> (64 - TRIE_ROOT_BITS)];
-    for (key <<= TRIE_ROOT_BITS; !trie_is_class(t, value); key <<= 8)
-        value = trie_slot(t, &t->u.nodes[value], (unsigned)(key >> 56));
-    return value;
+    const struct trie_index *x = &t->index;
+    if (!x->leaves)
+        return find_without_index(t, key);
+    uint32_t top = x->chunks[key >> 48] + (key >> 38 & (TRIE_CHUNK_TOPS - 1));
+    return find_in_leaf(t, x->tops[top], key >> 32 & 63, key << 32);
 }
 
 static inline __attribute__((always_inline)) uint32_t find(const struct router_compiled *c,

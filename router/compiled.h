@@ -4,8 +4,9 @@
  * far the place may be off) is one *class*; a world has some thousands of them. The tree is a trie over the
  * first 64 bits of the address (IPv4 has its 32 at the top): 16 bits by a plain array, then 8 at a time by
  * nodes of 256 slots, stored as runs of equal slots: a bitmap of the places where a run begins, and the
- * number of bits before a slot as the index of its value (Asai and Ohara, "Poptrie", SIGCOMM 2015). IPv4
- * thus takes three steps, IPv6 one for each 8 bits that its networks are long.
+ * number of bits before a slot as the index of its value (Asai and Ohara, "Poptrie", SIGCOMM 2015). Scopes
+ * are read from it. For look-ups there is an index beside it, that says the class of any /24 of IPv4 and any
+ * /32 of IPv6 in two or three loads, and leads back into the trie below those (compiled_private.h).
  *
  * What the top 64 bits do not settle (IPv6 networks longer than /64, IPv4 inside of IPv6) is left to the
  * chain of resolve.h: the class is then missing. Classes are made by the chain itself from a sample address

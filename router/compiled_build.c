@@ -307,6 +307,8 @@ static enum cdn_status family_build(struct router_compiled *c, const struct rout
     enum cdn_status status = family_walk(&b, err);
     if (status == CDN_OK)
         trie_build(&c->tries[family != AF_INET], c, b.runs, b.run_count);
+    if (status == CDN_OK)
+        trie_index_build(&c->tries[family != AF_INET], family);
     layer_fini(&b.overrides);
     layer_fini(&b.specials);
     map_fini(&b.combinations);

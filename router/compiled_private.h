@@ -11,16 +11,18 @@
 #define TRIE_NO_ROW UINT32_MAX
 #define TRIE_INLINE 5u
 
-/* What a class says while every edge is well and its first two sites have one edge each. Small, so that all
- * of them stay in the nearest cache. */
+/* What a class says while every edge is well and its first two sites have one edge each: the front of a
+ * router_brief. Small, so that all of them stay in the nearest cache. */
 struct router_quick {
+    _Alignas(8) uint8_t reason;
+    bool ambiguous, optimistic;
+    uint8_t count; /* 0: look at the class */
     uint16_t pops[2];
-    uint8_t count;  /* of pops; 0: look at the class */
-    uint8_t reason; /* enum router_reason, of the decision */
-    bool ambiguous;
 };
+_Static_assert(sizeof(struct router_quick) == 8, "one register");
 
-/* A value is the index of a node; the first nodes are the classes, which have no slots. */
+/* A value is the index of a node; the first nodes are the classes, which have no slots.
+ */
 struct trie_node {                   /* one cache line */
     _Alignas(64) uint64_t starts[4]; /* bit i: a run of equal slots begins at slot i; bit 0 is always set */
     uint8_t before[4];               /* bits set in the words before */
@@ -31,7 +33,24 @@ struct trie_node {                   /* one cache line */
 #define TRIE_NODE_WORDS 16u
 _Static_assert(sizeof(struct trie_node) == 4 * TRIE_NODE_WORDS, "a node fills a cache line");
 
+/* The same in the form that look-ups are quickest in: few loads, most of them near, and no branch that
+ * depends much on the address, so that the processor works on several look-ups at a time. A *leaf* says the
+ * class of 64 slots, /24 of IPv4 or /32 of IPv6: a word with a bit for each slot but the first where a run
+ * begins, then the runs' classes, 16 bits each; then, for each run that is not of one class (TRIE_DEEP,
+ * always one slot long), 32 bits with the node that knows more. Before all of these stands a leaf for each
+ * class, for slots that are of one. */
+#define TRIE_TOPS_IPV4 (1u << 18)
+#define TRIE_CHUNK_TOPS (1u << 10) /* IPv6: of a root slot */
+#define TRIE_CLASS_WORDS 2u        /* of a class' leaf */
+#define TRIE_DEEP UINT16_MAX
+struct trie_index {
+    uint32_t *tops;   /* where a leaf begins, in words; of 18 bits of an IPv4 address, 26 of an IPv6 one */
+    uint32_t *chunks; /* IPv6, by root slot: its first top. Slots of one class share a chunk */
+    uint64_t *leaves; /* NULL: there is no index */
+};
+
 struct trie { /* of one family */
+    struct trie_index index;
     uint32_t *root;
     uint8_t *root_scope; /* of a root slot whose addresses all have one row: its scope, else 255 */
     union {
@@ -74,6 +93,25 @@ static inline uint32_t trie_slot(const struct trie *t, const struct trie_node *n
     return t->u.words[node->base + node->before[word] + (unsigned)__builtin_popcountll(up_to)];
 }
 
+/* The run that a slot is in: counts what is left when the slots behind it are shifted out. */
+static inline unsigned trie_leaf_run(const uint64_t *leaf, uint64_t slot)
+{
+    return (unsigned)__builtin_popcountll(leaf[0] << (63 - slot));
+}
+
+static inline uint16_t trie_leaf_value(const uint64_t *leaf, unsigned run)
+{
+    uint16_t value;
+    memcpy(&value, (const char *)(leaf + 1) + run * sizeof(value), sizeof(value));
+    return value;
+}
+
+/* Where a leaf of `runs` has its nodes. */
+static inline size_t trie_leaf_deep_word(unsigned runs)
+{
+    return 1 + (runs + 3) / 4;
+}
+
 static inline bool trie_is_class(const struct trie *t, uint32_t value)
 {
     return value < t->class_count;
@@ -92,6 +130,11 @@ struct trie_run {
 void trie_build(struct trie *trie, const struct router_compiled *compiled, const struct trie_run *runs,
                 size_t count);
 void trie_fini(struct trie *trie);
+/* compiled_index.c: of a trie that is built. */
+void trie_index_build(struct trie *trie, int family); /* unless it would be too large */
+void trie_index_fini(struct trie_index *index);
+/* Aligned to a node; large ones to a huge page, which spares a walk of the page table at each step. */
+void *trie_table_alloc(size_t size);
 /* The row of everything below a value, or TRIE_NO_ROW. */
 static inline uint32_t trie_row(const struct trie *trie, uint32_t value)
 {

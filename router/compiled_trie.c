@@ -15,10 +15,9 @@ struct building {
     size_t node_count, node_room, value_count, value_room;
 };
 
-/* Aligned to a node; large ones to a huge page, which spares a walk of the page table at each step. */
-static void *table_alloc(size_t size)
+void *trie_table_alloc(size_t size)
 {
-    size_t unit = size >= HUGE_PAGE ? HUGE_PAGE : sizeof(struct trie_node);
+    size_t unit = size >= HUGE_PAGE / 2 ? HUGE_PAGE : sizeof(struct trie_node);
     void *p = aligned_alloc(unit, (size + unit - 1) / unit * unit);
     if (!p)
         abort(); /* as common/mem does */
@@ -31,7 +30,7 @@ static uint32_t node_add(struct building *b)
 {
     if (b->node_count == b->node_room) {
         b->node_room = b->node_room ? b->node_room * 2 : 1024;
-        struct trie_node *nodes = table_alloc(b->node_room * sizeof(*nodes));
+        struct trie_node *nodes = trie_table_alloc(b->node_room * sizeof(*nodes));
         if (b->node_count > 0)
             memcpy(nodes, b->nodes, b->node_count * sizeof(*nodes));
         free(b->nodes);
@@ -144,7 +143,7 @@ static void assemble(struct trie *t, const struct building *b)
 {
     size_t words = b->node_count * TRIE_NODE_WORDS;
     size_t size = (words + b->value_count) * sizeof(uint32_t);
-    uint32_t *memory = table_alloc(size);
+    uint32_t *memory = trie_table_alloc(size);
     struct trie_node *nodes = (struct trie_node *)(void *)memory;
     memcpy(nodes, b->nodes, words * sizeof(uint32_t));
     if (b->value_count > 0)
@@ -178,6 +177,7 @@ void trie_build(struct trie *trie, const struct router_compiled *compiled, const
 
 void trie_fini(struct trie *trie)
 {
+    trie_index_fini(&trie->index);
     free(trie->root);
     free(trie->root_scope);
     free(trie->u.nodes);

@@ -31,10 +31,11 @@ void router_decide_where(const struct router_table *table, const struct router_q
                          struct router_trace *trace, struct router_decision *ret);
 
 struct router_brief {
-    enum router_reason reason;
+    _Alignas(8) uint8_t reason; /* enum router_reason */
     bool ambiguous, optimistic;
-    uint16_t count;            /* 0: there is no edge to send anybody to */
+    uint8_t count;             /* 0: there is no edge to send anybody to */
     uint16_t pops[ROUTER_ROW]; /* the chosen edge, then the next ones at other places that can serve */
+    bool beyond;               /* decided by the place itself, so that router_scope may be too wide for it */
 };
 /* `want`: 2 to ROUTER_ROW edges; there may be fewer. */
 void router_decide_brief(const struct router_table *table, const struct router_question *question,

@@ -66,7 +66,7 @@ static void explain_row(struct short_way *s, const struct router_table *table)
 {
     struct router_brief *b = s->brief;
     const struct router_class *c = s->class;
-    b->reason = table->policy == ROUTER_POLICY_PINNED ? ROUTER_REASON_PINNED : (enum router_reason)c->reason;
+    b->reason = table->policy == ROUTER_POLICY_PINNED ? ROUTER_REASON_PINNED : c->reason;
     uint16_t first = c->count > 0 ? serving(s->pops, c->sites[0], s->hash, 0) : ROUTER_NO_POP;
     if (first != ROUTER_NO_POP && (b->count == 0 || first != b->pops[0]))
         b->reason = reason_of_skipped(s->pops, first);
@@ -85,7 +85,7 @@ static void put_named_first(struct short_way *s)
         b->reason = reason_of_skipped(s->pops, named);
         return;
     }
-    b->reason = (enum router_reason)s->class->reason;
+    b->reason = s->class->reason;
     b->optimistic = flags & ROUTER_POP_SICK;
     if (b->count > 0 && b->pops[0] == named)
         return;
@@ -107,7 +107,7 @@ static void brief_by_chain(const struct router_table *table, const struct router
     struct router_decision d;
     router_decide(table, question, NULL, &d);
     *ret = (struct router_brief){
-        .reason = d.reason, .ambiguous = d.ambiguous, .optimistic = d.choice.optimistic};
+        .reason = d.reason, .ambiguous = d.ambiguous, .optimistic = d.choice.optimistic, .beyond = true};
     if (d.choice.pop != ROUTER_NO_POP)
         ret->pops[ret->count++] = d.choice.pop;
     if (d.choice.runner_up != ROUTER_NO_POP)
@@ -137,6 +137,10 @@ static __attribute__((noinline)) void decide_long(const struct router_table *tab
         put_named_first(&s);
 }
 
+_Static_assert(offsetof(struct router_brief, count) == offsetof(struct router_quick, count) &&
+                   offsetof(struct router_brief, pops) == offsetof(struct router_quick, pops),
+               "a quick answer is the front of a brief one");
+
 void router_decide_brief(const struct router_table *table, const struct router_question *question,
                          unsigned want, struct router_brief *ret)
 {
@@ -144,11 +148,8 @@ void router_decide_brief(const struct router_table *table, const struct router_q
     if (compiled && question->pin.n == 0 && want == 2 && router_pops_all_well(table->pops)) {
         const struct router_quick *quick = &compiled->quick[compiled->find(compiled, &question->client)];
         if (quick->count > 0) {
-            ret->reason = (enum router_reason)quick->reason;
-            ret->ambiguous = quick->ambiguous;
-            ret->optimistic = false;
-            ret->count = quick->count;
-            memcpy(ret->pops, quick->pops, sizeof(quick->pops));
+            memcpy(ret, quick, sizeof(*quick));
+            ret->beyond = false;
             return;
         }
     }

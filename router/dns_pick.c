@@ -30,26 +30,42 @@ static void take(struct picking *p, uint16_t pop)
     pick->pops[pick->count++] = pop;
 }
 
+struct own_family { /* a client's address, and the bits before it when it was mapped into IPv6 */
+    struct cdn_addr address;
+    unsigned before;
+};
+
+static struct own_family own_family_of(const struct cdn_addr *client)
+{
+    struct own_family own = {.address = *client};
+    cdn_addr_unmap(&own.address);
+    own.before = own.address.sa.sa_family == client->sa.sa_family ? 0 : 96;
+    return own;
+}
+
+static unsigned scope_by_chain(const struct dns_zone *zone, const struct cdn_addr *client)
+{
+    const struct own_family own = own_family_of(client);
+    const struct router_question question = {.client = own.address};
+    struct router_where where;
+    router_resolve(zone->table, &question, NULL, &where);
+    return own.before + dns_scope(&zone->scope, &own.address, &where);
+}
+
 /* The table's answer where it has been compiled, else the chain's. */
 static unsigned scope_of(const struct dns_zone *zone, const struct cdn_addr *client)
 {
-    struct cdn_addr plain = *client;
-    cdn_addr_unmap(&plain);
-    unsigned mapped = plain.sa.sa_family == client->sa.sa_family ? 0 : 96;
-    unsigned scope = router_scope(zone->table, &plain);
-    if (scope < (plain.sa.sa_family == AF_INET ? 32 : 128))
-        return mapped + scope;
-    const struct router_question question = {.client = plain};
-    struct router_where where;
-    router_resolve(zone->table, &question, NULL, &where);
-    return mapped + dns_scope(&zone->scope, &plain, &where);
+    const struct own_family own = own_family_of(client);
+    unsigned scope = router_scope(zone->table, &own.address);
+    bool known = scope < (own.address.sa.sa_family == AF_INET ? 32 : 128);
+    return known ? own.before + scope : scope_by_chain(zone, client);
 }
 
 static void keep_bits(uint8_t *bytes, size_t size, unsigned bits)
 {
     for (size_t i = 0; i < size; i++) {
         unsigned keep = bits <= i * 8 ? 0 : bits - (unsigned)i * 8;
-        bytes[i] &= keep >= 8 ? 0xff : (uint8_t)(0xff00 >> keep);
+        bytes[i] = keep >= 8 ? bytes[i] : (uint8_t)(bytes[i] & 0xff00 >> keep);
     }
 }
 
@@ -121,8 +137,13 @@ void dns_pick(const struct dns_zone *zone, const struct cdn_addr *client, int fa
     for (size_t i = 0; i < brief.count; i++)
         take(&p, brief.pops[i]);
     /* the chain names two edges only, and the nearest may have other addresses */
-    if (!is_full(&p) && !ret->no_edge && (!all || brief.count < p.pops->site_count))
+    bool by_rank = !is_full(&p) && !ret->no_edge && (!all || brief.count < p.pops->site_count);
+    if (by_rank)
         take_by_rank(&p, &place.question);
+    if (wants_scope && zone->by_place && (by_rank || brief.beyond)) {
+        unsigned scope = scope_by_chain(zone, client);
+        ret->scope = scope > ret->scope ? scope : ret->scope;
+    }
 }
 
 unsigned dns_pick_explain(const struct dns_zone *zone, const struct cdn_addr *client,

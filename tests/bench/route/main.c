@@ -1,8 +1,8 @@
 /* bench-route: how long a decision takes.
  *
- *     bench-route [--edges N] [--addresses N] [--db FILE]...
+ *     bench-route [--edges N] [--addresses N] [--passes N] [--db FILE]...
  *
- * Random addresses with a fixed seed, one thread. Each line is the best of PASSES passes over all of them, in
+ * Random addresses with a fixed seed, one thread. Each line is the best of some passes over all of them, in
  * CPU time, so that other work on the machine counts little. Without --db the embedded database is used. The
  * first edges are the sites of the geo library, further ones are spread over the globe.
  */
@@ -18,12 +18,11 @@
 #include "common/banned.h"
 
 #define EDGES_MAX 4000u
-#define PASSES 5u
+#define PASSES_MAX 100u
 
 struct bench {
-    size_t edge_count, address_count, db_count;
+    size_t edge_count, address_count, pass_count, db_count;
     const char *db[2];
-    struct cdn_addr *addresses;
     struct router_table *table;
     struct baseline baseline;
     double edges[EDGES_MAX][2];
@@ -47,7 +46,9 @@ static bool options_parse(struct bench *b, int argc, char **argv)
         if (strcmp(argv[i], "--edges") == 0)
             ok = number_option(value, EDGES_MAX, &b->edge_count);
         else if (strcmp(argv[i], "--addresses") == 0)
-            ok = number_option(value, 100u << 20, &b->address_count);
+            ok = number_option(value, 1000u << 20, &b->address_count);
+        else if (strcmp(argv[i], "--passes") == 0)
+            ok = number_option(value, PASSES_MAX, &b->pass_count);
         else if (strcmp(argv[i], "--db") == 0 && value && b->db_count < CDN_ARRAY_LEN(b->db))
             ok = (b->db[b->db_count++] = value);
         if (!ok)
@@ -56,28 +57,25 @@ static bool options_parse(struct bench *b, int argc, char **argv)
     return true;
 }
 
-static uint64_t random_next(uint64_t *state) /* xorshift64* */
+static uint64_t random_at(uint64_t i) /* splitmix64: each number by itself */
 {
-    *state ^= *state >> 12;
-    *state ^= *state << 25;
-    *state ^= *state >> 27;
-    return *state * 0x2545f4914f6cdd1du;
+    uint64_t x = (i + 1) * 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
 }
 
-/* Unicast IPv4; IPv6 in the registries' five large blocks. */
-static void addresses_fill(struct bench *b, int family)
+/* Unicast IPv4; IPv6 in the registries' five large blocks. Made when it is needed: an array of them would
+ * push the tables out of the caches. */
+static inline __attribute__((always_inline)) void address_make(int family, uint64_t i, struct cdn_addr *ret)
 {
-    uint64_t state = 1;
-    for (size_t i = 0; i < b->address_count; i++) {
-        struct cdn_addr *a = &b->addresses[i];
-        uint64_t high = random_next(&state);
-        *a = (struct cdn_addr){.sa.sa_family = (sa_family_t)family};
-        if (family == AF_INET) {
-            a->v4.sin_addr.s_addr = __builtin_bswap32((uint32_t)(high >> 32) % 0xdf000000u + 0x01000000u);
-        } else {
-            high = __builtin_bswap64(0x2400000000000000u + ((high % 5) << 57) + (high >> 12));
-            memcpy(a->v6.sin6_addr.s6_addr, &high, 8);
-        }
+    uint64_t x = random_at(i);
+    ret->sa.sa_family = (sa_family_t)family;
+    if (family == AF_INET) {
+        ret->v4.sin_addr.s_addr = __builtin_bswap32((uint32_t)((x >> 32) * 0xdf000000u >> 32) + 0x01000000u);
+    } else {
+        x = __builtin_bswap64(0x2400000000000000u + (((x & 0xfff) * 5 >> 12) << 57) + (x >> 12));
+        memcpy(ret->v6.sin6_addr.s6_addr, &x, 8);
     }
 }
 
@@ -117,43 +115,40 @@ static enum cdn_status table_open(struct bench *b, struct cdn_error *err)
 
 /* ---- what is measured ---- */
 
-static void look_up(struct bench *b, const struct cdn_addr *a)
+static void look_up(struct bench *b, const struct router_question *q)
 {
     MMDB_lookup_result_s found;
-    b->check += baseline_look_up(&b->baseline, a, &found) ? found.entry.offset : 0;
+    b->check += baseline_look_up(&b->baseline, &q->client, &found) ? found.entry.offset : 0;
 }
 
-static void haversine(struct bench *b, const struct cdn_addr *a)
+static void haversine(struct bench *b, const struct router_question *q)
 {
-    b->check += (uint64_t)baseline_nearest(&b->baseline, a);
+    b->check += (uint64_t)baseline_nearest(&b->baseline, &q->client);
 }
 
-static void by_chain(struct bench *b, const struct cdn_addr *a)
+static void by_chain(struct bench *b, const struct router_question *q)
 {
-    struct router_question question = {.client = *a};
     struct router_decision d;
-    router_decide(b->table, &question, NULL, &d);
+    router_decide(b->table, q, NULL, &d);
     b->check += d.choice.pop;
 }
 
-static void compiled(struct bench *b, const struct cdn_addr *a)
+static void compiled(struct bench *b, const struct router_question *q)
 {
-    static struct router_question question; /* of no path: each place has one edge */
     struct router_brief brief;
-    question.client = *a;
-    router_decide_brief(b->table, &question, 2, &brief);
+    router_decide_brief(b->table, q, 2, &brief);
     b->check += brief.pops[0];
 }
 
-static void edge_only(struct bench *b, const struct cdn_addr *a)
+static void edge_only(struct bench *b, const struct router_question *q)
 {
     const struct router_compiled *c = atomic_load(&b->table->compiled);
-    b->check += c->quick[c->find(c, a)].pops[0];
+    b->check += c->quick[c->find(c, &q->client)].pops[0];
 }
 
-static void scope(struct bench *b, const struct cdn_addr *a)
+static void scope(struct bench *b, const struct router_question *q)
 {
-    b->check += router_scope(b->table, a);
+    b->check += router_scope(b->table, &q->client);
 }
 
 static int64_t cpu_ns(void)
@@ -164,14 +159,19 @@ static int64_t cpu_ns(void)
 }
 
 /* Inlined, so that no call through a pointer is measured with it. */
-static inline __attribute__((always_inline)) double measure(
-    struct bench *b, const char *name, void (*one)(struct bench *, const struct cdn_addr *), double against)
+static inline __attribute__((always_inline)) double measure(struct bench *b, int family, const char *name,
+                                                            void (*one)(struct bench *,
+                                                                        const struct router_question *),
+                                                            double against)
 {
     double ns = 0;
-    for (unsigned pass = 0; pass < PASSES; pass++) {
+    struct router_question question = {0}; /* of no path: each place has one edge */
+    for (unsigned pass = 0; pass < b->pass_count; pass++) {
         int64_t start = cpu_ns();
-        for (size_t i = 0; i < b->address_count; i++)
-            one(b, &b->addresses[i]);
+        for (size_t i = 0; i < b->address_count; i++) {
+            address_make(family, i, &question.client);
+            one(b, &question);
+        }
         double took = (double)(cpu_ns() - start) / (double)b->address_count;
         ns = pass == 0 || took < ns ? took : ns;
     }
@@ -182,16 +182,17 @@ static inline __attribute__((always_inline)) double measure(
     return ns;
 }
 
-static void family_measure(struct bench *b, const char *name, int family)
+/* Inlined with a constant family, as above. */
+static inline __attribute__((always_inline)) void family_measure(struct bench *b, const char *name,
+                                                                 int family)
 {
     printf("%s, %zu random addresses, %zu edges\n", name, b->address_count, b->edge_count);
-    addresses_fill(b, family);
-    measure(b, "MMDB_lookup_sockaddr", look_up, 0);
-    double base = measure(b, "MMDB_lookup_sockaddr, place, haversine", haversine, 0);
-    measure(b, "chain: all that can be said (router_decide)", by_chain, base);
-    measure(b, "compiled: the edge that is best for the place", edge_only, base);
-    measure(b, "compiled: edge, runner-up, reason, by health", compiled, base);
-    measure(b, "compiled: scope of a client subnet", scope, 0);
+    measure(b, family, "MMDB_lookup_sockaddr", look_up, 0);
+    double base = measure(b, family, "MMDB_lookup_sockaddr, place, haversine", haversine, 0);
+    measure(b, family, "chain: all that can be said (router_decide)", by_chain, base);
+    measure(b, family, "compiled: the edge that is best for the place", edge_only, base);
+    measure(b, family, "compiled: edge, runner-up, reason, by health", compiled, base);
+    measure(b, family, "compiled: scope of a client subnet", scope, 0);
 }
 
 static enum cdn_status run(struct bench *b, struct cdn_error *err)
@@ -221,18 +222,16 @@ static enum cdn_status run(struct bench *b, struct cdn_error *err)
 
 int main(int argc, char **argv)
 {
-    static struct bench b = {.edge_count = 20, .address_count = 1u << 18};
+    static struct bench b = {.edge_count = 20, .address_count = 1000000, .pass_count = 5};
     struct cdn_error err;
     if (!options_parse(&b, argc, argv)) {
-        fprintf(stderr, "usage: bench-route [--edges N] [--addresses N] [--db FILE]...\n");
+        fprintf(stderr, "usage: bench-route [--edges N] [--addresses N] [--passes N] [--db FILE]...\n");
         return 2;
     }
-    b.addresses = cdn_calloc(b.address_count, sizeof(*b.addresses));
     enum cdn_status status = run(&b, &err);
     if (status != CDN_OK)
         fprintf(stderr, "bench-route: %s\n", err.text);
     baseline_close(&b.baseline);
     router_table_unref(b.table);
-    free(b.addresses);
     return b.check == 1 ? 1 : cdn_status_exit_code(status);
 }

@@ -6,7 +6,13 @@
 
 #include "common/banned.h"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define STATE_ROUNDS 10u
+#define ADDRESSES 10000u /* slow, and the same ways are gone */
+#else
+#define STATE_ROUNDS 30u
 #define ADDRESSES 100000u
+#endif
 
 static uint64_t random_next(uint64_t *state) /* xorshift64* */
 {
@@ -162,7 +168,7 @@ START_TEST(states)
         struct router_table *table = TABLE_OF("--policy", policies[p], OVERRIDES);
         compile(table);
         uint64_t state = 3 + p;
-        for (size_t round = 0; round < 30; round++) {
+        for (size_t round = 0; round < STATE_ROUNDS; round++) {
             for (uint16_t pop = 0; pop < table->pops->count; pop++)
                 for (uint32_t bit = 1; bit <= ROUTER_POP_FULL; bit <<= 1)
                     router_pop_flag_set(table->pops, pop, (enum router_pop_flag)bit,
@@ -172,6 +178,55 @@ START_TEST(states)
         }
         router_table_unref(table);
     }
+}
+END_TEST
+
+static struct router_table *table_of(int argc, char **argv)
+{
+    struct router_config config;
+    struct router_table *table;
+    struct cdn_error err;
+    enum cdn_config_outcome outcome;
+    ck_assert_msg(router_config_load(argc, argv, &config, &outcome, &err) == CDN_OK, "%s", err.text);
+    ck_assert_msg(router_table_create(&config, &table, &err) == CDN_OK, "%s", err.text);
+    router_config_free(&config);
+    return table;
+}
+
+/* Rows of slots that are not of one class, and more of IPv6 than the index takes. */
+START_TEST(overrides_everywhere)
+{
+    enum { IPV4 = 300, IPV6 = 4200 };
+    static const char *const targets[] = {"edge:fra", "Lima", "edge:nrt", "Oslo"};
+    char *flags[2 * (IPV4 + IPV6) + 2] = {(char *)(uintptr_t) "pocketcdn-router"};
+    size_t flag_count = 1;
+    for (unsigned i = 0; i < IPV4 + IPV6; i++) {
+        const char *target = targets[i % CDN_ARRAY_LEN(targets)];
+        flags[flag_count++] = (char *)(uintptr_t) "--overrides";
+        flags[flag_count++] =
+            i < IPV4 ? cdn_asprintf("20.9.%u.%u/%u=%s", 3 * i / 4 % 256, 64 * (i % 3), 26 + i % 5, target)
+                     : cdn_asprintf("%x:%x00::/24=%s", 0x2000 + i, i % 256, target);
+    }
+    for (unsigned ipv6 = 0; ipv6 < 2; ipv6++) {
+        struct router_table *table = table_of((int)(ipv6 ? flag_count : 2 * IPV4 + 1), flags);
+        compile(table);
+        for (unsigned i = 0; i < 65536; i += 3) {
+            struct cdn_addr a = {.v4 = {.sin_family = AF_INET}};
+            a.v4.sin_addr.s_addr = __builtin_bswap32(0x14090000 + i);
+            check_equal(table, &a, "/");
+        }
+        for (unsigned i = IPV4; i < IPV4 + IPV6; i++) {
+            struct cdn_addr a = {.v6 = {.sin6_family = AF_INET6}};
+            uint64_t high =
+                __builtin_bswap64((uint64_t)(0x2000 + i) << 48 | (uint64_t)(i % 256 + i / 256 % 2) << 40);
+            memcpy(a.v6.sin6_addr.s6_addr, &high, 8);
+            check_equal(table, &a, "/");
+        }
+        check_random(table, ADDRESSES / 50, 9);
+        router_table_unref(table);
+    }
+    for (size_t i = 2; i < flag_count; i += 2)
+        free(flags[i]);
 }
 END_TEST
 
@@ -186,13 +241,7 @@ START_TEST(many_edges)
             cdn_asprintf("name=e%d,place=%d;%d,url=http://h", i, i * 7 % 181 - 90, i * 13 % 360 - 180);
         *strchr(flags[argc - 1], ';') = ',';
     }
-    struct router_config config;
-    struct router_table *table;
-    struct cdn_error err;
-    enum cdn_config_outcome outcome;
-    ck_assert_msg(router_config_load(argc, flags, &config, &outcome, &err) == CDN_OK, "%s", err.text);
-    ck_assert_msg(router_table_create(&config, &table, &err) == CDN_OK, "%s", err.text);
-    router_config_free(&config);
+    struct router_table *table = table_of(argc, flags);
     compile(table);
     check_random(table, 2000, 7);
     for (uint16_t pop = 0; pop < 290; pop++)
@@ -268,7 +317,7 @@ START_TEST(scopes)
     ck_assert_uint_eq(router_scope(table, &known6), 128);
     compile(table);
     uint64_t state = 11;
-    for (size_t i = 0; i < 3000; i++) {
+    for (size_t i = 0; i < ADDRESSES / 33; i++) {
         struct cdn_addr a = random_ipv4(&state);
         check_scope(table, ipv4_of(&a));
     }
@@ -321,7 +370,13 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        default_edges, overrides_and_edges_of_one_place, states, many_edges, more_than_two, scopes, stopped};
+    const TTest *const tests[] = {default_edges,
+                                  overrides_and_edges_of_one_place,
+                                  overrides_everywhere,
+                                  states,
+                                  many_edges,
+                                  more_than_two,
+                                  scopes,
+                                  stopped};
     return run_suite("compiled", tests, CDN_ARRAY_LEN(tests));
 }

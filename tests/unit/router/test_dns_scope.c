@@ -1,6 +1,8 @@
 /* The scope of an answer: cuts row by row; and everybody in a scope gets the same answer, compiled or not. */
 #include "tests/unit/router/dns_help.h"
 
+#include "router/compiled.h"
+
 #include "common/banned.h"
 
 static struct cdn_config_list list_of(struct cdn_config_entry *entries, const char *text)
@@ -90,23 +92,28 @@ static struct cdn_addr neighbour(const struct cdn_addr *address, unsigned scope)
     return a;
 }
 
+static void neighbours_agree(const struct dns_zone *zone, const struct cdn_addr *one)
+{
+    struct dns_pick first, second;
+    dns_pick(zone, one, 0, true, &first);
+    for (int k = 0; k < 8; k++) {
+        struct cdn_addr other = neighbour(one, first.scope);
+        dns_pick(zone, &other, 0, true, &second);
+        char a[CDN_ADDR_TEXT_SIZE], b[CDN_ADDR_TEXT_SIZE];
+        cdn_addr_format_ip(one, a);
+        cdn_addr_format_ip(&other, b);
+        ck_assert_msg(first.count == second.count &&
+                          memcmp(first.pops, second.pops, first.count * sizeof(first.pops[0])) == 0,
+                      "%s/%u and %s/%u go to other edges", a, first.scope, b, second.scope);
+        ck_assert_msg(first.scope == second.scope, "%s/%u and %s/%u", a, first.scope, b, second.scope);
+    }
+}
+
 static void everybody_agrees(const struct dns_zone *zone, bool v6, unsigned rounds)
 {
     for (unsigned i = 0; i < rounds; i++) {
-        struct cdn_addr one = random_address(v6), other;
-        struct dns_pick first, second;
-        dns_pick(zone, &one, 0, true, &first);
-        for (int k = 0; k < 8; k++) {
-            other = neighbour(&one, first.scope);
-            dns_pick(zone, &other, 0, true, &second);
-            char a[CDN_ADDR_TEXT_SIZE], b[CDN_ADDR_TEXT_SIZE];
-            cdn_addr_format_ip(&one, a);
-            cdn_addr_format_ip(&other, b);
-            ck_assert_msg(first.count == second.count &&
-                              memcmp(first.pops, second.pops, first.count * sizeof(first.pops[0])) == 0,
-                          "%s/%u and %s/%u go to other edges", a, first.scope, b, second.scope);
-            ck_assert_msg(first.scope == second.scope, "%s/%u and %s/%u", a, first.scope, b, second.scope);
-        }
+        struct cdn_addr one = random_address(v6);
+        neighbours_agree(zone, &one);
     }
 }
 
@@ -128,6 +135,31 @@ START_TEST(everybody_in_a_scope)
         ck_assert_int_eq(router_table_compile(zone->table, NULL, NULL), CDN_OK);
     }
     dns_zone_unref(zone);
+}
+END_TEST
+
+/* When all edges of a compiled row are down, the answer is made of what the row does not say. */
+START_TEST(everybody_in_a_scope_when_a_row_is_down)
+{
+    static const char *const answers[] = {"1", "3"};
+    for (size_t i = 0; i < CDN_ARRAY_LEN(answers); i++) {
+        struct dns_zone *zone = ZONE_OF("--dns-answers", answers[i]); /* the ten default edges */
+        struct router_pops *pops = zone->table->pops;
+        ck_assert_int_eq(router_table_compile(zone->table, NULL, NULL), CDN_OK);
+        ck_assert_uint_eq(pops->count, ROUTER_ROW + 2);
+        for (unsigned k = 0; k < 5000; k++) {
+            const struct cdn_addr one = random_address(k % 4 == 0);
+            const struct router_class *class =
+                router_compiled_find(atomic_load(&zone->table->compiled), &one);
+            for (uint16_t pop = 0; pop < pops->count; pop++)
+                router_pop_flag_set(pops, pop, ROUTER_POP_SICK, false);
+            for (unsigned site = 0; class && site < class->count; site++)
+                router_pop_flag_set(pops, pops->members[pops->sites[class->sites[site]].first],
+                                    ROUTER_POP_SICK, true);
+            neighbours_agree(zone, &one);
+        }
+        dns_zone_unref(zone);
+    }
 }
 END_TEST
 
@@ -175,6 +207,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {cuts, everybody_in_a_scope, agrees_with_route, shared_places_and_families};
+    const TTest *const tests[] = {cuts, everybody_in_a_scope, everybody_in_a_scope_when_a_row_is_down,
+                                  agrees_with_route, shared_places_and_families};
     return run_suite("dns_scope", tests, CDN_ARRAY_LEN(tests));
 }
