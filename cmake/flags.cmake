@@ -8,7 +8,7 @@ target_compile_options(cdn_flags INTERFACE
   -Wmissing-prototypes -Wwrite-strings -Wformat=2 -Wundef -Wvla -Wcast-qual -Wswitch-enum
   -Wno-format-zero-length # an empty cell of a table is meant
   -fno-omit-frame-pointer -fstack-protector-strong)
-if(CDN_WERROR AND NOT CDN_SANITIZE) # instrumented code brings gcc to false warnings; the plain builds are the judge
+if(CDN_WERROR)
   target_compile_options(cdn_flags INTERFACE -Werror)
 endif()
 # Assertions stay on: a bug that is noticed is better than a wrong byte.

@@ -475,7 +475,8 @@ def test_broken_databases(cdn):
 def test_port_in_use(cdn, edges):
     first = start(cdn, edges)
     for flag, address in (("--listen", first.public), ("--admin", first.admin)):
-        other = {"--listen": "127.0.0.1:0", "--admin": "127.0.0.1:0", flag: f"{address[0]}:{address[1]}"}
+        other = dict.fromkeys(("--listen", "--admin", "--dns-listen"), "127.0.0.1:0")
+        other[flag] = f"{address[0]}:{address[1]}"
         done = run(cdn, *(word for pair in other.items() for word in pair))
         assert done.returncode == 3 and str(address[1]) in done.stderr
 
