@@ -95,14 +95,13 @@ static void answer(struct job *job, const struct cdn_addr *address)
         return;
     }
     if (job->memo) {
-        router_resolve(job->table, &row.question, NULL, &row.decision.where);
-        geo_memo_row(job->memo, &row, &job->out);
-    } else {
-        struct router_trace trace, *traced = job->options->why ? &trace : NULL;
-        trace.count = 0;
-        router_decide(job->table, &row.question, traced, &row.decision);
-        geo_printer_row(job->printer, &row, traced, &job->out);
+        count(job, geo_memo_row(job->memo, &row, &job->out));
+        return;
     }
+    struct router_trace trace, *traced = job->options->why ? &trace : NULL;
+    trace.count = 0;
+    router_decide(job->table, &row.question, traced, &row.decision);
+    geo_printer_row(job->printer, &row, traced, &job->out);
     count(job, geo_row_found(&row));
 }
 
@@ -280,14 +279,18 @@ static bool are_fields(const char *text)
     return true;
 }
 
-/* `--csv ip,country,edge`: the first argument names the columns, since no address can be read as a field. */
-static void take_fields(struct geo_options *options, struct cli_args *input)
+/* `--csv ip,country,edge`: an argument names the columns, since no address can be read as a field. */
+static void take_fields(struct geo_options *options, struct cli_args *input, const char **rest)
 {
-    if (!(options->csv || options->tsv) || options->fields || input->n == 0 || !are_fields(input->items[0]))
-        return;
-    options->fields = input->items[0];
-    input->n--;
-    input->items++;
+    size_t n = 0;
+    for (size_t i = 0; i < input->n; i++) {
+        bool names = (options->csv || options->tsv) && !options->fields && are_fields(input->items[i]);
+        if (names)
+            options->fields = input->items[i];
+        else
+            rest[n++] = input->items[i];
+    }
+    *input = (struct cli_args){n, rest};
 }
 
 static enum cdn_status look_up(const struct geo_options *given, const struct cli_args *args,
@@ -297,7 +300,8 @@ static enum cdn_status look_up(const struct geo_options *given, const struct cli
     struct cli_args input = *args;
     struct geo_options chosen = *given, *options = &chosen;
     struct job job = {.options = options, .table = table, .err = err};
-    take_fields(options, &input);
+    CDN_AUTOFREE const char **rest = cdn_calloc(args->n + 1, sizeof(*rest));
+    take_fields(options, &input, rest);
     if (input.n == 0 && isatty(STDIN_FILENO))
         return cdn_error_set(err, CDN_USAGE, "no address given (pocketcdn help geo)");
     if (input.n == 0)

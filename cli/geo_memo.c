@@ -8,6 +8,7 @@ struct stencil {
     uint64_t key; /* + 1; 0: free */
     char *text;
     uint32_t n;
+    enum geo_found found;
 };
 
 struct geo_memo {
@@ -64,7 +65,7 @@ static void make(struct geo_memo *m, struct geo_row *row, struct stencil *s, uin
     cdn_buf_clear(&m->line);
     geo_printer_row(m->printer, row, NULL, &m->line);
     row->stencil = false;
-    *s = (struct stencil){key, cdn_strndup(m->line.p, m->line.n), (uint32_t)m->line.n};
+    *s = (struct stencil){key, cdn_strndup(m->line.p, m->line.n), (uint32_t)m->line.n, geo_row_found(row)};
     m->count++;
 }
 
@@ -86,21 +87,39 @@ static void print(const struct stencil *s, const struct geo_row *row, struct cdn
     cdn_buf_add(out, s->text + from, s->n - from);
 }
 
-void geo_memo_row(struct geo_memo *memo, struct geo_row *row, struct cdn_buf *out)
+/* As the row without a memo would be. */
+static enum geo_found print_anew(const struct geo_memo *m, struct geo_row *row, struct cdn_buf *out)
 {
-    const struct router_where *w = &row->decision.where;
-    uint64_t key = ((uint64_t)w->record.entry << 1 | (w->address.sa.sa_family == AF_INET6)) + 1;
-    bool plain = !w->override && !w->special && w->record.entry != GEO_ENTRY_NONE;
-    struct stencil *s = plain ? slot_of(memo->stencils, memo->room, key) : NULL;
-    if (s && s->key) {
-        print(s, row, out);
-    } else if (s && memo->count < STENCILS_MAX) {
-        make(memo, row, s, key);
-        print(s, row, out);
-        if (2 * memo->count > memo->room)
-            grow(memo);
-    } else {
-        router_decide_where(row->table, &row->question, NULL, &row->decision);
-        geo_printer_row(memo->printer, row, NULL, out);
+    router_decide_where(row->table, &row->question, NULL, &row->decision);
+    geo_printer_row(m->printer, row, NULL, out);
+    return geo_row_found(row);
+}
+
+static bool is_plain(const struct router_where *w)
+{
+    return !w->override && !w->special && w->record.entry != GEO_ENTRY_NONE;
+}
+
+enum geo_found geo_memo_row(struct geo_memo *memo, struct geo_row *row, struct cdn_buf *out)
+{
+    struct router_where *w = &row->decision.where;
+    struct stencil *s = NULL;
+    uint64_t key = 0;
+    if (router_resolve_entry(row->table, &row->question.client, w)) {
+        key = ((uint64_t)w->record.entry << 1 | (w->address.sa.sa_family == AF_INET6)) + 1;
+        s = slot_of(memo->stencils, memo->room, key);
     }
+    if (!s || !s->key)
+        router_resolve(row->table, &row->question, NULL, w);
+    if (s && !s->key && (!is_plain(w) || memo->count == STENCILS_MAX))
+        s = NULL;
+    if (!s)
+        return print_anew(memo, row, out);
+    if (!s->key)
+        make(memo, row, s, key);
+    enum geo_found found = s->found;
+    print(s, row, out);
+    if (2 * memo->count > memo->room)
+        grow(memo);
+    return found;
 }

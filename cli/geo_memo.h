@@ -13,7 +13,7 @@ struct geo_memo;
 
 struct geo_memo *geo_memo_create(const struct geo_printer *printer);
 void geo_memo_destroy(struct geo_memo *memo); /* NULL is fine */
-/* Prints the row, of which question, line and decision.where are filled in. */
-void geo_memo_row(struct geo_memo *memo, struct geo_row *row, struct cdn_buf *out);
+/* Prints the row, of which table, question and line are filled in. */
+enum geo_found geo_memo_row(struct geo_memo *memo, struct geo_row *row, struct cdn_buf *out);
 
 #endif

@@ -266,10 +266,16 @@ void geo_db_unref(struct geo_db *db)
 
 /* ---- look-up ---- */
 
-enum cdn_status geo_lookup(const struct geo_db *db, const struct sockaddr *address,
-                           struct geo_record *ret_record)
+struct place_in_file {
+    const struct geo_file *file; /* NULL: none holds the family */
+    uint32_t entry;
+    unsigned prefix_len;
+};
+
+static enum cdn_status find_entry(const struct geo_db *db, const struct sockaddr *address,
+                                  struct place_in_file *ret)
 {
-    *ret_record = (struct geo_record){.entry = GEO_ENTRY_NONE};
+    *ret = (struct place_in_file){.entry = GEO_ENTRY_NONE};
     struct sockaddr_in ipv4 = {.sin_family = AF_INET};
     bool is_ipv4 = geo_address_ipv4(address, &ipv4.sin_addr) != 0;
     const struct geo_file *file = is_ipv4 ? db->ipv4 : db->ipv6;
@@ -280,14 +286,34 @@ enum cdn_status geo_lookup(const struct geo_db *db, const struct sockaddr *addre
         MMDB_lookup_sockaddr(&file->mmdb, is_ipv4 ? (const struct sockaddr *)&ipv4 : address, &code);
     if (code != MMDB_SUCCESS)
         return CDN_CORRUPT;
-    unsigned prefix_len = found.netmask;
+    ret->file = file;
+    ret->prefix_len = found.netmask;
     if (is_ipv4 && file->mmdb.metadata.ip_version == 6)
-        prefix_len = prefix_len > 96 ? prefix_len - 96 : 0;
-    ret_record->prefix_len = prefix_len;
-    if (!found.found_entry)
-        return CDN_NOT_FOUND;
-    enum cdn_status status = geo_file_record(file, found.entry.offset, ret_record);
-    ret_record->prefix_len = prefix_len;
+        ret->prefix_len = ret->prefix_len > 96 ? ret->prefix_len - 96 : 0;
+    if (found.found_entry)
+        ret->entry = found.entry.offset;
+    return found.found_entry ? CDN_OK : CDN_NOT_FOUND;
+}
+
+enum cdn_status geo_lookup(const struct geo_db *db, const struct sockaddr *address,
+                           struct geo_record *ret_record)
+{
+    struct place_in_file at;
+    *ret_record = (struct geo_record){.entry = GEO_ENTRY_NONE};
+    enum cdn_status status = find_entry(db, address, &at);
+    if (status == CDN_OK)
+        status = geo_file_record(at.file, at.entry, ret_record);
+    ret_record->prefix_len = at.prefix_len;
+    return status;
+}
+
+enum cdn_status geo_lookup_entry(const struct geo_db *db, const struct sockaddr *address, uint32_t *ret_entry,
+                                 unsigned *ret_prefix_len)
+{
+    struct place_in_file at;
+    enum cdn_status status = find_entry(db, address, &at);
+    *ret_entry = at.entry;
+    *ret_prefix_len = at.prefix_len;
     return status;
 }
 

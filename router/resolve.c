@@ -252,6 +252,16 @@ void router_resolve(const struct router_table *table, const struct router_questi
             return;
 }
 
+bool router_resolve_entry(const struct router_table *table, const struct cdn_addr *client,
+                          struct router_where *ret)
+{
+    ret->address = *client;
+    cdn_addr_unmap(&ret->address);
+    if (special_of(table, &ret->address) || router_overrides_find(table->overrides, &ret->address))
+        return false;
+    return geo_lookup_entry(table->db, &ret->address.sa, &ret->record.entry, &ret->network_len) == CDN_OK;
+}
+
 static bool is_named_place(const struct router_where *w)
 {
     return w->record.entry == GEO_ENTRY_NONE && w->uncertainty_km == 0;

@@ -65,6 +65,11 @@ struct router_where {
 void router_resolve(const struct router_table *table, const struct router_question *question,
                     struct router_trace *trace, struct router_where *ret);
 
+/* Where the chain would go straight to the database: fills in address, network_len and record.entry, and
+ * nothing else. Equal entries of a family have equal outcomes. False: only router_resolve knows. */
+bool router_resolve_entry(const struct router_table *table, const struct cdn_addr *client,
+                          struct router_where *ret);
+
 /* "none" to "city" as the database's; "exact" for a place that was named; "default" for the default place. */
 const char *router_where_precision(const struct router_where *where);
 /* What the place was taken from: "pinned", "override", "database", "default". */
