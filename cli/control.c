@@ -84,9 +84,13 @@ enum cdn_status control_open(const struct control_where *where, json_t **ret, st
     if (where->config)
         return open_config(where->config, ret, err);
     enum cdn_status status = open_state(where->state, ret, err);
-    if (status == CDN_NOT_FOUND && !where->state && open_router(CONTROL_ROUTER, ret, &none) == CDN_OK)
+    if (status != CDN_NOT_FOUND || where->state)
+        return status;
+    if (open_router(CONTROL_ROUTER, ret, &none) == CDN_OK)
         return CDN_OK;
-    return status;
+    none = *err;
+    return cdn_error_set(err, status, "%s; -c FILE or --router URL reach programs started without `up`",
+                         none.text);
 }
 
 /* ---- nodes ---- */

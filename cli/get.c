@@ -43,7 +43,9 @@ static enum cdn_status make_url(struct visit *visit, const char *text, struct cd
     if (!is_path && strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0)
         return cdn_error_set(err, CDN_USAGE, "'%s' is neither a path (/...) nor a URL (http://...)", text);
     struct cdn_error none;
-    enum cdn_status status = control_open(&where, &visit->up, is_path ? err : &none);
+    enum cdn_status status = CDN_OK;
+    if (is_path || visit->options->from) /* else nothing is to be explained */
+        status = control_open(&where, &visit->up, is_path ? err : &none);
     if (is_path && status)
         return status;
     visit->url = cdn_asprintf("%s%s", is_path ? control_text(visit->up, "router") : "", text);

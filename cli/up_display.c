@@ -39,6 +39,13 @@ static long long metric(const json_t *status, const char *name, const char *labe
     return sum;
 }
 
+/* Of "URL: much text (connection_refused)" the last word: the address stands beside it. */
+static const char *short_error(const char *error)
+{
+    const char *bracket = strrchr(error, '(');
+    return bracket && error[strlen(error) - 1] == ')' ? bracket : error;
+}
+
 void up_display_row(struct table *table, const struct up_display_node *node)
 {
     long long requests = metric(node->status, "request_total", ""),
@@ -46,7 +53,7 @@ void up_display_row(struct table *table, const struct up_display_node *node)
     CDN_AUTOBUF struct cdn_buf note = {0};
     cdn_buf_printf(&note, "%s", node->external ? "not ours" : "");
     if (node->error && node->error[0])
-        cdn_buf_printf(&note, "%s%s", note.n ? "; " : "", node->error);
+        cdn_buf_printf(&note, "%s%s", note.n ? "; " : "", short_error(node->error));
     note_node(node->status, node->restarts, &note);
     table_add(table, "%s", node->name);
     table_add(table, "%s", node->place);
