@@ -430,7 +430,7 @@ def test_an_external_origin_is_watched_not_waited_for(cdn):
     assert up.says(f"warning: the origin {fake.url} does not answer (connection_refused)")
     assert up.says("all 2 are up")
     done = cdn.cli("status", "--state", up.state)
-    assert done.returncode == 1 and re.search(rf"^origin +down +{fake.url} +not ours; \\(connection_refused\\)$", done.stdout, re.M), done
+    assert done.returncode == 1 and re.search(rf"^origin +down +{fake.url} +not ours; \(connection_refused\)$", done.stdout, re.M), done
     assert "2 of 3 nodes are well" in done.stderr
     refused = cdn.cli("fault", "delay=1s", "--state", up.state)
     assert refused.returncode == 1 and "is not one of ours" in refused.stderr
