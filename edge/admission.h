@@ -28,6 +28,13 @@ void edge_doorkeeper_destroy(struct edge_doorkeeper *d);
 /* Whether the key was asked before; remembers it. */
 bool edge_doorkeeper_seen(struct edge_doorkeeper *d, uint64_t hash);
 
+/* Whether it is so far from full (below 1/2) that the doorkeeper need not learn yet: a small cache does
+ * without its memory. */
+static inline bool edge_admission_roomy(uint64_t used, uint64_t capacity)
+{
+    return used < capacity / 2;
+}
+
 /* Whether a tier of `capacity` bytes with `used` in use is so full (15/16) that the doorkeeper rules. */
 static inline bool edge_admission_nearly_full(uint64_t used, uint64_t capacity)
 {

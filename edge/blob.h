@@ -15,7 +15,7 @@
 struct edge_blob {
     _Atomic unsigned refs;
     size_t n;
-    char *data;
+    char *data; /* a block of its own: bodies are often a power of two, which an allocator has a class for */
 };
 
 struct edge_blob *edge_blob_create(size_t n); /* one reference; bytes undefined */

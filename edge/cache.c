@@ -5,6 +5,7 @@
 #include "edge/cache_impl.h"
 #include "edge/validate.h"
 
+#include <assert.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -15,10 +16,34 @@
 #define DOORKEEPER_ROTATE 500000
 #define FIRST_BUCKETS ((size_t)1 << 10)
 
+static_assert(sizeof(struct edge_object) == 96, "an object stays small");
+static_assert(offsetof(struct edge_entry, key) == 46, "an entry stays small");
+
 void edge_cache_hash(struct cdn_str key, struct edge_store_key *ret)
 {
     XXH128_hash_t h = XXH3_128bits(key.p, key.n);
     *ret = (struct edge_store_key){.a = h.low64, .b = h.high64, .variant = 0};
+}
+
+struct edge_store_key edge_entry_hash(const struct edge_entry *e)
+{
+    struct edge_store_key hash;
+    edge_cache_hash(edge_entry_key(e), &hash);
+    return hash;
+}
+
+/* ---- for the policies ---- */
+
+static uint64_t memory_hash(const struct edge_policy_item *item)
+{
+    const void *ram = (const char *)item - offsetof(struct edge_ram, item);
+    return edge_entry_hash(((const struct edge_ram *)ram)->object->entry).a;
+}
+
+static uint64_t disk_hash(const struct edge_policy_item *item)
+{
+    const void *object = (const char *)item - offsetof(struct edge_object, disk_item);
+    return edge_entry_hash(((const struct edge_object *)object)->entry).a;
 }
 
 enum cdn_status edge_cache_create(const struct edge_cache_config *config, struct edge_cache **ret,
@@ -27,15 +52,17 @@ enum cdn_status edge_cache_create(const struct edge_cache_config *config, struct
     struct edge_cache *c = cdn_calloc(1, sizeof *c);
     c->config = *config;
     pthread_mutex_init(&c->lock, NULL);
-    RB_INIT(&c->keys);
+    c->keys_seed = (uintptr_t)c; /* differs from process to process */
     RB_INIT(&c->tags);
     c->bucket = cdn_calloc(FIRST_BUCKETS, sizeof *c->bucket);
     c->bucket_mask = FIRST_BUCKETS - 1;
     c->ghost = edge_ghost_create(GHOST_ENTRIES, UINT64_MAX);
     atomic_init(&c->loaded, config->store == NULL);
-    enum cdn_status status = edge_policy_create(config->memory_policy, config->memory, &c->memory, err);
+    enum cdn_status status =
+        edge_policy_create(config->memory_policy, config->memory, memory_hash, &c->memory, err);
     if (status == CDN_OK && config->store) {
-        status = edge_policy_create(config->disk_policy, edge_store_capacity(config->store), &c->disk, err);
+        status = edge_policy_create(config->disk_policy, edge_store_capacity(config->store), disk_hash,
+                                    &c->disk, err);
         c->doorkeeper = edge_doorkeeper_create(DOORKEEPER_LOG2_BITS, DOORKEEPER_ROTATE);
     }
     if (status != CDN_OK) {
@@ -55,7 +82,7 @@ void edge_cache_destroy(struct edge_cache *c)
     for (size_t i = 0; i <= c->bucket_mask; i++) {
         for (struct edge_entry *e = c->bucket[i], *next; e; e = next) {
             next = e->chain;
-            e->refs++; /* stays while its objects go */
+            edge_cache_ref_locked(e); /* stays while its objects go */
             while (e->objects) {
                 e->objects->location.id = 0; /* stays on disk */
                 edge_cache_remove_locked(c, e->objects, EDGE_GHOST_EVICTED);
@@ -92,8 +119,8 @@ static void grow(struct edge_cache *c)
     for (size_t i = 0; i <= c->bucket_mask; i++) {
         for (struct edge_entry *e = c->bucket[i], *next; e; e = next) {
             next = e->chain;
-            e->chain = bucket[e->hash.a & mask];
-            bucket[e->hash.a & mask] = e;
+            e->chain = bucket[e->hash & mask];
+            bucket[e->hash & mask] = e;
         }
     }
     free(c->bucket);
@@ -101,10 +128,10 @@ static void grow(struct edge_cache *c)
     c->bucket_mask = mask;
 }
 
-static struct edge_entry *find(struct edge_cache *c, struct cdn_str key, const struct edge_store_key *hash)
+static struct edge_entry *find(struct edge_cache *c, struct cdn_str key, uint32_t hash)
 {
-    struct edge_entry *e = c->bucket[hash->a & c->bucket_mask];
-    while (e && !(e->hash.a == hash->a && e->hash.b == hash->b && cdn_str_eq(edge_entry_key(e), key))) {
+    struct edge_entry *e = c->bucket[hash & c->bucket_mask];
+    while (e && !(e->hash == hash && cdn_str_eq(edge_entry_key(e), key))) {
         e = e->chain;
     }
     return e;
@@ -114,43 +141,53 @@ struct edge_entry *edge_cache_find_locked(struct edge_cache *c, struct cdn_str k
 {
     struct edge_store_key hash;
     edge_cache_hash(key, &hash);
-    return find(c, key, &hash);
+    return find(c, key, (uint32_t)hash.a);
+}
+
+struct edge_entry *edge_cache_ref_locked(struct edge_entry *e)
+{
+    if (!e->use) {
+        e->use = cdn_calloc(1, sizeof *e->use);
+    }
+    e->use->refs++;
+    return e;
 }
 
 struct edge_entry *edge_cache_enter_locked(struct edge_cache *c, struct cdn_str key)
 {
     struct edge_store_key hash;
     edge_cache_hash(key, &hash);
-    struct edge_entry *e = find(c, key, &hash);
+    struct edge_entry *e = find(c, key, (uint32_t)hash.a);
+    assert(key.n <= UINT16_MAX);
     if (!e) {
         if (c->entry_count > c->bucket_mask) {
             grow(c);
         }
-        e = cdn_calloc(1, sizeof *e + key.n);
-        e->hash = hash;
-        e->key_length = (uint32_t)key.n;
+        e = cdn_calloc(1, edge_entry_size(key.n));
+        e->hash = (uint32_t)hash.a;
+        e->key_length = (uint16_t)key.n;
         memcpy(e->key, key.p, key.n);
-        e->chain = c->bucket[hash.a & c->bucket_mask];
-        c->bucket[hash.a & c->bucket_mask] = e;
+        e->chain = c->bucket[e->hash & c->bucket_mask];
+        c->bucket[e->hash & c->bucket_mask] = e;
         c->entry_count++;
         edge_keys_insert(c, e);
     }
-    e->refs++;
-    return e;
+    return edge_cache_ref_locked(e);
 }
 
 void edge_cache_leave_locked(struct edge_cache *c, struct edge_entry *e)
 {
-    if (--e->refs || e->fetches) {
+    if (--e->use->refs) {
         return;
     }
+    free(CDN_TAKE(e->use));
     if (e->objects) {
         for (struct edge_object *o = e->objects; o; o = o->next) {
             edge_sleep_rest(c, o);
         }
         return;
     }
-    struct edge_entry **link = &c->bucket[e->hash.a & c->bucket_mask];
+    struct edge_entry **link = &c->bucket[e->hash & c->bucket_mask];
     while (*link != e) {
         link = &(*link)->chain;
     }
@@ -170,7 +207,7 @@ void edge_cache_leave(struct edge_cache *c, struct edge_entry *e)
 enum edge_cause edge_cache_missing_locked(struct edge_cache *c, const struct edge_entry *e)
 {
     struct edge_ghost_entry gone;
-    if (!edge_ghost_find(c->ghost, e->hash.a, &gone)) {
+    if (!edge_ghost_find(c->ghost, edge_entry_hash(e).a, &gone)) {
         return EDGE_CAUSE_COLD;
     }
     switch (gone.reason) {
@@ -194,9 +231,8 @@ struct edge_object *edge_object_create(struct edge_entry *entry, struct edge_rep
     struct edge_object *o = cdn_calloc(1, sizeof *o);
     atomic_init(&o->refs, 1);
     atomic_init(&o->rep, rep);
-    o->entry = entry;
-    o->body_length = body_length;
-    entry->refs++;
+    o->entry = edge_cache_ref_locked(entry);
+    o->location.body = body_length & EDGE_STORE_BODY_MAX;
     return o;
 }
 
@@ -300,7 +336,7 @@ bool edge_cache_select_part_locked(struct edge_cache *c, struct edge_entry *entr
     for (struct edge_object *o = entry->objects; o; o = o->next) {
         const struct edge_rep *rep = atomic_load_explicit(&o->rep, memory_order_relaxed);
         if (!rep || rep->whole < 0 ||
-            (at != UINT64_MAX && (at < rep->first || at >= rep->first + o->body_length)) ||
+            (at != UINT64_MAX && (at < rep->first || at >= rep->first + edge_object_length(o))) ||
             (like && like != rep->head && !edge_may_combine(like, rep->head))) {
             continue;
         }
@@ -317,8 +353,8 @@ void edge_object_link_locked(struct edge_cache *c, struct edge_object *o)
 {
     o->next = o->entry->objects;
     o->entry->objects = o;
-    o->entry->refs--; /* from now on the list keeps the entry */
-    o->linked = true;
+    o->entry->use->refs--; /* from now on the list keeps the entry; who links it holds another reference */
+    edge_object_set(o, EDGE_OBJECT_LINKED, true);
     c->object_count++;
     atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
     edge_tags_link(c, o, atomic_load(&o->rep)->head);
@@ -326,7 +362,7 @@ void edge_object_link_locked(struct edge_cache *c, struct edge_object *o)
 
 void edge_cache_remove_locked(struct edge_cache *c, struct edge_object *o, enum edge_ghost_reason reason)
 {
-    if (!o->linked) {
+    if (!edge_object_is(o, EDGE_OBJECT_LINKED)) {
         return;
     }
     struct edge_entry *e = o->entry;
@@ -335,8 +371,8 @@ void edge_cache_remove_locked(struct edge_cache *c, struct edge_object *o, enum 
         link = &(*link)->next;
     }
     *link = o->next;
-    e->refs++;
-    o->linked = false;
+    edge_cache_ref_locked(e);
+    edge_object_set(o, EDGE_OBJECT_LINKED, false);
     edge_sleep_forget(c, o);
     c->object_count--;
     struct edge_rep *rep = atomic_exchange(&o->rep, NULL);
@@ -345,7 +381,7 @@ void edge_cache_remove_locked(struct edge_cache *c, struct edge_object *o, enum 
     edge_tier_memory_leave(c, o);
     edge_tier_disk_leave(c, o);
     if (!e->objects) {
-        edge_ghost_put(c->ghost, e->hash.a, reason, cdn_clock_now_s(), o->body_length);
+        edge_ghost_put(c->ghost, edge_entry_hash(e).a, reason, cdn_clock_now_s(), edge_object_length(o));
     }
     edge_rep_unref(rep);
     edge_object_unref_locked(c, o);
@@ -427,6 +463,13 @@ uint64_t edge_cache_purge_number_locked(const struct edge_cache *c)
     return c->purge_number;
 }
 
+/* Without a user the entry does not remember: then any purge since may have been meant. */
+static bool purged_since(const struct edge_cache *c, const struct edge_object *o, uint64_t number)
+{
+    const struct edge_use *use = o->entry->use;
+    return (use ? use->purged_at : c->purge_number) > number || edge_tags_purged_since(c, o, number);
+}
+
 void edge_cache_publish(struct edge_cache *c, struct edge_entry *e, uint64_t purge_number,
                         struct edge_rep *rep, struct edge_blob *blob, struct edge_store_file *file,
                         uint64_t file_length, struct edge_hold *ret_hold, bool *ret_kept)
@@ -435,11 +478,11 @@ void edge_cache_publish(struct edge_cache *c, struct edge_entry *e, uint64_t pur
     supersede(c, e, rep);
     struct edge_object *o = edge_object_create(e, rep, blob ? blob->n : file_length);
     edge_object_link_locked(c, o);
-    edge_ghost_forget(c->ghost, e->hash.a);
-    bool purged = e->purged_at > purge_number || edge_tags_purged_since(c, o, purge_number);
+    edge_ghost_forget(c->ghost, edge_entry_hash(e).a);
+    bool purged = purged_since(c, o, purge_number);
     bool to_disk = !purged && c->disk && edge_tier_disk_admit(c, o, rep);
     bool in_memory = !purged && blob && edge_tier_memory_insert(c, o, blob, to_disk);
-    o->saving = to_disk;
+    edge_object_set(o, EDGE_OBJECT_SAVING, to_disk);
     *ret_kept = to_disk || in_memory;
     struct edge_rep *for_disk = to_disk ? edge_rep_ref(rep) : NULL;
     edge_cache_hold_locked(o, ret_hold);
@@ -460,8 +503,7 @@ bool edge_cache_refresh(struct edge_cache *c, struct edge_object *o, struct edge
                         uint64_t purge_number)
 {
     edge_cache_lock(c);
-    bool there =
-        o->linked && o->entry->purged_at <= purge_number && !edge_tags_purged_since(c, o, purge_number);
+    bool there = edge_object_is(o, EDGE_OBJECT_LINKED) && !purged_since(c, o, purge_number);
     if (there) {
         edge_rep_unref(atomic_exchange(&o->rep, rep));
         edge_cache_changed_locked(c);
@@ -485,7 +527,7 @@ bool edge_cache_refresh(struct edge_cache *c, struct edge_object *o, struct edge
 void edge_cache_offer_ram(struct edge_cache *c, struct edge_object *o, struct edge_blob *blob)
 {
     edge_cache_lock(c);
-    if (o->linked && !atomic_load(&o->ram)) {
+    if (edge_object_is(o, EDGE_OBJECT_LINKED) && !atomic_load(&o->ram)) {
         edge_tier_memory_insert(c, o, blob, false);
     }
     edge_cache_unlock(c);

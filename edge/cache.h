@@ -23,25 +23,33 @@
 #include "edge/object.h"
 #include "edge/vary.h"
 
-#include <bsd/sys/cdefs.h>
-#include <bsd/sys/tree.h>
 #include <jansson.h>
+#include <stddef.h>
 
 struct edge_cache;
 struct edge_fetch;
 
-struct edge_entry {
-    struct edge_store_key hash; /* variant 0 */
+struct edge_use {               /* what an entry has while it is in use */
+    uint32_t refs;              /* of who uses it, and of its objects that are not linked any more */
+    struct edge_fetch *fetches; /* running ones that may be joined (fetch.c) */
+    uint64_t purged_at;         /* number of the purge that hit the key last (edge_cache_purge_number) */
+    int64_t pass_until_ms;      /* answers may not be stored: until then nobody waits for another's fetch */
+};
+
+struct edge_entry { /* there are as many as the disk holds: 46 bytes and the key */
     struct edge_entry *chain;
-    RB_ENTRY(edge_entry) by_key;
-    struct edge_object *objects; /* newest first */
-    struct edge_fetch *fetches;  /* running ones that may be joined (fetch.c) */
-    uint64_t purged_at;          /* number of the purge that hit the key last (edge_cache_purge_number) */
-    int64_t pass_until_ms;       /* answers may not be stored: until then nobody waits for another's fetch */
-    uint32_t refs;               /* of who uses it, and of its objects that are not linked any more */
-    uint32_t key_length;
+    struct edge_entry *left, *right; /* in the tree of keys (cache_keys.c) */
+    struct edge_object *objects;     /* newest first */
+    struct edge_use *use;            /* owned; NULL: nobody uses it */
+    uint32_t hash;                   /* the low half of edge_store_key.a */
+    uint16_t key_length;
     char key[];
 };
+
+static inline size_t edge_entry_size(size_t key_length)
+{
+    return offsetof(struct edge_entry, key) + key_length;
+}
 
 static inline struct cdn_str edge_entry_key(const struct edge_entry *e)
 {
@@ -66,6 +74,8 @@ void edge_cache_unlock(struct edge_cache *cache);
 
 /* ---- entries ---- */
 void edge_cache_hash(struct cdn_str key, struct edge_store_key *ret);
+struct edge_store_key edge_entry_hash(const struct edge_entry *entry); /* variant 0 */
+struct edge_entry *edge_cache_ref_locked(struct edge_entry *entry);    /* another reference */
 /* With a reference, made if missing. */
 struct edge_entry *edge_cache_enter_locked(struct edge_cache *cache, struct cdn_str key);
 struct edge_entry *edge_cache_find_locked(struct edge_cache *cache,
@@ -86,9 +96,13 @@ bool edge_cache_wake(struct edge_cache *cache, struct edge_entry *entry, void (*
 struct edge_hold { /* counted references to an object and what it says now */
     struct edge_object *object;
     struct edge_rep *rep;
-    struct edge_ram *ram; /* NULL: the body is on disk */
-    struct edge_store_location location;
+    struct edge_ram *ram;                /* NULL: the body is on disk */
+    struct edge_store_location location; /* id 0: the body is not on disk */
 };
+static inline uint64_t edge_hold_length(const struct edge_hold *hold) /* of the body */
+{
+    return hold->location.body;
+}
 /* The stored complete response that a request selects (RFC 9111 4.1), the newest; false: none. *ret_variants:
  * whether there are others. */
 bool edge_cache_select_locked(struct edge_cache *cache, struct edge_entry *entry,

@@ -5,6 +5,8 @@
 #include "edge/admission.h"
 #include "edge/cache.h"
 
+#include <bsd/sys/cdefs.h>
+#include <bsd/sys/tree.h>
 #include <pthread.h>
 
 /* One surrogate key of one object; ordered by (tag, address), so the objects of a tag stand side by side. */
@@ -14,13 +16,17 @@ struct edge_tag_link {
     struct edge_object *object;
 };
 
+struct edge_tags {
+    size_t count;
+    struct edge_tag_link link[];
+};
+
 /* So many purges by tag are remembered for the fetches that run while they come. */
 #define EDGE_TAG_PURGES 1024
 
 /* So many unused objects on disk stay awake after their last use. */
 #define EDGE_RESTING 1024u
 
-RB_HEAD(edge_key_tree, edge_entry);
 RB_HEAD(edge_tag_tree, edge_tag_link);
 
 struct edge_cache {
@@ -34,7 +40,8 @@ struct edge_cache {
     struct edge_entry **bucket;
     size_t bucket_mask;
     size_t entry_count;
-    struct edge_key_tree keys;
+    struct edge_entry *keys; /* root */
+    uint64_t keys_seed;
     struct edge_tag_tree tags;
     struct edge_policy *memory;
     struct edge_policy *disk; /* NULL: no disk tier */
@@ -66,15 +73,22 @@ void edge_tags_unlink(struct edge_cache *cache, struct edge_object *object);
 /* Whether one of the object's tags was purged after purge `number`. */
 bool edge_tags_purged_since(const struct edge_cache *cache, const struct edge_object *object,
                             uint64_t number);
+size_t edge_tags_size(const struct edge_object *object); /* bytes of memory */
+/* cache_keys.c */
 void edge_keys_insert(struct edge_cache *cache, struct edge_entry *entry);
 void edge_keys_remove(struct edge_cache *cache, struct edge_entry *entry);
-struct edge_entry *edge_keys_after(struct edge_cache *cache, struct edge_entry *entry);
-struct edge_entry *edge_keys_from(struct edge_cache *cache, struct cdn_str key); /* the first key >= */
+/* The first entry whose key is not less than `key`, or greater (`after`); NULL: none. */
+struct edge_entry *edge_keys_from(const struct edge_cache *cache, struct cdn_str key, bool after);
 
 /* After another representation, or none, was put into an object, or its body left the RAM tier. */
 static inline void edge_cache_changed_locked(struct edge_cache *cache)
 {
     atomic_fetch_add_explicit(&cache->changes, 1, memory_order_release);
+}
+
+static inline bool edge_entry_used(const struct edge_entry *entry)
+{
+    return entry->use != NULL;
 }
 
 /* cache.c */

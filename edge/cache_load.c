@@ -2,6 +2,7 @@
 #include "common/http_date.h"
 #include "common/mem.h"
 #include "edge/cache_impl.h"
+#include "edge/key.h"
 
 #include "common/banned.h"
 
@@ -15,12 +16,12 @@ static bool have_id(const struct edge_entry *e, uint64_t id)
     return false;
 }
 
-/* The object that is stored for the same variant (and part) as the row; NULL: none. */
+/* The object that is stored for the same variant (and part) as the row; NULL: none that is awake. */
 static struct edge_object *rival(const struct edge_entry *e, const struct edge_rep *rep)
 {
     for (struct edge_object *o = e->objects; o; o = o->next) {
         const struct edge_rep *other = atomic_load(&o->rep);
-        if (other->first == rep->first && other->whole == rep->whole &&
+        if (other && other->first == rep->first && other->whole == rep->whole &&
             cdn_str_eq(edge_rep_spec(other), edge_rep_spec(rep)) &&
             cdn_str_eq(edge_rep_variant(other), edge_rep_variant(rep))) {
             return o;
@@ -38,12 +39,12 @@ static bool is_outdated(const struct edge_object *o, const struct edge_store_row
 
 static bool enter_disk(struct edge_cache *c, struct edge_object *o, const struct edge_rep *rep)
 {
-    const uint64_t size = edge_store_cost(o->entry->key_length, edge_rep_size(rep), o->body_length);
+    const uint64_t size = edge_store_cost(o->entry->key_length, edge_rep_size(rep), edge_object_length(o));
     if (edge_policy_short(c->disk, size)) {
         return false; /* the budget shrank since: the oldest rows came first and keep their place */
     }
-    edge_policy_admit(c->disk, o->entry->hash.a, size);
-    return edge_policy_insert(c->disk, &o->disk_item, o->entry->hash.a, size, EDGE_POLICY_NEW);
+    edge_policy_admit(c->disk, edge_entry_hash(o->entry).a, size);
+    return edge_policy_insert(c->disk, &o->disk_item, size, EDGE_POLICY_NEW);
 }
 
 static void take_row(struct edge_cache *c, const struct edge_store_row *row, struct edge_rep *rep)
@@ -68,7 +69,7 @@ static void take_row(struct edge_cache *c, const struct edge_store_row *row, str
         struct edge_object *o = edge_object_create(e, rep, row->location.body);
         if (enter_disk(c, o, rep)) {
             o->location = row->location;
-            o->updated = !row->pristine;
+            edge_object_set(o, EDGE_OBJECT_UPDATED, !row->pristine);
             edge_object_link_locked(c, o);
             c->load_count++;
         } else {
@@ -86,7 +87,8 @@ static void take_rows(void *arg, const struct edge_store_row *rows, size_t n)
     struct edge_cache *c = arg;
     for (size_t i = 0; i < n; i++) {
         struct edge_rep *rep = NULL;
-        if (rows[i].n_extents || edge_rep_parse(rows[i].meta, &rep, NULL) != CDN_OK) {
+        if (rows[i].n_extents || rows[i].key.n > EDGE_KEY_MAX ||
+            edge_rep_parse(rows[i].meta, &rep, NULL) != CDN_OK) {
             edge_store_remove(c->config.store, &rows[i].location);
             continue;
         }
@@ -143,15 +145,14 @@ void edge_cache_find_on_disk(struct edge_cache *c, struct cdn_str key, void (*do
 /* The object of a key that is stored under `id`; NULL: none. */
 static struct edge_object *find_stored(struct edge_cache *c, const struct edge_store_key *key, uint64_t id)
 {
-    const struct edge_entry *e = c->bucket[key->a & c->bucket_mask];
-    while (e && !(e->hash.a == key->a && e->hash.b == key->b)) {
-        e = e->chain;
+    for (const struct edge_entry *e = c->bucket[key->a & c->bucket_mask]; e; e = e->chain) {
+        for (struct edge_object *o = e->hash == (uint32_t)key->a ? e->objects : NULL; o; o = o->next) {
+            if (o->location.id == id) {
+                return o;
+            }
+        }
     }
-    struct edge_object *o = e ? e->objects : NULL;
-    while (o && o->location.id != id) {
-        o = o->next;
-    }
-    return o;
+    return NULL;
 }
 
 void edge_cache_moved(struct edge_cache *c, const struct edge_store_key *key,
@@ -194,10 +195,10 @@ json_t *edge_cache_describe_locked(const struct edge_object *o, int64_t now_ms)
     struct cdn_str spec = edge_rep_spec(rep);
     struct cdn_str etag = edge_head_get(rep->head, EDGE_HEAD_ETAG);
     json_t *j = json_pack("{s:s%, s:i, s:I}", "key", o->entry->key, (size_t)o->entry->key_length, "status",
-                          (int)edge_head_status(rep->head), "bytes", (json_int_t)o->body_length);
+                          (int)edge_head_status(rep->head), "bytes", (json_int_t)edge_object_length(o));
     if (!j) { /* a key that is not UTF-8 */
         j = json_pack("{s:i, s:I}", "status", (int)edge_head_status(rep->head), "bytes",
-                      (json_int_t)o->body_length);
+                      (json_int_t)edge_object_length(o));
     }
     json_object_set_new(j, "etag", json_stringn(etag.p ? etag.p : "", etag.n));
     json_object_set_new(j, "vary", json_stringn(spec.p, spec.n));
@@ -223,13 +224,10 @@ json_t *edge_cache_list(struct edge_cache *c, struct cdn_str prefix, struct cdn_
 {
     json_t *list = json_array();
     edge_cache_lock(c);
-    struct edge_entry *e = edge_keys_from(c, after.n ? after : prefix);
-    if (e && after.n && cdn_str_eq(edge_entry_key(e), after)) {
-        e = edge_keys_after(c, e);
-    }
+    struct edge_entry *e = after.n ? edge_keys_from(c, after, true) : edge_keys_from(c, prefix, false);
     for (struct edge_entry *next;
          e && cdn_str_starts(edge_entry_key(e), prefix) && json_array_size(list) < limit; e = next) {
-        e->refs++;
+        edge_cache_ref_locked(e);
         if (edge_cache_asleep_locked(e)) {
             edge_cache_unlock(c);
             edge_cache_wake(c, e, NULL, NULL);
@@ -238,7 +236,7 @@ json_t *edge_cache_list(struct edge_cache *c, struct cdn_str prefix, struct cdn_
         for (struct edge_object *o = e->objects; o; o = o->next) {
             json_array_append_new(list, edge_cache_describe_locked(o, now_ms));
         }
-        next = edge_keys_after(c, e);
+        next = edge_keys_from(c, edge_entry_key(e), true);
         edge_cache_leave_locked(c, e);
     }
     edge_cache_unlock(c);

@@ -32,23 +32,24 @@ struct edge_wake {
 static bool may_sleep(struct edge_object *o)
 {
     const struct edge_rep *rep = atomic_load_explicit(&o->rep, memory_order_relaxed);
-    return o->linked && atomic_load_explicit(&o->refs, memory_order_relaxed) == 1 && o->entry->refs == 0 &&
-           !o->saving && o->location.id && !atomic_load_explicit(&o->ram, memory_order_relaxed) && rep &&
-           rep->whole < 0;
+    return edge_object_is(o, EDGE_OBJECT_LINKED) &&
+           atomic_load_explicit(&o->refs, memory_order_relaxed) == 1 && !o->entry->use &&
+           !edge_object_is(o, EDGE_OBJECT_SAVING) && o->location.id &&
+           !atomic_load_explicit(&o->ram, memory_order_relaxed) && rep && rep->whole < 0;
 }
 
 void edge_sleep_rest(struct edge_cache *c, struct edge_object *o)
 {
-    if (o->resting || !may_sleep(o)) {
+    if (edge_object_is(o, EDGE_OBJECT_RESTING) || !may_sleep(o)) {
         return;
     }
     struct edge_object **place = &c->resting[c->rest_next];
     struct edge_object *longest = *place;
     *place = o;
-    o->resting = true;
+    edge_object_set(o, EDGE_OBJECT_RESTING, true);
     c->rest_next = (c->rest_next + 1) % EDGE_RESTING;
     if (longest) {
-        longest->resting = false;
+        edge_object_set(longest, EDGE_OBJECT_RESTING, false);
     }
     if (longest && may_sleep(longest)) {
         edge_rep_unref(atomic_exchange(&longest->rep, NULL)); /* nobody has it: no need to tell of a change */
@@ -57,10 +58,10 @@ void edge_sleep_rest(struct edge_cache *c, struct edge_object *o)
 
 void edge_sleep_forget(struct edge_cache *c, struct edge_object *o)
 {
-    for (size_t i = 0; o->resting; i++) {
+    for (size_t i = 0; edge_object_is(o, EDGE_OBJECT_RESTING); i++) {
         if (c->resting[i] == o) {
             c->resting[i] = NULL;
-            o->resting = false;
+            edge_object_set(o, EDGE_OBJECT_RESTING, false);
         }
     }
 }
@@ -73,8 +74,9 @@ void edge_sleep_soften(struct edge_cache *c, struct edge_object *o, int64_t now_
             w->soften_ms = now_ms;
         }
     }
-    o->updated = true;
-    edge_store_edit(c->config.store, &o->entry->hash, &o->location, edge_rep_soften_stored, now_ms);
+    edge_object_set(o, EDGE_OBJECT_UPDATED, true);
+    const struct edge_store_key hash = edge_entry_hash(o->entry);
+    edge_store_edit(c->config.store, &hash, &o->location, edge_rep_soften_stored, now_ms);
 }
 
 /* ---- waking ---- */
@@ -101,8 +103,11 @@ static struct edge_wake *begin(struct edge_cache *c, struct edge_entry *e)
     if (o) {
         w = cdn_malloc(sizeof *w);
         atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
-        *w = (struct edge_wake){
-            .next = c->wakes, .cache = c, .object = o, .location = o->location, .updated = o->updated};
+        *w = (struct edge_wake){.next = c->wakes,
+                                .cache = c,
+                                .object = o,
+                                .location = o->location,
+                                .updated = edge_object_is(o, EDGE_OBJECT_UPDATED)};
         c->wakes = w;
     }
     edge_cache_unlock(c);

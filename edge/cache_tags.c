@@ -1,22 +1,13 @@
-/* cache_tags: the ordered indexes: entries by key text, objects by surrogate key. Purges walk only what they
- * hit. */
+/* cache_tags: objects by surrogate key, and purges, which walk only what they hit. */
 #include "common/mem.h"
 #include "edge/cache_impl.h"
 
-#include <string.h>
 #include <xxhash.h>
 
 #include "common/banned.h"
 
 #define TAGS_MAX \
     256u /* of one object; more are left out, as the large CDNs do (16 KiB of them, or 50 to 1000) */
-
-static int compare_keys(struct edge_entry *a, struct edge_entry *b)
-{
-    uint32_t n = a->key_length < b->key_length ? a->key_length : b->key_length;
-    int d = memcmp(a->key, b->key, n);
-    return d ? d : (a->key_length > b->key_length) - (a->key_length < b->key_length);
-}
 
 static int compare_tags(struct edge_tag_link *a, struct edge_tag_link *b)
 {
@@ -29,35 +20,8 @@ static int compare_tags(struct edge_tag_link *a, struct edge_tag_link *b)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-function"
 #pragma GCC diagnostic ignored "-Wpedantic"
-RB_GENERATE_INTERNAL(edge_key_tree, edge_entry, by_key, compare_keys, static)
 RB_GENERATE_INTERNAL(edge_tag_tree, edge_tag_link, by_tag, compare_tags, static)
 #pragma GCC diagnostic pop
-
-void edge_keys_insert(struct edge_cache *c, struct edge_entry *e)
-{
-    RB_INSERT(edge_key_tree, &c->keys, e);
-}
-
-void edge_keys_remove(struct edge_cache *c, struct edge_entry *e)
-{
-    RB_REMOVE(edge_key_tree, &c->keys, e);
-}
-
-struct edge_entry *edge_keys_from(struct edge_cache *c, struct cdn_str key)
-{
-    struct edge_entry *probe = cdn_calloc(1, sizeof *probe + key.n);
-    probe->key_length = (uint32_t)key.n;
-    memcpy(probe->key, key.p, key.n);
-    struct edge_entry *found = RB_NFIND(edge_key_tree, &c->keys, probe);
-    free(probe);
-    return found;
-}
-
-struct edge_entry *edge_keys_after(struct edge_cache *c, struct edge_entry *e)
-{
-    (void)c;
-    return RB_NEXT(edge_key_tree, &c->keys, e);
-}
 
 /* ---- tags ---- */
 
@@ -113,22 +77,34 @@ void edge_tags_link(struct edge_cache *c, struct edge_object *o, const struct ed
     unsigned n = collect(head, EDGE_HEAD_SURROGATE_KEY, true, tags, 0);
     n = collect(head, EDGE_HEAD_XKEY, true, tags, n);
     n = collect(head, EDGE_HEAD_CACHE_TAG, false, tags, n);
-    o->tag_count = n;
-    o->tags = n ? cdn_calloc(n, sizeof *o->tags) : NULL;
-    for (unsigned i = 0; i < n; i++) {
-        o->tags[i].tag = tags[i];
-        o->tags[i].object = o;
-        RB_INSERT(edge_tag_tree, &c->tags, &o->tags[i]);
+    if (n == 0) {
+        return;
     }
+    o->tags = cdn_calloc(1, sizeof *o->tags + n * sizeof *o->tags->link);
+    o->tags->count = n;
+    for (unsigned i = 0; i < n; i++) {
+        o->tags->link[i].tag = tags[i];
+        o->tags->link[i].object = o;
+        RB_INSERT(edge_tag_tree, &c->tags, &o->tags->link[i]);
+    }
+}
+
+static size_t tag_count(const struct edge_object *o)
+{
+    return o->tags ? o->tags->count : 0;
+}
+
+size_t edge_tags_size(const struct edge_object *o)
+{
+    return o->tags ? sizeof *o->tags + o->tags->count * sizeof *o->tags->link : 0;
 }
 
 void edge_tags_unlink(struct edge_cache *c, struct edge_object *o)
 {
-    for (unsigned i = 0; i < o->tag_count; i++) {
-        RB_REMOVE(edge_tag_tree, &c->tags, &o->tags[i]);
+    for (size_t i = 0; i < tag_count(o); i++) {
+        RB_REMOVE(edge_tag_tree, &c->tags, &o->tags->link[i]);
     }
     free(CDN_TAKE(o->tags));
-    o->tag_count = 0;
 }
 
 bool edge_tags_purged_since(const struct edge_cache *c, const struct edge_object *o, uint64_t number)
@@ -138,8 +114,8 @@ bool edge_tags_purged_since(const struct edge_cache *c, const struct edge_object
         if (i > EDGE_TAG_PURGES || c->tag_purge[at].number <= number) {
             return i > EDGE_TAG_PURGES; /* more came than are remembered: assume the worst */
         }
-        for (unsigned t = 0; t < o->tag_count; t++) {
-            if (o->tags[t].tag == c->tag_purge[at].tag) {
+        for (size_t t = 0; t < tag_count(o); t++) {
+            if (o->tags->link[t].tag == c->tag_purge[at].tag) {
                 return true;
             }
         }
@@ -169,8 +145,8 @@ static void soften(struct edge_cache *c, struct edge_object *o, int64_t now_ms)
 static uint64_t purge_entry(struct edge_cache *c, struct edge_entry *e, bool soft, int64_t now_ms)
 {
     uint64_t count = 0;
-    e->refs++;
-    e->purged_at = c->purge_number;
+    edge_cache_ref_locked(e);
+    e->use->purged_at = c->purge_number;
     for (struct edge_object *o = e->objects, *next; o; o = next, count++) {
         next = o->next;
         if (soft) {
@@ -198,9 +174,9 @@ uint64_t edge_cache_purge_prefix(struct edge_cache *c, struct cdn_str prefix, bo
     uint64_t count = 0;
     edge_cache_lock(c);
     c->purge_number++;
-    for (struct edge_entry *e = edge_keys_from(c, prefix), *next;
+    for (struct edge_entry *e = edge_keys_from(c, prefix, false), *next;
          e && cdn_str_starts(edge_entry_key(e), prefix); e = next) {
-        next = RB_NEXT(edge_key_tree, &c->keys, e);
+        next = edge_keys_from(c, edge_entry_key(e), true);
         count += purge_entry(c, e, soft, now_ms);
     }
     edge_cache_unlock(c);

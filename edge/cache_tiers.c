@@ -14,20 +14,19 @@
 
 uint64_t edge_object_cost(const struct edge_object *o, const struct edge_rep *rep)
 {
-    return sizeof *o + sizeof(struct edge_entry) + o->entry->key_length + edge_rep_size(rep) +
-           sizeof(struct edge_ram) + sizeof(struct edge_blob) + o->tag_count * sizeof(struct edge_tag_link) +
-           (uint64_t)5 * MALLOC_OVERHEAD;
+    return sizeof *o + edge_entry_size(o->entry->key_length) + edge_rep_size(rep) + sizeof(struct edge_ram) +
+           sizeof(struct edge_blob) + edge_tags_size(o) + (uint64_t)5 * MALLOC_OVERHEAD;
 }
 
 static uint64_t disk_cost(const struct edge_object *o, const struct edge_rep *rep)
 {
     /* The stored form of a representation is its head and texts behind a fixed part of about its own size. */
-    return edge_store_cost(o->entry->key_length, edge_rep_size(rep), o->body_length);
+    return edge_store_cost(o->entry->key_length, edge_rep_size(rep), edge_object_length(o));
 }
 
 void edge_tier_drop_if_homeless(struct edge_cache *c, struct edge_object *o, enum edge_ghost_reason reason)
 {
-    if (!atomic_load(&o->ram) && !o->location.id && !o->saving) {
+    if (!atomic_load(&o->ram) && !o->location.id && !edge_object_is(o, EDGE_OBJECT_SAVING)) {
         edge_cache_remove_locked(c, o, reason);
     }
 }
@@ -49,7 +48,7 @@ static void memory_evicted(struct edge_cache *c, struct edge_policy_item *item)
     struct edge_ram *ram = (struct edge_ram *)(void *)((char *)item - offsetof(struct edge_ram, item));
     struct edge_object *o = ram->object;
     c->memory_evictions++;
-    if (o->saving) {
+    if (edge_object_is(o, EDGE_OBJECT_SAVING)) {
         return; /* out of the policy, but its only copy until the disk writer answers */
     }
     atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
@@ -75,7 +74,7 @@ static bool memory_room(struct edge_cache *c, uint64_t size)
 static enum edge_policy_admission memory_admit(struct edge_cache *c, const struct edge_object *o,
                                                uint64_t size, uint64_t body)
 {
-    const uint64_t hash = o->entry->hash.a;
+    const uint64_t hash = edge_entry_hash(o->entry).a;
     if (body > c->config.memory_object) {
         return EDGE_POLICY_REFUSED;
     }
@@ -92,13 +91,13 @@ bool edge_tier_memory_insert(struct edge_cache *c, struct edge_object *o, struct
     const uint64_t size = edge_object_cost(o, atomic_load(&o->rep)) + blob->n;
     enum edge_policy_admission admission = memory_admit(c, o, size, blob->n);
     bool wanted = admission != EDGE_POLICY_REFUSED && memory_room(c, size);
-    if ((!wanted && !forced) || !o->linked) {
+    if ((!wanted && !forced) || !edge_object_is(o, EDGE_OBJECT_LINKED)) {
         c->too_large += !forced;
         return false;
     }
     struct edge_ram *ram = edge_ram_create(o, blob);
     if (wanted) {
-        wanted = edge_policy_insert(c->memory, &ram->item, o->entry->hash.a, size, admission);
+        wanted = edge_policy_insert(c->memory, &ram->item, size, admission);
     }
     if (!wanted && !forced) {
         edge_ram_unref(ram);
@@ -151,9 +150,10 @@ static void disk_evicted(struct edge_cache *c, struct edge_policy_item *item)
 
 bool edge_tier_disk_admit(struct edge_cache *c, struct edge_object *o, const struct edge_rep *rep)
 {
-    const uint64_t hash = o->entry->hash.a;
+    const uint64_t hash = edge_entry_hash(o->entry).a;
     const uint64_t size = disk_cost(o, rep);
-    bool seen = edge_doorkeeper_seen(c->doorkeeper, hash);
+    bool seen = edge_admission_roomy(edge_policy_used(c->disk), edge_policy_capacity(c->disk)) ||
+                edge_doorkeeper_seen(c->doorkeeper, hash);
     if (!seen && edge_admission_nearly_full(edge_policy_used(c->disk), edge_policy_capacity(c->disk))) {
         c->not_admitted++;
         return false;
@@ -171,11 +171,11 @@ bool edge_tier_disk_admit(struct edge_cache *c, struct edge_object *o, const str
         }
         disk_evicted(c, item);
     }
-    if (!edge_policy_insert(c->disk, &o->disk_item, hash, size, admission)) {
+    if (!edge_policy_insert(c->disk, &o->disk_item, size, admission)) {
         return false;
     }
-    o->save_parity = c->save_turn & 1;
-    c->saves_open[o->save_parity]++;
+    edge_object_set(o, EDGE_OBJECT_SAVE_PARITY, c->save_turn & 1);
+    c->saves_open[c->save_turn & 1]++;
     return true;
 }
 
@@ -214,7 +214,7 @@ static struct edge_rep *changed_since(struct write_job *job)
 bool edge_cache_await_save(struct edge_cache *c, const struct edge_object *o, struct edge_save_waiter *waiter)
 {
     edge_cache_lock(c);
-    const bool saving = o->saving;
+    const bool saving = edge_object_is(o, EDGE_OBJECT_SAVING);
     if (saving) {
         waiter->object = o;
         waiter->next = c->save_waiters;
@@ -245,8 +245,9 @@ void edge_tier_disk_update(struct edge_cache *c, struct edge_object *o, const st
     if (o->location.id) {
         CDN_AUTOBUF struct cdn_buf meta = {0};
         edge_rep_format(rep, &meta);
-        o->updated = true;
-        edge_store_update(c->config.store, &o->entry->hash, &o->location, cdn_buf_str(&meta));
+        edge_object_set(o, EDGE_OBJECT_UPDATED, true);
+        const struct edge_store_key hash = edge_entry_hash(o->entry);
+        edge_store_update(c->config.store, &hash, &o->location, cdn_buf_str(&meta));
     }
 }
 
@@ -258,8 +259,8 @@ static void written(void *arg, enum cdn_status status, const struct edge_store_l
     struct edge_object *o = job->object;
     struct edge_rep *update = NULL;
     edge_cache_lock(c);
-    o->saving = false;
-    if (status == CDN_OK && o->linked && edge_policy_has(&o->disk_item)) {
+    edge_object_set(o, EDGE_OBJECT_SAVING, false);
+    if (status == CDN_OK && edge_object_is(o, EDGE_OBJECT_LINKED) && edge_policy_has(&o->disk_item)) {
         o->location = *location;
         update = changed_since(job);
     } else {
@@ -278,7 +279,7 @@ static void written(void *arg, enum cdn_status status, const struct edge_store_l
         edge_tier_disk_update(c, o, update);
         edge_rep_unref(update);
     }
-    c->saves_open[o->save_parity]--;
+    c->saves_open[edge_object_is(o, EDGE_OBJECT_SAVE_PARITY)]--;
     struct edge_save_waiter *waiter = take_waiters(c, o);
     edge_object_unref_locked(c, o);
     edge_cache_unlock(c);
@@ -311,7 +312,7 @@ void edge_tier_disk_write(struct edge_cache *c, struct edge_object *o, struct ed
     atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
     CDN_AUTOBUF struct cdn_buf meta = {0};
     edge_rep_format(rep, &meta);
-    struct edge_store_key hash = o->entry->hash;
+    struct edge_store_key hash = edge_entry_hash(o->entry);
     struct cdn_str variant = edge_rep_variant(rep);
     hash.variant = XXH3_64bits(variant.p, variant.n) + rep->first + (uint64_t)rep->whole;
     if (blob && blob->n <= EDGE_STORE_PACKED_MAX) {
@@ -334,7 +335,7 @@ void edge_tier_disk_write(struct edge_cache *c, struct edge_object *o, struct ed
     struct edge_store_commit commit = {.key_hash = hash,
                                        .key = edge_entry_key(o->entry),
                                        .meta = cdn_buf_str(&meta),
-                                       .body_length = o->body_length,
+                                       .body_length = edge_object_length(o),
                                        .done = written,
                                        .arg = job};
     edge_store_file_commit(file, &commit);

@@ -285,7 +285,7 @@ static void wait_disk(struct edge_txn *t, void (*step)(struct edge_txn *), char 
 
 static void read_blob(struct edge_txn *t)
 {
-    t->blob = edge_blob_create((size_t)t->hold.object->body_length);
+    t->blob = edge_blob_create((size_t)edge_hold_length(&t->hold));
     t->disk_status =
         edge_store_try_read(t->worker->edge->store, &t->hold.location, 0, t->blob->data, t->blob->n);
     if (t->disk_status == CDN_UNAVAILABLE) {
@@ -310,7 +310,7 @@ static void after_verify(struct edge_txn *t)
 static void send_file(struct edge_txn *t)
 {
     struct edge_range_plan plan;
-    const uint64_t length = t->hold.object->body_length;
+    const uint64_t length = edge_hold_length(&t->hold);
     if (!edge_deliver_choose(t, t->hold.rep, length, &plan)) {
         return;
     }
@@ -378,7 +378,7 @@ void edge_deliver_hold(struct edge_txn *t)
         deliver_ram(t);
     } else if (!t->hold.location.id) {
         wait_saved(t);
-    } else if (t->hold.object->body_length <= t->worker->edge->settings.memory_object) {
+    } else if (edge_hold_length(&t->hold) <= t->worker->edge->settings.memory_object) {
         read_blob(t);
     } else {
         send_file(t);

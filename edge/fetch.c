@@ -132,8 +132,8 @@ void edge_fetch_leave(struct edge_fetch *f, struct edge_worker *worker, struct e
 
 void edge_fetch_list_locked(struct edge_fetch *f)
 {
-    f->next = f->entry->fetches;
-    f->entry->fetches = f;
+    f->next = f->entry->use->fetches;
+    f->entry->use->fetches = f;
     f->listed = true;
 }
 
@@ -144,7 +144,7 @@ void edge_fetch_unlist(struct edge_fetch *f)
     }
     edge_cache_lock(f->owner->edge->cache);
     if (f->listed) {
-        struct edge_fetch **link = &f->entry->fetches;
+        struct edge_fetch **link = &f->entry->use->fetches;
         while (*link != f) {
             link = &(*link)->next;
         }
@@ -167,7 +167,7 @@ static bool fits(const struct edge_fetch *f, const struct edge_vary_source *sour
 
 struct edge_fetch *edge_fetch_find_locked(struct edge_entry *e, const struct edge_vary_source *source)
 {
-    struct edge_fetch *f = e->fetches;
+    struct edge_fetch *f = e->use->fetches;
     while (f && (f->request.ranged || !fits(f, source))) {
         f = f->next;
     }
@@ -177,7 +177,7 @@ struct edge_fetch *edge_fetch_find_locked(struct edge_entry *e, const struct edg
 struct edge_fetch *edge_fetch_find_part_locked(struct edge_entry *e, const struct edge_vary_source *source,
                                                uint64_t at)
 {
-    struct edge_fetch *f = e->fetches;
+    struct edge_fetch *f = e->use->fetches;
     while (f && (!f->request.ranged || at < f->request.range_first || at > f->request.range_last ||
                  !fits(f, source))) {
         f = f->next;

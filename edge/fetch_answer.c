@@ -253,7 +253,7 @@ static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, i
     if (f->entry && !f->request.pass && says_unstorable(f, h->status)) {
         drop_selected(f);
         edge_cache_lock(edge->cache);
-        f->entry->pass_until_ms = now_ms + PASS_MEMORY_MS;
+        f->entry->use->pass_until_ms = now_ms + PASS_MEMORY_MS;
         edge_cache_unlock(edge->cache);
     }
     edge_fetch_publish(f, EDGE_FETCH_PASSING);

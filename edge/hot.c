@@ -16,12 +16,13 @@
 /* A plain hit reads the second cache line and the key behind it. */
 struct hot_entry {
     struct edge_hold hold;           /* counted; ram is not NULL */
+    struct edge_blob *body;          /* counted */
     struct MHD_Response *unchanged;  /* 304, made on first use; NULL */
     int64_t begins_ms;               /* the clock was set back when it shows less (freshness.h) */
     alignas(LINE) uint64_t valid_at; /* edge_cache_changes() when `hold` was last compared with the object */
     struct MHD_Response *full;       /* the stored status and the body */
     const char *fields;              /* of `full`: where they lie, for the prefetch only */
-    struct edge_blob *body;          /* counted */
+    const char *body_data;           /* likewise */
     int64_t expires_ms;              /* end of freshness */
     uint32_t shown_s;                /* the second for which Age and Cache-Status are right */
     uint32_t hits;
@@ -31,7 +32,8 @@ struct hot_entry {
     uint16_t fields_n;
     bool used;     /* since the clock hand passed */
     uint8_t marks; /* hits of this second that the policy was told of */
-    char key[];    /* host, target, Accept-Encoding; then the ETag */
+    uint64_t body_n;
+    char key[]; /* host, target, Accept-Encoding; then the ETag */
 };
 
 struct hot_slot {
@@ -229,8 +231,8 @@ static void prefetch(const struct hot_entry *e)
     for (unsigned at = 0; at < e->fields_n; at += LINE) {
         __builtin_prefetch(e->fields + at);
     }
-    __builtin_prefetch(e->body->data);
-    __builtin_prefetch(e->body->data + LINE);
+    __builtin_prefetch(e->body_data);
+    __builtin_prefetch(e->body_data + LINE);
 }
 
 static bool is_over(const struct edge_hot *h, struct hot_entry *e, int64_t now_ms)
@@ -261,7 +263,7 @@ bool edge_hot_answer(struct edge_hot *h, struct http_request *req, int64_t now_m
     }
     mark(h, e);
     *ret_status = none_match.p ? 304 : e->status;
-    *ret_body_bytes = none_match.p || req->method == HTTP_HEAD ? 0 : e->body->n;
+    *ret_body_bytes = none_match.p || req->method == HTTP_HEAD ? 0 : e->body_n;
     http_respond(req, *ret_status, none_match.p ? unchanged_response(e) : e->full);
     return true;
 }
@@ -335,6 +337,8 @@ void edge_hot_add(struct edge_hot *h, const struct http_request *req, const stru
     e->hold = (struct edge_hold){
         .object = hold->object, .rep = edge_rep_ref(hold->rep), .ram = edge_ram_ref(hold->ram)};
     e->body = edge_blob_ref(body);
+    e->body_data = body->data;
+    e->body_n = body->n;
     e->status = (uint16_t)status;
     e->begins_ms = hold->rep->fresh.response_ms - EDGE_CLOCK_SLACK_MS;
     e->expires_ms = edge_freshness_expires_ms(&hold->rep->fresh);

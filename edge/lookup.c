@@ -54,8 +54,7 @@ struct edge_fetch *edge_txn_new_fetch_locked(struct edge_txn *t, struct edge_fet
 {
     struct edge_cache *cache = t->worker->edge->cache;
     edge_upstream_request(t, false, background, r);
-    t->entry->refs++;
-    struct edge_fetch *f = edge_fetch_create(t->worker, t->entry, &t->control, r);
+    struct edge_fetch *f = edge_fetch_create(t->worker, edge_cache_ref_locked(t->entry), &t->control, r);
     f->purge_number = edge_cache_purge_number_locked(cache);
     const struct edge_rep *rep = t->entry->objects ? atomic_load(&t->entry->objects->rep) : NULL;
     if (rep) { /* Vary as it was last */
@@ -209,7 +208,7 @@ void edge_request_lookup(struct edge_txn *t)
     }
     const bool only_cached = edge_txn_only_cached(t);
     bool serves = found && edge_reuse_serves(reuse);
-    bool passes = !found && t->now_ms < t->entry->pass_until_ms;
+    bool passes = !found && t->now_ms < t->entry->use->pass_until_ms;
     if (!found && !passes && edge_part_wants_locked(t)) {
         edge_cache_unlock(cache);
         edge_part_begin(t);

@@ -80,29 +80,46 @@ uint64_t edge_ram_bytes(const struct edge_ram *ram);      /* of the body in all 
 struct edge_ram *edge_ram_ref(struct edge_ram *ram);
 void edge_ram_unref(struct edge_ram *ram); /* NULL is fine */
 
-struct edge_object {
+/* Bits of an object, in its item's `owner`. */
+enum {
+    EDGE_OBJECT_LINKED = 1,      /* in its entry's list */
+    EDGE_OBJECT_SAVING = 2,      /* the disk writer has it */
+    EDGE_OBJECT_SAVE_PARITY = 4, /* of the turn in which the writing began */
+    EDGE_OBJECT_RESTING = 8,     /* among those that will sleep next */
+    EDGE_OBJECT_UPDATED = 16,    /* what it says now is in the store's index only, not where the body lies */
+};
+
+struct edge_object { /* there are as many as the disk holds: 96 bytes */
     struct edge_policy_item disk_item;
-    struct edge_store_location location; /* id 0: not on disk */
+    struct edge_store_location location; /* id 0: not on disk; body is its length anyway */
     struct edge_entry *entry;            /* counted; fixed */
     struct edge_object *next;            /* in the entry's list, newest first */
     struct edge_rep *_Atomic rep;        /* counted; NULL: gone, or asleep while linked */
     struct edge_ram *_Atomic ram;        /* counted; NULL: not in RAM */
-    struct edge_tag_link *tags;          /* array, owned; the surrogate keys (tag.h) */
-    uint64_t body_length;                /* fixed */
-    uint32_t tag_count;
+    struct edge_tags *tags;              /* owned; the surrogate keys (cache_tags.c); NULL: none */
     _Atomic unsigned refs;
     _Atomic unsigned hits; /* counted on the long way, and by hot tables when they let go */
-    bool linked;           /* in its entry's list */
-    bool saving;
-    bool save_parity; /* of the turn in which the writing began */
-    bool resting;     /* among those that will sleep next */
-    bool updated;     /* what it says now is in the store's index only, not where the body lies */
 };
 
 /* Under the cache's lock. */
+static inline uint64_t edge_object_length(const struct edge_object *o) /* of the body; never changes */
+{
+    return o->location.body;
+}
+
+static inline bool edge_object_is(const struct edge_object *o, unsigned bit)
+{
+    return (o->disk_item.owner & bit) != 0;
+}
+
+static inline void edge_object_set(struct edge_object *o, unsigned bit, bool on)
+{
+    o->disk_item.owner = (on ? o->disk_item.owner | bit : o->disk_item.owner & ~bit) & 63u;
+}
+
 static inline bool edge_object_asleep(struct edge_object *o)
 {
-    return o->linked && !atomic_load_explicit(&o->rep, memory_order_relaxed);
+    return edge_object_is(o, EDGE_OBJECT_LINKED) && !atomic_load_explicit(&o->rep, memory_order_relaxed);
 }
 
 #endif

@@ -119,7 +119,7 @@ static struct edge_fetch *join_slice_locked(struct edge_txn *t, uint64_t at, uin
         struct edge_fetch_request r = {.ranged = true, .range_first = at, .range_last = suffix};
         if (stale) {
             r.range_first = stale->rep->first;
-            r.range_last = stale->rep->first + stale->object->body_length - 1;
+            r.range_last = stale->rep->first + edge_hold_length(stale) - 1;
             r.candidate[0] = *stale;
             r.candidate_count = 1;
             *stale = (struct edge_hold){0};
@@ -214,7 +214,7 @@ static bool load(struct edge_ranger *r)
         return true;
     }
     const uint64_t from = (r->at - first) / READ_BYTES * READ_BYTES;
-    const uint64_t rest = r->hold.object->body_length - from;
+    const uint64_t rest = edge_hold_length(&r->hold) - from;
     edge_blob_unref(r->blob);
     r->blob = edge_blob_create((size_t)(rest < READ_BYTES ? rest : READ_BYTES));
     r->blob_first = first + from;
@@ -238,7 +238,7 @@ static bool in_blob(const struct edge_ranger *r)
 static bool in_part(const struct edge_ranger *r)
 {
     return r->hold.object && r->at >= r->hold.rep->first &&
-           r->at < r->hold.rep->first + r->hold.object->body_length;
+           r->at < r->hold.rep->first + edge_hold_length(&r->hold);
 }
 
 /* Bytes of a slice on its way. 0: go on elsewhere. */
@@ -332,7 +332,7 @@ static bool is_stored(struct edge_txn *t, const struct edge_rep *rep, uint64_t f
         all = edge_cache_select_part_locked(cache_of(t), t->entry, &source, at, rep->head, &part);
         edge_cache_unlock(cache_of(t));
         if (all) {
-            at = part.rep->first + part.object->body_length;
+            at = part.rep->first + edge_hold_length(&part);
             edge_cache_release(cache_of(t), &part);
         }
     }
@@ -397,7 +397,7 @@ static bool serve_stale_part(struct edge_txn *t, enum edge_origin_state origin)
         return false;
     }
     struct edge_rep *rep = f->request.candidate[0].rep;
-    const uint64_t end = rep->first + f->request.candidate[0].object->body_length;
+    const uint64_t end = rep->first + edge_hold_length(&f->request.candidate[0]);
     if (!edge_reuse_serves(decide(t, rep, origin)) || !resolve(t, rep, &wanted) ||
         !is_stored(t, rep, wanted.first, edge_range_length(&wanted))) {
         return false;
@@ -442,7 +442,7 @@ static void wait_slice(struct edge_txn *t)
         edge_txn_leave_fetch(t);
         if (part.object) {
             t->verdict = EDGE_VERDICT_REVALIDATED;
-            serve(t, part.rep, part.rep->first + part.object->body_length);
+            serve(t, part.rep, part.rep->first + edge_hold_length(&part));
             edge_cache_release(cache_of(t), &part);
         } else {
             edge_txn_pass(t, t->cause);
@@ -474,7 +474,7 @@ static bool find_part_locked(struct edge_txn *t, const struct edge_rep *known, u
 static bool in_one_part(const struct edge_txn *t, const struct edge_hold *part,
                         const struct edge_range *range)
 {
-    return part->object ? range->last < part->rep->first + part->object->body_length
+    return part->object ? range->last < part->rep->first + edge_hold_length(part)
                         : range->first / slice_size(t) == range->last / slice_size(t);
 }
 
@@ -484,7 +484,7 @@ static void serve_only_stored(struct edge_txn *t, const struct edge_hold *part,
 {
     if (part && !t->conditions.if_range.p &&
         is_stored(t, part->rep, range->first, edge_range_length(range))) {
-        serve(t, part->rep, part->rep->first + part->object->body_length);
+        serve(t, part->rep, part->rep->first + edge_hold_length(part));
     } else {
         edge_txn_refuse_uncached(t);
     }
@@ -523,7 +523,7 @@ void edge_part_begin(struct edge_txn *t)
     } else if (passes) {
         pass_instead(t);
     } else if (fresh) {
-        serve(t, part.rep, part.rep->first + part.object->body_length);
+        serve(t, part.rep, part.rep->first + edge_hold_length(&part));
     } else {
         wait_slice(t);
     }

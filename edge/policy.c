@@ -7,7 +7,7 @@
 #include <string.h>
 #include "common/banned.h"
 
-static_assert(sizeof(struct edge_policy_item) == 32, "half a cache line an item");
+static_assert(sizeof(struct edge_policy_item) == 24, "two links and a word");
 
 static const struct edge_policy_ops *const policies[] = {
     &edge_policy_s3fifo,
@@ -21,13 +21,14 @@ const char *edge_policy_names(void)
     return "s3fifo, sieve, lru, fifo";
 }
 
-enum cdn_status edge_policy_create(const char *name, uint64_t capacity, struct edge_policy **ret,
-                                   struct cdn_error *err)
+enum cdn_status edge_policy_create(const char *name, uint64_t capacity, edge_policy_hash_fn *hash_of,
+                                   struct edge_policy **ret, struct cdn_error *err)
 {
     for (size_t i = 0; i < CDN_ARRAY_LEN(policies); i++) {
         if (strcmp(policies[i]->name, name) == 0) {
             struct edge_policy *p = cdn_calloc(1, sizeof(*p));
             p->ops = policies[i];
+            p->hash_of = hash_of;
             edge_policy_capacity_set(p, capacity);
             *ret = p;
             return CDN_OK;
@@ -53,7 +54,7 @@ const char *edge_policy_name(const struct edge_policy *p)
 void edge_policy_push(struct edge_policy *p, int queue, struct edge_policy_item *item)
 {
     struct edge_policy_queue *q = &p->queues[queue];
-    item->queue = (uint8_t)queue;
+    item->queue = (unsigned)queue & 3u;
     item->newer = NULL;
     item->older = q->newest;
     *(q->newest ? &q->newest->newer : &q->oldest) = item;
@@ -111,11 +112,10 @@ struct edge_policy_item *edge_policy_evict_next(struct edge_policy *p, unsigned 
     return p->ops->evict(p, steps);
 }
 
-bool edge_policy_insert(struct edge_policy *p, struct edge_policy_item *item, uint64_t hash, uint64_t size,
+bool edge_policy_insert(struct edge_policy *p, struct edge_policy_item *item, uint64_t size,
                         enum edge_policy_admission admission)
 {
     assert(!edge_policy_has(item) && admission != EDGE_POLICY_REFUSED);
-    item->hash = hash;
     size_set(item, size);
     edge_policy_heat_set(p, item, 0);
     return p->ops->insert(p, item, admission);
@@ -129,7 +129,9 @@ void edge_policy_remove(struct edge_policy *p, struct edge_policy_item *item)
         }
         edge_policy_unlink(p, item);
     }
-    edge_policy_forget(p, item->hash);
+    if (p->ghost) {
+        edge_policy_forget(p, p->hash_of(item));
+    }
 }
 
 void edge_policy_forget(struct edge_policy *p, uint64_t hash)

@@ -9,7 +9,7 @@
  *     admission = edge_policy_admit(p, hash, size);         a miss; REFUSED: too large, do not store
  *     while (edge_policy_short(p, size))                    room for the whole object first
  *         drop(edge_policy_evict_next(p, &steps));          the victim is unlinked already; NULL: see there
- *     edge_policy_insert(p, &entry->item, hash, size, admission);
+ *     edge_policy_insert(p, &entry->item, size, admission);
  *     edge_policy_hit(&entry->item);                        any number of times, any thread, no lock
  *     edge_policy_remove(p, &entry->item);                  purge; or it is returned by evict_next
  *
@@ -25,16 +25,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct edge_policy_item { /* 32 bytes; zero it before the first insert; all fields are the policy's */
+struct edge_policy_item { /* 24 bytes; zero it before the first insert; all fields but `owner` are the
+                             policy's */
     struct edge_policy_item *newer;
     struct edge_policy_item *older;
-    uint64_t hash;
     uint32_t size_low;
     uint16_t size_high;
     _Atomic uint8_t
-        heat;      /* high half: how far hits count (15: not at all, LRU moves); low half: hits counted */
-    uint8_t queue; /* 0: in no policy */
+        heat;          /* high half: how far hits count (15: not at all, LRU moves); low half: hits counted */
+    uint8_t queue : 2; /* 0: in no policy */
+    uint8_t owner : 6; /* of who embeds the item, under the owner's lock */
 };
+/* The hash of the key that an item in the policy stands for, as given to edge_policy_admit. */
+typedef uint64_t edge_policy_hash_fn(const struct edge_policy_item *item);
 
 #define EDGE_POLICY_SIZE_MAX ((UINT64_C(1) << 48) - 1)
 #define EDGE_POLICY_HEAT_MOVES 0xf0u
@@ -49,8 +52,8 @@ enum edge_policy_admission {
 };
 
 /* Creates a policy for `capacity` bytes. CDN_INVALID for an unknown name (the sentence lists the known). */
-enum cdn_status edge_policy_create(const char *name, uint64_t capacity, struct edge_policy **ret,
-                                   struct cdn_error *err) CDN_MUST_CHECK;
+enum cdn_status edge_policy_create(const char *name, uint64_t capacity, edge_policy_hash_fn *hash_of,
+                                   struct edge_policy **ret, struct cdn_error *err) CDN_MUST_CHECK;
 void edge_policy_destroy(struct edge_policy *p); /* does not touch the items */
 const char *edge_policy_name(const struct edge_policy *p);
 const char *edge_policy_names(void); /* "s3fifo, sieve, lru, fifo" */
@@ -81,7 +84,7 @@ bool edge_policy_short(const struct edge_policy *p, uint64_t size);
 struct edge_policy_item *edge_policy_evict_next(struct edge_policy *p, unsigned *steps);
 /* False when the policy does not take it after all (S3-FIFO: exactly as large as its small queue); the item
  * is then in no policy. Inserting does not look at the capacity. */
-bool edge_policy_insert(struct edge_policy *p, struct edge_policy_item *item, uint64_t hash, uint64_t size,
+bool edge_policy_insert(struct edge_policy *p, struct edge_policy_item *item, uint64_t size,
                         enum edge_policy_admission admission);
 /* Unlinks (SIEVE's hand moves on first) and forgets the key in the ghost. Harmless on an item in no policy.
  */

@@ -39,6 +39,7 @@ enum {
 
 struct edge_policy {
     const struct edge_policy_ops *ops;
+    edge_policy_hash_fn *hash_of;
     uint64_t capacity;
     uint64_t used;
     uint64_t count;

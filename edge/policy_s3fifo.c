@@ -46,7 +46,7 @@ static struct edge_policy_item *step_small(struct edge_policy *p)
     unsigned heat = edge_policy_heat(item);
     edge_policy_unlink(p, item);
     if (heat < PROMOTE_AT) {
-        edge_ghost_put(p->ghost, item->hash, EDGE_GHOST_EVICTED, 0, edge_policy_item_size(item));
+        edge_ghost_put(p->ghost, p->hash_of(item), EDGE_GHOST_EVICTED, 0, edge_policy_item_size(item));
         return item;
     }
     edge_policy_heat_set(p, item, 0);

@@ -125,7 +125,7 @@ static enum cdn_status set_up(struct edge_index *ix, bool writer, bool *ret_new)
         code = sqlite3_exec(
             ix->db,
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-            "PRAGMA wal_autocheckpoint=256; PRAGMA journal_size_limit=1048576; PRAGMA cache_size=-8192;",
+            "PRAGMA wal_autocheckpoint=256; PRAGMA journal_size_limit=1048576; PRAGMA cache_size=-2048;",
             NULL, NULL, NULL);
     }
     if (code == SQLITE_OK && writer) {

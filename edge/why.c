@@ -52,12 +52,12 @@ static json_t *tell_entry(struct edge *edge, struct cdn_str key, int64_t now_ms)
         json_object_set_new(story, "missing", json_string(edge_cause_word(cause)));
         json_object_set_new(story, "because", json_string(edge_cause_meaning(cause)));
     }
-    if (e->pass_until_ms > now_ms) {
+    if (e->use->pass_until_ms > now_ms) {
         json_object_set_new(
             story, "passing",
             json_string("the last answer may not be stored; requests do not wait for each other"));
     }
-    json_object_set_new(story, "fetching", json_boolean(e->fetches != NULL));
+    json_object_set_new(story, "fetching", json_boolean(e->use->fetches != NULL));
     edge_cache_leave_locked(edge->cache, e);
     edge_cache_unlock(edge->cache);
     return story;

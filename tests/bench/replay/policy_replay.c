@@ -27,11 +27,16 @@ static uint64_t hash_of(uint64_t id)
     return id ^ id >> 31;
 }
 
+static uint64_t item_hash(const struct edge_policy_item *item)
+{
+    return hash_of(((const struct object *)(const void *)item)->id);
+}
+
 enum cdn_status replay_create(const char *policy, uint64_t capacity, struct replay **ret,
                               struct cdn_error *err)
 {
     struct edge_policy *p = NULL;
-    enum cdn_status status = edge_policy_create(policy, capacity, &p, err);
+    enum cdn_status status = edge_policy_create(policy, capacity, item_hash, &p, err);
     if (status == CDN_OK) {
         struct replay *r = cdn_calloc(1, sizeof(*r));
         r->policy = p;
@@ -86,7 +91,7 @@ static void miss(struct replay *r, struct object *o, uint64_t size)
         while (edge_policy_short(r->policy, size)) {
             edge_policy_evict_next(r->policy, NULL);
         }
-        edge_policy_insert(r->policy, &o->item, hash, size, admission);
+        edge_policy_insert(r->policy, &o->item, size, admission);
     }
 }
 
