@@ -9,11 +9,6 @@
 #define NS_PER_MS INT64_C(1000000)
 #define SPARE_FETCHES 256
 
-struct watched { /* one of libcurl's sockets */
-    struct loop_fd watch;
-    struct http_client *client;
-};
-
 const char *http_fetch_error_word(enum http_fetch_error e)
 {
     static const char *const words[] = {
@@ -24,53 +19,15 @@ const char *http_fetch_error_word(enum http_fetch_error e)
     return words[e];
 }
 
-/* ---- libcurl's sockets and timer on the loop ---- */
+/* ---- libcurl's timer on the loop ---- */
 
-static void act(struct http_client *client, curl_socket_t socket, int events)
+void http_client_act(struct http_client *client, curl_socket_t socket, int events)
 {
     int running;
     client->inside = true;
     curl_multi_socket_action(client->multi, socket, events, &running);
     client->inside = false;
     loop_defer(client->loop, &client->settle);
-}
-
-static void socket_ready(struct loop_fd *self, uint32_t events)
-{
-    struct watched *w = (struct watched *)((char *)self - offsetof(struct watched, watch));
-    int what = (events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0) |
-               (events & EPOLLOUT ? CURL_CSELECT_OUT : 0) | (events & EPOLLERR ? CURL_CSELECT_ERR : 0);
-    act(w->client, self->fd, what);
-}
-
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
-{
-    (void)easy;
-    struct http_client *client = arg;
-    struct watched *w = socket_arg;
-    if (what == CURL_POLL_REMOVE) {
-        if (w) {
-            loop_fd_remove(client->loop, &w->watch);
-            curl_multi_assign(client->multi, fd, NULL);
-            free(w);
-        }
-        return 0;
-    }
-    uint32_t events =
-        (what & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) | (what & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
-    if (w) {
-        loop_fd_change(client->loop, &w->watch, events);
-        return 0;
-    }
-    w = cdn_calloc(1, sizeof *w);
-    w->client = client;
-    w->watch = (struct loop_fd){.fd = fd, .events = events, .ready = socket_ready};
-    if (loop_fd_add(client->loop, &w->watch, NULL) != CDN_OK) {
-        free(w);
-        return -1;
-    }
-    curl_multi_assign(client->multi, fd, w);
-    return 0;
 }
 
 static int on_timer(CURLM *multi, long ms, void *arg)
@@ -87,7 +44,8 @@ static int on_timer(CURLM *multi, long ms, void *arg)
 
 static void timer_fired(struct loop_timer *timer)
 {
-    act((struct http_client *)((char *)timer - offsetof(struct http_client, timer)), CURL_SOCKET_TIMEOUT, 0);
+    http_client_act((struct http_client *)((char *)timer - offsetof(struct http_client, timer)),
+                    CURL_SOCKET_TIMEOUT, 0);
 }
 
 /* ---- lists ---- */
@@ -277,8 +235,7 @@ enum cdn_status http_client_create(struct loop *loop, const struct http_client_c
     client->timer.fire = timer_fired;
     client->settle.call = settle;
     apply_defaults(&client->config);
-    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-    curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, client);
+    http_sockets_attach(client, multi);
     curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(multi, CURLMOPT_TIMERDATA, client);
     curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)client->config.max_connections);
@@ -305,6 +262,7 @@ void http_client_destroy(struct http_client *client)
         http_fetch_free(fetch);
     }
     curl_multi_cleanup(client->multi);
+    http_sockets_free(client);
     loop_timer_stop(client->loop, &client->timer);
     loop_defer_cancel(client->loop, &client->settle);
     free(client->ca_file);

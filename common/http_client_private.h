@@ -1,4 +1,5 @@
-/* http_client_private: what http_client.c, http_fetch.c and http_answer.c share. For nobody else. */
+/* http_client_private: what http_client.c, http_socket.c, http_fetch.c and http_answer.c share. For nobody
+ * else. */
 #ifndef CDN_COMMON_HTTP_CLIENT_PRIVATE_H
 #define CDN_COMMON_HTTP_CLIENT_PRIVATE_H
 
@@ -16,6 +17,8 @@ struct http_client {
     struct loop_deferred
         settle;  /* finished, cancelled and resumed fetches are looked after, outside libcurl */
     bool inside; /* libcurl is on the stack: no handle may be added, removed or paused */
+    struct http_socket **sockets; /* by descriptor (http_socket.c) */
+    size_t socket_room;
     struct http_fetch *running;
     unsigned running_count;
     struct http_fetch *settling; /* by next_settling */
@@ -96,6 +99,13 @@ void http_fetch_free(struct http_fetch *fetch);
 void http_fetch_fail(struct http_fetch *fetch, enum http_fetch_error error, const char *text);
 enum http_fetch_error http_fetch_map_error(const struct http_fetch *fetch, CURLcode code);
 
+/* http_socket.c: libcurl's sockets on the loop. */
+void http_sockets_attach(struct http_client *client, CURLM *multi);
+void http_sockets_attach_easy(struct http_client *client, CURL *easy);
+void http_sockets_free(struct http_client *client); /* after libcurl has closed them */
+
+/* http_client.c: libcurl acts on what happened at a socket. */
+void http_client_act(struct http_client *client, curl_socket_t socket, int events);
 /* http_client.c: look after this fetch at the end of the turn. */
 void http_fetch_settle(struct http_fetch *fetch);
 

@@ -265,6 +265,7 @@ struct http_fetch *http_fetch_new(struct http_client *client)
     fetch->timer.fire = timer_fired;
     set_callbacks(easy, fetch);
     set_constants(easy, client);
+    http_sockets_attach_easy(client, easy);
     return fetch;
 }
 
