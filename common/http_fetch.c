@@ -9,7 +9,7 @@
 #include "common/banned.h"
 
 #define NS_PER_MS INT64_C(1000000)
-#define RECEIVE_BYTES 131072L
+#define RECEIVE_BYTES 131071L /* libcurl adds one: a block of 128 KiB for each transfer */
 #define SEND_BYTES 65536L
 
 void http_fetch_fail(struct http_fetch *fetch, enum http_fetch_error error, const char *text)

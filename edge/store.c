@@ -22,6 +22,7 @@
 #define SEGMENT_MAX (UINT64_C(64) << 20)
 #define QUEUE_BYTES (UINT64_C(64) << 20)
 #define COMMIT_MS 250
+#define GATHER_MS 100
 #define INDEX_LOG (UINT64_C(2) << 20) /* what SQLite's log may take */
 #define DESCRIPTORS 256u
 
@@ -177,6 +178,7 @@ static struct edge_store *make(const struct edge_store_settings *x, const struct
     s->segment_bytes = x->segment_bytes ? x->segment_bytes : segment > SEGMENT_MAX ? SEGMENT_MAX : segment;
     s->queue_bytes = x->queue_bytes ? x->queue_bytes : QUEUE_BYTES;
     s->commit_ms = x->commit_ms ? x->commit_ms : COMMIT_MS;
+    s->gather_ms = x->gather_ms ? x->gather_ms : GATHER_MS;
     s->descriptors_max = x->descriptors ? x->descriptors : DESCRIPTORS;
     s->loading = true;
     s->queue.tail = &s->queue.head;

@@ -121,6 +121,7 @@ struct edge_store_settings {
     uint64_t segment_bytes; /* 0: chosen from the budget, 256 KiB to 64 MiB */
     uint64_t queue_bytes;   /* bodies waiting for the writer, at most; 0: 64 MiB */
     unsigned commit_ms;     /* a batch is committed after so long at the latest; 0: 250 */
+    unsigned gather_ms;     /* puts wait so long at most for others to be written with; 0: 100 */
     unsigned descriptors;   /* open files kept, at most; 0: 256 */
 };
 

@@ -146,6 +146,7 @@ struct edge_store {
     uint64_t segment_bytes;
     uint64_t queue_bytes;
     int64_t commit_ms;
+    int64_t gather_ms;
     unsigned descriptors_max;
     _Atomic uint64_t budget;
     _Atomic uint64_t next_id;
@@ -178,8 +179,10 @@ struct edge_store {
         pthread_cond_t done;
         struct edge_op *head, **tail;
         uint64_t bytes;
-        bool idle;  /* the writer waits for work and wants a signal */
-        bool hurry; /* somebody waits: commit at once */
+        bool idle;      /* the writer waits for work and wants a signal */
+        bool gathering; /* it waits for more puts */
+        bool others;    /* something else than puts is queued */
+        bool hurry;     /* somebody waits: commit at once */
         bool stop;
         uint64_t flush_wanted, flush_done;
         bool rebuild_done;

@@ -111,6 +111,7 @@ static inline enum cdn_status try_open(struct fixture *f, struct cdn_error *err)
                                            .budget = f->budget ? f->budget : 256 * (uint64_t)MIB,
                                            .segment_bytes = f->segment_bytes,
                                            .commit_ms = 20,
+                                           .gather_ms = 1,
                                            .descriptors = f->descriptors};
     struct edge_store_hooks hooks = {.self = f, .on_event = count_event, .on_moved = f->on_moved};
     return edge_store_open(&settings, &hooks, &f->store, err);
