@@ -67,6 +67,26 @@ def test_age_grows_and_ends(edge, origin):
     assert told(r) == ("EXPIRED", "expired") and r.body == b"two"
 
 
+def test_age_of_a_ready_answer_grows_in_length(edge, origin):
+    origin.on("/a", ok(b"hello", "max-age=1100", ("ETag", '"v1"'), ("X-Own", "1"), ("X-Own", "2")))
+    for _ in range(3):  # fetched, made ready, answered from the table of ready ones
+        first = edge.get("/a")
+    assert edge.get("/a", headers=[("If-None-Match", '"v1"')]).status == 304
+    assert edge.metric("hot_hit_total") >= 2
+    age = 0
+    for step in (1, 8, 1, 90, 901):  # 1, 9, 10, 100, 1001: the lifetime left gets shorter to write meanwhile
+        edge.clock_advance(f"{step}s")
+        age += step
+        whole, same = edge.get("/a"), edge.get("/a", headers=[("If-None-Match", '"v1"')])
+        assert whole.status == 200 and whole.body == b"hello" and same.status == 304
+        for r in (whole, same):
+            assert age <= int(r["Age"]) <= age + 30 and int(r["Age"]) + int(marks(r)["ttl"]) in (1099, 1100)
+        changing = ("age", "cache-status")
+        assert [f for f in whole.headers if f[0].lower() not in changing] == [
+            f for f in first.headers if f[0].lower() not in changing]
+    assert origin.count("/a") == 1 and edge.metric("hot_hit_total") >= 12
+
+
 def test_confirmed(edge, origin):
     origin.on("/a", ok(b"one", "max-age=60", ("ETag", '"v1"')),
               Reply(304, headers=[("ETag", '"v1"'), ("Cache-Control", "max-age=10"), ("X-New", "1")], date=False))
