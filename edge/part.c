@@ -107,6 +107,15 @@ static bool is_usable(const struct edge_txn *t, const struct edge_rep *rep)
     return t->verdict == EDGE_VERDICT_STALE || edge_reuse_serves(decide(t, rep, EDGE_ORIGIN_UP));
 }
 
+static void set_candidate(struct edge_fetch_request *r, const struct edge_hold *part)
+{
+    r->ranged = true;
+    r->range_first = part->rep->first;
+    r->range_last = part->rep->first + edge_hold_length(part) - 1;
+    r->candidate[0] = *part;
+    r->candidate_count = 1;
+}
+
 /* Under the lock: joins or makes the fetch of the slice that holds `at` (HTTP_RANGE_OPEN with `suffix`: the
  * last bytes). `stale` is a part to confirm (its references are consumed), or NULL. */
 static struct edge_fetch *join_slice_locked(struct edge_txn *t, uint64_t at, uint64_t suffix, uint64_t whole,
@@ -118,10 +127,7 @@ static struct edge_fetch *join_slice_locked(struct edge_txn *t, uint64_t at, uin
     if (!f) {
         struct edge_fetch_request r = {.ranged = true, .range_first = at, .range_last = suffix};
         if (stale) {
-            r.range_first = stale->rep->first;
-            r.range_last = stale->rep->first + edge_hold_length(stale) - 1;
-            r.candidate[0] = *stale;
-            r.candidate_count = 1;
+            set_candidate(&r, stale);
             *stale = (struct edge_hold){0};
         } else if (at != HTTP_RANGE_OPEN) {
             r.range_last = at / slice_size(t) * slice_size(t) + slice_size(t) - 1;
@@ -456,9 +462,23 @@ static void wait_slice(struct edge_txn *t)
     }
 }
 
+/* Under the lock: a fetch that confirms the stale part while it is being served; NULL: one is on its way. */
+static struct edge_fetch *refresh_behind_locked(struct edge_txn *t, const struct edge_hold *part)
+{
+    struct edge_vary_source source = {edge_txn_vary_get, t};
+    struct edge_fetch_request r = {0};
+    struct edge_hold own = {0};
+    if (edge_fetch_find_part_locked(t->entry, &source, part->rep->first) ||
+        !edge_cache_hold_locked(part->object, &own)) {
+        return NULL;
+    }
+    set_candidate(&r, &own);
+    return edge_txn_new_fetch_locked(t, &r, true);
+}
+
 /* Under the lock: the stored part that holds the first byte wanted, and whether it may be used. */
 static bool find_part_locked(struct edge_txn *t, const struct edge_rep *known, uint64_t at,
-                             struct edge_hold *ret_part)
+                             struct edge_hold *ret_part, struct edge_fetch **ret_refresh)
 {
     struct edge_vary_source source = {edge_txn_vary_get, t};
     const struct edge_head *like = is_combinable(known) ? known->head : NULL;
@@ -467,6 +487,12 @@ static bool find_part_locked(struct edge_txn *t, const struct edge_rep *known, u
     }
     const enum edge_reuse reuse = decide(t, ret_part->rep, EDGE_ORIGIN_UP);
     t->cause = edge_reuse_cause(reuse);
+    if (edge_reuse_serves(reuse) && reuse != EDGE_REUSE_FRESH) {
+        t->verdict = EDGE_VERDICT_STALE;
+    }
+    if (reuse == EDGE_REUSE_STALE_REVALIDATE) {
+        *ret_refresh = refresh_behind_locked(t, ret_part);
+    }
     return edge_reuse_serves(reuse);
 }
 
@@ -509,7 +535,7 @@ void edge_part_begin(struct edge_txn *t)
     bool passes = false;
     if (known.object && edge_range_resolve(&spec, whole, &range)) {
         at = range.first;
-        fresh = find_part_locked(t, known.rep, at, &part);
+        fresh = find_part_locked(t, known.rep, at, &part, &made);
         passes = !is_combinable(known.rep) && !in_one_part(t, &part, &range);
     }
     if (!fresh && !only_cached && !passes) {

@@ -161,14 +161,40 @@ static bool may_purge(struct edge_txn *t)
     return false;
 }
 
+struct purge_fields {
+    struct edge_txn *txn;
+    bool soft;
+    unsigned tag_lines;
+    uint64_t total;
+};
+
+static bool has_tags(struct cdn_str name, struct cdn_str value)
+{
+    return cdn_str_trim(value).n &&
+           (cdn_str_eq_nocase(name, CDN_STR("Surrogate-Key")) ||
+            cdn_str_eq_nocase(name, CDN_STR("Cache-Tag")) || cdn_str_eq_nocase(name, CDN_STR("xkey")));
+}
+
 static bool find_field(void *arg, struct cdn_str name, struct cdn_str value)
 {
-    struct edge_purge *p = arg;
+    struct purge_fields *f = arg;
     if (cdn_str_eq_nocase(name, CDN_STR("Fastly-Soft-Purge"))) {
-        p->soft = cdn_str_eq(cdn_str_trim(value), CDN_STR("1"));
-    } else if (cdn_str_eq_nocase(name, CDN_STR("Surrogate-Key")) ||
-               cdn_str_eq_nocase(name, CDN_STR("Cache-Tag")) || cdn_str_eq_nocase(name, CDN_STR("xkey"))) {
-        p->tag = cdn_str_trim(value);
+        f->soft = cdn_str_eq(cdn_str_trim(value), CDN_STR("1"));
+    }
+    f->tag_lines += has_tags(name, value);
+    return true;
+}
+
+static bool purge_tags(void *arg, struct cdn_str name, struct cdn_str value)
+{
+    struct purge_fields *f = arg;
+    const char separator = cdn_str_find(value, ',') >= 0 ? ',' : ' ';
+    for (struct cdn_str rest = value; has_tags(name, value) && rest.p;) {
+        struct edge_purge p = {.tag = cdn_str_trim(cdn_str_cut(&rest, separator)), .soft = f->soft};
+        uint64_t count = 0;
+        if (p.tag.n && edge_purge_apply(f->txn->worker->edge, &p, f->txn->now_ms, &count, NULL) == CDN_OK) {
+            f->total += count;
+        }
     }
     return true;
 }
@@ -181,25 +207,17 @@ void edge_purge_request(struct edge_txn *t)
         edge_deliver_error(t, 403, "PURGE is allowed from purge_allow or with the purge_token only");
         return;
     }
-    struct edge_purge p = {0};
-    http_request_each_field(t->http, find_field, &p);
-    uint64_t total = 0;
-    if (p.tag.n) {
-        struct cdn_str rest = p.tag;
-        while (rest.p) {
-            struct cdn_str tag = cdn_str_trim(cdn_str_cut(&rest, cdn_str_find(p.tag, ',') >= 0 ? ',' : ' '));
-            uint64_t count = 0;
-            struct edge_purge one = {.tag = tag, .soft = p.soft};
-            if (tag.n && edge_purge_apply(edge, &one, t->now_ms, &count, NULL) == CDN_OK) {
-                total += count;
-            }
-        }
-    } else {
-        (void)!purge_url(edge, &p, cdn_buf_str(&t->key), t->now_ms, &total, NULL); /* a key is a good URL */
+    struct purge_fields f = {.txn = t};
+    http_request_each_field(t->http, find_field, &f);
+    if (f.tag_lines) {
+        http_request_each_field(t->http, purge_tags, &f);
+    } else { /* a key is a good URL */
+        const struct edge_purge p = {.soft = f.soft};
+        (void)!purge_url(edge, &p, cdn_buf_str(&t->key), t->now_ms, &f.total, NULL);
     }
-    cdn_metric_add(&t->worker->metrics.purged_total, total);
-    CDN_AUTOFREE char *body = cdn_asprintf("{\"status\":\"ok\",\"purged\":%" PRIu64 ",\"soft\":%s}\n", total,
-                                           p.soft ? "true" : "false");
+    cdn_metric_add(&t->worker->metrics.purged_total, f.total);
+    CDN_AUTOFREE char *body = cdn_asprintf("{\"status\":\"ok\",\"purged\":%" PRIu64 ",\"soft\":%s}\n",
+                                           f.total, f.soft ? "true" : "false");
     t->status = 200;
     t->sent = strlen(body);
     t->verdict = EDGE_VERDICT_BYPASS;

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from cdn import Reply
+from cdn import Reply, poll
 from test_edge_http import PAST, edge, marks, ok, origin, told  # noqa: F401 (edge and origin are fixtures)
 
 MIB = 1 << 20
@@ -242,3 +242,41 @@ def test_only_if_cached_from_parts(edge, origin):  # noqa: F811
     assert span(edge, "/a", 0, MIB, only).status == 504
     assert edge.get("/a", [only]).status == 504
     assert origin.count("/a") == 1
+
+
+def test_a_stale_part_is_refreshed_behind(edge, origin):  # noqa: F811
+    """RFC 5861 3 for parts: served at once, and confirmed once."""
+    body = os.urandom(2 * MIB)
+    origin.on("/a", ranged(body, ("ETag", '"1"'), cc="max-age=10, stale-while-revalidate=60"))
+    span(edge, "/a", 0, 9)
+    edge.clock_advance("11s")
+    assert told(span(edge, "/a", 0, 9)) == ("STALE", "expired")
+    origin.wait_count(2, "/a")
+    poll(lambda: span(edge, "/a", 0, 9)["X-Cache"] == "HIT")
+    assert origin.count("/a") == 2
+
+
+def test_parts_outlive_a_restart(cdn, origin):  # noqa: F811
+    body = os.urandom(4 * MIB)
+    folder = cdn.folder("parts")
+    origin.on("/a", ranged(body, ("ETag", '"1"')))
+    first = cdn.edge(origin, cache_dir=folder, memory="1MiB")
+    assert span(first, "/a", 0, 9)["X-Cache"] == "MISS"
+    assert span(first, "/a", 3 * MIB, 3 * MIB + 9)["X-Cache"] == "MISS"
+    first.terminate()
+    second = cdn.edge(origin, cache_dir=folder, memory="1MiB")
+    r = span(second, "/a", 3 * MIB, 3 * MIB + 9)
+    assert r["X-Cache"] == "HIT" and r.body == body[3 * MIB:3 * MIB + 10]
+    assert second.get("/a").body == body
+
+
+# ---------------------------------------------------------------------------------------------------- PURGE
+
+
+def test_purge_by_tags_of_several_lines(edge, origin):  # noqa: F811
+    for tag in ("a", "b", "c"):
+        origin.on(f"/{tag}", ok(b"x", "max-age=60", ("Surrogate-Key", tag)))
+        edge.get(f"/{tag}")
+    r = edge.request("PURGE", "/", [("Surrogate-Key", "a"), ("Surrogate-Key", "zz"), ("xkey", "c")])
+    assert r.json()["purged"] == 2
+    assert [edge.get(f"/{tag}")["X-Cache"] for tag in "abc"] == ["MISS", "HIT", "MISS"]
