@@ -274,6 +274,13 @@ static bool keep_hashed(struct edge_txn *t, unsigned status)
     return true;
 }
 
+bool edge_txn_keeps_stored(struct edge_txn *t)
+{
+    const unsigned status = edge_head_status(t->fetch->rep->head);
+    return (edge_status_is_error(status) && serve_stale_instead(t, EDGE_ORIGIN_ERROR)) ||
+           keep_hashed(t, status);
+}
+
 static bool fits_request(struct edge_txn *t, const struct edge_rep *rep)
 {
     CDN_AUTOBUF struct cdn_buf scratch = {0};
@@ -293,8 +300,7 @@ void edge_txn_got_answer(struct edge_txn *t)
 {
     const struct edge_fetch *f = t->fetch;
     const unsigned status = edge_head_status(f->rep->head);
-    if ((edge_status_is_error(status) && serve_stale_instead(t, EDGE_ORIGIN_ERROR)) ||
-        keep_hashed(t, status)) {
+    if (edge_txn_keeps_stored(t)) {
         return;
     }
     if (!t->leader && !fits_request(t, f->rep)) {
@@ -318,7 +324,8 @@ static void got_confirmation(struct edge_txn *t)
 {
     struct edge_cache *cache = t->worker->edge->cache;
     struct edge_hold *result = &t->fetch->result;
-    if (!fits_request(t, result->rep)) {
+    if (!t->leader &&
+        !fits_request(t, result->rep)) { /* the leader's request is the one the origin chose for */
         look_again(t);
         return;
     }
@@ -360,9 +367,7 @@ static void wait_fetch(struct edge_txn *t)
     case EDGE_FETCH_PASSING:
         if (t->leader) {
             edge_txn_got_answer(t);
-        } else if (!(edge_status_is_error(edge_head_status(t->fetch->rep->head)) &&
-                     serve_stale_instead(t, EDGE_ORIGIN_ERROR)) &&
-                   !keep_hashed(t, edge_head_status(t->fetch->rep->head))) {
+        } else if (!edge_txn_keeps_stored(t)) {
             edge_txn_leave_fetch(t);
             edge_txn_pass(t, EDGE_CAUSE_BYPASS_RESPONSE);
         }

@@ -79,6 +79,9 @@ void edge_pass_wait(struct edge_txn *t)
     case EDGE_FETCH_PASSING:
     case EDGE_FETCH_STORING:
         edge_purge_after_unsafe(t);
+        if (edge_txn_keeps_stored(t)) { /* HEAD of something stale */
+            return;
+        }
         if (edge_txn_is_unasked_304(t)) {
             edge_deliver_error(t, 502, "the origin answered 304 to a request without a condition");
         } else {

@@ -94,6 +94,8 @@ void edge_txn_got_failure(struct edge_txn *txn);
 /* Whether the request must not go to the origin (RFC 9111 5.2.1.7), and the answer when it would have to. */
 bool edge_txn_only_cached(const struct edge_txn *txn);
 void edge_txn_refuse_uncached(struct edge_txn *txn);
+/* Whether what is stored was given in place of the error that its fetch brought. */
+bool edge_txn_keeps_stored(struct edge_txn *txn);
 bool edge_txn_is_unasked_304(const struct edge_txn *txn); /* its fetch brought one: no answer to give */
 /* Under the cache's lock: a fetch that others may join, for what `request` says already (range, candidates).
  * Start it without the lock. */

@@ -1,5 +1,6 @@
 """pocketcdn-edge against the RFCs' smaller print: what an adversary with a scripted origin found."""
 
+import hashlib
 import os
 
 import pytest
@@ -268,6 +269,42 @@ def test_parts_outlive_a_restart(cdn, origin):  # noqa: F811
     r = span(second, "/a", 3 * MIB, 3 * MIB + 9)
     assert r["X-Cache"] == "HIT" and r.body == body[3 * MIB:3 * MIB + 10]
     assert second.get("/a").body == body
+
+
+# ---------------------------------------------------------------------------------------------------- HEAD, variants
+
+
+@pytest.mark.parametrize("cc, failure", [("max-age=1, stale-if-error=60", Reply(503)), ("max-age=1", Reply(raw=b""))])
+def test_stale_if_error_for_head(edge, origin, cc, failure):  # noqa: F811
+    origin.on("/a", ok(b"hello", cc), failure)
+    edge.get("/a")
+    edge.clock_advance("2s")
+    r = edge.head("/a")
+    assert told(r) == ("STALE", "expired") and r.status == 200 and r["Content-Length"] == "5"
+
+
+def test_head_of_a_hashed_name_outlives_404(edge, origin):  # noqa: F811
+    path = f"/app.{hashlib.md5(b'body').hexdigest()[:12]}.js"
+    origin.on(path, ok(b"body", "max-age=1"), Reply(404))
+    edge.get(path)
+    edge.clock_advance("2s")
+    assert edge.head(path).status == 200 and edge.get(path).status == 200
+
+
+def test_304_chooses_another_variant(edge, origin):  # noqa: F811
+    """RFC 9111 4.3.1 and 4.3.3: the origin says which stored answer suits a request that matches none."""
+    fields = [("Vary", "X-Kind"), ("Cache-Control", "max-age=5")]
+
+    def first(kind):
+        return Reply(200, kind.encode(), [*fields, ("ETag", f'"{kind}"')], date=False)
+    for kind in "ab":
+        origin.on("/a", first(kind))
+        edge.get("/a", [("X-Kind", kind)])
+    origin.on("/a", lambda request: Reply(304, headers=[*fields, ("ETag", '"b"')], date=False))
+    asked = origin.count("/a")
+    r = edge.get("/a", [("X-Kind", "d")])
+    assert told(r) == ("REVALIDATED", "vary") and r.body == b"b"
+    assert origin.count("/a") == asked + 1
 
 
 # ---------------------------------------------------------------------------------------------------- PURGE
