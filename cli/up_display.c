@@ -87,7 +87,7 @@ void up_display_nodes(struct up_display *display, const struct supervisor_node *
     table_fini(&table);
     cdn_buf_printf(&text, "Ctrl-C stops all of it.\n");
     erase(display);
-    fwrite(text.p, 1, text.n, stdout);
+    printf("\033[?7l%s\033[?7h", text.p); /* cut at the margin, not wrapped: erase counts lines */
     fflush(stdout);
     display->drawn_lines = n + 2;
 }
