@@ -65,7 +65,9 @@ static void keep_bits(uint8_t *bytes, size_t size, unsigned bits)
 {
     for (size_t i = 0; i < size; i++) {
         unsigned keep = bits <= i * 8 ? 0 : bits - (unsigned)i * 8;
-        bytes[i] = keep >= 8 ? bytes[i] : (uint8_t)(bytes[i] & 0xff00 >> keep);
+        if (keep < 8) {
+            bytes[i] = (uint8_t)(bytes[i] & 0xff00 >> keep);
+        }
     }
 }
 
