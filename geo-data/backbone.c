@@ -11,6 +11,7 @@
 #define FACTOR_MIN 0.2
 #define FACTOR_MAX 10.0
 #define FIELDS_MAX 5
+#define BORDER "border-"
 
 struct backbone_vector backbone_vector(double lat, double lon)
 {
@@ -75,6 +76,18 @@ static bool linked(const struct backbone *b, uint16_t from, uint16_t to)
     return false;
 }
 
+static uint16_t country_of(const struct backbone *b, struct cdn_str code)
+{
+    uint16_t last = 0;
+    for (size_t i = 0; i < b->node_count && code.n; i++) {
+        if (cdn_str_eq(b->nodes[i].country_code, code))
+            return b->nodes[i].country;
+        if (b->nodes[i].country > last)
+            last = b->nodes[i].country;
+    }
+    return code.n ? (uint16_t)(last + 1) : 0;
+}
+
 static enum cdn_status add_node(struct backbone *b, const struct row *row, struct cdn_error *err)
 {
     uint16_t other;
@@ -92,19 +105,28 @@ static enum cdn_status add_node(struct backbone *b, const struct row *row, struc
     if (!real_between(row->fields[4], -180, 180, &node.lon))
         return flaw(err, row, "longitude", row->fields[4]);
     node.at = backbone_vector(node.lat, node.lon);
+    node.country = country_of(b, node.country_code);
     b->nodes[b->node_count++] = node;
     return CDN_OK;
 }
 
-static enum cdn_status add_link(struct backbone *b, const struct row *row, bool is_sea, struct cdn_error *err)
+static bool joins_countries(const struct backbone *b, const struct backbone_link *link)
 {
-    struct backbone_link link = {.is_sea = is_sea};
+    const struct backbone_node *from = &b->nodes[link->from], *to = &b->nodes[link->to];
+    return from->is_hub && to->is_hub && from->country != to->country;
+}
+
+static enum cdn_status add_link(struct backbone *b, const struct row *row, struct backbone_link link,
+                                struct cdn_error *err)
+{
     if (b->link_count == BACKBONE_LINKS_MAX)
         return flaw(err, row, "too many links at", row->fields[1]);
     if (!find_node(b, row->fields[1], &link.from))
         return flaw(err, row, "unknown node", row->fields[1]);
     if (!find_node(b, row->fields[2], &link.to) || link.to == link.from)
         return flaw(err, row, "unknown node, or the same twice:", row->fields[2]);
+    if (link.is_border && !joins_countries(b, &link))
+        return flaw(err, row, "a border link joins hubs of two countries, not", row->fields[2]);
     if (linked(b, link.from, link.to))
         return flaw(err, row, "this link is there already, to", row->fields[2]);
     if (!real_between(row->fields[3], FACTOR_MIN, FACTOR_MAX, &link.route))
@@ -122,9 +144,13 @@ static enum cdn_status add_row(struct backbone *b, const struct row *row, struct
     if (cdn_str_eq(kind, CDN_STR("major")) || cdn_str_eq(kind, CDN_STR("hub")) ||
         cdn_str_eq(kind, CDN_STR("point")))
         return add_node(b, row, err);
-    if (cdn_str_eq(kind, CDN_STR("land")) || cdn_str_eq(kind, CDN_STR("sea")))
-        return add_link(b, row, kind.p[0] == 's', err);
-    return flaw(err, row, "unknown kind", kind);
+    struct backbone_link link = {.is_border = cdn_str_starts(kind, CDN_STR(BORDER))};
+    if (link.is_border)
+        kind = (struct cdn_str){kind.p + strlen(BORDER), kind.n - strlen(BORDER)};
+    link.is_sea = cdn_str_eq(kind, CDN_STR("sea"));
+    if (link.is_sea || cdn_str_eq(kind, CDN_STR("land")))
+        return add_link(b, row, link, err);
+    return flaw(err, row, "unknown kind", row->fields[0]);
 }
 
 /* ---- the whole ---- */
@@ -236,7 +262,8 @@ void backbone_print(const struct backbone *backbone, struct cdn_buf *out)
     }
     for (size_t i = 0; i < backbone->link_count; i++) {
         const struct backbone_link *link = &backbone->links[i];
-        cdn_buf_printf(out, "%s," CDN_STR_FMT "," CDN_STR_FMT ",%.10g,%.3g\n", link->is_sea ? "sea" : "land",
+        cdn_buf_printf(out, "%s%s," CDN_STR_FMT "," CDN_STR_FMT ",%.10g,%.3g\n",
+                       link->is_border ? BORDER : "", link->is_sea ? "sea" : "land",
                        CDN_STR_ARG(backbone->nodes[link->from].name),
                        CDN_STR_ARG(backbone->nodes[link->to].name), link->route, link->fit);
     }

@@ -10,6 +10,11 @@
  *     point,NAME,,LAT,LON
  *     land,FROM,TO,ROUTE,FIT
  *     sea,FROM,TO,ROUTE,FIT
+ *     border-land,FROM,TO,ROUTE,FIT
+ *     border-sea,FROM,TO,ROUTE,FIT
+ *
+ * A border link joins hubs of two countries and carries nothing but traffic that begins or ends in the
+ * country of FROM: Kathmandu to Delhi is Nepal's, and Vladivostok to Tokyo is no way from Europe to Japan.
  *
  * ROUTE is written by hand: 1 is usual, more for a link that winds or that few networks use. FIT is what
  * fit-latency found on top of it. A link costs its length times both. Lines that begin with '#' are comments.
@@ -34,6 +39,7 @@ struct backbone_vector { /* a point of the unit sphere */
 struct backbone_node {
     struct cdn_str name;
     struct cdn_str country_code; /* empty for a point */
+    uint16_t country;            /* a number for each code; 0 for a point */
     double lat, lon;
     struct backbone_vector at;
     bool is_hub;
@@ -44,6 +50,7 @@ struct backbone_node {
 struct backbone_link {
     uint16_t from, to; /* nodes */
     bool is_sea;
+    bool is_border;
     double km; /* great circle */
     double route, fit;
 };
@@ -62,7 +69,9 @@ struct backbone {
 };
 
 /* CDN_INVALID names the line and what is wrong with it: unknown kind or node, a name or link twice, numbers
- * out of range (factors 0.2 to 10), a graph in more than one piece, no hub. */
+ * out of range (factors 0.2 to 10), a border link within a country or to a point, a graph in more than one
+ * piece, no hub.
+ */
 enum cdn_status backbone_parse(struct cdn_str text, struct backbone **ret,
                                struct cdn_error *err) CDN_MUST_CHECK;
 void backbone_destroy(struct backbone *backbone);

@@ -96,16 +96,21 @@ static double access_km(const struct geo_rtt_point *point, const struct geo_rtt_
     return geo_distance_km(point->lat, point->lon, hub->lat, hub->lon);
 }
 
+static double access_ms(const struct latency_choice *choice, const struct geo_rtt_access *access)
+{
+    return access->ms + (choice->abroad ? model->border_ms[access->node] : 0);
+}
+
 static void add_graph_legs(struct geo_rtt_path *path, const struct geo_rtt_point *from,
                            const struct latency_choice *choice)
 {
-    const struct backbone_end *end;
-    add_node_leg(path, GEO_RTT_ACCESS, choice->from->node, access_km(from, choice->from), choice->from->ms);
-    for (uint16_t at = choice->from->node; (end = latency_model_step(model, at, choice->to->node)) != NULL;
-         at = end->node) {
-        const struct backbone_link *link = &model->backbone->links[end->link];
-        add_node_leg(path, link->is_sea ? GEO_RTT_SEA : GEO_RTT_LAND, end->node, link->km,
-                     model->link_ms[end->link]);
+    uint16_t links[LATENCY_WAY_MAX], at = choice->from->node;
+    size_t n = latency_model_way(model, at, choice->to->node, links);
+    add_node_leg(path, GEO_RTT_ACCESS, at, access_km(from, choice->from), access_ms(choice, choice->from));
+    for (size_t i = 0; i < n; i++) {
+        const struct backbone_link *link = &model->backbone->links[links[i]];
+        at = latency_model_over(model, links[i], at);
+        add_node_leg(path, link->is_sea ? GEO_RTT_SEA : GEO_RTT_LAND, at, link->km, model->link_ms[links[i]]);
     }
 }
 
@@ -128,7 +133,7 @@ void geo_rtt_path(double lat1, double lon1, double lat2, double lon2, struct geo
         add_graph_legs(ret, &from, &choice);
         last.kind = GEO_RTT_ACCESS;
         last.km = access_km(&to, choice.to);
-        last.ms = choice.to->ms;
+        last.ms = access_ms(&choice, choice.to);
     }
     add_leg(ret, last);
 }

@@ -46,25 +46,27 @@ static void share_out(struct descent *d, const struct latency_model *model,
                       const struct latency_choice *choice, double slope, double ms)
 {
     const struct latency_parameters *p = d->parameters;
-    const struct backbone_end *end;
     double hops = 0, per_ms = slope / ms;
     d->slopes[PARAMETER(end)] += per_ms * 2 * p->end;
     if (choice->direct) {
         d->slopes[PARAMETER(direct)] += per_ms * (double)choice->ms;
         return;
     }
+    uint16_t links[LATENCY_WAY_MAX], at = choice->from->node, goal = choice->to->node;
+    double border = choice->abroad ? (double)(model->border_ms[at] + model->border_ms[goal]) : 0;
+    d->slopes[PARAMETER(border)] += per_ms * border;
     double minor = (d->backbone->nodes[choice->from->node].is_major ? 0 : p->minor) +
                    (d->backbone->nodes[choice->to->node].is_major ? 0 : p->minor);
     d->slopes[PARAMETER(minor)] += per_ms * minor;
     d->slopes[PARAMETER(access)] += per_ms * ((double)(choice->from->ms + choice->to->ms) - minor);
-    for (uint16_t at = choice->from->node; (end = latency_model_step(model, at, choice->to->node)) != NULL;
-         at = end->node) {
-        const struct backbone_link *link = &d->backbone->links[end->link];
-        double hop =
-            (d->backbone->nodes[at].is_hub ? 0.5 : 0) + (d->backbone->nodes[end->node].is_hub ? 0.5 : 0);
-        double part = per_ms * ((double)model->link_ms[end->link] - hop * p->hop);
+    size_t n = latency_model_way(model, at, goal, links);
+    for (size_t i = 0; i < n; i++) {
+        const struct backbone_link *link = &d->backbone->links[links[i]];
+        double hop = (d->backbone->nodes[link->from].is_hub ? 0.5 : 0) +
+                     (d->backbone->nodes[link->to].is_hub ? 0.5 : 0);
+        double part = per_ms * ((double)model->link_ms[links[i]] - hop * p->hop);
         d->slopes[link->is_sea ? PARAMETER(sea) : PARAMETER(land)] += part;
-        d->slopes[PARAMETER_COUNT + end->link] += part;
+        d->slopes[PARAMETER_COUNT + links[i]] += part;
         hops += hop;
     }
     d->slopes[PARAMETER(hop)] += per_ms * hops * p->hop;
@@ -101,11 +103,11 @@ static double stride(struct descent *d, size_t i, double rate, size_t round)
     return rate * mean / (sqrt(square) + 1e-7);
 }
 
-/* A sea link that no minor hub is at. */
+/* A link that no minor hub is at. */
 static bool is_trunk(const struct backbone *b, const struct backbone_link *link)
 {
     const struct backbone_node *from = &b->nodes[link->from], *to = &b->nodes[link->to];
-    return link->is_sea && from->is_hub == from->is_major && to->is_hub == to->is_major;
+    return from->is_hub == from->is_major && to->is_hub == to->is_major;
 }
 
 static void step(struct descent *d, size_t round)
@@ -121,7 +123,8 @@ static void step(struct descent *d, size_t round)
         struct backbone_link *link = &d->backbone->links[i];
         d->slopes[PARAMETER_COUNT + i] += 2 * o->link_pull * log(link->fit);
         double fit = link->fit * exp(-stride(d, PARAMETER_COUNT + i, rate, round));
-        link->fit = fmin(fmax(fit, FIT_MIN), is_trunk(d->backbone, link) ? o->sea_max : FIT_MAX);
+        double most = link->is_sea ? o->sea_max : o->land_max;
+        link->fit = fmin(fmax(fit, FIT_MIN), is_trunk(d->backbone, link) ? most : FIT_MAX);
     }
     for (size_t i = 0; i < d->matrix->site_count; i++) {
         *excess_slope(d, i) += o->excess_pull * d->site_weight[i];

@@ -20,13 +20,14 @@
     X(rate, 0.015, "size of a step, of logarithms")                                                       \
     X(link_pull, 0.0003, "how strongly a link's factor is drawn to 1")                                    \
     X(parameter_pull, 1, "how strongly a parameter is drawn to its committed value")                      \
+    X(land_max, 1.25, "largest factor of a land link between major hubs")                                 \
     X(excess_pull, 0.5, "cost of an excess ms at a site, as a share of its gain; 1: no excess")           \
     X(sea_max, 1.15, "largest factor of a sea link, but to minor hubs: its length is known")              \
     X(detour, 0.25, "a measured time so much (logarithm) over the model counts half: a detour of policy") \
-    X(quantile, 0.3, "0.5: the median; less: lower round-trip times count more")                          \
+    X(quantile, 0.2, "0.5: the median; less: lower round-trip times count more")                          \
     X(min_km, 300, "nearer pairs are neither fitted nor judged")                                          \
     X(minor_detour, 0.6, "the same for pairs with an end at a hub that is not major")                     \
-    X(minor_quantile, 0.5, "the same for such pairs")                                                     \
+    X(minor_quantile, 0.65, "the same for such pairs")                                                    \
     X(minor_weight, 0.15, "weight of a site whose nearest hub is not major; 1 for the others")            \
     X(crowd_km, 300, "sites so near share their weight in the fit")
 
@@ -85,6 +86,11 @@ struct latency_matrix {
 /* Rows from,lat,lon,to,lat,lon,rtt_ms; a head and '#' lines are passed over. Names are borrowed. */
 enum cdn_status latency_matrix_parse(struct cdn_str text, const struct backbone *backbone,
                                      struct latency_matrix **ret, struct cdn_error *err) CDN_MUST_CHECK;
+/* Leaves out what cannot be: as long as a site has two or more times below the round trip of light in vacuum,
+ * the one with the most goes with all its pairs, as it is not where it is said to be (`tell` is called);
+ * then the single pairs that are left, as it could be either site. */
+void latency_matrix_drop_impossible(struct latency_matrix *matrix,
+                                    void (*tell)(const struct latency_site *site, size_t pairs));
 void latency_matrix_destroy(struct latency_matrix *matrix);
 
 /* Fits `parameters` and the FIT factors of `backbone` in place to the pairs whose sites are both `used`. */

@@ -11,6 +11,7 @@
 #define SITES_MAX 5000u
 #define FIELDS 7
 #define METRO_KM 60.0
+#define LIGHT_KM_PER_MS 149.896 /* round trip in vacuum */
 
 /* Cities where several of the large clouds have a region: nearest to what other matrices are measured in. */
 static const struct {
@@ -136,6 +137,47 @@ enum cdn_status latency_matrix_parse(struct cdn_str text, const struct backbone 
     }
     *ret = m;
     return CDN_OK;
+}
+
+static bool is_impossible(const struct latency_pair *pair)
+{
+    return pair->rtt_ms < pair->km / LIGHT_KM_PER_MS;
+}
+
+static size_t most_impossible(const struct latency_matrix *m, size_t *counts)
+{
+    size_t worst = 0;
+    memset(counts, 0, m->site_count * sizeof *counts);
+    for (size_t i = 0; i < m->pair_count; i++)
+        if (is_impossible(&m->pairs[i])) {
+            counts[m->pairs[i].from]++;
+            counts[m->pairs[i].to]++;
+        }
+    for (size_t i = 1; i < m->site_count; i++)
+        if (counts[i] > counts[worst])
+            worst = i;
+    return worst;
+}
+
+void latency_matrix_drop_impossible(struct latency_matrix *matrix,
+                                    void (*tell)(const struct latency_site *site, size_t pairs))
+{
+    CDN_AUTOFREE size_t *counts = cdn_calloc(matrix->site_count, sizeof *counts);
+    size_t worst, kept;
+    bool is_site;
+    do {
+        worst = most_impossible(matrix, counts);
+        is_site = counts[worst] > 1;
+        if (is_site)
+            tell(&matrix->sites[worst], counts[worst]);
+        kept = 0;
+        for (size_t i = 0; i < matrix->pair_count; i++) {
+            const struct latency_pair *pair = &matrix->pairs[i];
+            if (is_site ? pair->from != worst && pair->to != worst : !is_impossible(pair))
+                matrix->pairs[kept++] = *pair;
+        }
+        matrix->pair_count = kept;
+    } while (is_site);
 }
 
 void latency_matrix_destroy(struct latency_matrix *matrix)

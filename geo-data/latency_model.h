@@ -4,7 +4,8 @@
  *     rtt = 2 ends + the least of
  *             direct: km x direct x (1 + (km / direct_range)^2)
  *             graph:  access km x access + minor, twice, + sum over links (km x land or sea x route x fit +
- * hops) and never under LATENCY_FLOOR times the light's round trip in fibre along the great circle.
+ *                     hops) + border for each minor hub when the two hubs are in different countries
+ * and never under LATENCY_FLOOR times the light's round trip in fibre along the great circle.
  *
  * Each end tries LATENCY_TRIED nearest hubs and keeps those that are not reached sooner through another one,
  * which are one or two as a rule.
@@ -26,6 +27,7 @@
 #define LATENCY_PARAMETERS(X) /* name, value, text */                                  \
     X(end, 1.8, "ms at each end: access network and first routers")                    \
     X(minor, 8, "ms for entering or leaving at a hub that is not major")               \
+    X(border, 5, "ms more at a hub that is not major, to or from another country")     \
     X(access, 1.7, "times the great circle between a place and its hub")               \
     X(land, 1.5, "times the great circle of a land link")                              \
     X(sea, 1.2, "times the great circle of a sea link")                                \
@@ -50,8 +52,10 @@ struct latency_model {
     struct latency_parameters parameters;
     struct latency_hub *hubs;
     size_t hub_count;
-    float *link_ms; /* by link */
-    float *ms;      /* node_count x node_count, symmetric */
+    float *link_ms;   /* by link */
+    float *border_ms; /* by node: the parameter, or 0 for a major hub */
+    float *ms;        /* node_count x node_count, symmetric */
+    uint16_t *came;   /* node_count x 2 x node_count: how the ways from a node came there, see the .c */
 };
 
 struct latency_model *latency_model_create(const struct backbone *backbone,
@@ -66,12 +70,17 @@ struct latency_choice { /* how the best way runs */
     float ms;           /* before the floor, without ends */
     float rtt_ms;
     bool direct;
+    bool abroad;                            /* `border` was added */
     const struct geo_rtt_access *from, *to; /* of the two points; NULL when direct */
 };
 struct latency_choice latency_model_choose(const struct latency_model *model,
                                            const struct geo_rtt_point *from, const struct geo_rtt_point *to);
 
-/* The next link of the shortest way from `at` to `goal`, as an end of `at`; NULL when they are the same. */
-const struct backbone_end *latency_model_step(const struct latency_model *model, uint16_t at, uint16_t goal);
+/* The links of the shortest way in the order of travel, at most LATENCY_WAY_MAX; how many. */
+#define LATENCY_WAY_MAX (GEO_RTT_LEGS_MAX - 2)
+size_t latency_model_way(const struct latency_model *model, uint16_t from, uint16_t to,
+                         uint16_t ret_links[static LATENCY_WAY_MAX]);
+/* The node at the other end. */
+uint16_t latency_model_over(const struct latency_model *model, uint16_t link, uint16_t at);
 
 #endif

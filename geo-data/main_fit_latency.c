@@ -1,5 +1,5 @@
-/* fit-latency MATRIX.csv [--judge] [--quick] [--unseen MATRIX.csv] [--write BACKBONE.csv] [--backbone FILE]
- * [NAME=VALUE...]
+/* fit-latency MATRIX.csv [--judge] [--quick] [--keep] [--unseen MATRIX.csv] [--write BACKBONE.csv]
+ * [--backbone FILE] [NAME=VALUE...]
  *
  * MATRIX.csv has rows from,lat,lon,to,lat,lon,rtt_ms. Prints how well the committed model does on it; unless
  * --judge, fits it anew (link factors from 1), cross-validates with whole cities and whole regions left out,
@@ -22,7 +22,7 @@
 
 struct job {
     const char *matrix_path, *unseen_path, *write_path, *backbone_path;
-    bool judge_only, quick;
+    bool judge_only, quick, keep;
     struct latency_fit_options options;
     struct cdn_buf matrix_text, unseen_text, backbone_text;
     struct latency_matrix *matrix, *unseen; /* unseen: judged, never fitted to; NULL without */
@@ -311,6 +311,8 @@ static enum cdn_status parse_arguments(struct job *job, int argc, char **argv, s
             job->judge_only = true;
         else if (strcmp(argv[i], "--quick") == 0)
             job->quick = true;
+        else if (strcmp(argv[i], "--keep") == 0)
+            job->keep = true;
         else if (strcmp(argv[i], "--write") == 0 && i + 1 < argc)
             job->write_path = argv[++i];
         else if (strcmp(argv[i], "--unseen") == 0 && i + 1 < argc)
@@ -326,9 +328,16 @@ static enum cdn_status parse_arguments(struct job *job, int argc, char **argv, s
     }
     return job->matrix_path
                ? CDN_OK
-               : cdn_error_set(err, CDN_USAGE,
-                               "usage: fit-latency MATRIX.csv [--judge] [--quick] [--unseen MATRIX.csv] "
-                               "[--write FILE] [--backbone FILE] [NAME=VALUE...]");
+               : cdn_error_set(
+                     err, CDN_USAGE,
+                     "usage: fit-latency MATRIX.csv [--judge] [--quick] [--keep] [--unseen MATRIX.csv] "
+                     "[--write FILE] [--backbone FILE] [NAME=VALUE...]");
+}
+
+static void tell_dropped(const struct latency_site *site, size_t pairs)
+{
+    printf("left out: " CDN_STR_FMT " is not where it is said to be, %zu times faster than light\n",
+           CDN_STR_ARG(site->name), pairs);
 }
 
 static enum cdn_status load(struct job *job, struct cdn_error *err)
@@ -342,6 +351,8 @@ static enum cdn_status load(struct job *job, struct cdn_error *err)
                            &job->backbone, err);
     if (!status)
         status = latency_matrix_parse(cdn_buf_str(&job->matrix_text), job->backbone, &job->matrix, err);
+    if (!status && !job->keep)
+        latency_matrix_drop_impossible(job->matrix, tell_dropped);
     if (!status && job->unseen_path)
         status = read_file(job->unseen_path, &job->unseen_text, err);
     if (!status && job->unseen_path)

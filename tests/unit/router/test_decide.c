@@ -31,7 +31,7 @@ START_TEST(reasons)
         {"10.1.0.1", NULL, 2, -1, -1, -1, "fra", "health", "override", "lhr", true},
         {"10.1.0.1", NULL, -1, -1, -1, 1, "nrt", "override", "override", "fra", true},
         {"127.0.0.1", NULL, -1, -1, -1, -1, "fra", "special", "special", "lhr", true},
-        {"127.0.0.1", "Osaka", -1, -1, -1, -1, "nrt", "pinned", "pinned", "fra", false},
+        {"127.0.0.1", "Osaka", -1, -1, -1, -1, "nrt", "pinned", "pinned", "lhr", false},
         {"127.0.0.1", "edge:lhr", -1, -1, -1, -1, "lhr", "pinned", "pinned", "fra", true},
         {"127.0.0.1", "edge:lhr", 1, -1, -1, -1, "fra", "health", "pinned", "nrt", true},
     };
