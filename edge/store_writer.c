@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include "common/banned.h"
 
@@ -408,6 +409,9 @@ static void work_off(struct edge_store *s, struct edge_op *op)
             pthread_mutex_unlock(&s->queue.lock);
         }
         op = end;
+        if (op) {
+            sched_yield(); /* whoever answers requests goes first */
+        }
     }
 }
 
