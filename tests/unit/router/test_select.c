@@ -131,7 +131,7 @@ END_TEST
 static struct router_pops *many(size_t n)
 {
     struct router_pop_config *configs = cdn_calloc(n, sizeof(*configs));
-    char(*names)[16] = cdn_calloc(n, sizeof(*names));
+    char(*names)[24] = cdn_calloc(n, sizeof(*names));
     struct router_pops *pops = NULL;
     for (size_t i = 0; i < n; i++) {
         snprintf(names[i], sizeof(names[i]), "e%zu", i);
