@@ -91,16 +91,27 @@ static void put_edges(const struct geo_row *row, struct cdn_buf *out)
     }
 }
 
+static void put_ipv4(const struct cdn_addr *address, struct cdn_buf *out)
+{
+    char text[INET_ADDRSTRLEN];
+    size_t count, n = 0;
+    const unsigned char *bytes = cdn_addr_bytes(address, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            text[n++] = '.';
+        if (bytes[i] >= 100)
+            text[n++] = (char)('0' + bytes[i] / 100);
+        if (bytes[i] >= 10)
+            text[n++] = (char)('0' + bytes[i] / 10 % 10);
+        text[n++] = (char)('0' + bytes[i] % 10);
+    }
+    cdn_buf_add(out, text, n);
+}
+
 static void put_ip(const struct cdn_addr *address, struct cdn_buf *out)
 {
     if (address->sa.sa_family == AF_INET) {
-        size_t n;
-        const unsigned char *bytes = cdn_addr_bytes(address, &n);
-        for (size_t i = 0; i < n; i++) {
-            if (i)
-                cdn_buf_add_char(out, '.');
-            geo_put_uint(out, bytes[i]);
-        }
+        put_ipv4(address, out);
         return;
     }
     char text[CDN_ADDR_TEXT_SIZE];

@@ -21,11 +21,10 @@
 #include "router/table.h"
 
 struct router_class {
-    uint32_t row;          /* equal for classes with the same sites and the same named edge */
-    uint32_t reach;        /* 4 bits for each site: how many of those behind it are not clearly worse */
-    uint16_t named;        /* edge that an override names, or ROUTER_NO_POP */
-    uint8_t named_unclear; /* a bit for each site that is not clearly worse than the named edge */
-    uint8_t reason;        /* enum router_reason, of the place */
+    uint32_t row;   /* equal for classes with the same sites and the same named edge */
+    uint32_t reach; /* 4 bits for each site: how many of those behind it are not clearly worse */
+    uint16_t named; /* edge that an override names, or ROUTER_NO_POP */
+    uint8_t reason; /* enum router_reason, of the place */
     uint16_t count;
     uint16_t sites[ROUTER_ROW]; /* best first */
 };

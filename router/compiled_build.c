@@ -84,8 +84,7 @@ static void map_fini(struct map *m)
 
 static bool class_equal(const struct router_class *a, const struct router_class *b)
 {
-    return a->reach == b->reach && a->named == b->named && a->named_unclear == b->named_unclear &&
-           a->reason == b->reason && a->count == b->count &&
+    return a->reach == b->reach && a->named == b->named && a->reason == b->reason && a->count == b->count &&
            memcmp(a->sites, b->sites, sizeof(a->sites)) == 0;
 }
 
@@ -129,7 +128,7 @@ static void row_find(struct builder *b, struct router_class *class, uint32_t id)
 static uint32_t class_find(struct builder *b, struct router_class *class)
 {
     struct router_compiled *c = b->compiled;
-    uint64_t rest[] = {class->reach, (uint64_t) class->reason << 8 | class->named_unclear};
+    uint64_t rest[] = {class->reach, class->reason};
     for (uint64_t key = row_hash(class, XXH3_64bits(rest, sizeof(rest)));; key++) {
         uint32_t *slot = map_at(&b->classes, key);
         if (!*slot) {
@@ -152,13 +151,6 @@ static void reach_fill(const struct builder *b, const struct router_where *w,
             n += router_is_unclear(b->table, w, &row[i], &row[k]);
         class->reach |= n << 4 * i;
     }
-    if (class->named == ROUTER_NO_POP)
-        return;
-    const struct router_pops *pops = b->table->pops;
-    struct router_candidate named =
-        router_candidate_of(pops, pops->pops[class->named].site, w->record.lat, w->record.lon);
-    for (unsigned i = 0; i < class->count; i++)
-        class->named_unclear |= (uint8_t)(router_is_unclear(b->table, w, &named, &row[i]) << i);
 }
 
 static uint32_t decide(struct builder *b, const struct cdn_addr *sample)

@@ -20,6 +20,7 @@ struct deciding {
     const struct router_table *table;
     struct router_trace *trace;
     struct router_decision *d;
+    bool named; /* the edge was, and not ranked for the place */
 };
 
 static const char *name_of(const struct deciding *x, uint16_t pop)
@@ -60,6 +61,7 @@ static bool choose_named(struct deciding *x, uint16_t pop, const char *by)
         c->runner_up = c->pop;
         c->runner_at = c->at;
     }
+    x->named = true;
     c->pop = pop;
     c->at = router_candidate_of(pops, pops->pops[pop].site, r->lat, r->lon);
     c->skipped = ROUTER_NO_POP;
@@ -96,7 +98,7 @@ static void compare_with_runner_up(struct deciding *x)
         return;
     d->margin_ms = c->runner_at.rtt_ms - c->at.rtt_ms;
     float gap_km = c->runner_at.km - c->at.km;
-    d->ambiguous = router_is_unclear(x->table, &d->where, &c->at, &c->runner_at);
+    d->ambiguous = !x->named && router_is_unclear(x->table, &d->where, &c->at, &c->runner_at);
     router_trace_add(x->trace, ROUTER_STEP_PICK,
                      "runner-up %s: %.0f km and %.1f ms more; the place may be off by %u km: %s",
                      name_of(x, c->runner_up), (double)gap_km, (double)d->margin_ms, d->where.uncertainty_km,
@@ -113,7 +115,7 @@ void router_decide(const struct router_table *table, const struct router_questio
 void router_decide_where(const struct router_table *table, const struct router_question *question,
                          struct router_trace *trace, struct router_decision *ret)
 {
-    struct deciding x = {table, trace, ret};
+    struct deciding x = {table, trace, ret, false};
     ret->margin_ms = 0;
     ret->ambiguous = false;
     const struct router_where *w = &ret->where;

@@ -5,8 +5,9 @@
  * the chain where there is none, so both give the same edge for the same reason. Neither allocates; the trace
  * is written only when one is given.
  *
- * A place is *ambiguous* when it may be off by more than the runner-up is farther away. Under the policy rtt
- * a margin in ms counts as the kilometres that a usual path covers in that time.
+ * A place is *ambiguous* when it may be off by more than the runner-up is farther away, unless somebody named
+ * the edge. Under the policy rtt a margin in ms counts as the kilometres that a usual path covers in that
+ * time.
  */
 #ifndef CDN_ROUTER_DECIDE_H
 #define CDN_ROUTER_DECIDE_H

@@ -87,9 +87,9 @@ static void put_named_first(struct short_way *s)
     }
     b->reason = s->class->reason;
     b->optimistic = flags & ROUTER_POP_SICK;
+    b->ambiguous = false; /* whoever named it is sure */
     if (b->count > 0 && b->pops[0] == named)
         return;
-    b->ambiguous = b->count > 0 && (s->class->named_unclear >> s->at[0] & 1);
     unsigned behind = 0; /* edges that move back by one: those before the named one's place */
     while (behind < b->count && b->pops[behind] != named)
         behind++;

@@ -25,14 +25,14 @@ START_TEST(reasons)
         {"10.2.0.1", NULL, 1, -1, -1, -1, "fra", "health", "override", "nrt", false},
         {"10.2.0.1", NULL, -1, 1, -1, -1, "fra", "load", "override", "nrt", false},
         {"10.2.0.1", NULL, -1, -1, 1, -1, "fra", "health", "override", "nrt", false},
-        {"10.2.0.1", NULL, -1, -1, -1, 2, "nrt", "pinned", "override", "lhr", true},
+        {"10.2.0.1", NULL, -1, -1, -1, 2, "nrt", "pinned", "override", "lhr", false},
         {"10.2.0.1", NULL, 2, -1, -1, 2, "lhr", "health", "override", "fra", false},
-        {"10.1.0.1", NULL, -1, -1, -1, -1, "nrt", "override", "override", "fra", true},
+        {"10.1.0.1", NULL, -1, -1, -1, -1, "nrt", "override", "override", "fra", false},
         {"10.1.0.1", NULL, 2, -1, -1, -1, "fra", "health", "override", "lhr", true},
-        {"10.1.0.1", NULL, -1, -1, -1, 1, "nrt", "override", "override", "fra", true},
+        {"10.1.0.1", NULL, -1, -1, -1, 1, "nrt", "override", "override", "fra", false},
         {"127.0.0.1", NULL, -1, -1, -1, -1, "fra", "special", "special", "lhr", true},
         {"127.0.0.1", "Osaka", -1, -1, -1, -1, "nrt", "pinned", "pinned", "lhr", false},
-        {"127.0.0.1", "edge:lhr", -1, -1, -1, -1, "lhr", "pinned", "pinned", "fra", true},
+        {"127.0.0.1", "edge:lhr", -1, -1, -1, -1, "lhr", "pinned", "pinned", "fra", false},
         {"127.0.0.1", "edge:lhr", 1, -1, -1, -1, "fra", "health", "pinned", "nrt", true},
     };
     for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
