@@ -66,10 +66,10 @@ static void explain_row(struct short_way *s, const struct router_table *table)
 {
     struct router_brief *b = s->brief;
     const struct router_class *c = s->class;
-    b->reason = table->policy == ROUTER_POLICY_PINNED ? ROUTER_REASON_PINNED : c->reason;
+    b->reason = table->policy == ROUTER_POLICY_PINNED ? (uint8_t)ROUTER_REASON_PINNED : c->reason;
     uint16_t first = c->count > 0 ? serving(s->pops, c->sites[0], s->hash, 0) : ROUTER_NO_POP;
     if (first != ROUTER_NO_POP && (b->count == 0 || first != b->pops[0]))
-        b->reason = reason_of_skipped(s->pops, first);
+        b->reason = (uint8_t)reason_of_skipped(s->pops, first);
     if (b->count > 1)
         b->ambiguous = s->at[1] - s->at[0] <= (c->reach >> 4 * s->at[0] & 15);
 }
@@ -82,7 +82,7 @@ static void put_named_first(struct short_way *s)
     uint32_t blocked = b->optimistic ? (uint32_t)ROUTER_POP_DRAINED : (uint32_t)ROUTER_BLOCK_ALL;
     uint32_t flags = router_pop_flags(s->pops, named);
     if (flags & blocked) {
-        b->reason = reason_of_skipped(s->pops, named);
+        b->reason = (uint8_t)reason_of_skipped(s->pops, named);
         return;
     }
     b->reason = s->class->reason;
@@ -106,8 +106,10 @@ static void brief_by_chain(const struct router_table *table, const struct router
 {
     struct router_decision d;
     router_decide(table, question, NULL, &d);
-    *ret = (struct router_brief){
-        .reason = d.reason, .ambiguous = d.ambiguous, .optimistic = d.choice.optimistic, .beyond = true};
+    *ret = (struct router_brief){.reason = (uint8_t)d.reason,
+                                 .ambiguous = d.ambiguous,
+                                 .optimistic = d.choice.optimistic,
+                                 .beyond = true};
     if (d.choice.pop != ROUTER_NO_POP)
         ret->pops[ret->count++] = d.choice.pop;
     if (d.choice.runner_up != ROUTER_NO_POP)
