@@ -269,17 +269,14 @@ enum cdn_status geo_table_make(const char *path, const struct cli_list *database
     return status;
 }
 
+/* No address or network has a comma in it, or can be read as a field. */
 static bool are_fields(const char *text)
 {
     enum geo_field field;
-    struct cdn_str rest = cdn_str(text);
-    while (rest.p)
-        if (!geo_field_find(cdn_str_trim(cdn_str_cut(&rest, ',')), &field))
-            return false;
-    return true;
+    return strchr(text, ',') || geo_field_find(cdn_str(text), &field);
 }
 
-/* `--csv ip,country,edge`: an argument names the columns, since no address can be read as a field. */
+/* `--csv ip,country,edge`: an argument names the columns. */
 static void take_fields(struct geo_options *options, struct cli_args *input, const char **rest)
 {
     size_t n = 0;
@@ -334,7 +331,7 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     if (strcmp(verb, "info") == 0)
         status = geo_info(table->db, options->json, err);
     else if (strcmp(verb, "verify") == 0)
-        status = geo_verify(table->db, err);
+        status = geo_verify(table->db, options->json, err);
     else if (options->explain_log)
         status = geo_explain_log(table, options->explain_log, options->json, err);
     else if (options->bench)

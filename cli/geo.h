@@ -32,6 +32,7 @@
     X(FLAG, all_edges, 'a', NULL, "Show all edges, best first")                                          \
     X(LIST, db, 0, "FILE", "Database (.mmdb); twice: one for each address family")                       \
     X(TEXT, config, 'c', "FILE", "cdn.yaml whose router to be; default: the built-in edges")             \
+    X(FLAG, as_router, 0, NULL, "Decide as the router does; always so, and accepted to say it")          \
     X(FLAG, strict, 0, NULL, "Stop at the first bad line")                                               \
     X(FLAG, bench, 0, NULL, "Measure look-ups and decisions a second")                                   \
     X(FLAG, quiet, 'q', NULL, "No summary on stderr")
@@ -67,7 +68,7 @@ enum cdn_status geo_raw_print(struct geo_raw *raw, const struct cdn_addr *addres
 enum cdn_status geo_explain_log(const struct router_table *table, const char *path, bool json,
                                 struct cdn_error *err);
 enum cdn_status geo_info(const struct geo_db *db, bool json, struct cdn_error *err);
-enum cdn_status geo_verify(const struct geo_db *db, struct cdn_error *err);
+enum cdn_status geo_verify(const struct geo_db *db, bool json, struct cdn_error *err);
 enum cdn_status geo_bench(const struct router_table *table, struct cdn_error *err);
 
 #endif

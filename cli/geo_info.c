@@ -53,6 +53,13 @@ static void info_lines(const struct geo_info *info)
         puts("  licence      CC BY 4.0; IP Geolocation by DB-IP: https://db-ip.com");
 }
 
+static void put_line(json_t *take)
+{
+    json_dumpf(take, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(take);
+}
+
 enum cdn_status geo_info(const struct geo_db *db, bool json, struct cdn_error *err)
 {
     (void)err;
@@ -63,15 +70,12 @@ enum cdn_status geo_info(const struct geo_db *db, bool json, struct cdn_error *e
             info_lines(&info);
             continue;
         }
-        json_t *o = info_json(&info);
-        json_dumpf(o, stdout, JSON_COMPACT);
-        putchar('\n');
-        json_decref(o);
+        put_line(info_json(&info));
     }
     return CDN_OK;
 }
 
-enum cdn_status geo_verify(const struct geo_db *db, struct cdn_error *err)
+enum cdn_status geo_verify(const struct geo_db *db, bool json, struct cdn_error *err)
 {
     for (size_t i = 0; i < geo_db_file_count(db); i++) {
         struct geo_info info;
@@ -80,6 +84,13 @@ enum cdn_status geo_verify(const struct geo_db *db, struct cdn_error *err)
         enum cdn_status status = geo_db_verify(db, i, &report, err);
         if (status)
             return status;
+        if (json) {
+            json_t *o = json_pack("{s:s, s:b, s:I, s:I, s:I}", "path", info.path, "sound", 1, "nodes",
+                                  (json_int_t)report.nodes, "records", (json_int_t)report.records,
+                                  "records_placed", (json_int_t)report.records_placed);
+            put_line(o);
+            continue;
+        }
         printf("%s: sound; %llu nodes, %llu records, %llu of them with a place\n", info.path,
                (unsigned long long)report.nodes, (unsigned long long)report.records,
                (unsigned long long)report.records_placed);

@@ -136,6 +136,7 @@ static void put_place_field(const struct router_where *w, enum geo_field field, 
                           : field == GEO_FIELD_subdivision        ? r->subdivision
                           : field == GEO_FIELD_city               ? r->city
                           : field == GEO_FIELD_postcode           ? r->postcode
+                          : field == GEO_FIELD_organization       ? r->organization
                                                                   : r->time_zone;
     cdn_buf_add_str(out, text);
 }
@@ -184,6 +185,10 @@ void geo_field_put(const struct geo_row *row, enum geo_field field, struct cdn_b
     case GEO_FIELD_special:
         cdn_buf_add_str(out, cdn_str(w->special ? w->special->word : NULL));
         break;
+    case GEO_FIELD_asn:
+        if (w->record.asn)
+            geo_put_uint(out, w->record.asn);
+        break;
     case GEO_FIELD_lat:
         geo_put_fixed(out, w->record.lat, 4);
         break;
@@ -231,6 +236,7 @@ void geo_field_put(const struct geo_row *row, enum geo_field field, struct cdn_b
     case GEO_FIELD_city:
     case GEO_FIELD_postcode:
     case GEO_FIELD_time_zone:
+    case GEO_FIELD_organization:
         put_place_field(w, field, out);
         break;
     case GEO_FIELD_COUNT:

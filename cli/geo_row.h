@@ -33,6 +33,8 @@ struct geo_row {
     X(near, "the nearest city of the built-in list")                                    \
     X(postcode, "as the database has it")                                               \
     X(time_zone, "as Europe/Berlin")                                                    \
+    X(asn, "number of the autonomous system")                                           \
+    X(organization, "that it belongs to")                                               \
     X(lat, "degrees north")                                                             \
     X(lon, "degrees east")                                                              \
     X(accuracy_km, "how far off the place may be")                                      \

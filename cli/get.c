@@ -43,26 +43,27 @@ static enum cdn_status make_url(struct visit *visit, const char *text, struct cd
     if (!is_path && strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0)
         return cdn_error_set(err, CDN_USAGE, "'%s' is neither a path (/...) nor a URL (http://...)", text);
     struct cdn_error none;
-    enum cdn_status status = CDN_OK;
-    if (is_path || visit->options->from) /* else nothing is to be explained */
-        status = control_open(&where, &visit->up, is_path ? err : &none);
+    enum cdn_status status = control_open(&where, &visit->up, is_path ? err : &none);
     if (is_path && status)
         return status;
     visit->url = cdn_asprintf("%s%s", is_path ? control_text(visit->up, "router") : "", text);
     return CDN_OK;
 }
 
-/* Why that edge, from the router's admin listener; nothing when the URL is not our router's. */
+/* Why that edge, from the router's admin listener; nothing when the URL is not our router's. Without --from a
+ * router on loopback sees a client on loopback; what another one sees is not known here. */
 static void explain(struct visit *visit)
 {
     const char *router = control_text(visit->up, "router");
+    bool loopback = strncmp(router, "http://127.", 11) == 0;
     struct cdn_error none;
     json_t *node;
-    if (!router[0] || !visit->has_client || strncmp(visit->url, router, strlen(router)) != 0 ||
+    if (!router[0] || !(visit->has_client || loopback) || strncmp(visit->url, router, strlen(router)) != 0 ||
         control_node(visit->up, "router", "router", &node, &none))
         return;
-    char ip[CDN_ADDR_TEXT_SIZE];
-    cdn_addr_format_ip(&visit->client, ip);
+    char ip[CDN_ADDR_TEXT_SIZE] = "127.0.0.1";
+    if (visit->has_client)
+        cdn_addr_format_ip(&visit->client, ip);
     CDN_AUTOFREE char *path = cdn_asprintf("/route?ip=%s", ip);
     (void)!control_ask(node, "GET", path, NULL, &visit->route, &none);
 }
@@ -122,6 +123,20 @@ static void print_text(const struct visit *visit)
     printf("body     %zu bytes, %s\n", a->body.n, a->type[0] ? a->type : "no type");
 }
 
+/* The cache that answered, as it calls itself in Cache-Status (RFC 9211: the last member is the nearest). */
+static json_t *edge_json(const char *cache_status)
+{
+    const char *last = cache_status;
+    bool quoted = false;
+    for (const char *p = cache_status; *p; p++) {
+        quoted = quoted != (*p == '"');
+        if (*p == ',' && !quoted)
+            last = p + 1;
+    }
+    struct cdn_str rest = cdn_str(last), name = cdn_str_trim(cdn_str_cut(&rest, ';'));
+    return name.n ? json_stringn(name.p, name.n) : json_null();
+}
+
 static void print_json(const struct visit *visit)
 {
     const struct traveller_answer *a = &visit->answer;
@@ -136,6 +151,7 @@ static void print_json(const struct visit *visit)
     }
     json_object_set_new(all, "place", visit->place[0] ? json_string(visit->place) : json_null());
     json_object_set_new(all, "status", json_integer(a->status));
+    json_object_set_new(all, "edge", edge_json(a->cache_status));
     json_object_set_new(all, "x_cache", json_string(a->x_cache));
     json_object_set_new(all, "cache_status", json_string(a->cache_status));
     json_object_set_new(all, "age", a->age[0] ? json_string(a->age) : json_null());

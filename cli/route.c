@@ -13,12 +13,13 @@
 
 #include "common/banned.h"
 
-#define ROUTE_OPTIONS(X)                                                                       \
-    X(FLAG, map, 'm', NULL, "Draw the world with client, edges and modelled path")             \
-    X(TEXT, svg, 0, "FILE", "Write the drawing as SVG")                                        \
-    X(FLAG, ascii, 0, NULL, "Draw with plain characters; otherwise as the locale says")        \
-    X(FLAG, json, 'j', NULL, "The decision as JSON, as GET /route?ip= of the router gives it") \
-    X(LIST, db, 0, "FILE", "Database (.mmdb); twice: one for each address family")             \
+#define ROUTE_OPTIONS(X)                                                                                    \
+    X(FLAG, map, 'm', NULL, "Draw the world with client, edges and modelled path")                          \
+    X(TEXT, svg, 0, "FILE", "Write the drawing as SVG")                                                     \
+    X(TEXT, explain_log, 0, "FILE", "As `geo --explain-log`: which edges the clients of a log are sent to") \
+    X(FLAG, ascii, 0, NULL, "Draw with plain characters; otherwise as the locale says")                     \
+    X(FLAG, json, 'j', NULL, "The decision as JSON, as GET /route?ip= of the router gives it")              \
+    X(LIST, db, 0, "FILE", "Database (.mmdb); twice: one for each address family")                          \
     X(TEXT, config, 'c', "FILE", "cdn.yaml whose router to be; default: the built-in edges")
 CLI_OPTIONS_STRUCT(route_options, ROUTE_OPTIONS);
 
@@ -97,14 +98,15 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
 {
     const struct route_options *options = opaque;
     struct router_table *table;
-    if (args->n != 1)
-        return cdn_error_set(err, CDN_USAGE, "one address, please (pocketcdn help route)");
+    if (args->n != (options->explain_log ? 0 : 1))
+        return cdn_error_set(err, CDN_USAGE, "one address or --explain-log, please (pocketcdn help route)");
     if (options->map && options->json)
         return cdn_error_set(err, CDN_USAGE, "only one of --map and --json");
     enum cdn_status status = geo_table_make(options->config, &options->db, &table, err);
     if (status)
         return status;
-    status = explain(options, table, args->items[0], err);
+    status = options->explain_log ? geo_explain_log(table, options->explain_log, options->json, err)
+                                  : explain(options, table, args->items[0], err);
     router_table_unref(table);
     return status;
 }
@@ -115,7 +117,7 @@ static const struct cli_option rows[] = {ROUTE_OPTIONS(ROW)};
 const struct cli_command cli_command_route = {
     .name = "route",
     .summary = "Which edge an address is sent to, why, and over which path",
-    .usage = "[--map] [--svg FILE] IP",
+    .usage = "[--map] [--svg FILE] IP\n       pocketcdn route --explain-log FILE [--json]",
     .more = "Edges count as healthy: what a running router knows of them, its GET /route?ip= says. Times and "
             "the path are\n"
             "modelled, not measured. The land is where addresses of the embedded database are.\n"

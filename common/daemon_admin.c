@@ -39,7 +39,7 @@ void daemon_on_end(struct http_request *req, void (*over)(void *arg), void *arg)
 void daemon_answer_json(struct http_request *req, unsigned status, json_t *take)
 {
     static const char *const fields[] = {"Cache-Control: no-store", NULL};
-    CDN_AUTOFREE char *text = json_dumps(take, JSON_INDENT(2));
+    CDN_AUTOFREE char *text = json_dumps(take, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     CDN_AUTOBUF struct cdn_buf body = {0};
     json_decref(take);
     if (!text) {

@@ -1,6 +1,7 @@
 #include "edge/edge.h"
 
 #include "common/daemon.h"
+#include "common/http_server_check.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "edge/access_log.h"
@@ -229,6 +230,11 @@ enum cdn_status edge_create(struct edge_settings *settings, int argc, char **arg
     edge->argv = argv;
     if (!settings->origin[0]) {
         cdn_error_set(err, CDN_USAGE, "--origin: missing; give the URL of the origin");
+        goto fail;
+    }
+    if (!http_check_token(cdn_str(settings->name))) {
+        cdn_error_set(err, CDN_INVALID, "--name: \"%s\" is not a name for Via: letters, digits and -._~",
+                      settings->name);
         goto fail;
     }
     edge->query_allow = edge_names_of(&settings->query_allow);

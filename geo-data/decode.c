@@ -2,6 +2,8 @@
  */
 #include "geo-data/decode.h"
 
+#include "common/parse.h"
+
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -199,6 +201,7 @@ enum target {
     TEXT, /* struct cdn_str */
     REAL, /* double, from any number or from text */
     UINT, /* unsigned */
+    ASN,  /* uint32_t, from a number or from "AS64496" */
     NOTHING
 };
 
@@ -253,6 +256,15 @@ static const struct rule postal_rules[] = {
     {KEY("code"), TEXT, MEMBER(postcode), NULL},
     {{NULL, 0}, NOTHING, 0, NULL},
 };
+#define NETWORK_RULES                                                           \
+    {KEY("autonomous_system_number"), ASN, MEMBER(asn), NULL},                  \
+    {                                                                           \
+        KEY("autonomous_system_organization"), TEXT, MEMBER(organization), NULL \
+    }
+static const struct rule traits_rules[] = {
+    NETWORK_RULES,
+    {{NULL, 0}, NOTHING, 0, NULL},
+};
 static const struct rule root_rules[] = {
     {KEY("country_code"), TEXT, MEMBER(country_code), NULL},
     {KEY("latitude"), REAL, MEMBER(lat), NULL},
@@ -276,6 +288,10 @@ static const struct rule root_rules[] = {
     {KEY("subdivisions"), NOTHING, 0, subdivision_rules},
     {KEY("registered_country"), NOTHING, 0, registered_rules},
     {KEY("postal"), NOTHING, 0, postal_rules},
+    {KEY("traits"), NOTHING, 0, traits_rules},
+    NETWORK_RULES,
+    {KEY("asn"), ASN, MEMBER(asn), NULL},
+    {KEY("as_name"), TEXT, MEMBER(organization), NULL},
     {{NULL, 0}, NOTHING, 0, NULL},
 };
 
@@ -330,6 +346,24 @@ static bool as_real(const uint8_t *p, const struct mmdb_field *f, double *ret)
     return true;
 }
 
+static bool as_asn(const uint8_t *p, const struct mmdb_field *f, uint32_t *ret)
+{
+    uint64_t number;
+    struct cdn_str text = {(const char *)p, f->size};
+    if (f->type == MMDB_DATA_TYPE_UTF8_STRING) {
+        if (cdn_str_starts(text, CDN_STR("AS")))
+            text = cdn_str_sub(text, 2);
+        if (!cdn_parse_u64(text, &number))
+            return false;
+    } else if (!as_unsigned(p, f, &number)) {
+        return false;
+    }
+    if (number > UINT32_MAX)
+        return false;
+    *ret = (uint32_t)number;
+    return true;
+}
+
 /* Values of an unexpected type are passed over: the file knows something that we do not. */
 static void store(struct mmdb_section s, const struct mmdb_field *f, const struct rule *rule,
                   struct geo_record *record)
@@ -337,12 +371,15 @@ static void store(struct mmdb_section s, const struct mmdb_field *f, const struc
     char *member = (char *)record + rule->member;
     const uint8_t *p = s.p + f->body;
     uint64_t integer;
+    uint32_t asn;
     double real;
     if (rule->target == TEXT && f->type == MMDB_DATA_TYPE_UTF8_STRING) {
         struct cdn_str text = {(const char *)p, f->size};
         memcpy(member, &text, sizeof text);
     } else if (rule->target == REAL && as_real(p, f, &real)) {
         memcpy(member, &real, sizeof real);
+    } else if (rule->target == ASN && as_asn(p, f, &asn)) {
+        memcpy(member, &asn, sizeof asn);
     } else if (rule->target == UINT && as_unsigned(p, f, &integer)) {
         unsigned value =
             integer > 40000 ? 40000 : (unsigned)integer; /* no radius is longer than the equator */

@@ -60,6 +60,8 @@ struct geo_record {
     struct cdn_str city;
     struct cdn_str postcode;
     struct cdn_str time_zone;
+    uint32_t asn; /* autonomous system of the network, 0 when the file says none */
+    struct cdn_str organization;
 };
 
 /* Opens n files (1 or 2). CDN_IO when a file cannot be read, CDN_CORRUPT when it is not a sound .mmdb file,

@@ -86,7 +86,8 @@ enum cdn_status geo_file_record(const struct geo_file *file, uint32_t entry, str
     struct geo_record r = {.entry = entry, .lat = NAN, .lon = NAN};
     struct cdn_str *const texts[] = {&r.country_code,   &r.country,     &r.registered_country_code,
                                      &r.continent_code, &r.subdivision, &r.subdivision_code,
-                                     &r.city,           &r.postcode,    &r.time_zone};
+                                     &r.city,           &r.postcode,    &r.time_zone,
+                                     &r.organization};
     for (size_t i = 0; i < CDN_ARRAY_LEN(texts); i++)
         *texts[i] = CDN_STR("");
     if (!mmdb_record_decode(file->data, entry, &r))

@@ -168,12 +168,11 @@ static enum cdn_status open_data(struct origin *origin, struct cdn_error *err)
     const struct origin_settings *s = &origin->settings;
     enum cdn_status status = check_settings(s, err);
     if (status == CDN_OK && s->place[0]) {
+        struct cdn_error why;
         origin->has_place = true;
-        status = geo_place_find(cdn_str(s->place), &origin->place, err);
+        status = geo_place_find(cdn_str(s->place), &origin->place, &why);
         if (status != CDN_OK) {
-            (void)cdn_error_set(err, CDN_INVALID, "place: %.400s",
-                                err && err->text[0] ? err->text : s->place);
-            return CDN_INVALID;
+            return cdn_error_set(err, CDN_INVALID, "place: %s", why.text);
         }
     }
     if (status == CDN_OK) {

@@ -2,8 +2,9 @@
  *
  *     GET  /edges         every edge: description, state, health, answers
  *     GET  /edges/NAME    one
- *     POST /edges/NAME    {"state": "active" | "drain", "weight": 0..10000, "pinned": true | false}: any of
- * them GET  /route?ip=&path=&from=   a decision with its steps (explain.h); `from` pins it, in simulation
+ *     POST /edges/NAME    {"drain": true | false, "weight": 0..10000, "pinned": true | false}: any of them;
+ *                         {"state": "drain" | "active"} is {"drain": true | false} in the words of GET
+ *     GET  /route?ip=&path=&from=   a decision with its steps (explain.h); `from` pins it, in simulation
  */
 #include "router/explain.h"
 #include "router/router_private.h"
@@ -68,7 +69,7 @@ static void get_edge(void *self, struct http_request *req, json_t *body)
 }
 
 struct change { /* of POST /edges/NAME; NULL: not asked for */
-    const json_t *state, *weight, *pinned;
+    const json_t *state, *drain, *weight, *pinned;
 };
 
 static enum cdn_status change_parse(json_t *body, struct change *ret, struct cdn_error *err)
@@ -79,32 +80,34 @@ static enum cdn_status change_parse(json_t *body, struct change *ret, struct cdn
     json_object_foreach(body, key, value)
     {
         const json_t **slot = strcmp(key, "state") == 0    ? &c.state
+                              : strcmp(key, "drain") == 0  ? &c.drain
                               : strcmp(key, "weight") == 0 ? &c.weight
                               : strcmp(key, "pinned") == 0 ? &c.pinned
                                                            : NULL;
         if (!slot)
-            return cdn_error_set(err, CDN_INVALID, "unknown key '%s': state, weight or pinned", key);
+            return cdn_error_set(err, CDN_INVALID, "unknown key '%s': drain, state, weight or pinned", key);
         *slot = value;
     }
     const char *state = json_string_value(c.state);
     if (c.state && (!state || (strcmp(state, "drain") != 0 && strcmp(state, "active") != 0)))
         return cdn_error_set(err, CDN_INVALID, "state: must be \"active\" or \"drain\"");
+    if (c.drain && (!json_is_boolean(c.drain) || c.state))
+        return cdn_error_set(err, CDN_INVALID, "drain: must be true or false, and not beside state");
     json_int_t weight = json_integer_value(c.weight);
     if (c.weight && (!json_is_integer(c.weight) || weight < 0 || weight > (json_int_t)ROUTER_WEIGHT_MAX))
         return cdn_error_set(err, CDN_INVALID, "weight: must be a whole number of 0 to %u",
                              ROUTER_WEIGHT_MAX);
     if (c.pinned && !json_is_boolean(c.pinned))
         return cdn_error_set(err, CDN_INVALID, "pinned: must be true or false");
-    if (!c.state && !c.weight && !c.pinned)
+    if (!c.state && !c.drain && !c.weight && !c.pinned)
         return cdn_error_set(err, CDN_INVALID,
-                             "nothing to change: give state, weight or pinned as a JSON object");
+                             "nothing to change: give drain, state, weight or pinned as a JSON object");
     *ret = c;
     return CDN_OK;
 }
 
-static void change_state(struct router *r, uint16_t pop, const char *state)
+static void change_drain(struct router *r, uint16_t pop, bool drain)
 {
-    bool drain = strcmp(state, "drain") == 0;
     bool was = router_pop_flags(r->table->pops, pop) & ROUTER_POP_DRAINED;
     router_pop_flag_set(r->table->pops, pop, ROUTER_POP_DRAINED, drain);
     if (drain != was)
@@ -141,7 +144,9 @@ static void post_edge(void *self, struct http_request *req, json_t *body)
         return;
     }
     if (c.state)
-        change_state(r, pop, json_string_value(c.state));
+        change_drain(r, pop, strcmp(json_string_value(c.state), "drain") == 0);
+    if (c.drain)
+        change_drain(r, pop, json_is_true(c.drain));
     if (c.weight)
         change_weight(r, pop, (unsigned)json_integer_value(c.weight));
     if (c.pinned)

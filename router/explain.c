@@ -73,10 +73,16 @@ static void add_address(json_t *into, const struct router_question *question, co
 static void add_place(json_t *into, const struct router_where *w)
 {
     const struct geo_record *r = &w->record;
+    json_object_set_new(into, "continent", text_or_null(r->continent_code));
     json_object_set_new(into, "country", text_or_null(r->country_code));
     json_object_set_new(into, "country_name", text_or_null(r->country));
-    json_object_set_new(into, "city", text_or_null(r->city));
+    json_object_set_new(into, "registered_country", text_or_null(r->registered_country_code));
     json_object_set_new(into, "subdivision", text_or_null(r->subdivision));
+    json_object_set_new(into, "city", text_or_null(r->city));
+    json_object_set_new(into, "postcode", text_or_null(r->postcode));
+    json_object_set_new(into, "time_zone", text_or_null(r->time_zone));
+    json_object_set_new(into, "asn", r->asn ? json_integer((json_int_t)r->asn) : json_null());
+    json_object_set_new(into, "organization", text_or_null(r->organization));
     json_object_set_new(into, "lat", number(r->lat, 1e4));
     json_object_set_new(into, "lon", number(r->lon, 1e4));
     json_object_set_new(into, "accuracy_km", json_integer(w->uncertainty_km));

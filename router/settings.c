@@ -2,6 +2,7 @@
 #include "router/settings.h"
 
 #include "common/daemon.h"
+#include "common/http_server_check.h"
 
 #include <stdio.h>
 
@@ -111,6 +112,9 @@ static enum cdn_status edge_complete(struct router_edge *e, size_t i, struct cdn
     struct router_edge_settings *s = &e->settings;
     if (!s->name[0])
         return cdn_error_set(err, CDN_INVALID, "%s: name: is missing", e->origin);
+    if (!http_check_token(cdn_str(s->name)))
+        return cdn_error_set(err, CDN_INVALID, "%s: name: '%s' has more than letters, digits and -._~",
+                             e->origin, s->name);
     if (!s->place[0])
         text_replace(&s->place, cdn_strdup(s->name));
     if (!s->listen[0] && !s->url[0])

@@ -91,6 +91,7 @@ def test_errors_are_one_line_and_say_what(cdn, args, code, words):
 @pytest.mark.parametrize("text, words", [
     ("edges: [{name: fra, colour: red}]", "colour"),
     ("edges: [{place: Berlin}]", "name"),
+    ("edges: [{name: fra on main, place: Berlin}]", "fra on main"),
     ("router: {policy: best}", "policy"),
     ("nonsense: 1", "nonsense"),
     ("router: [", "cdn.yaml"),
@@ -133,3 +134,12 @@ def test_a_reader_that_has_seen_enough_is_no_error(cdn, command):
     done = subprocess.run([BIN / program, *args], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("program, args, words", [
+    ("pocketcdn-origin", ["--root", ".", "--place", "Atlantis"], "place: no place 'Atlantis' is known"),
+    ("pocketcdn-edge", ["--origin", "http://127.0.0.1:1", "--name", "a b"], '"a b" is not a name'),
+])
+def test_a_daemon_refuses_in_one_line(cdn, program, args, words):
+    done = cdn.cli(*args, "--listen", "127.0.0.1:0", program=program, limit=30)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1) and words in done.stderr, done

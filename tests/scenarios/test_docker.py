@@ -3,6 +3,7 @@
 
 import re
 import shlex
+import subprocess
 
 import pytest
 from cdn import BIN, SOURCE, poll
@@ -17,6 +18,18 @@ EDGES = {e["name"]: e for e in CDN["edges"]}
 
 def section_of(name):
     return EDGES[name.removeprefix("edge-")] if name.startswith("edge-") else CDN[name]
+
+
+@pytest.mark.parametrize("program", ["pocketcdn", "pocketcdn-origin", "pocketcdn-edge", "pocketcdn-router"])
+def test_the_image_has_every_library(program):
+    installed = set((SOURCE / "docker" / "Dockerfile").read_text().split())
+    told = subprocess.run(["readelf", "-d", BIN / program], capture_output=True, text=True, check=True).stdout
+    needed = [lib for lib in re.findall(r"NEEDED.*\[(.+)\]", told) if not re.match(r"lib((a|t|ub)san|gcc_s|[cm]\.)", lib)]
+    assert any(lib.startswith("libmicrohttpd.") for lib in needed)
+    for library in needed:
+        owners = subprocess.run(["dpkg", "-S", f"*/{library}"], capture_output=True, text=True, check=False).stdout
+        packages = {owner.split(":")[0] for owner in owners.splitlines()}
+        assert packages & installed, (library, packages)
 
 
 def test_services_are_the_nodes():

@@ -172,6 +172,16 @@ def test_info_and_verify(cdn):
     assert "DB-IP" in cdn.cli("geo", "info").stdout
     done = cdn.cli("geo", "verify")
     assert done.returncode == 0 and "sound" in done.stdout
+    assert json.loads(cdn.cli("geo", "verify", "--json").stdout)["sound"] is True
+
+
+def test_network_owner_and_keys_of_rich_databases(cdn):
+    """JSON has a key for everything that --format has a name for, null where the database says nothing."""
+    answer = json.loads(cdn.cli("geo", "--as-router", "--json", "8.8.8.8").stdout)
+    assert answer["continent"] == "NA"
+    for key in ("registered_country", "postcode", "time_zone", "asn", "organization"):
+        assert answer[key] is None
+        assert cdn.cli("geo", "-f", f"[%{{{key}}}]", "8.8.8.8").stdout == "[]\n"
 
 
 def test_a_truncated_database_is_found_out(cdn):
@@ -237,7 +247,7 @@ def test_chosen_columns_and_lines_of_known_records(cdn, columns):
 
 
 @pytest.mark.parametrize("args, says", [
-    (["--csv", "--fields", "ip,colour"], "colour"), (["--fields", "ip"], "--csv"), (["--csv", "--fields", ""], "no field"),
+    (["--csv", "--fields", "ip,colour"], "colour"), (["--csv", "ip,colour"], "colour"), (["--fields", "ip"], "--csv"), (["--csv", "--fields", ""], "no field"),
 ])
 def test_bad_columns(cdn, args, says):
     done = cdn.cli("geo", *args, "8.8.8.8")
@@ -306,5 +316,6 @@ def test_explain_log_adds_up(cdn):
             assert edge["ambiguous_percent"] == pytest.approx(100 * sum(a["ambiguous"] for a in mine) / len(mine))
     table = cdn.cli("geo", "--explain-log", "-", stdin="\n".join(log)).stdout
     assert "P95 MS" in table and f"{len(addresses)} lines, 0 without" in table
+    assert cdn.cli("route", "--explain-log", "-", stdin="\n".join(log)).stdout == table
     missing = cdn.cli("geo", "--explain-log", "/nowhere.log")
     assert missing.returncode == 3 and "/nowhere.log" in missing.stderr

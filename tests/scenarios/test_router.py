@@ -285,13 +285,15 @@ def test_drain_weight_and_pin(cdn, edges):
     assert went_to(router, edges, FRA) == "iad"
     router.admin_post("/edges/fra", {"weight": 5})
     assert went_to(router, edges, FRA) == "fra"
+    assert router.admin_post("/edges/fra", {"drain": True})["state"] == "drain"
+    assert router.admin_post("/edges/fra", {"drain": False})["state"] == "active"
     router.admin_post("/edges/nrt", {"pinned": True})
     assert {went_to(router, edges, source) for source in PLACES} == {"nrt"}
     assert router.admin_get(f"/route?ip={FRA}")["reason"] == "pinned"
     router.admin_post("/edges/nrt", {"pinned": False})
     assert went_to(router, edges, FRA) == "fra"
     assert [e["event"] for e in router.status()["events"]] == [
-        "drained", "active", "weight", "weight", "pinned", "unpinned"]
+        "drained", "active", "weight", "weight", "drained", "active", "pinned", "unpinned"]
     for name in edges.servers:
         router.admin_post(f"/edges/{name}", {"state": "drain"})
     assert router.get("/", source=FRA).status == 503

@@ -216,6 +216,9 @@ def test_two_cdns_side_by_side_by_port_and_state(cdn):
             report = json.loads(cdn.cli("get", "/a.txt", "--from", "Tokyo", "--json", *state).stdout)
             assert report["hops"][0]["url"] == f"http://127.0.0.1:{router}/a.txt" and report["x_cache"] == "MISS"
             assert report["hops"][1]["url"].endswith(f":{router + 8}/a.txt") and report["status"] == 200
+            assert report["edge"] == report["route"]["edge"] == "nrt"
+            here = json.loads(cdn.cli("get", "/a.txt", "--json", *state).stdout)
+            assert here["edge"] == here["route"]["edge"] and here["route"]["special"] == "loopback"
     finally:
         for state in (first, second):
             cdn.cli("down", *state)

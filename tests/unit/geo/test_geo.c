@@ -34,7 +34,7 @@ static void put_pair(struct cdn_buf *out, const char *key, const char *value)
 static void put_nested(struct cdn_buf *out, const char *country, const char *city, const char *region,
                        double lat, double lon)
 {
-    mmdb_put_map(out, 4u + (city[0] != '\0') + (region[0] != '\0'));
+    mmdb_put_map(out, 5u + (city[0] != '\0') + (region[0] != '\0'));
     if (city[0]) {
         mmdb_put_string(out, CDN_STR("city"));
         mmdb_put_map(out, 2);
@@ -70,6 +70,11 @@ static void put_nested(struct cdn_buf *out, const char *country, const char *cit
             put_names(out, i ? "Second" : region);
         }
     }
+    mmdb_put_string(out, CDN_STR("traits"));
+    mmdb_put_map(out, 2);
+    mmdb_put_string(out, CDN_STR("autonomous_system_number"));
+    mmdb_put_uint32(out, 4200000000u);
+    put_pair(out, "autonomous_system_organization", "Example Net");
 }
 
 static void put_flat(struct cdn_buf *out, const char *country, const char *city, const char *region,
@@ -92,7 +97,9 @@ static void put_strings(struct cdn_buf *out, const char *country, const char *ci
                         double lat, double lon)
 {
     char number[32];
-    mmdb_put_map(out, 5);
+    mmdb_put_map(out, 7);
+    put_pair(out, "asn", "AS64496");
+    put_pair(out, "as_name", "Example Net");
     put_pair(out, "country", country);
     put_pair(out, "city", city);
     put_pair(out, "region", region);
@@ -187,6 +194,9 @@ START_TEST(test_schema)
         ck_assert(cdn_str_eq(r.registered_country_code, CDN_STR("AT")));
         ck_assert(cdn_str_eq(r.country, CDN_STR("Somewhere")));
     }
+    uint32_t asn = schemas[_i].schema == NESTED ? 4200000000u : schemas[_i].schema == STRINGS ? 64496 : 0;
+    ck_assert_uint_eq(r.asn, asn);
+    ck_assert(cdn_str_eq(r.organization, cdn_str(asn ? "Example Net" : "")));
     address = address_of("198.52.0.0");
     ck_assert_int_eq(geo_lookup(db, &address.any, &r), CDN_NOT_FOUND);
     ck_assert_uint_eq(r.prefix_len, 14); /* 198.52.0.0/14: the widest network without an answer */
