@@ -13,6 +13,8 @@
 
 #define LINE 64
 
+#define ROUNDS_UNUSED 3 /* of the clock hand or the sweep; then an entry goes */
+
 /* A plain hit reads the second cache line and the key behind it. */
 struct hot_entry {
     struct edge_hold hold;           /* counted; ram is not NULL */
@@ -30,8 +32,8 @@ struct hot_entry {
     uint16_t etag_n; /* 0: If-None-Match goes the long way */
     uint16_t status;
     uint16_t fields_n;
-    bool used;     /* since the clock hand passed */
-    uint8_t marks; /* hits of this second that the policy was told of */
+    uint8_t unused; /* how often the clock hand or the sweep passed since the last hit */
+    uint8_t marks;  /* hits of this second that the policy was told of */
     uint64_t body_n;
     char key[]; /* host, target, Accept-Encoding; then the ETag */
 };
@@ -46,6 +48,7 @@ struct edge_hot {
     struct cdn_str name;
     struct hot_slot *slot;
     size_t mask;
+    uint32_t *asked; /* for each entry there may be, half the hash of a request that had none */
     unsigned count;
     unsigned limit;
     size_t hand;  /* of the clock */
@@ -64,6 +67,7 @@ struct edge_hot *edge_hot_create(struct edge_cache *cache, unsigned limit, struc
     h->limit = limit;
     h->mask = slots - 1;
     h->slot = cdn_calloc(slots, sizeof *h->slot);
+    h->asked = cdn_calloc(slots / 2, sizeof *h->asked);
     return h;
 }
 
@@ -104,6 +108,7 @@ void edge_hot_destroy(struct edge_hot *h)
             drop_entry(h, h->slot[i].entry);
         }
     }
+    free(h->asked);
     free(h->slot);
     free(h);
 }
@@ -192,7 +197,7 @@ static void renew(const struct edge_hot *h, struct hot_entry *e, int64_t now_ms)
 /* The policy counts to 3 at most, so more than that a second would only touch memory. */
 static void mark(const struct edge_hot *h, struct hot_entry *e)
 {
-    e->used = true;
+    e->unused = 0;
     e->hits++;
     if (e->marks < MARKS_A_SECOND) {
         e->marks++;
@@ -272,12 +277,12 @@ static void make_room(struct edge_hot *h)
 {
     while (h->count >= h->limit) {
         struct hot_entry *e = h->slot[h->hand].entry;
-        if (e && !e->used) {
+        if (e && e->unused) {
             remove_slot(h, h->hand); /* another entry may have moved here: look again */
             continue;
         }
         if (e) {
-            e->used = false;
+            e->unused = 1;
         }
         h->hand = (h->hand + 1) & h->mask;
     }
@@ -299,6 +304,7 @@ static struct hot_entry *entry_create(const struct http_request *req, struct cdn
         abort(); /* out of memory, as everywhere */
     }
     memset(e, 0, sizeof *e);
+    e->unused = 1;
     char *at = e->key;
     for (size_t i = 0; i < CDN_ARRAY_LEN(part); i++) {
         memcpy(at, part[i].n ? part[i].p : "", part[i].n);
@@ -311,9 +317,19 @@ static struct hot_entry *entry_create(const struct http_request *req, struct cdn
     return e;
 }
 
-static void insert(struct edge_hot *h, const struct http_request *req, struct hot_entry *e)
+/* What is asked for once in a while only is not worth a kilobyte: the second hit counts when not many others
+ * came in between, which is when an entry would have stayed until the third. */
+static bool asked_before(struct edge_hot *h, uint64_t hash)
 {
-    uint64_t hash = request_hash(req);
+    uint32_t *asked = &h->asked[hash & h->mask / 2];
+    const uint32_t half = (uint32_t)(hash >> 32);
+    const bool before = *asked == half;
+    *asked = half;
+    return before;
+}
+
+static void insert(struct edge_hot *h, uint64_t hash, const struct http_request *req, struct hot_entry *e)
+{
     size_t i = find(h, req, hash);
     if (h->slot[i].entry) {
         remove_slot(h, i);
@@ -326,6 +342,11 @@ static void insert(struct edge_hot *h, const struct http_request *req, struct ho
 void edge_hot_add(struct edge_hot *h, const struct http_request *req, const struct edge_hold *hold,
                   struct edge_blob *body, struct MHD_Response *full, int64_t now_ms)
 {
+    const uint64_t hash = request_hash(req);
+    if (!asked_before(h, hash)) {
+        MHD_destroy_response(full);
+        return;
+    }
     const unsigned status = edge_head_status(hold->rep->head);
     struct cdn_str etag = status == 200 ? http_head_find(full, CDN_STR("ETag")) : (struct cdn_str){0};
     struct hot_entry *e = entry_create(req, etag);
@@ -345,14 +366,14 @@ void edge_hot_add(struct edge_hot *h, const struct http_request *req, const stru
     e->shown_s = (uint32_t)(now_ms / 1000);
     e->full = full;
     note_fields(e);
-    insert(h, req, e);
+    insert(h, hash, req, e);
 }
 
 void edge_hot_sweep(struct edge_hot *h, unsigned steps)
 {
     for (; steps && h->count; steps--) {
         struct hot_entry *e = h->slot[h->sweep].entry;
-        if (e && is_void(h, e)) {
+        if (e && (e->unused++ >= ROUNDS_UNUSED || is_void(h, e))) {
             remove_slot(h, h->sweep);
         } else {
             h->sweep = (h->sweep + 1) & h->mask;

@@ -8,7 +8,8 @@
  * freshness. What cannot be decided here goes the long way (request.c).
  *
  * Age and Cache-Status count seconds, so they are renewed in the response at most once a second.
- * Owned by one worker thread; bounded in entries; a clock hand drops what was not asked for lately.
+ * Owned by one worker thread; bounded in entries. An answer is made ready at the second hit, if that comes
+ * before many others do; a clock hand and the sweep drop what was not asked for lately.
  */
 #ifndef CDN_EDGE_HOT_H
 #define CDN_EDGE_HOT_H
@@ -27,12 +28,13 @@ bool edge_hot_is_plain(const struct http_request *req);
 /* Answers the request when it can; false when the long way has to be taken. `now_ms`: cache clock. */
 bool edge_hot_answer(struct edge_hot *hot, struct http_request *req, int64_t now_ms, uint64_t *ret_body_bytes,
                      unsigned *ret_status);
-/* Remembers the answer for requests like this one, whose body is `body`: that of `hold`, or a compressed form
- * of it. Takes `full` over and references of its own to the rest. */
+/* After a hit on the long way: remembers the answer for requests like this one, if it is not the first. Its
+ * body is `body`: that of `hold`, or a compressed form of it. Takes `full` over and references of its own to
+ * the rest. */
 void edge_hot_add(struct edge_hot *hot, const struct http_request *req, const struct edge_hold *hold,
                   struct edge_blob *body, struct MHD_Response *full, int64_t now_ms);
-/* Drops entries whose answer is void, `steps` slots at a time: called now and then, so that their memory
- * goes. */
+/* Drops entries whose answer is void or was not asked for in the last three rounds, `steps` slots at a time:
+ * called now and then, so that their memory goes. */
 void edge_hot_sweep(struct edge_hot *hot, unsigned steps);
 unsigned edge_hot_count(const struct edge_hot *hot);
 
