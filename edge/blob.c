@@ -30,6 +30,7 @@ struct edge_blob *edge_blob_create(size_t n)
     struct edge_blob *blob = cdn_malloc(sizeof *blob);
     atomic_init(&blob->refs, 1);
     blob->n = n;
+    atomic_init(&blob->coded, NULL);
     blob->data = cdn_malloc(n);
     populate(blob->data, n);
     return blob;
@@ -48,11 +49,44 @@ struct edge_blob *edge_blob_ref(struct edge_blob *blob)
     return blob;
 }
 
+static void free_coded(struct edge_coded *coded)
+{
+    for (unsigned i = 0; coded && i < EDGE_CODED_COUNT; i++) {
+        edge_blob_unref(coded->blob[i]); /* which has no further forms */
+    }
+    free(coded);
+}
+
 void edge_blob_unref(void *p)
 {
     struct edge_blob *blob = p;
     if (blob && atomic_fetch_sub_explicit(&blob->refs, 1, memory_order_acq_rel) == 1) {
+        free_coded(atomic_load(&blob->coded));
         free(blob->data);
         free(blob);
     }
+}
+
+struct edge_coded *edge_blob_coded(struct edge_blob *blob)
+{
+    struct edge_coded *there = atomic_load(&blob->coded);
+    if (there) {
+        return there;
+    }
+    struct edge_coded *fresh = cdn_calloc(1, sizeof *fresh);
+    if (atomic_compare_exchange_strong(&blob->coded, &there, fresh)) {
+        return fresh;
+    }
+    free(fresh);
+    return there;
+}
+
+uint64_t edge_blob_bytes(const struct edge_blob *blob)
+{
+    uint64_t bytes = blob->n;
+    const struct edge_coded *coded = atomic_load(&blob->coded);
+    for (unsigned i = 0; coded && i < EDGE_CODED_COUNT; i++) {
+        bytes += coded->blob[i] ? coded->blob[i]->n + sizeof *coded : 0;
+    }
+    return bytes;
 }

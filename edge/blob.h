@@ -1,21 +1,33 @@
 /* blob: immutable bytes shared by reference, the body of an object that lives in RAM.
  *
- * A blob is filled by its one owner and shared only afterwards; from then on nobody writes it, so reading
- * needs no lock. References are atomic: threads, ready responses and the disk writer each hold their own. The
- * bytes have a block of their own: bodies are often a power of two long, and in one block with these few
- * bytes they would take the next larger size of the allocator (20 KiB instead of 16, and one page fault
- * more).
+ * A blob is filled by its one owner and shared only afterwards; from then on nobody writes its bytes, so
+ * reading needs no lock. Compressed forms of them may come later, and go with it. References are atomic:
+ * threads, ready responses and the disk writer each hold their own. The bytes have a block of their own:
+ * bodies are often a power of two long, and in one block with these few bytes they would take the next larger
+ * size of the allocator (20 KiB instead of 16, and one page fault more).
  */
 #ifndef CDN_EDGE_BLOB_H
 #define CDN_EDGE_BLOB_H
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
+
+/* Compressed forms of a body (compress.h). A state goes NONE -> WAITING (-> NONE, when nobody can make it
+ * now) -> DONE; the form is written before DONE, under the cache's lock, and never changes: NULL, when it was
+ * no smaller. */
+enum edge_coded_form { EDGE_CODED_BR, EDGE_CODED_GZIP, EDGE_CODED_COUNT /* none: as stored */ };
+enum edge_coded_state { EDGE_CODED_NONE, EDGE_CODED_WAITING, EDGE_CODED_DONE };
+struct edge_coded {
+    struct edge_blob *blob[EDGE_CODED_COUNT]; /* counted */
+    _Atomic unsigned state[EDGE_CODED_COUNT];
+};
 
 struct edge_blob {
     _Atomic unsigned refs;
     size_t n;
     char *data; /* a block of its own: bodies are often a power of two, which an allocator has a class for */
+    struct edge_coded *_Atomic coded; /* owned; NULL: nobody has asked for any */
 };
 
 struct edge_blob *edge_blob_create(size_t n); /* one reference; bytes undefined */
@@ -23,5 +35,7 @@ struct edge_blob *edge_blob_create(size_t n); /* one reference; bytes undefined 
 struct edge_blob *edge_blob_resize(struct edge_blob *blob, size_t n);
 struct edge_blob *edge_blob_ref(struct edge_blob *blob);
 void edge_blob_unref(void *blob); /* NULL is fine; void * so that it serves as a free callback */
+struct edge_coded *edge_blob_coded(struct edge_blob *blob); /* made if missing; any thread */
+uint64_t edge_blob_bytes(const struct edge_blob *blob);     /* in all its forms; cache's lock */
 
 #endif

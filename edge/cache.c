@@ -511,7 +511,7 @@ bool edge_cache_refresh(struct edge_cache *c, struct edge_object *o, struct edge
         edge_tags_link(c, o, rep->head);
         struct edge_ram *ram = atomic_load(&o->ram);
         if (ram && edge_policy_has(&ram->item)) {
-            edge_policy_resize(c->memory, &ram->item, edge_object_cost(o, rep) + edge_ram_bytes(ram));
+            edge_policy_resize(c->memory, &ram->item, edge_object_cost(o, rep) + edge_blob_bytes(ram->blob));
         }
     }
     if (there) {

@@ -88,7 +88,7 @@ static enum edge_policy_admission memory_admit(struct edge_cache *c, const struc
 /* `forced`: the body must stay for the disk writer; then it is held even when the policy does not want it. */
 bool edge_tier_memory_insert(struct edge_cache *c, struct edge_object *o, struct edge_blob *blob, bool forced)
 {
-    const uint64_t size = edge_object_cost(o, atomic_load(&o->rep)) + blob->n;
+    const uint64_t size = edge_object_cost(o, atomic_load(&o->rep)) + edge_blob_bytes(blob);
     enum edge_policy_admission admission = memory_admit(c, o, size, blob->n);
     bool wanted = admission != EDGE_POLICY_REFUSED && memory_room(c, size);
     if ((!wanted && !forced) || !edge_object_is(o, EDGE_OBJECT_LINKED)) {
@@ -110,13 +110,13 @@ bool edge_tier_memory_insert(struct edge_cache *c, struct edge_object *o, struct
 void edge_cache_add_coded(struct edge_cache *c, struct edge_ram *ram, enum edge_coded_form form,
                           struct edge_blob *blob)
 {
-    struct edge_coded *coded = edge_ram_coded(ram);
+    struct edge_coded *coded = edge_blob_coded(ram->blob);
     edge_cache_lock(c);
-    const uint64_t before = edge_ram_bytes(ram);
+    const uint64_t before = edge_blob_bytes(ram->blob);
     coded->blob[form] = blob;
     if (edge_policy_has(&ram->item)) {
         edge_policy_resize(c->memory, &ram->item,
-                           edge_policy_item_size(&ram->item) + edge_ram_bytes(ram) - before);
+                           edge_policy_item_size(&ram->item) + edge_blob_bytes(ram->blob) - before);
         memory_room(c, 0);
     }
     atomic_store(&coded->state[form], EDGE_CODED_DONE);

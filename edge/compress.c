@@ -167,7 +167,7 @@ static enum edge_coded_form wanted_form(struct edge_txn *t, const struct edge_co
 static bool find_form(struct edge_txn *t, struct edge_compress *z, enum edge_coded_form form,
                       struct edge_blob **ret_blob)
 {
-    struct edge_coded *coded = edge_ram_coded(t->hold.ram);
+    struct edge_coded *coded = edge_blob_coded(t->hold.ram->blob);
     unsigned state = EDGE_CODED_NONE;
     if (atomic_compare_exchange_strong(&coded->state[form], &state, EDGE_CODED_WAITING)) {
         if (!enqueue(z, t->hold.ram, form)) {

@@ -2,31 +2,21 @@
 
 #include "common/http_field.h"
 
-#include <stdalign.h>
-
 #include "common/banned.h"
 
-#define MAGIC UINT32_C(0x32444845) /* "EHD2" */
-#define UNIT 4u                    /* records begin at multiples of it */
+#define MAGIC UINT32_C(0x33444845) /* "EHD3" */
 
-struct edge_head {
-    uint32_t magic;
-    uint32_t size; /* of the whole block */
-    uint16_t status;
-    uint16_t lines;
-    unsigned char record[];
-};
-_Static_assert(sizeof(struct edge_head) % UNIT == 0 && alignof(struct edge_head) <= UNIT,
-               "records are aligned");
-
-/* Then the name and the value, each with a NUL, then padding. A well-known field that is spelled as in our
- * table has no name here (not even the NUL). */
+/* How a line is written: a word of three things; the length of the name (16 bits) and the name with a NUL,
+ * if it is spelled out; the value with a NUL. A well-known field that is spelled as in our table has no
+ * name. */
 struct record {
     uint32_t value_n;
     uint16_t name_n; /* 0: as in the table */
     uint8_t field;   /* enum edge_head_field */
-    uint8_t zero;
 };
+#define WORD_FIELD 24                    /* bits below are the length of the value */
+#define WORD_SPELLED (UINT32_C(1) << 31) /* the name follows */
+_Static_assert(EDGE_HEAD_MAX_BYTES < 1u << WORD_FIELD && EDGE_HEAD_OTHER < 128, "a word has room for both");
 
 struct lines { /* what a new head is made of */
     size_t count;
@@ -54,23 +44,23 @@ static enum edge_head_field field_find(struct cdn_str name)
     return (enum edge_head_field)f;
 }
 
-/* Bytes of the name in the record, with its NUL. */
-static size_t name_room(size_t name_n)
+/* Bytes before the value. */
+static size_t value_at(const struct record *r)
 {
-    return name_n ? name_n + 1 : 0;
+    return sizeof(uint32_t) + (r->name_n ? sizeof(uint16_t) + r->name_n + 1u : 0);
 }
 
-static size_t record_size(size_t name_n, size_t value_n)
+static size_t record_size(const struct record *r)
 {
-    return (sizeof(struct record) + name_room(name_n) + value_n + 1 + UNIT - 1) / UNIT * UNIT;
+    return value_at(r) + r->value_n + 1;
 }
 
-/* How a line is written: its number in the table and the length of the name that is kept. */
+/* Its number in the table and the length of the name that is kept. */
 static struct record record_of(const struct http_field *line)
 {
     enum edge_head_field f = field_find(line->name);
     bool as_in_table = f < EDGE_HEAD_FIELD_COUNT && cdn_str_eq(line->name, field_names[f]);
-    return (struct record){(uint32_t)line->value.n, as_in_table ? 0 : (uint16_t)line->name.n, (uint8_t)f, 0};
+    return (struct record){(uint32_t)line->value.n, as_in_table ? 0 : (uint16_t)line->name.n, (uint8_t)f};
 }
 
 static void copy_value(char *into, struct cdn_str value)
@@ -81,15 +71,46 @@ static void copy_value(char *into, struct cdn_str value)
     }
 }
 
-/* Returns the size of the record. */
+/* Returns the size of the record. The NULs are there already. */
 static size_t write_record(struct edge_head *head, size_t at, const struct http_field *line)
 {
-    unsigned char *p = (unsigned char *)head + at;
+    char *p = (char *)head + at;
     const struct record r = record_of(line);
-    memcpy(p, &r, sizeof(r));
-    memcpy(p + sizeof(r), line->name.p, r.name_n);
-    copy_value((char *)p + sizeof(r) + name_room(r.name_n), line->value);
-    return record_size(r.name_n, r.value_n);
+    const uint32_t word = r.value_n | (uint32_t)r.field << WORD_FIELD | (r.name_n ? WORD_SPELLED : 0);
+    memcpy(p, &word, sizeof(word));
+    if (r.name_n) {
+        memcpy(p + sizeof(word), &r.name_n, sizeof(r.name_n));
+        memcpy(p + sizeof(word) + sizeof(r.name_n), line->name.p, r.name_n);
+    }
+    copy_value(p + value_at(&r), line->value);
+    return record_size(&r);
+}
+
+/* Of a record, of which `left` bytes are there; false when that is not the whole. */
+static bool read_record(const char *p, size_t left, struct record *ret)
+{
+    uint32_t word;
+    if (left < sizeof(word)) {
+        return false;
+    }
+    memcpy(&word, p, sizeof(word));
+    const bool spelled = (word & WORD_SPELLED) != 0;
+    *ret = (struct record){.value_n = word & ((UINT32_C(1) << WORD_FIELD) - 1),
+                           .field = (uint8_t)((word & ~WORD_SPELLED) >> WORD_FIELD)};
+    if (spelled && left >= sizeof(word) + sizeof(ret->name_n)) {
+        memcpy(&ret->name_n, p + sizeof(word), sizeof(ret->name_n));
+    }
+    return spelled == (ret->name_n != 0) && record_size(ret) <= left;
+}
+
+/* As it is in a record: a name that is not spelled out is that of the table. */
+static struct edge_head_line line_at(const char *p, const struct record *r)
+{
+    const char *name = p + sizeof(uint32_t) + sizeof(r->name_n);
+    return (struct edge_head_line){.field = (enum edge_head_field)r->field,
+                                   .name =
+                                       r->name_n ? (struct cdn_str){name, r->name_n} : field_names[r->field],
+                                   .value = {p + value_at(r), r->value_n}};
 }
 
 /* The block of `lines`; names have been checked. */
@@ -106,7 +127,7 @@ static enum cdn_status pack(unsigned status, const struct lines *lines, struct e
                                  EDGE_HEAD_MAX_BYTES);
         }
         const struct record r = record_of(&lines->item[i]);
-        size += record_size(r.name_n, r.value_n);
+        size += record_size(&r);
         if (size > EDGE_HEAD_MAX_BYTES) {
             return cdn_error_set(err, CDN_TOO_LARGE, "response head is larger than %u bytes",
                                  EDGE_HEAD_MAX_BYTES);
@@ -173,23 +194,18 @@ enum cdn_status edge_head_build(unsigned status, const struct http_field *fields
  * it. */
 static bool check_record(const struct edge_head *head, size_t at, struct record *ret)
 {
-    const unsigned char *p = (const unsigned char *)head + at;
-    size_t left = head->size - at;
-    if (left < sizeof(*ret)) {
+    const char *p = (const char *)head + at;
+    if (!read_record(p, head->size - at, ret) ||
+        (ret->name_n ? ret->field > EDGE_HEAD_OTHER : ret->field >= EDGE_HEAD_FIELD_COUNT)) {
         return false;
     }
-    memcpy(ret, p, sizeof(*ret));
-    if (ret->value_n > left || ret->zero || record_size(ret->name_n, ret->value_n) > left) {
+    const struct edge_head_line line = line_at(p, ret);
+    if (line.value.p[line.value.n] || line.name.p[line.name.n] ||
+        (ret->name_n && (!http_is_token(line.name) || field_find(line.name) != line.field))) {
         return false;
     }
-    struct cdn_str name = {(const char *)p + sizeof(*ret), ret->name_n};
-    struct cdn_str value = {name.p + name_room(name.n), ret->value_n};
-    if (value.p[value.n] || (name.n ? name.p[name.n] || !http_is_token(name) || field_find(name) != ret->field
-                                    : ret->field >= EDGE_HEAD_FIELD_COUNT)) {
-        return false;
-    }
-    for (size_t i = 0; i < value.n; i++) {
-        if (value.p[i] == '\r' || value.p[i] == '\n' || value.p[i] == '\0') {
+    for (size_t i = 0; i < line.value.n; i++) {
+        if (line.value.p[i] == '\r' || line.value.p[i] == '\n' || line.value.p[i] == '\0') {
             return false;
         }
     }
@@ -209,7 +225,7 @@ static bool check_block(const struct edge_head *head)
         if (!check_record(head, at, &r)) {
             return false;
         }
-        at += record_size(r.name_n, r.value_n);
+        at += record_size(&r);
     }
     return lines == head->lines;
 }
@@ -217,7 +233,7 @@ static bool check_block(const struct edge_head *head)
 enum cdn_status edge_head_parse(const void *bytes, size_t n, struct edge_head **ret, struct cdn_error *err)
 {
     struct edge_head *head;
-    if (n < sizeof(*head) || n > EDGE_HEAD_MAX_BYTES || n % UNIT != 0) {
+    if (n < sizeof(*head) || n > EDGE_HEAD_MAX_BYTES) {
         return cdn_error_set(err, CDN_CORRUPT, "stored head of %zu bytes has an impossible size", n);
     }
     head = cdn_malloc(n);
@@ -228,13 +244,6 @@ enum cdn_status edge_head_parse(const void *bytes, size_t n, struct edge_head **
     }
     *ret = head;
     return CDN_OK;
-}
-
-struct edge_head *edge_head_copy(const struct edge_head *head)
-{
-    struct edge_head *copy = cdn_malloc(head->size);
-    memcpy(copy, head, head->size);
-    return copy;
 }
 
 void edge_head_destroy(struct edge_head *head)
@@ -265,17 +274,14 @@ unsigned edge_head_lines(const struct edge_head *head)
 
 bool edge_head_next(const struct edge_head *head, size_t *at, struct edge_head_line *ret)
 {
-    size_t from = *at ? *at : sizeof(*head);
+    const size_t from = *at ? *at : sizeof(*head);
+    const char *p = (const char *)head + from;
     struct record r;
-    if (from >= head->size) {
+    if (!read_record(p, head->size - from, &r)) {
         return false;
     }
-    const char *p = (const char *)head + from;
-    memcpy(&r, p, sizeof(r));
-    ret->field = (enum edge_head_field)r.field;
-    ret->name = r.name_n ? (struct cdn_str){p + sizeof(r), r.name_n} : field_names[r.field];
-    ret->value = (struct cdn_str){p + sizeof(r) + name_room(r.name_n), r.value_n};
-    *at = from + record_size(r.name_n, r.value_n);
+    *ret = line_at(p, &r);
+    *at = from + record_size(&r);
     return true;
 }
 

@@ -1,8 +1,8 @@
 /* head: a stored response head, immutable, in one block.
  *
  * The block is what is kept in memory, what is written to the database and what is read back: a fixed part
- * (sizes, status) and records of one header line each, 4-byte aligned, names and values ended with a NUL so
- * that they can be handed to libmicrohttpd without copying; a well-known field in its usual spelling is a
+ * (sizes, status) and records of one header line each, without gaps: four bytes, the name, the value. Both
+ * are ended with a NUL, so that they are C strings as well; a well-known field in its usual spelling is a
  * number. Numbers are in the machine's order; the magic word says so. edge_head_parse() believes nothing:
  * every offset, length and index is checked before use.
  *
@@ -56,7 +56,12 @@ const char *edge_head_field_name(enum edge_head_field f);
 #define EDGE_HEAD_MAX_BYTES (256u * 1024) /* of a whole block */
 #define EDGE_HEAD_MAX_LINES 1024u
 
-struct edge_head;
+struct edge_head { /* the fixed part; of head.c only, but for who has the block in another (object.h) */
+    uint32_t magic;
+    uint32_t size; /* of the whole block */
+    uint16_t status;
+    uint16_t lines;
+};
 
 /* Copies the lines, leaving out those of the hop and those that Connection names (RFC 9111 3.1); `drop` lists
  * further names to leave out (NULL: none). Line ends, NULs and tabs in values become spaces (RFC 9110 5.5).
@@ -67,7 +72,6 @@ enum cdn_status edge_head_build(unsigned status, const struct http_field *fields
 /* From bytes of unknown worth (copied). CDN_CORRUPT when they are no head. */
 enum cdn_status edge_head_parse(const void *bytes, size_t n, struct edge_head **ret,
                                 struct cdn_error *err) CDN_MUST_CHECK;
-struct edge_head *edge_head_copy(const struct edge_head *head);
 void edge_head_destroy(struct edge_head *head);
 
 const void *edge_head_bytes(const struct edge_head *head,

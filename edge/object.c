@@ -19,35 +19,50 @@ struct stored_rep {
 };
 #define STORED_MAGIC 0x31504552u /* "REP1" */
 
-static struct edge_rep *rep_alloc(struct cdn_str spec, struct cdn_str variant)
+/* Bytes of the block. */
+static size_t rep_size(size_t head, size_t spec, size_t variant)
 {
-    struct edge_rep *rep = cdn_calloc(1, sizeof *rep + spec.n + variant.n);
+    return offsetof(struct edge_rep, head) + head + spec + variant;
+}
+
+static char *rep_text(const struct edge_rep *rep)
+{
+    return (char *)(uintptr_t)rep->head + edge_head_size(rep->head);
+}
+
+static struct edge_rep *rep_alloc(const struct edge_head *head, const struct edge_freshness *fresh,
+                                  int64_t stored_ms, struct cdn_str spec, struct cdn_str variant)
+{
+    size_t head_length;
+    const void *bytes = edge_head_bytes(head, &head_length);
+    struct edge_rep *rep = cdn_malloc(rep_size(head_length, spec.n, variant.n));
     atomic_init(&rep->refs, 1);
-    rep->spec_length = (unsigned)spec.n;
     rep->variant_length = (unsigned)variant.n;
+    rep->fresh = *fresh;
+    rep->stored_ms = stored_ms;
+    rep->first = 0;
     rep->whole = -1;
-    memcpy(rep->text, spec.p, spec.n);
-    memcpy(rep->text + spec.n, variant.p, variant.n);
+    rep->spec_length = (unsigned)spec.n;
+    memcpy(rep->head, bytes, head_length);
+    memcpy(rep_text(rep), spec.n ? spec.p : "", spec.n);
+    memcpy(rep_text(rep) + spec.n, variant.n ? variant.p : "", variant.n);
     return rep;
 }
 
 struct edge_rep *edge_rep_create(struct edge_head *head, const struct edge_freshness *fresh,
                                  int64_t stored_ms, struct cdn_str spec, struct cdn_str variant)
 {
-    struct edge_rep *rep = rep_alloc(spec, variant);
-    rep->head = head;
-    rep->fresh = *fresh;
-    rep->stored_ms = stored_ms;
+    struct edge_rep *rep = rep_alloc(head, fresh, stored_ms, spec, variant);
+    edge_head_destroy(head);
     return rep;
 }
 
 struct edge_rep *edge_rep_with(const struct edge_rep *old, struct edge_head *head,
                                const struct edge_freshness *fresh, int64_t stored_ms)
 {
-    struct edge_rep *rep = rep_alloc(edge_rep_spec(old), edge_rep_variant(old));
-    rep->head = head ? head : edge_head_copy(old->head);
-    rep->fresh = *fresh;
-    rep->stored_ms = stored_ms;
+    struct edge_rep *rep =
+        rep_alloc(head ? head : old->head, fresh, stored_ms, edge_rep_spec(old), edge_rep_variant(old));
+    edge_head_destroy(head);
     rep->first = old->first;
     rep->whole = old->whole;
     return rep;
@@ -75,24 +90,23 @@ struct edge_rep *edge_rep_ref(struct edge_rep *rep)
 void edge_rep_unref(struct edge_rep *rep)
 {
     if (rep && atomic_fetch_sub_explicit(&rep->refs, 1, memory_order_acq_rel) == 1) {
-        edge_head_destroy(rep->head);
         free(rep);
     }
 }
 
 struct cdn_str edge_rep_spec(const struct edge_rep *rep)
 {
-    return (struct cdn_str){rep->text, rep->spec_length};
+    return (struct cdn_str){rep_text(rep), rep->spec_length};
 }
 
 struct cdn_str edge_rep_variant(const struct edge_rep *rep)
 {
-    return (struct cdn_str){rep->text + rep->spec_length, rep->variant_length};
+    return (struct cdn_str){rep_text(rep) + rep->spec_length, rep->variant_length};
 }
 
 size_t edge_rep_size(const struct edge_rep *rep)
 {
-    return sizeof *rep + rep->spec_length + rep->variant_length + edge_head_size(rep->head);
+    return rep_size(edge_head_size(rep->head), rep->spec_length, rep->variant_length);
 }
 
 void edge_rep_format(const struct edge_rep *rep, struct cdn_buf *into)
@@ -110,7 +124,7 @@ void edge_rep_format(const struct edge_rep *rep, struct cdn_buf *into)
     s.first = rep->first;
     s.whole = rep->whole;
     cdn_buf_add(into, &s, sizeof s);
-    cdn_buf_add(into, rep->text, rep->spec_length + rep->variant_length);
+    cdn_buf_add(into, rep_text(rep), rep->spec_length + rep->variant_length);
     cdn_buf_add(into, head, head_length);
 }
 
@@ -173,43 +187,10 @@ struct edge_ram *edge_ram_ref(struct edge_ram *ram)
     return ram;
 }
 
-static void free_coded(struct edge_coded *coded)
-{
-    for (unsigned i = 0; coded && i < EDGE_CODED_COUNT; i++) {
-        edge_blob_unref(coded->blob[i]);
-    }
-    free(coded);
-}
-
 void edge_ram_unref(struct edge_ram *ram)
 {
     if (ram && atomic_fetch_sub_explicit(&ram->refs, 1, memory_order_acq_rel) == 1) {
         edge_blob_unref(ram->blob);
-        free_coded(atomic_load(&ram->coded));
         free(ram);
     }
-}
-
-struct edge_coded *edge_ram_coded(struct edge_ram *ram)
-{
-    struct edge_coded *there = atomic_load(&ram->coded);
-    if (there) {
-        return there;
-    }
-    struct edge_coded *fresh = cdn_calloc(1, sizeof *fresh);
-    if (atomic_compare_exchange_strong(&ram->coded, &there, fresh)) {
-        return fresh;
-    }
-    free(fresh);
-    return there;
-}
-
-uint64_t edge_ram_bytes(const struct edge_ram *ram)
-{
-    uint64_t bytes = ram->blob->n;
-    const struct edge_coded *coded = atomic_load(&ram->coded);
-    for (unsigned i = 0; coded && i < EDGE_CODED_COUNT; i++) {
-        bytes += coded->blob[i] ? coded->blob[i]->n + sizeof *coded : 0;
-    }
-    return bytes;
 }

@@ -23,19 +23,19 @@
 
 struct edge_entry;
 
-struct edge_rep {
+struct edge_rep { /* one block with its head: in an order that leaves no gap before it */
     _Atomic unsigned refs;
     unsigned variant_length;
-    unsigned spec_length;
-    struct edge_head *head;
     struct edge_freshness fresh;
     int64_t stored_ms; /* cache clock: when it was stored or last confirmed */
     uint64_t first;    /* position of the body's first byte in the whole: 0 unless a part */
     int64_t whole;     /* length of the whole of which this is a part; -1: not a part */
-    char text[];       /* the Vary spec, then the secondary key under it (vary.h) */
+    unsigned spec_length;
+    struct edge_head head[]; /* one and its records; then the Vary spec, and the secondary key under it
+                                (vary.h) */
 };
 
-/* Takes `head` over. */
+/* Takes `head` over (copied, and freed). */
 struct edge_rep *edge_rep_create(struct edge_head *head, const struct edge_freshness *fresh,
                                  int64_t stored_ms, struct cdn_str spec, struct cdn_str variant);
 /* The same with another head (taken over; NULL: a copy of the old one) and freshness. */
@@ -56,27 +56,14 @@ void edge_rep_format(const struct edge_rep *rep, struct cdn_buf *into);
 enum cdn_status edge_rep_parse(struct cdn_str meta, struct edge_rep **ret,
                                struct cdn_error *err) CDN_MUST_CHECK;
 
-/* Compressed forms of a body (compress.h). A state goes NONE -> WAITING (-> NONE, when nobody can make it
- * now) -> DONE; the form is written before DONE, under the cache's lock, and never changes: NULL, when it was
- * no smaller. */
-enum edge_coded_form { EDGE_CODED_BR, EDGE_CODED_GZIP, EDGE_CODED_COUNT /* none: as stored */ };
-enum edge_coded_state { EDGE_CODED_NONE, EDGE_CODED_WAITING, EDGE_CODED_DONE };
-struct edge_coded {
-    struct edge_blob *blob[EDGE_CODED_COUNT]; /* counted */
-    _Atomic unsigned state[EDGE_CODED_COUNT];
-};
-
 struct edge_ram { /* the RAM tier's hold on a body; counted, since a hot table marks hits on it */
     struct edge_policy_item item;
     struct edge_object *object; /* borrowed; valid while item is in the policy (lock) */
     struct edge_blob *blob;
-    struct edge_coded *_Atomic coded; /* owned; NULL: nobody has asked for any */
     _Atomic unsigned refs;
 };
 struct edge_ram *edge_ram_create(struct edge_object *object,
                                  struct edge_blob *blob); /* takes a reference of blob */
-struct edge_coded *edge_ram_coded(struct edge_ram *ram);  /* made if missing; any thread */
-uint64_t edge_ram_bytes(const struct edge_ram *ram);      /* of the body in all its forms; cache's lock */
 struct edge_ram *edge_ram_ref(struct edge_ram *ram);
 void edge_ram_unref(struct edge_ram *ram); /* NULL is fine */
 
