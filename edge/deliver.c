@@ -96,8 +96,10 @@ void edge_deliver_error(struct edge_txn *t, unsigned status, const char *detail)
     CDN_AUTOFREE char *text = json_dumps(problem, JSON_COMPACT);
     json_decref(problem);
     CDN_AUTOBUF struct cdn_buf line = {0};
-    struct edge_cache_status cs = {
-        .name = edge_name(t), .own = !t->fetch, .cause = t->cause, .detail = cdn_str(detail)};
+    struct edge_cache_status cs = {.name = edge_name(t), .own = !t->fetch, .cause = t->cause};
+    if (t->cause == EDGE_CAUSE_NONE) { /* else the cause's word, as everywhere; the body has the sentence */
+        cs.detail = cdn_str(detail);
+    }
     cdn_buf_add_str(&line, CDN_STR("Cache-Status: "));
     edge_cache_status_build(&cs, &line);
     CDN_AUTOFREE char *verdict = cdn_asprintf("X-Cache: %s", edge_verdict_text(t->verdict));

@@ -260,6 +260,7 @@ def test_stale_if_error(cdn, origin, failure):
     edge.clock_advance("60s")
     r = edge.get("/a")
     assert r.status == {"500": 500, "503": 503, "silent": 504}.get(failure, 502)
+    assert marks(r)["detail"] == "expired"
 
 
 @pytest.mark.parametrize("directive", ["must-revalidate", "proxy-revalidate", "no-cache", "s-maxage=2"])
@@ -709,6 +710,7 @@ def test_request_directives(edge, origin, stored, wish, verdict):
 def test_only_if_cached(edge, origin):
     r = edge.get("/a", [("Cache-Control", "only-if-cached")])
     assert r.status == 504 and origin.count() == 0
+    assert marks(r) == {"fra": True, "detail": "cold"}
 
 
 # ---------------------------------------------------------------------------------------------------- variants
