@@ -1,6 +1,7 @@
 #include "common/http_field.h"
 
 #include "common/http_server.h"
+#include "common/http_server_check.h"
 
 #include "common/banned.h"
 
@@ -14,12 +15,7 @@ bool http_is_token_char(unsigned char c)
 
 bool http_is_token(struct cdn_str s)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        if (!http_is_token_char((unsigned char)s.p[i])) {
-            return false;
-        }
-    }
-    return s.n > 0;
+    return http_check_token(s); /* by a table */
 }
 
 bool http_is_field_value(struct cdn_str s)
@@ -330,6 +326,9 @@ struct cdn_str http_media_type(struct cdn_str content_type)
 
 static bool fits_pattern(struct cdn_str type, struct cdn_str pattern)
 {
+    if (!pattern.n || pattern.p[pattern.n - 1] != '*') {
+        return cdn_str_eq_nocase(type, pattern);
+    }
     if (cdn_str_eq(pattern, CDN_STR("*")) || cdn_str_eq(pattern, CDN_STR("*/*"))) {
         return true;
     }

@@ -6,9 +6,9 @@
 
 #include "common/banned.h"
 
-bool cdn_str_eq_nocase(struct cdn_str a, struct cdn_str b)
+bool cdn_str_same_nocase(const char *a, const char *b, size_t n)
 {
-    return a.n == b.n && strncasecmp(a.p, b.p, a.n) == 0;
+    return strncasecmp(a, b, n) == 0;
 }
 
 bool cdn_str_starts(struct cdn_str s, struct cdn_str prefix)
@@ -100,14 +100,24 @@ void cdn_buf_add(struct cdn_buf *b, const void *p, size_t n)
     b->p[b->n] = '\0';
 }
 
-void cdn_buf_add_str(struct cdn_buf *b, struct cdn_str s)
-{
-    cdn_buf_add(b, s.p, s.n);
-}
-
 void cdn_buf_add_char(struct cdn_buf *b, char c)
 {
     cdn_buf_add(b, &c, 1);
+}
+
+void cdn_buf_add_int(struct cdn_buf *b, int64_t value)
+{
+    char text[24];
+    char *at = text + sizeof text;
+    uint64_t left = value < 0 ? -(uint64_t)value : (uint64_t)value;
+    do {
+        *--at = (char)('0' + left % 10);
+        left /= 10;
+    } while (left);
+    if (value < 0) {
+        *--at = '-';
+    }
+    cdn_buf_add(b, at, (size_t)(text + sizeof text - at));
 }
 
 void cdn_buf_printf(struct cdn_buf *b, const char *fmt, ...)

@@ -8,6 +8,7 @@
 #include "common/mem.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 struct cdn_str {
@@ -29,7 +30,13 @@ static inline bool cdn_str_eq(struct cdn_str a, struct cdn_str b)
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
-bool cdn_str_eq_nocase(struct cdn_str a, struct cdn_str b); /* ASCII only */
+bool cdn_str_same_nocase(const char *a, const char *b, size_t n); /* ASCII only */
+
+static inline bool cdn_str_eq_nocase(struct cdn_str a, struct cdn_str b)
+{
+    return a.n == b.n && cdn_str_same_nocase(a.p, b.p, a.n); /* mostly the lengths differ */
+}
+
 bool cdn_str_starts(struct cdn_str s, struct cdn_str prefix);
 bool cdn_str_ends(struct cdn_str s, struct cdn_str suffix);
 struct cdn_str cdn_str_trim(struct cdn_str s);             /* spaces and tabs at both ends (HTTP's OWS) */
@@ -50,8 +57,8 @@ struct cdn_buf {
 
 void cdn_buf_reserve(struct cdn_buf *b, size_t more); /* room for `more` bytes and a NUL */
 void cdn_buf_add(struct cdn_buf *b, const void *p, size_t n);
-void cdn_buf_add_str(struct cdn_buf *b, struct cdn_str s);
 void cdn_buf_add_char(struct cdn_buf *b, char c);
+void cdn_buf_add_int(struct cdn_buf *b, int64_t value); /* in decimal */
 void cdn_buf_printf(struct cdn_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cdn_buf_clear(struct cdn_buf *b); /* empties, keeps the memory */
 void cdn_buf_free(struct cdn_buf *b);  /* releases; fit for CDN_AUTOBUF */
@@ -61,6 +68,17 @@ char *cdn_buf_take(
 static inline struct cdn_str cdn_buf_str(const struct cdn_buf *b)
 {
     return (struct cdn_str){b->p ? b->p : "", b->n};
+}
+
+static inline void cdn_buf_add_str(struct cdn_buf *b, struct cdn_str s)
+{
+    if (s.n && b->n + s.n < b->room) { /* mostly it fits */
+        memcpy(b->p + b->n, s.p, s.n);
+        b->n += s.n;
+        b->p[b->n] = '\0';
+    } else {
+        cdn_buf_add(b, s.p, s.n);
+    }
 }
 
 #define CDN_AUTOBUF __attribute__((cleanup(cdn_buf_free)))

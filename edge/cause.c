@@ -74,10 +74,12 @@ void edge_cache_status_build(const struct edge_cache_status *s, struct cdn_buf *
         cdn_buf_add_str(into, *fwd ? cdn_str(fwd) : CDN_STR("miss"));
     }
     if (!s->hit && s->fwd_status > 0) {
-        cdn_buf_printf(into, "; fwd-status=%u", s->fwd_status);
+        cdn_buf_add(into, "; fwd-status=", 13);
+        cdn_buf_add_int(into, s->fwd_status);
     }
     if (s->has_ttl) {
-        cdn_buf_printf(into, "; ttl=%" PRId64, s->ttl_s);
+        cdn_buf_add(into, "; ttl=", 6);
+        cdn_buf_add_int(into, s->ttl_s);
     }
     if (!s->hit && s->stored) {
         cdn_buf_add(into, "; stored", 8);

@@ -61,6 +61,7 @@ bool edge_coding_any(const struct edge_coding_rules *rules)
 
 static bool is_listed(const struct edge_coding_rules *rules, struct cdn_str type)
 {
+    type = cdn_str_cut(&type, ';'); /* once, not for each pattern */
     for (size_t i = 0; i < rules->type_count; i++) {
         if (http_media_type_match(type, rules->types[i])) {
             return true;

@@ -35,7 +35,7 @@ enum edge_fetch_phase {
 /* Request fields in memory of their own. */
 struct edge_fields {
     struct http_field *item;
-    size_t count;
+    size_t count, room;
     struct cdn_buf text;
 };
 void edge_fields_add(struct edge_fields *f, struct cdn_str name, struct cdn_str value);

@@ -4,10 +4,18 @@
 
 #include "common/banned.h"
 
+/* enough for what most requests bring and what we add */
+#define FIRST_BYTES ((size_t)480)
+#define FIRST_FIELDS ((size_t)16)
+
 void edge_fields_add(struct edge_fields *f, struct cdn_str name, struct cdn_str value)
 {
-    if ((f->count & (f->count + 1)) == 0) { /* 0, 1, 3, 7 ...: double */
-        f->item = cdn_realloc(f->item, 2 * (f->count + 1), sizeof *f->item);
+    if (!f->count) {
+        cdn_buf_reserve(&f->text, FIRST_BYTES);
+    }
+    if (f->count == f->room) {
+        f->room = f->room ? f->room * 2 : FIRST_FIELDS;
+        f->item = cdn_realloc(f->item, f->room, sizeof *f->item);
     }
     cdn_buf_add_str(&f->text, name);
     cdn_buf_add_str(&f->text, value);
@@ -29,5 +37,5 @@ void edge_fields_free(struct edge_fields *f)
 {
     cdn_buf_free(&f->text);
     free(CDN_TAKE(f->item));
-    f->count = 0;
+    f->count = f->room = 0;
 }

@@ -11,6 +11,7 @@
 #include "common/banned.h"
 
 #define MARK_SIZE 256
+#define VIA_NAME_MAX 64
 
 /* Cache-Control, CDN-Cache-Control and the like. */
 static bool is_cache_control(struct cdn_str name)
@@ -55,33 +56,39 @@ void edge_serve_fields(struct http_head *into, const struct edge_head *head, uns
     }
 }
 
-static void add_timing(struct http_head *into, const struct edge_marks *marks)
+static void add_timing(struct http_head *into, const struct edge_marks *marks, struct cdn_buf *text)
 {
-    char text[MARK_SIZE];
-    if (marks->origin_us < 0) {
-        snprintf(text, sizeof text, "cache;desc=%s", edge_verdict_text(marks->verdict));
-    } else {
-        snprintf(text, sizeof text, "cache;desc=%s, origin;dur=%" PRId64 ".%03" PRId64,
-                 edge_verdict_text(marks->verdict), marks->origin_us / 1000, marks->origin_us % 1000);
+    cdn_buf_clear(text);
+    cdn_buf_add_str(text, CDN_STR("cache;desc="));
+    cdn_buf_add_str(text, cdn_str(edge_verdict_text(marks->verdict)));
+    if (marks->origin_us >= 0) {
+        const int part = (int)(marks->origin_us % 1000);
+        const char digits[] = {'.', (char)('0' + part / 100), (char)('0' + part / 10 % 10),
+                               (char)('0' + part % 10)};
+        cdn_buf_add_str(text, CDN_STR(", origin;dur="));
+        cdn_buf_add_int(text, marks->origin_us / 1000);
+        cdn_buf_add(text, digits, sizeof digits);
     }
-    http_head_add(into, CDN_STR("Server-Timing"), cdn_str(text));
+    http_head_add(into, CDN_STR("Server-Timing"), cdn_buf_str(text));
 }
 
 void edge_serve_marks(struct http_head *into, const struct edge_marks *marks)
 {
-    char text[MARK_SIZE];
+    CDN_AUTOBUF struct cdn_buf text = {0};
     if (marks->age_s >= 0) {
-        snprintf(text, sizeof text, "%" PRId64, marks->age_s);
-        http_head_add(into, CDN_STR("Age"), cdn_str(text));
+        cdn_buf_add_int(&text, marks->age_s);
+        http_head_add(into, CDN_STR("Age"), cdn_buf_str(&text));
     }
-    snprintf(text, sizeof text, "1.1 %.*s", (int)(marks->status.name.n < 64 ? marks->status.name.n : 64),
-             marks->status.name.p);
-    http_head_add(into, CDN_STR("Via"), cdn_str(text));
-    CDN_AUTOBUF struct cdn_buf status = {0};
-    edge_cache_status_build(&marks->status, &status);
-    http_head_add(into, CDN_STR("Cache-Status"), cdn_buf_str(&status));
+    const struct cdn_str name = marks->status.name;
+    cdn_buf_clear(&text);
+    cdn_buf_add_str(&text, CDN_STR("1.1 "));
+    cdn_buf_add(&text, name.p, name.n < VIA_NAME_MAX ? name.n : VIA_NAME_MAX);
+    http_head_add(into, CDN_STR("Via"), cdn_buf_str(&text));
+    cdn_buf_clear(&text);
+    edge_cache_status_build(&marks->status, &text);
+    http_head_add(into, CDN_STR("Cache-Status"), cdn_buf_str(&text));
     http_head_add(into, CDN_STR("X-Cache"), cdn_str(edge_verdict_text(marks->verdict)));
-    add_timing(into, marks);
+    add_timing(into, marks, &text);
 }
 
 struct MHD_Response *edge_serve_blob(struct edge_blob *blob, size_t from, size_t n)

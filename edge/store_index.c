@@ -2,6 +2,7 @@
 
 #include "common/mem.h"
 
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <xxhash.h>
@@ -9,19 +10,19 @@
 
 #define BUSY_MS 2000
 
-#define STATEMENT_TABLE(X)                                                                            \
-    X(INSERT, "INSERT OR REPLACE INTO object VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)") \
-    X(DELETE, "DELETE FROM object WHERE id=?1")                                                       \
-    X(UPDATE, "UPDATE object SET meta=?2, meta_sum=?3, rebuilt=0 WHERE id=?1")                        \
-    X(MOVE, "UPDATE object SET segment=?2, place=?3 WHERE id=?1")                                     \
-    X(GET, "SELECT * FROM object WHERE id=?1")                                                        \
-    X(PLACE, "SELECT segment, place FROM object WHERE id=?1")                                         \
-    X(MAX, "SELECT max(id) FROM object")                                                              \
-    X(SCAN, "SELECT * FROM object WHERE id>?1 AND id<?2 ORDER BY id")                                 \
-    X(FIND, "SELECT * FROM object WHERE key_a=?1 AND key_b=?2 ORDER BY id")                           \
-    X(SET_MARK, "INSERT OR REPLACE INTO mark VALUES(0,?1)")                                           \
-    X(MARK, "SELECT text FROM mark")                                                                  \
-    X(BEGIN, "BEGIN IMMEDIATE")                                                                       \
+#define STATEMENT_TABLE(X)                                                                 \
+    X(INSERT, "INSERT INTO object VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)") \
+    X(DELETE, "DELETE FROM object WHERE id=?1")                                            \
+    X(UPDATE, "UPDATE object SET meta=?2, meta_sum=?3, rebuilt=0 WHERE id=?1")             \
+    X(MOVE, "UPDATE object SET segment=?2, place=?3 WHERE id=?1")                          \
+    X(GET, "SELECT * FROM object WHERE id=?1")                                             \
+    X(PLACE, "SELECT segment, place FROM object WHERE id=?1")                              \
+    X(MAX, "SELECT max(id) FROM object")                                                   \
+    X(SCAN, "SELECT * FROM object WHERE id>?1 AND id<?2 ORDER BY id")                      \
+    X(FIND, "SELECT * FROM object WHERE key_a=?1 AND key_b=?2 ORDER BY id")                \
+    X(SET_MARK, "INSERT OR REPLACE INTO mark VALUES(0,?1)")                                \
+    X(MARK, "SELECT text FROM mark")                                                       \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                            \
     X(COMMIT, "COMMIT")
 
 enum statement {
@@ -137,9 +138,17 @@ static enum cdn_status set_up(struct edge_index *ix, bool writer, bool *ret_new)
     return code == SQLITE_OK ? prepare_all(ix) : status_of(code);
 }
 
+/* Counting its memory would take a lock at each allocation. Refused, without harm, once SQLite is in use. */
+static void configure(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 enum cdn_status edge_index_open(const char *path, bool writer, struct edge_index **ret, bool *ret_new,
                                 struct cdn_error *err)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, configure);
     struct edge_index *ix = cdn_calloc(1, sizeof(*ix));
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (writer ? SQLITE_OPEN_CREATE : 0);
     int code = sqlite3_open_v2(path, &ix->db, flags, NULL);
@@ -178,12 +187,17 @@ static sqlite3_stmt *bind_ints(struct edge_index *ix, enum statement which, cons
     return st;
 }
 
-static enum cdn_status run(sqlite3_stmt *st)
+static int run_code(sqlite3_stmt *st)
 {
     int code = sqlite3_step(st);
     sqlite3_reset(st);
     sqlite3_clear_bindings(st);
-    return status_of(code);
+    return code;
+}
+
+static enum cdn_status run(sqlite3_stmt *st)
+{
+    return status_of(run_code(st));
 }
 
 enum cdn_status edge_index_begin(struct edge_index *ix)
@@ -216,7 +230,7 @@ static uint64_t row_sum(const struct edge_store_row *row)
     return XXH3_64bits_withSeed(row->extents, row->n_extents * sizeof(*row->extents), sum);
 }
 
-enum cdn_status edge_index_insert(struct edge_index *ix, const struct edge_store_row *row)
+static int insert(struct edge_index *ix, const struct edge_store_row *row)
 {
     const struct edge_store_location *l = &row->location;
     const enum origin origin = row->rebuilt ? REMADE : PRISTINE;
@@ -232,7 +246,18 @@ enum cdn_status edge_index_insert(struct edge_index *ix, const struct edge_store
     }
     sqlite3_bind_int64(st, SUM + 1, (sqlite3_int64)row_sum(row));
     sqlite3_bind_int64(st, META_SUM + 1, (sqlite3_int64)meta_sum(l->id, row->meta, origin == PRISTINE));
-    return run(st);
+    return run_code(st);
+}
+
+/* Ids are new but for the rows of a rebuild; OR REPLACE would cost a savepoint and a look-up each. */
+enum cdn_status edge_index_insert(struct edge_index *ix, const struct edge_store_row *row)
+{
+    int code = insert(ix, row);
+    if (code == SQLITE_CONSTRAINT_PRIMARYKEY || code == SQLITE_CONSTRAINT_ROWID) {
+        const enum cdn_status status = edge_index_delete(ix, row->location.id);
+        return status == CDN_OK ? status_of(insert(ix, row)) : status;
+    }
+    return status_of(code);
 }
 
 enum cdn_status edge_index_delete(struct edge_index *ix, uint64_t id)

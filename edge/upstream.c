@@ -11,10 +11,10 @@
 
 #include "common/banned.h"
 
-static bool is_any(struct cdn_str name, const char *const *names)
+static bool is_any(struct cdn_str name, const struct cdn_str *names)
 {
-    for (; *names; names++) {
-        if (cdn_str_eq_nocase(name, cdn_str(*names))) {
+    for (; names->p; names++) {
+        if (cdn_str_eq_nocase(name, *names)) {
             return true;
         }
     }
@@ -22,22 +22,28 @@ static bool is_any(struct cdn_str name, const char *const *names)
 }
 
 /* Written anew or meant for us alone. */
-static const char *const replaced[] = {
-    "Host",
-    "Via",
-    "CDN-Loop",
-    "Forwarded",
-    "X-Forwarded-For",
-    "X-Forwarded-Proto",
-    "X-Forwarded-Host",
-    "Content-Length",
-    "Expect",
-    "Max-Forwards",
-    NULL,
+static const struct cdn_str replaced[] = {
+    {"Host", 4},
+    {"Via", 3},
+    {"CDN-Loop", 8},
+    {"Forwarded", 9},
+    {"X-Forwarded-For", 15},
+    {"X-Forwarded-Proto", 17},
+    {"X-Forwarded-Host", 16},
+    {"Content-Length", 14},
+    {"Expect", 6},
+    {"Max-Forwards", 12},
+    {NULL, 0},
 };
 /* What a client asks of its own copy must not shape the answer that everybody gets. */
-static const char *const conditional[] = {
-    "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range", NULL,
+static const struct cdn_str conditional[] = {
+    {"If-None-Match", 13},
+    {"If-Modified-Since", 17},
+    {"If-Match", 8},
+    {"If-Unmodified-Since", 19},
+    {"If-Range", 8},
+    {"Range", 5},
+    {NULL, 0},
 };
 
 bool edge_upstream_is_condition(struct cdn_str name)
@@ -209,14 +215,19 @@ static char *upstream_url(struct edge_txn *t)
 {
     const struct edge *edge = t->worker->edge;
     struct cdn_str target = t->http->target;
-    if (target.n && target.p[0] != '/') { /* absolute form: only path and query go on */
-        target = (struct cdn_str){t->http->path.p, t->http->path.n};
-        if (t->http->query.p) {
-            return cdn_asprintf("%s" CDN_STR_FMT "?" CDN_STR_FMT, edge->origin_base, CDN_STR_ARG(target),
-                                CDN_STR_ARG(t->http->query));
-        }
+    struct cdn_buf url = {0};
+    cdn_buf_reserve(&url, strlen(edge->origin_base) + target.n);
+    cdn_buf_add_str(&url, cdn_str(edge->origin_base));
+    if (!target.n || target.p[0] == '/') {
+        cdn_buf_add_str(&url, target);
+        return cdn_buf_take(&url);
     }
-    return cdn_asprintf("%s" CDN_STR_FMT, edge->origin_base, CDN_STR_ARG(target));
+    cdn_buf_add_str(&url, t->http->path); /* absolute form: only path and query go on */
+    if (t->http->query.p) {
+        cdn_buf_add_char(&url, '?');
+        cdn_buf_add_str(&url, t->http->query);
+    }
+    return cdn_buf_take(&url);
 }
 
 static const char *method_text(struct edge_txn *t)

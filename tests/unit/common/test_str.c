@@ -77,6 +77,36 @@ START_TEST(buffer_grows_and_stays_ended)
 }
 END_TEST
 
+START_TEST(numbers_in_decimal)
+{
+    static const struct {
+        int64_t value;
+        const char *text;
+    } rows[] = {
+        {0, "0"},
+        {7, "7"},
+        {-1, "-1"},
+        {1234567890, "1234567890"},
+        {INT64_MAX, "9223372036854775807"},
+        {INT64_MIN, "-9223372036854775808"},
+    };
+    for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
+        CDN_AUTOBUF struct cdn_buf b = {0};
+        cdn_buf_add_int(&b, rows[i].value);
+        ck_assert_str_eq(b.p, rows[i].text);
+    }
+}
+END_TEST
+
+START_TEST(case_does_not_matter)
+{
+    ck_assert(cdn_str_eq_nocase(CDN_STR("Via"), CDN_STR("vIA")) &&
+              cdn_str_eq_nocase(CDN_STR(""), CDN_STR("")));
+    ck_assert(!cdn_str_eq_nocase(CDN_STR("Via"), CDN_STR("Vib")) &&
+              !cdn_str_eq_nocase(CDN_STR("Via"), CDN_STR("Vi")));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("str");
@@ -85,6 +115,8 @@ int main(void)
     tcase_add_test(all, slices);
     tcase_add_test(all, copies);
     tcase_add_test(all, buffer_grows_and_stays_ended);
+    tcase_add_test(all, numbers_in_decimal);
+    tcase_add_test(all, case_does_not_matter);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
