@@ -117,15 +117,16 @@ struct cdn_config_row {
 #define CDN_CONFIG_CIDRS "cidr"
 
 /* Settings that every daemon has; their place in cdn.yaml is the section `cdn`. */
-#define CDN_SHARED_SETTINGS(X)                                                           \
-    X(CHOICE, log_level, "info", 0, 0, "debug|info|warn|error", RUNTIME, "LEVEL",        \
-      "Least level that is logged")                                                      \
-    X(BOOL, log_json, "no", 0, 0, NULL, RESTART, "yes|no", "Log lines as JSON objects")  \
-    X(BOOL, simulate, "no", 0, 0, NULL, RESTART, "yes|no",                               \
-      "Simulation: modelled latency, and POST /clock and /faults on the admin listener") \
-    X(STRING, admin_token, "", 0, 1024, CDN_CONFIG_SECRET, RESTART, "TOKEN",             \
-      "Bearer token of the admin listener; required when that is not on loopback")       \
-    X(LIST, trusted_proxies, "", 0, 10000, CDN_CONFIG_CIDRS, RUNTIME, "CIDR",            \
+#define CDN_SHARED_SETTINGS(X)                                                                            \
+    X(CHOICE, log_level, "info", 0, 0, "debug|info|warn|error", RUNTIME, "LEVEL",                         \
+      "Least level that is logged")                                                                       \
+    X(BOOL, log_json, "no", 0, 0, NULL, RESTART, "yes|no", "Log lines as JSON objects")                   \
+    X(BOOL, simulate, "no", 0, 0, NULL, RESTART, "yes|no",                                                \
+      "Simulation: POST /clock and, at the origin, /faults on the admin listener; clients may say where " \
+      "they are")                                                                                         \
+    X(STRING, admin_token, "", 0, 1024, CDN_CONFIG_SECRET, RESTART, "TOKEN",                              \
+      "Bearer token of the admin listener; required when that is not on loopback")                        \
+    X(LIST, trusted_proxies, "", 0, 10000, CDN_CONFIG_CIDRS, RUNTIME, "CIDR",                             \
       "Peers whose X-Forwarded-For and Forwarded fields are believed")
 
 /* Further keys of the section `cdn`, which only `pocketcdn up` reads: the other programs pass over them. */
