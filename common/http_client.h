@@ -29,16 +29,17 @@ struct http_client_config {
 };
 
 enum http_fetch_error { /* words for logs and Cache-Status */
-#define HTTP_FETCH_ERRORS(X)                          \
-    X(NONE, "none")                                   \
-    X(RESOLVE, "dns_error")                           \
-    X(CONNECT, "connection_refused")                  \
-    X(TIMEOUT, "connection_timeout")                  \
-    X(READ_TIMEOUT, "http_response_timeout")          \
-    X(TLS, "tls_error")                               \
-    X(CLOSED, "http_response_incomplete")             \
-    X(PROTOCOL, "http_protocol_error")                \
-    X(TOO_LARGE, "http_response_header_section_size") \
+#define HTTP_FETCH_ERRORS(X)                                                                     \
+    X(NONE, "none")                                                                              \
+    X(RESOLVE, "dns_error")                                                                      \
+    X(CONNECT, "connection_refused")                                                             \
+    X(TIMEOUT, "connection_timeout")                                                             \
+    X(READ_TIMEOUT, "http_response_timeout")                                                     \
+    X(TLS, "tls_error")                                                                          \
+    X(CLOSED, "http_response_incomplete")                                                        \
+    X(PROTOCOL, "http_protocol_error")                                                           \
+    X(TOO_LARGE, "http_response_header_section_size")                                            \
+    X(DESCRIPTORS, "proxy_internal_error") /* no descriptor for another connection: our fault */ \
     X(ABORTED, "aborted")
 #define X(name, word) HTTP_FETCH_##name,
                         HTTP_FETCH_ERRORS(X)

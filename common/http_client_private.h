@@ -19,6 +19,7 @@ struct http_client {
     bool inside; /* libcurl is on the stack: no handle may be added, removed or paused */
     struct http_socket **sockets; /* by descriptor (http_socket.c) */
     size_t socket_room;
+    bool no_descriptor; /* the last attempt to make a socket failed for want of one */
     struct http_fetch *running;
     unsigned running_count;
     struct http_fetch *settling; /* by next_settling */

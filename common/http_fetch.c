@@ -48,6 +48,9 @@ enum http_fetch_error http_fetch_map_error(const struct http_fetch *fetch, CURLc
     if (code == CURLE_OPERATION_TIMEDOUT) {
         return fetch->phase == HTTP_FETCH_CONNECTING ? HTTP_FETCH_TIMEOUT : HTTP_FETCH_READ_TIMEOUT;
     }
+    if (code == CURLE_COULDNT_CONNECT && fetch->client->no_descriptor) {
+        return HTTP_FETCH_DESCRIPTORS;
+    }
     for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
         if (rows[i].code == code) {
             return rows[i].error;

@@ -45,6 +45,28 @@ void http_respond(struct http_request *req, unsigned status, struct MHD_Response
     http_server_unpark(req);
 }
 
+static ssize_t no_body(void *arg, uint64_t at, char *into, size_t max)
+{
+    (void)arg, (void)at, (void)into, (void)max;
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+/* Of unknown length, libmicrohttpd 0.9.75 would say chunked and send the last chunk although no body follows
+ * the head of a HEAD or 304: the client would take it for the next answer. Not chunked, the connection ends.
+ */
+struct MHD_Response *http_response_bodiless(int64_t length)
+{
+    struct MHD_Response *response = MHD_create_response_from_callback(
+        length < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)length, 1024, no_body, NULL, NULL);
+    if (!response) {
+        abort(); /* out of memory, as everywhere */
+    }
+    if (length < 0) {
+        MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+    }
+    return response;
+}
+
 /* Takes `response`. */
 static void respond_own(struct http_request *req, unsigned status, struct MHD_Response *response)
 {

@@ -49,6 +49,10 @@ static void close_peer(struct http_server *server, struct http_peer *peer)
         peer->next->previous = peer->previous;
     }
     http_count(&server->open_peers, -1u);
+    if (http_server_open_connections(server) + 1 >= server->config.max_connections) {
+        /* libmicrohttpd listens again in its next run, which nothing else would bring about */
+        loop_defer(server->loop, &server->work);
+    }
     drop_credentials(peer->credentials);
     free(peer);
 }

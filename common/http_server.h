@@ -175,6 +175,8 @@ bool http_request_joined(struct http_request *req, enum http_request_field field
  * libmicrohttpd takes no answer: http_respond() breaks the connection off there, while _text and _problem
  * wait for the body's end, unread. */
 void http_respond(struct http_request *req, unsigned status, struct MHD_Response *response);
+/* For HEAD and 304: stands for a body of `length` bytes (negative: unknown) that is not sent. */
+struct MHD_Response *http_response_bodiless(int64_t length);
 /* A small text answer with `Content-Type` (copied) and the fields given as "Name: value" strings, NULL-ended;
  * may be NULL. */
 void http_respond_text(struct http_request *req, unsigned status, const char *type, struct cdn_str body,

@@ -301,6 +301,27 @@ static enum http_refusal check_absolute(enum http_method method, struct cdn_str 
     return HTTP_REFUSE_NONE;
 }
 
+bool http_path_has_dots(struct cdn_str path)
+{
+    while (path.p) {
+        struct cdn_str segment = cdn_str_cut(&path, '/');
+        unsigned dots = 0;
+        while (segment.n) {
+            const bool plain = segment.p[0] == '.';
+            if (!plain && !(segment.n >= 3 && segment.p[0] == '%' && segment.p[1] == '2' &&
+                            (segment.p[2] | 0x20) == 'e')) {
+                break;
+            }
+            segment = cdn_str_sub(segment, plain ? 1 : 3);
+            dots++;
+        }
+        if (!segment.n && (dots == 1 || dots == 2)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum http_refusal http_check_target(enum http_method method, struct cdn_str target, struct http_target *ret)
 {
     *ret = (struct http_target){0};

@@ -46,6 +46,9 @@ bool http_check_token(struct cdn_str s);                 /* RFC 9110 5.6.2; not 
 bool http_check_field_value(struct cdn_str s);           /* no control characters but tab */
 bool http_check_host(struct cdn_str s);                  /* uri-host [":" port], not empty */
 
+/* Whether a raw path has "." or ".." as a segment, percent-encoded or not. */
+bool http_path_has_dots(struct cdn_str path);
+
 struct http_target {
     struct cdn_str authority; /* of an absolute form; p NULL otherwise */
     struct cdn_str path;

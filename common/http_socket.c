@@ -6,6 +6,8 @@
  * when it next wants to use it. Other descriptors (of its resolver) are watched exactly as it says. */
 #include "common/http_client_private.h"
 
+#include <errno.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/banned.h"
@@ -120,6 +122,15 @@ static int on_open(void *arg, curl_socket_t fd, curlsocktype purpose)
     return CURL_SOCKOPT_OK;
 }
 
+static curl_socket_t on_make(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    (void)purpose;
+    struct http_client *client = arg;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    client->no_descriptor = fd < 0 && (errno == EMFILE || errno == ENFILE);
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
 static int on_close(void *arg, curl_socket_t fd)
 {
     forget(arg, fd);
@@ -134,6 +145,8 @@ void http_sockets_attach(struct http_client *client, CURLM *multi)
 
 void http_sockets_attach_easy(struct http_client *client, CURL *easy)
 {
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_make);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, client);
     curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_open);
     curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, client);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);

@@ -202,19 +202,99 @@ static void handle_why(void *self, struct http_request *req, json_t *body)
     }
 }
 
+/* A purge waits until the disk tier is loaded and is answered when what it hit cannot come back after a
+ * crash. */
+struct purge_call {
+    struct edge *edge;
+    struct http_request *req; /* NULL: over */
+    json_t *body;             /* counted */
+    struct edge_load_waiter loaded;
+    uint64_t count;
+    bool pending; /* another thread will post back */
+};
+
+static void end_purge(struct purge_call *p)
+{
+    if (!p->req && !p->pending) {
+        json_decref(p->body);
+        free(p);
+    }
+}
+
+static void purge_over(void *arg)
+{
+    struct purge_call *p = arg;
+    p->req = NULL;
+    end_purge(p);
+}
+
+static void answer_purge(struct purge_call *p)
+{
+    daemon_answer_json(p->req, 200, json_pack("{s:s, s:I}", "status", "ok", "purged", (json_int_t)p->count));
+}
+
+static void purge_settled(void *arg) /* loop thread */
+{
+    struct purge_call *p = arg;
+    p->pending = false;
+    if (p->req) {
+        answer_purge(p);
+    } else {
+        end_purge(p);
+    }
+}
+
+static void post_settled(void *arg) /* disk writer's thread */
+{
+    struct purge_call *p = arg;
+    loop_post(daemon_loop(p->edge->daemon), purge_settled, p);
+}
+
+static void apply_purge(struct purge_call *p)
+{
+    struct cdn_error err;
+    if (edge_purge_json(p->edge, p->body, cdn_clock_now_ms(), &p->count, &err) != CDN_OK) {
+        daemon_answer_error(p->req, &err);
+    } else if (p->edge->store) {
+        p->pending = true;
+        if (!p->req->suspended) {
+            http_request_suspend(p->req);
+        }
+        edge_store_settle(p->edge->store, post_settled, p);
+    } else {
+        answer_purge(p);
+    }
+}
+
+static void purge_loaded(void *arg) /* loop thread */
+{
+    struct purge_call *p = arg;
+    p->pending = false;
+    if (p->req) {
+        apply_purge(p);
+    } else {
+        end_purge(p);
+    }
+}
+
+static void post_loaded(void *arg) /* loader's thread */
+{
+    struct purge_call *p = arg;
+    loop_post(daemon_loop(p->edge->daemon), purge_loaded, p);
+}
+
 static void handle_purge(void *self, struct http_request *req, json_t *body)
 {
-    struct edge *edge = self;
-    struct cdn_error err;
-    uint64_t count;
-    if (edge_purge_json(edge, body, cdn_clock_now_ms(), &count, &err) != CDN_OK) {
-        daemon_answer_error(req, &err);
+    struct purge_call *p = cdn_calloc(1, sizeof *p);
+    *p = (struct purge_call){.edge = self, .req = req, .body = json_incref(body), .pending = true};
+    p->loaded = (struct edge_load_waiter){.done = post_loaded, .arg = p};
+    daemon_on_end(req, purge_over, p);
+    if (edge_cache_await_load(p->edge->cache, &p->loaded)) {
+        http_request_suspend(req);
         return;
     }
-    if (edge->store) { /* what was answered must not come back after a crash */
-        edge_store_flush(edge->store);
-    }
-    daemon_answer_json(req, 200, json_pack("{s:s, s:I}", "status", "ok", "purged", (json_int_t)count));
+    p->pending = false;
+    apply_purge(p);
 }
 
 static const struct daemon_route routes[] = {

@@ -21,6 +21,7 @@
 #include "edge/cause.h"
 #include "edge/ghost.h"
 #include "edge/object.h"
+#include "edge/storable.h"
 #include "edge/vary.h"
 
 #include <jansson.h>
@@ -33,7 +34,6 @@ struct edge_use {               /* what an entry has while it is in use */
     uint32_t refs;              /* of who uses it, and of its objects that are not linked any more */
     struct edge_fetch *fetches; /* running ones that may be joined (fetch.c) */
     uint64_t purged_at;         /* number of the purge that hit the key last (edge_cache_purge_number) */
-    int64_t pass_until_ms;      /* answers may not be stored: until then nobody waits for another's fetch */
 };
 
 struct edge_entry { /* there are as many as the disk holds: 46 bytes and the key */
@@ -84,6 +84,23 @@ void edge_cache_leave_locked(struct edge_cache *cache, struct edge_entry *entry)
 void edge_cache_leave(struct edge_cache *cache, struct edge_entry *entry);
 /* Why there is nothing: COLD, EVICTED, PURGED or CORRUPT. */
 enum edge_cause edge_cache_missing_locked(struct edge_cache *cache, const struct edge_entry *entry);
+
+/* Answers to the key may not be stored, because of `why`: for EDGE_PASS_S seconds nobody waits for another's
+ * fetch of it. Forgotten when one is stored. */
+#define EDGE_PASS_S 10
+void edge_cache_note_unstorable(struct edge_cache *cache, const struct edge_entry *entry,
+                                enum edge_store_reason why, int64_t now_ms);
+/* Whether the last answer was one of those; *ret_passes: and is not older than that. */
+bool edge_cache_unstorable_locked(const struct edge_cache *cache, const struct edge_entry *entry,
+                                  int64_t now_ms, enum edge_store_reason *ret_why, bool *ret_passes);
+
+/* The refresh behind a stale answer failed: the next one waits 2 s, then doubling to
+ * EDGE_REFRESH_PAUSE_MAX_S. Forgotten when the origin answers. */
+#define EDGE_REFRESH_PAUSE_MAX_S 64
+void edge_cache_refresh_failed(struct edge_cache *cache, const struct edge_entry *entry, int64_t now_ms);
+void edge_cache_refresh_answered(struct edge_cache *cache, const struct edge_entry *entry);
+bool edge_cache_may_refresh_locked(const struct edge_cache *cache, const struct edge_entry *entry,
+                                   int64_t now_ms);
 
 /* ---- sleep ---- */
 bool edge_cache_asleep_locked(const struct edge_entry *entry); /* whether any of its objects is */
@@ -175,6 +192,14 @@ bool edge_cache_saves_settled(struct edge_cache *cache, uint64_t turn);
  * on disk: edge_cache_find_on_disk() brings it in and calls done(arg) on another thread. */
 void edge_cache_load(struct edge_cache *cache,
                      void (*done)(void *arg, enum cdn_status status, uint64_t objects), void *arg);
+/* Purges wait for it: a row that is not loaded yet cannot be hit. Calls done(arg) on another thread once all
+ * is loaded; false: it is already, and nothing will be called. The waiter is the caller's until then. */
+struct edge_load_waiter {
+    struct edge_load_waiter *next;
+    void (*done)(void *arg);
+    void *arg;
+};
+bool edge_cache_await_load(struct edge_cache *cache, struct edge_load_waiter *waiter);
 bool edge_cache_loaded(const struct edge_cache *cache);
 void edge_cache_find_on_disk(struct edge_cache *cache, struct cdn_str key, void (*done)(void *arg),
                              void *arg);

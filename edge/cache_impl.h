@@ -65,6 +65,16 @@ struct edge_cache {
     void (*load_done)(void *arg, enum cdn_status status, uint64_t objects);
     void *load_arg;
     uint64_t load_count;
+    struct edge_load_waiter *load_waiters;
+    struct edge_early_purges *early; /* owned; NULL: none */
+};
+
+/* Keys that a change at the origin invalidated while their rows were not loaded yet: nobody waits for that.
+ */
+#define EDGE_EARLY_PURGES 4096u
+struct edge_early_purges {
+    unsigned count; /* the limit: whatever else comes from the disk is not believed */
+    struct edge_store_key key[EDGE_EARLY_PURGES];
 };
 
 /* cache_tags.c */
@@ -74,6 +84,8 @@ void edge_tags_unlink(struct edge_cache *cache, struct edge_object *object);
 bool edge_tags_purged_since(const struct edge_cache *cache, const struct edge_object *object,
                             uint64_t number);
 size_t edge_tags_size(const struct edge_object *object); /* bytes of memory */
+/* cache_load.c: the key is purged; its rows may come yet. */
+void edge_load_purge_early(struct edge_cache *cache, struct cdn_str key);
 /* cache_keys.c */
 void edge_keys_insert(struct edge_cache *cache, struct edge_entry *entry);
 void edge_keys_remove(struct edge_cache *cache, struct edge_entry *entry);

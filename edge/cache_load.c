@@ -47,6 +47,26 @@ static bool enter_disk(struct edge_cache *c, struct edge_object *o, const struct
     return edge_policy_insert(c->disk, &o->disk_item, size, EDGE_POLICY_NEW);
 }
 
+void edge_load_purge_early(struct edge_cache *c, struct cdn_str key)
+{
+    if (!c->early) {
+        c->early = cdn_calloc(1, sizeof *c->early);
+    }
+    if (c->early->count < EDGE_EARLY_PURGES) {
+        edge_cache_hash(key, &c->early->key[c->early->count++]);
+    }
+}
+
+static bool is_purged_early(const struct edge_cache *c, const struct edge_store_key *key)
+{
+    unsigned i = 0;
+    const unsigned count = c->early ? c->early->count : 0;
+    while (i < count && (c->early->key[i].a != key->a || c->early->key[i].b != key->b)) {
+        i++;
+    }
+    return i < count || count == EDGE_EARLY_PURGES;
+}
+
 static void take_row(struct edge_cache *c, const struct edge_store_row *row, struct edge_rep *rep)
 {
     edge_cache_lock(c);
@@ -59,7 +79,7 @@ static void take_row(struct edge_cache *c, const struct edge_store_row *row, str
     struct edge_object *other = rival(e, rep);
     if (have_id(e, row->location.id) || edge_store_removed(c->config.store, row->location.id)) {
         edge_rep_unref(rep);
-    } else if (is_outdated(other, row)) {
+    } else if (is_outdated(other, row) || is_purged_early(c, &row->key_hash)) {
         edge_store_remove(c->config.store, &row->location);
         edge_rep_unref(rep);
     } else {
@@ -102,8 +122,16 @@ static void take_rows(void *arg, const struct edge_store_row *rows, size_t n)
 static void load_end(void *arg, enum cdn_status status)
 {
     struct edge_cache *c = arg;
+    edge_cache_lock(c);
     atomic_store(&c->loaded, true);
-    c->load_done(c->load_arg, status, c->load_count);
+    struct edge_load_waiter *waiter = CDN_TAKE(c->load_waiters);
+    const uint64_t count = c->load_count;
+    edge_cache_unlock(c);
+    for (struct edge_load_waiter *next; waiter; waiter = next) {
+        next = waiter->next;
+        waiter->done(waiter->arg);
+    }
+    c->load_done(c->load_arg, status, count);
 }
 
 void edge_cache_load(struct edge_cache *c, void (*done)(void *arg, enum cdn_status status, uint64_t objects),
@@ -112,6 +140,18 @@ void edge_cache_load(struct edge_cache *c, void (*done)(void *arg, enum cdn_stat
     c->load_done = done;
     c->load_arg = arg;
     edge_store_load(c->config.store, take_rows, load_end, c);
+}
+
+bool edge_cache_await_load(struct edge_cache *c, struct edge_load_waiter *waiter)
+{
+    edge_cache_lock(c);
+    const bool loading = !edge_cache_loaded(c);
+    if (loading) {
+        waiter->next = c->load_waiters;
+        c->load_waiters = waiter;
+    }
+    edge_cache_unlock(c);
+    return loading;
 }
 
 bool edge_cache_loaded(const struct edge_cache *c)

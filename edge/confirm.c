@@ -55,6 +55,7 @@ static struct edge_rep *updated(struct edge_fetch *f, const struct edge_hold *ol
     }
     edge_control_read(rules, head, &scratch, &control);
     edge_freshness_compute(rules, head, &control, f->request_ms, now_ms, cdn_clock_offset_ms(), &fresh);
+    fresh.received = old->rep->fresh.received;
     about.method = HTTP_GET;
     if (edge_store_reason_ok(edge_storable(rules, &about, head, &control, &fresh)) &&
         same_vary(old->rep, head) && drop_named(rules, &control, &head)) {

@@ -32,6 +32,7 @@ static struct edge_marks marks_of(const struct edge_txn *t, const struct edge_re
         .verdict = t->verdict,
         .age_s = first_hand && f && !f->had_age ? -1 : edge_current_age(&rep->fresh, now_ms),
         .origin_us = -1,
+        .received = rep->fresh.received,
     };
     if (!t->passing) {
         m.status.has_ttl = true;
@@ -65,18 +66,11 @@ void edge_deliver_respond(struct edge_txn *t, struct MHD_Response *response, uns
     http_respond(t->http, status, response);
 }
 
-static ssize_t no_body(void *arg, uint64_t at, char *into, size_t max)
-{
-    (void)arg, (void)at, (void)into, (void)max;
-    return MHD_CONTENT_READER_END_WITH_ERROR;
-}
-
 /* For HEAD and 304: fields of an answer whose body is `length` long (negative: unknown), without the body. */
 static void respond_bodiless(struct edge_txn *t, unsigned status, const struct edge_rep *rep,
                              const struct edge_range_plan *plan, int64_t length)
 {
-    struct MHD_Response *response = MHD_create_response_from_callback(
-        length < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)length, 1024, no_body, NULL, NULL);
+    struct MHD_Response *response = http_response_bodiless(length);
     edge_deliver_respond(t, response, status, rep, plan, 0);
     MHD_destroy_response(response);
 }
@@ -237,21 +231,11 @@ static void respond_blob(struct edge_txn *t, const struct edge_rep *rep, const s
     MHD_destroy_response(response);
 }
 
-static void read_done(void *arg) /* loop thread */
-{
-    struct edge_txn *t = arg;
-    t->disk_pending = false;
-    if (edge_txn_release(t)) {
-        return;
-    }
-    http_request_resume(t->http);
-}
-
 static void read_elsewhere(void *arg, enum cdn_status status) /* store's reader thread */
 {
     struct edge_txn *t = arg;
     t->disk_status = status;
-    loop_post(t->worker->loop, read_done, t);
+    edge_txn_disk_done(t);
 }
 
 /* The disk did not have what the index promised: forget the object and look again. */
@@ -279,9 +263,7 @@ static void after_blob_read(struct edge_txn *t)
 static void wait_disk(struct edge_txn *t, void (*step)(struct edge_txn *), char *into, uint64_t from,
                       uint64_t n)
 {
-    t->disk_pending = true;
-    t->step = step;
-    http_request_suspend(t->http);
+    edge_txn_wait_disk(t, step);
     edge_store_read(t->worker->edge->store, &t->hold.location, from, into, (size_t)n, read_elsewhere, t);
 }
 
@@ -344,16 +326,10 @@ static void send_file(struct edge_txn *t)
     }
 }
 
-static void saved_elsewhere(void *arg) /* disk writer's thread */
-{
-    struct edge_txn *t = arg;
-    loop_post(t->worker->loop, read_done, t);
-}
-
 /* A large body just fetched: it is read as soon as the disk writer says where it is. */
 static void wait_saved(struct edge_txn *t)
 {
-    t->saved = (struct edge_save_waiter){.done = saved_elsewhere, .arg = t};
+    t->saved = (struct edge_save_waiter){.done = edge_txn_disk_done, .arg = t};
     t->disk_pending = true;
     if (edge_cache_await_save(t->worker->edge->cache, t->hold.object, &t->saved)) {
         edge_txn_wait(t, edge_request_lookup);

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,6 +24,60 @@
 #define HOT_LIMIT 16384u
 #define SWEEP_NS INT64_C(250000000)
 #define SWEEP_SLOTS 2048u
+#define FIXED_DESCRIPTORS 20u /* that an idle edge has open, with some for the admin listener */
+#define WORKER_DESCRIPTORS 10u
+#define FEW_CLIENTS 1000u
+
+/* ---- descriptors ---- */
+
+/* How many of the descriptors that this process may have each may take: a half for clients, an eighth for the
+ * disk tier's open files, a quarter for the origin; the rest for bodies on their way from and to files. */
+struct shares {
+    unsigned clients, origin; /* of one worker */
+    unsigned disk;
+    uint64_t limit;
+};
+
+static unsigned worker_count(const struct edge *edge)
+{
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return edge->settings.threads ? (unsigned)edge->settings.threads : (unsigned)(cores > 0 ? cores : 1);
+}
+
+static unsigned least(uint64_t a, uint64_t b)
+{
+    return (unsigned)(a < b ? a : b);
+}
+
+static struct shares share_descriptors(const struct edge *edge)
+{
+    const struct edge_settings *s = &edge->settings;
+    const unsigned workers = worker_count(edge);
+    struct rlimit files;
+    struct shares all = {(unsigned)s->max_connections, (unsigned)s->origin_connections, 0, 0};
+    const uint64_t fixed = FIXED_DESCRIPTORS + (uint64_t)workers * WORKER_DESCRIPTORS;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) {
+        return all;
+    }
+    const uint64_t rest = files.rlim_cur > fixed + 16 ? files.rlim_cur - fixed : 16;
+    const uint64_t worker = rest / workers;
+    return (struct shares){.clients = least(all.clients, worker / 2 ? worker / 2 : 1),
+                           .origin = least(all.origin, worker / 4 ? worker / 4 : 1),
+                           .disk = least(256, rest / 8),
+                           .limit = files.rlim_cur};
+}
+
+static void tell_shares(const struct edge *edge)
+{
+    const struct shares share = share_descriptors(edge);
+    if (share.clients < edge->settings.max_connections || share.origin < edge->settings.origin_connections) {
+        cdn_log(share.clients < FEW_CLIENTS ? CDN_LOG_WARN : CDN_LOG_INFO, "descriptors",
+                "limit=%" PRIu64 " threads=%u connections=%u max_connections=%" PRIu64
+                " to_origin=%u origin_connections=%" PRIu64,
+                share.limit, edge->worker_count, share.clients, (uint64_t)edge->settings.max_connections,
+                share.origin, (uint64_t)edge->settings.origin_connections);
+    }
+}
 
 /* ---- the disk tier ---- */
 
@@ -87,7 +142,8 @@ static enum cdn_status open_store(struct edge *edge, struct cdn_error *err)
         return CDN_OK;
     }
     CDN_AUTOFREE char *dir = s->cache_dir[0] ? cdn_strdup(s->cache_dir) : default_cache_dir(s->name);
-    struct edge_store_settings settings = {.directory = dir, .budget = s->disk};
+    struct edge_store_settings settings = {
+        .directory = dir, .budget = s->disk, .descriptors = share_descriptors(edge).disk};
     struct edge_store_hooks hooks = {.self = edge,
                                      .on_event = on_store_event,
                                      .on_moved = on_store_moved,
@@ -139,11 +195,12 @@ static enum cdn_status open_worker(struct edge_worker *w, const struct cdn_addr 
                                    struct cdn_error *err)
 {
     const struct edge_settings *s = &w->edge->settings;
+    const struct shares share = share_descriptors(w->edge);
     struct http_server_config server = {
         .listen = *listen,
         .share_port = w->edge->worker_count > 1,
         .port_is_claimed = !first,
-        .max_connections = (unsigned)s->max_connections,
+        .max_connections = share.clients,
         .idle_timeout_s = (unsigned)(s->keepalive / 1000),
         .max_body = s->max_body,
         .tls_certificate = w->edge->certificate.certificate,
@@ -152,8 +209,8 @@ static enum cdn_status open_worker(struct edge_worker *w, const struct cdn_addr 
         .handler_self = w,
     };
     struct http_client_config client = {
-        .max_connections = (unsigned)s->origin_connections,
-        .max_per_host = (unsigned)s->origin_connections,
+        .max_connections = share.origin,
+        .max_per_host = share.origin,
         .connect_timeout_ms = s->connect_timeout,
         .first_byte_timeout_ms = s->first_byte_timeout,
         .idle_timeout_ms = s->idle_timeout,
@@ -178,9 +235,8 @@ static enum cdn_status open_workers(struct edge *edge, struct cdn_error *err)
     if (!cdn_parse_host_port(cdn_str(edge->settings.listen), &listen)) {
         return cdn_error_set(err, CDN_INVALID, "--listen: \"%s\" is not HOST:PORT", edge->settings.listen);
     }
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    edge->worker_count =
-        edge->settings.threads ? (unsigned)edge->settings.threads : (unsigned)(cores > 0 ? cores : 1);
+    edge->worker_count = worker_count(edge);
+    tell_shares(edge);
     edge->worker = aligned_alloc(64, edge->worker_count * sizeof *edge->worker);
     memset(edge->worker, 0, edge->worker_count * sizeof *edge->worker);
     for (unsigned i = 0; i < edge->worker_count; i++) {

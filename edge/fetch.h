@@ -94,6 +94,7 @@ struct edge_fetch {
     enum edge_store_reason reason;
     enum http_fetch_error error; /* FAILED */
     struct edge_hold result;     /* CONFIRMED; STORING once finished */
+    uint8_t received;            /* version of the origin's answer, as in edge_freshness */
     bool had_age;                /* the origin's answer carried Age */
     int64_t origin_us;
     _Atomic bool finished; /* the body is complete or broken off */

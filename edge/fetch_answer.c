@@ -15,13 +15,22 @@
 
 #include "common/banned.h"
 
-/* After an answer that may not be stored, requests for its key do not wait for each other for so long. */
-#define PASS_MEMORY_MS 10000
+/* Whether the refresh behind a stale answer brought something to use. */
+static void note_refresh(struct edge_fetch *f, bool good)
+{
+    struct edge_cache *cache = f->owner->edge->cache;
+    if (f->entry && f->request.background && !good) {
+        edge_cache_refresh_failed(cache, f->entry, loop_now_ms(f->owner->loop));
+    } else if (f->entry && !f->request.pass && f->request.candidate_count && good) {
+        edge_cache_refresh_answered(cache, f->entry);
+    }
+}
 
 /* An answer that came: 500 is the fault of one resource, the others of the origin as a whole. */
 static void note_answer(struct edge_fetch *f, unsigned status)
 {
     struct edge_worker *w = f->owner;
+    note_refresh(f, !edge_status_is_error(status));
     if (!edge_status_is_error(status)) {
         edge_breaker_success(&w->edge->breaker);
         return;
@@ -37,6 +46,10 @@ static void note_failure(struct edge_fetch *f, enum http_fetch_error error)
     struct edge_worker *w = f->owner;
     const bool reached =
         error == HTTP_FETCH_READ_TIMEOUT || error == HTTP_FETCH_PROTOCOL || error == HTTP_FETCH_TOO_LARGE;
+    note_refresh(f, false);
+    if (error == HTTP_FETCH_DESCRIPTORS) { /* says nothing of the origin */
+        return;
+    }
     edge_breaker_failure(&w->edge->breaker, reached ? EDGE_ORIGIN_ERROR : EDGE_ORIGIN_DISCONNECTED,
                          loop_mono_ns(w->loop));
     cdn_metric_add(&w->metrics.origin_error_total, 1);
@@ -72,6 +85,7 @@ static void compute(struct edge_fetch *f, const struct edge_head *head, struct c
     const struct edge_rules *rules = &edge_tuning_now(f->owner->edge)->rules;
     edge_control_read(rules, head, scratch, ret_control);
     edge_freshness_compute(rules, head, ret_control, f->request_ms, now_ms, cdn_clock_offset_ms(), ret_fresh);
+    ret_fresh->received = f->received;
 }
 
 static struct cdn_str entry_url(const struct edge_fetch *f)
@@ -219,9 +233,20 @@ static bool says_unstorable(const struct edge_fetch *f, unsigned status)
            f->reason != EDGE_STORE_PARTIAL;
 }
 
+static bool asks_for_part(const struct edge_fetch *f)
+{
+    struct cdn_str range;
+    return http_fields_find(f->request.fields.item, f->request.fields.count, CDN_STR("Range"), &range);
+}
+
 static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, int64_t now_ms)
 {
-    f->rep = make_rep(f, h->fields, h->field_count, h->status, now_ms);
+    if (h->status == 206 && !asks_for_part(f)) {
+        cdn_log(CDN_LOG_WARN, "origin_head", "url=%s error=\"a part (206) that nobody asked for\"",
+                f->request.url);
+    } else {
+        f->rep = make_rep(f, h->fields, h->field_count, h->status, now_ms);
+    }
     if (f->rep && f->request.pass && f->request.candidate_count && h->status == 200) {
         edge_confirm_by_head(f, h, now_ms);
     }
@@ -252,9 +277,7 @@ static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, i
     edge_fetch_unlist(f);
     if (f->entry && !f->request.pass && says_unstorable(f, h->status)) {
         drop_selected(f);
-        edge_cache_lock(edge->cache);
-        f->entry->use->pass_until_ms = now_ms + PASS_MEMORY_MS;
-        edge_cache_unlock(edge->cache);
+        edge_cache_note_unstorable(edge->cache, f->entry, f->reason, now_ms);
     }
     edge_fetch_publish(f, EDGE_FETCH_PASSING);
     if (!f->request.leader) {
@@ -296,6 +319,7 @@ static void on_head(void *arg, const struct http_fetch_head *sent)
     char date[HTTP_DATE_SIZE];
     CDN_AUTOFREE struct http_field *fields = with_date(sent, now_ms, date, &dated.field_count);
     dated.fields = fields;
+    f->received = sent->version == 11 ? 0 : (uint8_t)sent->version;
     note_time(f);
     note_answer(f, h->status);
     if (h->status != 304 || !f->request.candidate_count || f->request.pass) {

@@ -12,7 +12,8 @@ struct slot {
     uint64_t hash;
     uint64_t size : SIZE_BITS;
     uint64_t reason : 8;
-    uint64_t live : 8;
+    uint64_t live : 1;
+    uint64_t note : 7; /* of edge_ghost_note */
     uint32_t time_s;
     uint32_t next; /* in the chain of its bucket: slot + 1; 0: end */
 };
@@ -120,6 +121,7 @@ void edge_ghost_put(struct edge_ghost *g, uint64_t hash, enum edge_ghost_reason 
     uint32_t *link = link_of(g, hash);
     if (*link) {
         g->ring[*link - 1].reason = reason;
+        g->ring[*link - 1].note = 0;
         g->ring[*link - 1].time_s = (uint32_t)time_s;
         return;
     }
@@ -144,10 +146,20 @@ bool edge_ghost_find(const struct edge_ghost *g, uint64_t hash, struct edge_ghos
     uint32_t at = *link_of(g, hash);
     if (at && ret) {
         const struct slot *s = &g->ring[at - 1];
-        *ret = (struct edge_ghost_entry){
-            .reason = (enum edge_ghost_reason)s->reason, .time_s = s->time_s, .size = s->size};
+        *ret = (struct edge_ghost_entry){.reason = (enum edge_ghost_reason)s->reason,
+                                         .time_s = s->time_s,
+                                         .size = s->size,
+                                         .note = (uint8_t)s->note};
     }
     return at != 0;
+}
+
+void edge_ghost_note(struct edge_ghost *g, uint64_t hash, uint8_t note)
+{
+    uint32_t at = *link_of(g, hash);
+    if (at) {
+        g->ring[at - 1].note = (uint64_t)note & 0x7f;
+    }
 }
 
 bool edge_ghost_forget(struct edge_ghost *g, uint64_t hash)

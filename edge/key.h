@@ -29,10 +29,11 @@ struct edge_query_policy {
     size_t allow_count;
 };
 
-#define EDGE_KEY_ERRORS(X) /* name, HTTP status, text */ \
-    X(OK, 200, "ok")                                     \
-    X(HOST, 400, "the host is missing or malformed")     \
-    X(PATH, 400, "the path is malformed")                \
+#define EDGE_KEY_ERRORS(X) /* name, HTTP status, text */  \
+    X(OK, 200, "ok")                                      \
+    X(HOST, 400, "the host is missing or malformed")      \
+    X(PATH, 400, "the path is malformed")                 \
+    X(DOTS, 400, "a prefix has '.' or '..' as a segment") \
     X(LENGTH, 414, "the URL is too long")
 
 enum edge_key_error {

@@ -82,28 +82,6 @@ static void refresh_behind_locked(struct edge_txn *t, struct edge_fetch **ret_st
     }
 }
 
-static void found_on_disk(void *arg) /* loop thread */
-{
-    struct edge_txn *t = arg;
-    t->disk_pending = false;
-    if (edge_txn_release(t)) {
-        return;
-    }
-    http_request_resume(t->http);
-}
-
-static void found_elsewhere(void *arg) /* store's reader thread */
-{
-    struct edge_txn *t = arg;
-    loop_post(t->worker->loop, found_on_disk, t);
-}
-
-static void wait_for_disk(struct edge_txn *t)
-{
-    t->disk_pending = true;
-    edge_txn_wait(t, edge_request_lookup);
-}
-
 static bool must_look_on_disk(const struct edge_txn *t)
 {
     return !t->looked_on_disk && !edge_cache_loaded(t->worker->edge->cache);
@@ -137,6 +115,13 @@ static void serve_stored(struct edge_txn *t, enum edge_reuse reuse)
     t->cause = edge_reuse_cause(reuse);
     edge_cache_hit(t->worker->edge->cache, &t->hold);
     edge_deliver_hold(t);
+}
+
+static bool is_passed_locked(const struct edge_txn *t)
+{
+    enum edge_store_reason why;
+    bool passes;
+    return edge_cache_unstorable_locked(t->worker->edge->cache, t->entry, t->now_ms, &why, &passes) && passes;
 }
 
 /* Under the lock: joins the running fetch or makes one (returned for starting without the lock). */
@@ -186,8 +171,8 @@ void edge_request_lookup(struct edge_txn *t)
     }
     while (edge_cache_asleep_locked(t->entry)) {
         edge_cache_unlock(cache);
-        if (!edge_cache_wake(cache, t->entry, found_elsewhere, t)) {
-            wait_for_disk(t);
+        if (!edge_cache_wake(cache, t->entry, edge_txn_disk_done, t)) {
+            edge_txn_wait_disk(t, edge_request_lookup);
             return;
         }
         edge_cache_lock(cache);
@@ -196,8 +181,8 @@ void edge_request_lookup(struct edge_txn *t)
     if (!found && must_look_on_disk(t)) {
         edge_cache_unlock(cache);
         t->looked_on_disk = true;
-        wait_for_disk(t);
-        edge_cache_find_on_disk(cache, cdn_buf_str(&t->key), found_elsewhere, t);
+        edge_txn_wait_disk(t, edge_request_lookup);
+        edge_cache_find_on_disk(cache, cdn_buf_str(&t->key), edge_txn_disk_done, t);
         return;
     }
     if (found) {
@@ -208,13 +193,14 @@ void edge_request_lookup(struct edge_txn *t)
     }
     const bool only_cached = edge_txn_only_cached(t);
     bool serves = found && edge_reuse_serves(reuse);
-    bool passes = !found && t->now_ms < t->entry->use->pass_until_ms;
+    bool passes = !found && is_passed_locked(t);
     if (!found && !passes && edge_part_wants_locked(t)) {
         edge_cache_unlock(cache);
         edge_part_begin(t);
         return;
     }
-    if (reuse == EDGE_REUSE_STALE_REVALIDATE || (reuse == EDGE_REUSE_STALE_ERROR && may_probe(t))) {
+    if ((reuse == EDGE_REUSE_STALE_REVALIDATE && edge_cache_may_refresh_locked(cache, t->entry, t->now_ms)) ||
+        (reuse == EDGE_REUSE_STALE_ERROR && may_probe(t))) {
         refresh_behind_locked(t, &start);
     } else if (!serves && !only_cached && !passes && t->http->method == HTTP_GET) {
         start = join_or_make_locked(t);

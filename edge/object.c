@@ -140,8 +140,8 @@ enum cdn_status edge_rep_parse(struct cdn_str meta, struct edge_rep **ret, struc
         return cdn_error_set(err, CDN_CORRUPT, "stored head: not one of ours (%zu bytes)", meta.n);
     }
     const unsigned char *flags = (const unsigned char *)meta.p + offsetof(struct stored_rep, fresh.no_cache);
-    for (size_t i = 0; i < offsetof(struct edge_freshness, _pad) - offsetof(struct edge_freshness, no_cache);
-         i++) {
+    for (size_t i = 0;
+         i < offsetof(struct edge_freshness, received) - offsetof(struct edge_freshness, no_cache); i++) {
         if (flags[i] > 1) { /* no value of a bool */
             return cdn_error_set(err, CDN_CORRUPT, "stored head: flag %zu is %u", i, flags[i]);
         }

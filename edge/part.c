@@ -490,7 +490,8 @@ static bool find_part_locked(struct edge_txn *t, const struct edge_rep *known, u
     if (edge_reuse_serves(reuse) && reuse != EDGE_REUSE_FRESH) {
         t->verdict = EDGE_VERDICT_STALE;
     }
-    if (reuse == EDGE_REUSE_STALE_REVALIDATE) {
+    if (reuse == EDGE_REUSE_STALE_REVALIDATE &&
+        edge_cache_may_refresh_locked(cache_of(t), t->entry, t->now_ms)) {
         *ret_refresh = refresh_behind_locked(t, ret_part);
     }
     return edge_reuse_serves(reuse);

@@ -1,6 +1,7 @@
 #include "edge/purge.h"
 
 #include "common/http_field.h"
+#include "common/http_server_check.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -10,8 +11,8 @@
 #include "common/banned.h"
 
 /* The key of a URL, or of a path of the one site, for one scheme. */
-enum edge_key_error edge_purge_key(struct edge *edge, struct cdn_str url, bool secure, char *into,
-                                   struct cdn_str *ret)
+static enum edge_key_error make_key(struct edge *edge, struct cdn_str url, bool secure, bool prefix,
+                                    char *into, struct cdn_str *ret)
 {
     struct edge_key_parts parts = {0};
     if (url.n && url.p[0] == '/') {
@@ -21,9 +22,18 @@ enum edge_key_error edge_purge_key(struct edge *edge, struct cdn_str url, bool s
     } else if (!edge_key_split(url, &parts)) {
         return EDGE_KEY_HOST;
     }
+    if (prefix && http_path_has_dots(parts.path)) { /* "/a/.." would purge all below "/" */
+        return EDGE_KEY_DOTS;
+    }
     parts.secure = secure;
     parts.host = edge_key_host_of(edge, parts.host);
     return edge_key_build(&parts, &edge->query, into, EDGE_KEY_MAX, ret);
+}
+
+enum edge_key_error edge_purge_key(struct edge *edge, struct cdn_str url, bool secure, char *into,
+                                   struct cdn_str *ret)
+{
+    return make_key(edge, url, secure, false, into, ret);
 }
 
 static enum cdn_status purge_url(struct edge *edge, const struct edge_purge *p, struct cdn_str url,
@@ -33,7 +43,7 @@ static enum cdn_status purge_url(struct edge *edge, const struct edge_purge *p, 
     *ret_count = 0;
     for (int secure = 0; secure <= 1; secure++) { /* http and https name the same resource here */
         struct cdn_str key;
-        enum edge_key_error e = edge_purge_key(edge, url, secure, into, &key);
+        enum edge_key_error e = make_key(edge, url, secure, p->prefix.p != NULL, into, &key);
         if (e != EDGE_KEY_OK) {
             return cdn_error_set(err, CDN_INVALID, "purge: \"" CDN_STR_FMT "\": %s", CDN_STR_ARG(url),
                                  edge_key_error_text(e));
@@ -185,6 +195,13 @@ static bool find_field(void *arg, struct cdn_str name, struct cdn_str value)
     return true;
 }
 
+static bool is_soft(struct edge_txn *t)
+{
+    struct purge_fields f = {.txn = t};
+    http_request_each_field(t->http, find_field, &f);
+    return f.soft;
+}
+
 static bool purge_tags(void *arg, struct cdn_str name, struct cdn_str value)
 {
     struct purge_fields *f = arg;
@@ -199,14 +216,20 @@ static bool purge_tags(void *arg, struct cdn_str name, struct cdn_str value)
     return true;
 }
 
-/* PURGE /path purges the URL; with a tag field it purges what carries the tags instead. */
-void edge_purge_request(struct edge_txn *t)
+static void answer(struct edge_txn *t)
+{
+    CDN_AUTOFREE char *body = cdn_asprintf("{\"status\":\"ok\",\"purged\":%" PRIu64 ",\"soft\":%s}\n",
+                                           t->purged, is_soft(t) ? "true" : "false");
+    t->status = 200;
+    t->sent = strlen(body);
+    t->verdict = EDGE_VERDICT_BYPASS;
+    t->cause = EDGE_CAUSE_BYPASS_METHOD;
+    http_respond_text(t->http, 200, "application/json", cdn_str(body), NULL);
+}
+
+static void purge(struct edge_txn *t)
 {
     struct edge *edge = t->worker->edge;
-    if (!may_purge(t)) {
-        edge_deliver_error(t, 403, "PURGE is allowed from purge_allow or with the purge_token only");
-        return;
-    }
     struct purge_fields f = {.txn = t};
     http_request_each_field(t->http, find_field, &f);
     if (f.tag_lines) {
@@ -216,13 +239,31 @@ void edge_purge_request(struct edge_txn *t)
         (void)!purge_url(edge, &p, cdn_buf_str(&t->key), t->now_ms, &f.total, NULL);
     }
     cdn_metric_add(&t->worker->metrics.purged_total, f.total);
-    CDN_AUTOFREE char *body = cdn_asprintf("{\"status\":\"ok\",\"purged\":%" PRIu64 ",\"soft\":%s}\n",
-                                           f.total, f.soft ? "true" : "false");
-    t->status = 200;
-    t->sent = strlen(body);
-    t->verdict = EDGE_VERDICT_BYPASS;
-    t->cause = EDGE_CAUSE_BYPASS_METHOD;
-    http_respond_text(t->http, 200, "application/json", cdn_str(body), NULL);
+    t->purged = f.total;
+    if (edge->store) {
+        edge_txn_wait_disk(t, answer);
+        edge_store_settle(edge->store, edge_txn_disk_done, t);
+    } else {
+        answer(t);
+    }
+}
+
+/* PURGE /path purges the URL; with a tag field it purges what carries the tags instead. It is answered when
+ * what it hit cannot come back, neither from rows that were not loaded nor after a crash. */
+void edge_purge_request(struct edge_txn *t)
+{
+    if (!may_purge(t)) {
+        edge_deliver_error(t, 403, "PURGE is allowed from purge_allow or with the purge_token only");
+        return;
+    }
+    t->loaded = (struct edge_load_waiter){.done = edge_txn_disk_done, .arg = t};
+    t->disk_pending = true;
+    if (edge_cache_await_load(t->worker->edge->cache, &t->loaded)) {
+        edge_txn_wait(t, purge);
+    } else {
+        t->disk_pending = false;
+        purge(t);
+    }
 }
 
 /* ---- unsafe requests ---- */

@@ -86,6 +86,27 @@ void edge_txn_wait(struct edge_txn *t, void (*step)(struct edge_txn *))
     http_request_suspend(t->http);
 }
 
+static void disk_done(void *arg) /* loop thread */
+{
+    struct edge_txn *t = arg;
+    t->disk_pending = false;
+    if (!edge_txn_release(t)) {
+        http_request_resume(t->http);
+    }
+}
+
+void edge_txn_disk_done(void *arg)
+{
+    struct edge_txn *t = arg;
+    loop_post(t->worker->loop, disk_done, t);
+}
+
+void edge_txn_wait_disk(struct edge_txn *t, void (*step)(struct edge_txn *))
+{
+    t->disk_pending = true;
+    edge_txn_wait(t, step);
+}
+
 void edge_txn_fetch_moved(struct edge_txn *t)
 {
     if (t->stream) {

@@ -72,6 +72,11 @@ static void add_timing(struct http_head *into, const struct edge_marks *marks, s
     http_head_add(into, CDN_STR("Server-Timing"), cdn_buf_str(text));
 }
 
+static struct cdn_str received_text(uint8_t received)
+{
+    return received == 10 ? CDN_STR("1.0 ") : received == 20 ? CDN_STR("2 ") : CDN_STR("1.1 ");
+}
+
 void edge_serve_marks(struct http_head *into, const struct edge_marks *marks)
 {
     CDN_AUTOBUF struct cdn_buf text = {0};
@@ -81,7 +86,7 @@ void edge_serve_marks(struct http_head *into, const struct edge_marks *marks)
     }
     const struct cdn_str name = marks->status.name;
     cdn_buf_clear(&text);
-    cdn_buf_add_str(&text, CDN_STR("1.1 "));
+    cdn_buf_add_str(&text, received_text(marks->received));
     cdn_buf_add(&text, name.p, name.n < VIA_NAME_MAX ? name.n : VIA_NAME_MAX);
     http_head_add(into, CDN_STR("Via"), cdn_buf_str(&text));
     cdn_buf_clear(&text);

@@ -12,6 +12,7 @@ struct edge_marks {
     struct edge_cache_status status;
     enum edge_verdict verdict;
     int64_t age_s;     /* negative: no Age (straight from the origin, which sent none) */
+    uint8_t received;  /* as in edge_freshness */
     int64_t origin_us; /* real time the origin took; negative: it was not asked */
 };
 void edge_serve_marks(struct http_head *into, const struct edge_marks *marks);

@@ -23,6 +23,7 @@
 #define QUEUE_BYTES (UINT64_C(64) << 20)
 #define COMMIT_MS 250
 #define GATHER_MS 100
+#define INDEX_MARGIN (UINT64_C(1) << 20)
 #define INDEX_LOG (UINT64_C(2) << 20) /* what SQLite's log may take */
 #define DESCRIPTORS 256u
 
@@ -74,6 +75,17 @@ uint64_t edge_store_disk_bytes(struct edge_store *s)
     uint64_t bytes = s->segments_bytes + s->files_bytes;
     pthread_mutex_unlock(&s->lock);
     return bytes + atomic_load(&s->index_bytes) + atomic_load(&s->temporary);
+}
+
+/* The index grows before it is measured (at each commit), and removals make its log grow too: room is left
+ * for both. */
+bool edge_store_has_room(struct edge_store *s, uint64_t bytes)
+{
+    const uint64_t budget = atomic_load(&s->budget);
+    const uint64_t margin = budget / 32 < INDEX_MARGIN ? budget / 32 : INDEX_MARGIN;
+    const uint64_t log_most = budget / 16 < INDEX_LOG ? budget / 16 : INDEX_LOG;
+    const uint64_t log = atomic_load(&s->log_bytes);
+    return edge_store_disk_bytes(s) + bytes + margin + (log < log_most ? log_most - log : 0) <= budget;
 }
 
 int64_t edge_store_after(struct timespec *ret, int64_t ms)
@@ -376,6 +388,13 @@ void edge_store_mark(struct edge_store *s, struct cdn_str text)
     struct edge_op *op = cdn_malloc(sizeof(*op) + text.n);
     *op = (struct edge_op){.kind = EDGE_OP_MARK};
     copy_text(op, (struct cdn_str){0}, text);
+    edge_writer_enqueue(s, op, 0);
+}
+
+void edge_store_settle(struct edge_store *s, void (*settled)(void *arg), void *arg)
+{
+    struct edge_op *op = cdn_malloc(sizeof(*op));
+    *op = (struct edge_op){.kind = EDGE_OP_SETTLE, .settled = settled, .arg = arg};
     edge_writer_enqueue(s, op, 0);
 }
 

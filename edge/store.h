@@ -138,6 +138,10 @@ void edge_store_close(struct edge_store *s);
 /* Blocks until everything queued before is on disk and committed. Tests, orderly shutdown. */
 void edge_store_flush(struct edge_store *s);
 
+/* Calls settled(arg) on the writer thread once all that was queued till now is on disk and committed, and
+ * what the answers to that queued (a body that was purged while it was being written). */
+void edge_store_settle(struct edge_store *s, void (*settled)(void *arg), void *arg);
+
 /* ---- after the start ---- */
 
 /* Streams all rows that were there at the open to `rows` (loader thread, some hundred a call, in order of
@@ -148,13 +152,13 @@ typedef void edge_store_rows_fn(void *arg, const struct edge_store_row *rows, si
 typedef void edge_store_end_fn(void *arg, enum cdn_status status);
 void edge_store_load(struct edge_store *s, edge_store_rows_fn *rows, edge_store_end_fn *end, void *arg);
 
-/* Point query for a key that may not be loaded yet: all variants in one call of `rows` (reader thread; n 0:
- * none). */
+/* Point query for a key that may not be loaded yet: all variants that were there at the open, in one call of
+ * `rows` (reader thread; n 0: none). */
 void edge_store_find(struct edge_store *s, uint64_t key_a, uint64_t key_b, edge_store_rows_fn *rows,
                      void *arg);
 /* Whether `id` was removed since the open. Rows from load and find were read a moment ago: a callback that
  * takes the engine's lock and then asks this never brings back what was purged meanwhile. Remembers until
- * load is through. */
+ * load is through and no find is under way. */
 bool edge_store_removed(struct edge_store *s, uint64_t id);
 
 /* ---- small complete objects ---- */

@@ -12,7 +12,6 @@
 #include "common/banned.h"
 
 #define STEP_BYTES (4u << 20)
-#define INDEX_MARGIN (1u << 20)
 
 /* What of a segment is dead, in tenths of it, makes it worth emptying: always from six on, under pressure
  * from one. */
@@ -81,7 +80,8 @@ static bool move(struct edge_store *s, int fd, const struct edge_record *r, uint
         return true;
     }
     struct edge_append copy = {.record = *r, .text = text, .body = body};
-    if (!edge_writer_begin(s) || edge_segment_append(s, &copy, 1) != CDN_OK) {
+    if (!edge_store_has_room(s, edge_record_size(text_n, r->body_n)) || !edge_writer_begin(s) ||
+        edge_segment_append(s, &copy, 1) != CDN_OK) {
         return false;
     }
     const struct edge_store_location to = copy.location;
@@ -189,20 +189,12 @@ bool edge_compact_step(struct edge_store *s)
     return step(s) || waiting;
 }
 
-/* The index grows before it is measured (at each commit): some room is left for that. */
-static bool fits(struct edge_store *s, uint64_t size, uint64_t spare)
-{
-    uint64_t budget = atomic_load(&s->budget);
-    uint64_t margin = budget / 32 < INDEX_MARGIN ? budget / 32 : INDEX_MARGIN;
-    return edge_store_disk_bytes(s) + size + spare + margin <= budget;
-}
-
 /* One segment is kept free for the copies. When there is no time, emptied segments are not left for late
  * readers: these find nothing, look for the new place or take it for a miss. */
 bool edge_compact_make_room(struct edge_store *s, uint64_t size)
 {
     bool more = true;
-    while (more && !fits(s, size, s->segment_bytes)) {
+    while (more && !edge_store_has_room(s, size + s->segment_bytes)) {
         bool waiting = false;
         uint32_t number = due(s, INT64_MAX, &waiting);
         if (number) {
@@ -215,5 +207,5 @@ bool edge_compact_make_room(struct edge_store *s, uint64_t size)
             more = step(s);
         }
     }
-    return fits(s, size, 0);
+    return edge_store_has_room(s, size);
 }

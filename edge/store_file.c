@@ -66,8 +66,7 @@ enum cdn_status edge_store_file_create(struct edge_store *s, struct edge_store_f
 {
     char name[40];
     uint64_t number = atomic_fetch_add(&s->next_id, 1);
-    if (edge_store_disk_bytes(s) + EDGE_STORE_PACKED_MAX >
-        atomic_load(&s->budget)) { /* it will be larger yet */
+    if (!edge_store_has_room(s, EDGE_STORE_PACKED_MAX)) { /* it will be larger yet */
         return cdn_error_set(err, CDN_UNAVAILABLE, "%s: the budget is used up", s->path);
     }
     temporary_name(number, name);
@@ -184,7 +183,7 @@ static enum cdn_status may_write(struct edge_store_file *f, uint64_t offset, siz
         return cdn_error_set(err, CDN_TOO_LARGE, "a body that ends at %" PRIu64 " is too large to store",
                              offset + n);
     }
-    if (edge_store_disk_bytes(s) + n > atomic_load(&s->budget)) {
+    if (!edge_store_has_room(s, n)) {
         return cdn_error_set(err, CDN_UNAVAILABLE, "%s: the budget is used up", s->path);
     }
     return CDN_OK;

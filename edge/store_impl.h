@@ -111,6 +111,7 @@ enum edge_op_kind {
     EDGE_OP_EDIT,
     EDGE_OP_META,
     EDGE_OP_MARK,
+    EDGE_OP_SETTLE,
     EDGE_OP_REBUILD
 };
 
@@ -124,6 +125,7 @@ struct edge_op {
     uint64_t body_n;
     edge_store_put_fn *done;
     edge_store_meta_fn *meta_done; /* META */
+    void (*settled)(void *arg);    /* SETTLE */
     void *arg;
     edge_store_edit_fn *edit; /* EDIT */
     int64_t edit_arg;
@@ -131,7 +133,7 @@ struct edge_op {
     struct edge_store_extent *extents;
     size_t n_extents;
     bool uncounted; /* REMOVE: a row whose bytes are not there */
-    bool again;     /* MARK: was queued a second time, behind what the first round brought */
+    bool again;     /* MARK, SETTLE: was queued a second time, behind what the first round brought */
     char text[];    /* key and meta */
 };
 
@@ -152,6 +154,7 @@ struct edge_store {
     _Atomic uint64_t next_id;
     _Atomic uint64_t temporary; /* bytes in files not committed */
     _Atomic uint64_t index_bytes;
+    _Atomic uint64_t log_bytes; /* of these: SQLite's log */
     _Atomic uint64_t written;
     _Atomic uint64_t refused;
     _Atomic int64_t full_until; /* monotonic ms */
@@ -170,8 +173,9 @@ struct edge_store {
     bool loading;         /* from the open until all rows were delivered */
     bool loaded;          /* space may be reclaimed */
     uint64_t load_cursor; /* rows up to here are counted */
-    uint64_t *removed;    /* set of ids, open addressing; while loading */
+    uint64_t *removed;    /* set of ids, open addressing; while loading or finding */
     size_t removed_n, removed_room;
+    unsigned finding; /* look-ups under way */
 
     struct {
         pthread_mutex_t lock;
@@ -229,7 +233,8 @@ void edge_store_event(struct edge_store *s, enum edge_store_event event, const c
     CDN_PRINTF(3, 4);
 /* The status of a failed write by errno; a full disk stops storing for a moment. */
 enum cdn_status edge_store_write_failed(struct edge_store *s, const char *what, int error);
-uint64_t edge_store_disk_bytes(struct edge_store *s); /* takes `lock` */
+uint64_t edge_store_disk_bytes(struct edge_store *s);           /* takes `lock` */
+bool edge_store_has_room(struct edge_store *s, uint64_t bytes); /* for so many more, within the budget */
 int64_t edge_store_after(struct timespec *ret, int64_t ms);
 
 /* store_writer.c */

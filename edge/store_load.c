@@ -48,7 +48,7 @@ static bool removed_has(const struct edge_store *s, uint64_t id)
 
 void edge_load_removed(struct edge_store *s, uint64_t id)
 {
-    if (!s->loading || id >= s->first_new_id || removed_has(s, id)) {
+    if (!(s->loading || s->finding) || id >= s->first_new_id || removed_has(s, id)) {
         return;
     }
     if (s->removed_n * 2 >= s->removed_room) {
@@ -65,6 +65,15 @@ void edge_load_removed(struct edge_store *s, uint64_t id)
     }
     *removed_slot(s->removed, s->removed_room, id) = id;
     s->removed_n++;
+}
+
+/* Under lock. */
+static void forget_removed(struct edge_store *s)
+{
+    if (!s->loading && !s->finding) {
+        free(CDN_TAKE(s->removed));
+        s->removed_n = s->removed_room = 0;
+    }
 }
 
 bool edge_store_removed(struct edge_store *s, uint64_t id)
@@ -157,6 +166,9 @@ static void take_row(void *arg, const struct edge_store_row *row)
     struct batch *b = arg;
     struct edge_store *s = b->store;
     bool there = true;
+    if (row->location.id >= s->first_new_id) { /* found: the engine knows it, or has removed it */
+        return;
+    }
     pthread_mutex_lock(&s->lock);
     bool removed = removed_has(s, row->location.id);
     if (b->counting && !removed) {
@@ -287,9 +299,7 @@ static void *loader_main(void *arg)
     pthread_mutex_lock(&s->lock);
     s->loaded = status == CDN_OK;
     s->loading = false;
-    free(s->removed);
-    s->removed = NULL;
-    s->removed_n = s->removed_room = 0;
+    forget_removed(s);
     pthread_mutex_unlock(&s->lock);
     free(b->files);
     s->load_end(s->load_arg, status);
@@ -336,11 +346,18 @@ void edge_load_find(struct edge_store *s, uint64_t key_a, uint64_t key_b, edge_s
     b->store = s;
     b->rows = rows;
     b->arg = arg;
+    pthread_mutex_lock(&s->lock);
+    s->finding++;
+    pthread_mutex_unlock(&s->lock);
     enum cdn_status status = find_rows(s, key_a, key_b, b);
     if (status != CDN_OK) {
         edge_store_event(s, EDGE_STORE_INDEX_ERROR, "index: find: %s", cdn_status_text(status));
     }
     rows(arg, b->list, b->n);
+    pthread_mutex_lock(&s->lock);
+    s->finding--;
+    forget_removed(s);
+    pthread_mutex_unlock(&s->lock);
     for (size_t i = 0; i < b->n; i++) {
         free((void *)(uintptr_t)b->list[i].extents);
     }

@@ -76,13 +76,11 @@ bool edge_writer_begin(struct edge_store *s)
 
 static void measure_index(struct edge_store *s)
 {
-    static const char *const names[] = {"index.db", "index.db-wal"};
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < CDN_ARRAY_LEN(names); i++) {
-        struct stat st;
-        bytes += fstatat(s->dir, names[i], &st, 0) == 0 ? (uint64_t)st.st_size : 0;
-    }
-    atomic_store(&s->index_bytes, bytes);
+    struct stat st;
+    uint64_t bytes = fstatat(s->dir, "index.db", &st, 0) == 0 ? (uint64_t)st.st_size : 0;
+    uint64_t log = fstatat(s->dir, "index.db-wal", &st, 0) == 0 ? (uint64_t)st.st_size : 0;
+    atomic_store(&s->index_bytes, bytes + log);
+    atomic_store(&s->log_bytes, log);
 }
 
 void edge_writer_commit(struct edge_store *s)
@@ -331,21 +329,25 @@ static void tell_meta(struct edge_store *s, const struct edge_op *op)
     cdn_buf_free(&n.meta);
 }
 
-/* False: it went to the end of the queue once more. */
-static bool keep_mark(struct edge_store *s, struct edge_op *op)
+/* True the first time: it went to the end of the queue once more, behind what its first round brings. */
+static bool goes_round(struct edge_store *s, struct edge_op *op)
 {
-    if (!op->again) {
-        op->again = true;
-        edge_writer_enqueue(s, op, 0);
+    if (op->again) {
         return false;
     }
+    op->again = true;
+    edge_writer_enqueue(s, op, 0);
+    return true;
+}
+
+static void keep_mark(struct edge_store *s, struct edge_op *op)
+{
     if (!s->mark_void && edge_writer_begin(s)) {
         enum cdn_status status = edge_index_set_mark(s->index, (struct cdn_str){op->text, op->meta_n});
         if (status != CDN_OK) {
             edge_writer_index_failed(s, status, "mark");
         }
     }
-    return true;
 }
 
 static void rebuild(struct edge_store *s)
@@ -379,7 +381,17 @@ static struct edge_op *perform(struct edge_store *s, struct edge_op *op, bool *r
         tell_meta(s, op);
         break;
     case EDGE_OP_MARK:
-        *ret_keep = !keep_mark(s, op);
+        *ret_keep = goes_round(s, op);
+        if (!*ret_keep) {
+            keep_mark(s, op);
+        }
+        break;
+    case EDGE_OP_SETTLE:
+        *ret_keep = goes_round(s, op);
+        if (!*ret_keep) {
+            edge_writer_commit(s);
+            op->settled(op->arg);
+        }
         break;
     case EDGE_OP_REBUILD:
         rebuild(s);
@@ -451,7 +463,7 @@ static struct edge_op *take(struct edge_store *s, int64_t ms, bool nap, uint64_t
     s->queue.head = NULL;
     s->queue.tail = &s->queue.head;
     *ret_flush = s->queue.flush_wanted;
-    *ret_stop = s->queue.stop;
+    *ret_stop = s->queue.stop && !head; /* what the last work queues is work too */
     pthread_mutex_unlock(&s->queue.lock);
     return head;
 }

@@ -34,6 +34,8 @@ struct edge_txn {
     enum cdn_status disk_status; /* of the last read */
     bool looked_on_disk;
     struct edge_save_waiter saved;
+    struct edge_load_waiter loaded;
+    uint64_t purged;   /* objects, of a PURGE */
     bool disk_pending; /* another thread will post back: the transaction must not go before */
     bool over;         /* done() was called: it goes as soon as no stream and no other thread holds it */
     unsigned tries;
@@ -84,6 +86,10 @@ void edge_upstream_request(struct edge_txn *txn, bool pass, bool background, str
 
 void edge_txn_wait(struct edge_txn *txn,
                    void (*step)(struct edge_txn *)); /* until someone resumes the request */
+/* The same for who will call edge_txn_disk_done: disk, cache or writer, on any thread. The transaction stays
+ * until then, whatever becomes of the request. */
+void edge_txn_wait_disk(struct edge_txn *txn, void (*step)(struct edge_txn *));
+void edge_txn_disk_done(void *txn);
 void edge_txn_leave_fetch(struct edge_txn *txn);
 /* pass.c: start asks the origin for this request alone, wait is the step after it; pass does both. */
 void edge_pass_start(struct edge_txn *txn);

@@ -35,6 +35,25 @@ static json_t *tell_object(struct edge *edge, const struct edge_object *o, int64
     return j;
 }
 
+static void tell_missing(struct edge *edge, const struct edge_entry *e, int64_t now_ms, json_t *story)
+{
+    enum edge_cause cause = edge_cache_missing_locked(edge->cache, e);
+    enum edge_store_reason why;
+    bool passes = false;
+    if (edge_cache_unstorable_locked(edge->cache, e, now_ms, &why, &passes)) {
+        cause = EDGE_CAUSE_BYPASS_RESPONSE;
+        json_object_set_new(story, "unstorable", json_string(edge_store_reason_word(why)));
+        json_object_set_new(story, "unstorable_by", json_sprintf("RFC %s", edge_store_reason_section(why)));
+    }
+    if (passes) {
+        json_object_set_new(
+            story, "passing",
+            json_string("the last answer may not be stored; requests do not wait for each other"));
+    }
+    json_object_set_new(story, "missing", json_string(edge_cause_word(cause)));
+    json_object_set_new(story, "because", json_string(edge_cause_meaning(cause)));
+}
+
 static json_t *tell_entry(struct edge *edge, struct cdn_str key, int64_t now_ms)
 {
     json_t *objects = json_array();
@@ -48,14 +67,7 @@ static json_t *tell_entry(struct edge *edge, struct cdn_str key, int64_t now_ms)
         json_array_append_new(objects, tell_object(edge, o, now_ms));
     }
     if (!e->objects) {
-        enum edge_cause cause = edge_cache_missing_locked(edge->cache, e);
-        json_object_set_new(story, "missing", json_string(edge_cause_word(cause)));
-        json_object_set_new(story, "because", json_string(edge_cause_meaning(cause)));
-    }
-    if (e->use->pass_until_ms > now_ms) {
-        json_object_set_new(
-            story, "passing",
-            json_string("the last answer may not be stored; requests do not wait for each other"));
+        tell_missing(edge, e, now_ms, story);
     }
     json_object_set_new(story, "fetching", json_boolean(e->use->fetches != NULL));
     edge_cache_leave_locked(edge->cache, e);

@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "common/http_server_check.h"
 #include "common/str.h"
 
 #include "common/banned.h"
@@ -28,6 +29,16 @@ static enum cdn_status url_check(const char *key, struct cdn_str text, struct cd
     return CDN_OK;
 }
 
+/* "/a/.." would purge all that lies below "/". */
+static enum cdn_status prefix_check(const char *key, struct cdn_str text, struct cdn_error *err)
+{
+    struct cdn_str rest = text;
+    enum cdn_status status = url_check(key, text, err);
+    if (status == CDN_OK && http_path_has_dots(cdn_str_cut(&rest, '?')))
+        return cdn_error_set(err, CDN_INVALID, "%s: '%.200s' has '.' or '..' as a segment", key, text.p);
+    return status;
+}
+
 static enum cdn_status tag_check(const char *key, struct cdn_str text, struct cdn_error *err)
 {
     if (text.n > ROUTER_PURGE_TAG_MAX)
@@ -50,7 +61,7 @@ static const struct item_kind {
     enum cdn_status (*check)(const char *key, struct cdn_str text, struct cdn_error *err);
 } kinds[] = {
     {"url", "urls", url_check},
-    {"prefix", "prefixes", url_check},
+    {"prefix", "prefixes", prefix_check},
     {"tag", "tags", tag_check},
 };
 

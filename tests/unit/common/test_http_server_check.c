@@ -195,6 +195,7 @@ END_TEST
 
 static void fill(TCase *all)
 {
+    tcase_add_loop_test(tc, finds_dots, 0, CDN_ARRAY_LEN(dotted));
     tcase_add_loop_test(all, host, 0, ROWS(hosts));
     tcase_add_loop_test(all, target, 0, ROWS(targets));
     tcase_add_loop_test(all, framing, 0, ROWS(framings));
@@ -202,6 +203,19 @@ static void fill(TCase *all)
     tcase_add_test(all, tokens);
     tcase_add_test(all, methods_are_case_sensitive);
 }
+
+static const struct {
+    const char *path;
+    bool dots;
+} dotted[] = {{"/", false},       {"/..", true},      {"/a/./b", true}, {"/a/%2e%2E", true},
+              {"/a/.%2e/", true}, {"/.a/..b", false}, {"/...", false},  {"/a.b/%2e%2f", false},
+              {"", false},        {"/a/.", true},     {"/%2e%2", false}};
+
+START_TEST(finds_dots)
+{
+    ck_assert_int_eq(http_path_has_dots(cdn_str(dotted[_i].path)), dotted[_i].dots);
+}
+END_TEST
 
 int main(void)
 {
