@@ -61,6 +61,12 @@ static void lose(struct edge_store *s, const struct edge_store_location *l)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* Copies may take what is kept free of other things, for they bring more back; but no more than there is. */
+static bool may_copy(struct edge_store *s, uint64_t size)
+{
+    return edge_store_disk_bytes(s) + size <= atomic_load(&s->budget);
+}
+
 /* False: no room or no index to move to; try again later. */
 static bool move(struct edge_store *s, int fd, const struct edge_record *r, uint32_t segment, uint64_t at)
 {
@@ -80,7 +86,7 @@ static bool move(struct edge_store *s, int fd, const struct edge_record *r, uint
         return true;
     }
     struct edge_append copy = {.record = *r, .text = text, .body = body};
-    if (!edge_store_has_room(s, edge_record_size(text_n, r->body_n)) || !edge_writer_begin(s) ||
+    if (!may_copy(s, edge_record_size(text_n, r->body_n)) || !edge_writer_begin(s) ||
         edge_segment_append(s, &copy, 1) != CDN_OK) {
         return false;
     }

@@ -193,17 +193,6 @@ START_TEST(methods_are_case_sensitive)
 }
 END_TEST
 
-static void fill(TCase *all)
-{
-    tcase_add_loop_test(tc, finds_dots, 0, CDN_ARRAY_LEN(dotted));
-    tcase_add_loop_test(all, host, 0, ROWS(hosts));
-    tcase_add_loop_test(all, target, 0, ROWS(targets));
-    tcase_add_loop_test(all, framing, 0, ROWS(framings));
-    tcase_add_test(all, field_values_have_no_controls_wherever_they_stand);
-    tcase_add_test(all, tokens);
-    tcase_add_test(all, methods_are_case_sensitive);
-}
-
 static const struct {
     const char *path;
     bool dots;
@@ -216,6 +205,17 @@ START_TEST(finds_dots)
     ck_assert_int_eq(http_path_has_dots(cdn_str(dotted[_i].path)), dotted[_i].dots);
 }
 END_TEST
+
+static void fill(TCase *all)
+{
+    tcase_add_loop_test(all, finds_dots, 0, ROWS(dotted));
+    tcase_add_loop_test(all, host, 0, ROWS(hosts));
+    tcase_add_loop_test(all, target, 0, ROWS(targets));
+    tcase_add_loop_test(all, framing, 0, ROWS(framings));
+    tcase_add_test(all, field_values_have_no_controls_wherever_they_stand);
+    tcase_add_test(all, tokens);
+    tcase_add_test(all, methods_are_case_sensitive);
+}
 
 int main(void)
 {

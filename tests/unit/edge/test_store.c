@@ -171,62 +171,6 @@ START_TEST(find_before_load)
 }
 END_TEST
 
-/* A find never brings what this process stored: the engine knows it, or has removed it. */
-START_TEST(find_leaves_out_what_is_new)
-{
-    struct found x = {.w = WAITER};
-    open_store(&f);
-    put_one(&f, 42, 77);
-    edge_store_flush(f.store);
-    struct edge_store_key key = key_of(42);
-    edge_store_find(f.store, key.a, key.b, take_found, &x);
-    await(&x.w);
-    ck_assert_uint_eq(x.n, 0);
-    free(load(&f));
-}
-END_TEST
-
-static void purge_stored(void *arg, enum cdn_status status, const struct edge_store_location *l)
-{
-    (void)arg;
-    ck_assert_int_eq(status, CDN_OK);
-    edge_store_remove(f.store, l); /* as for a body that was purged while it was being written */
-}
-
-START_TEST(what_the_last_work_queues_is_done)
-{
-    CDN_AUTOFREE unsigned char *body = body_of(1, 100);
-    open_store(&f);
-    free(load(&f));
-    ck_assert(put_async(&f, 1, body, 100, purge_stored, NULL));
-    struct loaded *l = reopen(&f);
-    ck_assert_uint_eq(l->count, 0);
-    free(l);
-}
-END_TEST
-
-static void settled(void *arg)
-{
-    answer(arg, CDN_OK, NULL);
-}
-
-START_TEST(settled_includes_what_answers_queue)
-{
-    struct waiter w = WAITER;
-    struct edge_store_stats stats;
-    CDN_AUTOFREE unsigned char *body = body_of(1, 100);
-    open_store(&f);
-    free(load(&f));
-    for (unsigned i = 0; i < 20; i++) {
-        ck_assert(put_async(&f, i, body, 100, purge_stored, NULL));
-        edge_store_settle(f.store, settled, &w);
-        ck_assert_int_eq(await(&w), CDN_OK);
-        edge_store_stats(f.store, &stats);
-        ck_assert_uint_eq(stats.objects, 0);
-    }
-}
-END_TEST
-
 /* ---- space ---- */
 
 #define MANY 600u
@@ -580,9 +524,6 @@ int main(void)
     tcase_add_test(tc, ranges_and_descriptors);
     tcase_add_test(tc, update_and_remove_survive);
     tcase_add_test(tc, find_before_load);
-    tcase_add_test(tc, find_leaves_out_what_is_new);
-    tcase_add_test(tc, what_the_last_work_queues_is_done);
-    tcase_add_test(tc, settled_includes_what_answers_queue);
     tcase_add_test(tc, compaction_keeps_bytes);
     tcase_add_test(tc, budget_is_kept);
     tcase_add_test(tc, steady_state_keeps_the_budget);
