@@ -61,10 +61,11 @@ static void lose(struct edge_store *s, const struct edge_store_location *l)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Copies may take what is kept free of other things, for they bring more back; but no more than there is. */
+/* Copies may take most of what is kept free of other things, for they bring more back. */
 static bool may_copy(struct edge_store *s, uint64_t size)
 {
-    return edge_store_disk_bytes(s) + size <= atomic_load(&s->budget);
+    const uint64_t budget = atomic_load(&s->budget);
+    return edge_store_disk_bytes(s) + size + budget / 64 <= budget;
 }
 
 /* False: no room or no index to move to; try again later. */
