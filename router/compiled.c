@@ -90,6 +90,20 @@ const struct router_class *router_compiled_find(const struct router_compiled *c,
     return id == TRIE_CHAIN ? NULL : &c->classes[id];
 }
 
+void router_compiled_prefetch(const struct router_compiled *c, const struct cdn_addr *address, unsigned step)
+{
+    const struct trie_index *x = &c->tries[0].index;
+    if (address->sa.sa_family != AF_INET || !x->leaves)
+        return;
+    uint32_t top = __builtin_bswap32(address->v4.sin_addr.s_addr) >> 14;
+    if (step > 0) {
+        __builtin_prefetch(x->leaves + x->tops[top]);
+        return;
+    }
+    __builtin_prefetch(x->tops + top);
+    __builtin_prefetch(x->scopes + top);
+}
+
 struct path { /* from the root to the leaf of an address */
     const struct trie_node *nodes[6];
     unsigned slots[6];
@@ -148,8 +162,61 @@ static unsigned bits_needed(const struct trie *t, const struct trie_node *node, 
     return bits;
 }
 
+struct leaf_scope { /* of a slot that has one class, in a leaf of more than one row */
+    const struct router_class *classes;
+    const uint64_t *leaf;
+    uint32_t row;
+    unsigned begin, end; /* slots around it that have the row */
+    bool deep;           /* one beside them is not of one class */
+};
+
+static bool has_row(struct leaf_scope *s, unsigned slot)
+{
+    uint16_t value = trie_leaf_value(s->leaf, trie_leaf_run(s->leaf, slot));
+    s->deep |= value == TRIE_DEEP;
+    return value != TRIE_DEEP && s->classes[value].row == s->row;
+}
+
+/* As bits_needed, within the cache line that the look-up has read. False: only the trie knows. */
+static bool scope_in_leaf(struct leaf_scope *s, unsigned slot, unsigned *ret)
+{
+    unsigned scope = 24;
+    s->begin = trie_leaf_begin(s->leaf, slot);
+    s->end = trie_leaf_end(s->leaf, slot);
+    for (unsigned size = 2; size < 64; size *= 2, scope--) {
+        unsigned first = slot & ~(size - 1);
+        while (s->begin > first && has_row(s, s->begin - 1))
+            s->begin = trie_leaf_begin(s->leaf, s->begin - 1);
+        while (s->end < first + size && has_row(s, s->end))
+            s->end = trie_leaf_end(s->leaf, s->end);
+        if (s->begin > first || s->end < first + size)
+            break;
+    }
+    *ret = scope;
+    return !s->deep;
+}
+
+static bool scope_from_index(const struct router_compiled *c, const struct cdn_addr *address, unsigned *ret)
+{
+    const struct trie_index *x = &c->tries[0].index;
+    if (address->sa.sa_family != AF_INET || !x->leaves)
+        return false;
+    uint32_t key = __builtin_bswap32(address->v4.sin_addr.s_addr);
+    unsigned slot = key >> 8 & 63, scope = x->scopes[key >> 14];
+    struct leaf_scope s = {.classes = c->classes, .leaf = x->leaves + x->tops[key >> 14]};
+    uint16_t value = trie_leaf_value(s.leaf, trie_leaf_run(s.leaf, slot));
+    if (value == TRIE_CHAIN || value == TRIE_DEEP)
+        return false;
+    s.row = c->classes[value].row;
+    *ret = scope;
+    return scope != TRIE_SCOPE_BELOW || scope_in_leaf(&s, slot, ret);
+}
+
 unsigned router_compiled_scope(const struct router_compiled *c, const struct cdn_addr *address)
 {
+    unsigned known;
+    if (scope_from_index(c, address, &known))
+        return known;
     const struct trie *t = trie_of(c, address->sa.sa_family);
     uint64_t key = trie_key(address);
     struct path path;

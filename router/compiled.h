@@ -47,6 +47,10 @@ void router_compiled_info(const struct router_compiled *compiled, struct router_
 /* The class of an address (not IPv4-mapped), or NULL: ask the chain. */
 const struct router_class *router_compiled_find(const struct router_compiled *compiled,
                                                 const struct cdn_addr *address);
+/* For a caller with something else to do before it asks for the class or scope of an IPv4 address: fetches
+ * what is read first (step 0), then what that leads to (step 1). */
+void router_compiled_prefetch(const struct router_compiled *compiled, const struct cdn_addr *address,
+                              unsigned step);
 /* Length of the widest prefix around the address whose addresses all have the same row: what an answer made
  * of that row depended on (RFC 7871, section 7.2.1). The whole length where the chain decides. */
 unsigned router_compiled_scope(const struct router_compiled *compiled, const struct cdn_addr *address);

@@ -92,17 +92,46 @@ static void end(struct indexing *x, struct trie *t, size_t tops)
     t->bytes += size + tops * sizeof(*t->index.tops);
 }
 
+/* The row of all these slots' addresses, or TRIE_NO_ROW. */
+static uint32_t row_of_slots(const struct trie *t, const uint32_t slots[SLOTS])
+{
+    uint32_t row = trie_row(t, slots[0]);
+    for (unsigned i = 1; i < SLOTS; i++)
+        if (trie_row(t, slots[i]) != row)
+            return TRIE_NO_ROW;
+    return row;
+}
+
+/* Gives each aligned block of tops of one row the length of its prefix: from the widest block down. */
+static void scopes_fill(uint8_t *scopes, const uint32_t *rows, size_t n, unsigned bits)
+{
+    bool same = rows[0] != TRIE_NO_ROW;
+    for (size_t i = 1; i < n && same; i++)
+        same = rows[i] == rows[0];
+    if (same || n == 1) {
+        memset(scopes, same ? (int)bits : TRIE_SCOPE_BELOW, n);
+        return;
+    }
+    scopes_fill(scopes, rows, n / 2, bits + 1);
+    scopes_fill(scopes + n / 2, rows + n / 2, n / 2, bits + 1);
+}
+
 static void index_ipv4(struct trie *t)
 {
     struct indexing x;
+    CDN_AUTOFREE uint32_t *rows = cdn_malloc(TRIE_TOPS_IPV4 * sizeof(*rows));
     begin(&x, t);
     t->index.tops = trie_table_alloc(TRIE_TOPS_IPV4 * sizeof(*t->index.tops));
+    t->index.scopes = cdn_malloc(TRIE_TOPS_IPV4);
     for (size_t i = 0; i < TRIE_TOPS_IPV4; i++) {
         uint32_t slots[SLOTS];
         for (unsigned k = 0; k < SLOTS; k++)
             slots[k] = below(t, t->root[i / 4], (unsigned)(i % 4 * SLOTS + k));
         t->index.tops[i] = leaf_make(&x, slots);
+        rows[i] = row_of_slots(t, slots);
     }
+    scopes_fill(t->index.scopes, rows, TRIE_TOPS_IPV4, 0);
+    t->bytes += TRIE_TOPS_IPV4;
     end(&x, t, TRIE_TOPS_IPV4);
 }
 
@@ -160,5 +189,6 @@ void trie_index_fini(struct trie_index *index)
     free(index->tops);
     free(index->chunks);
     free(index->leaves);
+    free(index->scopes);
     *index = (struct trie_index){0};
 }

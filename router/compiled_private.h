@@ -43,10 +43,13 @@ _Static_assert(sizeof(struct trie_node) == 4 * TRIE_NODE_WORDS, "a node fills a 
 #define TRIE_CHUNK_TOPS (1u << 10) /* IPv6: of a root slot */
 #define TRIE_CLASS_WORDS 2u        /* of a class' leaf */
 #define TRIE_DEEP UINT16_MAX
+#define TRIE_SCOPE_BELOW 255
 struct trie_index {
     uint32_t *tops;   /* where a leaf begins, in words; of 18 bits of an IPv4 address, 26 of an IPv6 one */
     uint32_t *chunks; /* IPv6, by root slot: its first top. Slots of one class share a chunk */
     uint64_t *leaves; /* NULL: there is no index */
+    uint8_t *scopes;  /* IPv4, by top: the scope of all its addresses when they have one row, else
+                         TRIE_SCOPE_BELOW */
 };
 
 struct trie { /* of one family */
@@ -104,6 +107,19 @@ static inline uint16_t trie_leaf_value(const uint64_t *leaf, unsigned run)
     uint16_t value;
     memcpy(&value, (const char *)(leaf + 1) + run * sizeof(value), sizeof(value));
     return value;
+}
+
+/* The slot at which the run of `slot` begins. */
+static inline unsigned trie_leaf_begin(const uint64_t *leaf, unsigned slot)
+{
+    return 63 - (unsigned)__builtin_clzll((leaf[0] | 1) & (~(uint64_t)0 >> (63 - slot)));
+}
+
+/* The slot behind the run of `slot`; 64: it is the last one. */
+static inline unsigned trie_leaf_end(const uint64_t *leaf, unsigned slot)
+{
+    uint64_t behind = slot == 63 ? 0 : leaf[0] >> (slot + 1);
+    return behind ? slot + 1 + (unsigned)__builtin_ctzll(behind) : 64;
 }
 
 /* Where a leaf of `runs` has its nodes. */

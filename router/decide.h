@@ -46,6 +46,8 @@ void router_decide_brief(const struct router_table *table, const struct router_q
  * same edges, whatever their health: the scope of a DNS answer to a client subnet (RFC 7871). The whole
  * length (32, 128) while the table is not compiled and where the chain alone decides: safe, never wrong. */
 unsigned router_scope(const struct router_table *table, const struct cdn_addr *client);
+/* See router_compiled_prefetch; nothing where the table is not compiled. */
+void router_prefetch(const struct router_table *table, const struct cdn_addr *client, unsigned step);
 
 /* Whether `other` might be the better one, for all that is known of the place. */
 bool router_is_unclear(const struct router_table *table, const struct router_where *where,

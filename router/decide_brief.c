@@ -20,6 +20,13 @@ unsigned router_scope(const struct router_table *table, const struct cdn_addr *c
     return router_compiled_scope(compiled, &address);
 }
 
+void router_prefetch(const struct router_table *table, const struct cdn_addr *client, unsigned step)
+{
+    const struct router_compiled *compiled = compiled_of(table);
+    if (compiled)
+        router_compiled_prefetch(compiled, client, step);
+}
+
 static uint16_t serving(const struct router_pops *pops, uint16_t site, uint64_t hash, uint32_t blocked)
 {
     if (pops->sites[site].count > 1)

@@ -309,6 +309,7 @@ static size_t respond(struct answering *a)
 {
     struct dns_metrics *m = a->responder->metrics;
     begin(a);
+    router_prefetch(a->zone->table, &a->client, 1);
     uint16_t rcode = fill(a);
     enum dns_rate_verdict verdict = rate_of(a, rcode);
     cdn_metric_add(&m->dns_limited_total, verdict == DNS_RATE_DROP);
@@ -361,6 +362,7 @@ size_t dns_answer(struct dns_responder *responder, const struct dns_asker *asker
     a.by_subnet = dns_query_subnet(q, &a.client);
     if (!a.by_subnet)
         a.client = asker->client;
+    router_prefetch(a.zone->table, &a.client, 0);
     a.cookie_is_good =
         q->server_cookie.len && dns_cookie_check(&responder->secret, &asker->client, asker->now_s,
                                                  &q->client_cookie, &q->server_cookie);

@@ -7,13 +7,13 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "router/dns_send.h"
 
 #include "common/banned.h"
 
-#define BATCH 64
+#define BATCH DNS_BATCH
 #define QUERY_MAX 2048  /* what is longer is cut, and malformed then */
 #define ANSWER_MAX 1400 /* the largest dns_udp_size */
-#define CONTROL_MAX 64  /* one in_pktinfo or in6_pktinfo */
 
 /* Under load a thread that has answered waits a moment, so that the next messages come as a batch: the system
  * calls and the wake-up then cost each of them a part. It begins where a message comes every 20 us, and costs
@@ -24,8 +24,8 @@
 
 struct slot { /* of one message */
     struct cdn_addr peer;
-    _Alignas(struct cmsghdr) uint8_t control[CONTROL_MAX];
-    struct iovec query_io, answer_io;
+    _Alignas(struct cmsghdr) uint8_t control[DNS_CONTROL_MAX];
+    struct iovec query_io;
     uint8_t query[QUERY_MAX], answer[ANSWER_MAX];
 };
 
@@ -40,7 +40,8 @@ struct dns_udp {
     pthread_t thread;
     int64_t last_ns;    /* when the last batch came */
     int64_t between_ns; /* a message and the next, on average */
-    struct mmsghdr in[BATCH], out[BATCH];
+    struct mmsghdr in[BATCH];
+    struct dns_box box;
     struct slot slots[BATCH];
 };
 
@@ -49,57 +50,30 @@ static void arm(struct dns_udp *u, size_t i)
 {
     struct msghdr *m = &u->in[i].msg_hdr;
     m->msg_namelen = sizeof(u->slots[i].peer);
-    m->msg_controllen = u->any_address ? CONTROL_MAX : 0;
+    m->msg_controllen = u->any_address ? DNS_CONTROL_MAX : 0;
 }
 
 static void slot_init(struct dns_udp *u, size_t i)
 {
     struct slot *s = &u->slots[i];
     s->query_io = (struct iovec){s->query, QUERY_MAX};
-    s->answer_io = (struct iovec){s->answer, 0};
-    u->in[i].msg_hdr = (struct msghdr){.msg_name = &s->peer,
-                                       .msg_iov = &s->query_io,
-                                       .msg_iovlen = 1,
-                                       .msg_control = u->any_address ? s->control : NULL};
+    u->in[i].msg_hdr = (struct msghdr){
+        .msg_name = &s->peer, .msg_iov = &s->query_io, .msg_iovlen = 1, .msg_control = s->control};
     arm(u, i);
 }
 
-/* The answers of this batch in `out`; returns how many there are. */
-static unsigned answer_all(struct dns_udp *u, size_t received)
+/* Puts the answers of this batch into the box. */
+static void answer_all(struct dns_udp *u, size_t received)
 {
-    unsigned count = 0;
     struct dns_asker asker = {.now_s = cdn_clock_real_ms() / 1000, .now_us = u->last_ns / 1000};
     u->responder.zone = dns_feed_zone(&u->feed);
     for (size_t i = 0; i < received; i++) {
         struct slot *s = &u->slots[i];
-        const struct msghdr *in = &u->in[i].msg_hdr;
         asker.client = s->peer;
         cdn_addr_unmap(&asker.client);
-        s->answer_io.iov_len =
-            dns_answer(&u->responder, &asker, s->query, u->in[i].msg_len, s->answer, ANSWER_MAX);
-        if (s->answer_io.iov_len == 0)
-            continue;
-        u->out[count++].msg_hdr = (struct msghdr){.msg_name = &s->peer,
-                                                  .msg_namelen = in->msg_namelen,
-                                                  .msg_iov = &s->answer_io,
-                                                  .msg_iovlen = 1,
-                                                  .msg_control = in->msg_control,
-                                                  .msg_controllen = in->msg_controllen};
-    }
-    return count;
-}
-
-/* A message that cannot be sent is skipped: whoever asked will ask again. */
-static void send_all(struct dns_udp *u, unsigned count)
-{
-    for (unsigned at = 0; at < count;) {
-        int sent = sendmmsg(u->fd, &u->out[at], count - at, 0);
-        if (sent > 0) {
-            at += (unsigned)sent;
-        } else if (errno != EINTR) {
-            cdn_metric_add(&u->metrics.dns_unsent_total, 1);
-            at++;
-        }
+        size_t n = dns_answer(&u->responder, &asker, s->query, u->in[i].msg_len, s->answer, ANSWER_MAX);
+        if (n > 0)
+            dns_box_add(&u->box, &u->in[i].msg_hdr, s->answer, n);
     }
 }
 
@@ -128,7 +102,8 @@ static void *run(void *arg)
         if (n <= 0)
             continue;
         note_arrival(u, n);
-        send_all(u, answer_all(u, (size_t)n));
+        answer_all(u, (size_t)n);
+        cdn_metric_add(&u->metrics.dns_unsent_total, dns_box_send(&u->box));
         for (size_t i = 0; i < (size_t)n; i++)
             arm(u, i);
         gather(u, n);
@@ -143,6 +118,7 @@ struct dns_udp *dns_udp_create(int fd, bool any_address, const struct dns_respon
         abort(); /* memory is out */
     memset(u, 0, sizeof(*u));
     u->fd = fd;
+    dns_box_init(&u->box, fd);
     u->any_address = any_address;
     u->between_ns = 16 * BUSY_NS;
     u->responder = *responder;

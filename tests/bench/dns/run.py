@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """pocketcdn-router beside gdnsd: DNS queries a CPU-second, every query with another client subnet.
 
-    run.py --bin BUILD/bin --db-tool BUILD/.../bench-dns-db [--seconds 4] [--rounds 3]
+    run.py --bin BUILD/bin --db-tool BUILD/.../bench-dns-db [--seconds 4] [--rounds 3] [--sockets 1]
 
-Both answer on one thread on the same core, dnsperf asks from another; rounds alternate. Compared is the processor time
+Both answer on one thread on the same core, dnsperf asks from another, by one socket as a forwarder does, or by many as
+resolvers do; rounds alternate. Compared is the processor time
 of the server for each query, since dnsperf's core is full first. Afterwards a sample of our answers is held against
 the router's own GET /route.
 """
@@ -146,10 +147,10 @@ def cpu_ns(pid):
         return int(cpu_seconds(pid) * 1e9)
 
 
-def measure(process, port, data, seconds):
+def measure(process, port, data, seconds, sockets=1):
     before = cpu_ns(process.pid)
     done = subprocess.run(pinned(LOAD_CORE, "dnsperf", "-s", "127.0.0.1", "-p", port, "-B", "-d", data, "-l", seconds,
-                                 "-q", OUTSTANDING), capture_output=True, text=True, check=True)
+                                 "-q", OUTSTANDING, "-c", sockets), capture_output=True, text=True, check=True)
     used = cpu_ns(process.pid) - before
     completed = int(re.search(r"Queries completed:\s+(\d+)", done.stdout).group(1))
     lost = int(re.search(r"Queries lost:\s+(\d+)", done.stdout).group(1))
@@ -182,6 +183,7 @@ def main():
     parser.add_argument("--db-tool", type=pathlib.Path, required=True)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sockets", type=int, default=1, help="that dnsperf asks from")
     options = parser.parse_args()
     health = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Health)
     health.daemon_threads = True
@@ -201,8 +203,10 @@ def main():
             running.append(router)
             results = {"gdnsd": [], "pocketcdn-router": []}
             for _ in range(options.rounds):
-                results["gdnsd"].append(measure(gdnsd, gdnsd_port, folder / "queries", options.seconds))
-                results["pocketcdn-router"].append(measure(router, port, folder / "queries", options.seconds))
+                results["gdnsd"].append(measure(gdnsd, gdnsd_port, folder / "queries", options.seconds,
+                                                options.sockets))
+                results["pocketcdn-router"].append(measure(router, port, folder / "queries", options.seconds,
+                                                options.sockets))
             share = agreement(port, admin)
         finally:
             for process in running:
