@@ -214,8 +214,12 @@ static void put_place(const struct geo_row *row, struct cdn_buf *out)
         cdn_buf_printf(out, "; ");
     struct cdn_str city = r->city;
     if (w->record.precision == GEO_PRECISION_CELL) {
-        city = geo_place_nearest(r->lat, r->lon, NULL)->name;
-        cdn_buf_printf(out, "near ");
+        double km;
+        city = geo_place_nearest(r->lat, r->lon, &km)->name;
+        if (km > GEO_NEAR_KM)
+            cdn_buf_printf(out, "%.0f km from ", km);
+        else
+            cdn_buf_printf(out, "near ");
     }
     if (city.n)
         cdn_buf_printf(out, CDN_STR_FMT ", ", CDN_STR_ARG(city));

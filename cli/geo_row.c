@@ -126,6 +126,16 @@ static void put_network(const struct router_where *where, struct cdn_buf *out)
     cdn_buf_add_str(out, cdn_str(text));
 }
 
+/* The built-in database knows cells and no cities: the one that a cell is near. */
+static struct cdn_str city_of(const struct router_where *w)
+{
+    double km;
+    if (w->record.city.n || w->record.precision != GEO_PRECISION_CELL)
+        return w->record.city;
+    const struct geo_place *place = geo_place_nearest(w->record.lat, w->record.lon, &km);
+    return km <= GEO_NEAR_KM ? place->name : (struct cdn_str){0};
+}
+
 static void put_place_field(const struct router_where *w, enum geo_field field, struct cdn_buf *out)
 {
     const struct geo_record *r = &w->record;
@@ -134,7 +144,7 @@ static void put_place_field(const struct router_where *w, enum geo_field field, 
                           : field == GEO_FIELD_country_name       ? r->country
                           : field == GEO_FIELD_registered_country ? r->registered_country_code
                           : field == GEO_FIELD_subdivision        ? r->subdivision
-                          : field == GEO_FIELD_city               ? r->city
+                          : field == GEO_FIELD_city               ? city_of(w)
                           : field == GEO_FIELD_postcode           ? r->postcode
                           : field == GEO_FIELD_organization       ? r->organization
                                                                   : r->time_zone;

@@ -8,6 +8,8 @@
 
 #include "router/decide.h"
 
+#define GEO_NEAR_KM 75 /* farther off, a place is not said to be "near" a city, nor its city */
+
 struct geo_row {
     const struct router_table *table;
     struct router_question question;

@@ -14,7 +14,7 @@ struct router_redirect {
     struct router_redirect *next;
     struct MHD_Response *response;
     unsigned generation;
-    struct cdn_buf location; /* the field's value in the response */
+    size_t location_n; /* of the field's value */
 };
 
 /* Who asks: the socket's peer, or whom a trusted proxy names. */
@@ -72,47 +72,55 @@ static enum router_outcome preflight(struct http_request *req)
     return ROUTER_PREFLIGHT;
 }
 
-static struct router_redirect *redirect_take(struct router_answer *a, const struct router_table *table)
+static struct router_redirect **idle_of(struct router_answer *a, size_t location_n)
 {
-    struct router_redirect *r = a->idle;
-    if (r) {
-        a->idle = r->next;
-        return r;
-    }
-    r = cdn_calloc(1, sizeof(*r));
-    r->generation = a->generation;
-    r->response = MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
-    http_response_add(r->response, "Cache-Control", table->cache_control);
-    http_response_add(r->response, "Access-Control-Allow-Origin", "*");
-    http_response_add(r->response, "Timing-Allow-Origin", "*");
-    return r;
+    return &a->idle[location_n % ROUTER_IDLE_LISTS];
 }
 
 static void redirect_free(struct router_redirect *r)
 {
     MHD_destroy_response(r->response);
-    cdn_buf_free(&r->location);
     free(r);
 }
 
-static void redirect_aim(struct router_redirect *r, struct cdn_str location)
+static struct router_redirect *redirect_make(struct router_answer *a, const struct router_table *table,
+                                             struct cdn_str location)
 {
-    if (cdn_str_eq(cdn_buf_str(&r->location), location))
-        return;
-    if (r->location.n > 0)
-        MHD_del_response_header(r->response, "Location", r->location.p);
-    cdn_buf_clear(&r->location);
-    cdn_buf_add_str(&r->location, location);
-    http_response_add(r->response, "Location", r->location.p);
+    struct router_redirect *r = cdn_calloc(1, sizeof(*r));
+    r->generation = a->generation;
+    r->response = MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+    http_head_add(&a->head, CDN_STR("Location"), location);
+    http_head_add(&a->head, CDN_STR("Cache-Control"), cdn_str(table->cache_control));
+    http_head_add(&a->head, CDN_STR("Access-Control-Allow-Origin"), CDN_STR("*"));
+    http_head_add(&a->head, CDN_STR("Timing-Allow-Origin"), CDN_STR("*"));
+    http_head_seal(&a->head, r->response);
+    return r;
+}
+
+static struct router_redirect *redirect_take(struct router_answer *a, const struct router_table *table,
+                                             struct cdn_str location)
+{
+    struct router_redirect **idle = idle_of(a, location.n), *r = *idle;
+    if (r) {
+        *idle = r->next;
+        a->idle_count--;
+        http_head_renew(r->response, CDN_STR("Location"), location);
+    } else {
+        r = redirect_make(a, table, location);
+    }
+    r->location_n = location.n;
+    return r;
 }
 
 void router_answer_done(struct router_answer *answer, struct http_request *req)
 {
     struct router_redirect *r = req->app;
     req->app = NULL;
-    if (r && r->generation == answer->generation) {
-        r->next = answer->idle;
-        answer->idle = r;
+    if (r && r->generation == answer->generation && answer->idle_count < ROUTER_IDLE_MAX) {
+        struct router_redirect **idle = idle_of(answer, r->location_n);
+        r->next = *idle;
+        *idle = r;
+        answer->idle_count++;
     } else if (r) {
         redirect_free(r);
     }
@@ -121,11 +129,13 @@ void router_answer_done(struct router_answer *answer, struct http_request *req)
 void router_answer_renew(struct router_answer *answer)
 {
     answer->generation++;
-    while (answer->idle) {
-        struct router_redirect *r = answer->idle;
-        answer->idle = r->next;
-        redirect_free(r);
-    }
+    answer->idle_count = 0;
+    for (size_t i = 0; i < ROUTER_IDLE_LISTS; i++)
+        while (answer->idle[i]) {
+            struct router_redirect *r = answer->idle[i];
+            answer->idle[i] = r->next;
+            redirect_free(r);
+        }
 }
 
 static enum router_outcome redirect(struct router_answer *a, const struct router_table *table,
@@ -144,8 +154,7 @@ static enum router_outcome redirect(struct router_answer *a, const struct router
         return ROUTER_REFUSED;
     }
     bool safe = req->method == HTTP_GET || req->method == HTTP_HEAD;
-    struct router_redirect *r = redirect_take(a, table);
-    redirect_aim(r, cdn_buf_str(&a->location));
+    struct router_redirect *r = redirect_take(a, table, cdn_buf_str(&a->location));
     req->app = r;
     http_respond(req, safe ? table->redirect_status : 307, r->response);
     return ROUTER_REDIRECTED;
@@ -165,6 +174,7 @@ enum router_outcome router_answer(struct router_answer *answer, const struct rou
 void router_answer_fini(struct router_answer *answer)
 {
     router_answer_renew(answer);
+    http_head_free(&answer->head);
     cdn_buf_free(&answer->location);
     cdn_buf_free(&answer->pin);
     cdn_buf_free(&answer->forwarded);

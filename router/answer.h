@@ -4,6 +4,7 @@
 #ifndef CDN_ROUTER_ANSWER_H
 #define CDN_ROUTER_ANSWER_H
 
+#include "common/http_head.h"
 #include "common/http_server.h"
 #include "router/decide.h"
 
@@ -14,13 +15,17 @@ enum router_outcome {
     ROUTER_NO_EDGE,
 };
 
-/* A redirect that may be used again once its request is over: only Location differs, and making the rest anew
- * would cost a dozen allocations a request. */
+/* A redirect that may be used again once its request is over: only Location differs, and is written over in
+ * place where it is as long as the one before. So they are kept by its length. */
 struct router_redirect;
+#define ROUTER_IDLE_LISTS 64u
+#define ROUTER_IDLE_MAX 1024u /* of all lists together */
 
 struct router_answer { /* zero-initialise; kept by a thread from request to request */
-    struct router_redirect *idle;
-    unsigned generation; /* of the table: see router_answer_renew */
+    struct router_redirect *idle[ROUTER_IDLE_LISTS];
+    unsigned idle_count;
+    struct http_head head; /* of a redirect that is made */
+    unsigned generation;   /* of the table: see router_answer_renew */
     uint64_t decided;
     struct cdn_buf location, pin, forwarded, x_forwarded;
     struct router_brief decision; /* of the last redirect */

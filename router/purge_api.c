@@ -2,6 +2,7 @@
 #include "router/purge_api.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -36,12 +37,57 @@ struct waiter { /* a suspended request */
 struct router_purges {
     struct loop *loop;
     struct router_purge_log *log;
+    struct router_purge_limits limits;
+    char *unused_path; /* where the log, in memory and empty so far, will be; NULL: it is where it belongs */
     struct router_book *book;
     struct waiter *waiters;
     uint64_t waiting;
     bool draining;
     struct purge_metrics metrics;
 };
+
+/* ---- the log ---- */
+
+/* Of what nobody has set. The port is in the name: an address is one process' at a time, and edges find the
+ * router by it. NULL: in memory. */
+static char *default_path(const struct router_settings *s)
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    struct cdn_addr admin;
+    unsigned port = cdn_parse_host_port(cdn_str(s->admin), &admin) ? cdn_addr_port(&admin) : 0;
+    if (port > 0 && state && state[0] == '/')
+        return cdn_asprintf("%s/pocketcdn/router-%u/purges.db", state, port);
+    if (port > 0 && home && home[0] == '/')
+        return cdn_asprintf("%s/.local/state/pocketcdn/router-%u/purges.db", home, port);
+    return NULL;
+}
+
+static enum cdn_status log_open(struct router_purges *p, const char *path, struct cdn_error *err)
+{
+    struct router_purge_log *log = NULL;
+    enum cdn_status status = router_purge_log_open(path, &p->limits, &log, err);
+    if (status != CDN_OK)
+        return status;
+    router_purge_log_close(p->log);
+    p->log = log;
+    cdn_log(CDN_LOG_INFO, "purge_log", "path=%s log=%s last=%" PRIu64 " oldest=%" PRIu64,
+            path ? path : "(in memory)", router_purge_log_identity(log), router_purge_log_last(log),
+            router_purge_log_oldest(log));
+    return CDN_OK;
+}
+
+/* The first purge, or an edge that follows: from now on the log has to outlive the router. */
+static enum cdn_status put_to_use(struct router_purges *p, struct cdn_error *err)
+{
+    if (!p->unused_path)
+        return CDN_OK;
+    enum cdn_status status = log_open(p, p->unused_path, err);
+    if (status != CDN_OK)
+        return status;
+    free(p->unused_path);
+    p->unused_path = NULL;
+    return CDN_OK;
+}
 
 /* ---- answers ---- */
 
@@ -283,6 +329,8 @@ static enum cdn_status question_parse(struct router_purges *p, const struct http
     if (after && (!cdn_parse_u64(cdn_str(after), &q.after) || q.after > INT64_MAX))
         return cdn_error_set(err, CDN_INVALID, "after: '%.64s' is not the number of a purge", after);
     enum cdn_status status = wait_parse(wait, &q.wait_ms, err);
+    if (status == CDN_OK && edge)
+        status = put_to_use(p, err);
     if (status != CDN_OK)
         return status;
     q.ours = (!log || !log[0] || strcmp(log, router_purge_log_identity(p->log)) == 0) &&
@@ -308,6 +356,9 @@ static enum cdn_status append(struct router_purges *p, const json_t *body, uint6
         return status;
     CDN_AUTOFREE char *what = json_dumps(item, JSON_COMPACT);
     json_decref(item);
+    status = put_to_use(p, err);
+    if (status != CDN_OK)
+        return status;
     int64_t began_ns = cdn_clock_mono_ns();
     status = router_purge_log_append(p->log, cdn_clock_real_ms(), cdn_str(what), ret_id, err);
     if (status != CDN_OK)
@@ -409,40 +460,25 @@ void router_purges_metrics(const struct router *r, struct cdn_buf *out)
 
 /* ---- life ---- */
 
-/* NULL: in memory. By default the port is in the name: an address is one process' at a time, and edges find
- * the router by it. */
-static char *log_path(const struct router_settings *s)
-{
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    struct cdn_addr admin;
-    unsigned port = cdn_parse_host_port(cdn_str(s->admin), &admin) ? cdn_addr_port(&admin) : 0;
-    if (strcmp(s->state, "none") == 0)
-        return NULL;
-    if (s->state[0])
-        return cdn_asprintf("%s/purges.db", s->state);
-    if (port > 0 && state && state[0] == '/')
-        return cdn_asprintf("%s/pocketcdn/router-%u/purges.db", state, port);
-    if (port > 0 && home && home[0] == '/')
-        return cdn_asprintf("%s/.local/state/pocketcdn/router-%u/purges.db", home, port);
-    return NULL;
-}
-
 enum cdn_status router_purges_create(const struct router_settings *settings, struct loop *loop,
                                      struct router_purges **ret, struct cdn_error *err)
 {
-    CDN_AUTOFREE char *path = log_path(settings);
-    struct router_purge_limits limits = {settings->purge_keep, settings->purge_keep_age};
-    struct router_purge_log *log = NULL;
-    enum cdn_status status = router_purge_log_open(path, &limits, &log, err);
-    if (status != CDN_OK)
-        return status;
     struct router_purges *p = cdn_calloc(1, sizeof(*p));
+    CDN_AUTOFREE char *path = NULL;
     p->loop = loop;
-    p->log = log;
+    p->limits = (struct router_purge_limits){settings->purge_keep, settings->purge_keep_age};
     p->book = router_book_create(ROUTER_PURGE_EDGES);
-    cdn_log(CDN_LOG_INFO, "purge_log", "path=%s log=%s last=%" PRIu64 " oldest=%" PRIu64,
-            path ? path : "(in memory)", router_purge_log_identity(log), router_purge_log_last(log),
-            router_purge_log_oldest(log));
+    if (!settings->state[0] && (path = default_path(settings)) && access(path, F_OK) != 0) {
+        p->unused_path = path;
+        path = NULL;
+    } else if (settings->state[0] && strcmp(settings->state, "none") != 0) {
+        path = cdn_asprintf("%s/purges.db", settings->state);
+    }
+    enum cdn_status status = log_open(p, path, err);
+    if (status != CDN_OK) {
+        router_purges_destroy(p);
+        return status;
+    }
     *ret = p;
     return CDN_OK;
 }
@@ -459,5 +495,6 @@ void router_purges_destroy(struct router_purges *p)
         return;
     router_purge_log_close(p->log);
     router_book_destroy(p->book);
+    free(p->unused_path);
     free(p);
 }

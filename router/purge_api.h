@@ -39,8 +39,8 @@
 struct router;
 struct router_purges;
 
-/* Opens the log: in the folder `state`, by default one of the user's for this admin port; in memory for
- * `none` and for a port that the kernel chose. */
+/* Opens the log: in the folder `state`; by default in one of the user's for this admin port, which is made
+ * with the first purge or poll of an edge; in memory for `none` and for a port that the kernel chose. */
 enum cdn_status router_purges_create(const struct router_settings *settings, struct loop *loop,
                                      struct router_purges **ret, struct cdn_error *err) CDN_MUST_CHECK;
 void router_purges_drain(

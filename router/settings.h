@@ -12,9 +12,11 @@
 
 #define ROUTER_SETTINGS(X)                                                                                   \
     X(ADDRESS, listen, "127.0.0.1:8080", 0, 0, NULL, RESTART, "HOST:PORT", "Public listener: redirects")     \
-    X(ADDRESS, admin, "", 0, 0, NULL, RESTART, "HOST:PORT", "Admin listener; default: public port + 1000")   \
+    X(ADDRESS, admin, "", 0, 0, NULL, RESTART, "HOST:PORT",                                                  \
+      "Admin listener; default: public port + 1000, or the kernel's choice when there is no such port")      \
     X(STRING, state, "", 0, 4096, NULL, RESTART, "DIR",                                                      \
-      "Folder of the purge log; default: one of the user's state for this admin port; none: in memory")      \
+      "Folder of the purge log; default: one of the user's state for this admin port, made when first "      \
+      "used; none: in memory")                                                                               \
     X(UINT, purge_keep, "100000", 1, 1e9, NULL, RESTART, "N", "Purges that the log keeps, at most")          \
     X(DURATION, purge_keep_age, "30d", 1000, 31536000000, NULL, RESTART, "TIME",                             \
       "How long the log keeps a purge; an edge that was away for longer drops everything")                   \

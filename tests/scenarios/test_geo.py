@@ -131,6 +131,19 @@ def test_format_knows_escapes_and_refuses_unknown_fields(cdn):
         assert (done.returncode, done.stdout) == (2, "")
 
 
+def test_a_place_far_from_every_city_is_not_near_one(cdn):
+    """The built-in database knows cells: the city that one is near stands for it, one beyond 75 km only with the distance."""
+    assert "  near Amsterdam, Netherlands " in cdn.cli("geo", "-q", "193.0.6.139").stdout
+    assert re.search(r"  \d{3} km from Little Rock, United States ", cdn.cli("geo", "-q", "8.8.8.8").stdout)
+    rows = cdn.cli("geo", "-q", "--csv", "ip,city,near", "193.0.6.139", "8.8.8.8").stdout.splitlines()
+    assert rows[1:] == ["193.0.6.139,Amsterdam,Amsterdam", "8.8.8.8,,Little Rock"]
+
+
+def test_the_example_of_raw_works_with_the_built_in_database(cdn):
+    path = re.search(r"record, as (\S+);", cdn.cli("help", "geo").stdout)[1]
+    assert cdn.cli("geo", "--raw", path, "193.0.6.139").stdout == "NL\n"
+
+
 def test_raw_gives_the_value_of_the_database(cdn):
     whole = json.loads(cdn.cli("geo", "--raw", ".", "8.8.8.8").stdout)
     assert cdn.cli("geo", "--raw", "country_code", "8.8.8.8").stdout == whole["country_code"] + "\n"

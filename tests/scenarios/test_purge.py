@@ -11,7 +11,7 @@ import socket
 import sqlite3
 
 import pytest
-from cdn import SLOW, Gate, Reply, in_parallel, poll
+from cdn import SLOW, Gate, Reply, in_parallel, poll, unused_port
 
 TAGS = {"/a": "red", "/b": "red blue", "/dir/c": "blue", "/dir/d": "green"}
 
@@ -437,3 +437,21 @@ def test_the_command_names_an_edge_that_does_not_follow_the_log(world):
     assert done.returncode == 1 and "1 of 2 edges have acknowledged" in done.stderr, done
     assert re.search(r"^deaf +does not follow the purge log \(its setting `control`\)", done.stdout, re.M), done
     assert re.search(r"^fra +[\d.]+ +purged$", done.stdout, re.M), done
+
+
+def test_no_folder_before_the_log_is_used(cdn):
+    """By default the log is in the user's state, from the first purge or poll of an edge on; what nobody uses leaves nothing."""
+    home = cdn.folder("home")
+    port = unused_port()
+    folder = f"{home}/.local/state/pocketcdn/router-{port}"
+    env = {"HOME": str(home), "XDG_STATE_HOME": ""}
+    router = cdn.router(env=env, admin=f"127.0.0.1:{port}", edge="name=fra,url=http://127.0.0.1:1")
+    assert router.admin_get("/purges?after=0")["last"] == 0
+    assert router.admin_request("POST", "/purge", {"nonsense": 1}).status == 400
+    assert os.listdir(home) == []
+    first = router.admin_get("/purges?after=0&edge=fra")["log"]
+    assert os.listdir(folder) and router.admin_post("/purge", {"all": True})["log"] == first
+    router.stop()
+    router = cdn.router(env=env, admin=f"127.0.0.1:{port}", edge="name=fra,url=http://127.0.0.1:1")
+    again = router.admin_get("/purges?after=0")
+    assert (again["log"], again["last"]) == (first, 1)

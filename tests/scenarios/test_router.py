@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import time
 
 import pytest
@@ -97,6 +98,20 @@ def test_no_open_redirect(cdn, edges, target, path):
     assert answer["Location"] == edges["fra"].url + path
 
 
+def test_answers_are_used_again(cdn, edges):
+    """Heads are kept from request to request; lengths that share a list (64 apart) and others, two edges, both in turn."""
+    router = start(cdn, edges, threads="1", redirect_max_age="7s")
+    with router.connect(source=FRA) as fra, router.connect(source=NRT) as nrt:
+        for n in (1, 2, 1, 65, 1, 129, 2, 66, 7000, 1, 3, 67, 3):
+            for client, name in ((fra, "fra"), (nrt, "nrt")):
+                for letter in "ab":
+                    target = "/" + letter * n
+                    answer = client.request("GET", target)
+                    assert (answer.status, answer["Location"]) == (307, edges[name].url + target)
+                    assert answer["Cache-Control"] == "private, max-age=7"
+                    assert answer["Access-Control-Allow-Origin"] == answer["Timing-Allow-Origin"] == "*"
+
+
 def test_methods(cdn, edges):
     router = start(cdn, edges, redirect_status="302")
     with router.connect(source=FRA) as client:
@@ -116,6 +131,17 @@ def test_methods(cdn, edges):
     with router.connect(source=FRA) as client:  # the body goes to the edge, not here
         client.send("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
         assert client.response("POST").status == 307
+
+
+def test_a_public_port_that_leaves_none_for_the_default_admin(cdn, edges):
+    """Above 64535 the kernel chooses the admin's port; it is told in the log (`ready`)."""
+    def is_free(port):
+        with socket.socket() as sock:
+            return sock.connect_ex(("127.0.0.1", port)) != 0
+
+    port = next(p for p in range(65535, 64535, -1) if is_free(p))
+    router = cdn.router(listen=f"127.0.0.1:{port}", admin="", state="none", edge=edges.flags())
+    assert router.public[1] == port and 0 < router.admin[1] <= 65535 and router.status()
 
 
 def test_long_targets(cdn, edges):
