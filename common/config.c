@@ -488,3 +488,41 @@ enum cdn_status cdn_config_load_item(const struct cdn_config_program *program, c
     target_fini(&target);
     return status;
 }
+
+static enum cdn_status take_items(const struct cdn_config_program *program, struct config_file *file,
+                                  void (*take)(void *arg, const void *settings), void *arg,
+                                  struct cdn_error *err)
+{
+    const size_t n = config_file_item_count(file, program->list);
+    enum cdn_status status = CDN_OK;
+    for (size_t i = 0; i < n && status == CDN_OK; i++) {
+        struct config_target target = {.program = program};
+        status = target_init(&target, program, err);
+        if (status == CDN_OK) {
+            status = config_file_sections(file, &target, err);
+        }
+        if (status == CDN_OK) {
+            status = config_file_item(file, &target, i, NULL, err);
+        }
+        if (status == CDN_OK) {
+            CDN_AUTOFREE void *settings = cdn_calloc(1, program->settings_size);
+            target_give(&target, settings);
+            take(arg, settings);
+        }
+        target_fini(&target);
+    }
+    return status;
+}
+
+enum cdn_status cdn_config_load_items(const struct cdn_config_program *program, const char *path,
+                                      void (*take)(void *arg, const void *settings), void *arg,
+                                      struct cdn_error *err)
+{
+    struct config_file *file;
+    enum cdn_status status = config_file_open(path, &file, err);
+    if (status == CDN_OK) {
+        status = take_items(program, file, take, arg, err);
+        config_file_close(file);
+    }
+    return status;
+}

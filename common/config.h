@@ -167,6 +167,11 @@ enum cdn_status cdn_config_load(const struct cdn_config_program *program, int ar
  * (item 0). A program that reads another one's items for a few fields sets `others_rows`. */
 enum cdn_status cdn_config_load_item(const struct cdn_config_program *program, const char *path, size_t item,
                                      void *ret_settings, struct cdn_error *err) CDN_MUST_CHECK;
+/* Hands every item of the list over, in order; `take` owns what the settings point to. The file is read once,
+ * so that thousands are no matter. After a mistake in one, those before it have been taken. */
+enum cdn_status cdn_config_load_items(const struct cdn_config_program *program, const char *path,
+                                      void (*take)(void *arg, const void *settings), void *arg,
+                                      struct cdn_error *err) CDN_MUST_CHECK;
 
 /* For messages about what is wrong between values: the line of `section` (with `item`, unless SIZE_MAX, of
  * that item of the sequence), or of `key` in it when it is there. 0: the file does not have it. */

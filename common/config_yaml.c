@@ -5,12 +5,15 @@
 
 #include "common/banned.h"
 
+#define ITEM_LIMIT 4096u
 #define VISIT_LIMIT 100000u /* nodes looked at: an alias costs each time, so aliases cannot multiply work */
 
 struct config_file {
     char *path;
     yaml_document_t doc;
     size_t visits;
+    const yaml_node_t *
+        *names; /* of the list's items, borrowed from doc; made with the first that is asked for */
 };
 
 /* The top level of a cdn.yaml. */
@@ -347,6 +350,7 @@ void config_file_close(struct config_file *file)
 {
     if (file) {
         yaml_document_delete(&file->doc);
+        free(file->names);
         free(file->path);
         free(file);
     }
@@ -421,14 +425,19 @@ enum cdn_status config_file_item(struct config_file *file, struct config_target 
     const char *list_name = target->program->list;
     const yaml_node_t *list = child(file, root_of(file), list_name);
     size_t n = config_file_item_count(file, list_name);
-    if (n > 1000) {
-        return cdn_error_set(err, CDN_TOO_LARGE, "%s: %s: more than 1000 items", file->path, list_name);
+    if (n > ITEM_LIMIT) {
+        return cdn_error_set(err, CDN_TOO_LARGE, "%s: %s: more than %u items", file->path, list_name,
+                             ITEM_LIMIT);
     }
-    CDN_AUTOFREE const yaml_node_t **names = cdn_calloc(n, sizeof *names);
-    enum cdn_status status = list ? item_names(file, list, list_name, n, names, err) : CDN_OK;
-    if (status != CDN_OK) {
-        return status;
+    if (list && !file->names) {
+        CDN_AUTOFREE const yaml_node_t **found = cdn_calloc(n, sizeof *found);
+        enum cdn_status status = item_names(file, list, list_name, n, found, err);
+        if (status != CDN_OK) {
+            return status;
+        }
+        file->names = CDN_TAKE(found);
     }
+    const yaml_node_t *const *names = file->names;
     for (size_t i = 0; name && i < n; i++) {
         if (cdn_str_eq(text_of(names[i]), cdn_str(name))) {
             number = i;

@@ -185,19 +185,22 @@ static enum cdn_status edges_from_flags(struct router_config *config, struct cdn
     return status;
 }
 
+struct taking {
+    struct router_config *config;
+    const char *path;
+};
+
+static void take_edge(void *arg, const void *settings)
+{
+    const struct taking *t = arg;
+    const struct router_edge_settings *s = settings;
+    edge_add(t->config, cdn_asprintf("%s: edges[%s]", t->path, s->name))->settings = *s;
+}
+
 static enum cdn_status edges_from_file(struct router_config *config, const char *path, struct cdn_error *err)
 {
-    for (size_t i = 0; path; i++) {
-        struct router_edge_settings s = {0};
-        struct cdn_error e = {0};
-        enum cdn_status status = cdn_config_load_item(&edge_program, path, i, &s, &e);
-        if (status == CDN_NOT_FOUND)
-            break;
-        if (status != CDN_OK)
-            return cdn_error_set(err, status, "%s", e.text);
-        edge_add(config, cdn_asprintf("%s: edges[%s]", path, s.name))->settings = s;
-    }
-    return CDN_OK;
+    struct taking taking = {config, path};
+    return path ? cdn_config_load_items(&edge_program, path, take_edge, &taking, err) : CDN_OK;
 }
 
 static enum cdn_status edges_by_default(struct router_config *config, struct cdn_error *err)

@@ -91,8 +91,41 @@ START_TEST(edges_from_a_file)
 }
 END_TEST
 
+/* A file of n edges, read. */
+static enum cdn_status read_many(size_t n, struct router_config *ret, struct cdn_error *err)
+{
+    CDN_AUTOBUF struct cdn_buf yaml = {0};
+    cdn_buf_printf(&yaml, "edges:\n");
+    for (size_t i = 0; i < n; i++) {
+        cdn_buf_printf(&yaml, "  - {name: e%zu, place: '%zu,%zu', listen: '127.0.0.1:%zu'}\n", i, i % 90,
+                       i % 180, 10000 + i);
+    }
+    char path[] = "/tmp/router-settings-XXXXXX";
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, yaml.p, yaml.n), (ssize_t)yaml.n);
+    close(fd);
+    enum cdn_status status = router_config_read(path, ret, err);
+    unlink(path);
+    return status;
+}
+
+START_TEST(thousands_of_edges)
+{
+    struct router_config config = {0};
+    struct cdn_error err = {0};
+    ck_assert_msg(read_many(2000, &config, &err) == CDN_OK, "%s", err.text);
+    ck_assert_uint_eq(config.edge_count, 2000);
+    CDN_AUTOFREE char *last = edge_text(&config, 1999);
+    ck_assert_str_eq(last, "http://127.0.0.1:11999 http://127.0.0.1:12999 19,19 1");
+    router_config_free(&config);
+    ck_assert_int_eq(read_many(4097, &config, &err), CDN_TOO_LARGE);
+    ck_assert_msg(strstr(err.text, "edges: more than 4096 items"), "%s", err.text);
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {edges_from_flags, default_edges, edges_from_a_file};
+    const TTest *const tests[] = {edges_from_flags, default_edges, edges_from_a_file, thousands_of_edges};
     return run_suite("settings", tests, CDN_ARRAY_LEN(tests));
 }
