@@ -182,11 +182,12 @@ struct edge_store {
         pthread_cond_t work;
         pthread_cond_t done;
         struct edge_op *head, **tail;
-        uint64_t bytes;
-        bool idle;      /* the writer waits for work and wants a signal */
-        bool gathering; /* it waits for more puts */
-        bool others;    /* something else than puts is queued */
-        bool hurry;     /* somebody waits: commit at once */
+        uint64_t bytes;   /* of bodies, also of those that the writer has at hand */
+        unsigned waiting; /* operations that the writer has not taken yet */
+        bool idle;        /* the writer waits for work and wants a signal */
+        bool gathering;   /* it waits for more puts */
+        bool others;      /* something else than puts is queued */
+        bool hurry;       /* somebody waits: commit at once */
         bool stop;
         uint64_t flush_wanted, flush_done;
         bool rebuild_done;

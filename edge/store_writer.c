@@ -15,6 +15,7 @@
 
 #define NAP_MS 2
 #define GATHER_SHARE 8 /* of the queue's bytes */
+#define CROWD 1024u    /* objects in the queue that are not kept waiting */
 #define IDLE_MS 3600000
 #define COMPACT_PAUSE_MS 20
 #define APPEND_BYTES ((uint64_t)256 * 1024) /* in one write, about */
@@ -24,11 +25,17 @@ static bool disk_full(struct edge_store *s)
     return atomic_load_explicit(&s->full_until, memory_order_relaxed) > cdn_clock_mono_ms();
 }
 
+/* Under the queue's lock: what waits takes much memory, be it in bodies or in many small objects. */
+static bool is_crowded(const struct edge_store *s)
+{
+    return s->queue.bytes > s->queue_bytes / 2 || s->queue.waiting >= CROWD;
+}
+
 /* Under the queue's lock. */
 static bool may_gather(const struct edge_store *s)
 {
-    return !s->queue.others && s->queue.bytes <= s->queue_bytes / GATHER_SHARE && !s->queue.hurry &&
-           !s->queue.stop;
+    return !s->queue.others && !is_crowded(s) && s->queue.bytes <= s->queue_bytes / GATHER_SHARE &&
+           !s->queue.hurry && !s->queue.stop;
 }
 
 void edge_writer_enqueue(struct edge_store *s, struct edge_op *op, uint64_t bytes)
@@ -38,8 +45,9 @@ void edge_writer_enqueue(struct edge_store *s, struct edge_op *op, uint64_t byte
     *s->queue.tail = op;
     s->queue.tail = &op->next;
     s->queue.bytes += bytes;
+    s->queue.waiting++;
     s->queue.others |= op->kind != EDGE_OP_PUT;
-    if (s->queue.idle || s->queue.bytes > s->queue_bytes / 2 || (s->queue.gathering && !may_gather(s))) {
+    if (s->queue.idle || is_crowded(s) || (s->queue.gathering && !may_gather(s))) {
         s->queue.idle = false;
         pthread_cond_signal(&s->queue.work);
     }
@@ -415,13 +423,12 @@ static void work_off(struct edge_store *s, struct edge_op *op)
             free(op);
             op = next;
         }
-        if (bytes) {
-            pthread_mutex_lock(&s->queue.lock);
-            s->queue.bytes -= bytes;
-            pthread_mutex_unlock(&s->queue.lock);
-        }
+        pthread_mutex_lock(&s->queue.lock);
+        s->queue.bytes -= bytes;
+        const bool crowded = is_crowded(s);
+        pthread_mutex_unlock(&s->queue.lock);
         op = end;
-        if (op) {
+        if (op && !crowded) {
             sched_yield(); /* whoever answers requests goes first */
         }
     }
@@ -448,8 +455,7 @@ static struct edge_op *take(struct edge_store *s, int64_t ms, bool nap, uint64_t
     pthread_mutex_lock(&s->queue.lock);
     while ((nap || !s->queue.head) && !s->queue.hurry && !s->queue.stop) {
         s->queue.idle = !nap;
-        if (pthread_cond_timedwait(&s->queue.work, &s->queue.lock, &until) != 0 ||
-            s->queue.bytes > s->queue_bytes / 2) {
+        if (pthread_cond_timedwait(&s->queue.work, &s->queue.lock, &until) != 0 || is_crowded(s)) {
             break;
         }
     }
@@ -459,6 +465,7 @@ static struct edge_op *take(struct edge_store *s, int64_t ms, bool nap, uint64_t
     }
     s->queue.hurry = false;
     s->queue.others = false;
+    s->queue.waiting = 0;
     struct edge_op *head = s->queue.head;
     s->queue.head = NULL;
     s->queue.tail = &s->queue.head;
