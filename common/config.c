@@ -454,33 +454,17 @@ enum cdn_status cdn_config_load(const struct cdn_config_program *program, int ar
     return status;
 }
 
-static enum cdn_status load_item(struct config_target *target, const char *path, size_t item,
-                                 struct cdn_error *err)
-{
-    struct config_file *file;
-    if (!path) {
-        return target->program->list && item > 0 ? cdn_error_set(err, CDN_NOT_FOUND, "no configuration file")
-                                                 : CDN_OK;
-    }
-    enum cdn_status status = config_file_open(path, &file, err);
-    if (status != CDN_OK) {
-        return status;
-    }
-    status = config_file_sections(file, target, err);
-    if (status == CDN_OK && target->program->list) {
-        status = config_file_item(file, target, item, NULL, err);
-    }
-    config_file_close(file);
-    return status;
-}
-
-enum cdn_status cdn_config_load_item(const struct cdn_config_program *program, const char *path, size_t item,
-                                     void *ret_settings, struct cdn_error *err)
+/* One item and the sections above it, from nothing. */
+static enum cdn_status read_item(const struct cdn_config_program *program, struct config_file *file,
+                                 size_t item, void *ret_settings, struct cdn_error *err)
 {
     struct config_target target = {.program = program};
     enum cdn_status status = target_init(&target, program, err);
-    if (status == CDN_OK) {
-        status = load_item(&target, path, item, err);
+    if (status == CDN_OK && file) {
+        status = config_file_sections(file, &target, err);
+    }
+    if (status == CDN_OK && file && program->list) {
+        status = config_file_item(file, &target, item, NULL, err);
     }
     if (status == CDN_OK) {
         target_give(&target, ret_settings);
@@ -489,28 +473,18 @@ enum cdn_status cdn_config_load_item(const struct cdn_config_program *program, c
     return status;
 }
 
-static enum cdn_status take_items(const struct cdn_config_program *program, struct config_file *file,
-                                  void (*take)(void *arg, const void *settings), void *arg,
-                                  struct cdn_error *err)
+enum cdn_status cdn_config_load_item(const struct cdn_config_program *program, const char *path, size_t item,
+                                     void *ret_settings, struct cdn_error *err)
 {
-    const size_t n = config_file_item_count(file, program->list);
-    enum cdn_status status = CDN_OK;
-    for (size_t i = 0; i < n && status == CDN_OK; i++) {
-        struct config_target target = {.program = program};
-        status = target_init(&target, program, err);
-        if (status == CDN_OK) {
-            status = config_file_sections(file, &target, err);
-        }
-        if (status == CDN_OK) {
-            status = config_file_item(file, &target, i, NULL, err);
-        }
-        if (status == CDN_OK) {
-            CDN_AUTOFREE void *settings = cdn_calloc(1, program->settings_size);
-            target_give(&target, settings);
-            take(arg, settings);
-        }
-        target_fini(&target);
+    struct config_file *file = NULL;
+    if (!path && program->list && item > 0) {
+        return cdn_error_set(err, CDN_NOT_FOUND, "no configuration file");
     }
+    enum cdn_status status = path ? config_file_open(path, &file, err) : CDN_OK;
+    if (status == CDN_OK) {
+        status = read_item(program, file, item, ret_settings, err);
+    }
+    config_file_close(file);
     return status;
 }
 
@@ -518,11 +492,16 @@ enum cdn_status cdn_config_load_items(const struct cdn_config_program *program, 
                                       void (*take)(void *arg, const void *settings), void *arg,
                                       struct cdn_error *err)
 {
-    struct config_file *file;
+    struct config_file *file = NULL;
     enum cdn_status status = config_file_open(path, &file, err);
-    if (status == CDN_OK) {
-        status = take_items(program, file, take, arg, err);
-        config_file_close(file);
+    const size_t n = status == CDN_OK ? config_file_item_count(file, program->list) : 0;
+    for (size_t i = 0; i < n && status == CDN_OK; i++) {
+        CDN_AUTOFREE void *settings = cdn_calloc(1, program->settings_size);
+        status = read_item(program, file, i, settings, err);
+        if (status == CDN_OK) {
+            take(arg, settings);
+        }
     }
+    config_file_close(file);
     return status;
 }

@@ -7,13 +7,18 @@
  * (tests and `pocketcdn up` with port 0 read the addresses there).
  *
  * Admin verbs that are the same everywhere are answered here; others are rows in the daemon's route table:
- *     GET /health    200 {"status":"ok","load":N} (load: requests under way), 503
- * {"status":"failing","why":...}; never asks for the token GET /metrics   Prometheus text GET /status
- * {"name","program","version","pid","uptime_s","healthy","why","draining","simulate","clock",...} GET /clock
- * {"now":"2027-01-01T00:00:00.000Z","offset_ms":0} POST /clock    {"advance":"30d"} ("-1h" goes back),
- * {"set":"2027-01-01T00:00:00Z"} or {"reset":true}; simulation only POST /reload   as SIGHUP POST /faults
- * simulation only, when the daemon has any HEAD is GET without the body. Errors are problem documents (RFC
- * 9457).
+ * - GET /health: 200 {"status":"ok","load":N} (requests under way), 503 {"status":"failing","why":...}; never
+ *   asks for the token
+ * - GET /metrics: Prometheus text
+ * - GET /status:
+ * {"name","program","version","pid","uptime_s","healthy","why","draining","simulate","clock",...}
+ * - GET /clock: {"now":"2027-01-01T00:00:00.000Z","offset_ms":0}
+ * - POST /clock: {"advance":"30d"} ("-1h" goes back), {"set":"2027-01-01T00:00:00Z"} or {"reset":true};
+ *   simulation only
+ * - POST /reload: as SIGHUP
+ * - POST /faults: simulation only, when the daemon has any
+ *
+ * HEAD is GET without the body. Errors are problem documents (RFC 9457).
  *
  * Who may ask: with a token set, everything but GET /health needs `Authorization: Bearer TOKEN` (RFC 6750);
  * off loopback a token is required. A web page must not reach the listener through the user's browser:
