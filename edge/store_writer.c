@@ -34,7 +34,7 @@ static bool is_crowded(const struct edge_store *s)
 /* Under the queue's lock. */
 static bool may_gather(const struct edge_store *s)
 {
-    return !s->queue.others && !is_crowded(s) && s->queue.bytes <= s->queue_bytes / GATHER_SHARE &&
+    return !s->queue.others && s->queue.waiting < CROWD && s->queue.bytes <= s->queue_bytes / GATHER_SHARE &&
            !s->queue.hurry && !s->queue.stop;
 }
 

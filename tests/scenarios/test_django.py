@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from browser import signed_in
 from cdn import Reply
 
 
@@ -68,27 +69,6 @@ def test_admin_files_are_collected(site):
     assert get(site, "/static/../db.sqlite3").status == 400
 
 
-class Browser:
-    """Keeps cookies."""
-
-    def __init__(self, site):
-        self.site, self.jar = site, {}
-
-    def __call__(self, method, target, body=b""):
-        headers = [("Cookie", "; ".join(f"{k}={v}" for k, v in self.jar.items()))] if self.jar else []
-        if body:
-            headers.append(("Content-Type", "application/x-www-form-urlencoded"))
-        r = self.site.request(method, target, headers, body.encode() if body else b"", host="127.0.0.1")
-        for line in r.all("Set-Cookie"):
-            name, _, value = line.partition(";")[0].partition("=")
-            self.jar[name] = value
-        return r
-
-    def post_form(self, target, fields):
-        self("GET", target)
-        return self("POST", target, f"csrfmiddlewaretoken={self.jar['csrftoken']}&{fields}")
-
-
 def test_edit_needs_a_login(site):
     r = get(site, "/news/storm/edit/")
     assert r.status == 302 and "/admin/login/" in r["Location"]
@@ -96,8 +76,7 @@ def test_edit_needs_a_login(site):
 
 
 def test_edit_changes_the_story_and_purges(site, purge_log):
-    browser = Browser(site)
-    assert browser.post_form("/admin/login/", "username=editor&password=editor").status == 302
+    browser = signed_in(site)
     r = browser.post_form("/news/bridge/edit/", "title=Bridge+closed&lead=Again.&body=It+is+closed.")
     assert (r.status, r["Location"]) == (302, "/news/bridge/"), r
     assert "Bridge closed" in get(site, "/news/bridge/").text
@@ -108,8 +87,7 @@ def test_edit_changes_the_story_and_purges(site, purge_log):
 def test_a_cdn_that_is_down_does_not_keep_from_saving(site, purge_log):
     purge_log.refuse()
     try:
-        browser = Browser(site)
-        browser.post_form("/admin/login/", "username=editor&password=editor")
+        browser = signed_in(site)
         assert browser.post_form("/news/library/edit/", "title=T&lead=L&body=B").status == 302
     finally:
         purge_log.listen_again()

@@ -4,6 +4,7 @@ import re
 from types import SimpleNamespace
 
 import pytest
+from browser import signed_in
 from cdn import poll, unused_port
 
 BERLIN, TOKYO = "51.164.0.1", "60.64.0.1"
@@ -35,33 +36,6 @@ def verdicts(edge, target, times=2):
 def made(response):
     """When Django made the page, as its foot says."""
     return re.search(r'data-made="([^"]+)"', response.text)[1]
-
-
-class Browser:
-    """Keeps cookies; asks one edge."""
-
-    def __init__(self, edge):
-        self.edge, self.jar = edge, {}
-
-    def __call__(self, method, target, body=""):
-        headers = [("Cookie", "; ".join(f"{k}={v}" for k, v in self.jar.items()))] if self.jar else []
-        if body:
-            headers.append(("Content-Type", "application/x-www-form-urlencoded"))
-        r = self.edge.request(method, target, headers, body.encode(), host="127.0.0.1")
-        for line in r.all("Set-Cookie"):
-            name, _, value = line.partition(";")[0].partition("=")
-            self.jar[name] = value
-        return r
-
-    def post_form(self, target, fields):
-        self("GET", target)
-        return self("POST", target, f"csrfmiddlewaretoken={self.jar['csrftoken']}&{fields}")
-
-
-def signed_in(edge):
-    browser = Browser(edge)
-    assert browser.post_form("/admin/login/", "username=editor&password=editor").status == 302
-    return browser
 
 
 # ---------------------------------------------------------------------------------------------------- static files

@@ -7,10 +7,8 @@
  * fields as the origin of the benchmark sends them. The loop is our own around MHD_run(), as in the edge; no
  * time-outs.
  */
-#include <errno.h>
-#include <microhttpd.h>
-#include <netinet/in.h>
-#include <poll.h>
+#include "tests/bench/canned_loop.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,26 +81,11 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < MANY; i++) {
         many[i] = make(1024);
     }
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((unsigned short)strtoul(argv[1], NULL, 10)),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = canned_address(argv[1]);
     size_t pool = argc > 2 ? strtoul(argv[2], NULL, 10) : 32768; /* 32 KiB is the library's default */
     struct MHD_Daemon *daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle, NULL, MHD_OPTION_SOCK_ADDR, &address,
         MHD_OPTION_CONNECTION_LIMIT, 15000u, MHD_OPTION_LISTEN_BACKLOG_SIZE, 4096u,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, pool, MHD_OPTION_END);
-    if (!daemon) {
-        fprintf(stderr, "canned: cannot listen on port %s\n", argv[1]);
-        return 3;
-    }
-    struct pollfd events = {.fd = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD)->listen_fd,
-                            .events = POLLIN};
-    for (;;) {
-        MHD_UNSIGNED_LONG_LONG ms;
-        int wait = MHD_get_timeout(daemon, &ms) == MHD_YES ? (ms < 1000 ? (int)ms : 1000) : 1000;
-        if (poll(&events, 1, wait) < 0 && errno != EINTR) {
-            return 3;
-        }
-        MHD_run(daemon);
-    }
+    return canned_serve(daemon, argv[1]);
 }

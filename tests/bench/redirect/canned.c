@@ -3,10 +3,8 @@
  *
  *     canned PORT
  */
-#include <errno.h>
-#include <microhttpd.h>
-#include <netinet/in.h>
-#include <poll.h>
+#include "tests/bench/canned_loop.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,23 +37,9 @@ int main(int argc, char **argv)
     MHD_add_response_header(response, "Cache-Control", "private, max-age=10");
     MHD_add_response_header(response, "Access-Control-Allow-Origin", "*");
     MHD_add_response_header(response, "Timing-Allow-Origin", "*");
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((unsigned short)strtoul(argv[1], NULL, 10)),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = canned_address(argv[1]);
     struct MHD_Daemon *daemon = MHD_start_daemon(
         MHD_USE_EPOLL, 0, NULL, NULL, handle, NULL, MHD_OPTION_SOCK_ADDR, &address,
         MHD_OPTION_CONNECTION_LIMIT, 4096u, MHD_OPTION_LISTEN_BACKLOG_SIZE, 4096u, MHD_OPTION_END);
-    if (!daemon) {
-        fprintf(stderr, "canned: cannot listen on port %s\n", argv[1]);
-        return 3;
-    }
-    struct pollfd events = {.fd = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD)->listen_fd,
-                            .events = POLLIN};
-    for (;;) {
-        MHD_UNSIGNED_LONG_LONG ms;
-        int wait = MHD_get_timeout(daemon, &ms) == MHD_YES ? (ms < 1000 ? (int)ms : 1000) : 1000;
-        if (poll(&events, 1, wait) < 0 && errno != EINTR)
-            return 3;
-        MHD_run(daemon);
-    }
+    return canned_serve(daemon, argv[1]);
 }
