@@ -33,23 +33,13 @@ bool geo_field_find(struct cdn_str name, enum geo_field *ret)
     return false;
 }
 
-void geo_put_uint(struct cdn_buf *out, uint64_t value)
-{
-    char digits[20];
-    size_t n = sizeof(digits);
-    do
-        digits[--n] = (char)('0' + value % 10);
-    while (value /= 10);
-    cdn_buf_add(out, digits + n, sizeof(digits) - n);
-}
-
 void geo_put_fixed(struct cdn_buf *out, double value, unsigned decimals)
 {
     static const uint64_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
     uint64_t power = powers[decimals], all = (uint64_t)((value < 0 ? -value : value) * (double)power + 0.5);
     if (value < 0 && all > 0)
         cdn_buf_add_char(out, '-');
-    geo_put_uint(out, all / power);
+    cdn_buf_add_uint(out, all / power);
     if (decimals == 0)
         return;
     cdn_buf_add_char(out, '.');
@@ -91,29 +81,8 @@ static void put_edges(const struct geo_row *row, struct cdn_buf *out)
     }
 }
 
-static void put_ipv4(const struct cdn_addr *address, struct cdn_buf *out)
-{
-    char text[INET_ADDRSTRLEN];
-    size_t count, n = 0;
-    const unsigned char *bytes = cdn_addr_bytes(address, &count);
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0)
-            text[n++] = '.';
-        if (bytes[i] >= 100)
-            text[n++] = (char)('0' + bytes[i] / 100);
-        if (bytes[i] >= 10)
-            text[n++] = (char)('0' + bytes[i] / 10 % 10);
-        text[n++] = (char)('0' + bytes[i] % 10);
-    }
-    cdn_buf_add(out, text, n);
-}
-
 static void put_ip(const struct cdn_addr *address, struct cdn_buf *out)
 {
-    if (address->sa.sa_family == AF_INET) {
-        put_ipv4(address, out);
-        return;
-    }
     char text[CDN_ADDR_TEXT_SIZE];
     cdn_addr_format_ip(address, text);
     cdn_buf_add_str(out, cdn_str(text));
@@ -197,7 +166,7 @@ void geo_field_put(const struct geo_row *row, enum geo_field field, struct cdn_b
         break;
     case GEO_FIELD_asn:
         if (w->record.asn)
-            geo_put_uint(out, w->record.asn);
+            cdn_buf_add_uint(out, w->record.asn);
         break;
     case GEO_FIELD_lat:
         geo_put_fixed(out, w->record.lat, 4);
@@ -206,7 +175,7 @@ void geo_field_put(const struct geo_row *row, enum geo_field field, struct cdn_b
         geo_put_fixed(out, w->record.lon, 4);
         break;
     case GEO_FIELD_accuracy_km:
-        geo_put_uint(out, w->uncertainty_km);
+        cdn_buf_add_uint(out, w->uncertainty_km);
         break;
     case GEO_FIELD_precision:
         cdn_buf_add_str(out, cdn_str(router_where_precision(w)));
@@ -236,7 +205,7 @@ void geo_field_put(const struct geo_row *row, enum geo_field field, struct cdn_b
             cdn_buf_add_str(out, geo_place_nearest(w->record.lat, w->record.lon, NULL)->name);
         break;
     case GEO_FIELD_line:
-        geo_put_uint(out, row->line);
+        cdn_buf_add_uint(out, row->line);
         break;
     case GEO_FIELD_continent:
     case GEO_FIELD_country:

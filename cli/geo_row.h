@@ -66,7 +66,6 @@ bool geo_field_find(struct cdn_str name, enum geo_field *ret);
 void geo_field_put(const struct geo_row *row, enum geo_field field, struct cdn_buf *out);
 /* `value` with `decimals` (0 to 6) behind the point; |value| < 1e9. */
 void geo_put_fixed(struct cdn_buf *out, double value, unsigned decimals);
-void geo_put_uint(struct cdn_buf *out, uint64_t value);
 
 /* What the database or an override says of the address. */
 enum geo_found { GEO_FOUND, GEO_SPECIAL, GEO_UNKNOWN };

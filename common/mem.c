@@ -26,6 +26,16 @@ void *cdn_calloc(size_t count, size_t size)
     return or_die(calloc(count ? count : 1, size ? size : 1));
 }
 
+void *cdn_aligned_malloc(size_t alignment, size_t size)
+{
+    return or_die(aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment));
+}
+
+void *cdn_aligned_calloc(size_t alignment, size_t size)
+{
+    return memset(cdn_aligned_malloc(alignment, size), 0, size);
+}
+
 void *cdn_realloc(void *p, size_t count, size_t size)
 {
     size_t total;

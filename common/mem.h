@@ -11,6 +11,9 @@
 
 void *cdn_malloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *cdn_calloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
+/* At a multiple of `alignment` (a power of two); the second one is zeroed. */
+void *cdn_aligned_malloc(size_t alignment, size_t size) __attribute__((malloc, returns_nonnull));
+void *cdn_aligned_calloc(size_t alignment, size_t size) __attribute__((malloc, returns_nonnull));
 /* Checks count * size for overflow. */
 void *cdn_realloc(void *p, size_t count, size_t size) __attribute__((returns_nonnull));
 char *cdn_strdup(const char *s) __attribute__((malloc, returns_nonnull));

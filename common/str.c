@@ -105,19 +105,23 @@ void cdn_buf_add_char(struct cdn_buf *b, char c)
     cdn_buf_add(b, &c, 1);
 }
 
-void cdn_buf_add_int(struct cdn_buf *b, int64_t value)
+void cdn_buf_add_uint(struct cdn_buf *b, uint64_t value)
 {
     char text[24];
     char *at = text + sizeof text;
-    uint64_t left = value < 0 ? -(uint64_t)value : (uint64_t)value;
     do {
-        *--at = (char)('0' + left % 10);
-        left /= 10;
-    } while (left);
-    if (value < 0) {
-        *--at = '-';
-    }
+        *--at = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
     cdn_buf_add(b, at, (size_t)(text + sizeof text - at));
+}
+
+void cdn_buf_add_int(struct cdn_buf *b, int64_t value)
+{
+    if (value < 0) {
+        cdn_buf_add_char(b, '-');
+    }
+    cdn_buf_add_uint(b, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }
 
 void cdn_buf_printf(struct cdn_buf *b, const char *fmt, ...)

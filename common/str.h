@@ -58,7 +58,8 @@ struct cdn_buf {
 void cdn_buf_reserve(struct cdn_buf *b, size_t more); /* room for `more` bytes and a NUL */
 void cdn_buf_add(struct cdn_buf *b, const void *p, size_t n);
 void cdn_buf_add_char(struct cdn_buf *b, char c);
-void cdn_buf_add_int(struct cdn_buf *b, int64_t value); /* in decimal */
+void cdn_buf_add_uint(struct cdn_buf *b, uint64_t value); /* in decimal, as the next */
+void cdn_buf_add_int(struct cdn_buf *b, int64_t value);
 void cdn_buf_printf(struct cdn_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cdn_buf_clear(struct cdn_buf *b); /* empties, keeps the memory */
 void cdn_buf_free(struct cdn_buf *b);  /* releases; fit for CDN_AUTOBUF */

@@ -26,17 +26,6 @@ static struct cdn_str text_of(const struct edge_access_record *r, enum edge_acce
 
 /* ---- pieces; printf would be most of the cost of a line ---- */
 
-static void add_number(struct cdn_buf *b, uint64_t n)
-{
-    char digits[20];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n);
-    cdn_buf_add(b, digits + at, sizeof digits - at);
-}
-
 static void add_padded(struct cdn_buf *b, int n, int width)
 {
     for (int power = width == 4 ? 1000 : width == 3 ? 100 : 10; power; power /= 10) {
@@ -109,7 +98,7 @@ static void add_json_text(struct cdn_buf *b, struct cdn_str key, struct cdn_str 
 static void add_json_number(struct cdn_buf *b, struct cdn_str key, uint64_t n)
 {
     add_json_key(b, key);
-    add_number(b, n);
+    cdn_buf_add_uint(b, n);
 }
 
 static void add_json_true(struct cdn_buf *b, struct cdn_str key, bool is)
@@ -219,7 +208,7 @@ static void add_clf(const struct edge_access_record *r, bool combined, struct cd
     add_padded(b, r->status, 3);
     cdn_buf_add_char(b, ' ');
     if (r->bytes) {
-        add_number(b, r->bytes);
+        cdn_buf_add_uint(b, r->bytes);
     } else {
         cdn_buf_add_char(b, '-');
     }

@@ -10,8 +10,7 @@
 struct edge_access_ring *edge_access_ring_create(size_t size)
 {
     assert(size >= 64 && (size & (size - 1)) == 0);
-    struct edge_access_ring *ring = aligned_alloc(64, sizeof *ring);
-    memset(ring, 0, sizeof *ring);
+    struct edge_access_ring *ring = cdn_aligned_calloc(64, sizeof *ring);
     ring->bytes = cdn_malloc(size);
     ring->size = size;
     return ring;

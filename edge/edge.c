@@ -237,8 +237,7 @@ static enum cdn_status open_workers(struct edge *edge, struct cdn_error *err)
     }
     edge->worker_count = worker_count(edge);
     tell_shares(edge);
-    edge->worker = aligned_alloc(64, edge->worker_count * sizeof *edge->worker);
-    memset(edge->worker, 0, edge->worker_count * sizeof *edge->worker);
+    edge->worker = cdn_aligned_calloc(64, edge->worker_count * sizeof *edge->worker);
     for (unsigned i = 0; i < edge->worker_count; i++) {
         edge->worker[i].edge = edge;
         edge->worker[i].index = i;

@@ -299,11 +299,7 @@ static struct hot_entry *entry_create(const struct http_request *req, struct cdn
         }
         n += part[i].n;
     }
-    struct hot_entry *e = aligned_alloc(LINE, (n + LINE - 1) / LINE * LINE);
-    if (!e) {
-        abort(); /* out of memory, as everywhere */
-    }
-    memset(e, 0, sizeof *e);
+    struct hot_entry *e = cdn_aligned_calloc(LINE, n);
     e->unused = 1;
     char *at = e->key;
     for (size_t i = 0; i < CDN_ARRAY_LEN(part); i++) {

@@ -18,9 +18,7 @@ struct building {
 void *trie_table_alloc(size_t size)
 {
     size_t unit = size >= HUGE_PAGE / 2 ? HUGE_PAGE : sizeof(struct trie_node);
-    void *p = aligned_alloc(unit, (size + unit - 1) / unit * unit);
-    if (!p)
-        abort(); /* as common/mem does */
+    void *p = cdn_aligned_malloc(unit, size);
     if (unit == HUGE_PAGE)
         madvise(p, size, MADV_HUGEPAGE);
     return p;

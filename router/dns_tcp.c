@@ -247,10 +247,7 @@ static void on_accept(struct loop_fd *watch, uint32_t events)
 enum cdn_status dns_tcp_create(const struct dns_tcp_config *config, const struct dns_responder *responder,
                                struct dns_tcp **ret, struct cdn_error *err)
 {
-    struct dns_tcp *t = aligned_alloc(_Alignof(struct dns_tcp), sizeof(struct dns_tcp));
-    if (!t)
-        abort(); /* memory is out */
-    memset(t, 0, sizeof(*t));
+    struct dns_tcp *t = cdn_aligned_calloc(_Alignof(struct dns_tcp), sizeof(*t));
     t->config = *config;
     t->responder = *responder;
     t->responder.metrics = &t->metrics;

@@ -113,10 +113,7 @@ static void *run(void *arg)
 
 struct dns_udp *dns_udp_create(int fd, bool any_address, const struct dns_responder *responder)
 {
-    struct dns_udp *u = aligned_alloc(_Alignof(struct dns_udp), sizeof(struct dns_udp));
-    if (!u)
-        abort(); /* memory is out */
-    memset(u, 0, sizeof(*u));
+    struct dns_udp *u = cdn_aligned_calloc(_Alignof(struct dns_udp), sizeof(*u));
     u->fd = fd;
     dns_box_init(&u->box, fd);
     u->any_address = any_address;

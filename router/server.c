@@ -190,10 +190,7 @@ enum cdn_status router_server_create(const struct cdn_addr *listen, unsigned thr
                                      struct cdn_error *err)
 {
     size_t size = offsetof(struct router_server, workers) + threads * sizeof(struct worker);
-    struct router_server *s = aligned_alloc(_Alignof(struct worker), size); /* both are multiples of 64 */
-    if (!s)
-        return cdn_error_set(err, CDN_UNAVAILABLE, "no memory for %u threads", threads);
-    memset(s, 0, size);
+    struct router_server *s = cdn_aligned_calloc(_Alignof(struct worker), size);
     s->address = *listen;
     s->count = threads;
     for (unsigned i = 0; i < threads; i++) {
