@@ -126,15 +126,6 @@ static void finish_request(struct http_request *req, enum http_end end)
     }
 }
 
-void http_server_shut_idle(struct http_peer *peer)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(peer->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    if (info) {
-        shutdown(info->connect_fd, SHUT_RD); /* libmicrohttpd reads the end and closes */
-    }
-}
-
 void http_server_request_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
                                    enum MHD_RequestTerminationCode how)
 {
@@ -155,8 +146,9 @@ void http_server_request_completed(void *cls, struct MHD_Connection *connection,
     recycle_request(req);
     if (peer) {
         peer->busy = false;
+        peer->request = NULL;
         if (server->draining) {
-            http_server_shut_idle(peer);
+            http_peer_close(peer);
         }
     }
 }
@@ -245,6 +237,9 @@ static enum MHD_Result take_head(struct http_request *req, const char *method, c
     struct http_server *server = req->server;
     begin_request(req);
     req->_state = HTTP_STATE_HEAD;
+    if (req->_peer) {
+        ((struct http_peer *)req->_peer)->request = req;
+    }
     enum http_refusal refusal = http_request_read(req, method, url, version);
     if (refusal) {
         /* an answer in libmicrohttpd's first call closes the connection, which is what is wanted here */

@@ -11,60 +11,11 @@
 #define NS_PER_MS INT64_C(1000000)
 #define ACCEPT_ROUNDS 512 /* before a drained server stops listening; libmicrohttpd accepts 10 a round */
 
-/* ---- connections ---- */
-
-static void drop_credentials(struct http_credentials *c)
+void http_credentials_drop(struct http_credentials *c)
 {
     if (c && --c->refs == 0) {
         gnutls_certificate_free_credentials(c->cert);
         free(c);
-    }
-}
-
-static void open_peer(struct http_server *server, struct MHD_Connection *connection, void **context)
-{
-    struct http_peer *peer = cdn_calloc(1, sizeof *peer);
-    peer->server = server;
-    peer->connection = connection;
-    peer->next = server->peers;
-    if (peer->next) {
-        peer->next->previous = peer;
-    }
-    server->peers = peer;
-    http_count(&server->open_peers, 1);
-    *context = peer;
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-    if (server->credentials && info && info->tls_session) {
-        peer->credentials = server->credentials;
-        peer->credentials->refs++;
-        gnutls_credentials_set(info->tls_session, GNUTLS_CRD_CERTIFICATE, peer->credentials->cert);
-    }
-}
-
-static void close_peer(struct http_server *server, struct http_peer *peer)
-{
-    *(peer->previous ? &peer->previous->next : &server->peers) = peer->next;
-    if (peer->next) {
-        peer->next->previous = peer->previous;
-    }
-    http_count(&server->open_peers, -1u);
-    if (http_server_open_connections(server) + 1 >= server->config.max_connections) {
-        /* libmicrohttpd listens again in its next run, which nothing else would bring about */
-        loop_defer(server->loop, &server->work);
-    }
-    drop_credentials(peer->credentials);
-    free(peer);
-}
-
-static void peer_changed(void *cls, struct MHD_Connection *connection, void **context,
-                         enum MHD_ConnectionNotificationCode what)
-{
-    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-        open_peer(cls, connection, context);
-    } else if (*context) {
-        close_peer(cls, *context);
-        *context = NULL;
     }
 }
 
@@ -133,7 +84,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *server)
         config->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, config->memory_per_connection,
         MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK, http_server_note_line, server,
         MHD_OPTION_UNESCAPE_CALLBACK, http_server_leave_escaped, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-        http_server_request_completed, server, MHD_OPTION_NOTIFY_CONNECTION, peer_changed, server,
+        http_server_request_completed, server, MHD_OPTION_NOTIFY_CONNECTION, http_peer_changed, server,
         MHD_OPTION_ARRAY, tls ? tls_options : none, MHD_OPTION_END);
 }
 
@@ -149,7 +100,7 @@ static enum cdn_status read_credentials(const char *cert_pem, const char *key_pe
         problem = gnutls_certificate_set_x509_key_mem(c->cert, &cert, &key, GNUTLS_X509_FMT_PEM);
     }
     if (problem < 0) {
-        drop_credentials(c);
+        http_credentials_drop(c);
         return cdn_error_set(err, CDN_INVALID, "cannot use the TLS certificate and key: %s",
                              gnutls_strerror(problem));
     }
@@ -168,7 +119,7 @@ static enum cdn_status check_certificate(const struct http_server_config *config
     struct http_credentials *c;
     enum cdn_status status = read_credentials(config->tls_certificate, config->tls_key, &c, err);
     if (status == CDN_OK) {
-        drop_credentials(c);
+        http_credentials_drop(c);
     }
     return status;
 }
@@ -251,7 +202,7 @@ enum cdn_status http_server_set_certificate(struct http_server *server, const ch
     struct http_credentials *fresh;
     enum cdn_status status = read_credentials(cert_pem, key_pem, &fresh, err);
     if (status == CDN_OK) {
-        drop_credentials(server->credentials);
+        http_credentials_drop(server->credentials);
         server->credentials = fresh;
     }
     return status;
@@ -281,7 +232,7 @@ void http_server_drain(struct http_server *server)
     server->draining = true;
     for (struct http_peer *peer = server->peers; peer; peer = peer->next) {
         if (!peer->busy) {
-            http_server_shut_idle(peer);
+            http_peer_close(peer);
         }
     }
 }
@@ -314,6 +265,6 @@ void http_server_stop(struct http_server *server)
         server->free_requests = req->_next;
         http_server_free_request(req);
     }
-    drop_credentials(server->credentials);
+    http_credentials_drop(server->credentials);
     free(server);
 }

@@ -24,7 +24,10 @@ struct http_peer { /* one connection */
     struct http_peer *next, *previous;
     struct MHD_Connection *connection;
     struct http_credentials *credentials; /* NULL: those the daemon was started with */
+    struct http_request *request;         /* whose head was read and which is not over */
+    struct loop_fd watch;                 /* its socket's end */
     bool busy;                            /* a request line was read and its request is not over */
+    bool ended;                           /* the client sends nothing more */
 };
 
 struct http_server {
@@ -86,13 +89,20 @@ enum MHD_Result http_server_take_call(void *cls, struct MHD_Connection *connecti
 void http_server_request_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
                                    enum MHD_RequestTerminationCode how);
 void http_server_free_request(struct http_request *req);
-void http_server_shut_idle(struct http_peer *peer);
 
 /* Really suspends (inside a callback of libmicrohttpd) and resumes, and keeps the list of those suspended. */
 void http_server_park(struct http_request *req);
 void http_server_unpark(struct http_request *req);
 void http_server_break_suspended(struct http_request *req);
 void http_server_check_limit(struct loop_timer *timer);
+
+/* http_server.c */
+void http_credentials_drop(struct http_credentials *c); /* NULL is fine */
+
+/* http_peer.c: connections. */
+void http_peer_changed(void *cls, struct MHD_Connection *connection, void **context,
+                       enum MHD_ConnectionNotificationCode what);
+void http_peer_close(struct http_peer *peer); /* after what has arrived is answered */
 
 /* http_stream.c: the request is over or the server stops. */
 void http_stream_detach(struct http_stream *stream);
