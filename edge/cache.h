@@ -94,13 +94,18 @@ void edge_cache_note_unstorable(struct edge_cache *cache, const struct edge_entr
 bool edge_cache_unstorable_locked(const struct edge_cache *cache, const struct edge_entry *entry,
                                   int64_t now_ms, enum edge_store_reason *ret_why, bool *ret_passes);
 
-/* The refresh behind a stale answer failed: the next one waits 2 s, then doubling to
+/* The refresh of a stale answer failed: the next one behind it waits 2 s, then doubling to
  * EDGE_REFRESH_PAUSE_MAX_S. Forgotten when the origin answers. */
 #define EDGE_REFRESH_PAUSE_MAX_S 64
+#define EDGE_REFRESH_PAUSE_LONG_S 8 /* after three failures */
 void edge_cache_refresh_failed(struct edge_cache *cache, const struct edge_entry *entry, int64_t now_ms);
 void edge_cache_refresh_answered(struct edge_cache *cache, const struct edge_entry *entry);
 bool edge_cache_may_refresh_locked(const struct edge_cache *cache, const struct edge_entry *entry,
                                    int64_t now_ms);
+/* Whether the origin is in trouble with this URL, so that nobody should wait for it who may have something
+ * stale (RFC 5861 4): within the pause, or after three failures. */
+bool edge_cache_failing_locked(const struct edge_cache *cache, const struct edge_entry *entry,
+                               int64_t now_ms);
 
 /* ---- sleep ---- */
 bool edge_cache_asleep_locked(const struct edge_entry *entry); /* whether any of its objects is */

@@ -88,3 +88,10 @@ bool edge_cache_may_refresh_locked(const struct edge_cache *c, const struct edge
     const int64_t age_s = now_ms / 1000 - failing.time_s;
     return age_s < 0 || age_s >= failing.note;
 }
+
+bool edge_cache_failing_locked(const struct edge_cache *c, const struct edge_entry *e, int64_t now_ms)
+{
+    struct edge_ghost_entry failing;
+    return is_failing(c, e, &failing) &&
+           (failing.note >= EDGE_REFRESH_PAUSE_LONG_S || !edge_cache_may_refresh_locked(c, e, now_ms));
+}

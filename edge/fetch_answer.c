@@ -15,43 +15,42 @@
 
 #include "common/banned.h"
 
-/* Whether the refresh behind a stale answer brought something to use. */
+/* Whether the origin had something to use in place of what is stored; if not, it is not asked for this URL
+ * again at once. */
 static void note_refresh(struct edge_fetch *f, bool good)
 {
     struct edge_cache *cache = f->owner->edge->cache;
-    if (f->entry && f->request.background && !good) {
-        edge_cache_refresh_failed(cache, f->entry, loop_now_ms(f->owner->loop));
-    } else if (f->entry && !f->request.pass && f->request.candidate_count && good) {
+    if (!f->entry || f->request.pass || !f->request.candidate_count) {
+        return;
+    }
+    if (good) {
         edge_cache_refresh_answered(cache, f->entry);
+    } else {
+        edge_cache_refresh_failed(cache, f->entry, loop_now_ms(f->owner->loop));
     }
 }
 
-/* An answer that came: 500 is the fault of one resource, the others of the origin as a whole. */
 static void note_answer(struct edge_fetch *f, unsigned status)
 {
     struct edge_worker *w = f->owner;
     note_refresh(f, !edge_status_is_error(status));
-    if (!edge_status_is_error(status)) {
-        edge_breaker_success(&w->edge->breaker);
-        return;
-    }
-    if (status != 500) {
-        edge_breaker_failure(&w->edge->breaker, EDGE_ORIGIN_ERROR, loop_mono_ns(w->loop));
-    }
-    cdn_metric_add(&w->metrics.origin_error_total, 1);
+    edge_breaker_reached(&w->edge->breaker);
+    cdn_metric_add(&w->metrics.origin_error_total, edge_status_is_error(status));
 }
 
 static void note_failure(struct edge_fetch *f, enum http_fetch_error error)
 {
     struct edge_worker *w = f->owner;
-    const bool reached =
-        error == HTTP_FETCH_READ_TIMEOUT || error == HTTP_FETCH_PROTOCOL || error == HTTP_FETCH_TOO_LARGE;
+    const enum edge_origin_state kind = edge_breaker_kind(error);
     note_refresh(f, false);
-    if (error == HTTP_FETCH_DESCRIPTORS) { /* says nothing of the origin */
+    if (kind == EDGE_ORIGIN_UP) {
         return;
     }
-    edge_breaker_failure(&w->edge->breaker, reached ? EDGE_ORIGIN_ERROR : EDGE_ORIGIN_DISCONNECTED,
-                         loop_mono_ns(w->loop));
+    if (kind == EDGE_ORIGIN_DISCONNECTED) {
+        edge_breaker_unreachable(&w->edge->breaker, loop_mono_ns(w->loop));
+    } else {
+        edge_breaker_reached(&w->edge->breaker);
+    }
     cdn_metric_add(&w->metrics.origin_error_total, 1);
 }
 
@@ -196,11 +195,13 @@ static struct edge_rep *make_rep(struct edge_fetch *f, const struct http_field *
     return rep;
 }
 
+/* For the one whose request it was (RFC 8297 2): it may set cookies, and speaks before it is known whether
+ * the answer may be shared. */
 static void on_interim(void *arg, const struct http_fetch_head *h)
 {
     struct edge_fetch *f = arg;
-    for (struct edge_txn *t = f->slot[f->owner->index].first; t; t = edge_txn_next_waiter(t)) {
-        edge_txn_interim(t, h);
+    if (f->request.leader) {
+        edge_txn_interim(f->request.leader, h);
     }
 }
 

@@ -153,9 +153,9 @@ const char *edge_reuse_word(enum edge_reuse r);
 bool edge_reuse_serves(enum edge_reuse r);
 
 enum edge_origin_state {
-    EDGE_ORIGIN_UP,           /* as far as known */
-    EDGE_ORIGIN_ERROR,        /* it answered this fetch with an error (edge_status_is_error) */
-    EDGE_ORIGIN_DISCONNECTED, /* no answer: refused, closed, timed out, or the circuit is open */
+    EDGE_ORIGIN_UP,    /* as far as known */
+    EDGE_ORIGIN_ERROR, /* it was reached, but answers this URL with an error (edge_status_is_error) or not */
+    EDGE_ORIGIN_DISCONNECTED, /* it cannot be reached: refused, no route, no name, no TLS */
 };
 /* `request` NULL: nothing said. `unsynced`: the purge log is out of reach (nothing is served unvalidated but
  * stale-if-error answers are not affected: the origin is down as well). */

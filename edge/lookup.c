@@ -87,6 +87,16 @@ static bool must_look_on_disk(const struct edge_txn *t)
     return !t->looked_on_disk && !edge_cache_loaded(t->worker->edge->cache);
 }
 
+/* Under the lock: how the origin does, for all that is known: disconnected, or in trouble with this URL. */
+static enum edge_origin_state origin_state(const struct edge_txn *t)
+{
+    const struct edge *edge = t->worker->edge;
+    const enum edge_origin_state state = edge_breaker_state(&edge->breaker);
+    return state == EDGE_ORIGIN_UP && edge_cache_failing_locked(edge->cache, t->entry, t->now_ms)
+               ? EDGE_ORIGIN_ERROR
+               : state;
+}
+
 /* Under the lock, with something stored: what may be done with it. */
 static enum edge_reuse decide(struct edge_txn *t)
 {
@@ -95,18 +105,24 @@ static enum edge_reuse decide(struct edge_txn *t)
     enum edge_reuse reuse =
         edge_reuse_decide(rules, &t->hold.rep->fresh, &t->control, EDGE_ORIGIN_UP,
                           atomic_load_explicit(&edge->unsynced, memory_order_relaxed), t->now_ms);
-    const enum edge_origin_state origin = edge_breaker_state(&edge->breaker);
-    if (!edge_reuse_serves(reuse) && reuse != EDGE_REUSE_VALIDATE_REQUEST && origin != EDGE_ORIGIN_UP) {
-        enum edge_reuse down =
-            edge_reuse_decide(rules, &t->hold.rep->fresh, &t->control, origin, false, t->now_ms);
-        return edge_reuse_serves(down) ? down : reuse;
+    if (edge_reuse_serves(reuse) || reuse == EDGE_REUSE_VALIDATE_REQUEST) {
+        return reuse;
     }
-    return reuse;
+    const enum edge_origin_state origin = origin_state(t);
+    enum edge_reuse down =
+        edge_reuse_decide(rules, &t->hold.rep->fresh, &t->control, origin, false, t->now_ms);
+    return origin != EDGE_ORIGIN_UP && edge_reuse_serves(down) ? down : reuse;
 }
 
-static bool may_probe(struct edge_txn *t)
+/* Under the lock: whether a stale answer is refreshed behind now. */
+static bool may_refresh_locked(struct edge_txn *t, enum edge_reuse reuse)
 {
-    return edge_breaker_may_probe(&t->worker->edge->breaker, loop_mono_ns(t->worker->loop));
+    struct edge *edge = t->worker->edge;
+    if (reuse == EDGE_REUSE_STALE_ERROR && edge_breaker_state(&edge->breaker) != EDGE_ORIGIN_UP) {
+        return edge_breaker_may_probe(&edge->breaker, loop_mono_ns(t->worker->loop));
+    }
+    return (reuse == EDGE_REUSE_STALE_REVALIDATE || reuse == EDGE_REUSE_STALE_ERROR) &&
+           edge_cache_may_refresh_locked(edge->cache, t->entry, t->now_ms);
 }
 
 static void serve_stored(struct edge_txn *t, enum edge_reuse reuse)
@@ -199,8 +215,7 @@ void edge_request_lookup(struct edge_txn *t)
         edge_part_begin(t);
         return;
     }
-    if ((reuse == EDGE_REUSE_STALE_REVALIDATE && edge_cache_may_refresh_locked(cache, t->entry, t->now_ms)) ||
-        (reuse == EDGE_REUSE_STALE_ERROR && may_probe(t))) {
+    if (may_refresh_locked(t, reuse)) {
         refresh_behind_locked(t, &start);
     } else if (!serves && !only_cached && !passes && t->http->method == HTTP_GET) {
         start = join_or_make_locked(t);
@@ -330,10 +345,10 @@ static void got_confirmation(struct edge_txn *t)
 
 void edge_txn_got_failure(struct edge_txn *t)
 {
-    if (serve_stale_instead(t, EDGE_ORIGIN_DISCONNECTED) || keep_hashed(t, 502)) {
+    const enum http_fetch_error e = t->fetch->error;
+    if (serve_stale_instead(t, edge_breaker_kind(e)) || keep_hashed(t, 502)) {
         return;
     }
-    const enum http_fetch_error e = t->fetch->error;
     const bool forbidden = t->hold.object && t->hold.rep->fresh.must_revalidate; /* RFC 9111 5.2.2.2 */
     const bool late = e == HTTP_FETCH_TIMEOUT || e == HTTP_FETCH_READ_TIMEOUT;
     char detail[128];

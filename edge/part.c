@@ -455,7 +455,7 @@ static void wait_slice(struct edge_txn *t)
         }
         break;
     case EDGE_FETCH_FAILED:
-        if (!serve_stale_part(t, EDGE_ORIGIN_DISCONNECTED)) {
+        if (!serve_stale_part(t, edge_breaker_kind(f->error))) {
             edge_txn_got_failure(t);
         }
         break;

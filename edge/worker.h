@@ -61,9 +61,8 @@ struct edge_tuning {
 
 /* The origin as the circuit breaker sees it (RFC 5861 leaves to us when it counts as down). */
 struct edge_breaker {
-    _Atomic unsigned failures;    /* in a row */
-    _Atomic unsigned unreachable; /* those at the end of the row where it could not be reached at all */
-    _Atomic int64_t retry_at_ns;  /* monotonic; while open: when the next request may try */
+    _Atomic unsigned failures;   /* connections in a row that failed */
+    _Atomic int64_t retry_at_ns; /* monotonic; while open: when the next request may try */
 };
 
 struct edge {
@@ -102,11 +101,13 @@ static inline const struct edge_tuning *edge_tuning_now(struct edge *edge)
 }
 
 /* breaker.c: pure but for the atomics */
+/* What a failed fetch says: DISCONNECTED: the origin could not be reached, which makes stale answers allowed
+ * that nobody gave leave for (RFC 9111 4.2.4); ERROR: it is there and failed with this one URL; UP: nothing.
+ */
+enum edge_origin_state edge_breaker_kind(enum http_fetch_error error);
 enum edge_origin_state edge_breaker_state(const struct edge_breaker *b);
 bool edge_breaker_may_probe(struct edge_breaker *b, int64_t mono_ns); /* true for one caller at a time */
-void edge_breaker_success(struct edge_breaker *b);
-/* EDGE_ORIGIN_ERROR: it is there, but cannot answer; EDGE_ORIGIN_DISCONNECTED: it could not be reached. Only
- * the latter makes stale answers allowed that nobody gave leave for (RFC 9111 4.2.4). */
-void edge_breaker_failure(struct edge_breaker *b, enum edge_origin_state how, int64_t mono_ns);
+void edge_breaker_reached(struct edge_breaker *b);                    /* it answered, whatever it said */
+void edge_breaker_unreachable(struct edge_breaker *b, int64_t mono_ns);
 
 #endif
