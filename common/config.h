@@ -127,7 +127,10 @@ struct cdn_config_row {
     X(STRING, admin_token, "", 0, 1024, CDN_CONFIG_SECRET, RESTART, "TOKEN",                              \
       "Bearer token of the admin listener; required when that is not on loopback")                        \
     X(LIST, trusted_proxies, "", 0, 10000, CDN_CONFIG_CIDRS, RUNTIME, "CIDR",                             \
-      "Peers whose X-Forwarded-For and Forwarded fields are believed")
+      "Peers whose client_field is believed")                                                             \
+    X(CHOICE, client_field, "x-forwarded-for", 0, 0, "x-forwarded-for|forwarded|none", RUNTIME, "FIELD",  \
+      "The one field of trusted_proxies that names the client: x-forwarded-for (with X-Forwarded-Proto "  \
+      "and -Host), forwarded (RFC 7239), or none")
 
 /* Further keys of the section `cdn`, which only `pocketcdn up` reads: the other programs pass over them. */
 #define CDN_UP_KEYS(X) X(root) X(origin) X(state) X(detach) X(seed) X(open)

@@ -65,8 +65,10 @@ static void add_escaped(struct cdn_buf *b, struct cdn_str s, struct cdn_str pref
 
 static void add_client(struct cdn_buf *b, const struct edge_access_record *r)
 {
-    char text[CDN_ADDR_TEXT_SIZE];
-    cdn_addr_format_ip(&r->client, text);
+    char text[CDN_ADDR_TEXT_SIZE] = "-"; /* nobody: a trusted proxy named none */
+    if (http_forwarded_is_known(&r->client)) {
+        cdn_addr_format_ip(&r->client, text);
+    }
     cdn_buf_add_str(b, cdn_str(text));
 }
 

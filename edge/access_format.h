@@ -6,6 +6,7 @@
 #ifndef CDN_EDGE_ACCESS_FORMAT_H
 #define CDN_EDGE_ACCESS_FORMAT_H
 
+#include "common/http_forwarded.h"
 #include "common/parse.h"
 #include "edge/cause.h"
 

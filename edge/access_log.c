@@ -281,24 +281,6 @@ static bool find_texts(void *arg, struct cdn_str name, struct cdn_str value)
     return true;
 }
 
-static void read_client(const struct edge *edge, struct http_request *req, struct cdn_addr *ret)
-{
-    struct cdn_addr peer;
-    http_request_client(req, &peer);
-    *ret = peer;
-    if (!edge->trusted.count ||
-        !(req->field[HTTP_REQ_X_FORWARDED_FOR].p || req->field[HTTP_REQ_FORWARDED].p)) {
-        return;
-    }
-    CDN_AUTOBUF struct cdn_buf xff = {0};
-    CDN_AUTOBUF struct cdn_buf forwarded = {0};
-    const struct http_trust trust = {edge->trusted.item, edge->trusted.count};
-    const bool has_xff = http_request_joined(req, HTTP_REQ_X_FORWARDED_FOR, &xff);
-    const bool has_forwarded = http_request_joined(req, HTTP_REQ_FORWARDED, &forwarded);
-    http_forwarded_client(&peer, &trust, has_xff ? cdn_buf_str(&xff) : (struct cdn_str){0},
-                          has_forwarded ? cdn_buf_str(&forwarded) : (struct cdn_str){0}, ret);
-}
-
 /* `given` says what differs between a plain hit and the rest; the request says all else. */
 static void add_record(struct edge_worker *w, struct http_request *req,
                        const struct edge_access_record *given)
@@ -326,7 +308,7 @@ static void add_record(struct edge_worker *w, struct http_request *req,
     r->duration_us = (uint64_t)(cdn_clock_mono_ns() - req->started_ns) / 1000;
     r->secure = req->secure;
     r->http10 = req->http10;
-    read_client(w->edge, req, &r->client);
+    http_forwarded_client(req, &edge_tuning_now(w->edge)->trust, &r->client);
     char *at = r->text;
     for (unsigned i = 0; i < EDGE_ACCESS_TEXT_COUNT; i++) {
         r->text_n[i] = (uint16_t)texts.item[i].n;

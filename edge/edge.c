@@ -299,8 +299,7 @@ enum cdn_status edge_create(struct edge_settings *settings, int argc, char **arg
     edge->loop_id = cdn_asprintf("pocketcdn-%s", settings->name);
     if (edge_origin_split(settings->origin, &edge->origin_base, &edge->origin_authority, err) != CDN_OK ||
         edge_certificate_read(&edge->settings, &edge->certificate, err) != CDN_OK ||
-        edge_tuning_create(&edge->settings, &tuning, err) != CDN_OK ||
-        edge_networks_parse(&settings->trusted_proxies, "trusted_proxies", &edge->trusted, err) != CDN_OK) {
+        edge_tuning_create(&edge->settings, &tuning, err) != CDN_OK) {
         goto fail;
     }
     atomic_store(&edge->tuning, tuning);
@@ -361,7 +360,6 @@ void edge_destroy(struct edge *edge)
     edge_tuning_destroy(atomic_load(&edge->tuning));
     free(edge->worker);
     free(edge->query_allow);
-    free(edge->trusted.item);
     cdn_tls_pair_free(&edge->certificate);
     free(edge->loop_id);
     free(edge->site);

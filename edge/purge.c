@@ -153,16 +153,8 @@ static bool may_purge(struct edge_txn *t)
     if (tuning->purge_token[0] && given.p && cdn_str_starts(given, scheme)) {
         return same_secret(cdn_str_sub(given, scheme.n), cdn_str(tuning->purge_token));
     }
-    struct cdn_addr peer;
-    struct cdn_addr client;
-    http_request_client(t->http, &peer);
-    CDN_AUTOBUF struct cdn_buf xff = {0};
-    CDN_AUTOBUF struct cdn_buf forwarded = {0};
-    struct http_trust trust = {edge->trusted.item, edge->trusted.count};
-    bool has_xff = http_request_joined(t->http, HTTP_REQ_X_FORWARDED_FOR, &xff);
-    bool has_forwarded = http_request_joined(t->http, HTTP_REQ_FORWARDED, &forwarded);
-    http_forwarded_client(&peer, &trust, has_xff ? cdn_buf_str(&xff) : (struct cdn_str){0},
-                          has_forwarded ? cdn_buf_str(&forwarded) : (struct cdn_str){0}, &client);
+    struct cdn_addr client; /* nobody is in no network */
+    http_forwarded_client(t->http, &tuning->trust, &client);
     for (size_t i = 0; i < tuning->purge_allow.count; i++) {
         if (cdn_cidr_has(&tuning->purge_allow.item[i], &client)) {
             return true;

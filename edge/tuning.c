@@ -72,6 +72,11 @@ enum cdn_status edge_tuning_create(const struct edge_settings *s, struct edge_tu
     t->purge_token = cdn_strdup(s->purge_token);
     enum cdn_status status = edge_networks_parse(&s->purge_allow, "purge_allow", &t->purge_allow, err);
     if (status == CDN_OK) {
+        status = edge_networks_parse(&s->trusted_proxies, "trusted_proxies", &t->trusted, err);
+    }
+    t->trust =
+        (struct http_trust){t->trusted.item, t->trusted.count, (enum http_client_field)s->client_field};
+    if (status == CDN_OK) {
         status = read_negative(&s->negative_ttl, &t->rules, err);
     }
     if (status != CDN_OK) {
@@ -88,6 +93,7 @@ void edge_tuning_destroy(struct edge_tuning *t)
         struct edge_tuning *older = t->older;
         free(t->targeted);
         free(t->purge_allow.item);
+        free(t->trusted.item);
         free(t->purge_token);
         if (t->keep_settings) {
             cdn_config_free(&edge_program, &t->settings);

@@ -81,35 +81,20 @@ static struct cdn_str joined(struct http_request *req, enum http_request_field f
 
 static void add_forwarded(struct edge_txn *t, struct edge_fields *f)
 {
-    struct edge *edge = t->worker->edge;
-    CDN_AUTOBUF struct cdn_buf xff = {0};
-    CDN_AUTOBUF struct cdn_buf proto = {0};
-    CDN_AUTOBUF struct cdn_buf host = {0};
-    CDN_AUTOBUF struct cdn_buf forwarded = {0};
+    __attribute__((cleanup(http_forwarded_text_free))) struct http_forwarded_text text = {0};
     CDN_AUTOBUF struct cdn_buf out = {0};
-    struct cdn_addr peer;
-    http_request_client(t->http, &peer);
-    struct http_trust trust = {edge->trusted.item, edge->trusted.count};
-    struct http_forwarded_in in = {
-        .peer = &peer,
-        .peer_trusted = http_is_trusted(&trust, &peer),
-        .secure = t->http->secure,
-        .host = t->http->host,
-        .x_forwarded_for = joined(t->http, HTTP_REQ_X_FORWARDED_FOR, &xff),
-        .x_forwarded_proto = joined(t->http, HTTP_REQ_X_FORWARDED_PROTO, &proto),
-        .x_forwarded_host = joined(t->http, HTTP_REQ_X_FORWARDED_HOST, &host),
-        .forwarded = joined(t->http, HTTP_REQ_FORWARDED, &forwarded),
-    };
-    http_forwarded_add_for(&out, &in);
+    struct http_forwarded way;
+    http_forwarded_of_request(t->http, &edge_tuning_now(t->worker->edge)->trust, &text, &way);
+    http_forwarded_add_for(&out, &way);
     add_joined(f, "X-Forwarded-For", &out);
     cdn_buf_clear(&out);
-    http_forwarded_add_proto(&out, &in);
+    http_forwarded_add_proto(&out, &way);
     add_joined(f, "X-Forwarded-Proto", &out);
     cdn_buf_clear(&out);
-    http_forwarded_add_host(&out, &in);
+    http_forwarded_add_host(&out, &way);
     add_joined(f, "X-Forwarded-Host", &out);
     cdn_buf_clear(&out);
-    http_forwarded_add(&out, &in);
+    http_forwarded_add(&out, &way);
     add_joined(f, "Forwarded", &out);
 }
 

@@ -53,6 +53,8 @@ struct edge_tuning {
     struct edge_rules rules;
     struct cdn_str *targeted;
     struct edge_networks purge_allow;
+    struct edge_networks trusted;
+    struct http_trust trust; /* borrows `trusted` */
     char *purge_token;
     uint64_t max_object;
     bool keep_settings; /* `settings` is owned here */
@@ -82,7 +84,6 @@ struct edge {
     char *site;             /* host of keys for requests that name this machine */
     struct edge_query_policy query;
     struct cdn_str *query_allow;
-    struct edge_networks trusted;
     struct edge_breaker breaker;
     struct cdn_tls_pair certificate; /* of the start; zeroed: no TLS */
     struct edge_access_log *access_log;

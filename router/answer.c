@@ -17,31 +17,10 @@ struct router_redirect {
     size_t location_n; /* of the field's value */
 };
 
-/* Who asks: the socket's peer, or whom a trusted proxy names. */
-static void client_of(struct router_answer *a, const struct router_table *table, struct http_request *req,
-                      struct cdn_addr *ret)
-{
-    struct http_trust trust = {table->trusted, table->trusted_count};
-    struct cdn_str x_forwarded = {0}, forwarded = {0};
-    struct cdn_addr peer;
-    http_request_client(req, &peer);
-    cdn_addr_unmap(&peer);
-    *ret = peer;
-    if (trust.count == 0 || !http_is_trusted(&trust, &peer))
-        return;
-    cdn_buf_clear(&a->x_forwarded);
-    cdn_buf_clear(&a->forwarded);
-    if (http_request_joined(req, HTTP_REQ_X_FORWARDED_FOR, &a->x_forwarded))
-        x_forwarded = cdn_buf_str(&a->x_forwarded);
-    if (http_request_joined(req, HTTP_REQ_FORWARDED, &a->forwarded))
-        forwarded = cdn_buf_str(&a->forwarded);
-    http_forwarded_client(&peer, &trust, x_forwarded, forwarded, ret);
-}
-
 static void decide(struct router_answer *a, const struct router_table *table, struct http_request *req)
 {
     struct router_question question = {.path = req->path};
-    client_of(a, table, req, &question.client);
+    http_forwarded_client(req, &table->trust, &question.client);
     if (table->simulate && router_pin_find(req->query, req->field[HTTP_REQ_COOKIE], &a->pin))
         question.pin = cdn_buf_str(&a->pin);
     bool measured = a->decided++ % SAMPLE == 0;
@@ -177,6 +156,4 @@ void router_answer_fini(struct router_answer *answer)
     http_head_free(&answer->head);
     cdn_buf_free(&answer->location);
     cdn_buf_free(&answer->pin);
-    cdn_buf_free(&answer->forwarded);
-    cdn_buf_free(&answer->x_forwarded);
 }

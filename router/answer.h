@@ -27,7 +27,7 @@ struct router_answer { /* zero-initialise; kept by a thread from request to requ
     struct http_head head; /* of a redirect that is made */
     unsigned generation;   /* of the table: see router_answer_renew */
     uint64_t decided;
-    struct cdn_buf location, pin, forwarded, x_forwarded;
+    struct cdn_buf location, pin;
     struct router_brief decision; /* of the last redirect */
     int64_t decision_ns;          /* what it took, measured now and then and counted for all; else 0 */
 };

@@ -129,7 +129,8 @@ static __attribute__((noinline)) void decide_long(const struct router_table *tab
                                                   struct router_brief *ret)
 {
     const struct router_compiled *compiled = compiled_of(table);
-    bool plain = compiled && question->pin.n == 0 && router_pops_pinned(table->pops) == ROUTER_NO_POP;
+    bool plain = compiled && question->pin.n == 0 && http_forwarded_is_known(&question->client) &&
+                 router_pops_pinned(table->pops) == ROUTER_NO_POP;
     struct cdn_addr address = question->client;
     cdn_addr_unmap(&address);
     const struct router_class *class = plain ? router_compiled_find(compiled, &address) : NULL;
@@ -154,7 +155,8 @@ void router_decide_brief(const struct router_table *table, const struct router_q
                          unsigned want, struct router_brief *ret)
 {
     const struct router_compiled *compiled = compiled_of(table);
-    if (compiled && question->pin.n == 0 && want == 2 && router_pops_all_well(table->pops)) {
+    if (compiled && question->pin.n == 0 && want == 2 && http_forwarded_is_known(&question->client) &&
+        router_pops_all_well(table->pops)) {
         const struct router_quick *quick = &compiled->quick[compiled->find(compiled, &question->client)];
         if (quick->count > 0) {
             memcpy(ret, quick, sizeof(*quick));

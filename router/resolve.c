@@ -247,7 +247,14 @@ void router_resolve(const struct router_table *table, const struct router_questi
     *ret = (struct router_where){.address = question->client, .pop = ROUTER_NO_POP};
     cdn_addr_unmap(&ret->address);
     struct chain chain = {table, question, trace, ret, false};
-    for (size_t i = 0; i < CDN_ARRAY_LEN(links); i++)
+    if (links[0](&chain))
+        return;
+    if (!http_forwarded_is_known(&ret->address)) {
+        router_trace_add(trace, ROUTER_STEP_DEFAULT, "the proxy does not say who the client is");
+        (void)link_default(&chain);
+        return;
+    }
+    for (size_t i = 1; i < CDN_ARRAY_LEN(links); i++)
         if (links[i](&chain))
             return;
 }

@@ -56,8 +56,9 @@ static enum cdn_status trusted_parse(struct router_table *t, const struct cdn_co
                                      struct cdn_error *err)
 {
     t->trusted = cdn_calloc(list->n + 1, sizeof(*t->trusted));
+    t->trust.proxies = t->trusted;
     for (size_t i = 0; i < list->n; i++)
-        if (!cdn_parse_cidr(cdn_str(list->items[i].key), &t->trusted[t->trusted_count++]))
+        if (!cdn_parse_cidr(cdn_str(list->items[i].key), &t->trusted[t->trust.count++]))
             return cdn_error_set(err, CDN_INVALID, "%s: trusted_proxies: '%s' is not a network",
                                  list->items[i].origin, list->items[i].key);
     return CDN_OK;
@@ -78,6 +79,7 @@ static enum cdn_status table_fill(struct router_table *t, const struct router_co
     const struct router_settings *s = &config->settings;
     t->policy = (enum router_policy)s->policy;
     t->simulate = s->simulate;
+    t->trust.field = (enum http_client_field)s->client_field;
     special_heads_find(t);
     t->redirect_status = s->redirect_status == 0 ? 307 : 302;
     t->cache_control = cdn_asprintf("private, max-age=%lld", (long long)(s->redirect_max_age / 1000));

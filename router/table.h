@@ -12,6 +12,7 @@
 
 #include "common/parse.h"
 #include "geo-data/geo.h"
+#include "common/http_forwarded.h"
 #include "router/overrides.h"
 #include "router/pops.h"
 #include "router/select.h"
@@ -29,7 +30,7 @@ struct router_table {
     char default_country[3];
     double default_lat, default_lon;
     struct cdn_cidr *trusted; /* proxies */
-    size_t trusted_count;
+    struct http_trust trust;  /* borrows them */
     unsigned redirect_status;
     char *cache_control; /* of a redirect */
     bool special_heads[2]

@@ -154,17 +154,35 @@ def test_long_targets(cdn, edges):
 
 
 def test_trusted_proxies(cdn, edges):
-    router = start(cdn, edges, trusted_proxies="127.0.0.20/32", overrides=overrides(
-        {**PLACES, "127.0.0.20": "Frankfurt", "192.0.2.1": "Tokyo", "192.0.2.2": "New York"}))
+    settings = {"trusted_proxies": "127.0.0.20/32", "default_place": "Tokyo", "overrides": overrides(
+        {**PLACES, "127.0.0.20": "Frankfurt", "192.0.2.1": "Tokyo", "192.0.2.2": "New York"})}
+    router = start(cdn, edges, **settings)
+    assert edges.name_of(router.get("/", source="127.0.0.20")) == "fra"
     for source, field, value, name in (
             ("127.0.0.20", "X-Forwarded-For", "192.0.2.1", "nrt"),
             ("127.0.0.20", "X-Forwarded-For", "192.0.2.2, 192.0.2.1", "nrt"),
             ("127.0.0.20", "X-Forwarded-For", "192.0.2.1, 192.0.2.2, 127.0.0.20", "iad"),
-            ("127.0.0.20", "Forwarded", "for=192.0.2.2;proto=http", "iad"),
-            ("127.0.0.20", "X-Forwarded-For", "rubbish", "fra"),
+            ("127.0.0.20", "X-Forwarded-For", "rubbish", "nrt"),  # nobody: the default place, not the proxy's
+            ("127.0.0.20", "X-Forwarded-For", "_hidden", "nrt"),
+            ("127.0.0.20", "X-Forwarded-For", "", "nrt"),
+            ("127.0.0.20", "Forwarded", "for=192.0.2.2", "nrt"),
             (FRA, "X-Forwarded-For", "192.0.2.1", "fra"),
             (FRA, "Forwarded", "for=192.0.2.2", "fra")):
         assert edges.name_of(router.get("/", {field: value}, source=source)) == name, (source, field, value)
+
+
+def test_one_field_names_the_client(cdn, edges):
+    """What the client adds in the other field moves nobody."""
+    both = {"X-Forwarded-For": "192.0.2.1", "Forwarded": "for=192.0.2.2"}
+    for field, name in (("x-forwarded-for", "nrt"), ("forwarded", "iad"), ("none", "fra")):
+        router = start(cdn, edges, trusted_proxies="127.0.0.20/32", client_field=field, default_place="Tokyo",
+                       overrides=overrides({**PLACES, "127.0.0.20": "Frankfurt", "192.0.2.1": "Tokyo", "192.0.2.2": "New York"}))
+        assert edges.name_of(router.get("/", both, source="127.0.0.20")) == name
+        hidden = {"X-Forwarded-For": "_x", "Forwarded": "for=_x"}
+        assert edges.name_of(router.get("/", hidden, source="127.0.0.20")) == ("fra" if field == "none" else "nrt")
+        metrics = router.metrics()
+        reasons = {k: v for k, v in metrics.items() if 'reason="' in k and v}
+        assert any('reason="default"' in k for k in reasons) == (field != "none"), reasons
 
 
 def test_a_simulated_place(cdn, edges):

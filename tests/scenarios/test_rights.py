@@ -1,0 +1,125 @@
+"""Who may do what: whose word about the client is believed, what a web page can reach, what a stranger's bytes can do."""
+
+import json
+
+import pytest
+from cdn import Reply, poll
+
+FRESH = ("Cache-Control", "max-age=3600")
+PROXY = "127.0.0.20"
+
+
+# ---------------------------------------------------------------------------------------------------- forwarded
+
+
+@pytest.fixture(scope="module")
+def proxied(shared_cdn):
+    """Edges that trust one proxy, one for each client_field; that proxy itself may purge."""
+    origin = shared_cdn.fake_origin()
+    origin.default = Reply(body=b"x", headers=[FRESH])
+    edges = {field: shared_cdn.edge(origin, name=f"edge-{field}", client_field=field, trusted_proxies=[PROXY, "127.0.0.21"],
+                                    purge_allow=[PROXY, "198.51.100.1"], threads=1)
+             for field in ("x-forwarded-for", "forwarded", "none")}
+    return origin, edges
+
+
+PURGE_ROWS = [
+    # field, headers, allowed
+    ("x-forwarded-for", [], True),  # the proxy for itself
+    ("x-forwarded-for", [("X-Forwarded-For", "198.51.100.1")], True),
+    ("x-forwarded-for", [("X-Forwarded-For", "198.51.100.2")], False),
+    ("x-forwarded-for", [("X-Forwarded-For", "198.51.100.1, 198.51.100.2")], False),
+    ("x-forwarded-for", [("X-Forwarded-For", "198.51.100.2"), ("X-Forwarded-For", "198.51.100.1")], True),
+    ("x-forwarded-for", [("X-Forwarded-For", "198.51.100.2"), ("Forwarded", "for=198.51.100.1")], False),
+    ("x-forwarded-for", [("X-Forwarded-For", "198.51.100.2"), ("Forwarded", f"for={PROXY}")], False),
+    ("x-forwarded-for", [("X-Forwarded-For", "198.51.100.2"), ("Forwarded", "rubbish")], False),
+    ("x-forwarded-for", [("X-Forwarded-For", "198.51.100.2"), ("Forwarded", 'for="')], False),
+    ("x-forwarded-for", [("Forwarded", f"for={PROXY}")], False),  # it speaks for somebody in the other field
+    ("forwarded", [], True),
+    ("forwarded", [("Forwarded", "for=198.51.100.1")], True),
+    ("forwarded", [("Forwarded", 'For="198.51.100.1:4711"')], True),
+    ("forwarded", [("Forwarded", "for=198.51.100.2"), ("X-Forwarded-For", "198.51.100.1")], False),
+    ("forwarded", [("Forwarded", "for=198.51.100.1, for=198.51.100.2")], False),
+    ("forwarded", [("X-Forwarded-For", "198.51.100.1")], False),
+    *[("x-forwarded-for", [("X-Forwarded-For", bad)], False)
+      for bad in ("", ",", "unknown", "_hidden", "x", "198.51.100.1:", "[198.51.100.1]", "[::1", f"{PROXY}x", f"198.51.100.1, x, {PROXY}")],
+    *[("forwarded", [("Forwarded", bad)], False)
+      for bad in ("", "for=", "for=unknown", "for=_x", "x", "for=198.51.100.1;for=198.51.100.1", "proto=http",
+                  f"for=x, for={PROXY}", 'for="198.51.100.1')],
+    ("x-forwarded-for", [("X-Forwarded-For", ", ".join([PROXY] * 500))], False),  # more than the limit of hops
+    ("none", [("X-Forwarded-For", "198.51.100.2"), ("Forwarded", "for=198.51.100.2")], True),
+]
+
+
+@pytest.mark.parametrize("field, headers, allowed", PURGE_ROWS)
+def test_who_may_purge_through_a_proxy(proxied, field, headers, allowed):
+    edge = proxied[1][field]
+    answer = edge.request("PURGE", "/a", headers, source=PROXY)
+    assert answer.status == (200 if allowed else 403), (headers, answer)
+    assert edge.request("PURGE", "/a", headers, source="127.0.0.30").status == 403  # nobody's proxy
+
+
+def test_a_token_purges_whoever_asks(cdn):
+    origin = cdn.fake_origin()
+    edge = cdn.edge(origin, purge_token="secret", trusted_proxies=PROXY, purge_allow="198.51.100.1")
+    hidden = ("X-Forwarded-For", "_hidden")
+    assert edge.request("PURGE", "/a", [hidden, ("Authorization", "Bearer secret")], source=PROXY).status == 200
+    assert edge.request("PURGE", "/a", [hidden], source=PROXY).status == 403
+
+
+@pytest.mark.parametrize("field, headers, sent", [
+    ("x-forwarded-for", [("X-Forwarded-For", "6.6.6.6, 198.51.100.2"), ("Forwarded", "for=6.6.6.6;host=evil.example;proto=http"),
+                         ("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "shop.example")],
+     {"X-Forwarded-For": f"198.51.100.2, {PROXY}", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "shop.example",
+      "Forwarded": f"for=198.51.100.2;host=shop.example;proto=https, for={PROXY};host=test.example;proto=http"}),
+    ("forwarded", [("Forwarded", "for=198.51.100.2;host=shop.example;proto=https"), ("X-Forwarded-For", "6.6.6.6"),
+                   ("X-Forwarded-Proto", "http"), ("X-Forwarded-Host", "evil.example")],
+     {"X-Forwarded-For": f"198.51.100.2, {PROXY}", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "shop.example",
+      "Forwarded": f"for=198.51.100.2;host=shop.example;proto=https, for={PROXY};host=test.example;proto=http"}),
+    ("x-forwarded-for", [("X-Forwarded-For", "_hidden"), ("X-Forwarded-Proto", "gopher")],
+     {"X-Forwarded-For": f"unknown, {PROXY}", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "test.example"}),
+    ("none", [("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "evil.example"),
+              ("Forwarded", "for=6.6.6.6")],
+     {"X-Forwarded-For": PROXY, "X-Forwarded-Proto": "http", "X-Forwarded-Host": "test.example",
+      "Forwarded": f"for={PROXY};host=test.example;proto=http"}),
+])
+def test_the_origin_gets_one_story(proxied, field, headers, sent):
+    origin, edges = proxied
+    origin.forget()
+    edges[field].get("/story", [*headers, ("Cache-Control", "no-cache")], source=PROXY)
+    request = origin.last("/story")
+    assert {name: request.header(name) for name in sent} == sent
+
+
+def test_the_access_log_names_the_client_or_nobody(cdn):
+    origin, path = cdn.fake_origin(), cdn.folder("logs") / "access.log"
+    origin.default = Reply(body=b"x", headers=[FRESH])
+    edge = cdn.edge(origin, trusted_proxies=PROXY, access_log=path, threads=1)
+    for value in ("198.51.100.77", "_hidden"):
+        edge.get("/a", [("X-Forwarded-For", value)], source=PROXY)
+    lines = poll(lambda: path.exists() and len(path.read_text().splitlines()) == 2 and path.read_text().splitlines())
+    assert [json.loads(line)["client"] for line in lines] == ["198.51.100.77", "-"]
+
+
+def test_a_reload_changes_whom_the_edge_believes(cdn):
+    origin = cdn.fake_origin()
+    origin.default = Reply(body=b"x", headers=[FRESH])
+    folder = cdn.folder("etc")
+    config = folder / "cdn.yaml"
+
+    def write(field, proxies):
+        config.write_text(f'cdn:\n  trusted_proxies: ["{proxies}"]\n  client_field: {field}\nedge:\n  purge_allow: ["198.51.100.1"]\n')
+
+    write("x-forwarded-for", PROXY)
+    edge = cdn.edge(origin, "-c", config)
+    say = [("Forwarded", "for=198.51.100.1"), ("X-Forwarded-For", "198.51.100.2")]
+    assert edge.request("PURGE", "/a", say, source=PROXY).status == 403
+    write("forwarded", PROXY)
+    edge.reload()
+    assert edge.request("PURGE", "/a", say, source=PROXY).status == 200
+    write("forwarded", "127.0.0.99")
+    edge.reload()
+    assert edge.request("PURGE", "/a", say, source=PROXY).status == 403
+    config.write_text("cdn:\n  client_field: via\n")
+    answer = edge.admin_request("POST", "/reload", None)
+    assert answer.status == 400 and "client_field" in answer.text and "via" in answer.text
