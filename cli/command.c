@@ -80,7 +80,14 @@ static int print_settings(void)
 
 static int unknown(const char *name)
 {
-    fprintf(stderr, "pocketcdn: no command '%s' (pocketcdn help lists them)\n", name);
+    const char *names[CDN_ARRAY_LEN(commands) + 2] = {"help"};
+    for (size_t i = 0; i < CDN_ARRAY_LEN(commands); i++)
+        names[i + 1] = commands[i]->name;
+    const char *close = cdn_config_closest(cdn_str(name), names);
+    if (close)
+        fprintf(stderr, "pocketcdn: no command '%s'; did you mean '%s'?\n", name, close);
+    else
+        fprintf(stderr, "pocketcdn: no command '%s' (pocketcdn help lists them)\n", name);
     return cdn_status_exit_code(CDN_USAGE);
 }
 

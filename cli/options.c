@@ -1,5 +1,7 @@
 #include "cli/options.h"
 
+#include "common/config.h"
+
 #include "common/banned.h"
 
 static bool is_name(const struct cli_option *row, struct cdn_str name)
@@ -51,6 +53,25 @@ static enum cdn_status store(const struct cli_option *row, void *options, const 
     return CDN_OK;
 }
 
+/* "--form": did you mean --from? */
+static enum cdn_status unknown(const struct cli_option *rows, size_t count, const char *arg,
+                               struct cdn_str name, struct cdn_error *err)
+{
+    CDN_AUTOFREE const char **names = cdn_calloc(count + 1, sizeof(*names));
+    CDN_AUTOFREE char *word = cdn_str_dup(name);
+    for (char *c = word; *c; c++)
+        *c = *c == '-' ? '_' : *c;
+    for (size_t i = 0; i < count; i++)
+        names[i] = rows[i].field;
+    const char *close = cdn_config_closest(cdn_str(word), names);
+    if (!close)
+        return cdn_error_set(err, CDN_USAGE, "unknown option '%s' (--help lists them)", arg);
+    CDN_AUTOFREE char *flag = cdn_strdup(close);
+    for (char *c = flag; *c; c++)
+        *c = *c == '_' ? '-' : *c;
+    return cdn_error_set(err, CDN_USAGE, "unknown option '%s'; did you mean --%s?", arg, flag);
+}
+
 /* One option argument; `*at` moves on when the value is the next argument. */
 static enum cdn_status parse_one(const struct cli_option *rows, size_t count, int argc, char **argv, int *at,
                                  void *options, struct cdn_error *err)
@@ -67,7 +88,7 @@ static enum cdn_status parse_one(const struct cli_option *rows, size_t count, in
     }
     const struct cli_option *row = is_long ? find_long(rows, count, name) : find_letter(rows, count, arg[1]);
     if (!row)
-        return cdn_error_set(err, CDN_USAGE, "unknown option '%s' (--help lists them)", arg);
+        return unknown(rows, count, arg, is_long ? name : (struct cdn_str){0}, err);
     if (row->type == CLI_FLAG && value)
         return cdn_error_set(err, CDN_USAGE, "'%s' takes no value", arg);
     if (row->type != CLI_FLAG && !value) {

@@ -210,7 +210,7 @@ static enum cdn_status bad_flag(const struct load *load, int code, char **argv, 
         names[i] = load->options[i].name;
     }
     struct cdn_str rest = cdn_str(word + strspn(word, "-"));
-    const char *close = config_closest(cdn_str_cut(&rest, '='), names);
+    const char *close = cdn_config_closest(cdn_str_cut(&rest, '='), names);
     return cdn_error_set(err, CDN_USAGE, "unknown option \"%.64s\"%s%s%s (--help lists all)", word,
                          close ? "; did you mean \"--" : "", close ? close : "", close ? "\"?" : "");
 }

@@ -200,6 +200,9 @@ void cdn_config_free(const struct cdn_config_program *program,
 /* The value of `key` in a MAP, or NULL. */
 const char *cdn_config_map_get(const struct cdn_config_list *map, struct cdn_str key);
 
+/* Among NULL-ended `names` the one that `word` was probably meant to be, or NULL. */
+const char *cdn_config_closest(struct cdn_str word, const char *const *names);
+
 /* The rows as a Markdown table for docs/, as the commented YAML of --help-config. */
 void cdn_config_reference(const struct cdn_config_program *program, struct cdn_buf *out);
 void cdn_config_yaml(const struct cdn_config_program *program, struct cdn_buf *out);

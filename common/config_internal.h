@@ -69,10 +69,6 @@ enum cdn_status config_file_item(struct config_file *file, struct config_target 
                                  const char *name, struct cdn_error *err) CDN_MUST_CHECK;
 size_t config_file_item_count(const struct config_file *file, const char *list);
 
-/* config_text.c */
-/* Among NULL-ended `names` the one that `word` was probably meant to be, or NULL. */
-const char *config_closest(struct cdn_str word, const char *const *names);
-
 void config_help(const struct cdn_config_program *program, struct cdn_buf *out);
 void config_print(const struct config_target *target, struct cdn_buf *out);
 

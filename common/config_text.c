@@ -36,7 +36,7 @@ static size_t distance(struct cdn_str a, struct cdn_str b)
     return rows[a.n % 3][b.n];
 }
 
-const char *config_closest(struct cdn_str word, const char *const *names)
+const char *cdn_config_closest(struct cdn_str word, const char *const *names)
 {
     const char *best = NULL;
     size_t least = word.n <= 4 ? 2 : 3; /* beyond that it is a guess */

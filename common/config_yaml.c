@@ -88,7 +88,7 @@ static enum cdn_status visit_typed(struct config_file *file, int index, yaml_nod
 static enum cdn_status unknown_key(struct config_file *file, const yaml_node_t *key, const char *section,
                                    const char *const *names, struct cdn_error *err)
 {
-    const char *close = config_closest(text_of(key), names);
+    const char *close = cdn_config_closest(text_of(key), names);
     return cdn_error_set(err, CDN_INVALID, "%s:%zu: unknown key \"%.64s\"%s%s%s%s%s", file->path,
                          line_of(key), (const char *)key->data.scalar.value, section[0] ? " in " : "",
                          section, close ? "; did you mean \"" : "", close ? close : "", close ? "\"?" : "");

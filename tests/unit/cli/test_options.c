@@ -31,7 +31,11 @@ static const struct {
     {{"-1h", "-33.9,151", "-a"}, "1 - [] [-1h -33.9,151]"},
     {{"--format"}, "'--format' needs a value: F"},
     {{"--all-edges=1"}, "'--all-edges=1' takes no value"},
-    {{"--all_edges"}, "unknown option '--all_edges' (--help lists them)"},
+    {{"--all_edges"}, "unknown option '--all_edges'; did you mean --all-edges?"},
+    {{"--all-edge"}, "unknown option '--all-edge'; did you mean --all-edges?"},
+    {{"--fromat=x"}, "unknown option '--fromat=x'; did you mean --format?"},
+    {{"--bd", "x"}, "unknown option '--bd'; did you mean --db?"},
+    {{"--nothing-like-it"}, "unknown option '--nothing-like-it' (--help lists them)"},
     {{"-x"}, "unknown option '-x' (--help lists them)"},
     {{"--al"}, "unknown option '--al' (--help lists them)"},
 };
