@@ -4,6 +4,7 @@
 #include "common/http_client.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "common/banned.h"
 
@@ -73,7 +74,7 @@ static void print_table(const json_t *nodes)
                            .status = report,
                        });
     }
-    table_print(&table, &text);
+    table_print_to(&table, terminal_of(STDOUT_FILENO), &text);
     fwrite(text.p, 1, text.n, stdout);
     table_fini(&table);
 }

@@ -4,13 +4,14 @@
 
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/banned.h"
 
 static void erase(struct up_display *display)
 {
-    if (display->drawn_lines)
-        printf("\033[%zuA\033[J", display->drawn_lines);
+    if (display->drawn_lines) /* the terminal may have echoed a ^C behind the last line */
+        printf("\r\033[%zuA\033[J", display->drawn_lines);
     display->drawn_lines = 0;
 }
 
@@ -46,6 +47,18 @@ static const char *short_error(const char *error)
     return bracket && error[strlen(error) - 1] == ')' ? bracket : error;
 }
 
+static enum terminal_style state_style(const char *state)
+{
+    static const struct {
+        const char *state;
+        enum terminal_style style;
+    } styles[] = {{"up", TERMINAL_GOOD}, {"down", TERMINAL_BAD}, {"sick", TERMINAL_BAD}};
+    for (size_t i = 0; i < CDN_ARRAY_LEN(styles); i++)
+        if (strcmp(state, styles[i].state) == 0)
+            return styles[i].style;
+    return TERMINAL_WARNING;
+}
+
 void up_display_row(struct table *table, const struct up_display_node *node)
 {
     long long requests = metric(node->status, "request_total", ""),
@@ -58,11 +71,13 @@ void up_display_row(struct table *table, const struct up_display_node *node)
     table_add(table, "%s", node->name);
     table_add(table, "%s", node->place);
     table_add(table, "%s", node->state);
+    table_style(table, state_style(node->state));
     table_add(table, node->pid ? "%ld" : "", node->pid);
     table_add(table, requests < 0 ? "" : "%lld", requests);
     table_add(table, hits < 0 || requests <= 0 ? "" : "%.1f %%", 100.0 * (double)hits / (double)requests);
     table_add(table, "%s", node->url);
     table_add(table, "%s", note.n ? note.p : "");
+    table_style(table, TERMINAL_WARNING);
 }
 
 void up_display_nodes(struct up_display *display, const struct supervisor_node *nodes, size_t n)
@@ -83,11 +98,12 @@ void up_display_nodes(struct up_display *display, const struct supervisor_node *
                                                          .external = node->plan->external,
                                                          .status = node->status});
     }
-    table_print(&table, &text);
+    table_print_to(&table, terminal_of(STDOUT_FILENO), &text);
     table_fini(&table);
     cdn_buf_printf(&text, "Ctrl-C stops all of it.\n");
     erase(display);
     printf("\033[?7l%s\033[?7h", text.p); /* cut at the margin, not wrapped: erase counts lines */
     fflush(stdout);
-    display->drawn_lines = n + 2;
+    for (size_t i = 0; i < text.n; i++)
+        display->drawn_lines += text.p[i] == '\n';
 }

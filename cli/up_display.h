@@ -22,7 +22,7 @@ struct up_display_node {
     bool external;
     const json_t *status; /* the node's own report, or NULL */
 };
-#define UP_DISPLAY_HEADS "NODE|PLACE|STATE|>PID|>REQUESTS|>HITS|ADDRESS|NOTE"
+#define UP_DISPLAY_HEADS "NODE|3PLACE|STATE|1>PID|>REQUESTS|>HITS|2ADDRESS|NOTE"
 void up_display_row(struct table *table, const struct up_display_node *node);
 
 #endif

@@ -122,6 +122,49 @@ START_TEST(tables_are_aligned_by_letters)
 }
 END_TEST
 
+static const struct {
+    unsigned width;
+    const char *expected;
+} narrow[] = {
+    {0, "NODE  PLACE       PID  NOTE\nfra   Frankfurt  1234  its origin fails; restarted 2 x\nnrt   Tokyo"
+        "        99\n"},
+    {60, "NODE  PLACE       PID  NOTE\nfra   Frankfurt  1234  its origin fails; restarted 2 x\nnrt   Tokyo"
+         "        99\n"},
+    {40,
+     "NODE  PLACE       PID  NOTE\nfra   Frankfurt  1234\n    its origin fails; restarted 2 x\nnrt   Tokyo"
+     "        99\n"},
+    {20, "NODE  PLACE\nfra   Frankfurt\n    its origin\n    fails; restarted\n    2 x\nnrt   Tokyo\n"},
+};
+
+START_TEST(a_narrow_terminal_loses_columns_not_notes)
+{
+    struct table table;
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    static const char *const cells[] = {"fra", "Frankfurt", "1234", "its origin fails; restarted 2 x",
+                                        "nrt", "Tokyo",     "99",   ""};
+    table_init(&table, "NODE|PLACE|1>PID|NOTE");
+    for (size_t i = 0; i < CDN_ARRAY_LEN(cells); i++)
+        table_add(&table, "%s", cells[i]);
+    table_print_to(&table, (struct terminal){.width = narrow[_i].width}, &text);
+    table_fini(&table);
+    ck_assert_str_eq(text.p, narrow[_i].expected);
+}
+END_TEST
+
+START_TEST(colours_do_not_count_as_letters)
+{
+    struct table table;
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    table_init(&table, "STATE|>N");
+    table_add(&table, "up");
+    table_style(&table, TERMINAL_GOOD);
+    table_add(&table, "7");
+    table_print_to(&table, (struct terminal){.width = 80, .color = true}, &text);
+    table_fini(&table);
+    ck_assert_str_eq(text.p, "STATE  N\n\033[32mup\033[0m     7\n");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("options");
@@ -130,6 +173,8 @@ int main(void)
     tcase_add_loop_test(tcase, fixed_numbers, 0, (int)CDN_ARRAY_LEN(numbers));
     tcase_add_test(tcase, fields_are_found_by_name);
     tcase_add_test(tcase, tables_are_aligned_by_letters);
+    tcase_add_loop_test(tcase, a_narrow_terminal_loses_columns_not_notes, 0, (int)CDN_ARRAY_LEN(narrow));
+    tcase_add_test(tcase, colours_do_not_count_as_letters);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
