@@ -81,6 +81,9 @@ enum cdn_status plan_check(const struct plan *plan, const char *root, const stru
 /* CDN_CONFLICT names the first listener whose address somebody has. */
 enum cdn_status plan_check_free(const struct plan *plan, struct cdn_error *err) CDN_MUST_CHECK;
 
+/* A look whether all addresses of the built-in edges are free with these ports. */
+bool plan_ports_free(const struct plan_ports *ports);
+
 /* The plan as up.json has it, without pids; tokens are in it. */
 json_t *plan_json(const struct plan *plan);
 

@@ -153,3 +153,26 @@ enum cdn_status plan_check_free(const struct plan *plan, struct cdn_error *err)
     }
     return CDN_OK;
 }
+
+static bool is_free(const char *host, unsigned port)
+{
+    struct cdn_addr address;
+    CDN_AUTOFREE char *text = cdn_asprintf("%s:%u", host, port);
+    return cdn_parse_host_port(cdn_str(text), &address) && ports_free(&address);
+}
+
+bool plan_ports_free(const struct plan_ports *ports)
+{
+    struct cdn_addr dns;
+    CDN_AUTOFREE char *text = cdn_asprintf("%s:%u", ports->router_host, plan_dns_port(ports));
+    bool free_all =
+        is_free(ports->router_host, ports->router) && is_free(ports->router_host, ports->router + 1000) &&
+        is_free(ports->router_host, ports->origin) && is_free(ports->router_host, ports->origin + 1000) &&
+        is_free(ports->router_host, plan_dns_port(ports)) && cdn_parse_host_port(cdn_str(text), &dns) &&
+        ports_free_udp(&dns);
+    for (unsigned i = 0; i < GEO_DEFAULT_EDGES && free_all; i++) {
+        CDN_AUTOFREE char *host = cdn_asprintf("127.0.1.%u", ports->first_edge + i);
+        free_all = is_free(host, ports->edges) && is_free(host, ports->edges + 1000);
+    }
+    return free_all;
+}

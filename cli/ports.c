@@ -1,7 +1,9 @@
 #include "cli/ports.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/banned.h"
@@ -27,4 +29,18 @@ bool ports_free(const struct cdn_addr *address)
 bool ports_free_udp(const struct cdn_addr *address)
 {
     return is_free(address, SOCK_DGRAM);
+}
+
+/* An abstract Unix address: made and given up by the kernel alone, and of this network namespace. */
+int ports_claim(unsigned port)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int n = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "pocketcdn-port-%u", port);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+    if (fd >= 0 && bind(fd, (const struct sockaddr *)&name, size)) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
 }

@@ -10,4 +10,9 @@
 bool ports_free(const struct cdn_addr *address);
 bool ports_free_udp(const struct cdn_addr *address);
 
+/* A claim on `port` and those that go with it, against other `up --port 0` of this network namespace: a
+ * descriptor that holds it until it is closed (also by the end of the process), or -1 when somebody else has
+ * it. */
+int ports_claim(unsigned port);
+
 #endif

@@ -1,4 +1,5 @@
 #include "cli/command.h"
+#include "cli/ports.h"
 #include "cli/state.h"
 #include "cli/up_display.h"
 #include "common/parse.h"
@@ -12,17 +13,22 @@
 
 #include "common/banned.h"
 
-#define UP_OPTIONS(X)                                                                              \
-    X(TEXT, config, 'c', "FILE", "cdn.yaml; default: ten edges in ten cities of the world")        \
-    X(TEXT, root, 0, "DIR", "Folder to serve, by an origin of our own")                            \
-    X(TEXT, origin, 0, "URL", "Origin that runs already, as http://127.0.0.1:8000")                \
-    X(TEXT, port, 'p', "PORT", "Port of the router in place of 8080; all other ports move as far") \
-    X(FLAG, detach, 'd', NULL, "Return when all is up, and leave it running")                      \
+#define UP_OPTIONS(X)                                                                       \
+    X(TEXT, config, 'c', "FILE", "cdn.yaml; default: ten edges in ten cities of the world") \
+    X(TEXT, root, 0, "DIR", "Folder to serve, by an origin of our own")                     \
+    X(TEXT, origin, 0, "URL", "Origin that runs already, as http://127.0.0.1:8000")         \
+    X(TEXT, port, 'p', "PORT",                                                              \
+      "Port of the router in place of 8080; all other ports move as far; 0: any free one")  \
+    X(FLAG, detach, 'd', NULL, "Return when all is up, and leave it running")               \
     X(TEXT, state, 0, "DIR", "Folder for caches, logs and who runs")
 
 CLI_OPTIONS_STRUCT(up_options, UP_OPTIONS);
 
-#define PORT_STEP 10000u /* of the port that is proposed for a CDN beside another one */
+/* Router ports to choose from, below those that the kernel gives to outgoing connections. With this distance
+ * the ports of two CDNs never meet (each has the router's, -27, +8, +10 and all of them + 1000). */
+#define PORT_FIRST 10080u
+#define PORT_STEP 64u
+#define PORT_CHOICES 310u
 
 struct up {
     const struct up_options *options;
@@ -31,6 +37,7 @@ struct up {
     struct plan *plan;
     struct up_display display;
     struct plan_ports ports;
+    int claim_fd; /* with --port 0: the claim on the ports, held while the CDN runs */
     int ready_fd; /* with --detach: told when all is up */
 };
 
@@ -148,16 +155,43 @@ static enum cdn_status detach(struct up *up, int lock, struct cdn_error *err)
 }
 
 /* Says the way out too: an address that somebody has can be changed by a flag or in the file. */
+/* Ports for another CDN: from a start of its own for each process on, so that neighbours rarely try the same.
+ * false: none is free. `ret_claim` NULL: a look is enough. */
+static bool free_ports(struct plan_ports *ret, int *ret_claim)
+{
+    struct cdn_error none;
+    for (unsigned i = 0; i < PORT_CHOICES; i++) {
+        unsigned port = PORT_FIRST + ((unsigned)getpid() * 7 + i) % PORT_CHOICES * PORT_STEP;
+        int claim = ports_claim(port);
+        if (claim < 0) {
+            continue;
+        }
+        if (plan_ports_move(port, ret, &none) == CDN_OK && plan_ports_free(ret)) {
+            if (ret_claim) {
+                *ret_claim = claim;
+            } else {
+                close(claim);
+            }
+            return true;
+        }
+        close(claim);
+    }
+    return false;
+}
+
 static enum cdn_status check_free(const struct up *up, struct cdn_error *err)
 {
+    struct plan_ports other;
     struct cdn_error why;
     enum cdn_status status = plan_check_free(up->plan, &why);
     if (!status)
         return CDN_OK;
     if (up->options->config)
         return cdn_error_set(err, status, "%s; change it in %s", why.text, up->options->config);
-    return cdn_error_set(err, status, "%s; --port %u moves all ports of this CDN", why.text,
-                         up->ports.router + PORT_STEP);
+    if (!free_ports(&other, NULL))
+        return cdn_error_set(err, status, "%s", why.text);
+    return cdn_error_set(err, status, "%s; --port %u moves all ports of this CDN, --port 0 to free ones",
+                         why.text, other.router);
 }
 
 static enum cdn_status choose_ports(struct up *up, struct cdn_error *err)
@@ -172,6 +206,10 @@ static enum cdn_status choose_ports(struct up *up, struct cdn_error *err)
                              up->options->config);
     if (!cdn_parse_u64(cdn_str(text), &port) || port > UINT16_MAX)
         return cdn_error_set(err, CDN_USAGE, "--port: '%s' is not a port", text);
+    if (port == 0)
+        return free_ports(&up->ports, &up->claim_fd)
+                   ? CDN_OK
+                   : cdn_error_set(err, CDN_CONFLICT, "--port 0: no ports are free for a CDN of ten edges");
     return plan_ports_move((unsigned)port, &up->ports, err);
 }
 
@@ -206,7 +244,7 @@ static enum cdn_status start(struct up *up, struct cdn_error *err)
 
 static enum cdn_status run(const void *opaque, const struct cli_args *args, struct cdn_error *err)
 {
-    struct up up = {.options = opaque, .ready_fd = -1, .display.live = isatty(STDOUT_FILENO)};
+    struct up up = {.options = opaque, .claim_fd = -1, .ready_fd = -1, .display.live = isatty(STDOUT_FILENO)};
     if (args->n)
         return cdn_error_set(err, CDN_USAGE, "takes no argument, but got '%s'", args->items[0]);
     if (up.options->root && up.options->origin)
@@ -215,6 +253,8 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     if (!status)
         status = start(&up, err);
     plan_destroy(up.plan);
+    if (up.claim_fd >= 0)
+        close(up.claim_fd);
     free(up.state);
     free(up.config);
     return status;
@@ -237,7 +277,9 @@ const struct cli_command cli_command_up = {
         "\n"
         "  pocketcdn up --root ./static          serve a folder\n"
         "  pocketcdn up --origin http://127.0.0.1:8000 --detach\n"
-        "  pocketcdn up --root ./other --port 18080 --state ./other-cdn     a second one beside it\n",
+        "  pocketcdn up --root ./other --port 18080 --state ./other-cdn     a second one beside it\n"
+        "  pocketcdn up --root ./static --port 0 --state \"$(mktemp -d)\" -d    one for each job of a CI "
+        "machine\n",
     .options = rows,
     .option_count = CDN_ARRAY_LEN(rows),
     .options_size = sizeof(struct up_options),

@@ -923,11 +923,13 @@ class Cdn:
 
     def cli(self, *args, stdin=None, limit=60 * SLOW, program="pocketcdn", env=None, cwd=None):
         """Runs a command to its end: CompletedProcess with .returncode, .stdout, .stderr as text."""
-        clean = {k: v for k, v in os.environ.items()
-                 if not k.startswith("POCKETCDN_") and not k.lower().endswith("_proxy")}
-        clean.update(env or {})
         return subprocess.run([str(BIN / program), *map(str, args)], input=stdin, text=True, capture_output=True,
-                              timeout=limit, env=clean, cwd=cwd or self.tmp, check=False)
+                              timeout=limit, env=clean_environment(env), cwd=cwd or self.tmp, check=False)
+
+    def cli_started(self, *args):
+        """The same, running: a Popen, for commands side by side."""
+        return subprocess.Popen([str(BIN / "pocketcdn"), *map(str, args)], text=True, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, env=clean_environment(), cwd=self.tmp)
 
     def dump(self):
         return "\n".join(t.dump() for t in self._things if isinstance(t, Process))
@@ -939,6 +941,13 @@ class Cdn:
                     for line in t.err if "Sanitizer" in line or "runtime error:" in line]
         self._tmp.cleanup()
         return problems
+
+
+def clean_environment(more=None):
+    """This process's environment without anybody's settings and proxies."""
+    clean = {k: v for k, v in os.environ.items()
+             if not k.startswith("POCKETCDN_") and not k.lower().endswith("_proxy")}
+    return clean | (more or {})
 
 
 def unused_port():

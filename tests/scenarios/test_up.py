@@ -184,34 +184,55 @@ def test_a_taken_dns_port_is_said(cdn):
     assert done.returncode == 3 and f"router: dns_listen: {at} is in use" in done.stderr
 
 
-def free_port_of_many():
-    """A router port from which all ports of a CDN of ten built-in edges are free."""
-    for port in range(21080, 60000, 977):
-        if all(is_free(host, port + move + admin) for host, move in [("127.0.0.1", 0), ("127.0.0.1", 10), ("127.0.1.1", 8)]
-               for admin in (0, 1000)) and is_free("127.0.0.1", port - 27):
-            return port
-    raise AssertionError("no free ports")
+def router_port(cdn, state):
+    return parse_address(json.loads(cdn.cli("status", "--json", *state).stdout)["router"].removeprefix("http://"))[1]
 
 
-def is_free(host, port):
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        return probe.connect_ex((host, port)) != 0
+def test_the_proposed_ports_are_free(cdn):
+    """Whoever is told 'use --port N' can do so: N is not taken, and does not lead to a taken one."""
+    root, state = cdn.folder("root", {"a.txt": b"hello\n"}), ["--state", cdn.folder("state")]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        refused = cdn.cli("up", "--root", root, "--port", taken.getsockname()[1], *state)
+    assert refused.returncode == 3
+    proposed = int(re.search(r"--port (\d+) moves", refused.stderr)[1])
+    for host, port in [("127.0.0.1", proposed), ("127.0.0.1", proposed - 27), ("127.0.1.9", proposed + 1008)]:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+
+
+def test_many_start_at_once_on_ports_of_their_own(cdn):
+    root, states = cdn.folder("root", {"a.txt": b"hello\n"}), [cdn.folder("state") for _ in range(3)]
+    starts = [cdn.cli_started("up", "--root", root, "--port", 0, "--detach", "--state", state) for state in states]
+    try:
+        for start in starts:
+            out, err = start.communicate(timeout=60 * SLOW)
+            assert start.returncode == 0, (out, err)
+        ports = {router_port(cdn, ["--state", state]) for state in states}
+        assert len(ports) == len(states)
+    finally:
+        for state in states:
+            cdn.cli("down", "--state", state)
 
 
 def test_two_cdns_side_by_side_by_port_and_state(cdn):
     """Without any file: the second start is told which flag to change, and that works."""
-    root, port = cdn.folder("root", {"a.txt": b"hello\n"}), free_port_of_many()
+    root = cdn.folder("root", {"a.txt": b"hello\n"})
     first, second = ["--state", cdn.folder("state")], ["--state", cdn.folder("state")]
-    assert cdn.cli("up", "--root", root, "--port", port, "--detach", *first).returncode == 0
+    up = cdn.cli("up", "--root", root, "--port", 0, "--detach", *first)
+    assert up.returncode == 0, up
     try:
+        port = router_port(cdn, first)
         refused = cdn.cli("up", "--root", root, "--port", port, *second)
-        proposed = re.search(r"in use by another program; --port (\d+) moves all ports", refused.stderr)
+        proposed = re.search(r"in use by another program; --port (\d+) moves all ports of this CDN, --port 0", refused.stderr)
         assert refused.returncode == 3 and proposed, refused
         refused = cdn.cli("up", "--root", root, *first)
         assert refused.returncode == 3 and "--state DIR and --port PORT" in refused.stderr
-        other = int(proposed[1]) if int(proposed[1]) < 60000 else port + 40
-        assert cdn.cli("up", "--root", root, "--port", other, "--detach", *second).returncode == 0
+        assert cdn.cli("up", "--root", root, "--port", 0, "--detach", *second).returncode == 0
+        other = router_port(cdn, second)
+        assert len({other, port}) == 2
         for state, router in ((first, port), (second, other)):
             report = json.loads(cdn.cli("get", "/a.txt", "--from", "Tokyo", "--json", *state).stdout)
             assert report["hops"][0]["url"] == f"http://127.0.0.1:{router}/a.txt" and report["x_cache"] == "MISS"
