@@ -18,6 +18,7 @@ struct origin_files {
     size_t count;
     size_t bytes;
     struct origin_entry *newest, *oldest;
+    int64_t followed_ns; /* when the root's path was last looked at */
 };
 
 struct origin_files *origin_files_create(const struct origin_files_config *config)
@@ -180,6 +181,10 @@ enum origin_found origin_files_find(struct origin_files *files, struct cdn_str r
                                     struct origin_path *ret_path, struct origin_refusal *ret_refusal)
 {
     uint64_t hash = XXH3_64bits(raw_path.p, raw_path.n);
+    if (now_ns != files->followed_ns) { /* once a turn of the loop */
+        files->followed_ns = now_ns;
+        origin_root_follow(files->config.root);
+    }
     struct origin_entry *e = *find_slot(files, hash, raw_path);
     if (e && !check(files, e, now_ns)) {
         forget(files, e);

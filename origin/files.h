@@ -77,7 +77,7 @@ struct origin_entry {
 };
 
 struct origin_files_config {
-    const struct origin_root *root;
+    struct origin_root *root;
     const struct origin_mime *mime;
     struct origin_hasher *hasher;
     struct origin_metrics *metrics;

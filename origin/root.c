@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -15,7 +16,9 @@
 #define RACE_RETRIES 8 /* EAGAIN: something on the way was renamed meanwhile */
 
 struct origin_root {
-    int fd;
+    char *path; /* as the settings give it: links on it are followed anew by origin_root_follow */
+    int fd;     /* its number never changes; what it stands for does */
+    _Atomic uint64_t dev, ino;
 };
 
 static int open_beneath(int root, const char *name, uint64_t flags)
@@ -26,6 +29,15 @@ static int open_beneath(int root, const char *name, uint64_t flags)
         if (fd >= 0 || (errno != EAGAIN && errno != EINTR) || i == RACE_RETRIES) {
             return (int)fd;
         }
+    }
+}
+
+static void note_identity(struct origin_root *root, int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) == 0) {
+        atomic_store_explicit(&root->dev, st.st_dev, memory_order_relaxed);
+        atomic_store_explicit(&root->ino, st.st_ino, memory_order_relaxed);
     }
 }
 
@@ -43,16 +55,35 @@ enum cdn_status origin_root_open(const char *dir, struct origin_root **ret, stru
                              strerror(error));
     }
     close(probe);
-    struct origin_root *root = cdn_malloc(sizeof *root);
+    struct origin_root *root = cdn_calloc(1, sizeof *root);
+    root->path = cdn_strdup(dir);
     root->fd = fd;
+    note_identity(root, fd);
     *ret = root;
     return CDN_OK;
+}
+
+void origin_root_follow(struct origin_root *root)
+{
+    struct stat st;
+    if (stat(root->path, &st) != 0 || (st.st_ino == atomic_load_explicit(&root->ino, memory_order_relaxed) &&
+                                       st.st_dev == atomic_load_explicit(&root->dev, memory_order_relaxed))) {
+        return; /* in the middle of a deploy the link may be missing: what was served goes on */
+    }
+    int fd = open(root->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return;
+    }
+    (void)!dup3(fd, root->fd, O_CLOEXEC); /* atomic: other threads see the old folder or the new one */
+    note_identity(root, fd);
+    close(fd);
 }
 
 void origin_root_close(struct origin_root *root)
 {
     if (root) {
         close(root->fd);
+        free(root->path);
         free(root);
     }
 }

@@ -1,6 +1,8 @@
 /* root: the served folder. Everything is opened below one descriptor by openat2 with RESOLVE_BENEATH, so the
  * kernel refuses whatever leaves the folder: "..", absolute links, links that lead out, /proc's magic links.
- * Links that stay inside work. Immutable once open; any thread.
+ * Links that stay inside work. Any thread.
+ *
+ * The folder itself may be a link that a deploy points elsewhere: origin_root_follow notices.
  */
 #ifndef CDN_ORIGIN_ROOT_H
 #define CDN_ORIGIN_ROOT_H
@@ -16,6 +18,9 @@ struct origin_root;
 /* CDN_IO when `dir` is no folder or cannot be read. */
 enum cdn_status origin_root_open(const char *dir, struct origin_root **ret,
                                  struct cdn_error *err) CDN_MUST_CHECK;
+/* When the path leads to another folder than the open one, that one is served from now on, on all threads.
+ * One stat() when nothing changed. */
+void origin_root_follow(struct origin_root *root);
 void origin_root_close(struct origin_root *root); /* NULL is fine */
 
 /* Opens `name` ("" is the root itself) for reading, without blocking. The descriptor, the caller's, and its

@@ -16,7 +16,7 @@ struct origin_worker;
 
 struct origin_shared { /* what all workers use; outlives them */
     const struct origin_settings *settings;
-    const struct origin_root *root;
+    struct origin_root *root;
     const struct origin_mime *mime;
     struct origin_hasher *hasher;
     _Atomic uint64_t fault_counter;

@@ -408,6 +408,22 @@ def test_siblings_can_be_switched_off(cdn):
 # ---------------------------------------------------------------------------------------------------- change
 
 
+def test_a_root_that_a_deploy_swaps_is_followed(cdn):
+    """`current` is a link to the newest release; `ln -sfn` or a rename over it changes what is served, at once."""
+    outer = cdn.folder("releases", {"1/a.txt": b"one", "1/gone.txt": b"gone", "2/a.txt": b"two two"})
+    current = outer / "current"
+    current.symlink_to("1")
+    origin = cdn.origin(current)
+    assert origin.get("/a.txt").body == b"one" and origin.get("/gone.txt").status == 200
+    (outer / "next").symlink_to("2")
+    (outer / "next").rename(current)
+    assert origin.get("/a.txt").body == b"two two" and origin.get("/gone.txt").status == 404
+    current.unlink()  # for a moment there is no link: what was served goes on
+    assert origin.get("/a.txt").body == b"two two"
+    current.symlink_to("1")
+    assert origin.get("/a.txt").body == b"one"
+
+
 def test_changes_are_seen(cdn):
     root = cdn.folder("r", {"a.txt": b"one"})
     daemon = cdn.origin(root)
