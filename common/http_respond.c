@@ -1,3 +1,5 @@
+#include "common/clock.h"
+#include "common/http_date.h"
 #include "common/http_server_private.h"
 
 #include <jansson.h>
@@ -107,6 +109,11 @@ void http_respond_text(struct http_request *req, unsigned status, const char *ty
     }
     for (; fields && *fields; fields++) {
         add_field(response, *fields);
+    }
+    if (cdn_clock_offset_ms() != 0) { /* in simulation; else libmicrohttpd adds the true time */
+        char date[HTTP_DATE_SIZE];
+        http_date_format(cdn_clock_now_s(), date);
+        MHD_add_response_header(response, MHD_HTTP_HEADER_DATE, date);
     }
     respond_own(req, status, response);
 }

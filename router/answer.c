@@ -2,6 +2,8 @@
 #include "router/answer.h"
 
 #include "common/clock.h"
+#include "common/http_date.h"
+#include "common/clock.h"
 #include "common/http_forwarded.h"
 #include "router/pin.h"
 #include "router/target.h"
@@ -65,9 +67,15 @@ static void redirect_free(struct router_redirect *r)
 static struct router_redirect *redirect_make(struct router_answer *a, const struct router_table *table,
                                              struct cdn_str location)
 {
+    const bool moved = cdn_clock_offset_ms() != 0;
     struct router_redirect *r = cdn_calloc(1, sizeof(*r));
-    r->generation = a->generation;
+    r->generation = a->generation - moved; /* its Date is of this moment: not to be used again */
     r->response = MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+    if (moved) { /* else libmicrohttpd adds the true time */
+        char date[HTTP_DATE_SIZE];
+        http_date_format(cdn_clock_now_s(), date);
+        http_head_add(&a->head, CDN_STR("Date"), cdn_str(date));
+    }
     http_head_add(&a->head, CDN_STR("Location"), location);
     http_head_add(&a->head, CDN_STR("Cache-Control"), cdn_str(table->cache_control));
     http_head_add(&a->head, CDN_STR("Access-Control-Allow-Origin"), CDN_STR("*"));
@@ -80,7 +88,7 @@ static struct router_redirect *redirect_take(struct router_answer *a, const stru
                                              struct cdn_str location)
 {
     struct router_redirect **idle = idle_of(a, location.n), *r = *idle;
-    if (r) {
+    if (r && cdn_clock_offset_ms() == 0) {
         *idle = r->next;
         a->idle_count--;
         http_head_renew(r->response, CDN_STR("Location"), location);
