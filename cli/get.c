@@ -1,15 +1,23 @@
 #include "cli/command.h"
 #include "cli/control.h"
+#include "cli/terminal.h"
 #include "cli/traveller.h"
+#include "common/http_server_check.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "common/banned.h"
 
 #define HOPS_MAX 6
+#define DATA_MAX (64u << 20)
 
 #define GET_OPTIONS(X)                                                                              \
     X(TEXT, from, 0, "PLACE|IP", "Be a client there: a city, LAT,LON, a site's name or an address") \
+    X(LIST, header, 'H', "FIELD", "Send this field, as 'Cookie: a=b'; may be repeated")             \
+    X(TEXT, request, 'X', "METHOD", "Another method than GET (POST with --data)")                   \
+    X(TEXT, data, 'd', "DATA", "Send a body: text, @FILE, or @- for standard input")                \
     X(TEXT, output, 'o', "FILE", "Write the body there ('-': standard output, after the report)")   \
     X(FLAG, json, 'j', NULL, "The report as one JSON object")                                       \
     CONTROL_OPTIONS(X)
@@ -30,6 +38,9 @@ struct visit {
     bool has_client;
     struct cdn_addr client;
     json_t *route; /* the router's explanation, or NULL */
+    struct traveller_request request;
+    struct http_field fields[CLI_LIST_MAX + 1]; /* of the request; slices of argv */
+    struct cdn_buf data;                        /* its body, when it was read from a file */
     size_t hop_count;
     struct hop hops[HOPS_MAX];
     struct traveller_answer answer; /* of the last hop */
@@ -68,14 +79,89 @@ static void explain(struct visit *visit)
     (void)!control_ask(node, "GET", path, NULL, &visit->route, &none);
 }
 
+/* After 303, and by custom after 301 and 302, what was a POST is asked for again by GET (RFC 9110 15.4). */
+static bool becomes_get(const struct visit *visit, unsigned status)
+{
+    const char *method = visit->request.method;
+    bool safe = !method || strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+    return !safe && (status == 303 || ((status == 301 || status == 302) && strcmp(method, "POST") == 0));
+}
+
+/* ---- what is asked ---- */
+
+static enum cdn_status read_field(const char *text, struct http_field *ret, struct cdn_error *err)
+{
+    struct cdn_str value = cdn_str(text), name = cdn_str_cut(&value, ':');
+    *ret = (struct http_field){name, value.p ? cdn_str_trim(value) : value};
+    if (value.p && http_check_token(name) && http_check_field_value(ret->value))
+        return CDN_OK;
+    return cdn_error_set(err, CDN_USAGE, "-H: '%s' is not a field such as 'Cookie: a=b'", text);
+}
+
+static enum cdn_status read_data(struct visit *visit, const char *text, struct cdn_error *err)
+{
+    const char *path = text + 1;
+    if (text[0] != '@') {
+        visit->request.body = cdn_str(text);
+        return CDN_OK;
+    }
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    if (!file)
+        return cdn_error_set(err, CDN_IO, "--data: cannot open %s: %s", path, strerror(errno));
+    char piece[65536];
+    for (size_t n; (n = fread(piece, 1, sizeof(piece), file)) > 0 && visit->data.n <= DATA_MAX;)
+        cdn_buf_add(&visit->data, piece, n);
+    bool failed = ferror(file);
+    if (file != stdin)
+        fclose(file);
+    if (failed)
+        return cdn_error_set(err, CDN_IO, "--data: cannot read %s", path);
+    if (visit->data.n > DATA_MAX)
+        return cdn_error_set(err, CDN_TOO_LARGE, "--data: %s has more than %u bytes", path, DATA_MAX);
+    visit->request.body = cdn_buf_str(&visit->data);
+    return CDN_OK;
+}
+
+static bool has_type(const struct visit *visit)
+{
+    for (size_t i = 0; i < visit->request.field_count; i++)
+        if (cdn_str_eq_nocase(visit->fields[i].name, CDN_STR("Content-Type")))
+            return true;
+    return false;
+}
+
+static enum cdn_status read_request(struct visit *visit, struct cdn_error *err)
+{
+    const struct get_options *options = visit->options;
+    enum cdn_status status = CDN_OK;
+    for (size_t i = 0; i < options->header.n && !status; i++)
+        status = read_field(options->header.items[i], &visit->fields[i], err);
+    visit->request = (struct traveller_request){
+        .method = options->request ? options->request
+                  : options->data  ? "POST"
+                                   : "GET",
+        .fields = visit->fields,
+        .field_count = options->header.n,
+    };
+    if (!status && !http_check_token(cdn_str(visit->request.method)))
+        status = cdn_error_set(err, CDN_USAGE, "-X: '%s' is not a method", visit->request.method);
+    if (!status && options->data) {
+        status = read_data(visit, options->data, err);
+        if (!has_type(visit))
+            visit->fields[visit->request.field_count++] =
+                (struct http_field){CDN_STR("Content-Type"), CDN_STR("application/x-www-form-urlencoded")};
+    }
+    return status;
+}
+
 static enum cdn_status follow(struct visit *visit, struct cdn_error *err)
 {
     CDN_AUTOFREE char *url = cdn_strdup(visit->url);
     for (;;) {
         struct hop *hop = &visit->hops[visit->hop_count];
         traveller_answer_free(&visit->answer);
-        enum cdn_status status =
-            traveller_get(url, visit->has_client ? &visit->client : NULL, &visit->answer, err);
+        enum cdn_status status = traveller_ask(url, visit->has_client ? &visit->client : NULL,
+                                               &visit->request, &visit->answer, err);
         if (status)
             return status;
         *hop = (struct hop){cdn_strdup(url), visit->answer.status, visit->answer.ms};
@@ -83,6 +169,9 @@ static enum cdn_status follow(struct visit *visit, struct cdn_error *err)
         bool redirect = visit->answer.status / 100 == 3 && visit->answer.location[0];
         if (!redirect)
             return CDN_OK;
+        if (becomes_get(visit, visit->answer.status))
+            visit->request =
+                (struct traveller_request){.fields = visit->fields, .field_count = visit->options->header.n};
         if (visit->hop_count == HOPS_MAX)
             return cdn_error_set(err, CDN_NETWORK, "more than %d redirects, the last to %s", HOPS_MAX - 1,
                                  visit->answer.location);
@@ -99,6 +188,11 @@ static double total_ms(const struct visit *visit)
     for (size_t i = 0; i < visit->hop_count; i++)
         sum += visit->hops[i].ms;
     return sum;
+}
+
+static enum terminal_style verdict_style(const char *x_cache)
+{
+    return strcmp(x_cache, "HIT") == 0 ? TERMINAL_GOOD : x_cache[0] ? TERMINAL_WARNING : TERMINAL_PLAIN;
 }
 
 static void print_text(const struct visit *visit)
@@ -118,8 +212,11 @@ static void print_text(const struct visit *visit)
                json_number_value(json_object_get(visit->route, "km")),
                json_number_value(json_object_get(visit->route, "rtt_ms")),
                control_text(visit->route, "reason"));
-    printf("cache    %s%s%s%s%s\n", a->x_cache[0] ? a->x_cache : "(says nothing)", a->age[0] ? ", age " : "",
-           a->age, a->cache_status[0] ? "; " : "", a->cache_status);
+    struct terminal terminal = terminal_of(STDOUT_FILENO);
+    enum terminal_style style = verdict_style(a->x_cache);
+    printf("cache    %s%s%s%s%s%s%s\n", terminal_begin(terminal, style),
+           a->x_cache[0] ? a->x_cache : "(says nothing)", terminal_end(terminal, style),
+           a->age[0] ? ", age " : "", a->age, a->cache_status[0] ? "; " : "", a->cache_status);
     printf("body     %zu bytes, %s\n", a->body.n, a->type[0] ? a->type : "no type");
 }
 
@@ -180,7 +277,9 @@ static enum cdn_status write_body(const struct visit *visit, struct cdn_error *e
 
 static enum cdn_status visit_url(struct visit *visit, const char *text, struct cdn_error *err)
 {
-    enum cdn_status status = make_url(visit, text, err);
+    enum cdn_status status = read_request(visit, err);
+    if (!status)
+        status = make_url(visit, text, err);
     if (!status && visit->options->from) {
         free(CDN_TAKE(visit->place));
         status = traveller_from_text(visit->options->from, &visit->client, &visit->place, err);
@@ -212,6 +311,7 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     for (size_t i = 0; i < visit.hop_count; i++)
         free(visit.hops[i].url);
     traveller_answer_free(&visit.answer);
+    cdn_buf_free(&visit.data);
     json_decref(visit.up);
     json_decref(visit.route);
     free(visit.url);
@@ -225,12 +325,14 @@ static const struct cli_option rows[] = {GET_OPTIONS(ROW)};
 const struct cli_command cli_command_get = {
     .name = "get",
     .summary = "Fetch a URL through the router as a client anywhere on Earth",
-    .usage = "URL | /PATH [--from PLACE|IP]",
+    .usage = "URL | /PATH [--from PLACE|IP] [-H FIELD] [-X METHOD] [-d DATA]",
     .more = "Milliseconds are called measured (on this machine) or modelled (of the distance); they are "
             "never added up.\n"
             "Exit code 1 for an answer of 400 and above.\n"
             "\n"
-            "  pocketcdn get /static/app.css --from Tokyo\n",
+            "  pocketcdn get /static/app.css --from Tokyo\n"
+            "  pocketcdn get /static/app.js -H 'Accept-Encoding: br'\n"
+            "  pocketcdn get /search/ -X POST -d q=tent\n",
     .options = rows,
     .option_count = CDN_ARRAY_LEN(rows),
     .options_size = sizeof(struct get_options),

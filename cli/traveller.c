@@ -1,6 +1,5 @@
 #include "cli/traveller.h"
 
-#include "common/http_client.h"
 #include "geo-data/geodesy.h"
 #include "geo-data/places.h"
 #include "geo-data/special.h"
@@ -111,15 +110,26 @@ static char *field_of(const struct http_simple_result *result, const char *name)
 enum cdn_status traveller_get(const char *url, const struct cdn_addr *as, struct traveller_answer *ret,
                               struct cdn_error *err)
 {
+    return traveller_ask(url, as, &(struct traveller_request){0}, ret, err);
+}
+
+enum cdn_status traveller_ask(const char *url, const struct cdn_addr *as,
+                              const struct traveller_request *request, struct traveller_answer *ret,
+                              struct cdn_error *err)
+{
     char address[CDN_ADDR_TEXT_SIZE];
     struct http_simple_result result = {0};
-    struct http_field field = {.name = CDN_STR("X-Forwarded-For")};
+    struct http_field fields[TRAVELLER_FIELDS_MAX + 1];
+    size_t n = request->field_count < TRAVELLER_FIELDS_MAX ? request->field_count : TRAVELLER_FIELDS_MAX;
+    if (n) {
+        memcpy(fields, request->fields, n * sizeof(*fields));
+    }
     if (as) {
         cdn_addr_format_ip(as, address);
-        field.value = cdn_str(address);
+        fields[n++] = (struct http_field){CDN_STR("X-Forwarded-For"), cdn_str(address)};
     }
-    enum cdn_status status =
-        http_simple("GET", url, &field, as ? 1 : 0, (struct cdn_str){0}, TIMEOUT_MS, BODY_MAX, &result, err);
+    enum cdn_status status = http_simple(request->method ? request->method : "GET", url, fields, n,
+                                         request->body, TIMEOUT_MS, BODY_MAX, &result, err);
     if (status)
         return status;
     *ret = (struct traveller_answer){

@@ -7,6 +7,7 @@
 #ifndef CDN_CLI_TRAVELLER_H
 #define CDN_CLI_TRAVELLER_H
 
+#include "common/http_client.h"
 #include "common/parse.h"
 #include "geo-data/geo.h"
 
@@ -33,6 +34,16 @@ struct traveller_answer { /* of one request */
     struct cdn_buf body;
     double ms; /* measured */
 };
+struct traveller_request { /* borrowed; zeroed: a plain GET */
+    const char *method;    /* NULL: GET */
+    const struct http_field *fields;
+    size_t field_count; /* at most TRAVELLER_FIELDS_MAX */
+    struct cdn_str body;
+};
+#define TRAVELLER_FIELDS_MAX 64
+enum cdn_status traveller_ask(const char *url, const struct cdn_addr *as,
+                              const struct traveller_request *request, struct traveller_answer *ret,
+                              struct cdn_error *err) CDN_MUST_CHECK;
 enum cdn_status traveller_get(const char *url, const struct cdn_addr *as, struct traveller_answer *ret,
                               struct cdn_error *err) CDN_MUST_CHECK;
 void traveller_answer_free(struct traveller_answer *answer); /* may be zeroed */
