@@ -211,7 +211,7 @@ static void ask_one(struct round *round, const json_t *node)
         round->status = status;
         return;
     }
-    if (!request->json)
+    if (!request->json && request->show)
         request->show(name, answer);
     json_object_set_new(round->answers, name, answer);
 }
@@ -250,6 +250,8 @@ enum cdn_status control_all(const json_t *cdn, const struct control_request *req
         else
             json_array_foreach(json_object_get(cdn, "nodes"), i, node) if (is_wanted(node, request->kind))
                 ask_one(&round, node);
+        if (!request->json && request->show_all)
+            request->show_all(round.answers);
         status = tell_failures(&round, err);
         if (request->json)
             control_print(CDN_TAKE(round.answers));

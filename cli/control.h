@@ -49,14 +49,15 @@ enum cdn_status control_ask_for(const json_t *node, const char *method, const ch
 void control_print(json_t *take); /* indented, on stdout */
 
 /* The same request to every node of `kind` ("edge"; NULL: all but an external origin), or to the one called
- * `name` alone (NULL: all), printed by `show`. A failure does not stop the others; each kind of failure is
- * said once, with the names of the nodes, the last one in `err`. With `json`, one object {NODE: answer} is
- * printed instead. */
+ * `name` alone (NULL: all), printed by `show` or `show_all`. A failure does not stop the others; each kind of
+ * failure is said once, with the names of the nodes, the last one in `err`. With `json`, one object {NODE:
+ * answer} is printed instead. */
 struct control_request {
     const char *kind, *name, *method, *path;
     const json_t *body;
     bool json;
-    void (*show)(const char *name, const json_t *answer);
+    void (*show)(const char *name, const json_t *answer); /* each, as it comes; or */
+    void (*show_all)(const json_t *answers);              /* {NODE: answer}, once */
 };
 enum cdn_status control_all(const json_t *cdn, const struct control_request *request,
                             struct cdn_error *err) CDN_MUST_CHECK;

@@ -32,8 +32,8 @@ static void add_what(const json_t *object, struct cdn_buf *out)
     else
         cdn_buf_printf(out, "%lld bytes", bytes);
     const char *variant = control_text(object, "variant"), *vary = control_text(object, "vary");
-    if (variant[0] || vary[0])
-        cdn_buf_printf(out, ", varies by %s", vary);
+    if (vary[0])
+        cdn_buf_printf(out, ", varies by %s%s%s", vary, variant[0] ? ": " : "", variant);
 }
 
 /* "HIT (59 s left, lifetime from max-age)" */
@@ -52,31 +52,68 @@ static void add_next(const json_t *object, struct cdn_buf *out)
     cdn_buf_printf(out, "; lifetime from %s)", control_text(object, "lifetime_source"));
 }
 
-static void show_object(const char *name, const json_t *object)
+static void add_object(const json_t *object, struct cdn_buf *line)
 {
-    CDN_AUTOBUF struct cdn_buf line = {0};
     bool memory = is_on(object, "memory"), disk = is_on(object, "disk");
-    add_what(object, &line);
-    cdn_buf_printf(&line, ", age %lld s, %lld hits, in %s%s%s; next request: ", number(object, "age_s"),
+    add_what(object, line);
+    cdn_buf_printf(line, ", age %lld s, %lld hits, in %s%s%s; next request: ", number(object, "age_s"),
                    number(object, "hits"), memory ? "memory" : "", memory && disk ? " and " : "",
                    disk ? "disk" : "");
-    add_next(object, &line);
-    printf("%-8s %s\n", name, line.p);
+    add_next(object, line);
+    cdn_buf_add_char(line, '\n');
 }
 
-static void show(const char *name, const json_t *answer)
+/* What an edge says, a line for each thing. */
+static void add_story(const json_t *answer, struct cdn_buf *out)
 {
     const json_t *stored = json_object_get(answer, "stored");
     size_t i;
     json_t *object;
-    json_array_foreach(stored, i, object) show_object(name, object);
+    json_array_foreach(stored, i, object) add_object(object, out);
     if (json_array_size(stored) == 0)
-        printf("%-8s not stored; next request: MISS (%s: %s)\n", name, control_text(answer, "missing"),
-               control_text(answer, "because"));
+        cdn_buf_printf(out, "not stored; next request: MISS (%s: %s)\n", control_text(answer, "missing"),
+                       control_text(answer, "because"));
     if (is_on(answer, "fetching"))
-        printf("%-8s is being fetched now\n", name);
+        cdn_buf_printf(out, "is being fetched now\n");
     if (json_object_get(answer, "passing"))
-        printf("%-8s %s\n", name, control_text(answer, "passing"));
+        cdn_buf_printf(out, "%s\n", control_text(answer, "passing"));
+}
+
+static void print_story(const json_t *names, const char *story)
+{
+    size_t n = json_array_size(names);
+    struct cdn_str rest = cdn_str(story);
+    if (n > 1) {
+        printf("%zu edges (", n);
+        for (size_t i = 0; i < n; i++)
+            printf("%s%s", i ? " " : "", json_string_value(json_array_get(names, i)));
+        printf(")\n");
+    }
+    while (rest.n) {
+        struct cdn_str line = cdn_str_cut(&rest, '\n');
+        printf("%-8s " CDN_STR_FMT "\n", n > 1 ? "" : json_string_value(json_array_get(names, 0)),
+               CDN_STR_ARG(line));
+    }
+}
+
+/* Edges that say the same are told together. */
+static void show_all(const json_t *answers)
+{
+    json_t *stories = json_object(), *answer, *names;
+    const char *name, *story;
+    json_object_foreach((json_t *)(uintptr_t)answers, name, answer)
+    {
+        CDN_AUTOBUF struct cdn_buf text = {0};
+        add_story(answer, &text);
+        names = json_object_get(stories, text.p);
+        if (!names) {
+            names = json_array();
+            json_object_set_new(stories, text.p, names);
+        }
+        json_array_append_new(names, json_string(name));
+    }
+    json_object_foreach(stories, story, names) print_story(names, story);
+    json_decref(stories);
 }
 
 /* Percent-encoded for a query. */
@@ -108,7 +145,7 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
                                       .method = "GET",
                                       .path = path.p,
                                       .json = options->json,
-                                      .show = show};
+                                      .show_all = show_all};
     status = control_all(cdn, &request, err);
     json_decref(cdn);
     return status;
