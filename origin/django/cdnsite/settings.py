@@ -2,7 +2,8 @@
 
     DJANGO_STATIC_HOST     where browsers get static files, e.g. http://127.0.0.1:8080 (the CDN); empty: from Django itself
     DJANGO_ALLOWED_HOSTS   comma-separated host names this site answers to
-    DJANGO_STATE           folder of the database, the collected static files and the secret key
+    DJANGO_STATE           folder of the database, the collected static files and the secret key; default: `state` beside
+                           manage.py, or ~/.local/state/pocketcdn/django for an installed site
     DJANGO_SECRET_KEY      otherwise made once and kept in the state folder
     CDN_ROUTER             admin address of the router, e.g. http://127.0.0.1:9080: a save purges by Surrogate-Key, everywhere
     CDN_PURGE_URLS         without a router: comma-separated addresses that take PURGE of a path, e.g. http://127.0.1.1:8088
@@ -15,7 +16,16 @@ import pathlib
 import secrets
 
 BASE_DIR = pathlib.Path(__file__).resolve().parent.parent
-STATE_DIR = pathlib.Path(os.environ.get("DJANGO_STATE", BASE_DIR / "state"))
+
+
+def _state_dir():
+    """Beside the site; for an installed one, which belongs to the system, in the user's own state folder."""
+    installed = BASE_DIR.parts[-3:-1] == ("share", "pocketcdn") or not os.access(BASE_DIR, os.W_OK)
+    home = pathlib.Path(os.environ.get("XDG_STATE_HOME") or pathlib.Path.home() / ".local" / "state")
+    return home / "pocketcdn" / "django" if installed else BASE_DIR / "state"
+
+
+STATE_DIR = pathlib.Path(os.environ.get("DJANGO_STATE") or _state_dir())
 STATE_DIR.mkdir(parents=True, exist_ok=True)
 
 
