@@ -18,7 +18,7 @@ deps: ## install every Debian package that build, demo and test need
 build: ## the four programs, in build/bin
 	$(deps) build
 	@$(call configure,dev)
-	@cmake --build --preset dev -j $(JOBS) --target $(programs)
+	@cmake/build.sh cmake --build --preset dev -j $(JOBS) --target $(programs)
 
 demo: build ## a CDN on Django's static files, visited from 20 cities
 	$(deps) demo
@@ -27,7 +27,7 @@ demo: build ## a CDN on Django's static files, visited from 20 cities
 test: ## unit tests, scenarios and lint (minutes)
 	$(deps) build demo test
 	@$(call configure,dev)
-	@cmake --build --preset dev -j $(JOBS)
+	@cmake/build.sh cmake --build --preset dev -j $(JOBS)
 	@$(ctest) --test-dir build
 
 test-long: test ## the same under AddressSanitizer, UBSan and ThreadSanitizer, and the fuzz targets

@@ -68,8 +68,19 @@ if [ ! -e $policy ]; then
     trap '$as_root rm -f $policy' EXIT INT TERM
 fi
 log=$(mktemp)
+# One line that counts, on a terminal; apt's own lines are of no use to whoever waits.
+show_progress() {
+    [ -t 1 ] || return 0
+    while kill -0 "$1" 2>/dev/null; do
+        printf '\rdeps: %s packages unpacked, %s set up ' "$(grep -c '^Unpacking' "$log")" "$(grep -c '^Setting up' "$log")"
+        sleep 1
+    done
+    printf '\r%60s\r' ''
+}
 run() {
-    if ! $as_root env DEBIAN_FRONTEND=noninteractive "$@" >"$log" 2>&1 </dev/null; then
+    $as_root env DEBIAN_FRONTEND=noninteractive "$@" >"$log" 2>&1 </dev/null &
+    show_progress $!
+    if ! wait $!; then
         tail -n 20 "$log" >&2
         echo "deps: '$*' failed; the whole log is $log" >&2
         exit 3
