@@ -58,13 +58,8 @@ void daemon_answer_error(struct http_request *req, const struct cdn_error *err)
 /* A problem document with one more header line. */
 static void answer_problem(struct http_request *req, unsigned status, const char *detail, const char *field)
 {
-    const char *const fields[] = {field, NULL};
-    CDN_AUTOFREE char *text = NULL;
-    json_t *problem = json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title", http_reason(status),
-                                "status", (int)status, "detail", detail);
-    text = json_dumps(problem, 0);
-    json_decref(problem);
-    http_respond_text(req, status, "application/problem+json", cdn_str(text), fields);
+    const char *const fields[] = {"Cache-Control: no-store", field, NULL};
+    http_respond_problem_with(req, status, detail, fields);
 }
 
 static int hex_value(char c)

@@ -1,8 +1,8 @@
 #include "common/clock.h"
 #include "common/http_date.h"
+#include "common/http_problem.h"
 #include "common/http_server_private.h"
 
-#include <jansson.h>
 #include <linux/sockios.h>
 #include <string.h>
 #include <strings.h>
@@ -118,14 +118,22 @@ void http_respond_text(struct http_request *req, unsigned status, const char *ty
     respond_own(req, status, response);
 }
 
+size_t http_respond_problem_with(struct http_request *req, unsigned status, const char *detail,
+                                 const char *const *fields)
+{
+    const char *accept =
+        MHD_lookup_connection_value(req->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+    CDN_AUTOBUF struct cdn_buf body = {0};
+    bool html = http_problem_wants_html(accept ? cdn_str(accept) : (struct cdn_str){0});
+    const char *type = http_problem_write(html, status, detail, &body);
+    http_respond_text(req, status, type, cdn_buf_str(&body), fields);
+    return body.n;
+}
+
 void http_respond_problem(struct http_request *req, unsigned status, const char *detail)
 {
-    json_t *problem = json_pack("{s:s, s:s, s:i, s:s*}", "type", "about:blank", "title",
-                                MHD_get_reason_phrase_for(status), "status", (int)status, "detail", detail);
-    CDN_AUTOFREE char *text = problem ? json_dumps(problem, JSON_COMPACT) : NULL;
     static const char *const fields[] = {"Cache-Control: no-store", NULL};
-    http_respond_text(req, status, "application/problem+json", cdn_str(text), fields);
-    json_decref(problem);
+    http_respond_problem_with(req, status, detail, fields);
 }
 
 /* ---- interim answers ---- */

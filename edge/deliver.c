@@ -85,10 +85,6 @@ static void respond_empty(struct edge_txn *t, unsigned status, const struct edge
 
 void edge_deliver_error(struct edge_txn *t, unsigned status, const char *detail)
 {
-    json_t *problem = json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title", http_reason(status),
-                                "status", (int)status, "detail", detail);
-    CDN_AUTOFREE char *text = json_dumps(problem, JSON_COMPACT);
-    json_decref(problem);
     CDN_AUTOBUF struct cdn_buf line = {0};
     struct edge_cache_status cs = {.name = edge_name(t), .own = !t->fetch, .cause = t->cause};
     if (t->cause == EDGE_CAUSE_NONE) { /* else the cause's word, as everywhere; the body has the sentence */
@@ -100,8 +96,8 @@ void edge_deliver_error(struct edge_txn *t, unsigned status, const char *detail)
     const char *const fields[] = {line.p, verdict, "Cache-Control: no-store", status == 405 ? ALLOW : NULL,
                                   NULL};
     t->status = 0;
-    t->sent = t->http->method == HTTP_HEAD ? 0 : strlen(text);
-    http_respond_text(t->http, status, "application/problem+json", cdn_str(text), fields);
+    size_t n = http_respond_problem_with(t->http, status, detail, fields);
+    t->sent = t->http->method == HTTP_HEAD ? 0 : n;
 }
 
 void edge_deliver_options(struct edge_txn *t)
