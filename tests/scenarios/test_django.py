@@ -2,10 +2,11 @@
 
 import json
 import re
+import shutil
 
 import pytest
 from browser import signed_in
-from cdn import Reply
+from cdn import SLOW, SOURCE, Reply
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +96,14 @@ def test_a_cdn_that_is_down_does_not_keep_from_saving(site, purge_log):
 
 def test_other_hosts_are_refused(site):
     assert site.get("/shop/", host="evil.example").status == 400
+
+
+def test_an_installed_site_keeps_its_state_with_the_user(cdn):
+    """Below PREFIX/share the site's own folder belongs to the system."""
+    share, home = cdn.folder("prefix") / "share" / "pocketcdn", cdn.folder("home")
+    shutil.copytree(SOURCE / "origin" / "django", share / "django", ignore=shutil.ignore_patterns("state", "__pycache__"))
+    env = {"HOME": str(home), "XDG_STATE_HOME": "", "DJANGO_STATE": "", "PYTHONDONTWRITEBYTECODE": "1"}
+    setup = cdn.spawn("/usr/bin/python3", share / "django" / "manage.py", "setup", "--no-static", env=env)
+    assert setup.wait(60 * SLOW) == 0, setup.dump()
+    assert (home / ".local/state/pocketcdn/django/db.sqlite3").exists()
+    assert not (share / "django" / "state").exists()

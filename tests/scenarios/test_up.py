@@ -1,15 +1,20 @@
 """`pocketcdn up`, `down`, `status`, `get`: a CDN as a whole, with real processes, and what happens when one of them dies."""
 
 import contextlib
+import fcntl
 import json
 import os
+import pty
 import re
 import signal
 import socket
+import struct
+import subprocess
+import termios
 import time
 
 import pytest
-from cdn import SLOW, Client, parse_address, poll, unused_port
+from cdn import BIN, SLOW, Client, Reply, clean_environment, parse_address, poll, unused_port
 
 PLACES = ["Frankfurt", "Tokyo", "Sydney", "Ashburn", "São Paulo", "Johannesburg", "Mumbai", "Singapore", "London", "San Jose"]
 NAMES = ["fra", "nrt", "syd", "iad", "gru", "jnb", "bom", "sin", "lhr", "sjc"]
@@ -522,3 +527,88 @@ def test_status_says_which_node_is_not_well(cdn):
         assert re.search(r"^nrt .* down ", done.stdout, re.M)
     finally:
         os.kill(up.pid("nrt"), signal.SIGCONT)
+
+
+def test_get_with_fields_method_and_body(cdn):
+    fake = cdn.fake_origin()
+    fake.default = Reply(200, b"ok", {"Content-Type": "text/plain"})
+    url = fake.url + "/form"
+    assert cdn.cli("get", url, "-H", "X-One: 1", "-H", "X-Two:2").returncode == 0
+    assert (fake.requests[-1].method, fake.requests[-1]["X-One"], fake.requests[-1]["X-Two"]) == ("GET", "1", "2")
+    assert cdn.cli("get", url, "-d", "q=tent").returncode == 0
+    asked = fake.requests[-1]
+    assert (asked.method, asked.body, asked["Content-Type"]) == ("POST", b"q=tent", "application/x-www-form-urlencoded")
+    assert cdn.cli("get", url, "-X", "PUT", "-d", "@-", "-H", "content-type: text/plain", stdin="from stdin").returncode == 0
+    assert (fake.requests[-1].method, fake.requests[-1].body, fake.requests[-1]["Content-Type"]) == (
+        "PUT", b"from stdin", "text/plain")
+    for bad in (["-H", "no colon"], ["-H", "bad name: x"], ["-H", "X: a\nb"], ["-X", "A B"], ["-X", ""]):
+        assert cdn.cli("get", url, *bad).returncode == 2, bad
+    assert cdn.cli("get", url, "-d", "@/nothing/there").returncode == 3
+
+
+def test_errors_are_pages_for_browsers_and_documents_for_programs(cdn):
+    up = Up(cdn, edges=1).start()
+    browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+    nodes = up.nodes()
+    for url, target in ((nodes["fra"]["url"], "/a#b"), (nodes["fra"]["admin"], "/nowhere"), (nodes["router"]["admin"], "/nowhere")):
+        client = Client(parse_address(url.removeprefix("http://")))
+        page, document = client.get(target, {"Accept": browser}), client.get(target)
+        assert page["Content-Type"] == "text/html; charset=utf-8" and b"<h1>" in page.body, target
+        assert document["Content-Type"] == "application/problem+json" and json.loads(document.body)["status"] == page.status
+
+
+def on_a_terminal(cdn, *args, columns, env=None):
+    """The command under a terminal of that width: what it wrote; `type_` in the result sends keys."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    process = subprocess.Popen([str(BIN / "pocketcdn"), *map(str, args)], stdin=slave, stdout=slave, stderr=slave,
+                               env=clean_environment({"TERM": "xterm", **(env or {})}), cwd=cdn.tmp, start_new_session=True,
+                               preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+    os.close(slave)
+    return process, master
+
+
+def read_all(master, until=None):
+    """What comes, until `until` has come or the other end is closed."""
+    text = b""
+    while until is None or until not in text:
+        try:
+            piece = os.read(master, 65536)
+        except OSError:
+            break
+        if not piece:
+            break
+        text += piece
+    return text
+
+
+def test_the_live_table_fits_80_columns_and_goes_whole(cdn):
+    up = Up(cdn, edges=2)
+    process, master = on_a_terminal(cdn, "up", *up.args, columns=80)
+    try:
+        seen = read_all(master, b"Ctrl-C stops all of it.")
+        while b"up after" not in seen or b"\x1b[32mup" not in seen:
+            seen += read_all(master, b"Ctrl-C stops all of it.")
+        plain = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", seen).decode()
+        assert "NOTE" in plain or "ADDRESS" in plain
+        assert max(len(line) for line in plain.splitlines() if line[:3] in ("NOD", "fra", "nrt", "rou")) <= 80
+        os.write(master, b"\x03")
+        rest = read_all(master)
+        assert process.wait(60 * SLOW) == 0
+        assert b"\r\x1b[" in rest, "drawn again from the first column: the echoed ^C is wiped"
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+
+
+@pytest.mark.parametrize("env, colours", [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_status_on_a_terminal(cdn, env, colours):
+    up = Up(cdn, edges=2).start()
+    process, master = on_a_terminal(cdn, "status", "--state", up.state, columns=80, env=env)
+    text = read_all(master).decode()
+    os.close(master)
+    assert process.wait(60 * SLOW) == 0
+    assert ("\x1b[32m" in text) == colours
+    assert all(len(line) <= 80 for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines())
+    assert "\x1b" not in cdn.cli("status", "--state", up.state).stdout, "no colours for a pipe"
