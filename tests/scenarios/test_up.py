@@ -551,8 +551,8 @@ def test_errors_are_pages_for_browsers_and_documents_for_programs(cdn):
     browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
     nodes = up.nodes()
     for url, target in ((nodes["fra"]["url"], "/a#b"), (nodes["fra"]["admin"], "/nowhere"), (nodes["router"]["admin"], "/nowhere")):
-        client = Client(parse_address(url.removeprefix("http://")))
-        page, document = client.get(target, {"Accept": browser}), client.get(target)
+        page, document = (Client(parse_address(url.removeprefix("http://"))).get(target, {"Accept": accept})
+                          for accept in (browser, "*/*"))
         assert page["Content-Type"] == "text/html; charset=utf-8" and b"<h1>" in page.body, target
         assert document["Content-Type"] == "application/problem+json" and json.loads(document.body)["status"] == page.status
 
