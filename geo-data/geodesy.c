@@ -11,6 +11,14 @@ double geo_distance_km(double lat1, double lon1, double lat2, double lon2)
     return 2 * GEO_EARTH_RADIUS_KM * asin(sqrt(fmin(h, 1)));
 }
 
+void geo_canonical(double *lat, double *lon)
+{
+    if (fabs(*lat) >= 90)
+        *lon = 0;
+    else if (*lon <= -180)
+        *lon = 180;
+}
+
 struct geo_unit geo_unit(double lat, double lon)
 {
     double phi = geo_radians(lat), lambda = geo_radians(lon);

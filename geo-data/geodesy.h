@@ -22,6 +22,10 @@ static inline bool geo_coordinates_valid(double lat, double lon)
     return isfinite(lat) && isfinite(lon) && fabs(lat) <= 90 && fabs(lon) <= 180;
 }
 
+/* One way to write each point: 180 for the meridian that is -180 too, and longitude 0 for the poles, which
+ * have all of them. */
+void geo_canonical(double *lat, double *lon);
+
 /* Great-circle distance by the haversine formula: exact also for near points. */
 double geo_distance_km(double lat1, double lon1, double lat2, double lon2);
 

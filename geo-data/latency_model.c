@@ -1,6 +1,8 @@
 /* latency_model: see latency_model.h */
 #include "geo-data/latency_model.h"
 
+#include "geo-data/geodesy.h"
+
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
@@ -249,6 +251,7 @@ static bool is_useless(const struct latency_model *model, const struct geo_rtt_p
 
 void latency_model_point(const struct latency_model *model, double lat, double lon, struct geo_rtt_point *ret)
 {
+    geo_canonical(&lat, &lon); /* else two spellings of a point differ in the last bit, and in their way */
     struct backbone_vector at = backbone_vector(lat, lon);
     *ret = (struct geo_rtt_point){.lat = lat, .lon = lon, .x = at.x, .y = at.y, .z = at.z};
     find_nearest(model, ret);

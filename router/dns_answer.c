@@ -190,6 +190,11 @@ static uint16_t limit_of(const struct answering *a, size_t room)
 
 #define COOKIE_SIZE (KNOT_EDNS_COOKIE_CLNT_SIZE + 16) /* RFC 9018: a server cookie has 16 bytes */
 
+static bool says_nsid(const struct answering *a)
+{
+    return a->query.wants_nsid && a->zone->limits.nsid_n > 0;
+}
+
 static uint16_t opt_size(const struct answering *a)
 {
     size_t n = KNOT_EDNS_MIN_SIZE;
@@ -199,6 +204,8 @@ static uint16_t opt_size(const struct answering *a)
         n += KNOT_EDNS_OPTION_HDRLEN + COOKIE_SIZE;
     if (a->query.wants_keepalive)
         n += KNOT_EDNS_OPTION_HDRLEN + 2;
+    if (says_nsid(a))
+        n += KNOT_EDNS_OPTION_HDRLEN + a->zone->limits.nsid_n;
     return (uint16_t)n;
 }
 
@@ -261,6 +268,10 @@ static void put_options(struct writer *w, const struct answering *a)
     if (q->wants_keepalive && a->asker->tcp) {
         put_option(w, KNOT_EDNS_OPTION_TCP_KEEPALIVE, 2);
         put_u16(w, a->responder->keepalive_ds);
+    }
+    if (says_nsid(a)) {
+        put_option(w, KNOT_EDNS_OPTION_NSID, (unsigned)a->zone->limits.nsid_n);
+        put_bytes(w, a->zone->limits.nsid, a->zone->limits.nsid_n);
     }
 }
 

@@ -43,7 +43,7 @@ struct option {
 };
 
 struct options {
-    struct option subnet, cookie, keepalive;
+    struct option subnet, cookie, keepalive, nsid;
     bool twice; /* two of one kind are one too many */
 };
 
@@ -57,6 +57,7 @@ static void options_find(const knot_rrset_t *opt, struct options *ret)
         struct option *known = code == KNOT_EDNS_OPTION_CLIENT_SUBNET   ? &ret->subnet
                                : code == KNOT_EDNS_OPTION_COOKIE        ? &ret->cookie
                                : code == KNOT_EDNS_OPTION_TCP_KEEPALIVE ? &ret->keepalive
+                               : code == KNOT_EDNS_OPTION_NSID          ? &ret->nsid
                                                                         : NULL;
         p += KNOT_EDNS_OPTION_HDRLEN;
         assert(n <= end - p);
@@ -119,6 +120,7 @@ static uint16_t edns_read(struct dns_query *q)
     options_find(opt, &options);
     if (options.twice || !cookie_read(q, &options.cookie) || !subnet_read(q, &options.subnet))
         return KNOT_RCODE_FORMERR;
+    q->wants_nsid = options.nsid.data != NULL; /* its payload is ignored, RFC 5001 section 2.2 */
     q->wants_keepalive = options.keepalive.data && options.keepalive.n == 0;
     return KNOT_RCODE_NOERROR;
 }

@@ -16,7 +16,7 @@ struct dns_query {
     uint16_t type, rclass;
     bool edns;
     bool dnssec_ok;
-    bool wants_keepalive;
+    bool wants_keepalive, wants_nsid;
     uint16_t udp_size;          /* that the client takes; 512 without EDNS */
     const uint8_t *subnet_wire; /* the client subnet as it came, subnet_n bytes; NULL: there is none */
     uint16_t subnet_n;

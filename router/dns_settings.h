@@ -29,6 +29,8 @@
       "Networks that dns_rate does not count")                                                               \
     X(STRING, dns_cookie_secret, "", 0, 32, CDN_CONFIG_SECRET, RESTART, "HEX",                               \
       "Secret of DNS cookies, 32 hex digits, equal on all servers of one address; empty: a random one")      \
+    X(STRING, dns_nsid, "", 0, 128, NULL, RUNTIME, "TEXT",                                                   \
+      "What this server calls itself to who asks for it (NSID, RFC 5001); empty: nothing is said")           \
     X(UINT, dns_tcp_clients, "256", 1, 60000, NULL, RESTART, "N",                                            \
       "DNS connections at a time; a further one takes the place of the longest idle")                        \
     X(DURATION, dns_tcp_timeout, "10s", 10, 3600000, NULL, RESTART, "TIME",                                  \

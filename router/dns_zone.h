@@ -46,6 +46,8 @@ struct dns_edge {            /* one for each of the table's edges, same index */
 };
 
 struct dns_limits { /* that a reload may change */
+    char *nsid;     /* RFC 5001; "": nothing is said */
+    size_t nsid_n;
     uint16_t udp_size;
     unsigned answers;
     unsigned rate, slip;

@@ -308,6 +308,8 @@ static void limits_build(struct build *b)
     struct dns_limits *l = &b->zone->limits;
     const struct cdn_config_list *exempt = &b->s->dns_rate_exempt;
     *l = (struct dns_limits){
+        .nsid = cdn_strdup(b->s->dns_nsid),
+        .nsid_n = strlen(b->s->dns_nsid),
         .udp_size = (uint16_t)b->s->dns_udp_size,
         .answers = (unsigned)b->s->dns_answers,
         .rate = (unsigned)b->s->dns_rate,

@@ -60,6 +60,8 @@ static enum cdn_status config_check(const struct router_pop_config *c, struct cd
 
 static void pop_init(struct router_pop *pop, const struct router_pop_config *c)
 {
+    double lat = c->lat, lon = c->lon;
+    geo_canonical(&lat, &lon); /* edges of one point share its clients, however it is written */
     *pop = (struct router_pop){
         .name = cdn_strdup(c->name),
         .place = cdn_strdup(c->place),
@@ -67,8 +69,8 @@ static void pop_init(struct router_pop *pop, const struct router_pop_config *c)
         .admin = cdn_strdup(c->admin),
         .origin = cdn_strdup(c->origin),
         .url_n = strlen(c->url),
-        .lat = c->lat,
-        .lon = c->lon,
+        .lat = lat,
+        .lon = lon,
         .weight = c->weight,
         .capacity = c->capacity,
         .seed = XXH3_64bits(c->name, strlen(c->name)),

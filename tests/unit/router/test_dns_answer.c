@@ -325,8 +325,45 @@ START_TEST(keepalive)
 }
 END_TEST
 
+/* RFC 5001: said to who asks for it, and only when the operator gave the server a name. */
+START_TEST(nsid)
+{
+    static const struct {
+        const char *name, *options, *says; /* NULL: no such option in the answer */
+    } rows[] = {
+        {NULL, "0003 0000", NULL},
+        {"", "0003 0000", NULL},
+        {"ns1.fra", "0003 0000", "ns1.fra"},
+        {"ns1.fra", "0003 0002 6162", "ns1.fra"}, /* what stands in the query is ignored */
+        {"ns1.fra", "000b 0000 0003 0000", "ns1.fra"},
+        {"ns1.fra", "", NULL},
+        {"ns1.fra", NULL, NULL},
+    };
+    for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
+        struct dns_zone *zone = ZONE_OF(FRA, rows[i].name ? "--dns-nsid" : NULL, rows[i].name);
+        struct asking *a = asking_create(zone);
+        uint8_t message[512];
+        size_t n = make_query("fra.cdn.test.", A, rows[i].options, 1232, message, sizeof(message));
+        n = dns_answer(&a->responder, &a->asker, message, n, a->answer, sizeof(a->answer));
+        ck_assert_uint_gt(n, 12);
+        knot_pkt_t *packet = knot_pkt_new(a->answer, (uint16_t)n, NULL);
+        ck_assert_int_eq(knot_pkt_parse(packet, 0), KNOT_EOK);
+        const uint8_t *said =
+            packet->opt_rr ? knot_edns_get_option(packet->opt_rr, KNOT_EDNS_OPTION_NSID, NULL) : NULL;
+        ck_assert_msg((said != NULL) == (rows[i].says != NULL), "row %zu", i);
+        if (said) {
+            ck_assert_uint_eq(knot_edns_opt_get_length(said), strlen(rows[i].says));
+            ck_assert(memcmp(said + KNOT_EDNS_OPTION_HDRLEN, rows[i].says, strlen(rows[i].says)) == 0);
+        }
+        knot_pkt_free(packet);
+        asking_destroy(a);
+        dns_zone_unref(zone);
+    }
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {answers, golden, sizes, health, everybody, why, limited, keepalive};
+    const TTest *const tests[] = {answers, golden, sizes, health, everybody, why, limited, keepalive, nsid};
     return run_suite("dns_answer", tests, CDN_ARRAY_LEN(tests));
 }

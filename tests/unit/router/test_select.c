@@ -1,6 +1,7 @@
 /* Ranking places and picking edges: orders at odd points of the globe, fail-over, load, weights. */
 #include "tests/unit/router/table_of.h"
 
+#include "geo-data/geodesy.h"
 #include "router/spread.h"
 
 #include "common/banned.h"
@@ -41,7 +42,8 @@ START_TEST(orders)
         {"a:80:0 b:60:0 c:85:180", 90, 0, "c a b"},
         {"a:80:0 b:85:180 c:0:0", 89, 10, "b a c"},
         {"south:-90:0 north:90:0 middle:0:90", -89, -120, "south middle north"},
-        {"n1:90:0 n2:90:120 n3:89:0", 90, 77, "n1 n2 n3"}, /* equal costs: order of the configuration */
+        {"n1:90:0 n2:90:120 n3:89:0", 90, 77, "n1 n3"}, /* a pole is one place */
+        {"e:0:10 w:0:-10 n:10:0", 0, 0, "e w n"},       /* equal costs: order of the configuration */
         {"b:10:10 a:10:10.5 c:10:9", 10, 10.1, "b a c"},
         {"antipode:-50.11:-171.32 fra:50.11:8.68", 50.11, 8.68, "fra antipode"},
         {"one:1:1", 50, 50, "one"},
@@ -59,6 +61,35 @@ START_TEST(orders)
                           max, got.p);
             router_pops_destroy(pops);
         }
+}
+END_TEST
+
+/* However a point is written, its edges are one site. */
+START_TEST(points_of_two_names)
+{
+    static const struct {
+        const char *edges;
+        size_t sites;
+    } rows[] = {
+        {"a:0:180 b:0:-180", 1},          {"a:51.5:-180 b:51.5:180", 1}, {"a:90:0 b:90:120 c:90:-180", 1},
+        {"a:-90:33 b:-90:-33", 1},        {"a:90:0 b:-90:0", 2},         {"a:0:180 b:0:179.9999", 2},
+        {"a:89.9999:0 b:89.9999:120", 2}, {"a:0:0 b:-0.0:0", 1},         {"a:0:0 b:0:-0.0", 1},
+    };
+    for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
+        struct router_pops *pops = pops_at(rows[i].edges);
+        ck_assert_msg(pops->site_count == rows[i].sites, "row %zu: %zu sites", i, pops->site_count);
+        router_pops_destroy(pops);
+    }
+    static const double pairs[][4] = {
+        {0, 180, 0, -180}, {-33, 180, -33, -180}, {90, 0, 90, 135}, {-90, 7, -90, 0}};
+    for (size_t i = 0; i < CDN_ARRAY_LEN(pairs); i++)
+        for (double lat = -80; lat <= 80; lat += 20)
+            for (double lon = -180; lon <= 180; lon += 30) {
+                const double *p = pairs[i];
+                ck_assert(geo_rtt_ms(lat, lon, p[0], p[1]) == geo_rtt_ms(lat, lon, p[2], p[3]));
+                ck_assert_double_eq_tol(geo_distance_km(lat, lon, p[0], p[1]),
+                                        geo_distance_km(lat, lon, p[2], p[3]), 1e-6);
+            }
 }
 END_TEST
 
@@ -253,7 +284,13 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        orders, states, no_edges, two_thousand_edges, spread_follows_weights, spread_is_stable, policies};
+    const TTest *const tests[] = {orders,
+                                  points_of_two_names,
+                                  states,
+                                  no_edges,
+                                  two_thousand_edges,
+                                  spread_follows_weights,
+                                  spread_is_stable,
+                                  policies};
     return run_suite("select", tests, CDN_ARRAY_LEN(tests));
 }
