@@ -15,7 +15,8 @@
  * it), metavar, help. min and max count in the unit of the type (bytes, ms, number; characters of a text,
  * items of a list); both 0: no bounds, max below min: no upper bound. Choices: "a|b|c" for a CHOICE;
  * CDN_CONFIG_SECRET for a text that --print-config masks; CDN_CONFIG_CIDRS for a list whose items are
- * networks; otherwise NULL.
+ * networks; CDN_CONFIG_VALUES for a map whose values may be sequences in YAML, joined by "; "; otherwise
+ * NULL.
  *
  * The field `max_age` is the flag `--max-age`, the config key `max_age`, and the environment variables
  * `POCKETCDN_ORIGIN_MAX_AGE` and, weaker, `POCKETCDN_MAX_AGE`. Strength: default < file < environment < flag;
@@ -115,6 +116,7 @@ struct cdn_config_row {
 /* Marks for the column `choices`. */
 #define CDN_CONFIG_SECRET "secret"
 #define CDN_CONFIG_CIDRS "cidr"
+#define CDN_CONFIG_VALUES "values"
 
 /* Settings that every daemon has; their place in cdn.yaml is the section `cdn`. */
 #define CDN_SHARED_SETTINGS(X)                                                                            \

@@ -156,6 +156,46 @@ static enum cdn_status check_keys(struct config_file *file, const yaml_node_t *m
     return CDN_OK;
 }
 
+/* Joins the items of a sequence; an empty one is refused. */
+static enum cdn_status join_items(struct config_file *file, const yaml_node_t *node, const char *name,
+                                  struct cdn_buf *out, struct cdn_error *err)
+{
+    yaml_node_item_t *it = node->data.sequence.items.start;
+    if (it == node->data.sequence.items.top) {
+        return cdn_error_set(err, CDN_INVALID, "%s:%zu: %s: the list is empty", file->path, line_of(node),
+                             name);
+    }
+    for (; it < node->data.sequence.items.top; it++) {
+        const yaml_node_t *item;
+        enum cdn_status status = visit_typed(file, *it, YAML_SCALAR_NODE, name, &item, err);
+        if (status != CDN_OK) {
+            return status;
+        }
+        cdn_buf_add_str(out, out->n > 0 ? CDN_STR("; ") : CDN_STR(""));
+        cdn_buf_add_str(out, text_of(item));
+    }
+    return CDN_OK;
+}
+
+static enum cdn_status read_map_value(struct config_file *file, const struct cdn_config_row *row, int index,
+                                      const char *name, struct cdn_buf *out, struct cdn_error *err)
+{
+    const yaml_node_t *value;
+    bool lists = row->choices && strcmp(row->choices, CDN_CONFIG_VALUES) == 0;
+    enum cdn_status status = visit(file, index, &value, err);
+    if (status != CDN_OK) {
+        return status;
+    }
+    if (lists && value->type == YAML_SEQUENCE_NODE) {
+        return join_items(file, value, name, out, err);
+    }
+    status = need_type(file, value, YAML_SCALAR_NODE, name, err);
+    if (status == CDN_OK) {
+        cdn_buf_add_str(out, text_of(value));
+    }
+    return status;
+}
+
 static enum cdn_status read_map(struct config_file *file, struct config_target *target,
                                 const struct cdn_config_row *row, const yaml_node_t *node, const char *name,
                                 struct cdn_error *err)
@@ -164,14 +204,14 @@ static enum cdn_status read_map(struct config_file *file, struct config_target *
     yaml_node_pair_t *pair = node->data.mapping.pairs.start;
     for (; status == CDN_OK && pair < node->data.mapping.pairs.top; pair++) {
         const yaml_node_t *key = yaml_document_get_node(&file->doc, pair->key);
-        const yaml_node_t *value;
+        CDN_AUTOBUF struct cdn_buf value = {0};
         CDN_AUTOFREE char *origin = cdn_asprintf("%s:%zu", file->path, line_of(key));
         CDN_AUTOFREE char *full = cdn_asprintf("%s.%.64s", name, (const char *)key->data.scalar.value);
         CDN_AUTOFREE char *where = cdn_asprintf("%s: %s", origin, full);
         struct config_place place = {where, origin};
-        status = visit_typed(file, pair->value, YAML_SCALAR_NODE, full, &value, err);
+        status = read_map_value(file, row, pair->value, full, &value, err);
         if (status == CDN_OK) {
-            status = config_list_add(row, target->settings, &place, text_of(key), text_of(value), err);
+            status = config_list_add(row, target->settings, &place, text_of(key), cdn_buf_str(&value), err);
         }
     }
     return status;

@@ -21,13 +21,21 @@
 #include "router/table.h"
 
 struct router_class {
-    uint32_t row;   /* equal for classes with the same sites and the same named edge */
-    uint32_t reach; /* 4 bits for each site: how many of those behind it are not clearly worse */
-    uint16_t named; /* edge that an override names, or ROUTER_NO_POP */
-    uint8_t reason; /* enum router_reason, of the place */
+    uint32_t row;      /* equal for classes with the same sites, the same named edge and the same limits */
+    uint32_t reach;    /* 4 bits for each site: how many of those behind it are not clearly worse */
+    uint32_t rule;     /* number + 1 of the override that limits or prefers edges; 0: none */
+    uint16_t named;    /* edge that an override names, or ROUTER_NO_POP */
+    uint8_t reason;    /* enum router_reason, of the place */
+    uint8_t preferred; /* so many of the sites, by their preferred edges only */
     uint16_t count;
     uint16_t sites[ROUTER_ROW]; /* best first */
 };
+
+static inline const struct router_override *router_class_override(const struct router_table *table,
+                                                                  const struct router_class *class)
+{
+    return class->rule ? router_overrides_at(table->overrides, class->rule - 1) : NULL;
+}
 
 struct router_compiled;
 

@@ -24,7 +24,7 @@ struct builder {
     const struct router_table *table;
     const _Atomic bool *stop;
     int family;
-    struct layer overrides, specials;
+    struct layer overrides, as_overrides, specials;
     struct map combinations, classes, rows;
     uint64_t next; /* key behind the networks visited so far */
     bool done;     /* the last key was visited */
@@ -82,10 +82,15 @@ static void map_fini(struct map *m)
 
 /* ---- classes ---- */
 
+static bool row_equal(const struct router_class *a, const struct router_class *b)
+{
+    return a->named == b->named && a->rule == b->rule && a->preferred == b->preferred &&
+           memcmp(a->sites, b->sites, sizeof(a->sites)) == 0;
+}
+
 static bool class_equal(const struct router_class *a, const struct router_class *b)
 {
-    return a->reach == b->reach && a->named == b->named && a->reason == b->reason && a->count == b->count &&
-           memcmp(a->sites, b->sites, sizeof(a->sites)) == 0;
+    return a->reach == b->reach && a->reason == b->reason && a->count == b->count && row_equal(a, b);
 }
 
 static uint32_t class_add(struct router_compiled *c, const struct router_class *class)
@@ -100,12 +105,8 @@ static uint32_t class_add(struct router_compiled *c, const struct router_class *
 
 static uint64_t row_hash(const struct router_class *class, uint64_t seed)
 {
-    return XXH3_64bits_withSeed(class->sites, sizeof(class->sites), seed ^ class->named);
-}
-
-static bool row_equal(const struct router_class *a, const struct router_class *b)
-{
-    return a->named == b->named && memcmp(a->sites, b->sites, sizeof(a->sites)) == 0;
+    return XXH3_64bits_withSeed(class->sites, sizeof(class->sites),
+                                seed ^ class->named ^ (uint64_t) class->rule << 16);
 }
 
 /* Gives the class the number of its row: that of a class with an equal one, or a new one. */
@@ -145,7 +146,7 @@ static uint32_t class_find(struct builder *b, struct router_class *class)
 static void reach_fill(const struct builder *b, const struct router_where *w,
                        const struct router_candidate *row, struct router_class *class)
 {
-    for (unsigned i = 0; i < class->count; i++) {
+    for (unsigned i = class->preferred; i < class->count; i++) { /* who prefers an edge is sure */
         unsigned n = 0;
         for (unsigned k = i + 1; k < class->count; k++)
             n += router_is_unclear(b->table, w, &row[i], &row[k]);
@@ -156,15 +157,23 @@ static void reach_fill(const struct builder *b, const struct router_where *w,
 static uint32_t decide(struct builder *b, const struct cdn_addr *sample)
 {
     const struct router_table *t = b->table;
-    struct router_question question = {.client = *sample};
+    struct router_question question = {.client = *sample, .any_family = true}; /* see quick_of */
     struct router_candidate row[ROUTER_ROW];
     struct router_where w;
     router_resolve(t, &question, NULL, &w);
+    struct router_limits limits;
+    bool limited = w.override && router_override_limits(w.override);
     struct router_class class = {.named = w.pop, .reason = (uint8_t)w.reason};
+    if (limited)
+        class.rule = (uint32_t)router_overrides_index(t->overrides, w.override) + 1;
+    router_limits_of(t, w.override, &question, &limits);
     memset(class.sites, 0xff, sizeof(class.sites));
-    class.count = (uint16_t)router_rank(t->pops, t->policy, w.record.lat, w.record.lon, 0, row, ROUTER_ROW);
-    for (size_t i = 0; i < class.count; i++)
+    class.count = (uint16_t)router_rank_within(t->pops, t->policy, w.record.lat, w.record.lon, 0, &limits,
+                                               row, ROUTER_ROW);
+    for (size_t i = 0; i < class.count; i++) {
         class.sites[i] = row[i].site;
+        class.preferred += row[i].preferred;
+    }
     reach_fill(b, &w, row, &class);
     return class_find(b, &class);
 }
@@ -220,6 +229,8 @@ static void cover(struct builder *b, uint64_t first, uint64_t last, uint32_t ent
     for (uint64_t key = first;;) {
         uint64_t piece_last = last;
         uint32_t override = layer_at(&b->overrides, key, &piece_last);
+        uint32_t by_as = layer_at(&b->as_overrides, key, &piece_last);
+        override = override == LAYER_NONE ? by_as : override;
         uint32_t special = layer_at(&b->specials, key, &piece_last);
         run_add(b, key, class_of(b, key, override, special, entry));
         if (piece_last == last)
@@ -250,7 +261,7 @@ static bool visit(void *ctx, const struct geo_net *net)
 
 static void overrides_layer(struct builder *b)
 {
-    size_t count = router_overrides_count(b->table->overrides), n = 0;
+    size_t count = router_overrides_count_of(b->table->overrides, ROUTER_OVERRIDE_NETWORK), n = 0;
     CDN_AUTOFREE struct layer_net *nets = cdn_malloc((count + 1) * sizeof(*nets));
     for (size_t i = 0; i < count; i++) {
         const struct cdn_cidr *network = &router_overrides_at(b->table->overrides, i)->network;
@@ -272,6 +283,53 @@ static void specials_layer(struct builder *b)
             nets[n++] = layer_net_make(__builtin_bswap64(key), special->prefix_len, (uint32_t)i);
     }
     layer_build(&b->specials, nets, n);
+}
+
+struct as_walk { /* of a database of AS numbers, for the networks whose AS has an override */
+    struct builder *b;
+    struct layer_net *nets;
+    size_t count, room;
+    uint32_t entry, value; /* the last record, and what it came to */
+};
+
+static uint32_t as_value(const struct as_walk *w, uint32_t entry)
+{
+    const struct router_table *t = w->b->table;
+    struct geo_record r;
+    if (geo_entry_record(t->asn_db, w->b->family, entry, &r) != CDN_OK)
+        return LAYER_NONE;
+    const struct router_override *o = router_overrides_find_asn(t->overrides, r.asn);
+    return o ? (uint32_t)router_overrides_index(t->overrides, o) : LAYER_NONE;
+}
+
+static bool as_visit(void *ctx, const struct geo_net *net)
+{
+    struct as_walk *w = ctx;
+    uint64_t key;
+    memcpy(&key, net->address, sizeof(key));
+    if (net->entry != w->entry)
+        w->value = net->entry == GEO_ENTRY_NONE ? LAYER_NONE : as_value(w, net->entry);
+    w->entry = net->entry;
+    if (w->value == LAYER_NONE)
+        return true;
+    if (w->count == w->room) {
+        w->room = w->room ? 2 * w->room : 256;
+        w->nets = cdn_realloc(w->nets, w->room, sizeof(*w->nets));
+    }
+    w->nets[w->count++] = layer_net_make(__builtin_bswap64(key), net->prefix_len, w->value);
+    return true;
+}
+
+/* Overrides by AS where the AS comes from a database of its own: else it is in the record. */
+static enum cdn_status as_layer(struct builder *b, struct cdn_error *err)
+{
+    struct as_walk w = {.b = b, .entry = GEO_ENTRY_NONE, .value = LAYER_NONE};
+    enum cdn_status status = CDN_OK;
+    if (b->table->asn_db && router_overrides_count_of(b->table->overrides, ROUTER_OVERRIDE_ASN) > 0)
+        status = geo_walk(b->table->asn_db, b->family, as_visit, &w, err);
+    layer_build(&b->as_overrides, w.nets, w.count);
+    free(w.nets);
+    return status;
 }
 
 static enum cdn_status family_walk(struct builder *b, struct cdn_error *err)
@@ -296,12 +354,15 @@ static enum cdn_status family_build(struct router_compiled *c, const struct rout
         .compiled = c, .table = table, .stop = stop, .family = family, .last_combination = UINT64_MAX};
     overrides_layer(&b);
     specials_layer(&b);
-    enum cdn_status status = family_walk(&b, err);
+    enum cdn_status status = as_layer(&b, err);
+    if (status == CDN_OK)
+        status = family_walk(&b, err);
     if (status == CDN_OK)
         trie_build(&c->tries[family != AF_INET], c, b.runs, b.run_count);
     if (status == CDN_OK)
         trie_index_build(&c->tries[family != AF_INET], family);
     layer_fini(&b.overrides);
+    layer_fini(&b.as_overrides);
     layer_fini(&b.specials);
     map_fini(&b.combinations);
     map_fini(&b.classes);
@@ -310,21 +371,32 @@ static enum cdn_status family_build(struct router_compiled *c, const struct rout
     return status;
 }
 
-static bool is_alone(const struct router_pops *pops, const struct router_class *class, size_t i)
-{
-    return i >= class->count || pops->sites[class->sites[i]].count == 1;
-}
-
-static struct router_quick quick_of(const struct router_class *class, const struct router_table *table)
+/* The front of the row for a client of the family that the class is of. Left to the class itself where an
+ * edge is named, or a place has several. */
+static struct router_quick quick_of(const struct router_class *class, const struct router_table *table,
+                                    int family)
 {
     const struct router_pops *pops = table->pops;
+    const struct router_question question = {.client.sa.sa_family = (sa_family_t)family};
     struct router_quick q = {.pops = {ROUTER_NO_POP, ROUTER_NO_POP}};
-    if (class->named != ROUTER_NO_POP || !is_alone(pops, class, 0) || !is_alone(pops, class, 1))
-        return q;
-    q.reason = table->policy == ROUTER_POLICY_PINNED ? ROUTER_REASON_PINNED : class->reason;
-    q.ambiguous = class->reach & 15;
-    for (; q.count < class->count && q.count < CDN_ARRAY_LEN(q.pops); q.count++)
-        q.pops[q.count] = pops->members[pops->sites[class->sites[q.count]].first];
+    const struct router_quick none = q;
+    struct router_limits limits;
+    unsigned at[2] = {0, 0};
+    router_limits_of(table, router_class_override(table, class), &question, &limits);
+    q.reason = router_reason_ranked(table, limits.by_override, class->reason);
+    for (unsigned k = 0; k < class->count && q.count < CDN_ARRAY_LEN(q.pops); k++) {
+        const struct router_site *site = &pops->sites[class->sites[k]];
+        uint16_t pop = pops->members[site->first];
+        if (class->named != ROUTER_NO_POP || site->count > 1)
+            return none;
+        if (!router_among_has(router_limits_among(&limits, k < class->preferred), pop))
+            continue;
+        at[q.count] = k;
+        q.pops[q.count++] = pop;
+    }
+    if (q.count < 2 && class->count == ROUTER_ROW)
+        return none; /* there may be more behind the row */
+    q.ambiguous = q.count == 2 && at[1] - at[0] <= (class->reach >> 4 * at[0] & 15);
     return q;
 }
 
@@ -332,7 +404,7 @@ static void quick_fill(struct router_compiled *c, const struct router_table *tab
 {
     c->quick = cdn_calloc(c->class_count, sizeof(*c->quick));
     for (size_t i = 0; i < c->class_count; i++)
-        c->quick[i] = quick_of(&c->classes[i], table);
+        c->quick[i] = quick_of(&c->classes[i], table, i < c->ipv6_classes ? AF_INET : AF_INET6);
 }
 
 enum cdn_status compiled_build(struct router_compiled *compiled, const struct router_table *table,
@@ -341,6 +413,7 @@ enum cdn_status compiled_build(struct router_compiled *compiled, const struct ro
     struct router_class chain = {.row = TRIE_NO_ROW, .named = ROUTER_NO_POP};
     class_add(compiled, &chain);
     enum cdn_status status = family_build(compiled, table, AF_INET, stop, err);
+    compiled->ipv6_classes = compiled->class_count;
     if (status == CDN_OK)
         status = family_build(compiled, table, AF_INET6, stop, err);
     if (status == CDN_OK)

@@ -69,6 +69,7 @@ struct router_compiled {
     struct router_class *classes;
     size_t class_count, class_room;
     uint32_t row_count;
+    size_t ipv6_classes;        /* the first of them */
     struct router_quick *quick; /* by class */
     /* The class of an address. */
     uint32_t (*find)(const struct router_compiled *c, const struct cdn_addr *a);

@@ -16,11 +16,37 @@ bool router_is_unclear(const struct router_table *table, const struct router_whe
     return table->policy != ROUTER_POLICY_PINNED && (float)where->uncertainty_km > km;
 }
 
+static const uint64_t *within_reach(const struct router_table *table, const struct router_override *o,
+                                    const struct router_question *q)
+{
+    struct cdn_addr client = q->client;
+    cdn_addr_unmap(&client);
+    const uint64_t *ipv4 = table->pops->ipv4;
+    if (q->among || q->any_family || !ipv4 || client.sa.sa_family != AF_INET)
+        return q->among;
+    bool some = !o || !o->allowed || router_sets_meet(o->allowed, ipv4, table->pops->count);
+    return some ? ipv4 : NULL; /* as for families_find: where none is left, none is barred */
+}
+
+void router_limits_of(const struct router_table *table, const struct router_override *override,
+                      const struct router_question *question, struct router_limits *ret)
+{
+    const struct router_override *o = override;
+    *ret = (struct router_limits){.by_override = o && router_override_limits(o)};
+    ret->allowed.sets[0] = o ? o->allowed : NULL;
+    ret->allowed.sets[1] = within_reach(table, o, question);
+    ret->prefers = o && o->preferred;
+    ret->preferred = ret->allowed;
+    ret->preferred.sets[2] = o ? o->preferred : NULL;
+    ret->margin_ms = o ? o->margin_ms : 0;
+}
+
 struct deciding {
     const struct router_table *table;
     struct router_trace *trace;
     struct router_decision *d;
     bool named; /* the edge was, and not ranked for the place */
+    struct router_limits limits;
 };
 
 static const char *name_of(const struct deciding *x, uint16_t pop)
@@ -50,6 +76,11 @@ static bool choose_named(struct deciding *x, uint16_t pop, const char *by)
 {
     struct router_choice *c = &x->d->choice;
     const struct router_pops *pops = x->table->pops;
+    if (!router_among_has(&x->limits.allowed, pop)) {
+        router_trace_add(x->trace, ROUTER_STEP_PICK, "edge %s, named by %s, is not for this client",
+                         name_of(x, pop), by);
+        return false;
+    }
     if (!can_serve(x, pop)) {
         router_trace_add(x->trace, ROUTER_STEP_PICK, "edge %s, named by %s, is %s", name_of(x, pop), by,
                          flag_word(router_pop_flags(pops, pop)));
@@ -70,11 +101,19 @@ static bool choose_named(struct deciding *x, uint16_t pop, const char *by)
     return true;
 }
 
+enum router_reason router_reason_ranked(const struct router_table *table, bool by_override,
+                                        enum router_reason place)
+{
+    if (by_override)
+        return ROUTER_REASON_OVERRIDE;
+    return table->policy == ROUTER_POLICY_PINNED ? ROUTER_REASON_PINNED : place;
+}
+
 static void choose_ranked(struct deciding *x)
 {
     struct router_decision *d = x->d;
     const struct router_choice *c = &d->choice;
-    d->reason = x->table->policy == ROUTER_POLICY_PINNED ? ROUTER_REASON_PINNED : d->where.reason;
+    d->reason = router_reason_ranked(x->table, x->limits.by_override, d->where.reason);
     if (c->skipped != ROUTER_NO_POP) {
         uint32_t flags = router_pop_flags(x->table->pops, c->skipped);
         d->reason = flags == ROUTER_POP_FULL ? ROUTER_REASON_LOAD : ROUTER_REASON_HEALTH;
@@ -82,7 +121,7 @@ static void choose_ranked(struct deciding *x)
                          name_of(x, c->skipped), flag_word(flags));
     }
     if (c->optimistic)
-        router_trace_add(x->trace, ROUTER_STEP_PICK, "all edges look sick, so none is held to be");
+        router_trace_add(x->trace, ROUTER_STEP_PICK, "all edges that count look sick, so none is held to be");
     if (c->pop != ROUTER_NO_POP)
         router_trace_add(x->trace, ROUTER_STEP_PICK, "edge %s: %.0f km, modelled %.1f ms", name_of(x, c->pop),
                          (double)c->at.km, (double)c->at.rtt_ms);
@@ -98,7 +137,8 @@ static void compare_with_runner_up(struct deciding *x)
         return;
     d->margin_ms = c->runner_at.rtt_ms - c->at.rtt_ms;
     float gap_km = c->runner_at.km - c->at.km;
-    d->ambiguous = !x->named && router_is_unclear(x->table, &d->where, &c->at, &c->runner_at);
+    d->ambiguous =
+        !x->named && !c->at.preferred && router_is_unclear(x->table, &d->where, &c->at, &c->runner_at);
     router_trace_add(x->trace, ROUTER_STEP_PICK,
                      "runner-up %s: %.0f km and %.1f ms more; the place may be off by %u km: %s",
                      name_of(x, c->runner_up), (double)gap_km, (double)d->margin_ms, d->where.uncertainty_km,
@@ -115,16 +155,18 @@ void router_decide(const struct router_table *table, const struct router_questio
 void router_decide_where(const struct router_table *table, const struct router_question *question,
                          struct router_trace *trace, struct router_decision *ret)
 {
-    struct deciding x = {table, trace, ret, false};
+    struct deciding x = {.table = table, .trace = trace, .d = ret};
     ret->margin_ms = 0;
     ret->ambiguous = false;
     const struct router_where *w = &ret->where;
     struct router_candidate row[ROUTER_ROW];
-    size_t n = router_rank(table->pops, table->policy, w->record.lat, w->record.lon, 0, row, ROUTER_ROW);
+    router_limits_of(table, w->override, question, &x.limits);
+    size_t n = router_rank_within(table->pops, table->policy, w->record.lat, w->record.lon, 0, &x.limits, row,
+                                  ROUTER_ROW);
     router_trace_add(trace, ROUTER_STEP_RANK, "%zu edges at %zu places by %s", table->pops->count,
                      table->pops->site_count, router_policy_word(table->policy));
     router_pick(table->pops, table->policy, w->record.lat, w->record.lon, router_spread_hash(question->path),
-                row, n, &ret->choice);
+                &x.limits, row, n, &ret->choice);
     uint32_t pinned = router_pops_pinned(table->pops);
     if (w->pop != ROUTER_NO_POP && choose_named(&x, w->pop, router_reason_word(w->reason)))
         ret->reason = w->reason;

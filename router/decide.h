@@ -49,6 +49,14 @@ unsigned router_scope(const struct router_table *table, const struct cdn_addr *c
 /* See router_compiled_prefetch; nothing where the table is not compiled. */
 void router_prefetch(const struct router_table *table, const struct cdn_addr *client, unsigned step);
 
+/* Which edges count for a question: the override's (NULL: there is none) and those within reach. */
+void router_limits_of(const struct router_table *table, const struct router_override *override,
+                      const struct router_question *question, struct router_limits *ret);
+
+/* Why the first edge of a ranking is first. */
+enum router_reason router_reason_ranked(const struct router_table *table, bool by_override,
+                                        enum router_reason place);
+
 /* Whether `other` might be the better one, for all that is known of the place. */
 bool router_is_unclear(const struct router_table *table, const struct router_where *where,
                        const struct router_candidate *chosen, const struct router_candidate *other);

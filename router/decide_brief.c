@@ -27,23 +27,37 @@ void router_prefetch(const struct router_table *table, const struct cdn_addr *cl
         router_compiled_prefetch(compiled, client, step);
 }
 
-static uint16_t serving(const struct router_pops *pops, uint16_t site, uint64_t hash, uint32_t blocked)
-{
-    if (pops->sites[site].count > 1)
-        return router_spread(pops, site, hash, blocked);
-    uint16_t pop = pops->members[pops->sites[site].first];
-    bool can = router_pop_weight(pops, pop) > 0 && !(router_pop_flags(pops, pop) & blocked);
-    return can ? pop : ROUTER_NO_POP;
-}
-
 struct short_way {
     const struct router_pops *pops;
     const struct router_class *class;
     uint64_t hash;
     unsigned want;
+    struct router_limits limits;
     unsigned at[ROUTER_ROW]; /* where in the row each edge stands */
     struct router_brief *brief;
 };
+
+/* The edge of site `k` of the row that can serve, or ROUTER_NO_POP. */
+static uint16_t serving(const struct short_way *s, unsigned k, uint32_t blocked)
+{
+    const struct router_site *site = &s->pops->sites[s->class->sites[k]];
+    const struct router_among *among = router_limits_among(&s->limits, k < s->class->preferred);
+    if (site->count > 1)
+        return router_spread(s->pops, s->class->sites[k], s->hash, blocked, among);
+    uint16_t pop = s->pops->members[site->first];
+    bool can = router_pop_weight(s->pops, pop) > 0 && !(router_pop_flags(s->pops, pop) & blocked) &&
+               router_among_has(among, pop);
+    return can ? pop : ROUTER_NO_POP;
+}
+
+/* A site with preferred edges and others is there twice. */
+static bool is_taken(const struct short_way *s, unsigned k)
+{
+    for (unsigned i = 0; i < s->brief->count && s->class->preferred > 0; i++)
+        if (s->class->sites[s->at[i]] == s->class->sites[k])
+            return true;
+    return false;
+}
 
 /* As router_pick over the class' row. False: the row is too short to know the runner-up. */
 static bool pick_from_row(struct short_way *s)
@@ -51,13 +65,13 @@ static bool pick_from_row(struct short_way *s)
     struct router_brief *b = s->brief;
     for (unsigned i = 0; i < ROUTER_STRICTNESS_COUNT && b->count == 0; i++) {
         for (unsigned k = 0; k < s->class->count && b->count < s->want; k++) {
-            uint16_t pop = serving(s->pops, s->class->sites[k], s->hash, router_strictness[i]);
+            uint16_t pop = is_taken(s, k) ? ROUTER_NO_POP : serving(s, k, router_strictness[i]);
             if (pop == ROUTER_NO_POP)
                 continue;
             s->at[b->count] = k;
             b->pops[b->count++] = pop;
         }
-        if (b->count < 2 && s->class->count < s->pops->site_count)
+        if (b->count < 2 && s->class->count == ROUTER_ROW)
             return false;
         b->optimistic = b->count > 0 && !(router_strictness[i] & ROUTER_POP_SICK);
     }
@@ -73,8 +87,12 @@ static void explain_row(struct short_way *s, const struct router_table *table)
 {
     struct router_brief *b = s->brief;
     const struct router_class *c = s->class;
-    b->reason = table->policy == ROUTER_POLICY_PINNED ? (uint8_t)ROUTER_REASON_PINNED : c->reason;
-    uint16_t first = c->count > 0 ? serving(s->pops, c->sites[0], s->hash, 0) : ROUTER_NO_POP;
+    b->reason = (uint8_t)router_reason_ranked(table, s->limits.by_override, c->reason);
+    unsigned top = 0; /* of the row, for those whom this client may be sent to */
+    while (top < c->count &&
+           !router_site_is_among(s->pops, c->sites[top], router_limits_among(&s->limits, top < c->preferred)))
+        top++;
+    uint16_t first = top < c->count ? serving(s, top, 0) : ROUTER_NO_POP;
     if (first != ROUTER_NO_POP && (b->count == 0 || first != b->pops[0]))
         b->reason = (uint8_t)reason_of_skipped(s->pops, first);
     if (b->count > 1)
@@ -88,6 +106,8 @@ static void put_named_first(struct short_way *s)
     uint16_t named = s->class->named;
     uint32_t blocked = b->optimistic ? (uint32_t)ROUTER_POP_DRAINED : (uint32_t)ROUTER_BLOCK_ALL;
     uint32_t flags = router_pop_flags(s->pops, named);
+    if (!router_among_has(&s->limits.allowed, named))
+        return;
     if (flags & blocked) {
         b->reason = (uint8_t)reason_of_skipped(s->pops, named);
         return;
@@ -138,6 +158,7 @@ static __attribute__((noinline)) void decide_long(const struct router_table *tab
         .pops = table->pops, .class = class, .want = want < ROUTER_ROW ? want : ROUTER_ROW, .brief = ret};
     *ret = (struct router_brief){0};
     s.hash = router_spread_hash(question->path);
+    router_limits_of(table, class ? router_class_override(table, class) : NULL, question, &s.limits);
     if (!class || !pick_from_row(&s)) {
         brief_by_chain(table, question, ret);
         return;
@@ -155,8 +176,9 @@ void router_decide_brief(const struct router_table *table, const struct router_q
                          unsigned want, struct router_brief *ret)
 {
     const struct router_compiled *compiled = compiled_of(table);
-    if (compiled && question->pin.n == 0 && want == 2 && http_forwarded_is_known(&question->client) &&
-        router_pops_all_well(table->pops)) {
+    bool plain = question->pin.n == 0 && !question->among && !(question->any_family && table->pops->ipv4) &&
+                 http_forwarded_is_known(&question->client);
+    if (compiled && plain && want == 2 && router_pops_all_well(table->pops)) {
         const struct router_quick *quick = &compiled->quick[compiled->find(compiled, &question->client)];
         if (quick->count > 0) {
             memcpy(ret, quick, sizeof(*quick));

@@ -81,10 +81,11 @@ static bool places_are_shared(const struct dns_zone *zone)
     return zone->table->pops->count > zone->table->pops->site_count;
 }
 
-static unsigned question_make(const struct dns_zone *zone, const struct cdn_addr *client, bool wants_scope,
-                              struct place_in_network *ret)
+/* `among`: the edges that the answer can name; NULL: all. */
+static unsigned question_make(const struct dns_zone *zone, const struct cdn_addr *client,
+                              const uint64_t *among, bool wants_scope, struct place_in_network *ret)
 {
-    ret->question = (struct router_question){.client = *client};
+    ret->question = (struct router_question){.client = *client, .among = among, .any_family = true};
     bool shared = places_are_shared(zone);
     if (!shared && (!wants_scope || !zone->by_place))
         return 0;
@@ -104,20 +105,33 @@ static void take_by_rank(struct picking *p, const struct router_question *questi
 {
     struct router_decision d;
     struct router_candidate row[LOOKED_AT];
+    struct router_limits limits;
     router_decide(p->zone->table, question, NULL, &d);
     if (d.choice.pop == ROUTER_NO_POP)
         return;
     uint32_t blocked = ROUTER_BLOCK_ALL & ~router_pop_flags(p->pops, d.choice.pop); /* as strict as it was */
     const struct geo_record *r = &d.where.record;
-    size_t n = router_rank(p->pops, p->zone->table->policy, r->lat, r->lon, blocked, row, LOOKED_AT);
+    router_limits_of(p->zone->table, d.where.override, question, &limits);
+    size_t n =
+        router_rank_within(p->pops, p->zone->table->policy, r->lat, r->lon, blocked, &limits, row, LOOKED_AT);
     for (size_t i = 0; i < n && !is_full(p); i++) {
         const struct router_site *site = &p->pops->sites[row[i].site];
         for (size_t k = 0; k < site->count; k++) {
             uint16_t pop = p->pops->members[site->first + k];
-            if (router_pop_weight(p->pops, pop) > 0 && !(router_pop_flags(p->pops, pop) & blocked))
+            bool counts = router_among_has(router_limits_among(&limits, row[i].preferred), pop);
+            if (counts && router_pop_weight(p->pops, pop) > 0 && !(router_pop_flags(p->pops, pop) & blocked))
                 take(p, pop);
         }
     }
+}
+
+/* No edge of the family can serve. Where others can, there is no such address; else something is wrong. */
+static bool no_edge_at_all(const struct picking *p, struct router_question question)
+{
+    struct router_brief brief;
+    question.among = NULL;
+    router_decide_brief(p->zone->table, &question, 2, &brief);
+    return brief.count == 0;
 }
 
 void dns_pick(const struct dns_zone *zone, const struct cdn_addr *client, int family, bool wants_scope,
@@ -132,14 +146,14 @@ void dns_pick(const struct dns_zone *zone, const struct cdn_addr *client, int fa
     if (!zone->any_address[family])
         return;
     bool all = zone->all_addresses[family];
-    unsigned want = !all ? ROUTER_ROW : zone->limits.answers < 2 ? 2 : zone->limits.answers;
-    ret->scope = question_make(zone, client, wants_scope, &place);
+    unsigned want = zone->limits.answers < 2 ? 2 : zone->limits.answers;
+    ret->scope = question_make(zone, client, all ? NULL : zone->with_address[family], wants_scope, &place);
     router_decide_brief(zone->table, &place.question, want, &brief);
-    ret->no_edge = brief.count == 0;
+    ret->no_edge = brief.count == 0 && no_edge_at_all(&p, place.question);
     for (size_t i = 0; i < brief.count; i++)
         take(&p, brief.pops[i]);
     /* the chain names two edges only, and the nearest may have other addresses */
-    bool by_rank = !is_full(&p) && !ret->no_edge && (!all || brief.count < p.pops->site_count);
+    bool by_rank = !is_full(&p) && brief.count > 0 && (!all || brief.count < p.pops->site_count);
     if (by_rank)
         take_by_rank(&p, &place.question);
     if (wants_scope && zone->by_place && (by_rank || brief.beyond)) {
@@ -152,7 +166,7 @@ unsigned dns_pick_explain(const struct dns_zone *zone, const struct cdn_addr *cl
                           struct router_decision *ret)
 {
     struct place_in_network place;
-    unsigned scope = question_make(zone, client, true, &place);
+    unsigned scope = question_make(zone, client, NULL, true, &place);
     router_decide(zone->table, &place.question, NULL, ret);
     return scope;
 }

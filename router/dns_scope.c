@@ -126,7 +126,7 @@ static unsigned database_bits(const struct dns_scope_rules *rules, const struct 
         return where->record.prefix_len;
     if (!where->override)
         return where->network_len;
-    geo_lookup(rules->table->db, &where->address.sa, &record); /* an override named the edge, not the place */
+    router_lookup(rules->table, &where->address, &record); /* an override stands in its place */
     return record.prefix_len;
 }
 
@@ -148,8 +148,9 @@ unsigned dns_scope(const struct dns_scope_rules *rules, const struct cdn_addr *c
                    const struct router_where *where)
 {
     unsigned bits = dns_cuts_scope(rules->overrides, client);
-    if (where->override && where->override->pop == ROUTER_NO_POP)
-        return bits;
+    const struct router_override *o = where->override;
+    if (o && o->kind == ROUTER_OVERRIDE_NETWORK && o->has_place)
+        return bits; /* the database was not asked */
     bits = larger(bits, dns_cuts_scope(rules->special, client));
     return larger(bits, where->special ? embedded_bits(rules, where, client) : database_bits(rules, where));
 }

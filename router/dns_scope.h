@@ -5,6 +5,8 @@
  * for 10.2.0.0/15 at most, however wide the database's network is. A set of cuts finds the shortest prefix
  * around an address that is wholly inside or wholly outside of each of its networks.
  *
+ * Overrides by AS, country and continent depend on the database's networks alone.
+ *
  * This is by the rules of the chain (resolve.h). Where the table has been compiled it knows a wider network
  * for most addresses: the one in which everybody gets the same edges (router_scope).
  *

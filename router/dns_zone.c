@@ -76,6 +76,8 @@ void dns_zone_unref(struct dns_zone *zone)
     dns_cuts_destroy((struct dns_cuts *)(uintptr_t)zone->scope.overrides);
     dns_cuts_destroy((struct dns_cuts *)(uintptr_t)zone->scope.special);
     knot_dname_free(zone->apex, NULL);
+    free(zone->with_address[0]);
+    free(zone->with_address[1]);
     free(zone->limits.exempt);
     free(zone->limits.nsid);
     for (size_t i = 0; i < zone->warning_count; i++)

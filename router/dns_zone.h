@@ -65,6 +65,7 @@ struct dns_zone {
     size_t node_mask;
     struct dns_edge *edges;
     bool any_address[2], all_addresses[2]; /* whether any edge, all edges have an A, an AAAA */
+    uint64_t *with_address[2];             /* these edges (among.h) */
     knot_rrset_t soa, soa_negative, ns, caa, hinfo;
     struct dns_limits limits;
     uint32_t ttl; /* seconds */

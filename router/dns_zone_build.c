@@ -322,12 +322,25 @@ static void limits_build(struct build *b)
 }
 
 /* Whether the place of a client can make a difference. */
-static bool place_matters(const struct router_table *table, const struct router_settings *s)
+static bool place_matters(const struct router_table *table)
 {
-    for (size_t i = 0; i < s->overrides.n; i++)
-        if (cdn_str_starts(cdn_str(s->overrides.items[i].value), CDN_STR("edge:")))
+    for (size_t i = 0; i < router_overrides_count(table->overrides); i++) {
+        const struct router_override *o = router_overrides_at(table->overrides, i);
+        if (o->pop != ROUTER_NO_POP || router_override_limits(o))
             return true;
+    }
     return table->policy != ROUTER_POLICY_PINNED && table->pops->site_count > 1;
+}
+
+static void families_find(struct dns_zone *zone)
+{
+    size_t count = zone->table->pops->count;
+    for (int family = 0; family < 2; family++) {
+        zone->with_address[family] = cdn_calloc(router_set_words(count), sizeof(uint64_t));
+        for (size_t i = 0; i < count; i++)
+            if (zone->edges[i].address[family].owner)
+                router_set_add(zone->with_address[family], i);
+    }
 }
 
 static enum cdn_status zone_build(struct build *b, struct cdn_error *err)
@@ -340,7 +353,7 @@ static enum cdn_status zone_build(struct build *b, struct cdn_error *err)
     zone->ttl = (uint32_t)(b->s->dns_ttl / 1000);
     zone->edges = cdn_calloc(count + 1, sizeof(*zone->edges));
     zone->all_addresses[V4] = zone->all_addresses[V6] = true;
-    zone->by_place = place_matters(zone->table, b->s);
+    zone->by_place = place_matters(zone->table);
     zone->scope =
         (struct dns_scope_rules){zone->table, dns_cuts_create(&b->s->overrides), dns_cuts_create_special()};
     limits_build(b);
@@ -352,8 +365,10 @@ static enum cdn_status zone_build(struct build *b, struct cdn_error *err)
         status = caa_build(b, err);
     for (size_t i = 0; i < count && status == CDN_OK; i++)
         status = edge_build(b, i, err);
-    if (status == CDN_OK)
+    if (status == CDN_OK) {
+        families_find(zone);
         soa_build(b);
+    }
     return status;
 }
 

@@ -38,10 +38,9 @@ static json_t *override_json(const struct router_override *o)
 {
     if (!o)
         return json_null();
-    char text[CDN_ADDR_TEXT_SIZE];
-    cdn_addr_format_ip(&o->network.addr, text);
-    json_t *network = json_sprintf("%s/%u", text, o->network.prefix);
-    return json_pack("{s:o, s:s, s:s}", "network", network, "target", o->text, "origin", o->origin);
+    json_t *network = o->kind == ROUTER_OVERRIDE_NETWORK ? json_string(o->match) : json_null();
+    return json_pack("{s:s, s:o, s:s, s:s}", "match", o->match, "network", network, "target", o->text,
+                     "origin", o->origin);
 }
 
 /* "193.0.0.0/18" of the client's own address. */
@@ -115,29 +114,58 @@ static void add_choice(json_t *into, const struct router_table *table, const str
     json_object_set_new(into, "policy", json_string(router_policy_word(table->policy)));
 }
 
-static json_t *candidate_json(const struct router_pops *pops, uint16_t pop, const struct router_candidate *at)
+static json_t *candidate_json(const struct router_pops *pops, uint16_t pop, const struct router_candidate *at,
+                              bool allowed)
 {
     uint32_t flags = router_pop_flags(pops, pop);
-    return json_pack("{s:s, s:s, s:o, s:o, s:b, s:b, s:b, s:i}", "edge", pops->pops[pop].name, "place",
+    return json_pack("{s:s, s:s, s:o, s:o, s:b, s:b, s:b, s:b, s:i}", "edge", pops->pops[pop].name, "place",
                      pops->pops[pop].place, "km", number((double)at->km, 10), "rtt_ms",
-                     number((double)at->rtt_ms, 100), "healthy", !(flags & ROUTER_POP_SICK), "drained",
-                     (flags & ROUTER_POP_DRAINED) != 0, "full", (flags & ROUTER_POP_FULL) != 0, "weight",
-                     (int)router_pop_weight(pops, pop));
+                     number((double)at->rtt_ms, 100), "allowed", allowed, "healthy",
+                     !(flags & ROUTER_POP_SICK), "drained", (flags & ROUTER_POP_DRAINED) != 0, "full",
+                     (flags & ROUTER_POP_FULL) != 0, "weight", (int)router_pop_weight(pops, pop));
 }
 
-static json_t *candidates_json(const struct router_table *table, const struct router_where *w, size_t max)
+struct listing { /* of candidates */
+    const struct router_pops *pops;
+    const struct router_limits *limits;
+    json_t *list;
+    size_t max;
+};
+
+/* The edges of a row of sites that are allowed, or those that are not; preferred ones of a site that stands
+ * there twice only the first time. */
+static void list_add(struct listing *l, const struct router_candidate *row, size_t n, bool allowed)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct router_site *site = &l->pops->sites[row[i].site];
+        for (size_t j = 0; j < site->count && json_array_size(l->list) < l->max; j++) {
+            uint16_t pop = l->pops->members[site->first + j];
+            bool first = router_among_has(router_limits_among(l->limits, row[i].preferred), pop);
+            for (size_t k = 0; k < i && allowed; k++)
+                first &= !(row[k].preferred && row[k].site == row[i].site &&
+                           router_among_has(&l->limits->preferred, pop));
+            if (first == allowed)
+                json_array_append_new(l->list, candidate_json(l->pops, pop, &row[i], allowed));
+        }
+    }
+}
+
+/* In the order in which they would be taken, then those that the client is not sent to. */
+static json_t *candidates_json(const struct router_table *table, const struct router_question *question,
+                               const struct router_where *w, size_t max)
 {
     const struct router_pops *pops = table->pops;
-    json_t *list = json_array();
-    struct router_candidate *row = cdn_calloc(pops->site_count + 1, sizeof(*row));
-    size_t n = router_rank(pops, table->policy, w->record.lat, w->record.lon, 0, row, pops->site_count);
-    for (size_t i = 0; i < n; i++) {
-        const struct router_site *site = &pops->sites[row[i].site];
-        for (size_t j = 0; j < site->count && json_array_size(list) < max; j++)
-            json_array_append_new(list, candidate_json(pops, pops->members[site->first + j], &row[i]));
-    }
+    struct router_limits limits;
+    size_t room = 2 * pops->site_count;
+    struct router_candidate *row = cdn_calloc(room + 1, sizeof(*row));
+    router_limits_of(table, w->override, question, &limits);
+    struct listing l = {pops, &limits, json_array(), max};
+    size_t n = router_rank_within(pops, table->policy, w->record.lat, w->record.lon, 0, &limits, row, room);
+    list_add(&l, row, n, true);
+    n = router_rank(pops, table->policy, w->record.lat, w->record.lon, 0, row, pops->site_count);
+    list_add(&l, row, n, false);
     free(row);
-    return list;
+    return l.list;
 }
 
 static json_t *steps_json(const struct router_trace *trace)
@@ -163,7 +191,7 @@ json_t *router_explain(const struct router_table *table, const struct router_que
         json_object_set_new(o, "scope", scope_json(question, decision->scope_len));
     add_place(o, &decision->where);
     add_choice(o, table, decision);
-    json_object_set_new(o, "candidates", candidates_json(table, &decision->where, max_candidates));
+    json_object_set_new(o, "candidates", candidates_json(table, question, &decision->where, max_candidates));
     if (trace)
         json_object_set_new(o, "steps", steps_json(trace));
     return o;

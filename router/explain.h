@@ -11,14 +11,16 @@
  *     accuracy_km   how far off it may be; accuracy_assumed: true when the database did not say
  *     precision     exact, city, cell, region, country, default
  *     source        pinned, override, database, default
- *     override      the override that matched, {network, target, origin}, or null
+ *     override      the override that matched, {match, network, target, origin}, or null; network is null for
+ *                   one by AS, country or continent
  *     reason        word of reason.h; place_reason: how the place was found, when health or load changed it
  *     edge, url     chosen; null when no edge can serve
  *     km, rtt_ms    to it; rtt_label is always "modelled"
  *     runner_up     the next edge elsewhere, or null; margin_ms: what it costs more
  *     ambiguous, optimistic
  *     policy        rtt, distance, pinned
- *     candidates    all edges, best first: {edge, place, km, rtt_ms, healthy, drained, full, weight};
+ *     candidates    all edges, best first, then those that an override or the address' family rules out:
+ *                   {edge, place, km, rtt_ms, allowed, healthy, drained, full, weight};
  *                   GET /route adds what the probes know: probe_ms (measured), load
  *     steps         the chain: {step, text}
  */

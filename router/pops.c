@@ -5,6 +5,7 @@
 #include <xxhash.h>
 
 #include "geo-data/geodesy.h"
+#include "router/among.h"
 
 #include "common/banned.h"
 
@@ -139,6 +140,29 @@ static void sites_build(struct router_pops *p)
     }
 }
 
+/* An edge whose URL has an IPv6 address is out of reach for who came by IPv4. The other way round nothing is
+ * known: nearly all who have IPv6 have IPv4 too. */
+static bool url_is_ipv6(const char *url)
+{
+    return strstr(url, "://[") != NULL;
+}
+
+/* Nothing is barred when no edge is left then: what the router's own address says is likely wrong. */
+static void families_find(struct router_pops *p)
+{
+    size_t n = 0;
+    uint64_t *set = cdn_calloc(router_set_words(p->count), sizeof(*set));
+    for (size_t i = 0; i < p->count; i++)
+        if (!url_is_ipv6(p->pops[i].url)) {
+            router_set_add(set, i);
+            n++;
+        }
+    if (n > 0 && n < p->count)
+        p->ipv4 = set;
+    else
+        free(set);
+}
+
 enum cdn_status router_pops_create(const struct router_pop_config *configs, size_t count,
                                    struct router_pops **ret, struct cdn_error *err)
 {
@@ -165,6 +189,7 @@ enum cdn_status router_pops_create(const struct router_pop_config *configs, size
         return status;
     }
     sites_build(p);
+    families_find(p);
     router_pops_pin(p, ROUTER_NO_POP);
     *ret = p;
     return CDN_OK;
@@ -184,6 +209,7 @@ void router_pops_destroy(struct router_pops *pops)
     free(pops->pops);
     free(pops->sites);
     free(pops->members);
+    free(pops->ipv4);
     free(pops->state);
     free(pops);
 }

@@ -73,6 +73,8 @@ struct router_pops {
     struct router_site *sites;
     size_t site_count;
     uint16_t *members;              /* edges by site, in the order of the configuration */
+    uint64_t *ipv4;                 /* edges that a client with IPv4 alone may reach (among.h); NULL: all, as
+                                       far as is known. See url_is_ipv6 */
     struct router_pop_state *state; /* one per edge */
     _Atomic uint32_t pinned;        /* the edge that gets everything, or ROUTER_NO_POP */
     _Atomic bool all_well;          /* no edge has a flag, all have weight, none is pinned */

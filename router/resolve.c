@@ -81,6 +81,27 @@ static void name_edge(struct chain *c, enum router_reason reason, uint16_t pop)
     c->edge_named = true;
 }
 
+/* Takes the entry over: edge and place. True: the place is known by it. */
+static bool apply_override(struct chain *c, const struct router_override *o)
+{
+    router_trace_add(c->trace, ROUTER_STEP_OVERRIDE, "%s is '%s' (%s)", o->match, o->text, o->origin);
+    c->where->override = o;
+    if (o->pop != ROUTER_NO_POP && !c->edge_named)
+        name_edge(c, ROUTER_REASON_OVERRIDE, o->pop);
+    if (!o->has_place)
+        return false;
+    locate_at(c, ROUTER_REASON_OVERRIDE, cdn_str(o->place), CDN_STR(""), o->lat, o->lon, 0);
+    return true;
+}
+
+/* AS, country and continent, once they are known. */
+static bool override_by_record(struct chain *c, const struct geo_record *r)
+{
+    const struct router_override *o =
+        c->where->override ? NULL : router_overrides_find_record(c->table->overrides, r);
+    return o && apply_override(c, o);
+}
+
 static const char *edge_name(const struct chain *c, uint16_t pop)
 {
     return c->table->pops->pops[pop].name;
@@ -129,33 +150,24 @@ static bool link_pinned(struct chain *c)
     router_trace_add(c->trace, ROUTER_STEP_PINNED, "the client says it is in " CDN_STR_FMT " (%.4f,%.4f)",
                      CDN_STR_ARG(place.name), place.lat, place.lon);
     locate_at(c, ROUTER_REASON_PINNED, place.name, place.country_code, place.lat, place.lon, 0);
+    const struct geo_record here = c->where->record;
+    if (override_by_record(c, &here)) /* its edges count; the client knows better where it is */
+        locate_at(c, ROUTER_REASON_PINNED, place.name, place.country_code, place.lat, place.lon, 0);
     return true;
 }
 
 static bool link_override(struct chain *c)
 {
-    const struct router_override *o = router_overrides_find(c->table->overrides, &c->where->address);
+    const struct router_overrides *all = c->table->overrides;
+    const struct router_override *o = router_overrides_find(all, &c->where->address);
     if (!o) {
-        if (router_overrides_count(c->table->overrides) > 0)
-            router_trace_add(c->trace, ROUTER_STEP_OVERRIDE, "none of %zu holds the address",
-                             router_overrides_count(c->table->overrides));
+        size_t n = router_overrides_count_of(all, ROUTER_OVERRIDE_NETWORK);
+        if (n > 0)
+            router_trace_add(c->trace, ROUTER_STEP_OVERRIDE, "none of %zu networks holds the address", n);
         return false;
     }
-    if (c->trace) {
-        char network[CDN_ADDR_TEXT_SIZE];
-        cdn_addr_format_ip(&o->network.addr, network);
-        router_trace_add(c->trace, ROUTER_STEP_OVERRIDE, "%s/%u is '%s' (%s)", network, o->network.prefix,
-                         o->text, o->origin);
-    }
-    c->where->override = o;
     c->where->network_len = o->network.prefix;
-    if (o->pop != ROUTER_NO_POP) {
-        if (!c->edge_named)
-            name_edge(c, ROUTER_REASON_OVERRIDE, o->pop);
-        return false;
-    }
-    locate_at(c, ROUTER_REASON_OVERRIDE, cdn_str(o->text), CDN_STR(""), o->lat, o->lon, 0);
-    return true;
+    return apply_override(c, o);
 }
 
 static bool locate_by_default(struct chain *c, enum router_reason reason)
@@ -216,22 +228,43 @@ static bool link_database(struct chain *c)
 {
     struct router_where *w = c->where;
     struct geo_record r;
-    enum cdn_status status = geo_lookup(c->table->db, &w->address.sa, &r);
+    enum cdn_status status = router_lookup(c->table, &w->address, &r);
     if (!w->override)
         w->network_len = r.prefix_len;
-    if (status != CDN_OK || !r.has_coordinates) {
+    bool located_here = status == CDN_OK && r.has_coordinates;
+    if (located_here)
+        trace_record(c, &r);
+    if (override_by_record(c, &r))
+        return true;
+    if (!located_here) {
         router_trace_add(c->trace, ROUTER_STEP_DATABASE,
                          status == CDN_OK          ? "the record has neither coordinates nor a known country"
                          : status == CDN_NOT_FOUND ? "nothing is known about the address"
                                                    : "the record cannot be read");
         return false;
     }
-    trace_record(c, &r);
     w->record = r;
     w->uncertainty_assumed = r.accuracy_radius_km == 0;
     w->uncertainty_km = r.accuracy_radius_km ? r.accuracy_radius_km : assumed_km[r.precision];
     located(c, r.precision == GEO_PRECISION_COUNTRY ? ROUTER_REASON_GEO_COUNTRY : ROUTER_REASON_GEO);
     return true;
+}
+
+enum cdn_status router_lookup(const struct router_table *table, const struct cdn_addr *address,
+                              struct geo_record *ret)
+{
+    enum cdn_status status = geo_lookup(table->db, &address->sa, ret);
+    struct geo_record as;
+    if (!table->asn_db)
+        return status;
+    if (geo_lookup(table->asn_db, &address->sa, &as) == CDN_OK && as.asn != 0) {
+        ret->asn = as.asn;
+        ret->organization = as.organization;
+    }
+    bool counts = router_overrides_count_of(table->overrides, ROUTER_OVERRIDE_ASN) > 0;
+    if (counts && as.prefix_len > ret->prefix_len)
+        ret->prefix_len = as.prefix_len;
+    return status;
 }
 
 static bool link_default(struct chain *c)
@@ -264,7 +297,8 @@ bool router_resolve_entry(const struct router_table *table, const struct cdn_add
 {
     ret->address = *client;
     cdn_addr_unmap(&ret->address);
-    if (special_of(table, &ret->address) || router_overrides_find(table->overrides, &ret->address))
+    if (table->asn_db || special_of(table, &ret->address) ||
+        router_overrides_find(table->overrides, &ret->address))
         return false;
     return geo_lookup_entry(table->db, &ret->address.sa, &ret->record.entry, &ret->network_len) == CDN_OK;
 }

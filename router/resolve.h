@@ -3,7 +3,9 @@
  *     pinned -> override -> special address -> database record -> country -> default place
  *
  * The first link that knows a place ends the chain. A link may also name an edge outright (override
- * `edge:NAME`, pinned edge); the chain then goes on, to know where the client is. Pure: the same table and
+ * `edge:NAME`, pinned edge); the chain then goes on, to know where the client is. Overrides by network stand
+ * before special addresses; those by AS, country and continent count once the record is known, unless one by
+ * network did. Pure: the same table and
  * the same question give the same answer. Each link writes what it saw and decided into a trace, when there
  * is one.
  */
@@ -47,6 +49,10 @@ struct router_question {
     struct cdn_addr client;
     struct cdn_str path; /* chooses among the edges of one place; empty is fine */
     struct cdn_str pin;  /* an address, a place or edge:NAME; heeded in simulation only; empty: none */
+    /* Edges that the answer can name at all (among.h), or NULL: all that the client reaches by the family of
+     * its address; with `any_family` all. */
+    const uint64_t *among;
+    bool any_family;
 };
 
 struct router_where {
@@ -69,6 +75,10 @@ void router_resolve(const struct router_table *table, const struct router_questi
  * nothing else. Equal entries of a family have equal outcomes. False: only router_resolve knows. */
 bool router_resolve_entry(const struct router_table *table, const struct cdn_addr *client,
                           struct router_where *ret);
+
+/* What the databases say of an address: place and AS, from one file or from two. As geo_lookup. */
+enum cdn_status router_lookup(const struct router_table *table, const struct cdn_addr *address,
+                              struct geo_record *ret);
 
 /* "none" to "city" as the database's; "exact" for a place that was named; "default" for the default place. */
 const char *router_where_precision(const struct router_where *where);

@@ -29,7 +29,7 @@ static void take_in(struct router *r, struct router_table *table)
     r->loaded_ms = cdn_clock_real_ms();
     router_health_watch(r->health, table, &times);
     router_compiler_submit(r->compiler, table);
-    router_watch_files(r->watch, &r->config.settings.database);
+    router_watch_files(r->watch, &r->config.settings);
     cdn_log_set_level((enum cdn_log_level)r->config.settings.log_level);
     cdn_log(CDN_LOG_INFO, "routing", "edges=%zu places=%zu overrides=%zu policy=%s", table->pops->count,
             table->pops->site_count, router_overrides_count(table->overrides),

@@ -73,49 +73,131 @@ static float cost_of(const struct router_pops *pops, enum router_policy policy,
     return policy == ROUTER_POLICY_DISTANCE ? c->km : c->rtt_ms;
 }
 
-static bool site_is_usable(const struct router_pops *pops, uint16_t site, uint32_t blocked)
+bool router_site_is_among(const struct router_pops *pops, uint16_t site, const struct router_among *among)
 {
-    return blocked == 0 || router_spread(pops, site, 0, blocked) != ROUTER_NO_POP;
+    const struct router_site *s = &pops->sites[site];
+    for (size_t i = 0; i < s->count; i++)
+        if (router_among_has(among, pops->members[s->first + i]))
+            return true;
+    return false;
+}
+
+struct ranking { /* what the parts of one row share */
+    const struct router_pops *pops;
+    enum router_policy policy;
+    struct geo_rtt_point from;
+    uint32_t blocked;
+    const struct router_among *among;
+    struct router_candidate *row; /* of this part */
+    size_t n, max;
+    size_t before; /* preferred ones, which stand in front of `row` */
+};
+
+/* The whole site would say no more than its preferred edge. */
+static bool is_there_already(const struct ranking *r, uint16_t site)
+{
+    for (size_t i = 1; i <= r->before && r->pops->sites[site].count == 1; i++)
+        if ((r->row - i)->site == site)
+            return true;
+    return false;
+}
+
+static bool site_is_usable(const struct ranking *r, uint16_t site)
+{
+    if (is_there_already(r, site))
+        return false;
+    if (r->blocked == 0)
+        return !r->among || router_site_is_among(r->pops, site, r->among);
+    return router_spread(r->pops, site, 0, r->blocked, r->among) != ROUTER_NO_POP;
+}
+
+static void rank_site(struct ranking *r, uint16_t site)
+{
+    struct router_candidate c = measured(r->pops, r->policy, &r->from, site);
+    float cost = cost_of(r->pops, r->policy, &c);
+    size_t at = r->n;
+    while (at > 0 && cost < cost_of(r->pops, r->policy, &r->row[at - 1]))
+        at--;
+    if (at == r->max)
+        return;
+    if (r->n < r->max)
+        r->n++;
+    memmove(&r->row[at + 1], &r->row[at], (r->n - 1 - at) * sizeof(*r->row));
+    r->row[at] = c;
+}
+
+static void rank_all(struct ranking *r)
+{
+    for (size_t s = 0; s < r->pops->site_count; s++)
+        if (site_is_usable(r, (uint16_t)s))
+            rank_site(r, (uint16_t)s);
+    complete(r->pops, r->policy, &r->from, r->row, r->n);
+}
+
+/* The sites of preferred edges that are not too far off; leaves `r` behind them. Returns how many. */
+static size_t rank_preferred(struct ranking *r, const struct router_limits *limits)
+{
+    struct router_candidate best = {0};
+    struct ranking first = *r;
+    first.blocked = 0;
+    first.among = &limits->allowed;
+    first.row = &best;
+    first.max = 1;
+    rank_all(&first);
+    r->among = &limits->preferred;
+    rank_all(r);
+    size_t n = 0;
+    for (size_t i = 0; i < r->n; i++)
+        if (r->row[i].rtt_ms <= best.rtt_ms + limits->margin_ms) {
+            r->row[n] = r->row[i];
+            r->row[n++].preferred = true;
+        }
+    r->row += n;
+    r->max -= n;
+    r->before = n;
+    r->n = 0;
+    return n;
+}
+
+size_t router_rank_within(const struct router_pops *pops, enum router_policy policy, double lat, double lon,
+                          uint32_t blocked, const struct router_limits *limits, struct router_candidate *ret,
+                          size_t max)
+{
+    struct ranking r = {.pops = pops, .policy = policy, .blocked = blocked, .row = ret, .max = max};
+    geo_rtt_point(lat, lon, &r.from);
+    size_t n = limits && limits->prefers ? rank_preferred(&r, limits) : 0;
+    r.among = limits ? &limits->allowed : NULL;
+    if (r.max > 0)
+        rank_all(&r);
+    return n + r.n;
 }
 
 size_t router_rank(const struct router_pops *pops, enum router_policy policy, double lat, double lon,
                    uint32_t blocked, struct router_candidate *ret, size_t max)
 {
-    size_t n = 0;
-    struct geo_rtt_point from;
-    geo_rtt_point(lat, lon, &from);
-    for (size_t s = 0; s < pops->site_count; s++) {
-        if (!site_is_usable(pops, (uint16_t)s, blocked))
-            continue;
-        struct router_candidate c = measured(pops, policy, &from, (uint16_t)s);
-        float cost = cost_of(pops, policy, &c);
-        size_t at = n;
-        while (at > 0 && cost < cost_of(pops, policy, &ret[at - 1]))
-            at--;
-        if (at == max)
-            continue;
-        if (n < max)
-            n++;
-        memmove(&ret[at + 1], &ret[at], (n - 1 - at) * sizeof(*ret));
-        ret[at] = c;
-    }
-    complete(pops, policy, &from, ret, n);
-    return n;
+    return router_rank_within(pops, policy, lat, lon, blocked, NULL, ret, max);
 }
 
 struct walk { /* what the steps of one pick share */
     const struct router_pops *pops;
     uint64_t hash;
     uint32_t blocked;
+    const struct router_limits *limits;
     struct router_choice *choice;
 };
+
+static uint16_t serving(const struct walk *w, const struct router_candidate *c)
+{
+    const struct router_among *among = w->limits ? router_limits_among(w->limits, c->preferred) : NULL;
+    return router_spread(w->pops, c->site, w->hash, w->blocked, among);
+}
 
 /* Fills the first two edges of different sites that can serve, and returns how many are known now. */
 static unsigned take(struct walk *w, const struct router_candidate *row, size_t n)
 {
     struct router_choice *c = w->choice;
     for (size_t i = 0; i < n; i++) {
-        uint16_t pop = router_spread(w->pops, row[i].site, w->hash, w->blocked);
+        uint16_t pop = serving(w, &row[i]);
         if (pop == ROUTER_NO_POP)
             continue;
         if (c->pop == ROUTER_NO_POP) {
@@ -136,20 +218,25 @@ const uint32_t router_strictness[ROUTER_STRICTNESS_COUNT] = {
     ROUTER_POP_DRAINED,
 };
 
+#define BEYOND 3 /* enough for two sites, one of which is there twice */
+
 void router_pick(const struct router_pops *pops, enum router_policy policy, double lat, double lon,
-                 uint64_t hash, const struct router_candidate *row, size_t row_n, struct router_choice *ret)
+                 uint64_t hash, const struct router_limits *limits, const struct router_candidate *row,
+                 size_t row_n, struct router_choice *ret)
 {
+    struct walk walk = {pops, hash, 0, limits, ret};
     *ret = (struct router_choice){.pop = ROUTER_NO_POP, .runner_up = ROUTER_NO_POP, .skipped = ROUTER_NO_POP};
     for (size_t i = 0; i < ROUTER_STRICTNESS_COUNT && ret->pop == ROUTER_NO_POP; i++) {
-        struct walk walk = {pops, hash, router_strictness[i], ret};
-        if (take(&walk, row, row_n) < 2 && row_n < pops->site_count) {
-            struct router_candidate beyond[2];
+        walk.blocked = router_strictness[i];
+        if (take(&walk, row, row_n) < 2 && (row_n < pops->site_count || (limits && limits->prefers))) {
+            struct router_candidate beyond[BEYOND];
             take(&walk, beyond,
-                 router_rank(pops, policy, lat, lon, router_strictness[i], beyond, CDN_ARRAY_LEN(beyond)));
+                 router_rank_within(pops, policy, lat, lon, walk.blocked, limits, beyond, BEYOND));
         }
         ret->optimistic = ret->pop != ROUTER_NO_POP && !(router_strictness[i] & ROUTER_POP_SICK);
     }
-    uint16_t first = row_n > 0 ? router_spread(pops, row[0].site, hash, 0) : ROUTER_NO_POP;
+    walk.blocked = 0;
+    uint16_t first = row_n > 0 ? serving(&walk, &row[0]) : ROUTER_NO_POP;
     if (first != ret->pop)
         ret->skipped = first;
 }

@@ -24,10 +24,13 @@
       "Threads of the public listener; 0: one for each processor")                                           \
     X(LIST, database, "", 0, 2, NULL, RUNTIME, "FILE",                                                       \
       "Geo database (.mmdb), or two, one for each address family; none: the embedded one")                   \
+    X(LIST, asn_database, "", 0, 2, NULL, RUNTIME, "FILE",                                                   \
+      "Database (.mmdb) of AS numbers, or two, one for each address family, where `database` has none")      \
     X(STRING, default_place, "", 0, 200, NULL, RUNTIME, "PLACE",                                             \
       "City or LAT,LON of addresses that nothing is known about; empty: the first edge's")                   \
-    X(MAP, overrides, "", 0, 100000, NULL, RUNTIME, "CIDR=PLACE",                                            \
-      "Networks whose place (a city, LAT,LON) or edge (edge:NAME) is known better; the longest prefix wins") \
+    X(MAP, overrides, "", 0, 100000, CDN_CONFIG_VALUES, RUNTIME, "KEY=ACTIONS",                              \
+      "For a network, asn:N, country:CC or continent:CC: a place, edge:NAME, only:, exclude: or prefer: "    \
+      "edges")                                                                                               \
     X(CHOICE, policy, "rtt", 0, 0, "rtt|distance|pinned", RUNTIME, "POLICY",                                 \
       "Which edge comes first: lowest modelled RTT, shortest distance, or the first in the configuration")   \
     X(CHOICE, redirect_status, "307", 0, 0, "307|302", RUNTIME, "STATUS",                                    \

@@ -26,7 +26,8 @@ static double draw(uint64_t hash, uint64_t seed, uint32_t weight)
     return -log(u) / weight;
 }
 
-uint16_t router_spread(const struct router_pops *pops, uint16_t site, uint64_t hash, uint32_t blocked)
+uint16_t router_spread(const struct router_pops *pops, uint16_t site, uint64_t hash, uint32_t blocked,
+                       const struct router_among *among)
 {
     const struct router_site *s = &pops->sites[site];
     uint16_t best = ROUTER_NO_POP;
@@ -34,7 +35,8 @@ uint16_t router_spread(const struct router_pops *pops, uint16_t site, uint64_t h
     for (size_t i = 0; i < s->count; i++) {
         uint16_t pop = pops->members[s->first + i];
         uint32_t weight = router_pop_weight(pops, pop);
-        if (weight == 0 || (router_pop_flags(pops, pop) & blocked))
+        if (weight == 0 || (router_pop_flags(pops, pop) & blocked) ||
+            (among && !router_among_has(among, pop)))
             continue;
         if (s->count == 1)
             return pop;

@@ -27,15 +27,62 @@ static enum cdn_status pops_build(const struct router_config *config, struct rou
     return router_pops_create(pops, config->edge_count, ret, err);
 }
 
-static enum cdn_status database_open(const struct cdn_config_list *files, struct geo_db **ret,
-                                     struct cdn_error *err)
+static enum cdn_status files_open(const struct cdn_config_list *files, struct geo_db **ret,
+                                  struct cdn_error *err)
 {
     const char *paths[2];
-    if (files->n == 0)
-        return geo_db_open_embedded(ret, err);
     for (size_t i = 0; i < files->n && i < CDN_ARRAY_LEN(paths); i++)
         paths[i] = files->items[i].key;
     return geo_db_open(paths, files->n, ret, err);
+}
+
+struct asn_search {
+    const struct geo_db *db;
+    int family;
+    uint32_t last; /* entry that was looked at */
+    bool found;
+};
+
+static bool has_asn(void *ctx, const struct geo_net *net)
+{
+    struct asn_search *s = ctx;
+    struct geo_record r;
+    if (net->entry == s->last)
+        return true;
+    s->last = net->entry;
+    s->found = geo_entry_record(s->db, s->family, net->entry, &r) == CDN_OK && r.asn != 0;
+    return !s->found;
+}
+
+/* An override by AS that can never match is a mistake. */
+static enum cdn_status asn_check(const struct router_table *t, struct cdn_error *err)
+{
+    struct asn_search s = {.db = t->asn_db ? t->asn_db : t->db, .last = GEO_ENTRY_NONE};
+    size_t networks = router_overrides_count_of(t->overrides, ROUTER_OVERRIDE_NETWORK);
+    if (router_overrides_count_of(t->overrides, ROUTER_OVERRIDE_ASN) == 0)
+        return CDN_OK;
+    for (int i = 0; i < 2 && !s.found; i++) {
+        s.family = i == 0 ? AF_INET : AF_INET6;
+        enum cdn_status status = geo_walk(s.db, s.family, has_asn, &s, err);
+        if (status != CDN_OK)
+            return status;
+    }
+    const struct router_override *first = router_overrides_at(t->overrides, networks);
+    return s.found ? CDN_OK
+                   : cdn_error_set(err, CDN_INVALID,
+                                   "%s: overrides: %s: the %s knows no AS numbers; asn_database names one "
+                                   "that does",
+                                   first->origin, first->match, t->asn_db ? "asn_database" : "database");
+}
+
+static enum cdn_status databases_open(struct router_table *t, const struct router_settings *s,
+                                      struct cdn_error *err)
+{
+    enum cdn_status status =
+        s->database.n > 0 ? files_open(&s->database, &t->db, err) : geo_db_open_embedded(&t->db, err);
+    if (status == CDN_OK && s->asn_database.n > 0)
+        status = files_open(&s->asn_database, &t->asn_db, err);
+    return status == CDN_OK ? asn_check(t, err) : status;
 }
 
 static enum cdn_status default_place_find(struct router_table *t, const char *setting, struct cdn_error *err)
@@ -90,7 +137,7 @@ static enum cdn_status table_fill(struct router_table *t, const struct router_co
         status = default_place_find(t, s->default_place, err);
     if (status == CDN_OK)
         status = trusted_parse(t, &s->trusted_proxies, err);
-    return status == CDN_OK ? database_open(&s->database, &t->db, err) : status;
+    return status == CDN_OK ? databases_open(t, s, err) : status;
 }
 
 enum cdn_status router_table_create(const struct router_config *config, struct router_table **ret,
@@ -133,6 +180,7 @@ void router_table_unref(struct router_table *table)
     router_overrides_destroy(table->overrides);
     router_pops_destroy(table->pops);
     geo_db_unref(table->db);
+    geo_db_unref(table->asn_db);
     free(table->default_name);
     free(table->trusted);
     free(table->cache_control);

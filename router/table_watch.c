@@ -9,7 +9,7 @@
 #include "common/banned.h"
 
 #define LOOK_NS 1000000000
-#define FILES_MAX 2u
+#define FILES_MAX 4u /* places and AS numbers */
 
 struct look { /* what stat says; all zero for a file that is not there */
     dev_t device;
@@ -92,14 +92,20 @@ void router_watch_destroy(struct router_watch *watch)
     free(watch);
 }
 
-void router_watch_files(struct router_watch *watch, const struct cdn_config_list *files)
+static void files_add(struct router_watch *watch, const struct cdn_config_list *files)
 {
-    files_free(watch);
-    for (; watch->count < files->n && watch->count < FILES_MAX; watch->count++) {
-        struct file *file = &watch->files[watch->count];
-        file->path = cdn_strdup(files->items[watch->count].key);
+    for (size_t i = 0; i < files->n && watch->count < FILES_MAX; i++) {
+        struct file *file = &watch->files[watch->count++];
+        file->path = cdn_strdup(files->items[i].key);
         file->known = file->last = look_at(file->path);
     }
+}
+
+void router_watch_files(struct router_watch *watch, const struct router_settings *settings)
+{
+    files_free(watch);
+    files_add(watch, &settings->database);
+    files_add(watch, &settings->asn_database);
     loop_timer_stop(watch->loop, &watch->timer);
     if (watch->count > 0)
         loop_timer_start(watch->loop, &watch->timer, LOOK_NS);

@@ -6,14 +6,14 @@
 #ifndef CDN_ROUTER_TABLE_WATCH_H
 #define CDN_ROUTER_TABLE_WATCH_H
 
-#include "common/config.h"
 #include "common/loop.h"
+#include "router/settings.h"
 
 struct router_watch;
 
 struct router_watch *router_watch_create(struct loop *loop, void (*changed)(void *self), void *self);
 void router_watch_destroy(struct router_watch *watch); /* NULL is fine */
-/* These files from now on (copied); as they are now, they are not changed. */
-void router_watch_files(struct router_watch *watch, const struct cdn_config_list *files);
+/* The database files of these settings from now on; as they are now, they are not changed. */
+void router_watch_files(struct router_watch *watch, const struct router_settings *settings);
 
 #endif

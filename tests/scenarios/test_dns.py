@@ -336,3 +336,43 @@ def test_many_clients_at_once(dns):
             answer = dns.ask(query("www.cdn.test", 1, (i * 40 + k) % 60000, b"\0\x08\0\x08\0\1\x20\0\xcb\0\x71" + bytes((k * 6,))))
             assert answer[-27:-23] == bytes((127, 0, 1, 1 if k * 6 < 128 else 2)), (i, k)
     in_parallel(8, one)
+
+
+# ------------------------------------------------------------------------------- overrides by country; families; NSID
+
+
+@TOOLS
+def test_overrides_by_country_and_the_scope(cdn):
+    """An answer for a country's network must not be given to networks of others."""
+    dns = Dns(cdn, overrides=["country:NL=only:nrt", "continent:EU=exclude:fra;prefer:iad"])
+    for subnet, address in (("193.0.0.0/24", "127.0.1.2"), ("91.64.0.0/24", "127.0.1.3"), ("133.11.0.0/24", "127.0.1.2")):
+        assert dns.short("www.cdn.test", f"+subnet={subnet}") == [address], subnet
+    text = dns.dig("www.cdn.test", "+subnet=193.0.0.0/24")
+    scope = int(re.search(r"CLIENT-SUBNET: 193.0.0.0/24/(\d+)", text).group(1))
+    assert scope > 8, text
+    why = dns.dig("+short", "_why.www.cdn.test", "TXT", "+subnet=193.0.0.0/24")
+    assert '"edge=nrt"' in why and '"reason=override"' in why
+
+
+@TOOLS
+def test_a_sick_family_is_not_an_absent_one(cdn):
+    """All edges with IPv4 are sick and one with IPv6 alone is well: A is still answered."""
+    dns = Dns(cdn)
+    six = cdn.fake_origin()
+    six.on("/health", Reply(200, b'{"status":"ok"}'))
+    edges = [f"name={n},place={p},listen={a}:8088,admin={dns.health[n].url}" for n, (p, a) in EDGES.items()]
+    router = cdn.router(edge=[*edges, f"name=six,place=Frankfurt,listen=[2001:db8::6]:8088,admin={six.url}"],
+                        overrides=OVERRIDES, probe_interval="50ms", probe_timeout="500ms")
+    dns.port = int(router.wait_log("dns")["address"].rpartition(":")[2])
+    for server in dns.health.values():
+        server.on("/health", Reply(503))
+    poll(lambda: [e["name"] for e in router.admin_get("/edges")["edges"] if e["healthy"]] == ["six"], what="the fall")
+    assert dns.short("www.cdn.test", "A", "+subnet=203.0.113.0/25") == ["127.0.1.1"]
+    assert dns.short("www.cdn.test", "AAAA", "+subnet=203.0.113.0/25") == ["2001:db8::6"]
+
+
+@TOOLS
+def test_nsid(cdn):
+    assert "NSID" not in Dns(cdn).dig("+nsid", "www.cdn.test")
+    named = Dns(cdn, dns_nsid="ns1.fra")
+    assert '("ns1.fra")' in named.dig("+nsid", "www.cdn.test") and "NSID" not in named.dig("www.cdn.test")

@@ -539,3 +539,69 @@ def test_default_edges(cdn):
     edges = router.admin_get("/edges")["edges"]
     assert len(edges) == 10 and edges[0]["url"] == "http://127.0.1.1:8088"
     assert edges[9]["admin"] == "http://127.0.1.10:9088"
+
+
+# ------------------------------------------------------------------------- overrides by country, continent and family
+
+
+# Addresses whose country the built-in database knows.
+NL, US, JP = "193.0.0.1", "8.8.8.8", "133.11.0.1"
+
+
+def sent_to(router, edges, client):
+    return edges.name_of(router.get("/", {"X-Forwarded-For": client}, source="127.0.0.20"))
+
+
+def test_overrides_by_country_hold_everywhere(cdn, edges):
+    """Redirects, /route and its steps; by health inside of what is allowed; after a reload."""
+    config = config_of(edges)
+    config["router"].update(trusted_proxies=["127.0.0.20/32"], overrides={
+        "country:NL": ["only:nrt,iad", "prefer:nrt"], "continent:NA": "exclude:iad", "country:JP": "edge:fra",
+        "193.0.1.0/24": "Frankfurt"})
+    path = cdn.config(config)
+    router = cdn.router(path)
+    poll(lambda: all(e["health"]["known"] for e in router.admin_get("/edges")["edges"]), what="first probes")
+    poll(lambda: router.status()["compiled"]["state"] == "compiled", what="the compiled table")
+    for client, name, match in ((NL, "nrt", "country:NL"), (JP, "fra", "country:JP"), ("193.0.1.1", "fra", "193.0.1.0/24"),
+                                (US, None, "continent:NA")):
+        route = router.admin_get(f"/route?ip={client}")
+        assert route["edge"] == sent_to(router, edges, client) and route["edge"] == (name or route["edge"])
+        assert route["reason"] == "override" and route["override"]["match"] == match
+        assert any(match in step["text"] for step in route["steps"] if step["step"] == "override"), route["steps"]
+        assert route["edge"] != "iad" or client != US
+    barred = [c["edge"] for c in router.admin_get(f"/route?ip={NL}")["candidates"] if not c["allowed"]]
+    assert barred == ["fra"]
+
+    for name in ("nrt", "iad"):  # all that are allowed are sick: the best of them, never another one
+        edges[name].on("/health", Reply(503))
+    poll(lambda: not any(edge_state(router, n)["healthy"] for n in ("nrt", "iad")), what="the fall")
+    assert sent_to(router, edges, NL) == "nrt" and router.admin_get(f"/route?ip={NL}")["optimistic"]
+    router.admin_post("/edges/nrt", {"state": "drain"})
+    router.admin_post("/edges/iad", {"state": "drain"})
+    assert router.get("/", {"X-Forwarded-For": NL}, source="127.0.0.20").status == 503
+
+    for bad, says in ((["only:nobody"], "there is no edge 'nobody'"), ([], "the list is empty"),
+                      (["only:fra", "exclude:fra"], "leave no edge"), ("", "neither a place nor an edge")):
+        broken = json.loads(json.dumps(config))
+        broken["router"]["overrides"]["country:NL"] = bad
+        path.write_text(json.dumps(broken))
+        answer = router.reload()
+        assert answer.status >= 400 and says in answer.json()["detail"] and "country:NL" in answer.json()["detail"]
+    config["router"]["overrides"]["country:NL"] = "only:fra"
+    path.write_text(json.dumps(config))
+    assert router.reload().status == 200
+    poll(lambda: sent_to(router, edges, NL) == "fra", what="the new override")
+
+
+def test_a_client_with_ipv4_is_not_sent_to_ipv6(cdn, edges):
+    """fra is near, well and out of reach: its URL has an IPv6 address."""
+    flags = [f.replace(f"url={edges['fra'].url},", "url=http://[2001:db8::1]:80,") for f in edges.flags()]
+    router = start(cdn, edges, edge=flags, trusted_proxies="127.0.0.20/32", overrides=["country:NL=Frankfurt"])
+    assert sent_to(router, edges, NL) == "iad"
+    for name in ("nrt", "iad"):
+        edges[name].on("/health", Reply(503))
+    poll(lambda: not any(edge_state(router, n)["healthy"] for n in ("nrt", "iad")), what="the fall")
+    assert sent_to(router, edges, NL) == "iad"
+    assert router.admin_get(f"/route?ip={NL}")["optimistic"]
+    location = router.get("/", {"X-Forwarded-For": "2001:610::1"}, source="127.0.0.20")["Location"]
+    assert location.startswith("http://[2001:db8::1]:80/")

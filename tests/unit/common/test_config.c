@@ -220,6 +220,7 @@ static const struct {
     {"edge:\n  tags: [a, [b]]\n", "cdn.yaml:2: edge.tags: must be a single value, not a list"},
     {"edge:\n  tags: [1, 2, 3, 4, 5]\n", "cdn.yaml:2: edge.tags: 5 items, allowed: 0 to 4"},
     {"edge:\n  tags:\n  - ok\n  - \"\"\n", "cdn.yaml:4: edge.tags: an item is empty"},
+    {"edge:\n  ttl:\n    a: [1]\n", "cdn.yaml:3: edge.ttl.a: must be a single value, not a list"},
     {"edge:\n  ttl: [a]\n", "cdn.yaml:2: edge.ttl: must be a mapping, not a list"},
     {"edge:\n  ttl:\n    a: 1\n    b: 1\n    a: 2\n",
      "cdn.yaml:5: edge.ttl.a: the key is there twice (first in line 3)"},

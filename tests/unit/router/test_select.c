@@ -98,7 +98,7 @@ static struct router_choice pick(const struct router_pops *pops, double lat, dou
     struct router_candidate row[ROUTER_ROW];
     struct router_choice choice;
     size_t n = router_rank(pops, ROUTER_POLICY_RTT, lat, lon, 0, row, ROUTER_ROW);
-    router_pick(pops, ROUTER_POLICY_RTT, lat, lon, hash, row, n, &choice);
+    router_pick(pops, ROUTER_POLICY_RTT, lat, lon, hash, NULL, row, n, &choice);
     return choice;
 }
 
