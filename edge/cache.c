@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/secret.h"
 #include "edge/cache_impl.h"
 #include "edge/validate.h"
 
@@ -52,7 +53,7 @@ enum cdn_status edge_cache_create(const struct edge_cache_config *config, struct
     struct edge_cache *c = cdn_calloc(1, sizeof *c);
     c->config = *config;
     pthread_mutex_init(&c->lock, NULL);
-    c->keys_seed = (uintptr_t)c; /* differs from process to process */
+    c->secret = cdn_secret64();
     RB_INIT(&c->tags);
     c->bucket = cdn_calloc(FIRST_BUCKETS, sizeof *c->bucket);
     c->bucket_mask = FIRST_BUCKETS - 1;
@@ -113,6 +114,19 @@ void edge_cache_unlock(struct edge_cache *c)
 
 /* ---- entries ---- */
 
+/* What places an entry: from the hash that it has on disk, too, by which the store speaks of it. */
+uint32_t edge_cache_place(const struct edge_cache *c, const struct edge_store_key *key)
+{
+    return (uint32_t)cdn_mix64(cdn_mix64(key->a ^ c->secret) + key->b);
+}
+
+static uint32_t place_of(const struct edge_cache *c, struct cdn_str key)
+{
+    struct edge_store_key hash;
+    edge_cache_hash(key, &hash);
+    return edge_cache_place(c, &hash);
+}
+
 static void grow(struct edge_cache *c)
 {
     size_t mask = c->bucket_mask * 2 + 1;
@@ -140,9 +154,7 @@ static struct edge_entry *find(struct edge_cache *c, struct cdn_str key, uint32_
 
 struct edge_entry *edge_cache_find_locked(struct edge_cache *c, struct cdn_str key)
 {
-    struct edge_store_key hash;
-    edge_cache_hash(key, &hash);
-    return find(c, key, (uint32_t)hash.a);
+    return find(c, key, place_of(c, key));
 }
 
 struct edge_entry *edge_cache_ref_locked(struct edge_entry *e)
@@ -156,16 +168,15 @@ struct edge_entry *edge_cache_ref_locked(struct edge_entry *e)
 
 struct edge_entry *edge_cache_enter_locked(struct edge_cache *c, struct cdn_str key)
 {
-    struct edge_store_key hash;
-    edge_cache_hash(key, &hash);
-    struct edge_entry *e = find(c, key, (uint32_t)hash.a);
+    const uint32_t place = place_of(c, key);
+    struct edge_entry *e = find(c, key, place);
     assert(key.n <= UINT16_MAX);
     if (!e) {
         if (c->entry_count > c->bucket_mask) {
             grow(c);
         }
         e = cdn_calloc(1, edge_entry_size(key.n));
-        e->hash = (uint32_t)hash.a;
+        e->hash = place;
         e->key_length = (uint16_t)key.n;
         memcpy(e->key, key.p, key.n);
         e->chain = c->bucket[e->hash & c->bucket_mask];

@@ -41,7 +41,7 @@ struct edge_entry { /* there are as many as the disk holds: 46 bytes and the key
     struct edge_entry *left, *right; /* in the tree of keys (cache_keys.c) */
     struct edge_object *objects;     /* newest first */
     struct edge_use *use;            /* owned; NULL: nobody uses it */
-    uint32_t hash;                   /* the low half of edge_store_key.a */
+    uint32_t hash;                   /* edge_cache_place() */
     uint16_t key_length;
     char key[];
 };

@@ -32,6 +32,7 @@ RB_HEAD(edge_tag_tree, edge_tag_link);
 struct edge_cache {
     /* fixed */
     struct edge_cache_config config;
+    uint64_t secret; /* places entries in the buckets and in the tree: keys come from clients */
     _Atomic bool loaded;
     char _before[64];         /* hits read the next one: not in a line that anything else is written to */
     _Atomic uint64_t changes; /* of what objects say and have in RAM */
@@ -41,7 +42,6 @@ struct edge_cache {
     size_t bucket_mask;
     size_t entry_count;
     struct edge_entry *keys; /* root */
-    uint64_t keys_seed;
     struct edge_tag_tree tags;
     struct edge_policy *memory;
     struct edge_policy *disk; /* NULL: no disk tier */
@@ -68,6 +68,7 @@ struct edge_cache {
     struct edge_load_waiter *load_waiters;
     struct edge_early_purges *early; /* owned; NULL: none */
 };
+uint32_t edge_cache_place(const struct edge_cache *cache, const struct edge_store_key *key);
 
 /* Keys that a change at the origin invalidated while their rows were not loaded yet: nobody waits for that.
  */

@@ -1,10 +1,11 @@
 /* cache_keys: entries in the order of their keys, so that a purge by prefix costs what it hits.
  *
  * A treap (Seidel and Aragon, 1996): a search tree by key that is a heap by a priority drawn for each entry,
- * here from its hash and a seed that an attacker does not know. It needs two pointers an entry, where a tree
+ * here from its hash and a secret. It needs two pointers an entry, where a tree
  * that is balanced by rules needs three and a colour, and is as deep as one within a small factor: 2 ln n on
  * average.
  */
+#include "common/secret.h"
 #include "edge/cache_impl.h"
 
 #include <string.h>
@@ -13,10 +14,7 @@
 
 static uint64_t priority(const struct edge_cache *c, const struct edge_entry *e)
 {
-    uint64_t x = e->hash ^ c->keys_seed;
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9); /* the finaliser of splitmix64 */
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
+    return cdn_mix64(e->hash ^ c->secret);
 }
 
 static int compare(struct cdn_str a, struct cdn_str b)

@@ -185,8 +185,9 @@ void edge_cache_find_on_disk(struct edge_cache *c, struct cdn_str key, void (*do
 /* The object of a key that is stored under `id`; NULL: none. */
 static struct edge_object *find_stored(struct edge_cache *c, const struct edge_store_key *key, uint64_t id)
 {
-    for (const struct edge_entry *e = c->bucket[key->a & c->bucket_mask]; e; e = e->chain) {
-        for (struct edge_object *o = e->hash == (uint32_t)key->a ? e->objects : NULL; o; o = o->next) {
+    const uint32_t place = edge_cache_place(c, key);
+    for (const struct edge_entry *e = c->bucket[place & c->bucket_mask]; e; e = e->chain) {
+        for (struct edge_object *o = e->hash == place ? e->objects : NULL; o; o = o->next) {
             if (o->location.id == id) {
                 return o;
             }

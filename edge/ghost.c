@@ -1,6 +1,7 @@
 #include "edge/ghost.h"
 
 #include "common/mem.h"
+#include "common/secret.h"
 
 #include <assert.h>
 #include "common/banned.h"
@@ -25,6 +26,7 @@ struct edge_ghost {
     struct slot *ring;
     uint32_t *buckets;
     uint64_t room;
+    uint64_t secret; /* of the buckets: keys come from clients */
     uint64_t oldest;
     uint64_t newest;
     size_t live;
@@ -35,7 +37,7 @@ struct edge_ghost {
 
 static uint64_t bucket_of(const struct edge_ghost *g, uint64_t hash)
 {
-    return (hash ^ hash >> 32) * UINT64_C(0x9e3779b97f4a7c15) >> 20 & (g->room - 1);
+    return cdn_mix64(hash ^ g->secret) & (g->room - 1);
 }
 
 /* The link that holds the slot of `hash`, or the empty link at the end of its chain. */
@@ -77,6 +79,7 @@ static void rebuild(struct edge_ghost *g, uint64_t room)
 struct edge_ghost *edge_ghost_create(size_t entries, uint64_t bytes)
 {
     struct edge_ghost *g = cdn_calloc(1, sizeof(*g));
+    g->secret = cdn_secret64();
     edge_ghost_limit(g, entries, bytes);
     rebuild(g, RING_MIN);
     return g;
