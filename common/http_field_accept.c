@@ -78,6 +78,53 @@ static bool read_element(struct cdn_str text, struct element *ret)
            !http_split_next(&text, ';', &part);
 }
 
+static bool is_zero(struct cdn_str s)
+{
+    size_t digits = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        if (!strchr("0.+-\"", s.p[i])) {
+            return false;
+        }
+        digits += s.p[i] == '0';
+    }
+    return digits > 0;
+}
+
+/* Nobody is given what he may have refused: any parameter q that is a zero, however written, is one. */
+static bool is_refused(struct cdn_str text)
+{
+    struct cdn_str part, name, value;
+    while (http_split_next(&text, ';', &part)) {
+        http_parameter_split(part, &name, &value);
+        if (value.p && cdn_str_eq_nocase(cdn_str_trim(name), CDN_STR("q")) && is_zero(cdn_str_trim(value))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct element read_willing(struct cdn_str text)
+{
+    struct element e;
+    if (!read_element(text, &e) && is_refused(text)) {
+        e.weight = 0;
+    }
+    return e;
+}
+
+unsigned http_weighted_read(struct cdn_str value, struct http_weighted *ret, unsigned max)
+{
+    unsigned count = 0;
+    struct cdn_str text;
+    while (count < max && http_list_next(&value, &text)) {
+        const struct element e = read_willing(text);
+        if (e.name.n > 0) {
+            ret[count++] = (struct http_weighted){e.name, e.weight};
+        }
+    }
+    return count;
+}
+
 void http_accept_encoding_parse(struct cdn_str value, struct http_accept_encoding *ret)
 {
     bool named[HTTP_CODING_COUNT] = {false};
@@ -85,13 +132,12 @@ void http_accept_encoding_parse(struct cdn_str value, struct http_accept_encodin
     bool has_any = false;
     struct cdn_str text;
     while (http_list_next(&value, &text)) {
-        struct element e;
-        (void)read_element(text, &e);
+        const struct element e = read_willing(text);
         enum http_coding c = http_coding_find(e.name);
         if (cdn_str_eq(e.name, CDN_STR("*"))) {
-            any = e.weight;
+            any = has_any && any == 0 ? 0 : e.weight;
             has_any = true;
-        } else if (c < HTTP_CODING_COUNT && e.name.n > 0) {
+        } else if (c < HTTP_CODING_COUNT && e.name.n > 0 && !(named[c] && ret->weight[c] == 0)) {
             named[c] = true;
             ret->weight[c] = (uint16_t)e.weight;
         }

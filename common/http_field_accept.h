@@ -30,7 +30,10 @@ struct http_accept_encoding {
     uint16_t weight[HTTP_CODING_COUNT];
 };
 /* `value` joined; p NULL means that the field is absent (then anything goes: all 1000). An empty value means
- * identity only. Malformed weights count as 1; RFC 9110 12.5.3 for "*" and identity. */
+ * identity only. A malformed weight counts as 1, one that is some kind of zero ("0.0000", behind other
+ * parameters) as refused, and so does what is refused anywhere in the list; RFC 9110 12.5.3 for "*" and
+ * identity.
+ */
 void http_accept_encoding_parse(struct cdn_str value, struct http_accept_encoding *ret);
 /* The best of the codings in the bit set `offered` (1 << enum); HTTP_CODING_COUNT when none is acceptable.
  * Identity is taken only when nothing else offered is acceptable with at least its weight. */
@@ -42,6 +45,14 @@ enum http_coding http_accept_encoding_best(const struct http_accept_encoding *a,
  * they are, trimmed. */
 void http_accept_encoding_normalize(struct cdn_str value, struct cdn_buf *into);
 void http_accept_language_normalize(struct cdn_str value, struct cdn_buf *into);
+
+/* The elements of a list with weights, in the order sent, at most `max`. What has no readable weight counts
+ * as refused where it says some kind of zero, else as 1. */
+struct http_weighted {
+    struct cdn_str name;
+    unsigned weight; /* thousandths */
+};
+unsigned http_weighted_read(struct cdn_str value, struct http_weighted *ret, unsigned max);
 
 /* The one language that is wanted more than all others; false when there is none or the value is malformed.
  */
