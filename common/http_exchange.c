@@ -37,6 +37,7 @@ static struct http_request *new_request(struct http_server *server)
 void http_server_free_request(struct http_request *req)
 {
     cdn_buf_free(&req->_target);
+    cdn_buf_free(&req->text);
     free(req);
 }
 

@@ -168,6 +168,8 @@ enum http_refusal http_request_read(struct http_request *req, const char *method
     bad = bad ? bad : read_target(req);
     bad = bad ? bad : read_lines(req, method, version);
     bad = bad ? bad : read_host(req);
+    req->asked_host = req->host;
+    req->asked_secure = req->secure;
     return bad ? bad : read_framing(req);
 }
 

@@ -92,11 +92,15 @@ struct http_request {
     struct cdn_str path;   /* raw path of the target, without scheme and authority; "*" for OPTIONS * */
     struct cdn_str query;  /* raw, without '?'; p is NULL when there is no '?' */
     struct cdn_str host;   /* authority of an absolute target, else the Host field; may carry a port */
+    /* What the client asked for: as it came, until the handler believes a proxy that says something else. */
+    struct cdn_str asked_host;
+    bool asked_secure;
     struct cdn_str field[HTTP_REQ_FIELD_COUNT]; /* first line of each; p NULL when absent */
     uint16_t field_lines[HTTP_REQ_FIELD_COUNT]; /* how many lines the field had */
     unsigned status;                            /* of the answer; 0: none yet */
     int64_t started_ns;                         /* monotonic, of the turn in which the head was complete */
     void *app;                                  /* the handler's own */
+    struct cdn_buf text;                        /* likewise; its memory stays for the next request */
     /* private to http_server.c below this line */
     struct http_request *_next; /* in the free list, or among the suspended ones (oldest first) */
     struct http_request *_previous;

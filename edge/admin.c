@@ -172,16 +172,47 @@ static void write_status(void *self, json_t *into)
 
 /* ---- verbs ---- */
 
+/* Of a path of the one site: those of http, then those of https, as keys are ordered. */
+static enum edge_key_error list_path(struct edge *edge, struct cdn_str prefix, struct cdn_str after,
+                                     json_t *list)
+{
+    for (int secure = 0; secure <= 1 && json_array_size(list) < LIST_LIMIT; secure++) {
+        char into[EDGE_KEY_MAX];
+        struct edge_target t;
+        enum edge_key_error e = edge_target_of_url(&edge->naming, prefix, secure, into, &t);
+        if (e != EDGE_KEY_OK) {
+            return e;
+        }
+        const bool begins = secure && !cdn_str_starts(after, CDN_STR("https:"));
+        json_t *part = edge_cache_list(edge->cache, t.key, begins ? CDN_STR("") : after,
+                                       LIST_LIMIT - (unsigned)json_array_size(list), cdn_clock_now_ms());
+        json_array_extend(list, part);
+        json_decref(part);
+    }
+    return EDGE_KEY_OK;
+}
+
 static void handle_objects(void *self, struct http_request *req, json_t *body)
 {
     struct edge *edge = self;
     (void)body;
     CDN_AUTOFREE char *prefix = daemon_query(req, "prefix");
     CDN_AUTOFREE char *after = daemon_query(req, "after");
-    CDN_AUTOFREE char *full = prefix && prefix[0] == '/' ? cdn_asprintf("http://%s%s", edge->site, prefix)
-                                                         : cdn_strdup(prefix ? prefix : "");
-    json_t *list =
-        edge_cache_list(edge->cache, cdn_str(full), cdn_str(after), LIST_LIMIT, cdn_clock_now_ms());
+    json_t *list = NULL;
+    enum edge_key_error e = EDGE_KEY_OK;
+    if (prefix && prefix[0] == '/') {
+        list = json_array();
+        e = list_path(edge, cdn_str(prefix), cdn_str(after), list);
+    } else {
+        list = edge_cache_list(edge->cache, cdn_str(prefix), cdn_str(after), LIST_LIMIT, cdn_clock_now_ms());
+    }
+    if (e != EDGE_KEY_OK) {
+        struct cdn_error err;
+        cdn_error_set(&err, CDN_INVALID, "objects: prefix: %s", edge_key_error_text(e));
+        daemon_answer_error(req, &err);
+        json_decref(list);
+        return;
+    }
     daemon_answer_json(req, 200, json_pack("{s:o, s:i}", "objects", list, "limit", (int)LIST_LIMIT));
 }
 

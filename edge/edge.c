@@ -247,7 +247,8 @@ static enum cdn_status open_workers(struct edge *edge, struct cdn_error *err)
         }
         http_server_address(edge->worker[0].server, &listen); /* the port that the kernel chose */
     }
-    return CDN_OK;
+    return edge_naming_create(&edge->settings, &listen, edge->certificate.certificate != NULL, &edge->naming,
+                              err);
 }
 
 static void *work(void *arg)
@@ -292,19 +293,15 @@ enum cdn_status edge_create(struct edge_settings *settings, int argc, char **arg
                       settings->name);
         goto fail;
     }
-    edge->query_allow = edge_names_of(&settings->query_allow);
-    edge->query = (struct edge_query_policy){.mode = (enum edge_query_mode)settings->query,
-                                             .allow = edge->query_allow,
-                                             .allow_count = settings->query_allow.n};
     edge->loop_id = cdn_asprintf("pocketcdn-%s", settings->name);
     if (edge_origin_split(settings->origin, &edge->origin_base, &edge->origin_authority, err) != CDN_OK ||
+        edge_accept_read(&edge->settings, &edge->accept, err) != CDN_OK ||
         edge_certificate_read(&edge->settings, &edge->certificate, err) != CDN_OK ||
         edge_tuning_create(&edge->settings, &tuning, err) != CDN_OK) {
         goto fail;
     }
     atomic_store(&edge->tuning, tuning);
     cdn_metric_set(&edge->service.certificate_expires_seconds, (uint64_t)edge->certificate.expires_s);
-    edge->site = cdn_strdup(edge->origin_authority);
     if (edge_admin_create(edge, err) != CDN_OK || open_store(edge, err) != CDN_OK ||
         open_cache(edge, err) != CDN_OK || edge_sync_create(edge, &edge->sync, err) != CDN_OK ||
         open_workers(edge, err) != CDN_OK || edge_access_log_create(edge, &edge->access_log, err) != CDN_OK ||
@@ -359,10 +356,9 @@ void edge_destroy(struct edge *edge)
     daemon_destroy(edge->daemon);
     edge_tuning_destroy(atomic_load(&edge->tuning));
     free(edge->worker);
-    free(edge->query_allow);
+    edge_naming_free(&edge->naming);
     cdn_tls_pair_free(&edge->certificate);
     free(edge->loop_id);
-    free(edge->site);
     free(edge->origin_base);
     free(edge->origin_authority);
     cdn_config_free(&edge_program, &edge->settings);

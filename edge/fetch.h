@@ -59,6 +59,7 @@ struct edge_fetch_request {
     struct edge_fields fields;       /* taken over, sealed */
     struct edge_store_request about; /* `control` points into the caller's; only read at the start */
     bool pass;                       /* never store, never share */
+    bool unkeyed;                    /* it has fields that are in no key (outgoing.h) */
     bool background;                 /* nobody waits: a refresh behind a stale answer */
     bool ranged;                     /* one stretch of the whole is asked for: [range_first, range_last] */
     uint64_t range_first;

@@ -6,6 +6,7 @@
 #include "common/mem.h"
 #include "edge/confirm.h"
 #include "edge/fetch_impl.h"
+#include "edge/outgoing.h"
 #include "edge/txn.h"
 #include "edge/validate.h"
 
@@ -132,7 +133,7 @@ static bool names_itself(const struct edge_fetch *f, const struct edge_head *hea
 {
     CDN_AUTOBUF struct cdn_buf url = {0};
     struct cdn_str location = edge_head_get(head, EDGE_HEAD_CONTENT_LOCATION);
-    return f->request.about.method == HTTP_POST && f->entry && location.p &&
+    return f->request.about.method == HTTP_POST && f->entry && !f->request.unkeyed && location.p &&
            edge_invalidate_target(edge_entry_key(f->entry), location, &url) &&
            cdn_str_eq(cdn_buf_str(&url), edge_entry_key(f->entry));
 }
@@ -150,7 +151,7 @@ static void replace_stored(struct edge_fetch *f, int64_t now_ms)
 
 static bool sent_get(void *arg, struct cdn_str name, struct cdn_buf *into) /* struct edge_vary_source */
 {
-    return !edge_upstream_is_condition(name) && edge_vary_fields_get(arg, name, into);
+    return !edge_outgoing_is_condition(name) && edge_vary_fields_get(arg, name, into);
 }
 
 /* Head without the fields that may not be stored, and the representation made from it. */

@@ -1,6 +1,7 @@
 #include "edge/hot.h"
 
 #include "common/mem.h"
+#include "common/secret.h"
 #include "edge/serve.h"
 
 #include <stdalign.h>
@@ -34,6 +35,7 @@ struct hot_entry {
     uint16_t fields_n;
     uint8_t unused; /* how often the clock hand or the sweep passed since the last hit */
     uint8_t marks;  /* hits of this second that the policy was told of */
+    bool secure;
     uint64_t body_n;
     char key[]; /* host, target, Accept-Encoding; then the ETag */
 };
@@ -49,6 +51,7 @@ struct edge_hot {
     struct hot_slot *slot;
     size_t mask;
     uint32_t *asked; /* for each entry there may be, half the hash of a request that had none */
+    uint64_t seed;   /* nobody outside knows it: so nobody can fill one place of the table */
     unsigned count;
     unsigned limit;
     size_t hand;  /* of the clock */
@@ -65,6 +68,7 @@ struct edge_hot *edge_hot_create(struct edge_cache *cache, unsigned limit, struc
     h->cache = cache;
     h->name = name;
     h->limit = limit;
+    h->seed = cdn_secret64();
     h->mask = slots - 1;
     h->slot = cdn_calloc(slots, sizeof *h->slot);
     h->asked = cdn_calloc(slots / 2, sizeof *h->asked);
@@ -128,19 +132,19 @@ bool edge_hot_is_plain(const struct http_request *req)
            (!f[HTTP_REQ_IF_MODIFIED_SINCE].p || f[HTTP_REQ_IF_NONE_MATCH].p);
 }
 
-static uint64_t request_hash(const struct http_request *req)
+static uint64_t request_hash(const struct edge_hot *h, const struct http_request *req)
 {
     struct cdn_str encoding = req->field[HTTP_REQ_ACCEPT_ENCODING];
-    uint64_t seed =
-        XXH3_64bits(req->host.p, req->host.n) + (encoding.p ? XXH3_64bits(encoding.p, encoding.n) : 1);
-    return XXH3_64bits_withSeed(req->target.p, req->target.n, seed + req->secure);
+    uint64_t seed = XXH3_64bits_withSeed(req->asked_host.p, req->asked_host.n, h->seed) +
+                    (encoding.p ? XXH3_64bits_withSeed(encoding.p, encoding.n, h->seed) : 1);
+    return XXH3_64bits_withSeed(req->target.p, req->target.n, seed + req->asked_secure);
 }
 
 static bool same_request(const struct hot_entry *e, const struct http_request *req)
 {
     struct cdn_str encoding = req->field[HTTP_REQ_ACCEPT_ENCODING];
-    return e->host_n == req->host.n && e->target_n == req->target.n && e->encoding_n == encoding.n &&
-           memcmp(e->key, req->host.p, e->host_n) == 0 &&
+    return e->host_n == req->asked_host.n && e->target_n == req->target.n && e->encoding_n == encoding.n &&
+           e->secure == req->asked_secure && memcmp(e->key, req->asked_host.p, e->host_n) == 0 &&
            memcmp(e->key + e->host_n, req->target.p, e->target_n) == 0 &&
            (!encoding.n || memcmp(e->key + e->host_n + e->target_n, encoding.p, encoding.n) == 0);
 }
@@ -249,7 +253,7 @@ static bool is_over(const struct edge_hot *h, struct hot_entry *e, int64_t now_m
 bool edge_hot_answer(struct edge_hot *h, struct http_request *req, int64_t now_ms, uint64_t *ret_body_bytes,
                      unsigned *ret_status)
 {
-    size_t i = find(h, req, request_hash(req));
+    size_t i = find(h, req, request_hash(h, req));
     struct hot_entry *e = h->slot[i].entry;
     if (!e) {
         return false;
@@ -291,7 +295,7 @@ static void make_room(struct edge_hot *h)
 /* For `req`, with the key filled in. NULL when a part of the key is too long. */
 static struct hot_entry *entry_create(const struct http_request *req, struct cdn_str etag)
 {
-    const struct cdn_str part[] = {req->host, req->target, req->field[HTTP_REQ_ACCEPT_ENCODING], etag};
+    const struct cdn_str part[] = {req->asked_host, req->target, req->field[HTTP_REQ_ACCEPT_ENCODING], etag};
     size_t n = sizeof(struct hot_entry);
     for (size_t i = 0; i < CDN_ARRAY_LEN(part); i++) {
         if (part[i].n > UINT16_MAX) {
@@ -301,6 +305,7 @@ static struct hot_entry *entry_create(const struct http_request *req, struct cdn
     }
     struct hot_entry *e = cdn_aligned_calloc(LINE, n);
     e->unused = 1;
+    e->secure = req->asked_secure;
     char *at = e->key;
     for (size_t i = 0; i < CDN_ARRAY_LEN(part); i++) {
         memcpy(at, part[i].n ? part[i].p : "", part[i].n);
@@ -338,7 +343,7 @@ static void insert(struct edge_hot *h, uint64_t hash, const struct http_request 
 void edge_hot_add(struct edge_hot *h, const struct http_request *req, const struct edge_hold *hold,
                   struct edge_blob *body, struct MHD_Response *full, int64_t now_ms)
 {
-    const uint64_t hash = request_hash(req);
+    const uint64_t hash = request_hash(h, req);
     if (!asked_before(h, hash)) {
         MHD_destroy_response(full);
         return;

@@ -1,11 +1,11 @@
 /* hot: a thread's table of ready answers, the path of a plain hit.
  *
- * A plain GET or HEAD (no range, no request directives, no credentials) whose bytes of host, target and
- * Accept-Encoding were answered from the cache before finds its libmicrohttpd response here: one hash, one
- * probe, no lock, no allocation, nothing written that another thread reads. Whether the answer is still the
- * one to give is read from the shared object: its representation must be the very one that the answer was
- * made from (a refresh, purge or removal swaps it), and the clock must not have reached the end of its
- * freshness. What cannot be decided here goes the long way (request.c).
+ * A plain GET or HEAD (no range, no request directives, no credentials) whose scheme and bytes of host,
+ * target and Accept-Encoding were answered from the cache before finds its libmicrohttpd response here: one
+ * hash, one probe, no lock, no allocation, nothing written that another thread reads. Whether the answer is
+ * still the one to give is read from the shared object: its representation must be the very one that the
+ * answer was made from (a refresh, purge or removal swaps it), and the clock must not have reached the end of
+ * its freshness. What cannot be decided here goes the long way (request.c).
  *
  * Age and Cache-Status count seconds, so they are renewed in the response at most once a second.
  * Owned by one worker thread; bounded in entries. An answer is made ready at the second hit, if that comes

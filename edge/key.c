@@ -67,22 +67,35 @@ static bool is_unreserved(char c)
     return is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
+/* An IPv6 address in its one spelling (RFC 5952), in brackets; one that stands for IPv4 as IPv4. */
+static bool put_ipv6(struct writer *w, struct cdn_str text)
+{
+    struct cdn_addr address;
+    char canonical[CDN_ADDR_TEXT_SIZE];
+    if (!cdn_parse_ip(text, &address)) {
+        return false;
+    }
+    cdn_addr_format_ip(&address, canonical);
+    const bool v6 = strchr(canonical, ':') != NULL;
+    put(w, "[", v6);
+    put(w, canonical, strlen(canonical));
+    put(w, "]", v6);
+    return true;
+}
+
 /* "[::1]" or a name; lower case, without the root's dot. false: no host. */
 static bool put_host_name(struct writer *w, struct cdn_str name)
 {
-    bool v6 = name.n > 2 && name.p[0] == '[';
-    if (v6) {
-        struct cdn_addr address;
-        if (name.p[name.n - 1] != ']' || !cdn_parse_ip((struct cdn_str){name.p + 1, name.n - 2}, &address)) {
-            return false;
-        }
-    } else if (name.n > 1 && name.p[name.n - 1] == '.') {
+    if (name.n > 2 && name.p[0] == '[') {
+        return name.p[name.n - 1] == ']' && put_ipv6(w, (struct cdn_str){name.p + 1, name.n - 2});
+    }
+    if (name.n > 1 && name.p[name.n - 1] == '.') {
         name.n--;
     }
     for (size_t i = 0; i < name.n; i++) {
         char c = name.p[i];
         bool empty_label = c == '.' && (i == 0 || i + 1 == name.n || name.p[i - 1] == '.');
-        if (!v6 && (empty_label || (!is_alnum(c) && c != '-' && c != '.' && c != '_'))) {
+        if (empty_label || (!is_alnum(c) && c != '-' && c != '.' && c != '_')) {
             return false;
         }
         put_char(w, c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c);
@@ -112,9 +125,9 @@ static bool put_host(struct writer *w, struct cdn_str host, bool secure)
     return true;
 }
 
-/* Copies with percent-encoding in one form; false on bytes that no URL has. A stray '%' is
- * written as one: left alone it could make a new triplet with what follows. */
-static bool put_encoded(struct writer *w, struct cdn_str s)
+/* Copies with percent-encoding in one form. A stray '%' is no URL's: what the origin makes of it nobody
+ * knows. */
+static enum edge_key_error put_encoded(struct writer *w, struct cdn_str s)
 {
     static const char digits[] = "0123456789ABCDEF";
     size_t plain = 0; /* start of what can be copied as one piece */
@@ -124,21 +137,20 @@ static bool put_encoded(struct writer *w, struct cdn_str s)
             continue;
         }
         if (c <= 0x20 || c == 0x7f || c == '#') {
-            return false;
+            return EDGE_KEY_PATH;
         }
         put(w, s.p + plain, i - plain);
-        plain = i + 1;
-        int high = c == '%' && i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1;
-        int low = high >= 0 ? hex_digit(s.p[i + 2]) : -1;
-        if (c == '%' && low < 0) {
-            put(w, "%25", 3);
-            continue;
-        }
-        unsigned byte = c == '%' ? (unsigned)(high * 16 + low) : c;
+        unsigned byte = c;
         if (c == '%') {
+            int high = i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1;
+            int low = high >= 0 ? hex_digit(s.p[i + 2]) : -1;
+            if (low < 0) {
+                return EDGE_KEY_PERCENT;
+            }
+            byte = (unsigned)(high * 16 + low);
             i += 2;
-            plain = i + 1;
         }
+        plain = i + 1;
         if (byte < 0x80 && is_unreserved((char)byte)) {
             put_char(w, (char)byte);
         } else {
@@ -146,7 +158,7 @@ static bool put_encoded(struct writer *w, struct cdn_str s)
         }
     }
     put(w, s.p + plain, s.n - plain);
-    return true;
+    return EDGE_KEY_OK;
 }
 
 /* RFC 3986 5.2.4 within w->p[from, w->n), which begins with '/'. */
@@ -176,20 +188,18 @@ static void remove_dot_segments(struct writer *w, size_t from)
     w->n = out;
 }
 
-static bool put_path(struct writer *w, struct cdn_str path)
+static enum edge_key_error put_path(struct writer *w, struct cdn_str path)
 {
     size_t from = w->n;
     if (path.n == 0) {
         put_char(w, '/');
-        return true;
+        return EDGE_KEY_OK;
     }
-    if (path.p[0] != '/' || !put_encoded(w, path)) {
-        return false;
-    }
-    if (!w->full && memmem(w->p + from, w->n - from, "/.", 2)) {
+    enum edge_key_error e = path.p[0] == '/' ? put_encoded(w, path) : EDGE_KEY_PATH;
+    if (e == EDGE_KEY_OK && !w->full && memmem(w->p + from, w->n - from, "/.", 2)) {
         remove_dot_segments(w, from);
     }
-    return true;
+    return e;
 }
 
 static struct cdn_str parameter_name(struct cdn_str parameter)
@@ -202,6 +212,21 @@ static bool is_allowed(const struct edge_query_policy *policy, struct cdn_str pa
     struct cdn_str name = parameter_name(parameter);
     for (size_t i = 0; i < policy->allow_count; i++) {
         if (cdn_str_eq(name, policy->allow[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "utm_*" is every name that begins so. */
+static bool is_ignored(const struct edge_query_policy *policy, struct cdn_str parameter)
+{
+    struct cdn_str name = parameter_name(parameter);
+    for (size_t i = 0; i < policy->ignore_count; i++) {
+        struct cdn_str pattern = policy->ignore[i];
+        const bool open = pattern.n > 0 && pattern.p[pattern.n - 1] == '*';
+        pattern.n -= open;
+        if (open ? cdn_str_starts(name, pattern) : cdn_str_eq(name, pattern)) {
             return true;
         }
     }
@@ -226,7 +251,8 @@ static void put_parameters(struct writer *w, struct cdn_str query, const struct 
     unsigned count = 0;
     while (query.p) {
         struct cdn_str parameter = cdn_str_cut(&query, '&');
-        if (parameter.n == 0 || (policy->mode == EDGE_QUERY_ALLOW && !is_allowed(policy, parameter))) {
+        if (parameter.n == 0 || is_ignored(policy, parameter) ||
+            (policy->mode == EDGE_QUERY_ALLOW && !is_allowed(policy, parameter))) {
             continue;
         }
         if (count == PARAMETERS_MAX) {
@@ -246,22 +272,53 @@ static void put_parameters(struct writer *w, struct cdn_str query, const struct 
     }
 }
 
-static bool put_query(struct writer *w, struct cdn_str query, const struct edge_query_policy *policy)
+/* Everything but what is ignored, as it stands; without the '?' when nothing but that was there. */
+static void put_rest(struct writer *w, struct cdn_str query, const struct edge_query_policy *policy)
 {
-    if (!query.p || policy->mode == EDGE_QUERY_NONE) {
-        return true;
+    bool any = false;
+    while (query.p) {
+        struct cdn_str parameter = cdn_str_cut(&query, '&');
+        if (!is_ignored(policy, parameter)) {
+            put_char(w, any ? '&' : '?');
+            put(w, parameter.p, parameter.n);
+            any = true;
+        }
     }
-    if (policy->mode == EDGE_QUERY_ALL) {
+}
+
+static enum edge_key_error put_query(struct writer *w, struct cdn_str query,
+                                     const struct edge_query_policy *policy)
+{
+    char text[EDGE_KEY_MAX];
+    struct writer all = {.p = text, .room = sizeof(text)};
+    if (!query.p) {
+        return EDGE_KEY_OK;
+    }
+    if (policy->mode == EDGE_QUERY_ALL && policy->ignore_count == 0) {
         put_char(w, '?');
         return put_encoded(w, query);
     }
-    char text[EDGE_KEY_MAX];
-    struct writer all = {.p = text, .room = sizeof(text)};
-    if (!put_encoded(&all, query)) {
-        return false;
+    enum edge_key_error e = put_encoded(&all, query);
+    if (e != EDGE_KEY_OK || policy->mode == EDGE_QUERY_NONE) {
+        return e;
     }
     w->full = w->full || all.full;
-    put_parameters(w, (struct cdn_str){text, all.n}, policy);
+    if (policy->mode == EDGE_QUERY_ALL) {
+        put_rest(w, (struct cdn_str){text, all.n}, policy);
+    } else {
+        put_parameters(w, (struct cdn_str){text, all.n}, policy);
+    }
+    return EDGE_KEY_OK;
+}
+
+bool edge_key_host_write(struct cdn_str host, bool secure, char into[static EDGE_KEY_HOST_MAX],
+                         struct cdn_str *ret)
+{
+    struct writer w = {.p = into, .room = EDGE_KEY_HOST_MAX};
+    if (!put_host(&w, host, secure) || w.full) {
+        return false;
+    }
+    *ret = (struct cdn_str){into, w.n};
     return true;
 }
 
@@ -274,8 +331,10 @@ enum edge_key_error edge_key_build(const struct edge_key_parts *parts, const str
     if (!put_host(&w, parts->host, parts->secure)) {
         return EDGE_KEY_HOST;
     }
-    if (!put_path(&w, parts->path) || !put_query(&w, parts->query, query)) {
-        return EDGE_KEY_PATH;
+    enum edge_key_error e = put_path(&w, parts->path);
+    e = e == EDGE_KEY_OK ? put_query(&w, parts->query, query) : e;
+    if (e != EDGE_KEY_OK) {
+        return e;
     }
     if (w.full) {
         return EDGE_KEY_LENGTH;

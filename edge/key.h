@@ -3,8 +3,10 @@
  *
  * Host in lower case, default port and a trailing dot of the host left out, percent-encoding in upper case
  * and undone for unreserved characters, dot segments removed, an empty path is "/". The query goes by policy;
- * its percent-encoding is normalised too. An encoded slash stays encoded. A stray '%' is encoded. Fragments
- * never reach a server; one in a target is an error.
+ * its percent-encoding is normalised too. An encoded slash stays encoded. A stray '%' is an error: servers
+ * read it in different ways. Fragments never reach a server; one in a target is an error.
+ *
+ * The key says all that the origin is asked: see target.h.
  */
 #ifndef CDN_EDGE_KEY_H
 #define CDN_EDGE_KEY_H
@@ -15,6 +17,7 @@
 #include <stdint.h>
 
 #define EDGE_KEY_MAX 8192
+#define EDGE_KEY_HOST_MAX 264 /* a name of 255 bytes and a port */
 
 enum edge_query_mode {
     EDGE_QUERY_ALL,   /* as sent */
@@ -27,13 +30,16 @@ struct edge_query_policy {
     bool sort;                   /* with ALLOW: sort what is left */
     const struct cdn_str *allow; /* names as they stand after normalising */
     size_t allow_count;
+    const struct cdn_str *ignore; /* likewise; "utm_*": all that begin so. Left out with any mode */
+    size_t ignore_count;
 };
 
-#define EDGE_KEY_ERRORS(X) /* name, HTTP status, text */  \
-    X(OK, 200, "ok")                                      \
-    X(HOST, 400, "the host is missing or malformed")      \
-    X(PATH, 400, "the path is malformed")                 \
-    X(DOTS, 400, "a prefix has '.' or '..' as a segment") \
+#define EDGE_KEY_ERRORS(X) /* name, HTTP status, text */                  \
+    X(OK, 200, "ok")                                                      \
+    X(HOST, 400, "the host is missing or malformed")                      \
+    X(PATH, 400, "the path is malformed")                                 \
+    X(PERCENT, 400, "the URL has a '%' without two hex digits behind it") \
+    X(DOTS, 400, "a prefix has '.' or '..' as a segment")                 \
     X(LENGTH, 414, "the URL is too long")
 
 enum edge_key_error {
@@ -54,6 +60,9 @@ struct edge_key_parts {
  * or than EDGE_KEY_MAX, or more than 256 parameters where they are picked or sorted. */
 enum edge_key_error edge_key_build(const struct edge_key_parts *parts, const struct edge_query_policy *query,
                                    char *into, size_t size, struct cdn_str *ret_key);
+/* A host, with its port if that is not the scheme's, in the form that a key has it; false: it is none. */
+bool edge_key_host_write(struct cdn_str host, bool secure, char into[static EDGE_KEY_HOST_MAX],
+                         struct cdn_str *ret);
 /* The parts of an absolute URL (http, https); false when it is none. `path` empty when there is none. */
 bool edge_key_split(struct cdn_str url, struct edge_key_parts *ret);
 /* Path and query of a key, as sent to the origin: "/a?b". */

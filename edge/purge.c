@@ -10,30 +10,14 @@
 
 #include "common/banned.h"
 
-/* The key of a URL, or of a path of the one site, for one scheme. */
-static enum edge_key_error make_key(struct edge *edge, struct cdn_str url, bool secure, bool prefix,
-                                    char *into, struct cdn_str *ret)
+/* A prefix with dots would purge more than it says: "/a/.." all below "/". */
+static bool has_dots(struct cdn_str url)
 {
-    struct edge_key_parts parts = {0};
-    if (url.n && url.p[0] == '/') {
-        struct cdn_str rest = url;
-        parts.path = cdn_str_cut(&rest, '?');
-        parts.query = rest;
-    } else if (!edge_key_split(url, &parts)) {
-        return EDGE_KEY_HOST;
+    struct edge_key_parts parts;
+    if (edge_key_split(url, &parts)) {
+        url = parts.path;
     }
-    if (prefix && http_path_has_dots(parts.path)) { /* "/a/.." would purge all below "/" */
-        return EDGE_KEY_DOTS;
-    }
-    parts.secure = secure;
-    parts.host = edge_key_host_of(edge, parts.host);
-    return edge_key_build(&parts, &edge->query, into, EDGE_KEY_MAX, ret);
-}
-
-enum edge_key_error edge_purge_key(struct edge *edge, struct cdn_str url, bool secure, char *into,
-                                   struct cdn_str *ret)
-{
-    return make_key(edge, url, secure, false, into, ret);
+    return http_path_has_dots(cdn_str_cut(&url, '?'));
 }
 
 static enum cdn_status purge_url(struct edge *edge, const struct edge_purge *p, struct cdn_str url,
@@ -42,14 +26,16 @@ static enum cdn_status purge_url(struct edge *edge, const struct edge_purge *p, 
     char into[EDGE_KEY_MAX];
     *ret_count = 0;
     for (int secure = 0; secure <= 1; secure++) { /* http and https name the same resource here */
-        struct cdn_str key;
-        enum edge_key_error e = make_key(edge, url, secure, p->prefix.p != NULL, into, &key);
+        struct edge_target t;
+        enum edge_key_error e = p->prefix.p && has_dots(url)
+                                    ? EDGE_KEY_DOTS
+                                    : edge_target_of_url(&edge->naming, url, secure, into, &t);
         if (e != EDGE_KEY_OK) {
             return cdn_error_set(err, CDN_INVALID, "purge: \"" CDN_STR_FMT "\": %s", CDN_STR_ARG(url),
                                  edge_key_error_text(e));
         }
-        *ret_count += p->prefix.p ? edge_cache_purge_prefix(edge->cache, key, p->soft, now_ms)
-                                  : edge_cache_purge_key(edge->cache, key, p->soft, now_ms);
+        *ret_count += p->prefix.p ? edge_cache_purge_prefix(edge->cache, t.key, p->soft, now_ms)
+                                  : edge_cache_purge_key(edge->cache, t.key, p->soft, now_ms);
     }
     return CDN_OK;
 }

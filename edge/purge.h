@@ -21,10 +21,6 @@ enum cdn_status edge_purge_apply(struct edge *edge, const struct edge_purge *pur
 enum cdn_status edge_purge_json(struct edge *edge, json_t *body, int64_t now_ms, uint64_t *ret_count,
                                 struct cdn_error *err) CDN_MUST_CHECK;
 
-/* The key of a URL, or of a path of the one site, for one scheme; `into` has EDGE_KEY_MAX bytes. */
-enum edge_key_error edge_purge_key(struct edge *edge, struct cdn_str url, bool secure, char *into,
-                                   struct cdn_str *ret);
-
 void edge_purge_request(struct edge_txn *txn); /* answers the PURGE method */
 /* Invalidates what a successful unsafe request has changed. */
 void edge_purge_after_unsafe(struct edge_txn *txn);

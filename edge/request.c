@@ -158,47 +158,20 @@ static void read_conditions(struct edge_txn *t)
     edge_request_control_read(cache_control, pragma, &t->control);
 }
 
-static bool names_this_machine(const struct edge *edge, struct cdn_str host)
+static enum edge_key_error build_target(struct edge_txn *t)
 {
-    struct cdn_addr addr;
-    struct cdn_str name = host;
-    ptrdiff_t colon = host.n && host.p[0] != '[' ? cdn_str_find(host, ':') : -1;
-    if (colon >= 0) {
-        name.n = (size_t)colon;
-    }
-    if (cdn_str_eq_nocase(name, CDN_STR("localhost")) ||
-        cdn_str_eq_nocase(host, cdn_str(edge->settings.listen))) {
-        return true;
-    }
-    return (cdn_parse_host_port(host, &addr) || cdn_parse_ip(name, &addr)) && cdn_addr_is_loopback(&addr);
-}
-
-/* Requests that name the machine itself (by a loopback address or the listener's) mean the one site behind
- * this edge. */
-struct cdn_str edge_key_host_of(const struct edge *edge, struct cdn_str host)
-{
-    return !host.n || names_this_machine(edge, host) ? cdn_str(edge->site) : host;
-}
-
-static enum edge_key_error build_key(struct edge_txn *t)
-{
-    struct edge *edge = t->worker->edge;
-    struct edge_key_parts parts = {.secure = t->http->secure,
-                                   .host = edge_key_host_of(edge, t->http->host),
-                                   .path = t->http->path,
-                                   .query = t->http->query};
-    struct cdn_str key;
+    const struct edge_key_parts parts = {.secure = t->http->asked_secure,
+                                         .host = t->http->asked_host,
+                                         .path = t->http->path,
+                                         .query = t->http->query};
+    struct cdn_str digits;
     cdn_buf_clear(&t->key);
     cdn_buf_reserve(&t->key, EDGE_KEY_MAX);
-    enum edge_key_error e = edge_key_build(&parts, &edge->query, t->key.p, EDGE_KEY_MAX, &key);
+    enum edge_key_error e = edge_target_build(&t->worker->edge->naming, &parts, t->key.p, &t->target);
     if (e == EDGE_KEY_OK) {
-        if (key.p != t->key.p) {
-            memmove(t->key.p, key.p, key.n);
-        }
-        t->key.n = key.n;
-        t->key.p[key.n] = '\0';
-        struct cdn_str digits;
-        t->hashed = edge_key_hashed(cdn_buf_str(&t->key), &digits);
+        t->key.n = t->target.key.n;
+        t->key.p[t->key.n] = '\0';
+        t->hashed = edge_key_hashed(t->target.key, &digits);
     }
     return e;
 }
@@ -241,7 +214,7 @@ static void begin(struct edge_txn *t)
         edge_deliver_options(t);
         return;
     }
-    enum edge_key_error e = build_key(t);
+    enum edge_key_error e = build_target(t);
     if (e != EDGE_KEY_OK) {
         edge_deliver_error(t, edge_key_error_status(e), edge_key_error_text(e));
         return;
@@ -262,14 +235,36 @@ static void begin(struct edge_txn *t)
 
 /* ---- libmicrohttpd's side ---- */
 
+/* Scheme and host that a trusted proxy tells of its client's request: they are in the key, so before all
+ * else. */
+static void believe(struct edge_worker *w, struct http_request *req)
+{
+    const struct http_trust *trust = &edge_tuning_now(w->edge)->trust;
+    const struct cdn_str *f = req->field;
+    if (!trust->count ||
+        !(f[HTTP_REQ_X_FORWARDED_PROTO].p || f[HTTP_REQ_X_FORWARDED_HOST].p || f[HTTP_REQ_FORWARDED].p)) {
+        return;
+    }
+    __attribute__((cleanup(http_forwarded_text_free))) struct http_forwarded_text text = {0};
+    struct http_forwarded way;
+    http_forwarded_of_request(req, trust, &text, &way);
+    req->asked_secure = way.secure;
+    if (way.host.p != req->host.p) { /* from `text`, which goes */
+        cdn_buf_clear(&req->text);
+        cdn_buf_add_str(&req->text, way.host);
+        req->asked_host = cdn_buf_str(&req->text);
+    }
+}
+
 static void on_head(void *self, struct http_request *req)
 {
     struct edge_worker *w = self;
     if (!req->has_body || req->method == HTTP_GET || req->method == HTTP_HEAD) {
         return;
     }
+    believe(w, req);
     struct edge_txn *t = txn_new(w, req);
-    enum edge_key_error e = build_key(t);
+    enum edge_key_error e = build_target(t);
     if (e != EDGE_KEY_OK || is_loop(t) || req->method == HTTP_TRACE || req->method == HTTP_PURGE) {
         t->upload_done = true; /* the body is thrown away, then begin() answers */
         t->step = begin;
@@ -313,6 +308,7 @@ static void on_ready(void *self, struct http_request *req)
     if (!t) {
         uint64_t bytes;
         unsigned status;
+        believe(w, req);
         if (edge_hot_is_plain(req) && !atomic_load_explicit(&w->edge->unsynced, memory_order_relaxed) &&
             edge_hot_answer(w->hot, req, loop_now_ms(w->loop), &bytes, &status)) {
             count_hot(w, bytes);

@@ -38,6 +38,17 @@
       "Query in the cache key: all of it, none, only --query-allow, or sorted by name")                     \
     X(LIST, query_allow, "", 0, 0, NULL, RESTART, "NAME",                                                   \
       "Query parameters that belong to the key with --query allow")                                         \
+    X(LIST, query_ignore, "", 0, 1000, NULL, RESTART, "NAME",                                               \
+      "Query parameters that are neither keyed nor sent: names, 'utm_*' for all that begin so, 'tracking' " \
+      "for those that advertisers add")                                                                     \
+    X(LIST, accept_encoding, "br,gzip", 0, 8, NULL, RESTART, "CODING",                                      \
+      "Codings the origin is asked for, of those a request accepts; 'client': as the request has it")       \
+    X(LIST, accept_language, "", 0, 64, NULL, RESTART, "LANGUAGE",                                          \
+      "Languages that the origin has: it is asked for the one that a request wants most; empty: as the "    \
+      "request has it")                                                                                     \
+    X(LIST, forward_fields, "", 0, 64, NULL, RESTART, "NAME",                                               \
+      "Request fields that go to the origin though they are in no key and change what some origins answer " \
+      "(X-Original-URL, X-HTTP-Method-Override ...; docs/edge.md has the list)")                            \
     X(BOOL, honor_request_directives, "yes", 0, 0, NULL, RUNTIME, "yes|no",                                 \
       "Whether Cache-Control of requests (no-cache, max-age, only-if-cached ...) is followed")              \
     X(REAL, heuristic_fraction, "0.1", 0, 1, NULL, RUNTIME, "N",                                            \

@@ -19,8 +19,9 @@ struct edge_txn {
     struct http_request *http;
     void (*step)(struct edge_txn *txn);
     /* the request */
-    struct cdn_buf key;  /* cache key */
-    struct cdn_buf text; /* joined fields that `conditions` and `control` point into */
+    struct cdn_buf key;        /* cache key; `target` points into it */
+    struct edge_target target; /* what is asked, of us and of the origin */
+    struct cdn_buf text;       /* joined fields that `conditions` and `control` point into */
     struct edge_request_control control;
     struct edge_conditions conditions;
     bool hashed;    /* content-hashed name */
@@ -80,8 +81,6 @@ bool edge_txn_is_cached_method(const struct edge_txn *txn); /* GET or HEAD */
 /* One field of it, for Vary (struct edge_vary_source): the origin chooses by what it is told, not by what we
  * were. */
 bool edge_txn_vary_get(void *txn, struct cdn_str name, struct cdn_buf *into);
-/* Fields of conditions and ranges: of the client's own copy, or of ours; no answer is stored for them. */
-bool edge_upstream_is_condition(struct cdn_str name);
 void edge_upstream_request(struct edge_txn *txn, bool pass, bool background, struct edge_fetch_request *ret);
 
 void edge_txn_wait(struct edge_txn *txn,
@@ -129,7 +128,5 @@ void edge_deliver_error(struct edge_txn *txn, unsigned status, const char *detai
 void edge_deliver_options(struct edge_txn *txn); /* OPTIONS that goes no further than here */
 void edge_request_lookup(
     struct edge_txn *txn); /* request.c: back to the look-up (the disk did not keep its promise) */
-/* Host of the cache key: requests that name this machine mean the one site behind the edge. */
-struct cdn_str edge_key_host_of(const struct edge *edge, struct cdn_str host);
 
 #endif

@@ -1,4 +1,5 @@
 /* upstream: the request that goes to the origin. */
+#include "edge/outgoing.h"
 #include "edge/range.h"
 #include "edge/txn.h"
 
@@ -11,57 +12,34 @@
 
 #include "common/banned.h"
 
-static bool is_any(struct cdn_str name, const struct cdn_str *names)
-{
-    for (; names->p; names++) {
-        if (cdn_str_eq_nocase(name, *names)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Written anew or meant for us alone. */
-static const struct cdn_str replaced[] = {
-    {"Host", 4},
-    {"Via", 3},
-    {"CDN-Loop", 8},
-    {"Forwarded", 9},
-    {"X-Forwarded-For", 15},
-    {"X-Forwarded-Proto", 17},
-    {"X-Forwarded-Host", 16},
-    {"Content-Length", 14},
-    {"Expect", 6},
-    {"Max-Forwards", 12},
-    {NULL, 0},
-};
-/* What a client asks of its own copy must not shape the answer that everybody gets. */
-static const struct cdn_str conditional[] = {
-    {"If-None-Match", 13},
-    {"If-Modified-Since", 17},
-    {"If-Match", 8},
-    {"If-Unmodified-Since", 19},
-    {"If-Range", 8},
-    {"Range", 5},
-    {NULL, 0},
-};
-
-bool edge_upstream_is_condition(struct cdn_str name)
-{
-    return is_any(name, conditional);
-}
-
 struct copying {
+    const struct edge *edge;
     struct edge_fields *into;
-    struct cdn_str connection;
-    bool pass;
+    struct edge_outgoing which;
+    bool unkeyed; /* one went along that is in no key */
 };
+
+static struct edge_outgoing outgoing_of(struct edge_txn *t, bool pass, struct cdn_buf *connection)
+{
+    (void)http_request_joined(t->http, HTTP_REQ_CONNECTION, connection);
+    return (struct edge_outgoing){.connection = cdn_buf_str(connection),
+                                  .shared = !pass,
+                                  .guarded = edge_txn_is_cached_method(t),
+                                  .forward = &t->worker->edge->settings.forward_fields};
+}
+
+/* Written in the form of accept.h: then what the client sent stays here. */
+static bool is_rewritten(const struct edge *edge, struct cdn_str name)
+{
+    return (!edge->accept.encoding_as_sent && cdn_str_eq_nocase(name, CDN_STR("Accept-Encoding"))) ||
+           (edge->accept.languages->n > 0 && cdn_str_eq_nocase(name, CDN_STR("Accept-Language")));
+}
 
 static bool copy_field(void *arg, struct cdn_str name, struct cdn_str value)
 {
     struct copying *c = arg;
-    if (!http_is_hop_by_hop(name, c->connection) && !is_any(name, replaced) &&
-        (c->pass || !is_any(name, conditional))) {
+    if (!is_rewritten(c->edge, name) && edge_outgoing_has(&c->which, name)) {
+        c->unkeyed = c->unkeyed || edge_outgoing_is_unkeyed(name);
         edge_fields_add(c->into, name, value);
     }
     return true;
@@ -85,6 +63,9 @@ static void add_forwarded(struct edge_txn *t, struct edge_fields *f)
     CDN_AUTOBUF struct cdn_buf out = {0};
     struct http_forwarded way;
     http_forwarded_of_request(t->http, &edge_tuning_now(t->worker->edge)->trust, &text, &way);
+    way.secure = t->target.secure; /* as keyed, and in no other spelling */
+    way.host = t->target.host;
+    way.peer_host = (struct cdn_str){0}; /* what the last proxy asked us for is in no key */
     http_forwarded_add_for(&out, &way);
     add_joined(f, "X-Forwarded-For", &out);
     cdn_buf_clear(&out);
@@ -108,7 +89,7 @@ static void add_own(struct edge_txn *t, struct edge_fields *f)
     if (cdn_str_eq(host, CDN_STR("origin"))) {
         host = cdn_str(edge->origin_authority);
     } else if (cdn_str_eq(host, CDN_STR("client"))) {
-        host = t->http->host;
+        host = t->target.host;
     }
     edge_fields_add(f, CDN_STR("Host"), host);
     http_via_append(&out, joined(t->http, HTTP_REQ_VIA, &in), t->http->http10 ? 10 : 11, cdn_str(s->name));
@@ -145,20 +126,61 @@ static bool collect(void *arg, struct cdn_str name, struct cdn_str value)
     return true;
 }
 
+static bool write_language(struct edge_txn *t, struct cdn_buf *into)
+{
+    CDN_AUTOBUF struct cdn_buf sent = {0};
+    return edge_accept_language_write(&t->worker->edge->accept,
+                                      joined(t->http, HTTP_REQ_ACCEPT_LANGUAGE, &sent), into);
+}
+
+static void write_encoding(struct edge_txn *t, struct cdn_buf *into)
+{
+    CDN_AUTOBUF struct cdn_buf sent = {0};
+    edge_accept_encoding_write(&t->worker->edge->accept, joined(t->http, HTTP_REQ_ACCEPT_ENCODING, &sent),
+                               into);
+}
+
+static void add_accepted(struct edge_txn *t, struct edge_fields *f)
+{
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    if (!t->worker->edge->accept.encoding_as_sent) {
+        write_encoding(t, &text);
+        add_joined(f, "Accept-Encoding", &text);
+    }
+    cdn_buf_clear(&text);
+    if (t->worker->edge->accept.languages->n > 0 && write_language(t, &text)) {
+        add_joined(f, "Accept-Language", &text);
+    }
+}
+
+static bool get_own(struct edge_txn *t, struct cdn_str name, struct cdn_buf *into)
+{
+    struct edge_fields own = {0};
+    add_own(t, &own);
+    add_forwarded(t, &own);
+    edge_fields_seal(&own);
+    const bool any = http_fields_join(own.item, own.count, name, into);
+    edge_fields_free(&own);
+    return any;
+}
+
 bool edge_txn_vary_get(void *txn, struct cdn_str name, struct cdn_buf *into)
 {
     struct edge_txn *t = txn;
     CDN_AUTOBUF struct cdn_buf connection = {0};
     struct collecting c = {.name = name, .into = into};
-    if (is_any(name, replaced)) {
-        struct edge_fields own = {0};
-        add_own(t, &own);
-        add_forwarded(t, &own);
-        edge_fields_seal(&own);
-        c.any = http_fields_join(own.item, own.count, name, into);
-        edge_fields_free(&own);
-    } else if (!edge_upstream_is_condition(name) &&
-               !http_is_hop_by_hop(name, joined(t->http, HTTP_REQ_CONNECTION, &connection))) {
+    if (is_rewritten(t->worker->edge, name)) {
+        if (cdn_str_eq_nocase(name, CDN_STR("Accept-Language"))) {
+            return write_language(t, into);
+        }
+        write_encoding(t, into);
+        return true;
+    }
+    if (edge_outgoing_is_ours(name)) {
+        return get_own(t, name, into);
+    }
+    const struct edge_outgoing which = outgoing_of(t, false, &connection);
+    if (edge_outgoing_has(&which, name)) {
         http_request_each_field(t->http, collect, &c);
     }
     return c.any;
@@ -196,22 +218,13 @@ static void add_range(struct edge_fields *f, const struct edge_fetch_request *r)
     edge_fields_add(f, CDN_STR("Range"), cdn_str(text));
 }
 
-static char *upstream_url(struct edge_txn *t)
+static char *upstream_url(const struct edge_txn *t)
 {
-    const struct edge *edge = t->worker->edge;
-    struct cdn_str target = t->http->target;
     struct cdn_buf url = {0};
-    cdn_buf_reserve(&url, strlen(edge->origin_base) + target.n);
-    cdn_buf_add_str(&url, cdn_str(edge->origin_base));
-    if (!target.n || target.p[0] == '/') {
-        cdn_buf_add_str(&url, target);
-        return cdn_buf_take(&url);
-    }
-    cdn_buf_add_str(&url, t->http->path); /* absolute form: only path and query go on */
-    if (t->http->query.p) {
-        cdn_buf_add_char(&url, '?');
-        cdn_buf_add_str(&url, t->http->query);
-    }
+    const struct cdn_str base = cdn_str(t->worker->edge->origin_base);
+    cdn_buf_reserve(&url, base.n + t->target.path.n);
+    cdn_buf_add_str(&url, base);
+    cdn_buf_add_str(&url, t->target.path);
     return cdn_buf_take(&url);
 }
 
@@ -228,11 +241,9 @@ void edge_upstream_request(struct edge_txn *t, bool pass, bool background, struc
 {
     CDN_AUTOBUF struct cdn_buf connection = {0};
     struct copying copying = {
-        .into = &ret->fields, .connection = joined(t->http, HTTP_REQ_CONNECTION, &connection), .pass = pass};
-    if (!copying.connection.p) {
-        copying.connection = CDN_STR("");
-    }
+        .edge = t->worker->edge, .into = &ret->fields, .which = outgoing_of(t, pass, &connection)};
     http_request_each_field(t->http, copy_field, &copying);
+    add_accepted(t, &ret->fields);
     add_own(t, &ret->fields);
     add_forwarded(t, &ret->fields);
     if (!pass) {
@@ -245,6 +256,7 @@ void edge_upstream_request(struct edge_txn *t, bool pass, bool background, struc
     ret->method = pass ? method_text(t) : "GET";
     ret->url = upstream_url(t);
     ret->pass = pass;
+    ret->unkeyed = copying.unkeyed;
     ret->background = background;
     ret->leader = background ? NULL : t;
     ret->about = (struct edge_store_request){

@@ -1,7 +1,6 @@
 #include "edge/why.h"
 
 #include "common/mem.h"
-#include "edge/purge.h"
 #include "edge/txn.h"
 
 #include "common/banned.h"
@@ -75,17 +74,39 @@ static json_t *tell_entry(struct edge *edge, struct cdn_str key, int64_t now_ms)
     return story;
 }
 
+static enum edge_key_error tell_url(struct edge *edge, struct cdn_str url, bool secure, int64_t now_ms,
+                                    json_t **ret)
+{
+    char into[EDGE_KEY_MAX];
+    struct edge_target t;
+    enum edge_key_error e = edge_target_of_url(&edge->naming, url, secure, into, &t);
+    *ret = e == EDGE_KEY_OK ? tell_entry(edge, t.key, now_ms) : NULL;
+    return e;
+}
+
+static bool has_stored(const json_t *story)
+{
+    return json_array_size(json_object_get(story, "stored")) > 0;
+}
+
+/* A path does not say its scheme: that of the listener, unless something is stored for the other alone. */
 enum cdn_status edge_why(struct edge *edge, struct cdn_str url, int64_t now_ms, json_t **ret,
                          struct cdn_error *err)
 {
-    char into[EDGE_KEY_MAX];
-    struct cdn_str key;
-    bool secure = cdn_str_starts(url, CDN_STR("https://"));
-    enum edge_key_error e = edge_purge_key(edge, url, secure, into, &key);
+    struct edge_key_parts parts;
+    json_t *other = NULL;
+    const bool whole = edge_key_split(url, &parts);
+    const bool secure = whole ? parts.secure : edge->certificate.certificate != NULL;
+    enum edge_key_error e = tell_url(edge, url, secure, now_ms, ret);
     if (e != EDGE_KEY_OK) {
         return cdn_error_set(err, CDN_INVALID, "why: \"" CDN_STR_FMT "\": %s", CDN_STR_ARG(url),
                              edge_key_error_text(e));
     }
-    *ret = tell_entry(edge, key, now_ms);
+    if (!whole && !has_stored(*ret) && tell_url(edge, url, !secure, now_ms, &other) == EDGE_KEY_OK &&
+        has_stored(other)) {
+        json_decref(*ret);
+        *ret = CDN_TAKE(other);
+    }
+    json_decref(other);
     return CDN_OK;
 }

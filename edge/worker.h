@@ -8,6 +8,7 @@
 #ifndef CDN_EDGE_WORKER_H
 #define CDN_EDGE_WORKER_H
 
+#include "edge/accept.h"
 #include "common/http_client.h"
 #include "common/http_forwarded.h"
 #include "common/http_head.h"
@@ -15,10 +16,10 @@
 #include "common/tls_pair.h"
 #include "edge/cache.h"
 #include "edge/hot.h"
-#include "edge/key.h"
 #include "edge/metrics.h"
 #include "edge/storable.h"
 #include "edge/settings.h"
+#include "edge/target.h"
 
 #include <pthread.h>
 
@@ -81,9 +82,8 @@ struct edge {
     char *origin_base;      /* "http://127.0.0.1:8090/prefix" without a slash at the end */
     char *origin_authority; /* "127.0.0.1:8090" */
     char *loop_id;          /* ours in CDN-Loop */
-    char *site;             /* host of keys for requests that name this machine */
-    struct edge_query_policy query;
-    struct cdn_str *query_allow;
+    struct edge_naming naming;
+    struct edge_accept accept;
     struct edge_breaker breaker;
     struct cdn_tls_pair certificate; /* of the start; zeroed: no TLS */
     struct edge_access_log *access_log;

@@ -1,23 +1,35 @@
-/* Cache keys: the key of a key is that key, and its parts are where they should be. First byte: the policy.
- */
-#include "edge/key.h"
+/* Cache keys: the key of a key is that key, what the origin is told makes the same key again, and the parts
+ * are where they should be. First byte: the policy; the second: where the URL goes. */
+#include "edge/target.h"
 
 #include "fuzz.h"
 
-static void is_its_own_key(struct cdn_str key, const struct edge_query_policy *policy)
+static char site[] = "127.0.0.1:8090", listener[] = "192.0.2.1:8088", own[] = "cdn.example";
+
+static void is_same(const struct edge_target *a, const struct edge_target *b)
 {
-    static char again[EDGE_KEY_MAX];
-    struct edge_key_parts parts;
-    struct cdn_str twice, digits;
-    MUST(edge_key_split(key, &parts));
-    MUST(edge_key_build(&parts, policy, again, sizeof again, &twice) == EDGE_KEY_OK);
-    MUST(cdn_str_eq(key, twice));
-    MUST(edge_key_target(key).p[0] == '/' && edge_key_path(key).p[0] == '/');
-    MUST(edge_key_host(key).n > 0);
-    for (size_t i = 0; i < key.n; i++) {
-        MUST(key.p[i] > ' ' && key.p[i] < 0x7f && key.p[i] != '#');
+    MUST(cdn_str_eq(a->key, b->key) && cdn_str_eq(a->host, b->host) && cdn_str_eq(a->path, b->path));
+}
+
+static void is_its_own_key(const struct edge_naming *naming, const struct edge_target *t)
+{
+    static char room[EDGE_KEY_MAX];
+    struct edge_target again;
+    struct cdn_str digits, rest = t->path;
+    MUST(edge_target_of_url(naming, t->key, t->secure, room, &again) == EDGE_KEY_OK);
+    is_same(t, &again);
+    struct edge_key_parts told = {.secure = t->secure, .host = t->host};
+    told.path = cdn_str_cut(&rest, '?');
+    told.query = rest;
+    MUST(edge_target_build(naming, &told, room, &again) == EDGE_KEY_OK);
+    is_same(t, &again);
+    MUST(t->path.p[0] == '/' && edge_key_path(t->key).p[0] == '/' && t->host.n > 0);
+    MUST(t->path.p + t->path.n == t->key.p + t->key.n);
+    MUST(!memmem(edge_key_path(t->key).p, edge_key_path(t->key).n, "/../", 4));
+    for (size_t i = 0; i < t->key.n; i++) {
+        MUST(t->key.p[i] > ' ' && t->key.p[i] < 0x7f && t->key.p[i] != '#');
     }
-    if (edge_key_hashed(key, &digits)) {
+    if (edge_key_hashed(t->key, &digits)) {
         MUST(digits.n == 12);
     }
 }
@@ -25,11 +37,18 @@ static void is_its_own_key(struct cdn_str key, const struct edge_query_policy *p
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static char room[EDGE_KEY_MAX];
-    static const struct cdn_str allow[] = {{"a", 1}, {"%C3%A4", 6}};
+    static const struct cdn_str allow[] = {{"a", 1}, {"%C3%A4", 6}}, ignore[] = {{"b", 1}, {"c*", 2}};
     struct cdn_str url = fuzz_text(data, n), key;
     uint8_t choice = fuzz_byte(&url);
-    struct edge_query_policy policy = {choice & 3, choice >> 2 & 1, allow, 2};
+    struct edge_naming naming = {.site = {site, site}, .listener = listener, .own = own, .told = own};
+    naming.query = (struct edge_query_policy){.mode = choice & 3,
+                                              .sort = choice >> 2 & 1,
+                                              .allow = allow,
+                                              .allow_count = 2,
+                                              .ignore = ignore,
+                                              .ignore_count = choice >> 4 & 1 ? 2 : 0};
     struct edge_key_parts parts;
+    struct edge_target t;
     if (!edge_key_split(url, &parts)) {
         struct cdn_str rest = url;
         parts = (struct edge_key_parts){.secure = choice >> 3 & 1, .host = CDN_STR("example.com")};
@@ -37,9 +56,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         parts.query = rest;
     }
     size_t size = choice >> 7 ? (size_t)(choice & 127) : sizeof room;
-    if (edge_key_build(&parts, &policy, room, size, &key) == EDGE_KEY_OK) {
+    if (edge_key_build(&parts, &naming.query, room, size, &key) == EDGE_KEY_OK) {
         MUST(key.n <= size);
-        is_its_own_key(key, &policy);
+    }
+    if (edge_target_build(&naming, &parts, room, &t) == EDGE_KEY_OK) {
+        is_its_own_key(&naming, &t);
+    }
+    if (edge_target_of_url(&naming, url, choice >> 3 & 1, room, &t) == EDGE_KEY_OK) {
+        is_its_own_key(&naming, &t);
     }
     return 0;
 }

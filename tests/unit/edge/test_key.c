@@ -20,6 +20,10 @@ static const struct {
     {"zeros", false, "a.example:08080", "/", NULL, "http://a.example:8080/", EDGE_KEY_OK},
     {"root's dot", false, "a.example.", "/", NULL, "http://a.example/", EDGE_KEY_OK},
     {"IPv6", false, "[2001:DB8::1]:8080", "/", NULL, "http://[2001:db8::1]:8080/", EDGE_KEY_OK},
+    {"IPv6, long", false, "[0:0:0:0:0:0:0:1]", "/", NULL, "http://[::1]/", EDGE_KEY_OK},
+    {"IPv6, zeros", false, "[2001:0DB8:0::01]", "/", NULL, "http://[2001:db8::1]/", EDGE_KEY_OK},
+    {"IPv4 in IPv6", false, "[::ffff:192.0.2.1]:81", "/", NULL, "http://192.0.2.1:81/", EDGE_KEY_OK},
+    {"root's dot and port", false, "a.example.:080", "/", NULL, "http://a.example/", EDGE_KEY_OK},
     {"IPv6 without port", false, "[::1]", "/", NULL, "http://[::1]/", EDGE_KEY_OK},
     {"empty path", false, "a.example", "", NULL, "http://a.example/", EDGE_KEY_OK},
     {"empty path, query", false, "a.example", "", "a", "http://a.example/?a", EDGE_KEY_OK},
@@ -30,10 +34,21 @@ static const struct {
     {"reserved stay", false, "a.example", "/a%2fb%3Fc%26", NULL, "http://a.example/a%2Fb%3Fc%26",
      EDGE_KEY_OK},
     {"once only", false, "a.example", "/%2541", NULL, "http://a.example/%2541", EDGE_KEY_OK},
-    {"stray %", false, "a.example", "/100%", NULL, "http://a.example/100%25", EDGE_KEY_OK},
-    {"stray %", false, "a.example", "/%zz%4", NULL, "http://a.example/%25zz%254", EDGE_KEY_OK},
-    {"a stray % makes no new triplet", false, "a.example", "/%%65A", NULL, "http://a.example/%25eA",
+    {"stray %", false, "a.example", "/100%", NULL, NULL, EDGE_KEY_PERCENT},
+    {"stray %", false, "a.example", "/%zz", NULL, NULL, EDGE_KEY_PERCENT},
+    {"stray %", false, "a.example", "/a%4", NULL, NULL, EDGE_KEY_PERCENT},
+    {"stray %", false, "a.example", "/a%4g", NULL, NULL, EDGE_KEY_PERCENT},
+    {"stray %", false, "a.example", "/%%65A", NULL, NULL, EDGE_KEY_PERCENT},
+    {"stray % in the query", false, "a.example", "/", "a=100%", NULL, EDGE_KEY_PERCENT},
+    {"encoded %", false, "a.example", "/100%25", NULL, "http://a.example/100%25", EDGE_KEY_OK},
+    {"encoded % before digits", false, "a.example", "/%252e%252e/x", NULL, "http://a.example/%252e%252e/x",
      EDGE_KEY_OK},
+    {"encoded NUL", false, "a.example", "/a%00.css", NULL, "http://a.example/a%00.css", EDGE_KEY_OK},
+    {"backslash", false, "a.example", "/a\\..\\b%5c", NULL, "http://a.example/a\\..\\b%5C", EDGE_KEY_OK},
+    {"encoded slash and dots", false, "a.example", "/a%2f..%2fb", NULL, "http://a.example/a%2F..%2Fb",
+     EDGE_KEY_OK},
+    {"dots and empty segments", false, "a.example", "/.//a", NULL, "http://a.example//a", EDGE_KEY_OK},
+    {"dots and empty segments", false, "a.example", "/a/..//b", NULL, "http://a.example//b", EDGE_KEY_OK},
     {"raw bytes", false, "a.example", "/\xc3\xa9", NULL, "http://a.example/%C3%A9", EDGE_KEY_OK},
     {"dot segments", false, "a.example", "/a/./b/../c", NULL, "http://a.example/a/c", EDGE_KEY_OK},
     {"dot segments at the end", false, "a.example", "/a/b/..", NULL, "http://a.example/a/", EDGE_KEY_OK},
@@ -93,6 +108,7 @@ START_TEST(key_rows)
 END_TEST
 
 static const struct cdn_str allowed[] = {{"v", 1}, {"id", 2}};
+static const struct cdn_str ignored[] = {{"utm_*", 5}, {"fbclid", 6}};
 static const struct {
     struct edge_query_policy policy;
     const char *query, *left; /* with the '?' */
@@ -108,6 +124,20 @@ static const struct {
     {{.mode = EDGE_QUERY_ALLOW, .allow = allowed, .allow_count = 2}, "utm=x&v=1&id=2&idx=3", "?v=1&id=2"},
     {{.mode = EDGE_QUERY_ALLOW, .allow = allowed, .allow_count = 2, .sort = true}, "v=1&id=2", "?id=2&v=1"},
     {{.mode = EDGE_QUERY_ALLOW, .allow = allowed, .allow_count = 2}, "utm=x", ""},
+    {{.ignore = ignored, .ignore_count = 2}, "b=2&utm_source=x&a=1&&c", "?b=2&a=1&&c"},
+    {{.ignore = ignored, .ignore_count = 2}, "fbclid=1", ""},
+    {{.ignore = ignored, .ignore_count = 2}, "fbclid", ""},
+    {{.ignore = ignored, .ignore_count = 2}, "fbclid=1&utm_=", ""},
+    {{.ignore = ignored, .ignore_count = 2}, "", "?"},
+    {{.ignore = ignored, .ignore_count = 2}, "&fbclid=1", "?"},
+    {{.ignore = ignored, .ignore_count = 2}, "fbclids=1&utm&xutm_a=1", "?fbclids=1&utm&xutm_a=1"},
+    {{.ignore = ignored, .ignore_count = 2}, "%66bclid=1&a=%2f", "?a=%2F"},
+    {{.ignore = ignored, .ignore_count = 2}, "a=fbclid&b==utm_x", "?a=fbclid&b==utm_x"},
+    {{.mode = EDGE_QUERY_SORT, .ignore = ignored, .ignore_count = 2}, "c&utm_x=1&a", "?a&c"},
+    {{.mode = EDGE_QUERY_NONE, .ignore = ignored, .ignore_count = 2}, "c&utm_x=1&a", ""},
+    {{.mode = EDGE_QUERY_ALLOW, .allow = ignored + 1, .allow_count = 1, .ignore = ignored, .ignore_count = 2},
+     "fbclid=1",
+     ""},
 };
 
 START_TEST(query_rows)
