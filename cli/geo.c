@@ -305,7 +305,7 @@ static enum cdn_status look_up(const struct geo_options *given, const struct cli
         input = (struct cli_args){1, (const char **)(uintptr_t)only_stdin};
     enum cdn_status status = geo_printer_create(options, &job.printer, err);
     if (!status && options->raw)
-        status = geo_raw_open(options, &job.raw, err);
+        status = geo_raw_open(table->db, options->raw, &job.raw, err);
     if (!status && geo_printer_repeats(job.printer))
         job.memo = geo_memo_create(job.printer);
     if (!status) {

@@ -29,7 +29,7 @@
     X(TEXT, explain_log, 0, "FILE", "Which edges the clients of a log are sent to, how far, how surely")   \
     X(FLAG, why, 'w', NULL, "Show how the decision came about")                                            \
     X(FLAG, all_edges, 'a', NULL, "Show all edges, best first")                                            \
-    X(LIST, db, 0, "FILE", "Database (.mmdb); twice: one for each address family")                         \
+    X(LIST, db, 0, "FILE", "Database (.mmdb); several: each field from the first that has it")             \
     X(TEXT, config, 'c', "FILE", "cdn.yaml whose router to be; default: the built-in edges")               \
     X(FLAG, as_router, 0, NULL, "Decide as the router does; always so, and accepted to say it")            \
     X(FLAG, strict, 0, NULL, "Stop at the first bad line")                                                 \
@@ -54,9 +54,9 @@ void geo_printer_header(const struct geo_printer *printer, struct cdn_buf *out);
 void geo_printer_row(const struct geo_printer *printer, const struct geo_row *row,
                      const struct router_trace *trace, struct cdn_buf *out);
 
-/* Reader of raw values: the same files as the table's. */
+/* Reader of raw values of an open database, which outlives it. */
 struct geo_raw;
-enum cdn_status geo_raw_open(const struct geo_options *options, struct geo_raw **ret,
+enum cdn_status geo_raw_open(const struct geo_db *db, const char *path, struct geo_raw **ret,
                              struct cdn_error *err) CDN_MUST_CHECK;
 void geo_raw_close(struct geo_raw *raw);
 /* CDN_NOT_FOUND when the record or the path is not there. Text as it is, everything else as JSON; one line.

@@ -12,6 +12,8 @@
 #define BENCH_NS 500000000LL
 #define BENCH_BATCH 1000
 
+#define EPOCH_MAX 253402300799u /* the last second of the year 9999: what is above is no date */
+
 static void day_of(uint64_t epoch, char out[static 16])
 {
     struct tm day;
@@ -25,30 +27,50 @@ static int64_t age_days(uint64_t epoch)
     return (cdn_clock_real_ms() / 1000 - (int64_t)epoch) / 86400;
 }
 
+static void age_line(uint64_t epoch)
+{
+    if (epoch == 0 || epoch > EPOCH_MAX) {
+        puts("  built        unknown: the file says no sensible date");
+        return;
+    }
+    char day[16];
+    int64_t age = age_days(epoch);
+    day_of(epoch, day);
+    if (age < 0)
+        printf("  built        %s, which is in the future\n", day);
+    else
+        printf("  built        %s, %lld days ago%s\n", day, (long long)age,
+               age > OLD_DAYS ? " (old: networks move)" : "");
+}
+
+static json_t *integer_or_null(bool is_known, int64_t value)
+{
+    return is_known ? json_integer((json_int_t)value) : json_null();
+}
+
 static json_t *info_json(const struct geo_info *info)
 {
     json_t *languages = json_array();
     for (size_t i = 0; i < info->language_count; i++)
         json_array_append_new(languages, json_string(info->languages[i]));
-    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:i, s:b, s:b, s:o}", "path", info->path,
+    bool dated = info->build_epoch > 0 && info->build_epoch <= EPOCH_MAX;
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:i, s:i, s:b, s:b, s:o}", "path", info->path,
                      "type", info->type, "description", info->description, "build_epoch",
-                     (json_int_t)info->build_epoch, "age_days", (json_int_t)age_days(info->build_epoch),
-                     "file_size", (json_int_t)info->file_size, "node_count", (json_int_t)info->node_count,
-                     "record_size", (int)info->record_size, "ip_version", (int)info->ip_version, "ipv4",
-                     info->answers_ipv4, "ipv6", info->answers_ipv6, "languages", languages);
+                     integer_or_null(dated, (int64_t)info->build_epoch), "age_days",
+                     integer_or_null(dated, dated ? age_days(info->build_epoch) : 0), "file_size",
+                     (json_int_t)info->file_size, "node_count", (json_int_t)info->node_count, "record_size",
+                     (int)info->record_size, "ip_version", (int)info->ip_version, "ipv4", info->answers_ipv4,
+                     "ipv6", info->answers_ipv6, "languages", languages);
 }
 
 static void info_lines(const struct geo_info *info)
 {
-    char day[16];
-    int64_t age = age_days(info->build_epoch);
-    day_of(info->build_epoch, day);
-    printf("%s\n  type         %s\n  description  %s\n  built        %s, %lld days ago%s\n", info->path,
-           info->type, info->description, day, (long long)age, age > OLD_DAYS ? " (old: networks move)" : "");
-    printf("  size         %llu bytes, %u nodes of %u bits\n  answers      %s%s%s\n",
+    printf("%s\n  type         %s\n  description  %s\n", info->path, info->type, info->description);
+    age_line(info->build_epoch);
+    printf("  size         %llu bytes, %u nodes of %u bits\n  answers      %s%s%s%s\n",
            (unsigned long long)info->file_size, info->node_count, info->record_size,
            info->answers_ipv4 ? "IPv4" : "", info->answers_ipv4 && info->answers_ipv6 ? " and " : "",
-           info->answers_ipv6 ? "IPv6" : "");
+           info->answers_ipv6 ? "IPv6" : "", info->answers_ipv4 || info->answers_ipv6 ? "" : "nothing");
     if (strcmp(info->path, "embedded") == 0)
         puts("  licence      CC BY 4.0; IP Geolocation by DB-IP: https://db-ip.com");
 }

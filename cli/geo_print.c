@@ -198,15 +198,27 @@ static void put_columns(const struct geo_printer *p, const struct geo_row *row, 
 
 /* ---- people ---- */
 
+/* A record without a place: whose network it is, if that is known. */
+static void put_owner(const struct geo_record *r, struct cdn_buf *out)
+{
+    if (r->asn)
+        cdn_buf_printf(out, "AS%u", r->asn);
+    if (r->organization.n)
+        cdn_buf_printf(out, "%s" CDN_STR_FMT, r->asn ? " " : "", CDN_STR_ARG(r->organization));
+    cdn_buf_printf(out, "%splace not known", r->asn + r->organization.n ? "; " : "");
+}
+
 static void put_place(const struct geo_row *row, struct cdn_buf *out)
 {
     const struct router_where *w = &row->decision.where;
     const struct geo_record *r = &w->record;
     if (w->special)
         cdn_buf_printf(out, "%s (%s)", w->special->text, w->special->source);
-    if (geo_row_found(row) == GEO_UNKNOWN)
+    else if (router_where_is_default(w) && w->is_recorded)
+        put_owner(r, out);
+    else if (router_where_is_default(w))
         cdn_buf_printf(out, "not in the database");
-    if (geo_row_found(row) != GEO_FOUND) {
+    if (router_where_is_default(w)) {
         cdn_buf_printf(out, ", taken as %s", row->table->default_name);
         return;
     }

@@ -1,39 +1,18 @@
 #include "cli/geo.h"
 
-#include "geo-data/embedded.h"
-
-#include <errno.h>
 #include <jansson.h>
 #include <maxminddb.h>
 #include <stdio.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "common/banned.h"
 
 #define PATH_PARTS_MAX 16
 
 struct geo_raw {
-    MMDB_s files[2];
-    size_t file_count;
+    const struct geo_db *db;
     char *path;                            /* cut into parts */
     const char *parts[PATH_PARTS_MAX + 1]; /* NULL-ended, as MMDB_aget_value wants it */
 };
-
-/* libmaxminddb opens paths only: the built-in file gets one through a memory file. */
-static enum cdn_status open_embedded(MMDB_s *mmdb, struct cdn_error *err)
-{
-    struct cdn_str world = geo_embedded_world();
-    int fd = memfd_create("world.mmdb", MFD_CLOEXEC);
-    CDN_AUTOFREE char *path = cdn_asprintf("/proc/self/fd/%d", fd);
-    bool written = fd >= 0 && write(fd, world.p, world.n) == (ssize_t)world.n;
-    int code = written ? MMDB_open(path, MMDB_MODE_MMAP, mmdb) : MMDB_IO_ERROR;
-    if (fd >= 0)
-        close(fd);
-    return code == MMDB_SUCCESS
-               ? CDN_OK
-               : cdn_error_set(err, CDN_IO, "the built-in database: %s", MMDB_strerror(code));
-}
 
 static enum cdn_status split_path(struct geo_raw *raw, const char *path, struct cdn_error *err)
 {
@@ -53,19 +32,12 @@ static enum cdn_status split_path(struct geo_raw *raw, const char *path, struct 
     return CDN_OK;
 }
 
-enum cdn_status geo_raw_open(const struct geo_options *options, struct geo_raw **ret, struct cdn_error *err)
+enum cdn_status geo_raw_open(const struct geo_db *db, const char *path, struct geo_raw **ret,
+                             struct cdn_error *err)
 {
     struct geo_raw *raw = cdn_calloc(1, sizeof(*raw));
-    enum cdn_status status = split_path(raw, options->raw, err);
-    for (size_t i = 0; !status && i < options->db.n && i < CDN_ARRAY_LEN(raw->files); i++) {
-        int code = MMDB_open(options->db.items[i], MMDB_MODE_MMAP, &raw->files[raw->file_count]);
-        if (code == MMDB_SUCCESS)
-            raw->file_count++;
-        else
-            status = cdn_error_set(err, CDN_IO, "%s: %s", options->db.items[i], MMDB_strerror(code));
-    }
-    if (!status && raw->file_count == 0 && !(status = open_embedded(&raw->files[0], err)))
-        raw->file_count = 1;
+    raw->db = db;
+    enum cdn_status status = split_path(raw, path, err);
     if (status)
         geo_raw_close(raw);
     else
@@ -75,8 +47,6 @@ enum cdn_status geo_raw_open(const struct geo_options *options, struct geo_raw *
 
 void geo_raw_close(struct geo_raw *raw)
 {
-    for (size_t i = 0; raw && i < raw->file_count; i++)
-        MMDB_close(&raw->files[i]);
     if (raw)
         free(raw->path);
     free(raw);
@@ -157,8 +127,8 @@ static void put_value(const MMDB_s *mmdb, MMDB_entry_data_s *value, struct cdn_b
 
 enum cdn_status geo_raw_print(struct geo_raw *raw, const struct cdn_addr *address, struct cdn_buf *out)
 {
-    for (size_t i = 0; i < raw->file_count; i++) {
-        const MMDB_s *mmdb = &raw->files[i];
+    for (size_t i = 0; i < geo_db_file_count(raw->db); i++) {
+        const MMDB_s *mmdb = geo_db_mmdb(raw->db, i);
         int code;
         MMDB_lookup_result_s found = MMDB_lookup_sockaddr(mmdb, &address->sa, &code);
         if (code != MMDB_SUCCESS || !found.found_entry)

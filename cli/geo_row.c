@@ -52,7 +52,7 @@ enum geo_found geo_row_found(const struct geo_row *row)
     const struct router_where *w = &row->decision.where;
     if (w->reason == ROUTER_REASON_SPECIAL)
         return GEO_SPECIAL;
-    return w->reason == ROUTER_REASON_DEFAULT ? GEO_UNKNOWN : GEO_FOUND;
+    return w->reason == ROUTER_REASON_DEFAULT && !w->is_recorded ? GEO_UNKNOWN : GEO_FOUND;
 }
 
 struct router_candidate *geo_row_ranked(const struct geo_row *row, size_t *ret_n)
@@ -201,7 +201,7 @@ void geo_field_put(const struct geo_row *row, enum geo_field field, struct cdn_b
         put_edges(row, out);
         break;
     case GEO_FIELD_near:
-        if (geo_row_found(row) == GEO_FOUND)
+        if (!router_where_is_default(w))
             cdn_buf_add_str(out, geo_place_nearest(w->record.lat, w->record.lon, NULL)->name);
         break;
     case GEO_FIELD_line:

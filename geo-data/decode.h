@@ -31,10 +31,14 @@ bool mmdb_field_skip(struct mmdb_section section, const struct mmdb_field *field
 /* Reads everything under the field at `at` and checks it: types, bounds, depth, UTF-8. */
 bool mmdb_field_check(struct mmdb_section section, size_t at, unsigned depth, uint32_t *budget);
 
-/* Fills the strings, coordinates and radius of a record from the map at `entry`; nothing derived. */
+uint32_t mmdb_big_endian(const uint8_t *p, unsigned bytes); /* up to 4 */
+bool mmdb_has_items(unsigned type);                         /* map or array */
+
+/* Fills what is empty of the strings, coordinates (NAN is empty) and numbers of a record from the map at
+ * `entry`; nothing derived. */
 bool mmdb_record_decode(struct mmdb_section section, size_t entry, struct geo_record *record);
 
-#define MMDB_DEPTH_MAX 32u
+#define MMDB_DEPTH_MAX 512u /* as libmaxminddb has it */
 #define MMDB_BUDGET 100000u
 
 #endif

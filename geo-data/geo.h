@@ -1,17 +1,19 @@
-/* geo: which place an address is at, from one or two MaxMind database files (.mmdb).
+/* geo: which place an address is at, from one or more MaxMind database files (.mmdb).
  *
  * Any schema is read: MaxMind's nested one (country.iso_code, location.latitude, city.names.en, ...), the
  * flat one of the ip-location-db packages (country_code, latitude, city, state1, ...) and the plain strings
- * of others (country "US", lat "37.4", lng). Numbers may be float, double, integers or text. A file may hold
- * IPv4, IPv6 or both; with two files each family goes to the file that holds it.
+ * of others (country "US", lat "37.4", loc "35.6,139.7"); README.md lists the keys. Numbers may be float,
+ * double, integers or text. A file may hold IPv4, IPv6 or both. Of several files each field comes from the
+ * first that has it, in the order given: a city file and an ASN file, or one file for each family.
  *
  * The tree is walked by libmaxminddb; the record is read in one pass by decode.h, bounded in bytes, depth and
- * items, so that a damaged file can give a wrong answer or CDN_CORRUPT, but neither a crash nor a loop. (A
- * file that is shortened while it is mapped raises SIGBUS, as with every mmap: replace databases by rename.)
+ * items, so that a damaged file can give a wrong answer or CDN_CORRUPT, but neither a crash nor a loop. Files
+ * are copied into memory when they are opened (their size in memory each), so what happens to them afterwards
+ * does not matter.
  *
  * Life cycle: geo_db_open or geo_db_open_embedded, geo_db_ref for each further owner, geo_db_unref for all.
  * An open database never changes, so any number of threads may look up at once without a lock. Strings in a
- * record are borrowed from the mapped file: they live as long as the database.
+ * record are borrowed from the copy: they live as long as the database.
  */
 #ifndef CDN_GEO_DATA_GEO_H
 #define CDN_GEO_DATA_GEO_H
@@ -25,10 +27,12 @@
 #include <sys/socket.h>
 
 struct geo_db;
+struct MMDB_s;
 
 /* How much a record's coordinates say, coarse to fine. */
 #define GEO_PRECISION_TABLE(X) /* name, word, text */                                                      \
     X(NONE, "none", "no coordinates")                                                                      \
+    X(CONTINENT, "continent", "the continent's usual point")                                               \
     X(COUNTRY, "country", "the country's usual point: its largest city, or the file's default point")      \
     X(REGION, "region", "a subdivision of the country, no city")                                           \
     X(CELL, "cell", "the middle of the addresses of a map cell of 1 to 2 degrees (the embedded database)") \
@@ -50,7 +54,7 @@ struct geo_record {
     double lat, lon;             /* degrees, north and east positive; 0 without has_coordinates */
     unsigned accuracy_radius_km; /* 0 when the file says none */
     unsigned prefix_len;         /* of the matched (or unanswered) network, in the address' own family */
-    uint32_t entry;              /* the record's place in the file: equal entries are equal records */
+    uint32_t entry;              /* stands for the record: equal entries of a family are equal records */
     struct cdn_str country_code; /* "DE"; empty strings where the file says nothing */
     struct cdn_str country;      /* English name, from the built-in table when the file has none */
     struct cdn_str registered_country_code;
@@ -64,8 +68,9 @@ struct geo_record {
     struct cdn_str organization;
 };
 
-/* Opens n files (1 or 2). CDN_IO when a file cannot be read, CDN_CORRUPT when it is not a sound .mmdb file,
- * CDN_INVALID when n is wrong or the second file answers nothing that the first does not. The sentence names
+#define GEO_FILES_MAX 8u
+/* Opens n files (1 to GEO_FILES_MAX). CDN_IO when a file cannot be read, is none, has over 4 GiB or changes
+ * meanwhile, CDN_CORRUPT when it is not a sound .mmdb file, CDN_INVALID when n is wrong. The sentence names
  * the path. Metadata and a sample of the records are checked; geo_db_verify checks all. */
 enum cdn_status geo_db_open(const char *const paths[], size_t n, struct geo_db **ret_db,
                             struct cdn_error *err) CDN_MUST_CHECK;
@@ -117,6 +122,8 @@ struct geo_info {     /* of one file; strings borrowed */
     size_t language_count;   /* cut at GEO_INFO_LIST_MAX */
     const char *languages[GEO_INFO_LIST_MAX];
 };
+/* For libmaxminddb's own functions; lives as long as the database. */
+const struct MMDB_s *geo_db_mmdb(const struct geo_db *db, size_t file);
 size_t geo_db_file_count(const struct geo_db *db);
 void geo_db_info(const struct geo_db *db, size_t file, struct geo_info *ret_info); /* file < file_count */
 

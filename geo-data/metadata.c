@@ -2,9 +2,9 @@
 #include "geo-data/metadata.h"
 
 #include "geo-data/decode.h"
+#include "geo-data/mmdb_encode.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,21 +12,24 @@
 
 #define SEARCHED_BYTES (128 * 1024)
 
-enum kind { UNSIGNED, TEXT, TEXTS, NAMED_TEXTS };
+static const char marker[] = "\xab\xcd\xefMaxMind.com";
+
+enum kind { UINT16, UINT32, UINT64, TEXT, TEXTS, NAMED_TEXTS };
 
 static const struct {
     const char *key;
     enum kind kind;
+    bool is_optional; /* in the format; libmaxminddb wants all */
 } keys[] = {
-    {"node_count", UNSIGNED},
-    {"record_size", UNSIGNED},
-    {"ip_version", UNSIGNED},
-    {"database_type", TEXT},
-    {"languages", TEXTS},
-    {"binary_format_major_version", UNSIGNED},
-    {"binary_format_minor_version", UNSIGNED},
-    {"build_epoch", UNSIGNED},
-    {"description", NAMED_TEXTS},
+    {"node_count", UINT32, false},
+    {"record_size", UINT16, false},
+    {"ip_version", UINT16, false},
+    {"database_type", TEXT, false},
+    {"languages", TEXTS, true},
+    {"binary_format_major_version", UINT16, false},
+    {"binary_format_minor_version", UINT16, false},
+    {"build_epoch", UINT64, false},
+    {"description", NAMED_TEXTS, true},
 };
 
 static bool are_texts(struct mmdb_section s, const struct mmdb_field *f, uint64_t items)
@@ -44,7 +47,9 @@ static bool are_texts(struct mmdb_section s, const struct mmdb_field *f, uint64_
 static bool is_kind(struct mmdb_section s, const struct mmdb_field *f, enum kind kind)
 {
     switch (kind) {
-    case UNSIGNED:
+    case UINT16:
+    case UINT32:
+    case UINT64:
         return f->type == MMDB_DATA_TYPE_UINT16 || f->type == MMDB_DATA_TYPE_UINT32 ||
                f->type == MMDB_DATA_TYPE_UINT64;
     case TEXT:
@@ -75,24 +80,99 @@ static bool find_value(struct mmdb_section s, const struct mmdb_field *map, stru
     return false;
 }
 
-/* The first flaw's key, "" when the whole is no map, NULL when all is well. */
-static const char *find_flaw(struct mmdb_section s)
+static uint64_t as_number(struct mmdb_section s, const struct mmdb_field *f)
 {
-    struct mmdb_field map, value;
+    uint64_t number = 0;
+    for (uint32_t i = 0; i < f->size; i++)
+        number = number << 8 | s.p[f->body + i];
+    return number;
+}
+
+/* An integer of another size than the format's; the library refuses it. */
+static bool is_odd(const struct mmdb_field *f, enum kind kind)
+{
+    return (kind == UINT16 && f->type != MMDB_DATA_TYPE_UINT16) ||
+           (kind == UINT32 && f->type != MMDB_DATA_TYPE_UINT32) ||
+           (kind == UINT64 && f->type != MMDB_DATA_TYPE_UINT64);
+}
+
+static void put_value(struct mmdb_section s, const struct mmdb_field *value, enum kind kind,
+                      struct cdn_buf *out)
+{
+    struct mmdb_field item;
+    size_t at = value->body;
+    switch (kind) {
+    case UINT16:
+        mmdb_put_uint16(out, (uint16_t)as_number(s, value));
+        break;
+    case UINT32:
+        mmdb_put_uint32(out, (uint32_t)as_number(s, value));
+        break;
+    case UINT64:
+        mmdb_put_uint64(out, as_number(s, value));
+        break;
+    case TEXT:
+        mmdb_put_string(out, (struct cdn_str){(const char *)s.p + value->body, value->size});
+        break;
+    case TEXTS:
+    case NAMED_TEXTS:
+        (kind == TEXTS ? mmdb_put_array : mmdb_put_map)(out, value->size);
+        for (uint64_t i = 0; i < (kind == TEXTS ? 1 : 2) * (uint64_t)value->size; i++, at = item.next)
+            if (mmdb_field_read(s, at, &item))
+                put_value(s, &item, TEXT, out);
+        break;
+    }
+}
+
+struct reading {
+    struct cdn_buf *complete; /* the same metadata with every key, behind a marker; NULL: not wanted */
+    const char *flaw;         /* the first one's key, "" when the whole is no map, NULL when all is well */
+    bool is_complete;
+};
+
+static void read_key(struct mmdb_section s, const struct mmdb_field *map, size_t i, struct reading *r)
+{
+    struct mmdb_field value;
+    bool is_there = find_value(s, map, cdn_str(keys[i].key), &value);
+    if ((is_there && !is_kind(s, &value, keys[i].kind)) || (!is_there && !keys[i].is_optional)) {
+        r->flaw = keys[i].key;
+        return;
+    }
+    r->is_complete = r->is_complete && is_there && !is_odd(&value, keys[i].kind);
+    if (!r->complete)
+        return;
+    mmdb_put_string(r->complete, cdn_str(keys[i].key));
+    if (is_there)
+        put_value(s, &value, keys[i].kind, r->complete);
+    else if (keys[i].kind == TEXTS)
+        mmdb_put_array(r->complete, 0);
+    else
+        mmdb_put_map(r->complete, 0);
+}
+
+static void read_all(struct mmdb_section s, struct reading *r)
+{
+    struct mmdb_field map;
     uint32_t budget = MMDB_BUDGET;
+    r->is_complete = true;
+    r->flaw = "";
     if (!mmdb_field_check(s, 0, MMDB_DEPTH_MAX, &budget) || !mmdb_field_read(s, 0, &map) ||
         map.type != MMDB_DATA_TYPE_MAP)
-        return "";
-    for (size_t i = 0; i < CDN_ARRAY_LEN(keys); i++)
-        if (!find_value(s, &map, cdn_str(keys[i].key), &value) || !is_kind(s, &value, keys[i].kind))
-            return keys[i].key;
-    return NULL;
+        return;
+    r->flaw = NULL;
+    if (r->complete) {
+        cdn_buf_add(r->complete, marker, sizeof marker - 1);
+        mmdb_put_map(r->complete, CDN_ARRAY_LEN(keys));
+    }
+    for (size_t i = 0; i < CDN_ARRAY_LEN(keys) && !r->flaw; i++)
+        read_key(s, &map, i, r);
+    if (r->complete && (r->flaw || r->is_complete))
+        cdn_buf_clear(r->complete);
 }
 
 /* Behind the last marker; n is 0 when there is none. */
 static struct mmdb_section find_metadata(const uint8_t *p, size_t n)
 {
-    static const char marker[] = "\xab\xcd\xefMaxMind.com";
     struct mmdb_section found = {p, 0};
     for (const uint8_t *at = p; (at = memmem(at, (size_t)(p + n - at), marker, sizeof marker - 1)) != NULL;) {
         at += sizeof marker - 1;
@@ -101,32 +181,29 @@ static struct mmdb_section find_metadata(const uint8_t *p, size_t n)
     return found;
 }
 
-static ssize_t read_end(const char *path, uint8_t *bytes, size_t size)
+static ssize_t read_end(int fd, uint8_t *bytes, size_t size)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
     struct stat st;
-    ssize_t n = -1;
-    if (fstat(fd, &st) == 0)
-        n = pread(fd, bytes, size, st.st_size > (off_t)size ? st.st_size - (off_t)size : 0);
-    close(fd);
-    return n;
+    if (fstat(fd, &st) != 0)
+        return -1;
+    return pread(fd, bytes, size, st.st_size > (off_t)size ? st.st_size - (off_t)size : 0);
 }
 
-enum cdn_status mmdb_metadata_check(const char *path, const char *shown, struct cdn_error *err)
+enum cdn_status mmdb_metadata_check(int fd, const char *shown, struct cdn_buf *ret_appendix,
+                                    struct cdn_error *err)
 {
     CDN_AUTOFREE uint8_t *bytes = cdn_malloc(SEARCHED_BYTES);
-    ssize_t n = read_end(path, bytes, SEARCHED_BYTES);
+    struct reading reading = {.complete = ret_appendix};
+    ssize_t n = read_end(fd, bytes, SEARCHED_BYTES);
     if (n < 0)
         return cdn_error_set(err, CDN_IO, "%s: %s", shown, strerror(errno));
     struct mmdb_section metadata = find_metadata(bytes, (size_t)n);
     if (metadata.n == 0)
         return cdn_error_set(err, CDN_CORRUPT, "%s: not a MaxMind database (.mmdb) file, or cut short",
                              shown);
-    const char *flaw = find_flaw(metadata);
-    if (!flaw)
+    read_all(metadata, &reading);
+    if (!reading.flaw)
         return CDN_OK;
     return cdn_error_set(err, CDN_CORRUPT, "%s: the metadata %s%s", shown,
-                         flaw[0] ? "has no sound " : "at the end cannot be read", flaw);
+                         reading.flaw[0] ? "has no sound " : "at the end cannot be read", reading.flaw);
 }

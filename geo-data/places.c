@@ -319,6 +319,19 @@ const struct geo_country *geo_country_find(struct cdn_str code)
     return found ? &tables.countries[found - 1] : NULL;
 }
 
+const struct geo_continent *geo_continent_find(struct cdn_str text)
+{
+    static const struct geo_continent continents[] = {
+#define X(code, name, lat, lon) {{code, 2}, {name, sizeof(name) - 1}, lat, lon},
+        GEO_CONTINENT_TABLE(X)
+#undef X
+    };
+    for (size_t i = 0; i < CDN_ARRAY_LEN(continents); i++)
+        if (cdn_str_eq_nocase(text, continents[i].code) || cdn_str_eq_nocase(text, continents[i].name))
+            return &continents[i];
+    return NULL;
+}
+
 size_t geo_country_count(void)
 {
     pthread_once(&once, prepare);

@@ -43,6 +43,25 @@ const struct geo_country *geo_country_find(struct cdn_str code); /* any case; NU
 size_t geo_country_count(void);
 const struct geo_country *geo_country_at(size_t i);
 
+/* A point in the middle of a continent's people, for addresses of which no more is known. */
+#define GEO_CONTINENT_TABLE(X) /* code, English name, latitude, longitude */ \
+    X("AF", "Africa", 5, 20)                                                 \
+    X("AN", "Antarctica", -80, 0)                                            \
+    X("AP", "Asia/Pacific", 15, 110)                                         \
+    X("AS", "Asia", 28, 95)                                                  \
+    X("EU", "Europe", 50, 10)                                                \
+    X("NA", "North America", 40, -95)                                        \
+    X("OC", "Oceania", -30, 145)                                             \
+    X("SA", "South America", -16, -56)
+
+struct geo_continent {
+    struct cdn_str code; /* AP: databases have it as a country, as they have EU */
+    struct cdn_str name;
+    double lat, lon;
+};
+
+const struct geo_continent *geo_continent_find(struct cdn_str text); /* code or name, any case; or NULL */
+
 /* 30 sites for simulations and for judging databases; the first GEO_DEFAULT_EDGES of them are the default
  * edges. */
 #define GEO_DEFAULT_EDGES 10u

@@ -276,7 +276,8 @@ static void family_fini(struct family *f)
 
 static enum cdn_status check_sources(const struct geo_db *db, struct cdn_error *err)
 {
-    if (geo_db_file_count(db) != 2 || !db->ipv4 || !db->ipv6 || db->ipv4->mmdb.metadata.ip_version != 4)
+    if (geo_db_file_count(db) != 2 || db->ipv4.count == 0 || db->ipv6.count == 0 ||
+        db->ipv4.files[0]->mmdb.metadata.ip_version != 4)
         return cdn_error_set(err, CDN_INVALID, "an IPv4 file and an IPv6 file are needed");
     for (size_t i = 0; i < 2; i++) { /* from here on the trees are walked without checks */
         struct geo_verify_report report;
@@ -317,8 +318,8 @@ enum cdn_status prune(const struct geo_db *db, const struct prune_settings *sett
     if (status != CDN_OK)
         return status;
     struct family families[2] = {
-        {.family = AF_INET, .file = db->ipv4, .lambda = settings->lambda_ipv4},
-        {.family = AF_INET6, .file = db->ipv6, .lambda = settings->lambda_ipv6},
+        {.family = AF_INET, .file = db->ipv4.files[0], .lambda = settings->lambda_ipv4},
+        {.family = AF_INET6, .file = db->ipv6.files[0], .lambda = settings->lambda_ipv6},
     };
     struct pruner p = {.settings = settings, .db = db, .writer = writer};
     p.cells = cdn_calloc(CELLS_MAX, sizeof *p.cells);

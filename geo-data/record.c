@@ -34,65 +34,130 @@ static bool is_default_point(const struct geo_record *r)
     return false;
 }
 
-/* Some files write the code where others write the name. */
-static void complete_country(struct geo_record *r)
+/* Codes that stand for no country: user-assigned ones of ISO 3166-1 that databases write for "unknown", and
+ * MaxMind's former ones for anonymous proxies, satellites and "other". */
+static bool is_no_country(struct cdn_str code)
 {
-    if (r->country_code.n == 0 && r->country.n == 2) {
-        r->country_code = r->country;
-        r->country = CDN_STR("");
-    }
-    if (r->country_code.n == 0)
-        r->country_code = r->registered_country_code;
+    static const char codes[][3] = {"ZZ", "XX", "A1", "A2", "O1", "T1", "--", "??"};
+    for (size_t i = 0; i < CDN_ARRAY_LEN(codes); i++)
+        if (cdn_str_eq_nocase(code, cdn_str(codes[i])))
+            return true;
+    return false;
 }
 
-static enum geo_precision precision_of(const struct geo_file *file, const struct geo_record *r)
+static void complete_country(struct geo_record *r)
 {
-    if (file->is_cells)
+    if (is_no_country(r->country_code))
+        r->country_code = CDN_STR("");
+    if (r->country_code.n == 0)
+        r->country_code = r->registered_country_code;
+    if (r->country_code.n == 0)
+        r->country = CDN_STR("");
+}
+
+static enum geo_precision precision_of(const struct geo_record *r, bool is_cell)
+{
+    if (is_cell)
         return GEO_PRECISION_CELL;
     if (r->city.n > 0)
         return GEO_PRECISION_CITY;
-    if (r->default_point || r->subdivision.n == 0)
+    if (r->default_point || r->subdivision.n + r->subdivision_code.n == 0)
         return GEO_PRECISION_COUNTRY;
     return GEO_PRECISION_REGION;
 }
 
-static void derive(const struct geo_file *file, struct geo_record *r)
+static void stand_in(struct geo_record *r, double lat, double lon, enum geo_precision precision)
+{
+    r->lat = lat;
+    r->lon = lon;
+    r->has_coordinates = r->default_point = true;
+    r->precision = precision;
+}
+
+static bool are_coordinates(const struct geo_record *r)
+{
+    /* 0,0 is in the sea: files write it where they know nothing */
+    return geo_coordinates_valid(r->lat, r->lon) && (r->lat != 0 || r->lon != 0);
+}
+
+static void derive(struct geo_record *r, bool is_cell)
 {
     complete_country(r);
     const struct geo_country *country = geo_country_find(r->country_code);
+    const struct geo_continent *continent =
+        geo_continent_find(r->continent_code.n ? r->continent_code : r->country_code);
     if (country && r->country.n == 0)
         r->country = country->name;
-    if (country && r->continent_code.n == 0)
+    else if (continent && r->country_code.n && r->country.n == 0)
+        r->country = continent->name;
+    if (country && !continent)
         r->continent_code = country->continent_code;
-    /* 0,0 is in the sea: files write it where they know nothing */
-    r->has_coordinates = geo_coordinates_valid(r->lat, r->lon) && (r->lat != 0 || r->lon != 0);
+    else if (continent)
+        r->continent_code = continent->code;
+    r->has_coordinates = are_coordinates(r);
     if (r->has_coordinates) {
-        r->default_point = !file->is_cells && r->city.n == 0 && is_default_point(r);
-        r->precision = precision_of(file, r);
+        r->default_point = !is_cell && r->city.n == 0 && is_default_point(r);
+        r->precision = precision_of(r, is_cell);
         r->default_point = r->default_point || r->precision == GEO_PRECISION_COUNTRY;
         return;
     }
     r->lat = r->lon = 0;
-    if (!country)
-        return;
-    r->lat = country->lat;
-    r->lon = country->lon;
-    r->has_coordinates = r->default_point = true;
-    r->precision = GEO_PRECISION_COUNTRY;
+    if (country)
+        stand_in(r, country->lat, country->lon, GEO_PRECISION_COUNTRY);
+    else if (continent)
+        stand_in(r, continent->lat, continent->lon, GEO_PRECISION_CONTINENT);
 }
 
-enum cdn_status geo_file_record(const struct geo_file *file, uint32_t entry, struct geo_record *ret_record)
+#define TEXTS(X) /* members */ \
+    X(country_code)            \
+    X(registered_country_code) \
+    X(continent_code) X(subdivision) X(subdivision_code) X(city) X(postcode) X(time_zone) X(organization)
+
+static void clear(struct geo_record *r)
 {
-    struct geo_record r = {.entry = entry, .lat = NAN, .lon = NAN};
-    struct cdn_str *const texts[] = {&r.country_code,   &r.country,     &r.registered_country_code,
-                                     &r.continent_code, &r.subdivision, &r.subdivision_code,
-                                     &r.city,           &r.postcode,    &r.time_zone,
-                                     &r.organization};
-    for (size_t i = 0; i < CDN_ARRAY_LEN(texts); i++)
-        *texts[i] = CDN_STR("");
-    if (!mmdb_record_decode(file->data, entry, &r))
-        return CDN_CORRUPT;
-    derive(file, &r);
+    *r = (struct geo_record){.entry = GEO_ENTRY_NONE, .lat = NAN, .lon = NAN, .country = CDN_STR("")};
+#define X(member) r->member = CDN_STR("");
+    TEXTS(X)
+#undef X
+}
+
+/* Fills what `r` lacks from `more`; true when the coordinates are of `more`. */
+static bool fill(struct geo_record *r, const struct geo_record *more)
+{
+    if (r->country.n == 0 &&
+        (r->country_code.n == 0 || cdn_str_eq_nocase(r->country_code, more->country_code)))
+        r->country = more->country; /* the name of the country that the code means */
+#define X(member)         \
+    if (r->member.n == 0) \
+        r->member = more->member;
+    TEXTS(X)
+#undef X
+    if (r->asn == 0)
+        r->asn = more->asn;
+    if (are_coordinates(r) || !are_coordinates(more))
+        return false;
+    r->lat = more->lat;
+    r->lon = more->lon;
+    r->accuracy_radius_km = more->accuracy_radius_km;
+    return true;
+}
+
+enum cdn_status geo_files_record(const struct geo_file *const files[], const uint32_t entries[], size_t n,
+                                 struct geo_record *ret_record)
+{
+    struct geo_record r, one;
+    bool is_cell = false;
+    clear(&r);
+    for (size_t i = 0; i < n; i++) {
+        if (entries[i] == GEO_ENTRY_NONE)
+            continue;
+        clear(&one);
+        if (!mmdb_record_decode(files[i]->data, entries[i], &one))
+            return CDN_CORRUPT;
+        if (fill(&r, &one))
+            is_cell = files[i]->is_cells;
+    }
+    derive(&r, is_cell);
     *ret_record = r;
     return CDN_OK;
 }

@@ -8,40 +8,73 @@
 #define NETWORKS_MAX 100000000u
 
 struct walk {
-    const struct geo_file *file;
+    const struct geo_family *family;
     unsigned bits; /* 32 or 128 */
     bool (*visit)(void *ctx, const struct geo_net *net);
     void *ctx;
     uint64_t networks;
     struct geo_net net;
+    const struct geo_file *culprit;
+};
+
+struct values { /* of each file's tree, where the walk stands */
+    uint32_t of[GEO_FILES_MAX];
 };
 
 enum step { GO_ON, STOP, TOO_DEEP, TOO_MANY, BAD_RECORD };
 
-static enum step leaf(struct walk *w, uint32_t value, unsigned depth)
+static uint32_t nodes_of(const struct geo_file *file)
 {
+    return file->mmdb.metadata.node_count;
+}
+
+static enum step leaf(struct walk *w, const struct values *values, unsigned depth)
+{
+    const struct geo_family *family = w->family;
+    uint32_t entries[GEO_FILES_MAX];
+    bool any = false;
+    for (size_t i = 0; i < family->count; i++) {
+        entries[i] = GEO_ENTRY_NONE;
+        w->culprit = family->files[i];
+        if (values->of[i] != nodes_of(w->culprit) && !geo_file_entry(w->culprit, values->of[i], &entries[i]))
+            return BAD_RECORD;
+        any = any || entries[i] != GEO_ENTRY_NONE;
+    }
     w->net.prefix_len = depth;
-    w->net.entry = GEO_ENTRY_NONE;
-    if (value != w->file->mmdb.metadata.node_count && !geo_file_entry(w->file, value, &w->net.entry))
-        return BAD_RECORD;
+    w->net.entry = !any ? GEO_ENTRY_NONE
+                   : family->count == 1
+                       ? entries[0]
+                       : geo_combinations_number(family->combinations, entries, family->count);
     if (++w->networks > NETWORKS_MAX)
         return TOO_MANY;
     return w->visit(w->ctx, &w->net) ? GO_ON : STOP;
 }
 
-static enum step walk_down(struct walk *w, uint32_t value, unsigned depth)
+/* All trees at once: a file that has arrived at a leaf waits there for the others. */
+static enum step walk_down(struct walk *w, const struct values *values, unsigned depth)
 {
-    if (value >= w->file->mmdb.metadata.node_count)
-        return leaf(w, value, depth);
+    const struct geo_family *family = w->family;
+    struct values left = *values, right = *values;
+    bool is_leaf = true;
+    for (size_t i = 0; i < family->count; i++) {
+        if (values->of[i] >= nodes_of(family->files[i]))
+            continue;
+        struct geo_node node = geo_file_node(family->files[i], values->of[i]);
+        left.of[i] = node.record[0];
+        right.of[i] = node.record[1];
+        w->culprit = family->files[i];
+        is_leaf = false;
+    }
+    if (is_leaf)
+        return leaf(w, values, depth);
     if (depth == w->bits)
         return TOO_DEEP;
-    struct geo_node node = geo_file_node(w->file, value);
-    enum step step = walk_down(w, node.record[0], depth + 1);
+    enum step step = walk_down(w, &left, depth + 1);
     if (step != GO_ON)
         return step;
     uint8_t bit = (uint8_t)(0x80u >> depth % 8);
     w->net.address[depth / 8] |= bit;
-    step = walk_down(w, node.record[1], depth + 1);
+    step = walk_down(w, &right, depth + 1);
     w->net.address[depth / 8] &= (uint8_t)~bit;
     return step;
 }
@@ -51,7 +84,7 @@ static uint32_t ipv4_root(const struct geo_file *file)
 {
     uint32_t value = 0;
     if (file->mmdb.metadata.ip_version == 6)
-        for (unsigned depth = 0; depth < 96 && value < file->mmdb.metadata.node_count; depth++)
+        for (unsigned depth = 0; depth < 96 && value < nodes_of(file); depth++)
             value = geo_file_node(file, value).record[0];
     return value;
 }
@@ -61,18 +94,22 @@ static enum cdn_status walk_error(const struct walk *w, enum step step, struct c
     const char *text = step == TOO_DEEP   ? "the search tree is deeper than an address (a loop?)"
                        : step == TOO_MANY ? "the search tree has more than 100 million networks"
                                           : "a record points outside the data section";
-    return cdn_error_set(err, CDN_CORRUPT, "%s: %s", w->file->path, text);
+    return cdn_error_set(err, CDN_CORRUPT, "%s: %s", w->culprit->path, text);
 }
 
 enum cdn_status geo_walk(const struct geo_db *db, int family,
                          bool (*visit)(void *ctx, const struct geo_net *net), void *ctx,
                          struct cdn_error *err)
 {
-    struct walk w = {.file = family == AF_INET ? db->ipv4 : db->ipv6, .visit = visit, .ctx = ctx};
-    if (!w.file)
+    bool is_ipv4 = family == AF_INET;
+    struct walk w = {.family = is_ipv4 ? &db->ipv4 : &db->ipv6, .visit = visit, .ctx = ctx};
+    struct values roots = {{0}};
+    if (w.family->count == 0)
         return CDN_OK;
-    w.bits = family == AF_INET ? 32 : 128;
-    enum step step = walk_down(&w, family == AF_INET ? ipv4_root(w.file) : 0, 0);
+    w.bits = is_ipv4 ? 32 : 128;
+    for (size_t i = 0; is_ipv4 && i < w.family->count; i++)
+        roots.of[i] = ipv4_root(w.family->files[i]);
+    enum step step = walk_down(&w, &roots, 0);
     return step == GO_ON || step == STOP ? CDN_OK : walk_error(&w, step, err);
 }
 
@@ -102,7 +139,7 @@ static bool verify_record(struct verify *v, uint32_t value)
     uint32_t budget = MMDB_BUDGET;
     struct geo_record record;
     if (!mmdb_field_check(v->file->data, entry, MMDB_DEPTH_MAX, &budget) ||
-        geo_file_record(v->file, entry, &record) != CDN_OK) {
+        geo_files_record(&v->file, &entry, 1, &record) != CDN_OK) {
         snprintf(v->problem, sizeof v->problem, "the record at byte %u of the data section cannot be read",
                  entry);
         return false;

@@ -208,9 +208,11 @@ static json_t *databases_json(const struct geo_db *db)
     for (size_t i = 0; i < geo_db_file_count(db); i++) {
         struct geo_info info;
         geo_db_info(db, i, &info);
-        json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:b, s:b}", "path", info.path, "type",
-                                              info.type, "build_epoch", (json_int_t)info.build_epoch, "ipv4",
-                                              info.answers_ipv4, "ipv6", info.answers_ipv6));
+        json_array_append_new(
+            list,
+            json_pack("{s:s, s:s, s:o, s:b, s:b}", "path", info.path, "type", info.type, "build_epoch",
+                      info.build_epoch > INT64_MAX ? json_null() : json_integer((json_int_t)info.build_epoch),
+                      "ipv4", info.answers_ipv4, "ipv6", info.answers_ipv6));
     }
     return list;
 }

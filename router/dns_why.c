@@ -55,8 +55,12 @@ void dns_why(const struct router_table *table, const struct cdn_addr *client, bo
         add_choice(table, decision, out);
     else
         add(out, "edge=none");
-    add(out, "located=" CDN_STR_FMT "%s" CDN_STR_FMT, CDN_STR_ARG(where->record.city),
-        where->record.city.n && where->record.country.n ? ", " : "", CDN_STR_ARG(where->record.country));
+    const struct geo_record *r = &where->record;
+    if (r->city.n + r->country.n == 0)
+        add(out, "located=unknown");
+    else
+        add(out, "located=" CDN_STR_FMT "%s" CDN_STR_FMT, CDN_STR_ARG(r->city),
+            r->city.n && r->country.n ? ", " : "", CDN_STR_ARG(r->country));
     add(out, "precision=%s", router_where_precision(where));
     add(out, "scope=%u", scope);
 }

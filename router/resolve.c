@@ -11,8 +11,8 @@
 /* How far off a place may be when its record does not say, by precision: half the side of a cell, the usual
  * reach of a city's networks, the usual size of a region and of a country. */
 static const unsigned assumed_km[GEO_PRECISION_COUNT] = {
-    [GEO_PRECISION_NONE] = 20000, [GEO_PRECISION_COUNTRY] = 1000, [GEO_PRECISION_REGION] = 250,
-    [GEO_PRECISION_CELL] = 100,   [GEO_PRECISION_CITY] = 25,
+    [GEO_PRECISION_NONE] = 20000, [GEO_PRECISION_CONTINENT] = 4000, [GEO_PRECISION_COUNTRY] = 1000,
+    [GEO_PRECISION_REGION] = 250, [GEO_PRECISION_CELL] = 100,       [GEO_PRECISION_CITY] = 25,
 };
 #define NOWHERE_KM 20000u /* the default place: half the Earth's circumference */
 
@@ -170,13 +170,16 @@ static bool link_override(struct chain *c)
     return apply_override(c, o);
 }
 
+/* The default place is where to begin ranking; nobody says that the client is there, so it has no names. */
 static bool locate_by_default(struct chain *c, enum router_reason reason)
 {
     const struct router_table *t = c->table;
+    const struct geo_record known = c->where->record;
     router_trace_add(c->trace, ROUTER_STEP_DEFAULT, "%s (%.4f,%.4f) stands for it", t->default_name,
                      t->default_lat, t->default_lon);
-    locate_at(c, reason, cdn_str(t->default_name), cdn_str(t->default_country), t->default_lat,
-              t->default_lon, NOWHERE_KM);
+    locate_at(c, reason, CDN_STR(""), CDN_STR(""), t->default_lat, t->default_lon, NOWHERE_KM);
+    c->where->record.asn = known.asn;
+    c->where->record.organization = known.organization;
     return true;
 }
 
@@ -219,9 +222,9 @@ static void trace_record(struct chain *c, const struct geo_record *r)
                      "%s is in a /%u: " CDN_STR_FMT "%s" CDN_STR_FMT " (%.4f,%.4f), precision %s", text,
                      r->prefix_len, CDN_STR_ARG(r->city), r->city.n ? ", " : "", CDN_STR_ARG(r->country),
                      r->lat, r->lon, geo_precision_word(r->precision));
-    if (r->precision == GEO_PRECISION_COUNTRY)
-        router_trace_add(c->trace, ROUTER_STEP_COUNTRY,
-                         "only the country is known: its usual point stands for it");
+    if (r->precision <= GEO_PRECISION_COUNTRY)
+        router_trace_add(c->trace, ROUTER_STEP_COUNTRY, "only the %s is known: its usual point stands for it",
+                         geo_precision_word(r->precision));
 }
 
 static bool link_database(struct chain *c)
@@ -231,6 +234,7 @@ static bool link_database(struct chain *c)
     enum cdn_status status = router_lookup(c->table, &w->address, &r);
     if (!w->override)
         w->network_len = r.prefix_len;
+    w->is_recorded = status == CDN_OK;
     bool located_here = status == CDN_OK && r.has_coordinates;
     if (located_here)
         trace_record(c, &r);
@@ -238,15 +242,18 @@ static bool link_database(struct chain *c)
         return true;
     if (!located_here) {
         router_trace_add(c->trace, ROUTER_STEP_DATABASE,
-                         status == CDN_OK          ? "the record has neither coordinates nor a known country"
+                         status == CDN_OK
+                             ? "the record has neither coordinates nor a known country or continent"
                          : status == CDN_NOT_FOUND ? "nothing is known about the address"
                                                    : "the record cannot be read");
+        if (status == CDN_OK)
+            w->record = r; /* whose network it is */
         return false;
     }
     w->record = r;
     w->uncertainty_assumed = r.accuracy_radius_km == 0;
     w->uncertainty_km = r.accuracy_radius_km ? r.accuracy_radius_km : assumed_km[r.precision];
-    located(c, r.precision == GEO_PRECISION_COUNTRY ? ROUTER_REASON_GEO_COUNTRY : ROUTER_REASON_GEO);
+    located(c, r.precision <= GEO_PRECISION_COUNTRY ? ROUTER_REASON_GEO_COUNTRY : ROUTER_REASON_GEO);
     return true;
 }
 
@@ -301,6 +308,11 @@ bool router_resolve_entry(const struct router_table *table, const struct cdn_add
         router_overrides_find(table->overrides, &ret->address))
         return false;
     return geo_lookup_entry(table->db, &ret->address.sa, &ret->record.entry, &ret->network_len) == CDN_OK;
+}
+
+bool router_where_is_default(const struct router_where *where)
+{
+    return where->record.entry == GEO_ENTRY_NONE && where->uncertainty_km > 0;
 }
 
 static bool is_named_place(const struct router_where *w)

@@ -64,6 +64,7 @@ struct router_where {
     unsigned network_len;                   /* prefix of `address` that the answer depended on */
     unsigned uncertainty_km;                /* the record's radius, or what its precision means */
     bool uncertainty_assumed;
+    bool is_recorded; /* the database has a record of the address, whatever that says */
     struct geo_record
         record; /* coordinates, names, precision of the place; strings live as long as the table */
 };
@@ -80,6 +81,8 @@ bool router_resolve_entry(const struct router_table *table, const struct cdn_add
 enum cdn_status router_lookup(const struct router_table *table, const struct cdn_addr *address,
                               struct geo_record *ret);
 
+/* Nobody knows the place: the default one stands for it. Then country, city and the like are empty. */
+bool router_where_is_default(const struct router_where *where);
 /* "none" to "city" as the database's; "exact" for a place that was named; "default" for the default place. */
 const char *router_where_precision(const struct router_where *where);
 /* What the place was taken from: "pinned", "override", "database", "default". */

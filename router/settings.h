@@ -22,8 +22,8 @@
       "How long the log keeps a purge; an edge that was away for longer drops everything")                   \
     X(UINT, threads, "0", 0, 64, NULL, RESTART, "N",                                                         \
       "Threads of the public listener; 0: one for each processor")                                           \
-    X(LIST, database, "", 0, 2, NULL, RUNTIME, "FILE",                                                       \
-      "Geo database (.mmdb), or two, one for each address family; none: the embedded one")                   \
+    X(LIST, database, "", 0, 8, NULL, RUNTIME, "FILE",                                                       \
+      "Geo databases (.mmdb): each field from the first that has it; none: the embedded one")                \
     X(LIST, asn_database, "", 0, 2, NULL, RUNTIME, "FILE",                                                   \
       "Database (.mmdb) of AS numbers, or two, one for each address family, where `database` has none")      \
     X(STRING, default_place, "", 0, 200, NULL, RUNTIME, "PLACE",                                             \

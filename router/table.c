@@ -30,7 +30,7 @@ static enum cdn_status pops_build(const struct router_config *config, struct rou
 static enum cdn_status files_open(const struct cdn_config_list *files, struct geo_db **ret,
                                   struct cdn_error *err)
 {
-    const char *paths[2];
+    const char *paths[GEO_FILES_MAX];
     for (size_t i = 0; i < files->n && i < CDN_ARRAY_LEN(paths); i++)
         paths[i] = files->items[i].key;
     return geo_db_open(paths, files->n, ret, err);
@@ -95,7 +95,6 @@ static enum cdn_status default_place_find(struct router_table *t, const char *se
     t->default_name = cdn_str_dup(place.name);
     t->default_lat = place.lat;
     t->default_lon = place.lon;
-    cdn_str_copy(t->default_country, sizeof(t->default_country), place.country_code);
     return CDN_OK;
 }
 

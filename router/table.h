@@ -28,7 +28,6 @@ struct router_table {
     enum router_policy policy;
     bool simulate;      /* clients may name their place */
     char *default_name; /* place of addresses that nobody knows; "" when there is no edge either */
-    char default_country[3];
     double default_lat, default_lon;
     struct cdn_cidr *trusted; /* proxies */
     struct http_trust trust;  /* borrows them */

@@ -69,4 +69,21 @@ static inline void finish(struct mmdb_writer *w, unsigned record_size, struct cd
     ck_assert_msg(mmdb_writer_finish(w, &metadata, out, &err) == CDN_OK, "%s", err.text);
 }
 
+/* A file of one network. */
+static inline void make_file(struct cdn_buf *out, unsigned ip_version, const char *network,
+                             struct cdn_str record)
+{
+    struct mmdb_writer *w = mmdb_writer_create(ip_version);
+    insert_text(w, network, mmdb_writer_add(w, record));
+    finish(w, 0, out);
+    mmdb_writer_destroy(w);
+}
+
+static inline enum cdn_status look_up(const struct geo_db *db, const char *text,
+                                      struct geo_record *ret_record)
+{
+    union test_address address = address_of(text);
+    return geo_lookup(db, &address.any, ret_record);
+}
+
 #endif
