@@ -1,6 +1,6 @@
 # The front door. CMake does the work; see CMakePresets.json. `make help` lists what there is.
 .DEFAULT_GOAL := build
-.PHONY: help deps build demo test test-long bench install format docs lint geo-data geo-full clean
+.PHONY: help deps build demo test test-long bench install uninstall format docs lint geo-data geo-full clean
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 DEPS ?= yes
@@ -44,8 +44,13 @@ bench: ## pocketcdn beside nginx, Varnish, Traffic Server and gdnsd
 
 install: ## into PREFIX (/usr/local), under DESTDIR when set
 	$(deps) build
-	@cmake --preset release && cmake --build --preset release -j $(JOBS) --target $(programs)
+	@cmake --preset release && cmake --build --preset release -j $(JOBS) --target $(programs) pages
 	@cmake --install build-release --prefix $(PREFIX)
+
+uninstall: ## what the last `make install` wrote, with the same DESTDIR
+	@[ -f build-release/install_manifest.txt ] || { echo "uninstall: build-release/install_manifest.txt is missing" >&2; exit 2; }
+	@sed 's|^|$(DESTDIR)|' build-release/install_manifest.txt | while read -r file; do rm -f "$$file"; done
+	@echo "uninstall: $$(wc -l <build-release/install_manifest.txt) files removed"
 
 format: ## clang-format on every source file
 	$(deps) test

@@ -37,7 +37,9 @@ struct cli_command {
 CLI_COMMANDS(X)
 #undef X
 
+const struct cli_command *const *cli_command_all(size_t *ret_n);
 const struct cli_command *cli_command_find(const char *name);
+int cli_command_unknown(const char *name); /* says so, with the nearest name; the exit code */
 /* Runs argv[0] with its arguments; returns the exit code, errors already printed. */
 int cli_command_run(int argc, char **argv);
 

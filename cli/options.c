@@ -119,6 +119,14 @@ enum cdn_status cli_options_parse(const struct cli_option *rows, size_t count, i
     return CDN_OK;
 }
 
+char *cli_option_flag(const struct cli_option *row)
+{
+    char *flag = cdn_strdup(row->field);
+    for (char *c = flag; *c; c++)
+        *c = *c == '_' ? '-' : *c;
+    return flag;
+}
+
 void cli_options_help(const struct cli_option *rows, size_t count, struct cdn_buf *out)
 {
     for (size_t i = 0; i < count; i++) {

@@ -61,6 +61,9 @@ enum cdn_status cli_options_parse(const struct cli_option *rows, size_t count, i
                                   void *options, struct cli_args *ret_args,
                                   struct cdn_error *err) CDN_MUST_CHECK;
 
+/* "all-edges" of the field all_edges; owned by the caller. */
+char *cli_option_flag(const struct cli_option *row);
+
 /* The rows as lines of a help text. */
 void cli_options_help(const struct cli_option *rows, size_t count, struct cdn_buf *out);
 

@@ -208,5 +208,8 @@ const char *cdn_config_closest(struct cdn_str word, const char *const *names);
 /* The rows as a Markdown table for docs/, as the commented YAML of --help-config. */
 void cdn_config_reference(const struct cdn_config_program *program, struct cdn_buf *out);
 void cdn_config_yaml(const struct cdn_config_program *program, struct cdn_buf *out);
+/* A man page (section 8); `text` escaped as roff wants it. */
+void cdn_config_man(const struct cdn_config_program *program, struct cdn_buf *out);
+void cdn_config_man_text(struct cdn_buf *out, const char *text);
 
 #endif

@@ -10,6 +10,30 @@ from cdn import BIN
 COMMANDS = ["up", "down", "status", "geo", "route", "get", "rtt", "why", "purge", "clock", "fault", "demo"]
 
 
+def test_completion_for_bash_completes(cdn):
+    script = cdn.tmp / "completion.bash"
+    script.write_text(cdn.cli("help", "--completion", "bash").stdout)
+    for words, expected in (("pocketcdn ge", "geo get"), ("pocketcdn get --fr", "--from"), ("pocketcdn down --s", "--state")):
+        run = subprocess.run(
+            ["bash", "-c", f"source {script}; COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _pocketcdn;"
+             " echo ${COMPREPLY[@]}"], capture_output=True, text=True, check=True)
+        assert run.stdout.strip() == expected and not run.stderr
+    assert cdn.cli("help", "--completion", "zsh").stdout.startswith("#compdef pocketcdn\n")
+    assert cdn.cli("help", "--completion", "fish").returncode == 2
+
+
+@pytest.mark.parametrize("program", ["pocketcdn", "pocketcdn-edge", "pocketcdn-router", "pocketcdn-origin"])
+def test_man_pages_name_every_option(cdn, program):
+    page = cdn.cli("help", "--man", program).stdout
+    assert page.startswith(f".TH {program.upper() if program == 'pocketcdn' else program} ")
+    options = set()
+    for args in [["--help"]] if program != "pocketcdn" else [["help", command] for command in COMMANDS]:
+        options |= set(re.findall(r"^ +(?:-\w, )?--(?:\[no-\])?([a-z-]+)", cdn.cli(*args, program=program).stdout, re.M))
+    options -= {"help", "version", "help-config", "print-config"}
+    plain = page.replace("\\-", "-")
+    assert len(options) > 10 and [o for o in options if f"--{o}" not in plain and f"--[no-]{o}" not in plain] == []
+
+
 def test_overview_names_every_command(cdn):
     shown = cdn.cli("help")
     assert shown.returncode == 0 and not shown.stderr
