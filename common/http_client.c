@@ -95,7 +95,7 @@ void http_fetch_settle(struct http_fetch *fetch)
     loop_defer(client->loop, &client->settle);
 }
 
-/* Out of libcurl and of the lists; its struct stays. */
+/* Out of libcurl; its struct stays. */
 static void detach(struct http_fetch *fetch)
 {
     struct http_client *client = fetch->client;
@@ -107,6 +107,12 @@ static void detach(struct http_fetch *fetch)
         client->inside = false;
         fetch->added = false;
     }
+    http_reuse_leave(fetch);
+}
+
+static void take_out(struct http_fetch *fetch)
+{
+    detach(fetch);
     fetch->phase = HTTP_FETCH_OVER;
     unlink_running(fetch);
 }
@@ -127,11 +133,45 @@ static void recycle(struct http_fetch *fetch)
 
 static void finish(struct http_fetch *fetch, enum http_fetch_error error, const char *text)
 {
-    detach(fetch);
+    take_out(fetch);
     if (!fetch->cancelled) {
         fetch->handler->end(fetch->arg, error, text);
     }
     recycle(fetch);
+}
+
+static bool may_retry(const struct http_fetch *fetch, enum http_fetch_error error)
+{
+    const bool unsent = error == HTTP_FETCH_CONNECT && !fetch->asked;
+    const bool unanswered = error == HTTP_FETCH_CLOSED && fetch->repeatable && !fetch->resent &&
+                            fetch->phase == HTTP_FETCH_ASKING && !fetch->answer.bytes;
+    return !fetch->cancelled && (unsent || unanswered) &&
+           loop_mono_ns(fetch->client->loop) + fetch->rest_ns < fetch->retry_until_ns;
+}
+
+static void add(struct http_fetch *fetch)
+{
+    if (curl_multi_add_handle(fetch->client->multi, fetch->easy) == CURLM_OK) {
+        fetch->added = true;
+    } else {
+        http_fetch_fail(fetch, HTTP_FETCH_CONNECT, "libcurl took no further transfer");
+        http_fetch_settle(fetch);
+    }
+}
+
+/* Ends the fetch, or begins it anew where that is allowed. */
+static void conclude(struct http_fetch *fetch, enum http_fetch_error error, const char *text)
+{
+    if (fetch->again && !fetch->cancelled) {
+        detach(fetch);
+        http_fetch_rewind(fetch, HTTP_FETCH_CONNECTING);
+        add(fetch);
+    } else if (may_retry(fetch, error)) {
+        detach(fetch);
+        http_fetch_rewind(fetch, HTTP_FETCH_RESTING);
+    } else {
+        finish(fetch, error, text);
+    }
 }
 
 static void take_messages(struct http_client *client)
@@ -144,22 +184,12 @@ static void take_messages(struct http_client *client)
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
         struct http_fetch *fetch = (struct http_fetch *)(void *)private;
         if (fetch->error) {
-            finish(fetch, fetch->error, fetch->text);
+            conclude(fetch, fetch->error, fetch->text);
             continue;
         }
         enum http_fetch_error error = http_fetch_map_error(fetch, code);
         const char *text = fetch->curl_text[0] ? fetch->curl_text : curl_easy_strerror(code);
-        finish(fetch, error, error ? text : "");
-    }
-}
-
-static void add(struct http_fetch *fetch)
-{
-    if (curl_multi_add_handle(fetch->client->multi, fetch->easy) == CURLM_OK) {
-        fetch->added = true;
-    } else {
-        http_fetch_fail(fetch, HTTP_FETCH_CONNECT, "libcurl took no further transfer");
-        http_fetch_settle(fetch);
+        conclude(fetch, error, error ? text : "");
     }
 }
 
@@ -184,7 +214,9 @@ static void settle_one(struct http_fetch *fetch)
     } else if (fetch->error) {
         finish(fetch, fetch->error, fetch->text);
     } else if (!fetch->added) {
-        add(fetch);
+        if (fetch->phase != HTTP_FETCH_RESTING) {
+            add(fetch);
+        }
     } else if (fetch->resume) {
         resume(fetch);
     }
@@ -214,6 +246,9 @@ static void apply_defaults(struct http_client_config *c)
     c->connect_timeout_ms = c->connect_timeout_ms ? c->connect_timeout_ms : 5000;
     c->first_byte_timeout_ms = c->first_byte_timeout_ms ? c->first_byte_timeout_ms : 30000;
     c->idle_timeout_ms = c->idle_timeout_ms ? c->idle_timeout_ms : 30000;
+    c->max_idle = c->max_idle ? c->max_idle : 32;
+    c->keep_idle_ms = c->keep_idle_ms ? c->keep_idle_ms : 60000;
+    c->lifetime_ms = c->lifetime_ms ? c->lifetime_ms : 300000;
     c->max_head_bytes = c->max_head_bytes ? c->max_head_bytes : 64 * 1024;
 }
 
@@ -233,6 +268,7 @@ enum cdn_status http_client_create(struct loop *loop, const struct http_client_c
     client->ca_file = config->ca_file ? cdn_strdup(config->ca_file) : NULL;
     client->user_agent = config->user_agent ? cdn_strdup(config->user_agent) : NULL;
     client->timer.fire = timer_fired;
+    client->idle_timer.fire = http_reuse_idle_fired;
     client->settle.call = settle;
     apply_defaults(&client->config);
     http_sockets_attach(client, multi);
@@ -264,6 +300,7 @@ void http_client_destroy(struct http_client *client)
     curl_multi_cleanup(client->multi);
     http_sockets_free(client);
     loop_timer_stop(client->loop, &client->timer);
+    loop_timer_stop(client->loop, &client->idle_timer);
     loop_defer_cancel(client->loop, &client->settle);
     free(client->ca_file);
     free(client->user_agent);

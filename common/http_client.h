@@ -23,6 +23,9 @@ struct http_client_config {
     int64_t first_byte_timeout_ms; /* request sent -> head; 0: 30000 */
     int64_t idle_timeout_ms;       /* between two pieces of the body; 0: 30000 */
     size_t max_head_bytes;         /* of an answer; 0: 64 KiB */
+    unsigned max_idle;             /* connections kept without a request; 0: 32 */
+    int64_t keep_idle_ms;          /* for at most so long; 0: 60000 */
+    int64_t lifetime_ms;           /* of a connection; the next one resolves the name again; 0: 300000 */
     const char *ca_file;           /* NULL: the system's */
     bool insecure;                 /* do not verify certificates (tests) */
     const char *user_agent;        /* NULL: none sent */
@@ -86,7 +89,9 @@ struct http_fetch_request {
     void *arg;
     int64_t first_byte_timeout_ms; /* 0: the client's */
     int64_t total_timeout_ms;      /* 0: none */
-    const char *local_address;     /* source address to bind, or NULL */
+    int64_t retry_ms; /* a refused connection is tried again for so long, and a safe request that got no
+                         byte of an answer once; 0: neither */
+    const char *local_address; /* source address to bind, or NULL */
 };
 
 enum cdn_status http_client_create(struct loop *loop, const struct http_client_config *config,

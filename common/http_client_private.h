@@ -1,11 +1,34 @@
-/* http_client_private: what http_client.c, http_socket.c, http_fetch.c and http_answer.c share. For nobody
- * else. */
+/* http_client_private: what http_client.c, http_socket.c, http_reuse.c, http_fetch.c and http_answer.c share.
+ * For nobody else. */
 #ifndef CDN_COMMON_HTTP_CLIENT_PRIVATE_H
 #define CDN_COMMON_HTTP_CLIENT_PRIVATE_H
 
 #include "common/http_client.h"
 
 #include <curl/curl.h>
+#include <netinet/in.h>
+
+#define HTTP_PORT_SLOTS 256
+
+/* A descriptor of libcurl's, watched by the loop. */
+struct http_socket {
+    struct loop_fd watch;
+    struct http_client *client;
+    struct http_socket *next, *previous;                 /* in the list of idle ones, longest idle first */
+    struct http_socket *next_by_port, *previous_by_port; /* kept ones only */
+    int local_port, remote_port;                         /* 0: not asked for yet */
+    char remote_ip[INET6_ADDRSTRLEN];
+    uint64_t id; /* tells it from another one of the same number */
+    int64_t born_ns, idle_since_ns;
+    unsigned users; /* fetches under way on it */
+    unsigned uses;  /* requests that were sent on it */
+    bool kept;      /* of a connection: we are told when it is closed */
+    bool watched;
+    bool idle;        /* libcurl waits for nothing on it */
+    bool listed;      /* among the idle ones */
+    bool multiplexed; /* HTTP/2: what comes names its request */
+    bool retired;     /* shut down: libcurl will find it dead */
+};
 
 struct http_client {
     struct loop *loop;
@@ -19,7 +42,13 @@ struct http_client {
     bool inside; /* libcurl is on the stack: no handle may be added, removed or paused */
     struct http_socket **sockets; /* by descriptor (http_socket.c) */
     size_t socket_room;
-    bool no_descriptor; /* the last attempt to make a socket failed for want of one */
+    uint64_t socket_ids;
+    struct http_socket
+        *by_port[HTTP_PORT_SLOTS]; /* of connections, by local port; those not connected yet in [0] */
+    struct http_socket *first_idle, *last_idle;
+    unsigned idle_count;
+    struct loop_timer idle_timer; /* for the first one */
+    bool no_descriptor;           /* the last attempt to make a socket failed for want of one */
     struct http_fetch *running;
     unsigned running_count;
     struct http_fetch *settling; /* by next_settling */
@@ -28,6 +57,7 @@ struct http_client {
 };
 
 enum http_fetch_phase {
+    HTTP_FETCH_RESTING,    /* until it is tried again */
     HTTP_FETCH_CONNECTING, /* also waiting for a free connection */
     HTTP_FETCH_ASKING,     /* connected; no byte of the answer yet */
     HTTP_FETCH_BODY,       /* head() was called */
@@ -61,6 +91,13 @@ struct http_fetch {
     bool settling;  /* something for client->settle */
     bool resume;
     bool paused_send, paused_receive;
+    bool repeatable; /* idempotent and without a body: may be sent twice (RFC 9110 9.2.2) */
+    bool asked;      /* the request may have left */
+    bool again;      /* the connection was no good: on a fresh one, at once */
+    bool resent;
+    int curl_socket; /* the connection it is on; socket_id 0: none */
+    uint64_t socket_id;
+    int64_t retry_until_ns, rest_ns;
     int64_t first_byte_limit_ns;
     enum http_fetch_error error;
     char text[256];
@@ -93,6 +130,9 @@ enum http_answer_step http_answer_line(struct http_answer *a, struct cdn_str lin
                                        const char **ret_why);
 
 /* http_fetch.c: the handle's options and callbacks. */
+void http_fetch_enter(struct http_fetch *fetch, enum http_fetch_phase phase);
+/* For another try on a connection of its own. */
+void http_fetch_rewind(struct http_fetch *fetch, enum http_fetch_phase phase);
 struct http_fetch *http_fetch_new(struct http_client *client);
 bool http_fetch_prepare(struct http_fetch *fetch, const struct http_fetch_request *request);
 void http_fetch_free(struct http_fetch *fetch);
@@ -104,6 +144,32 @@ enum http_fetch_error http_fetch_map_error(const struct http_fetch *fetch, CURLc
 void http_sockets_attach(struct http_client *client, CURLM *multi);
 void http_sockets_attach_easy(struct http_client *client, CURL *easy);
 void http_sockets_free(struct http_client *client); /* after libcurl has closed them */
+
+struct http_socket *http_socket_find(const struct http_client *client, curl_socket_t fd);
+bool http_socket_watch(struct http_socket *socket, uint32_t events);
+void http_socket_unwatch(struct http_socket *socket);
+
+/* http_reuse.c: which connections may be used again. */
+enum http_reuse {
+    HTTP_REUSE_GO,
+    HTTP_REUSE_STALE,       /* the server closed it, or sent what nobody asked for: take another one */
+    HTTP_REUSE_SPOKE_FIRST, /* a new one on which an answer lies before there was a request */
+};
+struct http_ends { /* how libcurl names a connection */
+    const char *remote_ip;
+    int remote_port, local_port;
+};
+/* libcurl chose a connection for it. */
+enum http_reuse http_reuse_take(struct http_fetch *fetch, const struct http_ends *ends);
+void http_reuse_link(struct http_socket *socket); /* a new connection's */
+void http_reuse_unlink(struct http_socket *socket);
+void http_reuse_leave(struct http_fetch *fetch);      /* libcurl has done with the fetch */
+bool http_reuse_used(const struct http_fetch *fetch); /* its connection served another request before */
+void http_reuse_watch_excess(struct http_fetch *fetch, const struct http_fetch_head *head);
+void http_reuse_attach(CURL *easy, struct http_fetch *fetch);
+void http_reuse_retire(struct http_socket *socket);
+void http_reuse_unlist(struct http_socket *socket);
+void http_reuse_idle_fired(struct loop_timer *timer);
 
 /* http_client.c: libcurl acts on what happened at a socket. */
 void http_client_act(struct http_client *client, curl_socket_t socket, int events);

@@ -9,7 +9,8 @@
 #include "common/banned.h"
 
 #define NS_PER_MS INT64_C(1000000)
-#define RECEIVE_BYTES 131071L /* libcurl adds one: a block of 128 KiB for each transfer */
+#define FIRST_REST_NS (25 * NS_PER_MS) /* between two tries; doubled each time */
+#define RECEIVE_BYTES 131071L          /* libcurl adds one: a block of 128 KiB for each transfer */
 #define SEND_BYTES 65536L
 
 void http_fetch_fail(struct http_fetch *fetch, enum http_fetch_error error, const char *text)
@@ -70,6 +71,8 @@ static int64_t phase_limit_ns(const struct http_fetch *fetch)
 {
     const struct http_client_config *config = &fetch->client->config;
     switch (fetch->phase) {
+    case HTTP_FETCH_RESTING:
+        return fetch->rest_ns;
     case HTTP_FETCH_CONNECTING: /* libcurl limits connecting itself; this is for the wait for a free
                                    connection */
         return config->connect_timeout_ms * NS_PER_MS + fetch->first_byte_limit_ns;
@@ -87,6 +90,16 @@ static void start_timer(struct http_fetch *fetch)
     loop_timer_start_at(fetch->client->loop, &fetch->timer, fetch->active_ns + phase_limit_ns(fetch));
 }
 
+/* The timer moves only when the limit is shorter than what it was started for. */
+void http_fetch_enter(struct http_fetch *fetch, enum http_fetch_phase phase)
+{
+    fetch->phase = phase;
+    touch(fetch);
+    if (fetch->active_ns + phase_limit_ns(fetch) < fetch->timer.due_ns) {
+        start_timer(fetch);
+    }
+}
+
 static void timer_fired(struct loop_timer *timer)
 {
     struct http_fetch *fetch = (struct http_fetch *)((char *)timer - offsetof(struct http_fetch, timer));
@@ -95,6 +108,12 @@ static void timer_fired(struct loop_timer *timer)
     }
     if (fetch->active_ns + phase_limit_ns(fetch) > loop_mono_ns(fetch->client->loop)) {
         start_timer(fetch);
+        return;
+    }
+    if (fetch->phase == HTTP_FETCH_RESTING) {
+        http_fetch_enter(fetch, HTTP_FETCH_CONNECTING);
+        start_timer(fetch);
+        http_fetch_settle(fetch);
         return;
     }
     static const char *const texts[] = {[HTTP_FETCH_CONNECTING] = "no connection in time",
@@ -107,29 +126,42 @@ static void timer_fired(struct loop_timer *timer)
     http_fetch_settle(fetch);
 }
 
-/* A shorter limit than the timer was started for. */
-static void enter(struct http_fetch *fetch, enum http_fetch_phase phase)
-{
-    fetch->phase = phase;
-    touch(fetch);
-    if (fetch->active_ns + phase_limit_ns(fetch) < fetch->timer.due_ns) {
-        start_timer(fetch);
-    }
-}
-
 /* ---- what libcurl calls ---- */
+
+/* libcurl is about to send the request, perhaps for a second time: it does so when a connection that was
+ * used before closes without an answer. */
+static bool may_ask(struct http_fetch *fetch, const struct http_ends *ends)
+{
+    if (fetch->cancelled) {
+        return false;
+    }
+    if (fetch->asked && !fetch->repeatable) {
+        http_fetch_fail(fetch, HTTP_FETCH_CLOSED, "the connection was closed before an answer");
+        return false;
+    }
+    switch (http_reuse_take(fetch, ends)) {
+    case HTTP_REUSE_GO:
+        fetch->asked = true;
+        return true;
+    case HTTP_REUSE_STALE:
+        fetch->again = true;
+        break;
+    case HTTP_REUSE_SPOKE_FIRST:
+        http_fetch_fail(fetch, HTTP_FETCH_PROTOCOL, "the server answered before it was asked");
+        break;
+    }
+    return false;
+}
 
 static int on_connected(void *arg, char *remote_ip, char *local_ip, int remote_port, int local_port)
 {
-    (void)remote_ip;
     (void)local_ip;
-    (void)remote_port;
-    (void)local_port;
+    const struct http_ends ends = {remote_ip, remote_port, local_port};
     struct http_fetch *fetch = arg;
     if (fetch->phase == HTTP_FETCH_CONNECTING) {
-        enter(fetch, HTTP_FETCH_ASKING);
+        http_fetch_enter(fetch, HTTP_FETCH_ASKING);
     }
-    return fetch->cancelled ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+    return may_ask(fetch, &ends) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
 static bool take_line(struct http_fetch *fetch, struct cdn_str line)
@@ -147,7 +179,13 @@ static bool take_line(struct http_fetch *fetch, struct cdn_str line)
         }
         return true;
     case HTTP_ANSWER_HEAD:
-        enter(fetch, HTTP_FETCH_BODY);
+        /* RFC 9110 15.5.9: the server gave up waiting for a request before ours had come */
+        if (head.status == 408 && fetch->repeatable && http_reuse_used(fetch)) {
+            fetch->again = true;
+            return false;
+        }
+        http_reuse_watch_excess(fetch, &head);
+        http_fetch_enter(fetch, HTTP_FETCH_BODY);
         if (fetch->handler->head) {
             fetch->handler->head(fetch->arg, &head);
         }
@@ -228,6 +266,7 @@ static void set_callbacks(CURL *easy, struct http_fetch *fetch)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
     curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_send);
     curl_easy_setopt(easy, CURLOPT_READDATA, fetch);
+    http_reuse_attach(easy, fetch);
 }
 
 static void set_constants(CURL *easy, const struct http_client *client)
@@ -245,6 +284,8 @@ static void set_constants(CURL *easy, const struct http_client *client)
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_BYTES);
     curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, SEND_BYTES);
     curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
+    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)(client->config.keep_idle_ms / 1000 + 1));
+    curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, (long)((client->config.lifetime_ms + 999) / 1000));
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)client->config.connect_timeout_ms);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, client->user_agent);
     if (client->ca_file) {
@@ -463,7 +504,10 @@ static void set_method(struct http_fetch *fetch, const struct http_fetch_request
     curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L); /* undoes NOBODY and UPLOAD of the handle's last fetch */
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, NULL);
     curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)-1);
-    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, request->has_body || !is_idempotent(method) ? 1L : 0L);
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, fetch->repeatable ? 0L : 1L);
+    /* one that adds to the idle ones is closed, so that many such requests leave no heap of them */
+    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, !fetch->repeatable && fetch->client->idle_count ? 1L : 0L);
+    curl_easy_setopt(easy, CURLOPT_VERBOSE, 0L);
     fetch->read_body = NULL;
     if (head) {
         curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
@@ -489,22 +533,40 @@ static void set_local_address(struct http_fetch *fetch, const char *address)
     }
 }
 
+static void begin_try(struct http_fetch *fetch, enum http_fetch_phase phase)
+{
+    fetch->phase = phase;
+    fetch->asked = fetch->again = false;
+    fetch->paused_send = fetch->paused_receive = false;
+    fetch->error = HTTP_FETCH_NONE;
+    fetch->text[0] = fetch->curl_text[0] = '\0';
+    http_answer_clear(&fetch->answer);
+    fetch->answer.bytes = 0;
+    touch(fetch);
+    start_timer(fetch);
+}
+
+void http_fetch_rewind(struct http_fetch *fetch, enum http_fetch_phase phase)
+{
+    fetch->resent |= fetch->asked && !fetch->again;
+    fetch->now.plain_get = false; /* set anew for the next fetch */
+    curl_easy_setopt(fetch->easy, CURLOPT_FRESH_CONNECT, 1L);
+    begin_try(fetch, phase);
+    fetch->rest_ns *= phase == HTTP_FETCH_RESTING ? 2 : 1;
+}
+
 bool http_fetch_prepare(struct http_fetch *fetch, const struct http_fetch_request *request)
 {
     int64_t first_byte_ms = request->first_byte_timeout_ms ? request->first_byte_timeout_ms
                                                            : fetch->client->config.first_byte_timeout_ms;
     fetch->handler = request->handler;
     fetch->arg = request->arg;
-    fetch->phase = HTTP_FETCH_CONNECTING;
-    fetch->cancelled = fetch->resume = fetch->added = false;
-    fetch->paused_send = fetch->paused_receive = false;
-    fetch->error = HTTP_FETCH_NONE;
-    fetch->text[0] = fetch->curl_text[0] = '\0';
+    fetch->cancelled = fetch->resume = fetch->added = fetch->resent = false;
+    fetch->repeatable = !request->has_body && is_idempotent(request->method);
     fetch->first_byte_limit_ns = first_byte_ms * NS_PER_MS;
-    http_answer_clear(&fetch->answer);
-    fetch->answer.bytes = 0;
-    touch(fetch);
-    start_timer(fetch);
+    fetch->rest_ns = FIRST_REST_NS;
+    fetch->retry_until_ns = loop_mono_ns(fetch->client->loop) + request->retry_ms * NS_PER_MS;
+    begin_try(fetch, HTTP_FETCH_CONNECTING);
     if (!set_url(fetch, request->url)) {
         http_fetch_fail(fetch, HTTP_FETCH_PROTOCOL, "the URL cannot be used");
         return false;

@@ -2,8 +2,8 @@
  *
  * libcurl wants a socket watched while a transfer uses it, which would be two system calls for each on a
  * connection that is kept. So the sockets of connections stay watched from the first transfer until they are
- * closed. What happens at an idle one (it is closed, or something comes unasked) ends that: libcurl finds out
- * when it next wants to use it. Other descriptors (of its resolver) are watched exactly as it says. */
+ * closed. What happens at an idle one (it is closed, or something comes unasked) ends its use (http_reuse.c).
+ * Other descriptors (of its resolver) are watched exactly as it says. */
 #include "common/http_client_private.h"
 
 #include <errno.h>
@@ -12,20 +12,12 @@
 
 #include "common/banned.h"
 
-struct http_socket {
-    struct loop_fd watch;
-    struct http_client *client;
-    bool kept; /* of a connection: we are told when it is closed */
-    bool watched;
-    bool idle; /* no transfer uses it */
-};
-
-static struct http_socket *find(const struct http_client *client, curl_socket_t fd)
+struct http_socket *http_socket_find(const struct http_client *client, curl_socket_t fd)
 {
     return (size_t)fd < client->socket_room ? client->sockets[fd] : NULL;
 }
 
-static void unwatch(struct http_socket *s)
+void http_socket_unwatch(struct http_socket *s)
 {
     if (s->watched) {
         loop_fd_remove(s->client->loop, &s->watch);
@@ -35,9 +27,11 @@ static void unwatch(struct http_socket *s)
 
 static void forget(struct http_client *client, curl_socket_t fd)
 {
-    struct http_socket *s = find(client, fd);
+    struct http_socket *s = http_socket_find(client, fd);
     if (s) {
-        unwatch(s);
+        http_reuse_unlist(s);
+        http_reuse_unlink(s);
+        http_socket_unwatch(s);
         free(s);
         client->sockets[fd] = NULL;
     }
@@ -46,8 +40,12 @@ static void forget(struct http_client *client, curl_socket_t fd)
 static void socket_ready(struct loop_fd *self, uint32_t events)
 {
     struct http_socket *s = (struct http_socket *)((char *)self - offsetof(struct http_socket, watch));
-    if (s->idle) {
-        unwatch(s);
+    if (s->listed && !s->multiplexed) {
+        http_reuse_retire(s);
+        return;
+    }
+    if (s->idle) { /* its transfer is paused */
+        http_socket_unwatch(s);
         return;
     }
     int what = (events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0) |
@@ -66,14 +64,17 @@ static struct http_socket *make(struct http_client *client, curl_socket_t fd)
     }
     struct http_socket *s = cdn_calloc(1, sizeof *s);
     s->client = client;
+    s->id = ++client->socket_ids;
+    s->born_ns = loop_mono_ns(client->loop);
     s->watch = (struct loop_fd){.fd = fd, .ready = socket_ready};
     client->sockets[fd] = s;
     return s;
 }
 
-static bool watch(struct http_socket *s, uint32_t events)
+bool http_socket_watch(struct http_socket *s, uint32_t events)
 {
     s->idle = false;
+    http_reuse_unlist(s);
     if (s->watched) {
         loop_fd_change(s->client->loop, &s->watch, events);
         return true;
@@ -102,7 +103,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
     (void)easy;
     (void)socket_arg;
     struct http_client *client = arg;
-    struct http_socket *s = find(client, fd);
+    struct http_socket *s = http_socket_find(client, fd);
     if (what == CURL_POLL_REMOVE) {
         if (s) {
             release(s);
@@ -111,14 +112,16 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
     }
     uint32_t events =
         (what & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) | (what & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
-    return watch(s ? s : make(client, fd), events) ? 0 : -1;
+    return http_socket_watch(s ? s : make(client, fd), events) ? 0 : -1;
 }
 
 static int on_open(void *arg, curl_socket_t fd, curlsocktype purpose)
 {
     (void)purpose;
     forget(arg, fd);
-    make(arg, fd)->kept = true;
+    struct http_socket *s = make(arg, fd);
+    s->kept = true;
+    http_reuse_link(s);
     return CURL_SOCKOPT_OK;
 }
 

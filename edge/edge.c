@@ -214,6 +214,9 @@ static enum cdn_status open_worker(struct edge_worker *w, const struct cdn_addr 
         .connect_timeout_ms = s->connect_timeout,
         .first_byte_timeout_ms = s->first_byte_timeout,
         .idle_timeout_ms = s->idle_timeout,
+        .max_idle = (unsigned)s->origin_idle_connections,
+        .keep_idle_ms = s->origin_keepalive,
+        .lifetime_ms = s->origin_lifetime,
         .ca_file = s->origin_ca[0] ? s->origin_ca : NULL,
         .insecure = s->origin_insecure,
     };

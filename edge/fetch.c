@@ -210,6 +210,15 @@ struct edge_fetch *edge_fetch_create(struct edge_worker *owner, struct edge_entr
     return f;
 }
 
+/* An origin known to be away is not waited for: what is stale is served at once. A refresh that nobody waits
+ * for has its own pauses. */
+static int64_t retry_ms(const struct edge_fetch *f)
+{
+    const struct edge *edge = f->owner->edge;
+    const bool worth = !f->request.background && edge_breaker_state(&edge->breaker) == EDGE_ORIGIN_UP;
+    return worth ? edge->settings.origin_retry : 0;
+}
+
 void edge_fetch_start(struct edge_fetch *f)
 {
     struct edge_worker *w = f->owner;
@@ -224,6 +233,7 @@ void edge_fetch_start(struct edge_fetch *f)
         .read_body = f->request.read_body,
         .handler = &edge_fetch_handler,
         .arg = f,
+        .retry_ms = retry_ms(f),
     };
     edge_fetch_ref(f); /* until on_end or edge_fetch_end_early */
     cdn_metric_add(&w->metrics.origin_request_total, 1);

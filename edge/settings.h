@@ -80,6 +80,14 @@
       "Client connections of each worker thread")                                                           \
     X(UINT, origin_connections, "256", 1, 10000, NULL, RESTART, "N",                                        \
       "Connections to the origin of each worker thread")                                                    \
+    X(UINT, origin_idle_connections, "32", 1, 10000, NULL, RESTART, "N",                                    \
+      "Idle connections to the origin that each worker thread keeps")                                       \
+    X(DURATION, origin_keepalive, "60s", 1000, 86400000, NULL, RESTART, "TIME",                             \
+      "Idle time-out of connections to the origin")                                                         \
+    X(DURATION, origin_lifetime, "5m", 1000, 86400000, NULL, RESTART, "TIME",                               \
+      "Longest life of a connection to the origin, whose name is resolved again for the next one")          \
+    X(DURATION, origin_retry, "1s", 0, 60000, NULL, RESTART, "TIME",                                        \
+      "An origin that refuses connections is tried again for so long; 0: never")                            \
     X(STRING, origin_ca, "", 0, 0, NULL, RESTART, "FILE",                                                   \
       "CA certificates for an https origin; default: the system's")                                         \
     X(BOOL, origin_insecure, "no", 0, 0, NULL, RESTART, "yes|no",                                           \

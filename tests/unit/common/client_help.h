@@ -14,11 +14,14 @@ struct origin {
     struct loop_fd watch;
     struct loop *loop;
     struct cdn_addr address;
-    struct cdn_str answer; /* p NULL: none ever */
-    bool close_after;      /* FIN */
-    bool reset_after;      /* RST */
-    bool at_once;          /* whatever came, it is a request */
-    size_t request_bytes;  /* beyond the head that belong to a request before it is answered */
+    struct cdn_str answer;   /* p NULL: none ever */
+    struct cdn_str once;     /* in place of the next answer */
+    struct cdn_str greeting; /* sent to a new connection unasked */
+    bool close_after;        /* FIN */
+    bool reset_after;        /* RST */
+    unsigned drops;          /* so many requests get a FIN for an answer */
+    bool at_once;            /* whatever came, it is a request */
+    size_t request_bytes;    /* beyond the head that belong to a request before it is answered */
     unsigned accepted, requests;
     struct cdn_buf seen; /* everything received */
 };
@@ -46,8 +49,15 @@ static inline void peer_answer(struct peer *p)
     struct origin *o = p->origin;
     o->requests++;
     cdn_buf_clear(&p->in);
-    if (o->answer.p) {
-        ck_assert_int_eq(send(p->watch.fd, o->answer.p, o->answer.n, MSG_NOSIGNAL), (ssize_t)o->answer.n);
+    if (o->drops) {
+        o->drops--;
+        peer_gone(p);
+        return;
+    }
+    const struct cdn_str answer = o->once.p ? o->once : o->answer;
+    o->once = (struct cdn_str){0};
+    if (answer.p) {
+        ck_assert_int_eq(send(p->watch.fd, answer.p, answer.n, MSG_NOSIGNAL), (ssize_t)answer.n);
     }
     if (o->reset_after) {
         struct linger now = {1, 0};
@@ -87,6 +97,10 @@ static inline void origin_ready(struct loop_fd *self, uint32_t events)
         .watch = {accept(self->fd, NULL, NULL), EPOLLIN, peer_ready}, .origin = o, .next = peers};
     peers = p;
     o->accepted++;
+    if (o->greeting.p) {
+        ck_assert_int_eq(send(p->watch.fd, o->greeting.p, o->greeting.n, MSG_NOSIGNAL),
+                         (ssize_t)o->greeting.n);
+    }
     ck_assert(loop_fd_add(o->loop, &p->watch, NULL) == CDN_OK);
 }
 

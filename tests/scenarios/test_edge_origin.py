@@ -1,0 +1,155 @@
+"""pocketcdn-edge and its connections to the origin: which are used again, which are kept, what is asked twice."""
+
+import socket
+import threading
+import time
+
+import pytest
+from cdn import Reply, poll
+from test_edge_extras import Pair
+from test_edge_http import edge, ok, origin  # noqa: F401 (edge and origin are fixtures)
+
+POISON = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nCache-Control: max-age=600\r\n\r\npoison"
+LATE = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class Talker:
+    """An origin that sends `stray` behind each of its answers: in the same segment, or once it was told to."""
+
+    def __init__(self, stray, when, tls=None):
+        self.stray, self.when, self.tls, self.connections, self.now = stray, when, tls, 0, threading.Event()
+        self.sent = threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = self.listener.getsockname()
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.address[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                sock = self.listener.accept()[0]
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
+
+    def serve(self, sock):
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock = self.tls.wrap_socket(sock, server_side=True) if self.tls else sock
+            data = b""
+            while more := sock.recv(65536):
+                data += more
+                while b"\r\n\r\n" in data:
+                    head, _, data = data.partition(b"\r\n\r\n")
+                    body = head.split(b" ")[1]
+                    answer = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+                    if self.when == "chunked":
+                        answer = (b"HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                  b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+                    if self.when != "later":
+                        sock.sendall(answer + self.stray)
+                        continue
+                    sock.sendall(answer)
+                    self.now.wait(60)
+                    self.now.clear()
+                    if self.stray:
+                        sock.sendall(self.stray)
+                    self.sent.set()
+        except OSError:
+            pass
+
+    def close(self):
+        self.listener.close()
+
+
+@pytest.fixture
+def talker():
+    made = []
+
+    def make(*args):
+        made.append(Talker(*args))
+        return made[-1]
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("when", ["with", "chunked", "later"])
+@pytest.mark.parametrize("stray", [POISON, LATE, b"x"], ids=["answer", "408", "byte"])
+def test_what_nobody_asked_for_answers_nobody(cdn, talker, stray, when, secure):
+    """Bytes on a connection without a request under way are no answer to the next one (RFC 9112 9.2)."""
+    pair = Pair(cdn.folder("tls")) if secure else None
+    source = talker(stray, when, pair.server() if secure else None)
+    more = {"origin_ca": pair.certificate} if secure else {}
+    edge = cdn.edge(source.url, threads=1, **more)  # noqa: F811
+    for i in range(4):
+        if i and when == "later":
+            source.now.set()
+            assert source.sent.wait(30)
+            source.sent.clear()
+        r = edge.get(f"/{i}")
+        assert (r.status, r.body) == (200, f"/{i}".encode())
+        assert edge.get(f"/{i}").body == f"/{i}".encode()
+
+
+def test_a_tls_connection_is_used_again(cdn, talker):
+    """The server's session tickets are no reason to give it up."""
+    pair = Pair(cdn.folder("tls"))
+    source = talker(b"", "with", pair.server())
+    edge = cdn.edge(source.url, threads=1, origin_ca=pair.certificate)  # noqa: F811
+    for i in range(5):
+        assert edge.get(f"/{i}").body == f"/{i}".encode()
+        time.sleep(0.02)  # whatever follows an answer has come
+    assert source.connections == 1
+
+
+def test_posts_leave_no_heap_of_connections(edge, origin):  # noqa: F811
+    origin.on("/p", Reply(200, b"ok"))
+    for _ in range(40):
+        assert edge.request("POST", "/p", body=b"x").status == 200
+    poll(lambda: len(origin._open) <= 1, what="POST connections closed")
+
+
+def test_idle_connections_are_closed(cdn, origin):  # noqa: F811
+    edge = cdn.edge(origin, threads=1, origin_keepalive="1s")  # noqa: F811
+    origin.on("/a", ok(b"a"))
+    assert edge.get("/a").status == 200
+    assert len(origin._open) == 1
+    poll(lambda: not origin._open, what="the idle connection closed")
+
+
+def test_a_restarting_origin_is_waited_for(cdn, origin):  # noqa: F811
+    edge = cdn.edge(origin, threads=1, origin_retry="60s")  # noqa: F811
+    origin.on("/a", ok(b"a"))
+    origin.on("/p", Reply(200, b"posted"))
+    origin.refuse()
+    answers = []
+    asking = [threading.Thread(target=lambda m=m, p=p: answers.append(edge.request(m, p, body=b"x" if m == "POST" else b"")))
+              for m, p in (("GET", "/a"), ("POST", "/p"))]
+    for thread in asking:
+        thread.start()
+    poll(lambda: edge.metric("origin_request_total") >= 2, what="both asked")
+    origin.listen_again()
+    for thread in asking:
+        thread.join(60)
+    assert sorted((r.status, r.body) for r in answers) == [(200, b"a"), (200, b"posted")]
+    assert origin.count("/p") == 1
+
+
+def test_an_origin_that_stays_away_is_told_of(cdn, origin):  # noqa: F811
+    edge = cdn.edge(origin, threads=1, origin_retry="100ms")  # noqa: F811
+    origin.refuse()
+    assert edge.get("/a").status == 502
+
+
+def test_an_unsafe_request_is_not_sent_twice(edge, origin):  # noqa: F811
+    origin.on("/a", ok(b"a"))
+    edge.get("/a")
+    origin.on("/p", None, Reply(200, b"posted"))
+    assert edge.request("POST", "/p", body=b"x").status == 502
+    assert origin.count("/p") == 1
+    origin.on("/g", None, ok(b"g"))
+    assert edge.get("/g").body == b"g"
+    assert origin.count("/g") == 2
