@@ -1,7 +1,10 @@
 #include "cli/command.h"
 #include "cli/geo.h"
+#include "cli/geo_client.h"
 #include "cli/geo_input.h"
 #include "cli/geo_memo.h"
+#include "cli/geo_summary.h"
+#include "cli/geo_text.h"
 #include "common/clock.h"
 
 #include <errno.h>
@@ -21,8 +24,11 @@ struct job {
     struct geo_printer *printer;
     struct geo_raw *raw;   /* NULL without --raw */
     struct geo_memo *memo; /* NULL when each line has to be made anew */
+    struct geo_client client;
+    struct geo_summary *summary; /* NULL without --summary */
     struct cdn_buf out;
-    uint64_t addresses, found, special, unknown, bad;
+    uint64_t addresses, found, special, unknown, bad, with_host_bits;
+    uint64_t without; /* lines of a log without a client */
     uint64_t line;
     int64_t told_ms;
     bool progress, closed;  /* closed: nobody reads our output any more */
@@ -101,34 +107,17 @@ static void answer(struct job *job, const struct cdn_addr *address)
     struct router_trace trace, *traced = job->options->why ? &trace : NULL;
     trace.count = 0;
     router_decide(job->table, &row.question, traced, &row.decision);
-    geo_printer_row(job->printer, &row, traced, &job->out);
+    if (job->summary)
+        geo_summary_count(job->summary, &row);
+    else
+        geo_printer_row(job->printer, &row, traced, &job->out);
     count(job, geo_row_found(&row));
 }
 
-/* The first address behind the network of `prefix` bits that `a` is in; false behind the last one. */
-static bool step_over(struct cdn_addr *a, unsigned prefix)
+/* Every network of the answer between two addresses, in order. */
+static void answer_span(struct job *job, const struct geo_span *span)
 {
-    size_t n = a->sa.sa_family == AF_INET ? 4 : 16;
-    unsigned char *bytes =
-        a->sa.sa_family == AF_INET ? (unsigned char *)&a->v4.sin_addr : a->v6.sin6_addr.s6_addr;
-    if (prefix == 0)
-        return false;
-    size_t at = (prefix - 1) / 8;
-    for (size_t i = at + 1; i < n; i++)
-        bytes[i] = 0;
-    unsigned add = 1u << (7 - (prefix - 1) % 8), carry = (bytes[at] & ~(add - 1) & 0xffu) + add;
-    bytes[at] = (unsigned char)carry;
-    while (carry > 0xff && at > 0) {
-        carry = bytes[--at] + 1u;
-        bytes[at] = (unsigned char)carry;
-    }
-    return carry <= 0xff;
-}
-
-/* Every network of the answer inside a network, in the order of addresses. */
-static void answer_network(struct job *job, const struct cdn_cidr *cidr)
-{
-    struct cdn_addr at = cidr->addr;
+    struct cdn_addr at = span->first;
     do {
         struct router_question question = {.client = at};
         struct router_where where;
@@ -137,59 +126,107 @@ static void answer_network(struct job *job, const struct cdn_cidr *cidr)
         unsigned len = where.network_len;
         if (where.address.sa.sa_family != at.sa.sa_family)
             len = 128; /* an embedded IPv4 address was looked up */
-        if (!step_over(&at, len > cidr->prefix ? len : cidr->prefix))
+        if (!geo_text_step_over(&at, len))
             return;
-    } while (cdn_cidr_has(cidr, &at) && !job->closed);
+    } while (geo_text_compare(&at, &span->last) <= 0 && !job->closed);
 }
 
 /* ---- input ---- */
 
-static const char *why_bad(struct cdn_str text)
+static void complain(const struct job *job, struct cdn_str text, bool is_line, const char *why)
 {
-    struct cdn_cidr cidr;
-    struct cdn_str rest = text, address = cdn_str_cut(&rest, '/');
-    struct cdn_addr parsed;
-    if (cdn_str_find(text, '%') >= 0)
-        return "has a zone, which means something on one machine only";
-    if (rest.p && cdn_parse_ip(address, &parsed) && !cdn_parse_cidr(text, &cidr))
-        return "is not a network: bits behind the prefix are set, or the prefix is no number in range";
-    return "is not an IP address or network";
+    CDN_AUTOBUF struct cdn_buf shown = {0};
+    for (size_t i = 0; i < text.n && i < 80; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        if (c < 0x20 || c >= 0x7f)
+            cdn_buf_printf(&shown, "\\x%02x", c);
+        else
+            cdn_buf_add_char(&shown, (char)c);
+    }
+    fprintf(stderr, "%spocketcdn geo: ", job->progress ? "\r" : "");
+    if (is_line)
+        fprintf(stderr, "line %llu: ", (unsigned long long)job->line);
+    fprintf(stderr, "'%s%s' %s\n", shown.p ? shown.p : "", text.n > 80 ? "..." : "", why);
 }
 
-/* CDN_INVALID, said on stderr, when the text is neither. */
+/* CDN_INVALID, said on stderr, when the text is no address, network or range. */
 static enum cdn_status answer_text(struct job *job, struct cdn_str text, bool is_line)
 {
-    struct cdn_addr address;
-    struct cdn_cidr cidr;
-    if (cdn_parse_ip(text, &address)) {
-        answer(job, &address);
-    } else if (cdn_str_find(text, '/') > 0 && cdn_parse_cidr(text, &cidr)) {
-        answer_network(job, &cidr);
-    } else {
-        char where[40] = "";
-        bool cut = text.n > 80;
-        if (is_line)
-            snprintf(where, sizeof(where), "line %llu: ", (unsigned long long)job->line);
-        fprintf(stderr, "%spocketcdn geo: %s'" CDN_STR_FMT "%s' %s\n", job->progress ? "\r" : "", where,
-                (int)(cut ? 80 : text.n), text.p, cut ? "..." : "", why_bad(text));
+    struct geo_span span;
+    const char *why;
+    if (cdn_parse_ip(text, &span.first)) {
+        answer(job, &span.first);
+        return CDN_OK;
+    }
+    if (!geo_text_read(text, &span, &why)) {
+        complain(job, text, is_line, why);
         job->bad++;
         return CDN_INVALID;
     }
+    if (span.has_host_bits && job->with_host_bits++ == 0)
+        complain(job, text, is_line, "has bits behind the prefix, which do not count (said once)");
+    if (geo_text_compare(&span.first, &span.last) == 0)
+        answer(job, &span.first);
+    else
+        answer_span(job, &span);
     return CDN_OK;
+}
+
+/* The line with what is known of its client; one of JSON stays JSON. */
+static void annotate(struct job *job, struct cdn_str line)
+{
+    struct cdn_addr address;
+    bool plain = !job->options->format;
+    if (geo_client_comment(&job->client, line)) {
+        cdn_buf_add_str(&job->out, line);
+        if (plain && job->client.column)
+            cdn_buf_add_str(&job->out, CDN_STR("\tx-country\tx-edge\tx-asn"));
+        cdn_buf_add_char(&job->out, '\n');
+        return;
+    }
+    bool found = geo_client_find(&job->client, line, &address);
+    job->without += !found;
+    if (plain && line.n > 1 && line.p[0] == '{' && line.p[line.n - 1] == '}') {
+        struct geo_row row = {.table = job->table, .question.client = address, .line = job->line};
+        if (found)
+            router_decide(job->table, &row.question, NULL, &row.decision);
+        geo_print_members(line, found ? &row : NULL, &job->out);
+        if (found)
+            count(job, geo_row_found(&row));
+        return;
+    }
+    cdn_buf_add_str(&job->out, line);
+    cdn_buf_add_char(&job->out, '\t');
+    if (found)
+        answer(job, &address);
+    else
+        geo_printer_blank(job->printer, &job->out);
+}
+
+static void answer_log_line(struct job *job, struct cdn_str line)
+{
+    struct cdn_addr address;
+    bool is_comment = geo_client_comment(&job->client, line),
+         is_one = job->options->client || job->client.column;
+    if (is_comment && is_one)
+        return;
+    if (is_one && geo_client_find(&job->client, line, &address))
+        answer(job, &address);
+    else if (is_one)
+        job->without++;
+    for (size_t at = 0; !is_one && geo_input_next_address(line, &at, &address);)
+        answer(job, &address);
 }
 
 static enum cdn_status answer_line(struct job *job, struct cdn_str line)
 {
-    if (job->options->log) {
-        struct cdn_addr address;
-        for (size_t at = 0; geo_input_next_address(line, &at, &address);)
-            answer(job, &address);
-        return CDN_OK;
-    }
-    line = cdn_str_trim(line);
-    if (line.n == 0 || line.p[0] == '#')
-        return CDN_OK;
-    return answer_text(job, line, true);
+    if (job->options->annotate)
+        annotate(job, line);
+    else if (job->options->log || job->options->client)
+        answer_log_line(job, line);
+    else if ((line = cdn_str_trim(line)).n > 0 && line.p[0] != '#')
+        return answer_text(job, line, true);
+    return CDN_OK;
 }
 
 static enum cdn_status answer_stdin(struct job *job, struct cdn_error *err)
@@ -213,6 +250,8 @@ static enum cdn_status answer_stdin(struct job *job, struct cdn_error *err)
             break;
     }
     geo_reader_fini(&reader);
+    if (status == CDN_IO || (status == CDN_INVALID && err->text[0]))
+        return cdn_error_prefix(err, "standard input");
     err->text[0] = '\0';
     return status == CDN_NOT_FOUND ? CDN_OK : status;
 }
@@ -220,25 +259,28 @@ static enum cdn_status answer_stdin(struct job *job, struct cdn_error *err)
 static enum cdn_status answer_all(struct job *job, const struct cli_args *args, struct cdn_error *err)
 {
     enum cdn_status status = CDN_OK;
-    geo_printer_header(job->printer, &job->out);
+    if (!job->summary && !job->options->annotate)
+        geo_printer_header(job->printer, &job->out);
     for (size_t i = 0; i < args->n && !job->closed; i++) {
         job->line = i + 1;
         if (strcmp(args->items[i], "-") == 0)
             status = answer_stdin(job, err);
         else
             status = answer_text(job, cdn_str(args->items[i]), false);
-        if (status == CDN_IO || (status && job->options->strict))
+        if (status == CDN_IO || err->text[0] || (status && job->options->strict))
             break;
     }
+    if (job->summary)
+        geo_summary_print(job->summary, job->options->json, &job->out);
     flush(job);
-    if (status == CDN_IO || job->status)
-        return status == CDN_IO ? status : job->status;
+    if (status == CDN_IO || err->text[0] || job->status)
+        return err->text[0] ? status : job->status;
     return job->bad ? CDN_INVALID : job->unknown ? CDN_NOT_FOUND : CDN_OK;
 }
 
 static void summarise(const struct job *job)
 {
-    if (job->options->quiet || (job->addresses < 2 && !job->bad))
+    if (job->options->quiet || (job->addresses < 2 && !job->bad && !job->without && !job->with_host_bits))
         return;
     fprintf(stderr, "%s%llu address%s: %llu found, %llu special, %llu not in the database",
             job->progress ? "\r\033[K" : "", (unsigned long long)job->addresses,
@@ -246,6 +288,12 @@ static void summarise(const struct job *job)
             (unsigned long long)job->unknown);
     if (job->bad)
         fprintf(stderr, "; %llu bad", (unsigned long long)job->bad);
+    if (job->with_host_bits)
+        fprintf(stderr, "; %llu network%s with bits behind the prefix",
+                (unsigned long long)job->with_host_bits, job->with_host_bits == 1 ? "" : "s");
+    if (job->without)
+        fprintf(stderr, "; %llu line%s without a client", (unsigned long long)job->without,
+                job->without == 1 ? "" : "s");
     fputc('\n', stderr);
 }
 
@@ -281,7 +329,8 @@ static void take_fields(struct geo_options *options, struct cli_args *input, con
 {
     size_t n = 0;
     for (size_t i = 0; i < input->n; i++) {
-        bool names = (options->csv || options->tsv) && !options->fields && are_fields(input->items[i]);
+        bool names = (options->csv || options->tsv || options->summary) && !options->fields &&
+                     are_fields(input->items[i]);
         if (names)
             options->fields = input->items[i];
         else
@@ -303,16 +352,21 @@ static enum cdn_status look_up(const struct geo_options *given, const struct cli
         return cdn_error_set(err, CDN_USAGE, "no address given (pocketcdn help geo)");
     if (input.n == 0)
         input = (struct cli_args){1, (const char **)(uintptr_t)only_stdin};
-    enum cdn_status status = geo_printer_create(options, &job.printer, err);
+    enum cdn_status status = geo_client_init(&job.client, options->client, table, err);
+    if (!status && options->summary)
+        status = geo_summary_create(options->fields, &job.summary, err);
+    if (!status)
+        status = geo_printer_create(options, &job.printer, err);
     if (!status && options->raw)
         status = geo_raw_open(table->db, options->raw, &job.raw, err);
-    if (!status && geo_printer_repeats(job.printer))
+    if (!status && !options->summary && geo_printer_repeats(job.printer))
         job.memo = geo_memo_create(job.printer);
     if (!status) {
         job.progress = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO) && !options->quiet;
         status = answer_all(&job, &input, err);
         summarise(&job);
     }
+    geo_summary_destroy(job.summary);
     geo_memo_destroy(job.memo);
     geo_raw_close(job.raw);
     geo_printer_destroy(job.printer);
@@ -333,7 +387,7 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     else if (strcmp(verb, "verify") == 0)
         status = geo_verify(table->db, options->json, err);
     else if (options->explain_log)
-        status = geo_explain_log(table, options->explain_log, options->json, err);
+        status = geo_explain_log(table, options->explain_log, options->client, options->json, err);
     else if (options->bench)
         status = geo_bench(table, err);
     else
@@ -353,13 +407,17 @@ const struct cli_command cli_command_geo = {
         "       pocketcdn geo --explain-log FILE [--json]\n       pocketcdn geo info | verify [--db FILE]",
     .more = "Without an address, or for '-', lines are read from standard input. A network gives one line "
             "for each\n"
-            "network of the answer inside it. The decision is the router's own code: GET /route?ip= says the "
+            "network of the answer inside it, and so does a range. Ports, brackets and quotes do not matter. "
+            "The decision is the router's own code: GET /route?ip= says the "
             "same.\n"
             "\n"
             "  pocketcdn geo 8.8.8.8 2001:4860:4860::8888\n"
             "  pocketcdn geo --why 100.64.0.1\n"
             "  pocketcdn geo --csv ip,country,city,edge < addresses.txt > table.csv\n"
             "  pocketcdn geo --log --format '%{country} %{edge}' < access.log | sort | uniq -c\n"
+            "  pocketcdn geo --annotate < access.log\n"
+            "  pocketcdn geo --log --client xff --summary country,edge < access.log\n"
+            "  pocketcdn geo --db City.mmdb --db ASN.mmdb --csv ip,country,asn 192.0.2.0-192.0.2.255\n"
             "\n"
             "Exit codes: 0 every address was found or is a special one, 1 some are not in the database, 2 "
             "usage or a bad\n"

@@ -1,7 +1,10 @@
 /* geo: inside of `pocketcdn geo`, for its files only.
  *
  *     geo.c         options, what to do, input to rows
- *     geo_input.c   lines and addresses
+ *     geo_input.c   lines, and addresses inside them
+ *     geo_text.c    an argument or plain line
+ *     geo_client.c  the client of a log line
+ *     geo_summary.c --summary
  *     geo_row.c     fields of a row
  *     geo_print.c   rows to lines in each form
  *     geo_memo.c    lines of records seen before
@@ -22,10 +25,14 @@
     X(FLAG, json, 'j', NULL, "One JSON object a line, as GET /route?ip= of the router gives it")           \
     X(FLAG, csv, 0, NULL, "Comma-separated values (RFC 4180) with a header line")                          \
     X(FLAG, tsv, 0, NULL, "Tab-separated values with a header line")                                       \
-    X(TEXT, fields, 0, "NAMES", "Columns of --csv and --tsv: ip,country,city,edge (also behind --csv)")    \
+    X(TEXT, fields, 0, "NAMES", "Of --csv, --tsv, --summary: ip,country,city,edge (also behind them)")     \
     X(TEXT, format, 'f', "TEXT", "A line of your own: %{ip} %{country} %{edge} ...; \\t, \\n, %%")         \
     X(TEXT, raw, 0, "PATH", "The value at PATH of the database's record, as country_code; . is all of it") \
     X(FLAG, log, 'l', NULL, "Input lines are log lines: every address in them is looked up")               \
+    X(TEXT, client, 0, "WHICH",                                                                            \
+      "Of a log line, the client: a column (4), a name (c-ip, request.client_ip), xff")                    \
+    X(FLAG, annotate, 0, NULL, "Write log lines back with country, edge and AS (or --format) behind them") \
+    X(FLAG, summary, 0, NULL, "Count by country, asn and edge, or by the fields named behind it")          \
     X(TEXT, explain_log, 0, "FILE", "Which edges the clients of a log are sent to, how far, how surely")   \
     X(FLAG, why, 'w', NULL, "Show how the decision came about")                                            \
     X(FLAG, all_edges, 'a', NULL, "Show all edges, best first")                                            \
@@ -54,6 +61,12 @@ void geo_printer_header(const struct geo_printer *printer, struct cdn_buf *out);
 void geo_printer_row(const struct geo_printer *printer, const struct geo_row *row,
                      const struct router_trace *trace, struct cdn_buf *out);
 
+/* The row of --annotate for a line without a client. */
+void geo_printer_blank(const struct geo_printer *printer, struct cdn_buf *out);
+/* `line`, a JSON object, with geo_country, geo_edge and geo_asn inside, null where nothing is known (`row`
+ * NULL: of all). */
+void geo_print_members(struct cdn_str line, const struct geo_row *row, struct cdn_buf *out);
+
 /* Reader of raw values of an open database, which outlives it. */
 struct geo_raw;
 enum cdn_status geo_raw_open(const struct geo_db *db, const char *path, struct geo_raw **ret,
@@ -63,9 +76,10 @@ void geo_raw_close(struct geo_raw *raw);
  */
 enum cdn_status geo_raw_print(struct geo_raw *raw, const struct cdn_addr *address, struct cdn_buf *out);
 
-/* Reads the log at `path` ("-": standard input) and prints each edge's clients. CDN_IO names the path. */
-enum cdn_status geo_explain_log(const struct router_table *table, const char *path, bool json,
-                                struct cdn_error *err);
+/* Reads the log at `path` ("-": standard input) and prints each edge's clients; `client` as --client, NULL
+ * for the usual one. CDN_IO names the path. */
+enum cdn_status geo_explain_log(const struct router_table *table, const char *path, const char *client,
+                                bool json, struct cdn_error *err);
 enum cdn_status geo_info(const struct geo_db *db, bool json, struct cdn_error *err);
 enum cdn_status geo_verify(const struct geo_db *db, bool json, struct cdn_error *err);
 enum cdn_status geo_bench(const struct router_table *table, struct cdn_error *err);

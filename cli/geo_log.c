@@ -1,6 +1,7 @@
 /* geo --explain-log: who would be served from where. */
 #include "cli/geo.h"
 
+#include "cli/geo_client.h"
 #include "cli/geo_input.h"
 #include "cli/table.h"
 
@@ -195,8 +196,8 @@ static void nothing(void *self)
     (void)self;
 }
 
-/* The client is the first address of a line, as in the usual access logs. */
-static enum cdn_status read_lines(struct log_job *job, int fd, struct cdn_error *err)
+static enum cdn_status read_lines(struct log_job *job, int fd, struct geo_client *client,
+                                  struct cdn_error *err)
 {
     struct geo_reader reader;
     enum cdn_status status;
@@ -204,10 +205,11 @@ static enum cdn_status read_lines(struct log_job *job, int fd, struct cdn_error 
     do {
         struct cdn_str line;
         struct cdn_addr address;
-        size_t at = 0;
         status = geo_reader_line(&reader, &line, err);
         job->lines = reader.line;
-        if (status == CDN_TOO_LARGE || (!status && !geo_input_next_address(line, &at, &address))) {
+        if (!status && geo_client_comment(client, line))
+            continue;
+        if (status == CDN_TOO_LARGE || (!status && !geo_client_find(client, line, &address))) {
             job->without++;
             status = CDN_OK;
         } else if (!status) {
@@ -218,25 +220,30 @@ static enum cdn_status read_lines(struct log_job *job, int fd, struct cdn_error 
     return status == CDN_NOT_FOUND ? CDN_OK : status;
 }
 
-static enum cdn_status read_file(struct log_job *job, const char *path, struct cdn_error *err)
+static enum cdn_status read_file(struct log_job *job, const char *path, struct geo_client *client,
+                                 struct cdn_error *err)
 {
     bool is_stdin = strcmp(path, "-") == 0;
     int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return cdn_error_set(err, CDN_IO, "%s: %s", path, strerror(errno));
-    enum cdn_status status = read_lines(job, fd, err);
+    enum cdn_status status = read_lines(job, fd, client, err);
     if (!is_stdin)
         close(fd);
     return status ? cdn_error_prefix(err, "%s", path) : CDN_OK;
 }
 
-enum cdn_status geo_explain_log(const struct router_table *table, const char *path, bool json,
-                                struct cdn_error *err)
+enum cdn_status geo_explain_log(const struct router_table *table, const char *path, const char *which,
+                                bool json, struct cdn_error *err)
 {
+    struct geo_client client;
+    enum cdn_status status = geo_client_init(&client, which, table, err);
+    if (status)
+        return status;
     struct log_job job = {.table = table};
     size_t count = table->pops->count + 1;
     job.edges = cdn_calloc(count, sizeof(*job.edges));
-    enum cdn_status status = read_file(&job, path, err);
+    status = read_file(&job, path, &client, err);
     CDN_AUTOBUF struct cdn_buf out = {0};
     if (!status && json)
         report_json(&job, &out);

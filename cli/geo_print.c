@@ -19,6 +19,7 @@ struct part { /* of a format: a text, then maybe a field */
 struct geo_printer {
     enum form form;
     bool all_edges, why;
+    bool is_dashed; /* "-" for an empty field, so that columns stay columns */
     enum geo_field columns[GEO_FIELD_COUNT];
     size_t column_count;
     size_t part_count;
@@ -112,21 +113,28 @@ enum cdn_status geo_printer_create(const struct geo_options *options, struct geo
 {
     if (options->json + options->csv + options->tsv + (options->format != NULL) + (options->raw != NULL) > 1)
         return cdn_error_set(err, CDN_USAGE, "only one of --json, --csv, --tsv, --format and --raw");
-    enum form form = options->json     ? FORM_JSON
-                     : options->csv    ? FORM_CSV
-                     : options->tsv    ? FORM_TSV
-                     : options->format ? FORM_TEXT
-                                       : FORM_HUMAN;
-    if (options->fields && form != FORM_CSV && form != FORM_TSV)
-        return cdn_error_set(err, CDN_USAGE, "--fields goes with --csv and --tsv");
+    enum form form = options->json                          ? FORM_JSON
+                     : options->csv                         ? FORM_CSV
+                     : options->tsv                         ? FORM_TSV
+                     : options->format || options->annotate ? FORM_TEXT
+                                                            : FORM_HUMAN;
+    if (options->annotate && (form != FORM_TEXT || options->raw || options->summary))
+        return cdn_error_set(err, CDN_USAGE, "--annotate goes with --format only");
+    if (options->summary && (form > FORM_JSON || options->raw))
+        return cdn_error_set(err, CDN_USAGE, "--summary goes with --json only");
+    if (options->fields && form != FORM_CSV && form != FORM_TSV && !options->summary)
+        return cdn_error_set(err, CDN_USAGE, "--fields goes with --csv, --tsv and --summary");
     if (options->why && (form > FORM_JSON || options->raw))
         return cdn_error_set(err, CDN_USAGE, "--why goes with plain lines and --json");
     struct geo_printer *p = cdn_calloc(1, sizeof(*p));
     p->form = form;
     p->all_edges = options->all_edges;
     p->why = options->why;
-    enum cdn_status status = form == FORM_TEXT ? compile(p, cdn_str(options->format), err)
-                                               : columns_choose(p, options->fields, err);
+    p->is_dashed = options->annotate;
+    enum cdn_status status =
+        form == FORM_TEXT
+            ? compile(p, cdn_str(options->format ? options->format : "%{country}\\t%{edge}\\t%{asn}"), err)
+            : columns_choose(p, options->fields, err);
     if (status)
         geo_printer_destroy(p);
     else
@@ -311,10 +319,41 @@ static void put_format(const struct geo_printer *p, const struct geo_row *row, s
 {
     for (size_t i = 0; i < p->part_count; i++) {
         cdn_buf_add_str(out, cdn_buf_str(&p->parts[i].text));
-        if (p->parts[i].has_field)
+        size_t from = out->n;
+        if (p->parts[i].has_field && row)
             geo_field_put(row, p->parts[i].field, out);
+        if (p->parts[i].has_field && p->is_dashed && out->n == from)
+            cdn_buf_add_char(out, '-');
     }
     cdn_buf_add_char(out, '\n');
+}
+
+void geo_printer_blank(const struct geo_printer *p, struct cdn_buf *out)
+{
+    put_format(p, NULL, out);
+}
+
+static json_t *text_of(const struct geo_row *row, enum geo_field field)
+{
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    if (row)
+        geo_field_put(row, field, &text);
+    json_t *value = text.n ? json_stringn(text.p, text.n) : NULL;
+    return value ? value : json_null();
+}
+
+void geo_print_members(struct cdn_str line, const struct geo_row *row, struct cdn_buf *out)
+{
+    uint32_t asn = row ? row->decision.where.record.asn : 0;
+    json_t *o = json_pack("{s:o, s:o, s:o}", "geo_country", text_of(row, GEO_FIELD_country), "geo_edge",
+                          text_of(row, GEO_FIELD_edge), "geo_asn", asn ? json_integer(asn) : json_null());
+    CDN_AUTOFREE char *members = json_dumps(o, JSON_COMPACT);
+    struct cdn_str inside = cdn_str_trim((struct cdn_str){line.p + 1, line.n - 2});
+    cdn_buf_add(out, line.p, line.n - 1);
+    if (inside.n > 0)
+        cdn_buf_add_char(out, ',');
+    cdn_buf_printf(out, "%s\n", members + 1);
+    json_decref(o);
 }
 
 void geo_printer_row(const struct geo_printer *p, const struct geo_row *row, const struct router_trace *trace,

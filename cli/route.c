@@ -105,7 +105,7 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     enum cdn_status status = geo_table_make(options->config, &options->db, &table, err);
     if (status)
         return status;
-    status = options->explain_log ? geo_explain_log(table, options->explain_log, options->json, err)
+    status = options->explain_log ? geo_explain_log(table, options->explain_log, NULL, options->json, err)
                                   : explain(options, table, args->items[0], err);
     router_table_unref(table);
     return status;

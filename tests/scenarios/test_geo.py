@@ -45,9 +45,8 @@ def test_embedded_ipv4_is_what_is_looked_up(cdn, tunnelled):
 
 
 @pytest.mark.parametrize("bad, words", [
-    ("nonsense", "is not an IP address"), ("fe80::1%eth0", "zone"), ("1.2.3.0/22", "bits behind the prefix"),
-    ("1.2.3.4/33", "prefix"), ("1.2.3", "is not an IP address"), ("1.2.3.4.5", "is not"), ("256.1.1.1", "is not"),
-    ("::1::", "is not"), ("1.2.3.4:80", "is not"), ("0x1.2.3.4", "is not"), ("01.2.3.4", "is not"),
+    ("nonsense", "is not an IP address"), ("fe80::1%eth0", "zone"), ("1.2.3.4/33", "prefix"), ("1.2.3", "is not an IP address"), ("1.2.3.4.5", "is not"), ("256.1.1.1", "is not"),
+    ("::1::", "is not"), ("1.2.3.4:800000", "is not"), ("0x1.2.3.4", "is not"), ("01.2.3.4", "is not"),
 ])
 def test_bad_addresses_are_refused_and_do_not_stop_the_others(cdn, bad, words):
     done = cdn.cli("geo", "-q", "--format", "%{ip}", "8.8.8.8", bad, "1.1.1.1")
