@@ -30,12 +30,26 @@ static size_t mark_length(struct cdn_str s)
     return 0;
 }
 
+static bool is_ascii_word(char c)
+{
+    static const bool is[128] = {
+        ['.'] = 1, [':'] = 1, ['_'] = 1, ['0'] = 1, ['1'] = 1, ['2'] = 1, ['3'] = 1, ['4'] = 1, ['5'] = 1,
+        ['6'] = 1, ['7'] = 1, ['8'] = 1, ['9'] = 1, ['a'] = 1, ['b'] = 1, ['c'] = 1, ['d'] = 1, ['e'] = 1,
+        ['f'] = 1, ['g'] = 1, ['h'] = 1, ['i'] = 1, ['j'] = 1, ['k'] = 1, ['l'] = 1, ['m'] = 1, ['n'] = 1,
+        ['o'] = 1, ['p'] = 1, ['q'] = 1, ['r'] = 1, ['s'] = 1, ['t'] = 1, ['u'] = 1, ['v'] = 1, ['w'] = 1,
+        ['x'] = 1, ['y'] = 1, ['z'] = 1, ['A'] = 1, ['B'] = 1, ['C'] = 1, ['D'] = 1, ['E'] = 1, ['F'] = 1,
+        ['G'] = 1, ['H'] = 1, ['I'] = 1, ['J'] = 1, ['K'] = 1, ['L'] = 1, ['M'] = 1, ['N'] = 1, ['O'] = 1,
+        ['P'] = 1, ['Q'] = 1, ['R'] = 1, ['S'] = 1, ['T'] = 1, ['U'] = 1, ['V'] = 1, ['W'] = 1, ['X'] = 1,
+        ['Y'] = 1, ['Z'] = 1};
+    return (unsigned char)c < 128 && is[(unsigned char)c];
+}
+
 /* Bytes of the letter at `s` that belongs to a word; 0 where a word ends. */
 static size_t word_length(struct cdn_str s)
 {
     unsigned char c = (unsigned char)s.p[0];
     if (c < 0x80)
-        return isalnum(c) || c == '.' || c == ':' || c == '_';
+        return is_ascii_word(s.p[0]);
     if (mark_length(s))
         return 0;
     size_t n = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
@@ -44,6 +58,10 @@ static size_t word_length(struct cdn_str s)
 
 static size_t word_end(struct cdn_str line, size_t at)
 {
+    while (at < line.n && is_ascii_word(line.p[at]))
+        at++;
+    if (at == line.n || (unsigned char)line.p[at] < 0x80)
+        return at;
     for (size_t n; at < line.n && (n = word_length(cdn_str_sub(line, at))) > 0;)
         at += n;
     return at;
