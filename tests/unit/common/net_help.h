@@ -152,7 +152,7 @@ static inline int run_suite(const char *name, void (*fill)(TCase *all))
 {
     Suite *suite = suite_create(name);
     TCase *all = tcase_create("all");
-    tcase_set_timeout(all, 60);
+    tcase_set_timeout(all, 300);
     fill(all);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);

@@ -383,7 +383,7 @@ int main(void)
 {
     Suite *suite = suite_create("daemon");
     TCase *all = tcase_create("all");
-    tcase_set_timeout(all, 30);
+    tcase_set_timeout(all, 300);
     tcase_add_loop_test(all, answer_rows, 0, (int)CDN_ARRAY_LEN(rows));
     tcase_add_test(all, head_is_get_without_the_body);
     tcase_add_test(all, without_simulation_time_stands);

@@ -135,7 +135,7 @@ int main(void)
 {
     Suite *suite = suite_create("access_ring");
     TCase *tests = tcase_create("all");
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 300);
     tcase_add_test(tests, empty_gives_nothing);
     tcase_add_test(tests, sizes_of_all_kinds_wrap);
     tcase_add_test(tests, full_is_refused_and_loses_nothing);

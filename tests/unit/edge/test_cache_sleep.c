@@ -325,7 +325,7 @@ int main(void)
 {
     Suite *suite = suite_create("cache_sleep");
     TCase *tc = tcase_create("cache_sleep");
-    tcase_set_timeout(tc, 100);
+    tcase_set_timeout(tc, 300);
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, unused_objects_sleep_and_wake);
     tcase_add_test(tc, held_objects_stay_awake);

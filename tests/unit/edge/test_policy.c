@@ -477,7 +477,7 @@ int main(void)
 {
     Suite *suite = suite_create("policy");
     TCase *tc = tcase_create("policy");
-    tcase_set_timeout(tc, 100);
+    tcase_set_timeout(tc, 300);
     if (GOLDEN) {
         tcase_add_test(tc, golden_counts_of_cdn_d);
     }

@@ -333,7 +333,7 @@ int main(void)
 {
     Suite *suite = suite_create("store_crash");
     TCase *tc = tcase_create("store_crash");
-    tcase_set_timeout(tc, 100);
+    tcase_set_timeout(tc, 300);
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, killed_at_any_moment);
     tcase_add_test(tc, what_was_committed_survives_a_kill);

@@ -82,7 +82,7 @@ int main(void)
 {
     Suite *suite = suite_create("store_queue");
     TCase *tc = tcase_create("store_queue");
-    tcase_set_timeout(tc, 100);
+    tcase_set_timeout(tc, 300);
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, find_leaves_out_what_is_new);
     tcase_add_test(tc, what_the_last_work_queues_is_done);

@@ -471,7 +471,7 @@ int main(void)
 {
     Suite *suite = suite_create("geo");
     TCase *tc = tcase_create("rows");
-    tcase_set_timeout(tc, 60);
+    tcase_set_timeout(tc, 300);
     tcase_add_loop_test(tc, test_schema, 0, (int)CDN_ARRAY_LEN(schemas));
     tcase_add_loop_test(tc, test_damaged, 0, 10);
     tcase_add_loop_test(tc, test_embedded_known, 0, (int)CDN_ARRAY_LEN(known));

@@ -387,7 +387,7 @@ int main(void)
 {
     Suite *suite = suite_create("latency");
     TCase *tc = tcase_create("rows");
-    tcase_set_timeout(tc, 100);
+    tcase_set_timeout(tc, 300);
     tcase_add_loop_test(tc, test_known, 0, (int)CDN_ARRAY_LEN(known));
     tcase_add_loop_test(tc, test_nearer, 0, (int)CDN_ARRAY_LEN(nearer));
     tcase_add_loop_test(tc, test_ways, 0, (int)CDN_ARRAY_LEN(ways));

@@ -239,7 +239,7 @@ int main(void)
 {
     Suite *suite = suite_create("mmdb_writer");
     TCase *tc = tcase_create("rows");
-    tcase_set_timeout(tc, 60);
+    tcase_set_timeout(tc, 300);
     tcase_add_loop_test(tc, test_random_table, 0, (int)CDN_ARRAY_LEN(rows));
     tcase_add_loop_test(tc, test_string_sizes, 0, 9);
     tcase_add_test(tc, test_sharing);

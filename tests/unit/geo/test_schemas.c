@@ -207,7 +207,7 @@ int main(void)
 {
     Suite *suite = suite_create("schemas");
     TCase *tc = tcase_create("rows");
-    tcase_set_timeout(tc, 60);
+    tcase_set_timeout(tc, 300);
     tcase_add_loop_test(tc, test_spelling, 0, (int)CDN_ARRAY_LEN(spellings));
     tcase_add_test(tc, test_fields_of_several_files);
     tcase_add_test(tc, test_file_shortened_after_opening);
