@@ -293,6 +293,13 @@ static bool suits_by_language(const struct edge_rep *rep, const struct edge_vary
            edge_vary_match_language(edge_rep_spec(rep), edge_rep_variant(rep), language, request, scratch);
 }
 
+bool edge_rep_suits(const struct edge_rep *rep, const struct edge_vary_source *request)
+{
+    CDN_AUTOBUF struct cdn_buf scratch = {0};
+    return rep->spec_length == 0 ||
+           edge_vary_match(edge_rep_spec(rep), edge_rep_variant(rep), request, &scratch);
+}
+
 bool edge_cache_select_locked(struct edge_cache *c, struct edge_entry *entry,
                               const struct edge_vary_source *request, struct edge_hold *ret, bool *ret_others)
 {

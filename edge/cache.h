@@ -85,14 +85,15 @@ void edge_cache_leave(struct edge_cache *cache, struct edge_entry *entry);
 /* Why there is nothing: COLD, EVICTED, PURGED or CORRUPT. */
 enum edge_cause edge_cache_missing_locked(struct edge_cache *cache, const struct edge_entry *entry);
 
-/* Answers to the key may not be stored, because of `why`: for EDGE_PASS_S seconds nobody waits for another's
- * fetch of it. Forgotten when one is stored. */
+/* An answer to the key could not be stored, because of `why`: for EDGE_PASS_S seconds nobody waits for
+ * another's fetch of it, but all try to store theirs. Forgotten when one may be stored. */
 #define EDGE_PASS_S 10
 void edge_cache_note_unstorable(struct edge_cache *cache, const struct edge_entry *entry,
                                 enum edge_store_reason why, int64_t now_ms);
-/* Whether the last answer was one of those; *ret_passes: and is not older than that. */
+void edge_cache_note_storable(struct edge_cache *cache, const struct edge_entry *entry);
+/* Whether the last answer was one of those; *ret_parallel: and is not older than that. */
 bool edge_cache_unstorable_locked(const struct edge_cache *cache, const struct edge_entry *entry,
-                                  int64_t now_ms, enum edge_store_reason *ret_why, bool *ret_passes);
+                                  int64_t now_ms, enum edge_store_reason *ret_why, bool *ret_parallel);
 
 /* The refresh of a stale answer failed: the next one behind it waits 2 s, then doubling to
  * EDGE_REFRESH_PAUSE_MAX_S. Forgotten when the origin answers. */
@@ -125,6 +126,8 @@ static inline uint64_t edge_hold_length(const struct edge_hold *hold) /* of the 
 {
     return hold->location.body;
 }
+/* Whether a request selects this response, if it is stored (RFC 9111 4.1). */
+bool edge_rep_suits(const struct edge_rep *rep, const struct edge_vary_source *request);
 /* The stored complete response that a request selects (RFC 9111 4.1), the newest; false: none. *ret_variants:
  * whether there are others. */
 bool edge_cache_select_locked(struct edge_cache *cache, struct edge_entry *entry,

@@ -37,8 +37,19 @@ void edge_cache_note_unstorable(struct edge_cache *c, const struct edge_entry *e
     edge_cache_unlock(c);
 }
 
+void edge_cache_note_storable(struct edge_cache *c, const struct edge_entry *e)
+{
+    struct edge_ghost_entry gone;
+    const uint64_t hash = edge_entry_hash(e).a;
+    edge_cache_lock(c);
+    if (edge_ghost_find(c->ghost, hash, &gone) && gone.reason == EDGE_GHOST_UNSTORABLE) {
+        edge_ghost_forget(c->ghost, hash);
+    }
+    edge_cache_unlock(c);
+}
+
 bool edge_cache_unstorable_locked(const struct edge_cache *c, const struct edge_entry *e, int64_t now_ms,
-                                  enum edge_store_reason *ret_why, bool *ret_passes)
+                                  enum edge_store_reason *ret_why, bool *ret_parallel)
 {
     struct edge_ghost_entry gone;
     if (!edge_ghost_find(c->ghost, edge_entry_hash(e).a, &gone) || gone.reason != EDGE_GHOST_UNSTORABLE) {
@@ -46,7 +57,7 @@ bool edge_cache_unstorable_locked(const struct edge_cache *c, const struct edge_
     }
     const int64_t age_s = now_ms / 1000 - gone.time_s;
     *ret_why = (enum edge_store_reason)gone.note;
-    *ret_passes = age_s >= 0 && age_s < EDGE_PASS_S;
+    *ret_parallel = age_s >= 0 && age_s < EDGE_PASS_S;
     return true;
 }
 

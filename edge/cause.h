@@ -29,18 +29,19 @@ const char *edge_verdict_text(enum edge_verdict v);
 const char *edge_verdict_meaning(enum edge_verdict v);
 
 /* name, word, fwd= of RFC 9211 2.2, meaning. NONE is a plain hit. */
-#define EDGE_CAUSES(X)                                                                                  \
-    X(NONE, "", "", "nothing to explain")                                                               \
-    X(COLD, "cold", "miss", "never stored here, or so long ago that nothing is remembered")             \
-    X(EXPIRED, "expired", "stale", "stored, but past its lifetime")                                     \
-    X(EVICTED, "evicted", "miss", "was stored and had to make room")                                    \
-    X(PURGED, "purged", "miss", "was stored and has been purged")                                       \
-    X(VARY, "vary", "vary-miss", "stored, but not for request fields like these")                       \
-    X(BYPASS_METHOD, "bypass-method", "method", "the request's method is not answered from a cache")    \
-    X(BYPASS_REQUEST, "bypass-request", "request", "the request asked for an answer of the origin")     \
-    X(BYPASS_RESPONSE, "bypass-response", "miss", "the origin's answers to this URL may not be stored") \
-    X(VALIDATION, "validation", "stale", "the stored answer must be confirmed before every use")        \
-    X(UNSYNCED, "unsynced", "stale", "purges may have been missed, so the stored answer was checked")   \
+#define EDGE_CAUSES(X)                                                                                \
+    X(NONE, "", "", "nothing to explain")                                                             \
+    X(COLD, "cold", "miss", "never stored here, or so long ago that nothing is remembered")           \
+    X(EXPIRED, "expired", "stale", "stored, but past its lifetime")                                   \
+    X(EVICTED, "evicted", "miss", "was stored and had to make room")                                  \
+    X(PURGED, "purged", "miss", "was stored and has been purged")                                     \
+    X(VARY, "vary", "vary-miss", "stored, but not for request fields like these")                     \
+    X(BYPASS_METHOD, "bypass-method", "method", "the request's method is not answered from a cache")  \
+    X(BYPASS_REQUEST, "bypass-request", "request", "the request asked for an answer of the origin")   \
+    X(BYPASS_RESPONSE, "bypass-response", "miss", "the origin's answer may not be stored")            \
+    X(SET_COOKIE, "set-cookie", "miss", "the origin's answer sets a cookie for this client alone")    \
+    X(VALIDATION, "validation", "stale", "the stored answer must be confirmed before every use")      \
+    X(UNSYNCED, "unsynced", "stale", "purges may have been missed, so the stored answer was checked") \
     X(CORRUPT, "corrupt", "miss", "the stored bytes were damaged and have been thrown away")
 
 enum edge_cause {

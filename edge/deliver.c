@@ -50,11 +50,22 @@ static struct edge_marks marks_of(const struct edge_txn *t, const struct edge_re
     return m;
 }
 
+/* Personal fields are for the one whose request the origin answered; nobody else's answer has them, whatever
+ * an older version stored. */
+static enum edge_serve_personal personal_for(const struct edge_txn *t)
+{
+    if (t->passing || (t->fetch && t->leader)) {
+        return EDGE_SERVE_ALL;
+    }
+    return edge_tuning_now(t->worker->edge)->rules.set_cookie == EDGE_SET_COOKIE_REPLAY ? EDGE_SERVE_COOKIES
+                                                                                        : EDGE_SERVE_SHARED;
+}
+
 void edge_deliver_respond(struct edge_txn *t, struct MHD_Response *response, unsigned status,
                           const struct edge_rep *rep, const struct edge_range_plan *plan, uint64_t body_bytes)
 {
     struct http_head *head = &t->worker->head;
-    edge_serve_fields(head, rep->head, status, plan);
+    edge_serve_fields(head, rep->head, status, plan, personal_for(t));
     if (!t->passing && edge_compress_adds_vary(t->worker->edge->compress, rep->head)) {
         http_head_add(head, CDN_STR("Vary"), CDN_STR("Accept-Encoding"));
     }
@@ -201,7 +212,8 @@ static bool is_hot_variant(const struct edge_rep *rep)
     struct cdn_str spec = edge_rep_spec(rep);
     return (spec.n == 0 || cdn_str_eq(spec, CDN_STR("accept-encoding"))) && rep->whole < 0 &&
            edge_head_count(rep->head, EDGE_HEAD_CACHE_STATUS) == 0 &&
-           edge_head_count(rep->head, EDGE_HEAD_VIA) == 0;
+           edge_head_count(rep->head, EDGE_HEAD_VIA) == 0 &&
+           edge_head_count(rep->head, EDGE_HEAD_SET_COOKIE) == 0; /* whose replaying a reload may end */
 }
 
 /* All of a blob or one range of it. `hold`: where the blob comes from when it may become a hot answer; or
@@ -387,10 +399,9 @@ static bool status_has_body(unsigned status)
     return status >= 200 && status != 204 && status != 304;
 }
 
-/* What the fetch's answer says to this client. */
 static const struct edge_rep *told(const struct edge_txn *t)
 {
-    return t->leader && t->fetch->leader_rep ? t->fetch->leader_rep : t->fetch->rep;
+    return edge_fetch_told(t->fetch, t->leader);
 }
 
 /* `length` bytes from `from` on (negative: all until the end). */

@@ -51,6 +51,11 @@ enum edge_fetch_phase edge_fetch_phase_now(struct edge_fetch *f)
     return atomic_load(&f->phase);
 }
 
+struct edge_rep *edge_fetch_told(const struct edge_fetch *f, bool leader)
+{
+    return leader && f->leader_rep ? f->leader_rep : f->rep;
+}
+
 static void tell_slot(struct edge_fetch_slot *slot)
 {
     for (struct edge_txn *t = slot->first, *next; t; t = next) {
@@ -154,21 +159,25 @@ void edge_fetch_unlist(struct edge_fetch *f)
     edge_cache_unlock(f->owner->edge->cache);
 }
 
-static bool fits(const struct edge_fetch *f, const struct edge_vary_source *source)
+/* Whether the request may wait for this fetch. The answer to an authorised request is likely to be for that
+ * one alone (RFC 9111 3.5), unless something of this URL is stored; then others do not wait for it to be
+ * said. */
+static bool fits(const struct edge_fetch *f, const struct edge_vary_source *source, bool sure)
 {
     CDN_AUTOBUF struct cdn_buf scratch = {0};
     if (atomic_load(&((struct edge_fetch *)(uintptr_t)f)->phase) == EDGE_FETCH_STORING) {
-        return f->rep->spec_length == 0 ||
-               edge_vary_match(edge_rep_spec(f->rep), edge_rep_variant(f->rep), source, &scratch);
+        return edge_rep_suits(f->rep, source);
     }
-    return !f->expected_spec ||
-           edge_vary_match(cdn_str(f->expected_spec), cdn_str(f->expected_variant), source, &scratch);
+    return !sure && !f->request.parallel && (!f->request.about.authorized || f->expected_spec) &&
+           (!f->expected_spec ||
+            edge_vary_match(cdn_str(f->expected_spec), cdn_str(f->expected_variant), source, &scratch));
 }
 
-struct edge_fetch *edge_fetch_find_locked(struct edge_entry *e, const struct edge_vary_source *source)
+struct edge_fetch *edge_fetch_find_locked(struct edge_entry *e, const struct edge_vary_source *source,
+                                          bool sure)
 {
     struct edge_fetch *f = e->use->fetches;
-    while (f && (f->request.ranged || !fits(f, source))) {
+    while (f && (f->request.ranged || !fits(f, source, sure))) {
         f = f->next;
     }
     return f;
@@ -179,7 +188,7 @@ struct edge_fetch *edge_fetch_find_part_locked(struct edge_entry *e, const struc
 {
     struct edge_fetch *f = e->use->fetches;
     while (f && (!f->request.ranged || at < f->request.range_first || at > f->request.range_last ||
-                 !fits(f, source))) {
+                 !fits(f, source, false))) {
         f = f->next;
     }
     return f;
@@ -193,12 +202,15 @@ struct edge_fetch *edge_fetch_create(struct edge_worker *owner, struct edge_entr
 {
     const unsigned workers = owner->edge->worker_count;
     struct edge_fetch *f = cdn_calloc(1, sizeof *f + workers * sizeof f->slot[0]);
+    struct cdn_str cookie;
     atomic_init(&f->refs, 1);
     f->owner = owner;
     f->entry = entry;
     f->request = *request;
     f->control = *control;
     f->request.about.control = &f->control;
+    f->request.about.has_cookie =
+        http_fields_find(f->request.fields.item, f->request.fields.count, CDN_STR("Cookie"), &cookie) > 0;
     f->tell.call = tell_all;
     f->may_keep = true;
     f->origin_us = -1;

@@ -61,6 +61,7 @@ struct edge_fetch_request {
     bool pass;                       /* never store, never share */
     bool unkeyed;                    /* it has fields that are in no key (outgoing.h) */
     bool background;                 /* nobody waits: a refresh behind a stale answer */
+    bool parallel;                   /* others do not wait for it before it is known to be storable */
     bool ranged;                     /* one stretch of the whole is asked for: [range_first, range_last] */
     uint64_t range_first;
     uint64_t range_last;
@@ -87,14 +88,15 @@ struct edge_fetch {
 
     _Atomic(enum edge_fetch_phase) phase;
     /* published with the phase */
-    struct edge_rep *rep; /* STORING, PASSING: what came, but for fields that may not be stored */
-    struct edge_rep
-        *leader_rep; /* with those (no-cache="..", private=".."), for the leader; NULL: there are none */
+    struct edge_rep *rep;        /* STORING, PASSING: what came, but for fields that may not be stored */
+    struct edge_rep *leader_rep; /* with those (no-cache="..", private="..", cookies), for the leader;
+                                    CONFIRMED: what the 304 says to it; NULL: the same as to all */
     struct edge_body *body;
     int64_t content_length;
     enum edge_store_reason reason;
     enum http_fetch_error error; /* FAILED */
     struct edge_hold result;     /* CONFIRMED; STORING once finished */
+    bool leader_only;            /* CONFIRMED: what the 304 says may not be stored: it is for the leader */
     uint8_t received;            /* version of the origin's answer, as in edge_freshness */
     bool had_age;                /* the origin's answer carried Age */
     int64_t origin_us;
@@ -117,8 +119,9 @@ struct edge_fetch *edge_fetch_create(struct edge_worker *owner, struct edge_entr
 void edge_fetch_list_locked(struct edge_fetch *fetch);
 void edge_fetch_start(struct edge_fetch *fetch);
 /* The running fetch of an entry whose answer the request may share; no reference is taken. For the whole, or
- * for the stretch that holds byte `at`. */
-struct edge_fetch *edge_fetch_find_locked(struct edge_entry *entry, const struct edge_vary_source *source);
+ * for the stretch that holds byte `at`. `sure`: only one whose answer is being stored already. */
+struct edge_fetch *edge_fetch_find_locked(struct edge_entry *entry, const struct edge_vary_source *source,
+                                          bool sure);
 struct edge_fetch *edge_fetch_find_part_locked(struct edge_entry *entry,
                                                const struct edge_vary_source *source, uint64_t at);
 /* Joins a waiter on its own worker. */
@@ -129,6 +132,8 @@ void edge_fetch_leave(struct edge_fetch *fetch, struct edge_worker *worker, stru
 struct edge_fetch *edge_fetch_ref(struct edge_fetch *fetch);
 void edge_fetch_unref(struct edge_fetch *fetch);
 enum edge_fetch_phase edge_fetch_phase_now(struct edge_fetch *fetch);
+/* What a STORING or PASSING fetch's answer says to its leader, or to the others. */
+struct edge_rep *edge_fetch_told(const struct edge_fetch *fetch, bool leader);
 /* More of a request's body is there (after read_body said wait). Owner's thread. */
 void edge_fetch_body_ready(struct edge_fetch *fetch);
 

@@ -149,7 +149,7 @@ static void replace_stored(struct edge_fetch *f, int64_t now_ms)
     edge_cache_unlock(cache);
 }
 
-static bool sent_get(void *arg, struct cdn_str name, struct cdn_buf *into) /* struct edge_vary_source */
+bool edge_fetch_sent_get(void *arg, struct cdn_str name, struct cdn_buf *into)
 {
     return !edge_outgoing_is_condition(name) && edge_vary_fields_get(arg, name, into);
 }
@@ -174,14 +174,15 @@ static struct edge_rep *make_rep(struct edge_fetch *f, const struct http_field *
                     ? EDGE_STORE_METHOD
                     : edge_storable(rules, &f->request.about, head, &control, &fresh);
     f->had_age = edge_head_count(head, EDGE_HEAD_AGE) > 0;
-    struct cdn_str drop[32];
-    size_t drops =
-        edge_store_reason_ok(f->reason) ? edge_storable_drop(rules, &control, drop, CDN_ARRAY_LEN(drop)) : 0;
+    struct cdn_str drop[EDGE_DROP_MAX];
+    size_t drops = edge_store_reason_ok(f->reason)
+                       ? edge_storable_drop(rules, head, &control, drop, CDN_ARRAY_LEN(drop))
+                       : 0;
     CDN_AUTOBUF struct cdn_buf spec = {0};
     CDN_AUTOBUF struct cdn_buf variant = {0};
     if (edge_vary_spec(head, &spec)) {
         struct edge_vary_fields from = {f->request.fields.item, f->request.fields.count};
-        struct edge_vary_source source = {sent_get, &from};
+        struct edge_vary_source source = {edge_fetch_sent_get, &from};
         edge_vary_key(cdn_buf_str(&spec), &source, &variant);
     }
     struct edge_head *less;
@@ -206,33 +207,38 @@ static void on_interim(void *arg, const struct http_fetch_head *h)
     }
 }
 
-/* An answer to a GET that replaces what is stored without being storable itself ends the stored one (an error
- * does not); other variants stay. */
-static void drop_selected(struct edge_fetch *f)
+/* The stale answer that the request selects, after the origin gave another in its place that may not be
+ * stored. */
+static void settle(struct edge_fetch *f, const struct edge_hold *stale, bool gone)
 {
-    struct edge_vary_fields from = {f->request.fields.item, f->request.fields.count};
-    struct edge_vary_source source = {sent_get, &from};
-    for (unsigned i = 0; i < f->request.candidate_count; i++) {
-        const struct edge_rep *rep = f->request.candidate[i].rep;
-        CDN_AUTOBUF struct cdn_buf scratch = {0};
-        if (edge_vary_match(edge_rep_spec(rep), edge_rep_variant(rep), &source, &scratch)) {
-            edge_cache_remove(f->owner->edge->cache, f->request.candidate[i].object, EDGE_GHOST_EXPIRED);
-        }
+    struct edge_cache *cache = f->owner->edge->cache;
+    if (gone) {
+        edge_cache_remove(cache, stale->object, EDGE_GHOST_EXPIRED);
+    } else if (stale->rep->fresh.swr_s > 0) {
+        struct edge_freshness fresh = stale->rep->fresh;
+        fresh.swr_s = 0;
+        (void)edge_cache_refresh(cache, stale->object,
+                                 edge_rep_with(stale->rep, NULL, &fresh, stale->rep->stored_ms),
+                                 f->purge_number);
     }
 }
 
-static bool keeps_hashed(const struct edge_fetch *f, unsigned status)
+/* What follows for others from an answer that is not stored. */
+static void note_unstorable(struct edge_fetch *f, unsigned status, int64_t now_ms)
 {
-    return f->request.about.hashed_name && status >= 400;
-}
-
-/* Whether an answer that is not stored says so of all answers to its URL; else it says so of this request
- * (its range; a 304 nobody asked for) or of this moment. */
-static bool says_unstorable(const struct edge_fetch *f, unsigned status)
-{
-    return !edge_status_is_error(status) && !keeps_hashed(f, status) &&
-           f->reason != EDGE_STORE_NOT_MODIFIED && f->reason != EDGE_STORE_CONDITIONAL &&
-           f->reason != EDGE_STORE_PARTIAL;
+    const enum edge_aftermath after = edge_storable_aftermath(f->reason, &f->request.about, status);
+    struct edge_vary_fields from = {f->request.fields.item, f->request.fields.count};
+    struct edge_vary_source source = {edge_fetch_sent_get, &from};
+    if (after == EDGE_AFTER_NOTHING) {
+        return;
+    }
+    for (unsigned i = 0; after != EDGE_AFTER_PARALLEL && i < f->request.candidate_count; i++) {
+        const struct edge_hold *c = &f->request.candidate[i];
+        if (edge_freshness_left(&c->rep->fresh, now_ms) <= 0 && edge_rep_suits(c->rep, &source)) {
+            settle(f, c, after == EDGE_AFTER_GONE);
+        }
+    }
+    edge_cache_note_unstorable(f->owner->edge->cache, f->entry, f->reason, now_ms);
 }
 
 static bool asks_for_part(const struct edge_fetch *f)
@@ -273,13 +279,15 @@ static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, i
         if (f->request.pass) {
             replace_stored(f, now_ms);
         }
+        if (f->request.parallel) {
+            edge_cache_note_storable(edge->cache, f->entry);
+        }
         edge_fetch_publish(f, EDGE_FETCH_STORING);
         return;
     }
     edge_fetch_unlist(f);
-    if (f->entry && !f->request.pass && says_unstorable(f, h->status)) {
-        drop_selected(f);
-        edge_cache_note_unstorable(edge->cache, f->entry, f->reason, now_ms);
+    if (f->entry && !f->request.pass) {
+        note_unstorable(f, h->status, now_ms);
     }
     edge_fetch_publish(f, EDGE_FETCH_PASSING);
     if (!f->request.leader) {

@@ -22,7 +22,7 @@ void edge_rules_init(struct edge_rules *policy)
         .honour_request = true,
         .disconnected_s = 86400,
         .max_lifetime_s = HTTP_SECONDS_MAX,
-        .set_cookie = EDGE_SET_COOKIE_STORE,
+        .set_cookie = EDGE_SET_COOKIE_STRIP,
     };
 }
 

@@ -18,12 +18,12 @@
 
 #define EDGE_RULES_NEGATIVE_MAX 16
 
-enum edge_set_cookie {                         /* what a Set-Cookie in an otherwise storable response does */
-                       EDGE_SET_COOKIE_STORE,  /* nothing: RFC 9111 7.3 leaves it to the directives; explicit
-                                                  freshness is needed all the same */
-                       EDGE_SET_COOKIE_STRIP,  /* stored without it */
-                       EDGE_SET_COOKIE_REFUSE, /* not stored unless `public` or s-maxage or a targeted field
-                                                  says so */
+/* What a Set-Cookie in an otherwise storable response does. RFC 9111 7.3 leaves it to the directives;
+ * explicit freshness is needed all the same. In the order of the setting's words. */
+enum edge_set_cookie {
+    EDGE_SET_COOKIE_REFUSE, /* not stored unless `public`, s-maxage or a targeted field says so */
+    EDGE_SET_COOKIE_STRIP,  /* stored without it: only who asked the origin gets it */
+    EDGE_SET_COOKIE_REPLAY, /* stored and given with it */
 };
 
 struct edge_rules {

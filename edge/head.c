@@ -34,7 +34,7 @@ const char *edge_head_field_name(enum edge_head_field f)
     return f < EDGE_HEAD_FIELD_COUNT ? field_names[f].p : "";
 }
 
-static enum edge_head_field field_find(struct cdn_str name)
+enum edge_head_field edge_head_field_find(struct cdn_str name)
 {
     unsigned f = 0;
     while (f < EDGE_HEAD_FIELD_COUNT &&
@@ -58,7 +58,7 @@ static size_t record_size(const struct record *r)
 /* Its number in the table and the length of the name that is kept. */
 static struct record record_of(const struct http_field *line)
 {
-    enum edge_head_field f = field_find(line->name);
+    enum edge_head_field f = edge_head_field_find(line->name);
     bool as_in_table = f < EDGE_HEAD_FIELD_COUNT && cdn_str_eq(line->name, field_names[f]);
     return (struct record){(uint32_t)line->value.n, as_in_table ? 0 : (uint16_t)line->name.n, (uint8_t)f};
 }
@@ -201,7 +201,7 @@ static bool check_record(const struct edge_head *head, size_t at, struct record 
     }
     const struct edge_head_line line = line_at(p, ret);
     if (line.value.p[line.value.n] || line.name.p[line.name.n] ||
-        (ret->name_n && (!http_is_token(line.name) || field_find(line.name) != line.field))) {
+        (ret->name_n && (!http_is_token(line.name) || edge_head_field_find(line.name) != line.field))) {
         return false;
     }
     for (size_t i = 0; i < line.value.n; i++) {

@@ -52,6 +52,7 @@ enum edge_head_field {
     EDGE_HEAD_OTHER = EDGE_HEAD_FIELD_COUNT
 };
 const char *edge_head_field_name(enum edge_head_field f);
+enum edge_head_field edge_head_field_find(struct cdn_str name); /* letter case does not matter */
 
 #define EDGE_HEAD_MAX_BYTES (256u * 1024) /* of a whole block */
 #define EDGE_HEAD_MAX_LINES 1024u

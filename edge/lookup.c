@@ -77,7 +77,7 @@ static struct edge_fetch *new_fetch_locked(struct edge_txn *t, bool background)
 static void refresh_behind_locked(struct edge_txn *t, struct edge_fetch **ret_start)
 {
     struct edge_vary_source source = {edge_txn_vary_get, t};
-    if (!edge_fetch_find_locked(t->entry, &source)) {
+    if (!edge_fetch_find_locked(t->entry, &source, false)) {
         *ret_start = new_fetch_locked(t, true);
     }
 }
@@ -133,21 +133,30 @@ static void serve_stored(struct edge_txn *t, enum edge_reuse reuse)
     edge_deliver_hold(t);
 }
 
-static bool is_passed_locked(const struct edge_txn *t)
+/* Whether it should not wait for another's fetch. */
+static bool is_alone_locked(const struct edge_txn *t)
 {
     enum edge_store_reason why;
-    bool passes;
-    return edge_cache_unstorable_locked(t->worker->edge->cache, t->entry, t->now_ms, &why, &passes) && passes;
+    bool parallel;
+    return t->alone ||
+           (edge_cache_unstorable_locked(t->worker->edge->cache, t->entry, t->now_ms, &why, &parallel) &&
+            parallel);
+}
+
+enum edge_cause edge_unstorable_cause(enum edge_store_reason reason)
+{
+    return reason == EDGE_STORE_SET_COOKIE ? EDGE_CAUSE_SET_COOKIE : EDGE_CAUSE_BYPASS_RESPONSE;
 }
 
 /* Under the lock: joins the running fetch or makes one (returned for starting without the lock). */
-static struct edge_fetch *join_or_make_locked(struct edge_txn *t)
+static struct edge_fetch *join_or_make_locked(struct edge_txn *t, bool alone)
 {
     struct edge_vary_source source = {edge_txn_vary_get, t};
-    struct edge_fetch *f = edge_fetch_find_locked(t->entry, &source);
+    struct edge_fetch *f = edge_fetch_find_locked(t->entry, &source, alone);
     struct edge_fetch *made = NULL;
     if (!f) {
         f = made = new_fetch_locked(t, false);
+        f->request.parallel = alone;
     }
     edge_fetch_join(f, t->worker, t);
     t->fetch = f;
@@ -209,7 +218,8 @@ void edge_request_lookup(struct edge_txn *t)
     }
     const bool only_cached = edge_txn_only_cached(t);
     bool serves = found && edge_reuse_serves(reuse);
-    bool passes = !found && is_passed_locked(t);
+    const bool alone = is_alone_locked(t);
+    bool passes = !found && alone && t->conditions.range.p; /* of what could not be stored whole */
     if (!found && !passes && edge_part_wants_locked(t)) {
         edge_cache_unlock(cache);
         edge_part_begin(t);
@@ -218,7 +228,7 @@ void edge_request_lookup(struct edge_txn *t)
     if (may_refresh_locked(t, reuse)) {
         refresh_behind_locked(t, &start);
     } else if (!serves && !only_cached && !passes && t->http->method == HTTP_GET) {
-        start = join_or_make_locked(t);
+        start = join_or_make_locked(t, alone);
     }
     edge_cache_unlock(cache);
     start_and_drop(start);
@@ -282,12 +292,9 @@ bool edge_txn_keeps_stored(struct edge_txn *t)
            keep_hashed(t, status);
 }
 
-static bool fits_request(struct edge_txn *t, const struct edge_rep *rep)
+bool edge_txn_fits(struct edge_txn *t, const struct edge_rep *rep)
 {
-    CDN_AUTOBUF struct cdn_buf scratch = {0};
-    return rep->spec_length == 0 ||
-           edge_vary_match(edge_rep_spec(rep), edge_rep_variant(rep),
-                           &(struct edge_vary_source){edge_txn_vary_get, t}, &scratch);
+    return edge_rep_suits(rep, &(struct edge_vary_source){edge_txn_vary_get, t});
 }
 
 /* It says 'what you have is good' to somebody who has nothing. */
@@ -304,7 +311,7 @@ void edge_txn_got_answer(struct edge_txn *t)
     if (edge_txn_keeps_stored(t)) {
         return;
     }
-    if (!t->leader && !fits_request(t, f->rep)) {
+    if (!t->leader && !edge_txn_fits(t, f->rep)) {
         look_again(t);
         return;
     }
@@ -313,10 +320,9 @@ void edge_txn_got_answer(struct edge_txn *t)
         return;
     }
     t->verdict = t->hold.object ? EDGE_VERDICT_EXPIRED : EDGE_VERDICT_MISS;
-    if (!t->hold.object && edge_fetch_phase_now(t->fetch) == EDGE_FETCH_PASSING &&
-        !edge_status_is_error(status)) {
+    if (edge_fetch_phase_now(t->fetch) == EDGE_FETCH_PASSING && !edge_status_is_error(status)) {
         t->verdict = EDGE_VERDICT_BYPASS;
-        t->cause = EDGE_CAUSE_BYPASS_RESPONSE;
+        t->cause = t->hold.object ? t->cause : edge_unstorable_cause(f->reason);
     }
     edge_deliver_fetch(t);
 }
@@ -325,8 +331,9 @@ static void got_confirmation(struct edge_txn *t)
 {
     struct edge_cache *cache = t->worker->edge->cache;
     struct edge_hold *result = &t->fetch->result;
-    if (!t->leader &&
-        !fits_request(t, result->rep)) { /* the leader's request is the one the origin chose for */
+    if (!t->leader && /* the leader's request is the one the origin chose for */
+        (t->fetch->leader_only || !edge_txn_fits(t, result->rep))) {
+        t->alone = t->fetch->leader_only;
         look_again(t);
         return;
     }
@@ -337,6 +344,10 @@ static void got_confirmation(struct edge_txn *t)
     if (!there) {
         look_again(t);
         return;
+    }
+    if (t->leader && t->fetch->leader_rep) {
+        edge_rep_unref(t->hold.rep);
+        t->hold.rep = edge_rep_ref(t->fetch->leader_rep);
     }
     t->verdict = EDGE_VERDICT_REVALIDATED;
     edge_cache_hit(cache, &t->hold);
@@ -369,8 +380,8 @@ static void wait_fetch(struct edge_txn *t)
         if (t->leader) {
             edge_txn_got_answer(t);
         } else if (!edge_txn_keeps_stored(t)) {
-            edge_txn_leave_fetch(t);
-            edge_txn_pass(t, EDGE_CAUSE_BYPASS_RESPONSE);
+            t->alone = true;
+            look_again(t);
         }
         break;
     case EDGE_FETCH_CONFIRMED:

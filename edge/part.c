@@ -63,7 +63,7 @@ bool edge_part_wants_locked(struct edge_txn *t)
         return false;
     }
     if (single_range(t, &spec)) { /* unless the whole is on its way and nearly there */
-        struct edge_fetch *whole = edge_fetch_find_locked(t->entry, &source);
+        struct edge_fetch *whole = edge_fetch_find_locked(t->entry, &source, false);
         bool near = whole && spec.first != HTTP_RANGE_OPEN &&
                     (edge_fetch_phase_now(whole) != EDGE_FETCH_STORING ||
                      spec.first <= edge_body_length(whole->body) + slice_size(t));
@@ -263,7 +263,8 @@ static ssize_t read_fetch(struct edge_ranger *r, char *into, size_t max)
         edge_txn_leave_fetch(t);
         return r->hold.object || ++r->lost < MAX_SOURCES_LOST ? 0 : HTTP_STREAM_FAIL;
     }
-    if (phase != EDGE_FETCH_STORING || f->rep->whole != r->rep->whole || r->at < f->rep->first ||
+    if (phase != EDGE_FETCH_STORING || (!t->leader && !edge_txn_fits(t, f->rep)) ||
+        f->rep->whole != r->rep->whole || r->at < f->rep->first ||
         (f->rep != r->rep && !edge_may_combine(r->rep->head, f->rep->head))) {
         return HTTP_STREAM_FAIL; /* another version: what was sent cannot be continued */
     }
@@ -357,7 +358,8 @@ static void pass_instead(struct edge_txn *t)
 static void serve(struct edge_txn *t, struct edge_rep *part, uint64_t end)
 {
     struct edge_range_plan plan;
-    struct edge_rep *whole = edge_rep_as_whole(part);
+    const bool own = t->fetch && t->leader && t->fetch->leader_rep && part == t->fetch->rep;
+    struct edge_rep *whole = edge_rep_as_whole(own ? t->fetch->leader_rep : part);
     struct edge_range wanted;
     if (!whole || (!is_combinable(part) && !(resolve(t, part, &wanted) && wanted.first >= part->first &&
                                              wanted.last < end && !t->conditions.if_range.p))) {
@@ -427,6 +429,8 @@ static void wait_slice(struct edge_txn *t)
     case EDGE_FETCH_STORING:
         if (f->rep->whole < 0) { /* the origin sends the whole */
             edge_txn_got_answer(t);
+        } else if (!t->leader && !edge_txn_fits(t, f->rep)) { /* the leader's request chose it */
+            pass_instead(t);
         } else {
             serve(t, f->rep, fetch_end(f));
         }

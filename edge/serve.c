@@ -38,11 +38,13 @@ static bool is_left_out(const struct edge_head_line *line, unsigned stored_statu
 }
 
 void edge_serve_fields(struct http_head *into, const struct edge_head *head, unsigned status,
-                       const struct edge_range_plan *plan)
+                       const struct edge_range_plan *plan, enum edge_serve_personal personal)
 {
     struct edge_head_line line;
     for (size_t at = 0; edge_head_next(head, &at, &line);) {
-        if (!is_left_out(&line, edge_head_status(head), status, plan)) {
+        if (!is_left_out(&line, edge_head_status(head), status, plan) &&
+            (personal == EDGE_SERVE_ALL ||
+             !edge_field_is_personal(line.field, line.name, personal == EDGE_SERVE_COOKIES))) {
             http_head_add(into, line.name, line.value);
         }
     }

@@ -65,8 +65,10 @@
       "Freshness of answers of a status that name none, as 404=5s")                                         \
     X(LIST, targeted_fields, "pocketcdn-Cache-Control,CDN-Cache-Control", 0, 0, NULL, RUNTIME, "NAME",      \
       "Targeted cache control fields, strongest first (RFC 9213)")                                          \
-    X(BOOL, cache_set_cookie, "yes", 0, 0, NULL, RUNTIME, "yes|no",                                         \
-      "Store answers with Set-Cookie that name a lifetime; no: only public, s-maxage or targeted ones")     \
+    X(CHOICE, cache_set_cookie, "yes", 0, 0, "no|yes|replay", RUNTIME, "HOW",                               \
+      "Store answers with Set-Cookie that name a lifetime, without their cookies; no: only public, "        \
+      "s-maxage "                                                                                           \
+      "or targeted ones; replay: with their cookies, which everybody gets then")                            \
     X(DURATION, connect_timeout, "5s", 1, 3600000, NULL, RESTART, "TIME", "Connecting to the origin")       \
     X(DURATION, first_byte_timeout, "30s", 1, 3600000, NULL, RESTART, "TIME",                               \
       "Waiting for the origin's head")                                                                      \

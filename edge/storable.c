@@ -48,6 +48,46 @@ bool edge_status_understood(unsigned status)
     return false;
 }
 
+/* Others than Set-Cookie, which heads know by number. Clear-Site-Data does what a cookie that ends does. */
+static const struct {
+    struct cdn_str name;
+    bool cookie;
+} personal[] = {{{"Set-Cookie2", 11}, true},
+                {{"Clear-Site-Data", 15}, true},
+                {{"Authentication-Info", 19}, false}, /* RFC 9110 11.6.3 */
+                {{"Proxy-Authentication-Info", 25}, false},
+                {{"Proxy-Authenticate", 18}, false}};
+
+bool edge_field_is_personal(enum edge_head_field field, struct cdn_str name, bool replay)
+{
+    if (field == EDGE_HEAD_SET_COOKIE) {
+        return !replay;
+    }
+    for (size_t i = 0; field == EDGE_HEAD_OTHER && i < CDN_ARRAY_LEN(personal); i++) {
+        if (cdn_str_eq_nocase(name, personal[i].name)) {
+            return !replay || !personal[i].cookie;
+        }
+    }
+    return false;
+}
+
+static bool is_listed(const struct cdn_str *names, size_t n, struct cdn_str name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (cdn_str_eq_nocase(names[i], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool sets_cookie(const struct edge_head *head)
+{
+    struct cdn_str value;
+    return edge_head_get(head, EDGE_HEAD_SET_COOKIE).p ||
+           edge_head_get_named(head, CDN_STR("Set-Cookie2"), &value);
+}
+
 static bool is_explicit(const struct edge_freshness *f)
 {
     return f->source == EDGE_LIFETIME_TARGETED || f->source == EDGE_LIFETIME_S_MAXAGE ||
@@ -111,13 +151,13 @@ static enum edge_store_reason check_status(const struct edge_store_request *requ
 static bool names_too_many(const struct http_cache_control *cc)
 {
     struct cdn_str lists[2] = {cc->no_cache_fields, cc->private_fields}, name;
-    unsigned n = 1; /* Set-Cookie */
+    unsigned n = 0;
     for (size_t i = 0; i < CDN_ARRAY_LEN(lists); i++) {
         while (http_list_next(&lists[i], &name)) {
             n++;
         }
     }
-    return n > EDGE_DROP_MAX;
+    return n > EDGE_DROP_NAMES_MAX;
 }
 
 static enum edge_store_reason check_directives(const struct edge_store_request *request, unsigned status,
@@ -143,12 +183,27 @@ static enum edge_store_reason check_directives(const struct edge_store_request *
     return EDGE_STORE_OK;
 }
 
-/* Does the policy keep a response with Set-Cookie out? */
-static bool cookie_refused(const struct edge_rules *policy, const struct edge_head *head,
-                           const struct edge_control *control, const struct edge_freshness *f)
+static bool varies_by_cookie(const struct edge_head *head)
 {
-    if (!edge_head_get(head, EDGE_HEAD_SET_COOKIE).p || policy->set_cookie == EDGE_SET_COOKIE_STRIP) {
+    struct cdn_str line;
+    for (size_t at = 0; edge_head_next_of(head, EDGE_HEAD_VARY, &at, &line);) {
+        if (http_list_has_token(line, CDN_STR("Cookie"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Was a response with Set-Cookie made for one client, or does the policy keep it out? */
+static bool cookie_refused(const struct edge_rules *policy, const struct edge_store_request *request,
+                           const struct edge_head *head, const struct edge_control *control,
+                           const struct edge_freshness *f)
+{
+    if (!sets_cookie(head)) {
         return false;
+    }
+    if (!request->has_cookie && varies_by_cookie(head)) { /* a session that begins: its page is the owner's */
+        return true;
     }
     if (policy->set_cookie == EDGE_SET_COOKIE_REFUSE) {
         return !http_cc_has(&control->cc, HTTP_CC_PUBLIC) && !http_cc_has(&control->cc, HTTP_CC_S_MAXAGE) &&
@@ -196,15 +251,50 @@ enum edge_store_reason edge_storable(const struct edge_rules *policy,
     if (varies_by_anything(head)) {
         return EDGE_STORE_VARY_ANY;
     }
-    if (cookie_refused(policy, head, control, freshness)) {
+    if (cookie_refused(policy, request, head, control, freshness)) {
         return EDGE_STORE_SET_COOKIE;
     }
     return worth_storing(head, control, freshness) ? EDGE_STORE_OK : EDGE_STORE_NO_FRESHNESS;
 }
 
-size_t edge_storable_drop(const struct edge_rules *policy, const struct edge_control *control,
-                          struct cdn_str *ret, size_t max)
+enum edge_aftermath edge_storable_aftermath(enum edge_store_reason reason,
+                                            const struct edge_store_request *request, unsigned status)
 {
+    if (edge_status_is_error(status) || request->authorized) {
+        return EDGE_AFTER_NOTHING;
+    }
+    switch (reason) {
+    case EDGE_STORE_NO_STORE:
+    case EDGE_STORE_PRIVATE:
+    case EDGE_STORE_VARY_ANY:
+    case EDGE_STORE_NOT_UNDERSTOOD:
+    case EDGE_STORE_NO_FRESHNESS:
+        break;
+    case EDGE_STORE_SET_COOKIE:
+        return EDGE_AFTER_PARALLEL;
+    case EDGE_STORE_OK:
+    case EDGE_STORE_METHOD:
+    case EDGE_STORE_REQUEST_NO_STORE:
+    case EDGE_STORE_INTERIM:
+    case EDGE_STORE_NOT_MODIFIED:
+    case EDGE_STORE_AUTHORIZATION:
+    case EDGE_STORE_PARTIAL:
+    case EDGE_STORE_CONDITIONAL:
+    case EDGE_STORE_HASHED_ERROR:
+    case EDGE_STORE_COUNT:
+        return EDGE_AFTER_NOTHING;
+    }
+    if ((status == 404 || status == 410 || status == 451) && reason != EDGE_STORE_PRIVATE) {
+        return EDGE_AFTER_GONE;
+    }
+    return request->has_cookie ? EDGE_AFTER_PARALLEL : EDGE_AFTER_SETTLED;
+}
+
+size_t edge_storable_drop(const struct edge_rules *policy, const struct edge_head *head,
+                          const struct edge_control *control, struct cdn_str *ret, size_t max)
+{
+    const bool replay = policy->set_cookie == EDGE_SET_COOKIE_REPLAY;
+    struct edge_head_line line;
     struct cdn_str lists[2] = {control->cc.no_cache_fields, control->cc.private_fields}, name;
     size_t n = 0;
     for (size_t i = 0; i < CDN_ARRAY_LEN(lists); i++) {
@@ -214,8 +304,10 @@ size_t edge_storable_drop(const struct edge_rules *policy, const struct edge_con
             }
         }
     }
-    if (n < max && policy->set_cookie == EDGE_SET_COOKIE_STRIP) {
-        ret[n++] = CDN_STR("Set-Cookie");
+    for (size_t at = 0; n < max && edge_head_next(head, &at, &line);) {
+        if (edge_field_is_personal(line.field, line.name, replay) && !is_listed(ret, n, line.name)) {
+            ret[n++] = line.name;
+        }
     }
     return n;
 }

@@ -23,7 +23,7 @@
     X(PRIVATE, false, "private", "9111 5.2.2.7")                                                    \
     X(AUTHORIZATION, false, "authorization", "9111 3.5")                                            \
     X(VARY_ANY, false, "vary-any", "9111 4.1")        /* Vary: * never matches */                   \
-    X(SET_COOKIE, false, "set-cookie", "9111 7.3")    /* the policy refuses it */                   \
+    X(SET_COOKIE, false, "set-cookie", "9111 7.3")    /* for this client alone */                   \
     X(PARTIAL, false, "partial", "9111 3.3")          /* a 206 whose Content-Range is unusable */   \
     X(CONDITIONAL, false, "conditional", "9110 13.1") /* 412 and 416 speak of one request only */   \
     X(HASHED_ERROR, false, "hashed-name", "9111 3")   /* a content-hashed name and not a success */ \
@@ -43,6 +43,7 @@ bool edge_store_reason_ok(enum edge_store_reason r);
 struct edge_store_request {
     enum http_method method;
     bool authorized;                            /* it had Authorization */
+    bool has_cookie;                            /* it had Cookie */
     const struct edge_request_control *control; /* NULL: nothing said */
     bool hashed_name;                           /* edge_key_hashed() said so */
     bool names_itself; /* of a POST: Content-Location is the URL of the request (9110 9.3.3) */
@@ -57,13 +58,28 @@ enum edge_store_reason edge_storable(const struct edge_rules *policy,
 /* Statuses this cache understands (RFC 9110 15 and the ones it treats as complete). */
 bool edge_status_understood(unsigned status);
 
+/* What an answer that is not stored says about others. An answer to one request is no statement about its
+ * URL: everybody else still tries to store, and what is stored stays. */
+enum edge_aftermath {
+    EDGE_AFTER_NOTHING,  /* it was about this request or this moment */
+    EDGE_AFTER_PARALLEL, /* for a while nobody waits for another's fetch, which may be in vain */
+    EDGE_AFTER_SETTLED,  /* and the stale answer it was to replace is not given any more without asking */
+    EDGE_AFTER_GONE,     /* and that one goes: the resource does not exist any more */
+};
+enum edge_aftermath edge_storable_aftermath(enum edge_store_reason reason,
+                                            const struct edge_store_request *request, unsigned status);
+
+/* Fields for the one whose request was answered, in no stored answer: cookies and what signs in or out.
+ * `replay`: the policy lets cookies be given to others. */
+bool edge_field_is_personal(enum edge_head_field field, struct cdn_str name, bool replay);
 /* A response whose no-cache="..." and private="..." name more fields than this is not stored. */
-#define EDGE_DROP_MAX 32
+#define EDGE_DROP_NAMES_MAX 31u
+#define EDGE_DROP_MAX (EDGE_DROP_NAMES_MAX + 8u)
 /* Fields that must not be stored or reused without validation because no-cache="..." or private="..." names
- * them, and Set-Cookie where the policy strips it: to be taken out with edge_head_with(). Up to `max` slices
- * into `ret` (borrowed from control). */
-size_t edge_storable_drop(const struct edge_rules *policy, const struct edge_control *control,
-                          struct cdn_str *ret, size_t max);
+ * them, and the personal ones that `head` has: to be taken out with edge_head_with(). Up to `max` slices
+ * into `ret` (borrowed from control and head). */
+size_t edge_storable_drop(const struct edge_rules *policy, const struct edge_head *head,
+                          const struct edge_control *control, struct cdn_str *ret, size_t max);
 
 /* Does this answer to an unsafe request invalidate (4.4)? Methods other than GET, HEAD, OPTIONS, TRACE; 2xx
  * and 3xx answers. */

@@ -67,7 +67,7 @@ enum cdn_status edge_tuning_create(const struct edge_settings *s, struct edge_tu
     t->rules.default_swr_s = s->stale_while_revalidate / 1000;
     t->rules.default_sie_s = s->stale_if_error / 1000;
     t->rules.disconnected_s = s->stale_if_disconnected / 1000;
-    t->rules.set_cookie = s->cache_set_cookie ? EDGE_SET_COOKIE_STORE : EDGE_SET_COOKIE_REFUSE;
+    t->rules.set_cookie = (enum edge_set_cookie)s->cache_set_cookie;
     t->max_object = s->max_object;
     t->purge_token = cdn_strdup(s->purge_token);
     enum cdn_status status = edge_networks_parse(&s->purge_allow, "purge_allow", &t->purge_allow, err);

@@ -43,6 +43,7 @@ struct edge_txn {
     /* the fetch it waits for */
     struct edge_fetch *fetch; /* counted by joining */
     bool leader;
+    bool alone; /* a fetch that it joined spoke for its leader only: it waits for nobody any more */
     /* the answer */
     struct edge_blob *blob; /* read from disk */
     struct edge_body_reader reader;
@@ -74,8 +75,9 @@ void edge_txn_interim(struct edge_txn *txn, const struct http_fetch_head *head);
 
 /* request.c */
 extern const struct http_handler edge_handler;
-enum edge_cause edge_reuse_cause(enum edge_reuse reuse);    /* why an answer decided so is no plain hit */
-bool edge_txn_is_cached_method(const struct edge_txn *txn); /* GET or HEAD */
+enum edge_cause edge_reuse_cause(enum edge_reuse reuse); /* why an answer decided so is no plain hit */
+enum edge_cause edge_unstorable_cause(enum edge_store_reason reason); /* why one is passed on */
+bool edge_txn_is_cached_method(const struct edge_txn *txn);           /* GET or HEAD */
 
 /* upstream.c: what goes to the origin for this request. */
 /* One field of it, for Vary (struct edge_vary_source): the origin chooses by what it is told, not by what we
@@ -101,6 +103,7 @@ bool edge_txn_only_cached(const struct edge_txn *txn);
 void edge_txn_refuse_uncached(struct edge_txn *txn);
 /* Whether what is stored was given in place of the error that its fetch brought. */
 bool edge_txn_keeps_stored(struct edge_txn *txn);
+bool edge_txn_fits(struct edge_txn *txn, const struct edge_rep *rep); /* its request selects this one */
 bool edge_txn_is_unasked_304(const struct edge_txn *txn); /* its fetch brought one: no answer to give */
 /* Under the cache's lock: a fetch that others may join, for what `request` says already (range, candidates).
  * Start it without the lock. */

@@ -59,6 +59,17 @@ bool edge_vary_spec(const struct edge_head *head, struct cdn_buf *into)
     return true;
 }
 
+bool edge_vary_covers(struct cdn_str spec, struct cdn_str value)
+{
+    struct cdn_str name;
+    while (http_list_next(&value, &name)) {
+        if (!spec.p || !http_list_has_token(spec, name)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* A field whose meaning we do not know: only spaces round its list elements do not matter (RFC 9111 4.1). */
 static void normalize_list(struct cdn_str value, struct cdn_buf *into)
 {

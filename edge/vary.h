@@ -18,6 +18,9 @@
  * matches, do not store. */
 bool edge_vary_spec(const struct edge_head *head, struct cdn_buf *into);
 
+/* Whether every name in a value of Vary is in `spec` already. */
+bool edge_vary_covers(struct cdn_str spec, struct cdn_str value);
+
 /* Where the request's fields come from: appends all lines joined by ", " and returns true, or false when
  * absent. */
 struct edge_vary_source {

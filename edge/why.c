@@ -40,7 +40,7 @@ static void tell_missing(struct edge *edge, const struct edge_entry *e, int64_t 
     enum edge_store_reason why;
     bool passes = false;
     if (edge_cache_unstorable_locked(edge->cache, e, now_ms, &why, &passes)) {
-        cause = EDGE_CAUSE_BYPASS_RESPONSE;
+        cause = edge_unstorable_cause(why);
         json_object_set_new(story, "unstorable", json_string(edge_store_reason_word(why)));
         json_object_set_new(story, "unstorable_by", json_sprintf("RFC %s", edge_store_reason_section(why)));
     }

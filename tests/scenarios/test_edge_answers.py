@@ -103,3 +103,134 @@ def test_early_hints_before_the_head_go_to_one(edge, origin):  # noqa: F811
     assert clients[0].head().status == 103
     rest.open()
     assert [len(c.response().interim) for c in clients] == [0, 0, 0]
+
+
+# ---------------------------------------------------------------------------------------------------- cookies
+
+PERSONAL = ["Set-Cookie", "set-cookie", "Set-Cookie2", "Authentication-Info", "Clear-Site-Data"]
+
+
+@pytest.mark.parametrize("name", PERSONAL)
+def test_a_personal_field_reaches_one_client(edge, origin, name):  # noqa: F811
+    """The one whose request it was: not later ones, not those who wait with it, not the ready answers."""
+    gate = Gate()
+    origin.on("/a", ok(b"x", "max-age=60", (name, "sessionid=1"), ("X-All", "1"), before=gate))
+    clients = waiters(edge, gate, 3)
+    gate.open()
+    assert [c.response().header(name) for c in clients] == ["sessionid=1", None, None]
+    for _ in range(5):
+        r = edge.get("/a")
+        assert r["X-Cache"] == "HIT" and name not in r and r["X-All"] == "1"
+    assert name not in edge.head("/a") and origin.count("/a") == 1
+
+
+@pytest.mark.parametrize("name", PERSONAL)
+def test_personal_fields_of_a_304(edge, origin, name):  # noqa: F811
+    origin.on("/a", ok(b"x", "max-age=1", ("ETag", '"1"')),
+              Reply(304, headers=[("ETag", '"1"'), (name, "a=1"), ("Cache-Control", "max-age=60"), ("X-New", "1")], date=False))
+    edge.get("/a")
+    edge.clock_advance("2s")
+    r = edge.get("/a")
+    assert told(r) == ("REVALIDATED", "expired") and r[name] == "a=1"
+    r = edge.get("/a")
+    assert r["X-Cache"] == "HIT" and name not in r and r["X-New"] == "1"
+
+
+def test_a_session_that_begins_is_not_stored(edge, origin):  # noqa: F811
+    """Django's own rule: Set-Cookie and Vary: Cookie to a request without cookies."""
+    origin.on("/a", ok(b"mine", "max-age=60", ("Set-Cookie", "s=1"), ("Vary", "Accept-Language, Cookie")))
+    for _ in range(2):
+        r = edge.get("/a")
+        assert told(r) == ("BYPASS", "set-cookie") and r["Set-Cookie"] == "s=1"
+    edge.get("/a", [("Cookie", "s=1")])
+    r = edge.get("/a", [("Cookie", "s=1")])
+    assert r["X-Cache"] == "HIT" and "Set-Cookie" not in r
+
+
+def test_cookies_may_be_replayed(cdn, origin):
+    edge = cdn.edge(origin, cache_set_cookie="replay")  # noqa: F811
+    origin.on("/a", ok(b"x", "max-age=60", ("Set-Cookie", "a=b")))
+    assert all(edge.get("/a")["Set-Cookie"] == "a=b" for _ in range(4)) and origin.count("/a") == 1
+
+
+# ---------------------------------------------------------------------------------------------------- one request speaks for itself
+
+CONTROL = {"no-store": "no-store", "private": "private", "vary": None}
+
+
+@pytest.mark.parametrize("what", ["authorized", "cookie", "no-store", "private", "vary-any", "nothing said"])
+def test_one_answer_does_not_switch_the_cache_off(edge, origin, what):  # noqa: F811
+    """The next storable answer is stored at once."""
+    odd = {"cookie": ok(b"x", None, ("Set-Cookie", "a=b"), ("Last-Modified", PAST)), "vary-any": ok(b"x", "max-age=60", ("Vary", "*")),
+           "nothing said": ok(b"x", None)}.get(what, ok(b"x", CONTROL.get(what, "max-age=60")))
+    origin.on("/a", odd, ok(b"y"))
+    r = edge.get("/a", [("Authorization", "Basic eDp5")] if what == "authorized" else [])
+    assert r["X-Cache"] == "BYPASS"
+    assert told(edge.get("/a")) == ("MISS", "cold")
+    assert edge.get("/a")["X-Cache"] == "HIT" and origin.count("/a") == 2
+
+
+@pytest.mark.parametrize("fields, answer", [
+    ([("Authorization", "Basic eDp5"), ("Cache-Control", "no-cache")], ok(b"mine", "max-age=60")),
+    ([("Cache-Control", "no-cache")], ok(b"mine", "no-store")), ([("Cache-Control", "max-age=0")], ok(b"mine", "private")),
+    ([("Pragma", "no-cache")], Reply(404, b"no")), ([("Cache-Control", "no-cache")], Reply(500, b"no")),
+    ([("Cache-Control", "no-store")], ok(b"mine", "private")), ([("Cache-Control", "no-cache")], ok(b"mine", "max-age=60", ("Vary", "*"))),
+])
+def test_what_is_fresh_stays(edge, origin, fields, answer):  # noqa: F811
+    """What one client forced the origin to say ends nothing for the others."""
+    origin.on("/a", ok(b"all", "max-age=600", ("ETag", '"1"')), answer)
+    edge.get("/a")
+    edge.get("/a", fields)
+    r = edge.get("/a")
+    assert r["X-Cache"] == "HIT" and r.body == b"all"
+
+
+def test_nobody_waits_for_an_authorised_request(edge, origin):  # noqa: F811
+    gate = Gate()
+    origin.on("/a", ok(b"mine", "max-age=60", before=gate), ok(b"all"))
+    with edge.connect() as one:
+        one.send_request("GET", "/a", [("Authorization", "Basic eDp5")])
+        gate.wait_reached()
+        assert edge.get("/a").body == b"all"
+        gate.open()
+        assert one.response().body == b"mine"
+    r = edge.get("/a")
+    assert r["X-Cache"] == "HIT" and r.body == b"all"
+
+
+def test_those_who_waited_try_to_store(edge, origin):  # noqa: F811
+    """A first visit leads; the others are released side by side, and theirs is stored."""
+    gate = Gate()
+    origin.on("/a", ok(b"1", "private", before=gate), ok(b"n"))
+    clients = waiters(edge, gate, 5)
+    gate.open()
+    assert sorted(c.response().body for c in clients) == [b"1"] + [b"n"] * 4
+    assert edge.get("/a")["X-Cache"] == "HIT"
+
+
+def test_a_stale_answer_is_not_given_for_what_became_private(edge, origin):  # noqa: F811
+    """stale-while-revalidate ends when the refresh says so; what is gone is gone."""
+    for path, answer in (("/p", ok(b"new", "private")), ("/g", Reply(404, b"gone"))):
+        origin.on(path, ok(b"old", "max-age=1, stale-while-revalidate=600"), answer)
+        edge.get(path)
+    edge.clock_advance("2s")
+    for path, body in (("/p", b"new"), ("/g", b"gone")):
+        poll(lambda p=path, b=body: edge.get(p).body == b)
+
+
+# ---------------------------------------------------------------------------------------------------- Vary of a 304
+
+
+@pytest.mark.parametrize("vary, other", [
+    (None, True), ("Accept-Language", True), ("x-kind, accept-language", True), ("X-New", False), ("*", False)])
+def test_a_304_with_another_vary(edge, origin, vary, other):  # noqa: F811
+    """It is taken for the variant asked about; names that it adds count from then on."""
+    fields = [("ETag", '"1"'), ("Cache-Control", "max-age=60")] + ([("Vary", vary)] if vary else [])
+    origin.on("/a", ok(b"long", "max-age=1", ("ETag", '"1"'), ("Vary", "Accept-Language, X-Kind")),
+              Reply(304, headers=fields, date=False))
+    edge.get("/a", [("X-Kind", "1")])
+    edge.clock_advance("2s")
+    r = edge.get("/a", [("X-Kind", "1")])
+    assert told(r) == ("REVALIDATED", "expired") and r.body == b"long" and origin.count("/a") == 2
+    assert (edge.get("/a", [("X-Kind", "1")])["X-Cache"] == "HIT") == (vary != "*")
+    assert (edge.get("/a", [("X-Kind", "1"), ("X-New", "2")])["X-Cache"] == "HIT") == other

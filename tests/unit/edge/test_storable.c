@@ -153,7 +153,12 @@ static const struct {
     {EDGE_SET_COOKIE_REFUSE, CC "max-age=60, public\nSet-Cookie: a=b", EDGE_STORE_OK},
     {EDGE_SET_COOKIE_REFUSE, CC "s-maxage=60\nSet-Cookie: a=b", EDGE_STORE_OK},
     {EDGE_SET_COOKIE_REFUSE, "CDN-Cache-Control: max-age=60\nSet-Cookie: a=b", EDGE_STORE_OK},
-    {EDGE_SET_COOKIE_STRIP, DATE LM "Set-Cookie: a=b", EDGE_STORE_OK},
+    {EDGE_SET_COOKIE_STRIP, CC "max-age=60\nSet-Cookie: a=b", EDGE_STORE_OK},
+    {EDGE_SET_COOKIE_STRIP, DATE LM "Set-Cookie: a=b", EDGE_STORE_SET_COOKIE},
+    {EDGE_SET_COOKIE_STRIP, CC "max-age=60\nVary: a, cookie\nSet-Cookie: a=b", EDGE_STORE_SET_COOKIE},
+    {EDGE_SET_COOKIE_REPLAY, CC "max-age=60\nSet-Cookie: a=b", EDGE_STORE_OK},
+    {EDGE_SET_COOKIE_REPLAY, DATE LM "Set-Cookie: a=b", EDGE_STORE_SET_COOKIE},
+    {EDGE_SET_COOKIE_REPLAY, CC "max-age=60\nVary: Cookie\nSet-Cookie: a=b", EDGE_STORE_SET_COOKIE},
 };
 
 START_TEST(cookie_rows)
@@ -170,9 +175,65 @@ START_TEST(cookie_rows)
     edge_freshness_compute(&policy, head, &control, RESPONSE_S * 1000, RESPONSE_S * 1000, 0, &f);
     ck_assert_int_eq(edge_storable(&policy, &r, head, &control, &f), cookies[_i].reason);
     struct cdn_str drop[4];
-    ck_assert_uint_eq(edge_storable_drop(&policy, &control, drop, 4),
-                      policy.set_cookie == EDGE_SET_COOKIE_STRIP);
+    ck_assert_uint_eq(edge_storable_drop(&policy, head, &control, drop, 4),
+                      policy.set_cookie != EDGE_SET_COOKIE_REPLAY);
     edge_head_destroy(head);
+}
+END_TEST
+
+static const struct {
+    const char *name;
+    bool strip, replay; /* personal under these policies */
+} personal_rows[] = {
+    {"Set-Cookie", true, false},
+    {"SET-COOKIE", true, false},
+    {"set-cookie2", true, false},
+    {"Clear-Site-Data", true, false},
+    {"Authentication-Info", true, true},
+    {"proxy-authentication-info", true, true},
+    {"WWW-Authenticate", false, false},
+    {"Cookie", false, false},
+    {"ETag", false, false},
+    {"Set-Cookies", false, false},
+};
+
+START_TEST(personal_fields)
+{
+    const struct cdn_str name = cdn_str(personal_rows[_i].name);
+    const enum edge_head_field field = edge_head_field_find(name);
+    ck_assert(edge_field_is_personal(field, name, false) == personal_rows[_i].strip);
+    ck_assert(edge_field_is_personal(field, name, true) == personal_rows[_i].replay);
+}
+END_TEST
+
+static const struct {
+    enum edge_store_reason reason;
+    bool authorized, has_cookie;
+    unsigned status;
+    enum edge_aftermath after;
+} afters[] = {
+    {EDGE_STORE_AUTHORIZATION, true, false, 200, EDGE_AFTER_NOTHING},
+    {EDGE_STORE_NO_STORE, true, false, 200, EDGE_AFTER_NOTHING},
+    {EDGE_STORE_NO_STORE, false, false, 503, EDGE_AFTER_NOTHING},
+    {EDGE_STORE_PARTIAL, false, false, 206, EDGE_AFTER_NOTHING},
+    {EDGE_STORE_HASHED_ERROR, false, false, 404, EDGE_AFTER_NOTHING},
+    {EDGE_STORE_NOT_MODIFIED, false, false, 304, EDGE_AFTER_NOTHING},
+    {EDGE_STORE_SET_COOKIE, false, false, 200, EDGE_AFTER_PARALLEL},
+    {EDGE_STORE_PRIVATE, false, true, 200, EDGE_AFTER_PARALLEL},
+    {EDGE_STORE_NO_STORE, false, true, 200, EDGE_AFTER_PARALLEL},
+    {EDGE_STORE_NO_STORE, false, false, 200, EDGE_AFTER_SETTLED},
+    {EDGE_STORE_VARY_ANY, false, false, 200, EDGE_AFTER_SETTLED},
+    {EDGE_STORE_PRIVATE, false, false, 404, EDGE_AFTER_SETTLED},
+    {EDGE_STORE_NO_FRESHNESS, false, false, 404, EDGE_AFTER_GONE},
+    {EDGE_STORE_NO_FRESHNESS, false, true, 410, EDGE_AFTER_GONE},
+    {EDGE_STORE_NO_FRESHNESS, true, false, 410, EDGE_AFTER_NOTHING},
+};
+
+START_TEST(aftermath_rows)
+{
+    const struct edge_store_request r = {.authorized = afters[_i].authorized,
+                                         .has_cookie = afters[_i].has_cookie};
+    ck_assert_int_eq(edge_storable_aftermath(afters[_i].reason, &r, afters[_i].status), afters[_i].after);
 }
 END_TEST
 
@@ -186,10 +247,10 @@ START_TEST(named_fields_are_dropped)
     struct edge_head *head = head_of(200, CC "no-cache=\"a, b\", private=\"c\", max-age=5");
     edge_rules_init(&policy);
     edge_control_read(&policy, head, &scratch, &control);
-    ck_assert_uint_eq(edge_storable_drop(&policy, &control, drop, 8), 3);
+    ck_assert_uint_eq(edge_storable_drop(&policy, head, &control, drop, 8), 3);
     ck_assert(cdn_str_eq(drop[0], CDN_STR("a")) && cdn_str_eq(drop[1], CDN_STR("b")) &&
               cdn_str_eq(drop[2], CDN_STR("c")));
-    ck_assert_uint_eq(edge_storable_drop(&policy, &control, drop, 2), 2);
+    ck_assert_uint_eq(edge_storable_drop(&policy, head, &control, drop, 2), 2);
     edge_head_destroy(head);
 }
 END_TEST
@@ -249,6 +310,8 @@ int main(void)
     TCase *rows = tcase_create("rows");
     tcase_add_loop_test(rows, store_rows, 0, (int)CDN_ARRAY_LEN(rows_));
     tcase_add_loop_test(rows, cookie_rows, 0, (int)CDN_ARRAY_LEN(cookies));
+    tcase_add_loop_test(rows, personal_fields, 0, (int)CDN_ARRAY_LEN(personal_rows));
+    tcase_add_loop_test(rows, aftermath_rows, 0, (int)CDN_ARRAY_LEN(afters));
     tcase_add_loop_test(rows, change_rows, 0, (int)CDN_ARRAY_LEN(changes));
     tcase_add_loop_test(rows, target_rows, 0, (int)CDN_ARRAY_LEN(targets));
     tcase_add_test(rows, named_fields_are_dropped);
