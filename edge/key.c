@@ -1,5 +1,6 @@
 #include "edge/key.h"
 
+#include "common/http_path.h"
 #include "common/parse.h"
 
 #include <stdio.h>
@@ -51,20 +52,6 @@ static void put_char(struct writer *w, char c)
 static bool is_alnum(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool is_unreserved(char c)
-{
-    return is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
 /* An IPv6 address in its one spelling (RFC 5952), in brackets; one that stands for IPv4 as IPv4. */
@@ -125,67 +112,23 @@ static bool put_host(struct writer *w, struct cdn_str host, bool secure)
     return true;
 }
 
-/* Copies with percent-encoding in one form. A stray '%' is no URL's: what the origin makes of it nobody
- * knows. */
 static enum edge_key_error put_encoded(struct writer *w, struct cdn_str s)
 {
-    static const char digits[] = "0123456789ABCDEF";
-    size_t plain = 0; /* start of what can be copied as one piece */
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c > 0x20 && c < 0x7f && c != '%' && c != '#') {
-            continue;
-        }
-        if (c <= 0x20 || c == 0x7f || c == '#') {
-            return EDGE_KEY_PATH;
-        }
-        put(w, s.p + plain, i - plain);
-        unsigned byte = c;
-        if (c == '%') {
-            int high = i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1;
-            int low = high >= 0 ? hex_digit(s.p[i + 2]) : -1;
-            if (low < 0) {
-                return EDGE_KEY_PERCENT;
-            }
-            byte = (unsigned)(high * 16 + low);
-            i += 2;
-        }
-        plain = i + 1;
-        if (byte < 0x80 && is_unreserved((char)byte)) {
-            put_char(w, (char)byte);
-        } else {
-            put(w, (char[]){'%', digits[byte >> 4], digits[byte & 15]}, 3);
-        }
+    size_t n = 0;
+    switch (http_encoding_write(s, w->p + w->n, w->room - w->n, &n)) {
+    case HTTP_ENCODING_BYTE:
+        return EDGE_KEY_PATH;
+    case HTTP_ENCODING_PERCENT:
+        return EDGE_KEY_PERCENT;
+    case HTTP_ENCODING_OK:
+        break;
     }
-    put(w, s.p + plain, s.n - plain);
+    if (n > w->room - w->n) {
+        w->full = true;
+    } else {
+        w->n += n;
+    }
     return EDGE_KEY_OK;
-}
-
-/* RFC 3986 5.2.4 within w->p[from, w->n), which begins with '/'. */
-static void remove_dot_segments(struct writer *w, size_t from)
-{
-    char *p = w->p;
-    size_t in = from, out = from, end = w->n;
-    while (in < end) {
-        size_t next = in + 1; /* behind this segment: the next '/' or the end */
-        while (next < end && p[next] != '/') {
-            next++;
-        }
-        size_t n = next - in - 1;
-        bool dot = n == 1 && p[in + 1] == '.', dots = n == 2 && p[in + 1] == '.' && p[in + 2] == '.';
-        if (dots) {
-            while (out > from && p[--out] != '/') {
-            }
-        }
-        if (!dot && !dots) {
-            memmove(p + out, p + in, next - in);
-            out += next - in;
-        } else if (next == end) {
-            p[out++] = '/';
-        }
-        in = next;
-    }
-    w->n = out;
 }
 
 static enum edge_key_error put_path(struct writer *w, struct cdn_str path)
@@ -197,7 +140,7 @@ static enum edge_key_error put_path(struct writer *w, struct cdn_str path)
     }
     enum edge_key_error e = path.p[0] == '/' ? put_encoded(w, path) : EDGE_KEY_PATH;
     if (e == EDGE_KEY_OK && !w->full && memmem(w->p + from, w->n - from, "/.", 2)) {
-        remove_dot_segments(w, from);
+        w->n = from + http_path_remove_dots(w->p + from, w->n - from);
     }
     return e;
 }

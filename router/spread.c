@@ -1,14 +1,25 @@
 /* spread: see spread.h */
 #include "router/spread.h"
 
+#include "common/http_path.h"
+
 #include <math.h>
 #include <xxhash.h>
 
 #include "common/banned.h"
 
+#define ROUTER_SPREAD_MAX 8192u /* longer paths are taken as they are */
+
+/* An edge keys all spellings of a path as one, so they all go to one edge. Few have another than the plain
+ * one. */
 uint64_t router_spread_hash(struct cdn_str path)
 {
-    return XXH3_64bits(path.p, path.n);
+    char text[ROUTER_SPREAD_MAX];
+    size_t n = 0;
+    if (path.n == 0 || (!memchr(path.p, '%', path.n) && !memmem(path.p, path.n, "/.", 2)) ||
+        http_encoding_write(path, text, sizeof(text), &n) != HTTP_ENCODING_OK || n > sizeof(text))
+        return XXH3_64bits(path.p, path.n);
+    return XXH3_64bits(text, http_path_remove_dots(text, n));
 }
 
 /* The finaliser of splitmix64: each bit of the path's and the name's hashes moves every bit of the draw. */

@@ -216,6 +216,23 @@ static uint64_t path_hash(unsigned i)
     return router_spread_hash((struct cdn_str){path, (size_t)n});
 }
 
+static uint64_t hash_of(const char *path)
+{
+    return router_spread_hash(cdn_str(path));
+}
+
+START_TEST(spellings_of_a_path_go_to_one_edge)
+{
+    static const char *const same[] = {"/%61pp.css", "/x/../app.css", "/x/%2e%2E/app.css", "/./app.css",
+                                       "/../app%2Ecss"};
+    static const char *const others[] = {"/App.css", "/app.css/", "//app.css", "/%2561pp.css", "/100%", ""};
+    for (size_t i = 0; i < CDN_ARRAY_LEN(same); i++)
+        ck_assert_msg(hash_of(same[i]) == hash_of("/app.css"), "%s", same[i]);
+    for (size_t i = 0; i < CDN_ARRAY_LEN(others); i++)
+        ck_assert_msg(hash_of(others[i]) != hash_of("/app.css"), "%s", others[i]);
+}
+END_TEST
+
 START_TEST(spread_follows_weights)
 {
     static const unsigned weights[] = {1, 2, 1, 0};
@@ -291,6 +308,7 @@ int main(void)
                                   two_thousand_edges,
                                   spread_follows_weights,
                                   spread_is_stable,
+                                  spellings_of_a_path_go_to_one_edge,
                                   policies};
     return run_suite("select", tests, CDN_ARRAY_LEN(tests));
 }
