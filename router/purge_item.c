@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "common/http_path.h"
 #include "common/http_server_check.h"
 #include "common/str.h"
 
@@ -26,6 +27,9 @@ static enum cdn_status url_check(const char *key, struct cdn_str text, struct cd
         if ((unsigned char)text.p[i] <= ' ' || text.p[i] == 0x7f)
             return cdn_error_set(err, CDN_INVALID, "%s: '%.200s' holds a space or a control character", key,
                                  text.p);
+    if (!http_encoding_is_whole(text)) /* no key can be so */
+        return cdn_error_set(err, CDN_INVALID, "%s: '%.200s' has a '%%' without two hex digits behind it",
+                             key, text.p);
     return CDN_OK;
 }
 
