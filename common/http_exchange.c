@@ -69,6 +69,7 @@ void *http_server_note_line(void *cls, const char *uri, struct MHD_Connection *c
     req->_peer = peer;
     if (peer) {
         peer->busy = true;
+        http_peer_begin(peer);
     }
     /* An empty query keeps libmicrohttpd from splitting it into arguments that nobody asks for: some 60 bytes
      * of the connection's pool each, so that a long query would be refused. The bytes are its read buffer. */
@@ -148,6 +149,8 @@ void http_server_request_completed(void *cls, struct MHD_Connection *connection,
     if (peer) {
         peer->busy = false;
         peer->request = NULL;
+        http_peer_end(peer);
+        http_mhd_shrink(connection, &peer->spare);
         if (server->draining) {
             http_peer_close(peer);
         }
@@ -232,6 +235,14 @@ static enum MHD_Result leave(struct http_request *req)
     return MHD_YES;
 }
 
+static bool is_beyond_limit(const struct http_request *req)
+{
+    const struct http_peer *peer = req->_peer;
+    return peer && peer->extra &&
+           http_server_open_connections(req->server) > req->server->config.max_connections &&
+           !cdn_str_eq(req->path, CDN_STR("/health"));
+}
+
 static enum MHD_Result take_head(struct http_request *req, const char *method, const char *url,
                                  const char *version)
 {
@@ -242,7 +253,11 @@ static enum MHD_Result take_head(struct http_request *req, const char *method, c
         ((struct http_peer *)req->_peer)->request = req;
     }
     enum http_refusal refusal = http_request_read(req, method, url, version);
+    if (!refusal && is_beyond_limit(req)) {
+        refusal = HTTP_REFUSE_NO_CONNECTION;
+    }
     if (refusal) {
+        http_note_refusal(server, req->connection, refusal);
         /* an answer in libmicrohttpd's first call closes the connection, which is what is wanted here */
         req->_state = HTTP_STATE_REFUSED;
         http_respond_problem(req, http_refusal_status(refusal), http_refusal_detail(refusal));
@@ -267,9 +282,7 @@ static enum MHD_Result take_overflow(struct http_request *req, size_t *n)
     if (req->body_received - req->server->config.max_body <= OVERFLOW_BYTES) {
         return MHD_YES;
     }
-    req->_unread = true;
-    http_write_raw(
-        req, CDN_STR("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"));
+    http_refuse_connection(req->server, req->connection, HTTP_REFUSE_BODY_TOO_LARGE);
     return MHD_NO;
 }
 
@@ -310,6 +323,7 @@ static enum MHD_Result take_body(struct http_request *req, const char *data, siz
 static enum MHD_Result take_end(struct http_request *req)
 {
     if (req->_state == HTTP_STATE_TOO_LARGE) {
+        http_note_refusal(req->server, req->connection, HTTP_REFUSE_BODY_TOO_LARGE);
         http_respond_problem(req, http_refusal_status(HTTP_REFUSE_BODY_TOO_LARGE),
                              http_refusal_detail(HTTP_REFUSE_BODY_TOO_LARGE));
         return leave(req);

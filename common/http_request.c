@@ -62,6 +62,14 @@ static bool note_known(struct http_request *req, struct cdn_str name, struct cdn
     return false;
 }
 
+/* http_frame.c hid it; the bytes are those of libmicrohttpd's buffer. */
+static void show_cookie(const char *name, size_t n)
+{
+    if (n == sizeof "Cookie" - 1 && name[n - 1] == HTTP_COOKIE_HIDDEN) {
+        ((char *)(uintptr_t)name)[n - 1] = 'e';
+    }
+}
+
 static enum MHD_Result note_line(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_size,
                                  const char *value, size_t value_size)
 {
@@ -69,6 +77,7 @@ static enum MHD_Result note_line(void *cls, enum MHD_ValueKind kind, const char 
     struct walk *walk = cls;
     struct cdn_str name = {key, key_size};
     struct cdn_str text = {value ? value : "", value_size};
+    show_cookie(key, key_size);
     if (key != walk->next || text.p <= key + key_size) {
         walk->refusal = HTTP_REFUSE_LINES;
     } else if (!key_size) {
@@ -175,9 +184,14 @@ enum http_refusal http_request_read(struct http_request *req, const char *method
 
 void http_request_client(const struct http_request *req, struct cdn_addr *ret)
 {
+    http_connection_client(req->connection, ret);
+}
+
+void http_connection_client(struct MHD_Connection *connection, struct cdn_addr *ret)
+{
     *ret = (struct cdn_addr){.sa.sa_family = AF_UNSPEC};
     const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(req->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     if (!info || !info->client_addr) {
         return;
     }

@@ -10,6 +10,8 @@
 
 #include "common/banned.h"
 
+#define OWN_LINES 512 /* bytes at most of the status line and the fields that libmicrohttpd adds */
+
 /* The connection cannot be used any more: closed at the next call of libmicrohttpd's. */
 void http_abort(struct http_request *req)
 {
@@ -30,6 +32,25 @@ static bool is_receiving(const struct http_request *req)
     return req->_state == HTTP_STATE_BODY;
 }
 
+static enum MHD_Result add_size(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    (void)kind;
+    *(size_t *)cls += strlen(name) + strlen(value) + sizeof ": \r\n";
+    return MHD_YES;
+}
+
+/* libmicrohttpd makes the head in the connection's pool, and breaks off when it does not fit. */
+static bool has_room_for(const struct http_request *req, struct MHD_Response *response)
+{
+    struct http_peer *peer = req->_peer;
+    if (!req->server->gated || !peer) {
+        return true;
+    }
+    size_t n = OWN_LINES;
+    MHD_get_response_headers(response, add_size, &n);
+    return http_mhd_make_room(req->connection, &peer->spare, n);
+}
+
 void http_respond(struct http_request *req, unsigned status, struct MHD_Response *response)
 {
     if (req->answered) {
@@ -40,7 +61,7 @@ void http_respond(struct http_request *req, unsigned status, struct MHD_Response
     req->suspended = false;
     req->_unread = req->_state == HTTP_STATE_REFUSED ||
                    (req->has_body && req->_state != HTTP_STATE_READY && req->_state != HTTP_STATE_TOO_LARGE);
-    if (MHD_queue_response(req->connection, status, response) != MHD_YES) {
+    if (!has_room_for(req, response) || MHD_queue_response(req->connection, status, response) != MHD_YES) {
         http_abort(req);
         return;
     }
@@ -150,10 +171,12 @@ static bool has_room(int fd, size_t n)
            (size_t)queued + n < (size_t)size / 4;
 }
 
-static ssize_t write_bytes(struct MHD_Connection *connection, int fd, bool secure, struct cdn_str bytes)
+ssize_t http_write_connection(struct MHD_Connection *connection, bool secure, struct cdn_str bytes)
 {
     if (!secure) {
-        return send(fd, bytes.p, bytes.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+        const union MHD_ConnectionInfo *socket =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        return send(socket->connect_fd, bytes.p, bytes.n, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
@@ -167,7 +190,7 @@ bool http_write_raw(struct http_request *req, struct cdn_str bytes)
     if (!info || !has_room(info->connect_fd, bytes.n)) {
         return false;
     }
-    ssize_t sent = write_bytes(req->connection, info->connect_fd, req->secure, bytes);
+    ssize_t sent = http_write_connection(req->connection, req->secure, bytes);
     if (sent != (ssize_t)bytes.n && (sent > 0 || req->secure)) {
         http_abort(req); /* a part is out, or held inside GnuTLS */
     }

@@ -62,6 +62,8 @@ static void apply_defaults(struct http_server_config *config)
 {
     config->max_connections = config->max_connections ? config->max_connections : 15000;
     config->idle_timeout_s = config->idle_timeout_s ? config->idle_timeout_s : 60;
+    config->head_timeout_ms = config->head_timeout_ms ? config->head_timeout_ms : 10000;
+    config->body_timeout_ms = config->body_timeout_ms ? config->body_timeout_ms : 30000;
     config->suspend_limit_s = config->suspend_limit_s ? config->suspend_limit_s : 600;
     config->memory_per_connection = config->memory_per_connection ? config->memory_per_connection : 16 * 1024;
 }
@@ -80,12 +82,12 @@ static struct MHD_Daemon *start_daemon(struct http_server *server)
     return MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (tls ? (unsigned)MHD_USE_TLS : 0u), 0, NULL, NULL,
         http_server_take_call, server, MHD_OPTION_LISTEN_SOCKET, server->listener.fd,
-        MHD_OPTION_CONNECTION_LIMIT, config->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
-        config->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, config->memory_per_connection,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK, http_server_note_line, server,
-        MHD_OPTION_UNESCAPE_CALLBACK, http_server_leave_escaped, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-        http_server_request_completed, server, MHD_OPTION_NOTIFY_CONNECTION, http_peer_changed, server,
-        MHD_OPTION_ARRAY, tls ? tls_options : none, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_LIMIT, config->max_connections + HTTP_SPARE_CONNECTIONS,
+        MHD_OPTION_CONNECTION_TIMEOUT, config->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        config->memory_per_connection, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK,
+        http_server_note_line, server, MHD_OPTION_UNESCAPE_CALLBACK, http_server_leave_escaped, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, http_server_request_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
+        http_peer_changed, server, MHD_OPTION_ARRAY, tls ? tls_options : none, MHD_OPTION_END);
 }
 
 static enum cdn_status read_credentials(const char *cert_pem, const char *key_pem,
@@ -162,6 +164,8 @@ enum cdn_status http_server_start(struct loop *loop, const struct http_server_co
     server->timer.fire = timer_fired;
     server->limit.fire = http_server_check_limit;
     server->work.call = work_due;
+    server->deadlines.fire = http_peer_look;
+    server->gated = http_mhd_is_known();
     apply_defaults(&server->config);
     http_field_slots_fill(server->field_slots);
     status = attach(server, err);
@@ -256,6 +260,7 @@ void http_server_stop(struct http_server *server)
     http_linger_end_all(server);
     loop_timer_stop(server->loop, &server->timer);
     loop_timer_stop(server->loop, &server->limit);
+    loop_timer_stop(server->loop, &server->deadlines);
     loop_defer_cancel(server->loop, &server->work);
     if (server->listener.claim_fd >= 0) {
         close(server->listener.claim_fd);

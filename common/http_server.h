@@ -7,9 +7,9 @@
  * Life of a request: head complete -> handler.head() -> body pieces -> handler.body()* -> handler.ready() ->
  * the handler answers with http_respond() exactly once, now or after http_request_suspend()/resume() ->
  * handler.done(). Request structs come from a free list of the server; a plain hit allocates nothing.
- * Requests that libmicrohttpd lets through but RFC 9112 forbids (two Hosts, two Content-Lengths,
- * Content-Length with Transfer-Encoding, unknown transfer coding, bad method or target, bad header names) are
- * answered 400/501 here before any handler sees them, and the connection is closed.
+ * Requests that RFC 9112 forbids are answered 400 here before any handler sees them, and the connection is
+ * closed: http_frame.c judges lines, framing and chunks before libmicrohttpd gets a byte, http_request.c what
+ * stands in the lines of the head. Heads of requests and of answers may have 64 KiB.
  *
  * Answers are libmicrohttpd's own `struct MHD_Response` (they are reference-counted and cheap to share
  * between requests of one thread). Units: bytes; times as named.
@@ -134,16 +134,24 @@ struct http_handler {
     /* Over, answered or not; the request is invalid afterwards. NULL is fine. Also called for requests whose
      * head() was called and whose client went away. */
     void (*done)(void *self, struct http_request *req, enum http_end end);
+    /* A request was answered with an error before any of the above was called for it, or was cut off in its
+     * body; for counting. NULL is fine. */
+    void (*refused)(void *self, unsigned status);
 };
 
 struct http_server_config {
     struct cdn_addr listen;
-    bool share_port;              /* further servers of this process will listen on the same address */
-    bool port_is_claimed;         /* this is such a further server */
-    unsigned max_connections;     /* 0: 15000 */
+    bool share_port;      /* further servers of this process will listen on the same address */
+    bool port_is_claimed; /* this is such a further server */
+    /* 0: 15000. At the limit the connection that has been without a request for longest (idle, or with an
+     * incomplete head) makes room for a new one; when all have requests under way a few more get in, for
+     * GET /health, and 503 for all else. */
+    unsigned max_connections;
     unsigned idle_timeout_s;      /* 0: 60 */
+    unsigned head_timeout_ms;     /* 0: 10 s, for a whole head or TLS handshake, from its first byte */
+    unsigned body_timeout_ms;     /* 0: 30 s for a body, and a second for each 1000 bytes that came */
     unsigned suspend_limit_s;     /* 0: 600; a request or stream suspended for longer is broken off */
-    size_t memory_per_connection; /* 0: 16 KiB; bounds request head and answer head together */
+    size_t memory_per_connection; /* 0: 16 KiB; for larger heads more is taken while they are there */
     uint64_t max_body; /* larger request bodies are answered 413; 0: none allowed, UINT64_MAX: no limit */
     const char *tls_certificate; /* PEM text, or NULL for plain HTTP */
     const char *tls_key;

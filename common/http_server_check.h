@@ -12,15 +12,20 @@
 
 #define HTTP_REFUSALS(X) /* name, status, detail */                                        \
     X(NONE, 0, "")                                                                         \
+    X(REQUEST_LINE, 400, "the request line is not METHOD TARGET HTTP/1.1")                 \
+    X(VERSION, 505, "the request's HTTP version is neither 1.0 nor 1.1")                   \
     X(METHOD, 400, "the method is not a token")                                            \
     X(CONNECT, 501, "this server opens no tunnels")                                        \
     X(TARGET, 400, "the request target has bytes or a form that RFC 9112 does not allow")  \
+    X(TARGET_TOO_LONG, 414, "the request target is longer than 64 KiB")                    \
     X(FRAGMENT, 400, "the request target has a fragment")                                  \
     X(SCHEME, 400, "the request target's scheme is neither http nor https")                \
     X(LINES, 400, "the request's head has a folded line, a bare line feed or a NUL")       \
     X(FIELD_NAME, 400, "a header name is not a token")                                     \
     X(FIELD_VALUE, 400, "a header value has a control character")                          \
-    X(FIELD_COUNT, 431, "the request has too many header lines")                           \
+    X(FIELD_COUNT, 431, "the request has more than 256 header lines")                      \
+    X(HEAD_TOO_LARGE, 431, "the request's head is larger than 64 KiB")                     \
+    X(HEADS_TOO_MANY, 503, "too many large heads are arriving")                            \
     X(HOST_MISSING, 400, "the request has no Host")                                        \
     X(HOST_TWICE, 400, "the request has more than one Host")                               \
     X(HOST_INVALID, 400, "the Host is not a valid name or address")                        \
@@ -30,6 +35,11 @@
     X(CODING_OLD, 400, "Transfer-Encoding in an HTTP/1.0 request")                         \
     X(CODING_INVALID, 400, "chunked is not the last and only transfer coding")             \
     X(CODING_UNKNOWN, 501, "unknown transfer coding")                                      \
+    X(CHUNK, 400, "a chunk's size, extension or end is not what RFC 9112 7.1 allows")      \
+    X(TRAILERS, 400, "the trailers have a line that is no field line")                     \
+    X(TRAILERS_TOO_LARGE, 431, "the trailers are larger than 4 KiB or 64 lines")           \
+    X(TIMEOUT, 408, "the request did not arrive in time")                                  \
+    X(NO_CONNECTION, 503, "too many connections have requests under way")                  \
     X(BODY_TOO_LARGE, 413, "the request's body is larger than allowed here")
 
 enum http_refusal {

@@ -5,9 +5,10 @@
 
 #include "common/http_listen.h"
 #include "common/http_server.h"
+#include "common/http_frame.h"
+#include "common/http_mhd.h"
 
 #include <stdatomic.h>
-#include "common/http_server_check.h"
 
 #include <gnutls/gnutls.h>
 
@@ -19,15 +20,30 @@ struct http_credentials {
     unsigned refs;
 };
 
+/* What a connection waits for within a time limit. */
+enum http_wait { HTTP_WAIT_NOTHING, HTTP_WAIT_HANDSHAKE, HTTP_WAIT_HEAD, HTTP_WAIT_BODY };
+
 struct http_peer { /* one connection */
     struct http_server *server;
     struct http_peer *next, *previous;
     struct MHD_Connection *connection;
     struct http_credentials *credentials; /* NULL: those the daemon was started with */
-    struct http_request *request;         /* whose head was read and which is not over */
-    struct loop_fd watch;                 /* its socket's end */
-    bool busy;                            /* a request line was read and its request is not over */
-    bool ended;                           /* the client sends nothing more */
+    struct http_peer *idle_next, *idle_previous;
+    struct http_peer *wait_next, *wait_previous;
+    struct http_frame frame;     /* of the request that is arriving */
+    struct cdn_buf held;         /* an incomplete head */
+    http_mhd_receive receive;    /* libmicrohttpd's own function */
+    struct http_mhd_spare spare; /* its pool, while a larger one is used */
+    int64_t since_ns;            /* it has been waiting */
+    enum http_wait waiting;
+    enum http_refusal verdict;    /* to be given when libmicrohttpd reads next */
+    struct http_request *request; /* whose head was read and which is not over */
+    struct loop_fd watch;         /* its socket's end */
+    bool busy;                    /* a request line was read and its request is not over */
+    bool ended;                   /* the client sends nothing more */
+    bool refused;                 /* the verdict was written */
+    bool idle;                    /* in the list of those without a request */
+    bool extra;                   /* beyond the limit */
 };
 
 struct http_server {
@@ -50,6 +66,14 @@ struct http_server {
     struct http_request *first_suspended, *last_suspended;
     _Atomic unsigned open_requests; /* written by the loop's thread only, read by any */
     struct http_peer *peers;
+    struct http_peer *idle_first, *idle_last; /* without a request, longest first */
+    struct http_peer *waiting;                /* with a time limit */
+    struct loop_timer deadlines;              /* looks at those */
+    int64_t looked_ns;                        /* when it last did */
+    size_t held_bytes;                        /* of incomplete heads */
+    bool gated;                               /* http_mhd.c can be used */
+    int64_t log_second;                       /* of refusals */
+    unsigned log_lines, log_left_out;
     _Atomic unsigned open_peers; /* likewise */
     struct http_linger *lingering;
     unsigned lingering_count;
@@ -103,6 +127,23 @@ void http_credentials_drop(struct http_credentials *c); /* NULL is fine */
 void http_peer_changed(void *cls, struct MHD_Connection *connection, void **context,
                        enum MHD_ConnectionNotificationCode what);
 void http_peer_close(struct http_peer *peer); /* after what has arrived is answered */
+void http_peer_begin(struct http_peer *peer); /* a request */
+void http_peer_end(struct http_peer *peer);
+void http_peer_wait(struct http_peer *peer, enum http_wait what, bool restart);
+void http_peer_look(struct loop_timer *timer);
+#define HTTP_SPARE_CONNECTIONS 64u /* beyond the limit */
+
+/* http_gate.c */
+void http_gate_open(struct http_peer *peer);
+void http_gate_close(struct http_peer *peer);
+
+/* http_refuse.c */
+void http_note_refusal(struct http_server *server, struct MHD_Connection *connection, enum http_refusal why);
+void http_refuse_connection(struct http_server *server, struct MHD_Connection *connection,
+                            enum http_refusal why); /* at a moment when libmicrohttpd sends nothing */
+
+/* http_request.c */
+void http_connection_client(struct MHD_Connection *connection, struct cdn_addr *ret);
 
 /* http_stream.c: the request is over or the server stops. */
 void http_stream_detach(struct http_stream *stream);
@@ -114,5 +155,7 @@ void http_linger_end_all(struct http_server *server);
 
 /* http_respond.c: bytes past libmicrohttpd; false when they cannot be written whole. */
 bool http_write_raw(struct http_request *req, struct cdn_str bytes);
+/* As much as the socket takes at once. */
+ssize_t http_write_connection(struct MHD_Connection *connection, bool secure, struct cdn_str bytes);
 
 #endif

@@ -362,8 +362,16 @@ static void on_done(void *self, struct http_request *req, enum http_end end)
     edge_txn_release(t);
 }
 
+static void on_refused(void *self, unsigned status)
+{
+    (void)status;
+    struct edge_worker *w = self;
+    cdn_metric_add(&w->metrics.request_total, 1);
+    cdn_metric_add(&w->metrics.refused_total, 1);
+}
+
 const struct http_handler edge_handler = {
-    .head = on_head, .body = on_body, .ready = on_ready, .done = on_done};
+    .head = on_head, .body = on_body, .ready = on_ready, .done = on_done, .refused = on_refused};
 
 void edge_txn_interim(struct edge_txn *t, const struct http_fetch_head *h)
 {

@@ -104,7 +104,15 @@ static void on_done(void *self, struct http_request *req, enum http_end end)
 
 /* ---- life ---- */
 
-static const struct http_handler handler = {.head = on_head, .ready = on_ready, .done = on_done};
+static void on_refused(void *self, unsigned status)
+{
+    struct origin_worker *worker = self;
+    cdn_metric_add(status < 500 ? &worker->metrics.status_4xx : &worker->metrics.status_5xx, 1);
+    cdn_metric_add(&worker->metrics.refused, 1);
+}
+
+static const struct http_handler handler = {
+    .head = on_head, .ready = on_ready, .done = on_done, .refused = on_refused};
 
 static void drain_look(struct loop_timer *timer)
 {

@@ -100,7 +100,16 @@ static void on_done(void *self, struct http_request *req, enum http_end end)
     router_answer_done(&w->answer, req);
 }
 
-static const struct http_handler handler = {.head = on_head, .ready = on_ready, .done = on_done};
+static void on_refused(void *self, unsigned status)
+{
+    (void)status;
+    struct worker *w = self;
+    cdn_metric_add(&w->metrics.request_total, 1);
+    cdn_metric_add(&w->metrics.refused_total, 1);
+}
+
+static const struct http_handler handler = {
+    .head = on_head, .ready = on_ready, .done = on_done, .refused = on_refused};
 
 static void view_free(struct view *v)
 {
@@ -174,8 +183,7 @@ static enum cdn_status worker_open(struct router_server *s, struct worker *w, bo
         .listen = s->address,
         .share_port = s->count > 1,
         .port_is_claimed = !first,
-        .memory_per_connection = 20480, /* a target and the Location made of it */
-        .max_body = UINT64_MAX,         /* answered before it is read */
+        .max_body = UINT64_MAX, /* answered before it is read */
         .handler = &handler,
         .handler_self = w,
     };

@@ -13,7 +13,7 @@ struct fixture {
     struct cdn_addr address;
     struct http_request *held[300]; /* suspended ones */
     unsigned held_count;
-    unsigned heads, readies, dones, aborted;
+    unsigned heads, readies, dones, aborted, refused, refused_status;
     struct cdn_buf body;
     struct cdn_buf seen; /* of the last request, "target|path|query|host" */
     size_t take;         /* bytes of a body accepted at a time; 0: all */
@@ -96,7 +96,14 @@ static inline void on_done(void *self, struct http_request *req, enum http_end e
     f->aborted += end == HTTP_END_ABORTED;
 }
 
-static const struct http_handler handler = {on_head, on_body, on_ready, on_done};
+static inline void on_refused(void *self, unsigned status)
+{
+    struct fixture *f = self;
+    f->refused++;
+    f->refused_status = status;
+}
+
+static const struct http_handler handler = {on_head, on_body, on_ready, on_done, on_refused};
 
 static inline struct fixture start(void)
 {
