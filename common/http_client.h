@@ -82,6 +82,9 @@ struct http_fetch_request {
     size_t field_count;
     bool has_body;
     int64_t body_length; /* -1: chunked */
+    /* Expect: 100-continue is sent, and read_body() is called when the server has said 100 or nothing for a
+     * second (RFC 9110 10.1.1). After a final answer before that the body is not sent at all. */
+    bool expect_continue;
     /* Gives up to `max` bytes: > 0, 0 at the end, HTTP_STREAM_WAIT to pause until http_fetch_resume(),
      * HTTP_STREAM_FAIL. */
     ssize_t (*read_body)(void *arg, char *into, size_t max);

@@ -92,6 +92,8 @@ struct http_fetch {
     bool resume;
     bool paused_send, paused_receive;
     bool repeatable; /* idempotent and without a body: may be sent twice (RFC 9110 9.2.2) */
+    bool body_begun; /* read_body() was called */
+    bool expecting;  /* Expect: 100-continue was sent */
     bool asked;      /* the request may have left */
     bool again;      /* the connection was no good: on a fresh one, at once */
     bool resent;
@@ -139,6 +141,10 @@ void http_fetch_free(struct http_fetch *fetch);
 /* Notes an error of our own (the first one stays) for http_client.c to end the fetch with. */
 void http_fetch_fail(struct http_fetch *fetch, enum http_fetch_error error, const char *text);
 enum http_fetch_error http_fetch_map_error(const struct http_fetch *fetch, CURLcode code);
+
+/* http_fetch_fields.c: the request's fields, valid until the next call. */
+struct curl_slist *http_fetch_fields(struct http_fetch *fetch, const struct http_fetch_request *request);
+void http_fetch_drop_expect(struct http_fetch *fetch);
 
 /* http_socket.c: libcurl's sockets on the loop. */
 void http_sockets_attach(struct http_client *client, CURLM *multi);

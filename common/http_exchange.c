@@ -342,6 +342,20 @@ static enum MHD_Result take_end(struct http_request *req)
     return leave(req);
 }
 
+/* Still libmicrohttpd's first call: an answer here suppresses its 100 Continue and closes the connection,
+ * whose body stays unread. */
+static enum MHD_Result take_head_again(struct http_request *req)
+{
+    const struct http_handler *handler = req->server->config.handler;
+    if (handler->held) {
+        handler->held(req->server->config.handler_self, req);
+    }
+    if (!req->suspended && !req->answered && req->_state == HTTP_STATE_HEAD_AGAIN) {
+        req->_state = HTTP_STATE_HEAD;
+    }
+    return leave(req);
+}
+
 enum MHD_Result http_server_take_call(void *cls, struct MHD_Connection *connection, const char *url,
                                       const char *method, const char *version, const char *data, size_t *n,
                                       void **con_cls)
@@ -356,8 +370,7 @@ enum MHD_Result http_server_take_call(void *cls, struct MHD_Connection *connecti
     case HTTP_STATE_LINE:
         return take_head(req, method, url, version);
     case HTTP_STATE_HEAD_AGAIN:
-        req->_state = HTTP_STATE_HEAD;
-        return MHD_YES;
+        return take_head_again(req);
     case HTTP_STATE_ABORT:
         return MHD_NO;
     case HTTP_STATE_REFUSED:

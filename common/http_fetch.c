@@ -1,7 +1,6 @@
 /* One fetch: its easy handle's options, what libcurl calls back, and the time-outs that libcurl does not
  * have. */
 #include "common/http_client_private.h"
-#include "common/http_server_check.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -184,6 +183,11 @@ static bool take_line(struct http_fetch *fetch, struct cdn_str line)
             fetch->again = true;
             return false;
         }
+        if (head.status == 417 && fetch->expecting && !fetch->body_begun) {
+            http_fetch_drop_expect(fetch);
+            fetch->again = true;
+            return false;
+        }
         http_reuse_watch_excess(fetch, &head);
         http_fetch_enter(fetch, HTTP_FETCH_BODY);
         if (fetch->handler->head) {
@@ -237,6 +241,13 @@ static size_t on_send(char *into, size_t size, size_t count, void *arg)
         return CURL_READFUNC_ABORT;
     }
     touch(fetch);
+    if (fetch->phase == HTTP_FETCH_BODY &&
+        !fetch->body_begun) { /* answered without it: nobody sends it now */
+        fetch->now.plain_get = false;
+        curl_easy_setopt(fetch->easy, CURLOPT_FORBID_REUSE, 1L);
+        return 0;
+    }
+    fetch->body_begun = true;
     ssize_t n = fetch->read_body ? fetch->read_body(fetch->arg, into, size * count) : 0;
     if (fetch->cancelled) {
         return CURL_READFUNC_ABORT;
@@ -324,104 +335,6 @@ void http_fetch_free(struct http_fetch *fetch)
     curl_url_cleanup(fetch->now.url);
     free(fetch->now.local_address);
     free(fetch);
-}
-
-/* The framing of the request is made here, from has_body and body_length; Expect would cost a round trip. */
-static bool is_ours(struct cdn_str name)
-{
-    return cdn_str_eq_nocase(name, CDN_STR("Content-Length")) ||
-           cdn_str_eq_nocase(name, CDN_STR("Transfer-Encoding")) ||
-           cdn_str_eq_nocase(name, CDN_STR("Expect"));
-}
-
-/* libcurl looks for these in its list, and writes something of its own if it does not find them. */
-static bool is_looked_for(const struct http_fetch *fetch, struct cdn_str name)
-{
-    return cdn_str_eq_nocase(name, CDN_STR("Host")) || cdn_str_eq_nocase(name, CDN_STR("Authorization")) ||
-           (fetch->client->user_agent && cdn_str_eq_nocase(name, CDN_STR("User-Agent")));
-}
-
-static bool may_send(const struct http_field *field)
-{
-    return !is_ours(field->name) && http_check_token(field->name) && http_check_field_value(field->value);
-}
-
-static void begin_item(struct http_fetch *fetch, size_t *count)
-{
-    fetch->header_nodes[(*count)++].data = (char *)(uintptr_t)fetch->header_text.n;
-}
-
-static void add_line(struct cdn_buf *text, const struct http_field *field, const char *when_empty)
-{
-    const struct cdn_str value = cdn_str_trim(field->value);
-    cdn_buf_add_str(text, field->name);
-    cdn_buf_add_str(text, value.n ? CDN_STR(": ") : cdn_str(when_empty));
-    cdn_buf_add_str(text, value);
-}
-
-static void add_item(struct http_fetch *fetch, size_t *count, const struct http_field *field)
-{
-    /* libcurl: "Name: value" sets, "Name;" sends an empty value */
-    begin_item(fetch, count);
-    add_line(&fetch->header_text, field, ";");
-    cdn_buf_add_char(&fetch->header_text, '\0');
-}
-
-static void add_suppression(struct http_fetch *fetch, size_t *count, struct cdn_str name)
-{
-    begin_item(fetch, count);
-    cdn_buf_add_str(&fetch->header_text, name);
-    cdn_buf_add(&fetch->header_text, ":", sizeof ":"); /* with the zero byte */
-}
-
-/* The fields that libcurl does not look for, as the lines of one item: it compares each item with a dozen
- * names. */
-static void add_lines(struct http_fetch *fetch, size_t *count, const struct http_fetch_request *request)
-{
-    const struct http_field *only = NULL;
-    size_t lines = 0;
-    begin_item(fetch, count);
-    const size_t from = fetch->header_text.n;
-    for (size_t i = 0; i < request->field_count; i++) {
-        const struct http_field *field = &request->fields[i];
-        if (may_send(field) && !is_looked_for(fetch, field->name)) {
-            cdn_buf_add(&fetch->header_text, "\r\n", lines++ ? 2 : 0);
-            add_line(&fetch->header_text, field, ":");
-            only = field;
-        }
-    }
-    cdn_buf_add_char(&fetch->header_text, '\0');
-    if (lines <= 1) { /* an item without a value would suppress */
-        fetch->header_text.n = from;
-        --*count;
-    }
-    if (lines == 1) {
-        add_item(fetch, count, only);
-    }
-}
-
-/* libcurl's list as an array of nodes over one text, both kept for the next fetch. */
-static struct curl_slist *make_headers(struct http_fetch *fetch, const struct http_fetch_request *request)
-{
-    size_t count = 0;
-    if (fetch->header_room < request->field_count + 3) {
-        fetch->header_room = request->field_count + 16;
-        fetch->header_nodes = cdn_realloc(fetch->header_nodes, fetch->header_room, sizeof(struct curl_slist));
-    }
-    cdn_buf_clear(&fetch->header_text);
-    for (size_t i = 0; i < request->field_count; i++) {
-        if (is_looked_for(fetch, request->fields[i].name) && may_send(&request->fields[i])) {
-            add_item(fetch, &count, &request->fields[i]);
-        }
-    }
-    add_lines(fetch, &count, request);
-    add_suppression(fetch, &count, CDN_STR("Expect"));
-    add_suppression(fetch, &count, CDN_STR("Accept")); /* libcurl's own; the request's is among the lines */
-    for (size_t i = 0; i < count; i++) {
-        fetch->header_nodes[i].data = fetch->header_text.p + (uintptr_t)fetch->header_nodes[i].data;
-        fetch->header_nodes[i].next = i + 1 < count ? &fetch->header_nodes[i + 1] : NULL;
-    }
-    return fetch->header_nodes;
 }
 
 /* Parsed once: libcurl would do it for each request, and a client asks the same origin again and again. */
@@ -536,7 +449,7 @@ static void set_local_address(struct http_fetch *fetch, const char *address)
 static void begin_try(struct http_fetch *fetch, enum http_fetch_phase phase)
 {
     fetch->phase = phase;
-    fetch->asked = fetch->again = false;
+    fetch->asked = fetch->again = fetch->body_begun = false;
     fetch->paused_send = fetch->paused_receive = false;
     fetch->error = HTTP_FETCH_NONE;
     fetch->text[0] = fetch->curl_text[0] = '\0';
@@ -562,6 +475,7 @@ bool http_fetch_prepare(struct http_fetch *fetch, const struct http_fetch_reques
     fetch->handler = request->handler;
     fetch->arg = request->arg;
     fetch->cancelled = fetch->resume = fetch->added = fetch->resent = false;
+    fetch->expecting = request->expect_continue;
     fetch->repeatable = !request->has_body && is_idempotent(request->method);
     fetch->first_byte_limit_ns = first_byte_ms * NS_PER_MS;
     fetch->rest_ns = FIRST_REST_NS;
@@ -572,7 +486,7 @@ bool http_fetch_prepare(struct http_fetch *fetch, const struct http_fetch_reques
         return false;
     }
     set_method(fetch, request);
-    curl_easy_setopt(fetch->easy, CURLOPT_HTTPHEADER, make_headers(fetch, request));
+    curl_easy_setopt(fetch->easy, CURLOPT_HTTPHEADER, http_fetch_fields(fetch, request));
     set_local_address(fetch, request->local_address);
     if (fetch->now.total_timeout_ms != request->total_timeout_ms) {
         fetch->now.total_timeout_ms = request->total_timeout_ms;

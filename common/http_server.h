@@ -137,6 +137,9 @@ struct http_handler {
     /* A request was answered with an error before any of the above was called for it, or was cut off in its
      * body; for counting. NULL is fine. */
     void (*refused)(void *self, unsigned status);
+    /* A request that was suspended in head() is resumed: answer it, suspend it again, or just return to let
+     * its body come (a client that expects 100 Continue is told so only then). NULL: its body comes. */
+    void (*held)(void *self, struct http_request *req);
 };
 
 struct http_server_config {

@@ -242,6 +242,7 @@ void edge_fetch_start(struct edge_fetch *f)
         .field_count = f->request.fields.count,
         .has_body = f->request.has_body,
         .body_length = f->request.body_length,
+        .expect_continue = f->request.expect_continue,
         .read_body = f->request.read_body,
         .handler = &edge_fetch_handler,
         .arg = f,

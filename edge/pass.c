@@ -12,6 +12,10 @@ static ssize_t read_upload(void *arg, char *into, size_t max)
     if (!t) {
         return HTTP_STREAM_FAIL;
     }
+    if (t->holding) { /* 100 Continue goes to the client */
+        t->holding = false;
+        http_request_resume(t->http);
+    }
     size_t have = t->upload.n - t->upload_at;
     if (!have) {
         return t->upload_done ? 0 : HTTP_STREAM_WAIT;
@@ -36,6 +40,7 @@ void edge_pass_start(struct edge_txn *t)
     edge_upstream_request(t, true, false, &r);
     r.has_body = t->http->has_body && !edge_txn_is_cached_method(t);
     r.body_length = t->http->body_length;
+    r.expect_continue = t->holding;
     r.read_body = read_upload;
     struct edge_cache *cache = t->worker->edge->cache;
     edge_cache_lock(cache);

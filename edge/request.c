@@ -256,6 +256,13 @@ static void believe(struct edge_worker *w, struct http_request *req)
     }
 }
 
+/* RFC 9110 10.1.1: whether the body is wanted is the origin's to say. */
+static bool expects_continue(const struct http_request *req)
+{
+    return !req->http10 &&
+           cdn_str_eq_nocase(cdn_str_trim(req->field[HTTP_REQ_EXPECT]), CDN_STR("100-continue"));
+}
+
 static void on_head(void *self, struct http_request *req)
 {
     struct edge_worker *w = self;
@@ -273,8 +280,25 @@ static void on_head(void *self, struct http_request *req)
     read_conditions(t);
     t->cause = EDGE_CAUSE_BYPASS_METHOD;
     t->verdict = EDGE_VERDICT_BYPASS;
+    t->holding = expects_continue(req);
     edge_pass_start(t);
     t->step = edge_pass_wait;
+    if (t->holding) {
+        http_request_suspend(req);
+    }
+}
+
+/* The fetch moved while the client held its body back: 100 Continue is sent unless this answers or suspends.
+ */
+static void on_held(void *self, struct http_request *req)
+{
+    (void)self;
+    struct edge_txn *t = req->app;
+    if (t->holding && edge_fetch_phase_now(t->fetch) == EDGE_FETCH_ASKING) {
+        http_request_suspend(req);
+    } else if (t->holding) {
+        t->step(t);
+    }
 }
 
 static size_t on_body(void *self, struct http_request *req, const char *data, size_t n)
@@ -370,8 +394,12 @@ static void on_refused(void *self, unsigned status)
     cdn_metric_add(&w->metrics.refused_total, 1);
 }
 
-const struct http_handler edge_handler = {
-    .head = on_head, .body = on_body, .ready = on_ready, .done = on_done, .refused = on_refused};
+const struct http_handler edge_handler = {.head = on_head,
+                                          .held = on_held,
+                                          .body = on_body,
+                                          .ready = on_ready,
+                                          .done = on_done,
+                                          .refused = on_refused};
 
 void edge_txn_interim(struct edge_txn *t, const struct http_fetch_head *h)
 {

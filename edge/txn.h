@@ -55,6 +55,7 @@ struct edge_txn {
     struct cdn_buf upload;
     size_t upload_at;
     bool upload_done;
+    bool holding;     /* the client waits for 100 Continue before it sends its body */
     bool upload_full; /* libmicrohttpd was told to wait */
 };
 

@@ -153,3 +153,141 @@ def test_an_unsafe_request_is_not_sent_twice(edge, origin):  # noqa: F811
     origin.on("/g", None, ok(b"g"))
     assert edge.get("/g").body == b"g"
     assert origin.count("/g") == 2
+
+
+# ---------------------------------------------------------------------------------------------------- Expect: 100-continue
+
+EXPECTING = (b"POST /up HTTP/1.1\r\nHost: test.example\r\nContent-Length: 20000000\r\nExpect: 100-continue\r\n\r\n",
+             b"POST /up HTTP/1.1\r\nHost: test.example\r\nTransfer-Encoding: chunked\r\nExpect: 100-Continue\r\n\r\n")
+SMALL = EXPECTING[0].replace(b"20000000", b"5")
+
+
+class Asker:
+    """An origin that says `first` to the head of a request with Expect once `gate` is open, then takes `size` bytes."""
+
+    def __init__(self, first, size=5, after=b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone"):
+        self.first, self.size, self.after, self.gate = first, size, after, threading.Event()
+        self.heads, self.body, self.ended = [], b"", threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        try:
+            while True:
+                sock = self.listener.accept()[0]
+                data = b""
+                while b"\r\n\r\n" not in data and (more := sock.recv(65536)):
+                    data += more
+                head, _, self.body = data.partition(b"\r\n\r\n")
+                self.heads.append(head)
+                self.gate.wait(60)
+                sock.sendall(self.first(head) if callable(self.first) else self.first)
+                while len(self.body) < self.size and (more := sock.recv(65536)):
+                    self.body += more
+                sock.sendall(self.after if len(self.body) >= self.size else b"")
+                if len(self.body) < self.size:
+                    self.ended.set()
+                sock.close()
+        except OSError:
+            pass
+
+    def stop(self):
+        self.gate.set()
+        self.listener.close()
+
+
+@pytest.mark.parametrize("head", EXPECTING, ids=["length", "chunked"])
+@pytest.mark.parametrize("status", [413, 401, 200])
+def test_a_refusal_comes_before_the_body(cdn, head, status):
+    asker = cdn.keep(Asker(b"HTTP/1.1 %d X\r\nContent-Length: 3\r\n\r\nno\n" % status, size=1 << 30))
+    edge = cdn.edge(asker.url, threads=1)  # noqa: F811
+    with edge.connect() as client:
+        client.send(head)
+        poll(lambda: asker.heads, what="the head at the origin")
+        assert b"\r\nexpect: 100-continue" in asker.heads[0].lower()
+        assert client.is_silent()
+        asker.gate.set()
+        r = client.head()  # no 100 before it
+        assert r.status == status
+        assert client.body(r, "POST").body == b"no\n" and client.at_eof()
+    assert asker.body.strip(b"0\r\n") == b"" and len(asker.heads) == 1
+
+
+def test_the_body_is_sent_when_the_origin_asks_for_it(cdn):
+    asker = cdn.keep(Asker(b"HTTP/1.1 100 Continue\r\n\r\n"))
+    edge = cdn.edge(asker.url, threads=1, first_byte_timeout="60s")  # noqa: F811
+    with edge.connect() as client:
+        client.send(SMALL)
+        poll(lambda: asker.heads, what="the head at the origin")
+        asker.gate.set()
+        assert client.head().status == 100
+        client.send(b"12345")
+        assert client.response("POST").body == b"done"
+        assert asker.body == b"12345"
+
+
+def test_417_is_asked_again_without_expect(cdn):
+    refusal = b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno\n"
+    asker = cdn.keep(Asker(lambda head: refusal if b"xpect" in head else b"", size=5))
+    asker.gate.set()
+    edge = cdn.edge(asker.url, threads=1)  # noqa: F811
+    with edge.connect() as client:
+        client.send(SMALL)
+        assert client.head().status == 100
+        client.send(b"12345")
+        assert client.response("POST").body == b"done"
+    assert len(asker.heads) == 2 and asker.body == b"12345"
+
+
+def test_an_origin_that_knows_no_expect_gets_the_body(cdn):
+    asker = cdn.keep(Asker(b""))
+    edge = cdn.edge(asker.url, threads=1)  # noqa: F811
+    with edge.connect() as client:
+        client.send(SMALL)
+        asker.gate.set()
+        assert client.head().status == 100
+        client.send(b"12345")
+        assert client.response("POST").body == b"done"
+
+
+def test_a_client_that_does_not_wait_is_served(cdn):
+    asker = cdn.keep(Asker(b"HTTP/1.1 100 Continue\r\n\r\n"))
+    edge = cdn.edge(asker.url, threads=1)  # noqa: F811
+    asker.gate.set()
+    with edge.connect() as client:
+        client.send(SMALL + b"12345")
+        assert client.final_head().status == 200
+
+
+def test_an_expecting_client_that_leaves_frees_the_origin(cdn):
+    asker = cdn.keep(Asker(b"HTTP/1.1 100 Continue\r\n\r\n"))
+    edge = cdn.edge(asker.url, threads=1)  # noqa: F811
+    asker.gate.set()
+    client = edge.connect()
+    client.send(SMALL)
+    assert client.head().status == 100
+    client.close()
+    assert asker.ended.wait(30)
+
+
+def test_expect_without_an_origin_is_answered(cdn, origin):  # noqa: F811
+    origin.refuse()
+    edge = cdn.edge(origin, threads=1, origin_retry="0s")  # noqa: F811
+    with edge.connect() as client:
+        client.send(EXPECTING[0])
+        assert client.head().status == 502
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket", "TLS/1.0"])
+def test_an_upgrade_is_not_passed_on(edge, origin, protocol):  # noqa: F811
+    """RFC 9110 7.8: it may be ignored. The origin must not switch to what the edge does not speak."""
+    origin.on("/a", ok(b"a"))
+    with edge.connect() as client:
+        for _ in range(2):
+            r = client.get("/a", [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", protocol),
+                                  ("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA")])
+            assert (r.status, r.body) == (200, b"a")
+        assert client.get("/a").body == b"a"
+    seen = origin.last("/a")
+    assert "Upgrade" not in seen and "HTTP2-Settings" not in seen and "upgrade" not in seen.header("Connection", "").lower()

@@ -103,7 +103,7 @@ static inline void on_refused(void *self, unsigned status)
     f->refused_status = status;
 }
 
-static const struct http_handler handler = {on_head, on_body, on_ready, on_done, on_refused};
+static const struct http_handler handler = {on_head, on_body, on_ready, on_done, on_refused, NULL};
 
 static inline struct fixture start(void)
 {
