@@ -97,7 +97,7 @@ static enum geo_found print_anew(const struct geo_memo *m, struct geo_row *row, 
 
 static bool is_plain(const struct router_where *w)
 {
-    return !w->override && !w->special && w->is_recorded;
+    return !w->override && !w->special && !w->anycast && w->is_recorded;
 }
 
 enum geo_found geo_memo_row(struct geo_memo *memo, struct geo_row *row, struct cdn_buf *out)

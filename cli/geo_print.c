@@ -220,6 +220,8 @@ static void put_place(const struct geo_row *row, struct cdn_buf *out)
 {
     const struct router_where *w = &row->decision.where;
     const struct geo_record *r = &w->record;
+    if (w->anycast)
+        cdn_buf_printf(out, "anycast (%s), ", w->anycast->text);
     if (w->special)
         cdn_buf_printf(out, "%s (%s)", w->special->text, w->special->source);
     else if (router_where_is_default(w) && w->is_recorded)

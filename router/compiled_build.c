@@ -24,7 +24,7 @@ struct builder {
     const struct router_table *table;
     const _Atomic bool *stop;
     int family;
-    struct layer overrides, as_overrides, specials;
+    struct layer overrides, as_overrides, specials, anycast;
     struct map combinations, classes, rows;
     uint64_t next; /* key behind the networks visited so far */
     bool done;     /* the last key was visited */
@@ -191,13 +191,15 @@ static struct cdn_addr address_of(const struct builder *b, uint64_t key)
 }
 
 /* The class of the networks that have this combination, of which `key` begins one. */
-static uint32_t class_of(struct builder *b, uint64_t key, uint32_t override, uint32_t special, uint32_t entry)
+static uint32_t class_of(struct builder *b, uint64_t key, uint32_t override, uint32_t special, bool anycast,
+                         uint32_t entry)
 {
     if (override == LAYER_MIXED || special == LAYER_MIXED || entry == LAYER_MIXED)
         return TRIE_CHAIN;
     if (special != LAYER_NONE && geo_special_at(special)->embedded_at >= 0)
         return TRIE_CHAIN;
-    uint64_t combination = (uint64_t)(override + 1) << 40 | (uint64_t)((special + 1) & 0xff) << 32 | entry;
+    uint64_t combination = (uint64_t)anycast << 63 | (uint64_t)(override + 1) << 40 |
+                           (uint64_t)((special + 1) & 0xff) << 32 | entry;
     if (combination == b->last_combination)
         return b->last_class;
     uint32_t *slot = map_at(&b->combinations, combination);
@@ -232,7 +234,8 @@ static void cover(struct builder *b, uint64_t first, uint64_t last, uint32_t ent
         uint32_t by_as = layer_at(&b->as_overrides, key, &piece_last);
         override = override == LAYER_NONE ? by_as : override;
         uint32_t special = layer_at(&b->specials, key, &piece_last);
-        run_add(b, key, class_of(b, key, override, special, entry));
+        bool anycast = layer_at(&b->anycast, key, &piece_last) != LAYER_NONE;
+        run_add(b, key, class_of(b, key, override, special, anycast, entry));
         if (piece_last == last)
             break;
         key = piece_last + 1;
@@ -283,6 +286,21 @@ static void specials_layer(struct builder *b)
             nets[n++] = layer_net_make(__builtin_bswap64(key), special->prefix_len, (uint32_t)i);
     }
     layer_build(&b->specials, nets, n);
+}
+
+/* Which of them an address is in makes no difference: its place is uncertain. */
+static void anycast_layer(struct builder *b)
+{
+    size_t count = geo_anycast_count(), n = 0;
+    CDN_AUTOFREE struct layer_net *nets = cdn_malloc((count + 1) * sizeof(*nets));
+    for (size_t i = 0; i < count; i++) {
+        const struct geo_anycast *anycast = geo_anycast_at(i);
+        uint64_t key;
+        memcpy(&key, anycast->address, sizeof(key));
+        if (anycast->family == b->family)
+            nets[n++] = layer_net_make(__builtin_bswap64(key), anycast->prefix_len, (uint32_t)i);
+    }
+    layer_build(&b->anycast, nets, n);
 }
 
 struct as_walk { /* of a database of AS numbers, for the networks whose AS has an override */
@@ -354,6 +372,7 @@ static enum cdn_status family_build(struct router_compiled *c, const struct rout
         .compiled = c, .table = table, .stop = stop, .family = family, .last_combination = UINT64_MAX};
     overrides_layer(&b);
     specials_layer(&b);
+    anycast_layer(&b);
     enum cdn_status status = as_layer(&b, err);
     if (status == CDN_OK)
         status = family_walk(&b, err);
@@ -364,6 +383,7 @@ static enum cdn_status family_build(struct router_compiled *c, const struct rout
     layer_fini(&b.overrides);
     layer_fini(&b.as_overrides);
     layer_fini(&b.specials);
+    layer_fini(&b.anycast);
     map_fini(&b.combinations);
     map_fini(&b.classes);
     map_fini(&b.rows);

@@ -64,6 +64,7 @@ static void add_address(json_t *into, const struct router_question *question, co
         json_object_set_new(into, "address", json_string(used));
     json_object_set_new(into, "network", json_string(network));
     json_object_set_new(into, "special", w->special ? json_string(w->special->word) : json_null());
+    json_object_set_new(into, "anycast", w->anycast ? json_string(w->anycast->text) : json_null());
     if (w->special)
         json_object_set_new(into, "special_text",
                             json_sprintf("%s (%s)", w->special->text, w->special->source));

@@ -6,6 +6,7 @@
  *     scope         prefix of `ip` in which every address goes to the same edges, whatever their health;
  *                   absent while the table is not compiled (`pocketcdn geo` never does)
  *     special       word of the special range ("private"), or null; special_text says more
+ *     anycast       whose network of many places the address is in ("Google Public DNS"), or null
  *     country, country_name, city, subdivision    of the place taken; null where not known
  *     lat, lon      of the place taken
  *     accuracy_km   how far off it may be; accuracy_assumed: true when the database did not say

@@ -253,6 +253,14 @@ static bool link_database(struct chain *c)
     w->record = r;
     w->uncertainty_assumed = r.accuracy_radius_km == 0;
     w->uncertainty_km = r.accuracy_radius_km ? r.accuracy_radius_km : assumed_km[r.precision];
+    w->anycast = geo_anycast(&w->address.sa);
+    if (w->anycast) {
+        w->uncertainty_assumed = true;
+        w->uncertainty_km = NOWHERE_KM;
+        router_trace_add(c->trace, ROUTER_STEP_DATABASE,
+                         "%s is anycast (%s): many places have it, so one place says little",
+                         w->anycast->network, w->anycast->text);
+    }
     located(c, r.precision <= GEO_PRECISION_COUNTRY ? ROUTER_REASON_GEO_COUNTRY : ROUTER_REASON_GEO);
     return true;
 }
@@ -304,7 +312,7 @@ bool router_resolve_entry(const struct router_table *table, const struct cdn_add
 {
     ret->address = *client;
     cdn_addr_unmap(&ret->address);
-    if (table->asn_db || special_of(table, &ret->address) ||
+    if (table->asn_db || special_of(table, &ret->address) || geo_anycast(&ret->address.sa) ||
         router_overrides_find(table->overrides, &ret->address))
         return false;
     return geo_lookup_entry(table->db, &ret->address.sa, &ret->record.entry, &ret->network_len) == CDN_OK;

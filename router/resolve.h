@@ -12,6 +12,7 @@
 #ifndef CDN_ROUTER_RESOLVE_H
 #define CDN_ROUTER_RESOLVE_H
 
+#include "geo-data/anycast.h"
 #include "geo-data/special.h"
 #include "router/reason.h"
 #include "router/table.h"
@@ -60,9 +61,11 @@ struct router_where {
     enum router_reason reason;
     const struct router_override *override; /* that matched, or NULL */
     const struct geo_special *special;      /* range that the address is in, or NULL */
-    uint16_t pop;                           /* the edge that was named, or ROUTER_NO_POP */
-    unsigned network_len;                   /* prefix of `address` that the answer depended on */
-    unsigned uncertainty_km;                /* the record's radius, or what its precision means */
+    const struct geo_anycast *anycast; /* network of many places whose record was taken, or NULL: the place
+                                          stands, and may be off by half the Earth */
+    uint16_t pop;                      /* the edge that was named, or ROUTER_NO_POP */
+    unsigned network_len;              /* prefix of `address` that the answer depended on */
+    unsigned uncertainty_km;           /* the record's radius, or what its precision means */
     bool uncertainty_assumed;
     bool is_recorded; /* the database has a record of the address, whatever that says */
     struct geo_record

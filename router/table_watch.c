@@ -3,13 +3,15 @@
 
 #include <sys/stat.h>
 
+#include "geo-data/geo.h"
+
 #include "common/mem.h"
 #include "common/str.h"
 
 #include "common/banned.h"
 
 #define LOOK_NS 1000000000
-#define FILES_MAX 4u /* places and AS numbers */
+#define FILES_MAX (GEO_FILES_MAX + 2) /* of `database` and `asn_database` */
 
 struct look { /* what stat says; all zero for a file that is not there */
     dev_t device;

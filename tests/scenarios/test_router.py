@@ -569,6 +569,8 @@ def test_overrides_by_country_hold_everywhere(cdn, edges):
         assert route["reason"] == "override" and route["override"]["match"] == match
         assert any(match in step["text"] for step in route["steps"] if step["step"] == "override"), route["steps"]
         assert route["edge"] != "iad" or client != US
+    route = router.admin_get(f"/route?ip={US}")
+    assert route["anycast"] == "Google Public DNS" and route["ambiguous"] and route["accuracy_km"] == 20000
     barred = [c["edge"] for c in router.admin_get(f"/route?ip={NL}")["candidates"] if not c["allowed"]]
     assert barred == ["fra"]
 

@@ -26,6 +26,21 @@ static const struct {
     {"jfk", "lhr", 70},  {"lhr", "gru", 185}, {"nrt", "lhr", 220}, {"fra", "dxb", 110},
 };
 
+/* Ways that their own country's cable makes short, and that others do not take: between these bounds. */
+static const struct {
+    const char *from, *to;
+    double least, most;
+} bounded[] = {
+    {"Luanda", "Fortaleza", 60, 75},      /* the South Atlantic cable: 63 ms */
+    {"Cape Town", "Sao Paulo", 290, 350}, /* by Europe: 324 to 337 measured */
+    {"Johannesburg", "Sao Paulo", 310, 360},
+    {"Nairobi", "Johannesburg", 45, 75},
+    {"Dar es Salaam", "Johannesburg", 45, 70},
+    {"Hong Kong", "Bangkok", 50, 66}, /* by sea: 61 to 64 measured */
+    {"Singapore", "Bangkok", 25, 34},
+    {"Phnom Penh", "Bangkok", 15, 40},
+};
+
 static struct geo_place place(const char *name)
 {
     struct geo_place found;
@@ -44,6 +59,14 @@ START_TEST(test_known)
     double ms = between(place(known[_i].from), place(known[_i].to));
     ck_assert_msg(fabs(ms - known[_i].ms) <= TOLERANCE * known[_i].ms, "%s-%s: %.1f ms, known %.1f",
                   known[_i].from, known[_i].to, ms, known[_i].ms);
+}
+END_TEST
+
+START_TEST(test_bounded)
+{
+    double ms = between(place(bounded[_i].from), place(bounded[_i].to));
+    ck_assert_msg(ms >= bounded[_i].least && ms <= bounded[_i].most, "%s-%s: %.1f ms", bounded[_i].from,
+                  bounded[_i].to, ms);
 }
 END_TEST
 
@@ -389,6 +412,7 @@ int main(void)
     TCase *tc = tcase_create("rows");
     tcase_set_timeout(tc, 300);
     tcase_add_loop_test(tc, test_known, 0, (int)CDN_ARRAY_LEN(known));
+    tcase_add_loop_test(tc, test_bounded, 0, (int)CDN_ARRAY_LEN(bounded));
     tcase_add_loop_test(tc, test_nearer, 0, (int)CDN_ARRAY_LEN(nearer));
     tcase_add_loop_test(tc, test_ways, 0, (int)CDN_ARRAY_LEN(ways));
     tcase_add_loop_test(tc, test_backbone_file, 0, (int)CDN_ARRAY_LEN(files));

@@ -1,4 +1,5 @@
 /* special ranges: address -> word, network, embedded IPv4 address */
+#include "geo-data/anycast.h"
 #include "geo-data/special.h"
 
 #include "tests/unit/geo/rows.h"
@@ -101,6 +102,56 @@ START_TEST(test_other_family)
 }
 END_TEST
 
+/* Well-known networks of many places, at their ends and beside them. */
+START_TEST(test_anycast)
+{
+    static const struct {
+        const char *address, *text; /* NULL: none */
+    } known[] = {
+        {"8.8.8.8", "Google Public DNS"},
+        {"8.8.8.0", "Google Public DNS"},
+        {"8.8.8.255", "Google Public DNS"},
+        {"8.8.9.0", NULL},
+        {"8.8.7.255", NULL},
+        {"::ffff:8.8.4.4", "Google Public DNS"},
+        {"1.1.1.1", "Cloudflare DNS"},
+        {"1.1.2.1", NULL},
+        {"9.9.9.9", "Quad9"},
+        {"208.67.222.222", "OpenDNS"},
+        {"198.41.0.4", "root server A"},
+        {"198.41.1.4", NULL},
+        {"198.41.128.1", "Cloudflare"},
+        {"202.12.27.33", "root server M"},
+        {"104.16.0.1", "Cloudflare"},
+        {"104.27.255.255", "Cloudflare"},
+        {"104.28.0.0", NULL},
+        {"151.101.1.69", "Fastly"},
+        {"2606:4700:4700::1111", "Cloudflare DNS"},
+        {"2606:4700::1", "Cloudflare"},
+        {"2001:4860:4860::8888", "Google Public DNS"},
+        {"2001:4860:4861::1", NULL},
+        {"2001:500:2f::f", "root server F"},
+        {"2a06:98c7::1", "Cloudflare"},
+        {"2a06:98c8::1", NULL},
+        {"193.0.6.139", NULL},
+    };
+    for (size_t i = 0; i < CDN_ARRAY_LEN(known); i++) {
+        union test_address address = address_of(known[i].address);
+        const struct geo_anycast *found = geo_anycast(&address.any);
+        ck_assert_msg((found != NULL) == (known[i].text != NULL), "%s", known[i].address);
+        ck_assert(!found || strcmp(found->text, known[i].text) == 0);
+    }
+    for (size_t i = 0; i < geo_anycast_count(); i++) { /* a network, and not behind a wider one */
+        const struct geo_anycast *row = geo_anycast_at(i);
+        union test_address address = {.any = {.sa_family = (sa_family_t)row->family}};
+        memcpy(row->family == AF_INET ? (void *)&address.ipv4.sin_addr : (void *)&address.ipv6.sin6_addr,
+               row->address, row->family == AF_INET ? 4 : 16);
+        ck_assert_msg(geo_anycast(&address.any) == row, "%s", row->network);
+        ck_assert_msg(!geo_special(&address.any), "%s", row->network);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("special");
@@ -108,6 +159,7 @@ int main(void)
     tcase_add_loop_test(tc, test_row, 0, (int)CDN_ARRAY_LEN(rows));
     tcase_add_test(tc, test_narrow_before_wide);
     tcase_add_test(tc, test_other_family);
+    tcase_add_test(tc, test_anycast);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

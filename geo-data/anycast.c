@@ -1,0 +1,79 @@
+/* anycast: see anycast.h. The rows' texts become bytes once, at the first look-up. */
+#include "geo-data/anycast.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "common/mem.h"
+#include "common/str.h"
+#include "geo-data/special.h"
+
+#include "common/banned.h"
+
+static struct geo_anycast rows[] = {
+#define X(network_, text_) {.network = network_, .text = text_},
+    GEO_ANYCAST_TABLE(X)
+#undef X
+};
+static bool heads[2][256]; /* IPv4, IPv6: whether a row begins with the byte; most addresses end there */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void prepare(void)
+{
+    for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
+        struct geo_anycast *row = &rows[i];
+        struct cdn_str length = cdn_str(row->network);
+        struct cdn_str address = cdn_str_cut(&length, '/');
+        char text[INET6_ADDRSTRLEN];
+        cdn_str_copy(text, sizeof text, address);
+        row->family = cdn_str_find(address, ':') >= 0 ? AF_INET6 : AF_INET;
+        row->prefix_len = (unsigned)strtoul(length.p, NULL, 10);
+        int parsed = inet_pton(row->family, text, row->address);
+        assert(parsed == 1 && row->prefix_len >= 8 && row->prefix_len <= 64);
+        (void)parsed;
+        heads[row->family == AF_INET6][row->address[0]] = true;
+    }
+}
+
+static bool has_prefix(const unsigned char *address, const struct geo_anycast *row)
+{
+    size_t bytes = row->prefix_len / 8;
+    unsigned bits = row->prefix_len % 8;
+    return memcmp(address, row->address, bytes) == 0 &&
+           (bits == 0 || (address[bytes] ^ row->address[bytes]) >> (8 - bits) == 0);
+}
+
+const struct geo_anycast *geo_anycast(const struct sockaddr *address)
+{
+    pthread_once(&once, prepare);
+    struct in_addr ipv4;
+    const unsigned char *bytes = (const unsigned char *)&ipv4;
+    int family = AF_INET;
+    if (!geo_address_ipv4(address, &ipv4)) {
+        if (address->sa_family != AF_INET6)
+            return NULL;
+        bytes = ((const struct sockaddr_in6 *)(const void *)address)->sin6_addr.s6_addr;
+        family = AF_INET6;
+    }
+    if (!heads[family == AF_INET6][bytes[0]])
+        return NULL;
+    for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++)
+        if (rows[i].family == family && has_prefix(bytes, &rows[i]))
+            return &rows[i];
+    return NULL;
+}
+
+size_t geo_anycast_count(void)
+{
+    return CDN_ARRAY_LEN(rows);
+}
+
+const struct geo_anycast *geo_anycast_at(size_t i)
+{
+    pthread_once(&once, prepare);
+    assert(i < CDN_ARRAY_LEN(rows));
+    return &rows[i];
+}
