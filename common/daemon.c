@@ -137,7 +137,8 @@ static enum cdn_status admin_address(const struct daemon_config *config, struct 
 
 static enum cdn_status start_admin(struct daemon *daemon, struct cdn_error *err)
 {
-    struct http_server_config server = {.max_connections = 1024,
+    struct http_server_config server = {.max_connections =
+                                            daemon->config.connections ? daemon->config.connections : 1024,
                                         .max_body = BODY_LIMIT,
                                         .handler = &daemon_admin_handler,
                                         .handler_self = daemon};

@@ -22,8 +22,9 @@
  *
  * Who may ask: with a token set, everything but GET /health needs `Authorization: Bearer TOKEN` (RFC 6750);
  * off loopback a token is required. A web page must not reach the listener through the user's browser:
- * without a token the Host must be an address or `localhost` (DNS rebinding), and a change whose Origin is
- * another host is refused.
+ * without the token, whatever the method, the Host must name loopback (DNS rebinding), Origin and
+ * Sec-Fetch-Site must not name another site, and a change must say that its body is JSON, which a page of
+ * another host cannot send unasked. No preflight is ever granted.
  *
  * Locks: none; everything here is called on the daemon's loop thread.
  */
@@ -53,6 +54,7 @@ struct daemon_config {
     const char *admin_listen; /* "127.0.0.1:9088" */
     const char *admin_token;  /* "" or NULL: none; required (CDN_INVALID otherwise) when not on loopback */
     bool simulate;            /* allow POST /clock and /faults */
+    unsigned connections;     /* of the admin listener at once; 0: 1024 */
     const struct daemon_route *routes;                /* ended by a row with method NULL */
     void *self;                                       /* for all callbacks */
     void (*metrics)(void *self, struct cdn_buf *out); /* Prometheus text */
@@ -74,6 +76,9 @@ void daemon_admin_address(const struct daemon *daemon, struct cdn_addr *ret);
 void daemon_run(struct daemon *daemon, const struct cdn_addr *public_address);
 void daemon_destroy(struct daemon *daemon);
 void daemon_stop(struct daemon *daemon); /* as SIGTERM would; loop thread */
+
+/* Whether the request carries the admin token; false when none is set. */
+bool daemon_has_token(const struct daemon *daemon, const struct http_request *req);
 
 /* For a handler that suspends: over(arg) is called once when the request has ended, answered or not. */
 void daemon_on_end(struct http_request *req, void (*over)(void *arg), void *arg);

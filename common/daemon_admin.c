@@ -3,7 +3,6 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-#include <gnutls/gnutls.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -55,8 +54,7 @@ void daemon_answer_error(struct http_request *req, const struct cdn_error *err)
     http_respond_problem(req, (unsigned)cdn_status_http(err->status), err->text);
 }
 
-/* A problem document with one more header line. */
-static void answer_problem(struct http_request *req, unsigned status, const char *detail, const char *field)
+void daemon_answer_problem(struct http_request *req, unsigned status, const char *detail, const char *field)
 {
     const char *const fields[] = {"Cache-Control: no-store", field, NULL};
     http_respond_problem_with(req, status, detail, fields);
@@ -311,86 +309,6 @@ static const struct daemon_route common_routes[] = {
     {"POST", "/faults", set_faults},   {NULL, NULL, NULL},
 };
 
-/* Who may ask */
-
-/* The host of "host", "host:port", "[v6]:port". */
-static struct cdn_str host_part(struct cdn_str authority)
-{
-    bool bracket = authority.n && authority.p[0] == '[';
-    ptrdiff_t end = cdn_str_find(authority, bracket ? ']' : ':');
-    if (end >= 0) {
-        authority.n = (size_t)end;
-    }
-    return bracket ? cdn_str_sub(authority, 1) : authority;
-}
-
-/* A name that a stranger's DNS can point at us is neither an address nor `localhost`. */
-static bool is_own_host(struct cdn_str authority)
-{
-    struct cdn_addr ignored;
-    struct cdn_str host = host_part(authority);
-    return authority.n == 0 || cdn_parse_ip(host, &ignored) || cdn_str_eq_nocase(host, CDN_STR("localhost"));
-}
-
-struct origin_search {
-    struct cdn_str host;
-    bool foreign;
-};
-
-static bool check_origin(void *arg, struct cdn_str name, struct cdn_str value)
-{
-    struct origin_search *search = arg;
-    if (cdn_str_eq_nocase(name, CDN_STR("Origin"))) {
-        ptrdiff_t colon = cdn_str_find(value, ':');
-        struct cdn_str behind = colon < 0 ? CDN_STR("") : cdn_str_sub(value, (size_t)colon);
-        bool same =
-            cdn_str_starts(behind, CDN_STR("://")) && cdn_str_eq_nocase(cdn_str_sub(behind, 3), search->host);
-        search->foreign |= !same;
-    }
-    return !search->foreign;
-}
-
-static bool is_reading(const struct http_request *req)
-{
-    return req->method == HTTP_GET || req->method == HTTP_HEAD || req->method == HTTP_OPTIONS;
-}
-
-static bool has_token(const struct http_request *req, struct cdn_str token)
-{
-    struct cdn_str field = req->field[HTTP_REQ_AUTHORIZATION];
-    struct cdn_str scheme = field.p ? cdn_str_cut(&field, ' ') : CDN_STR("");
-    if (!field.p || !cdn_str_eq_nocase(scheme, CDN_STR("Bearer"))) {
-        return false;
-    }
-    struct cdn_str given = cdn_str_trim(field);
-    return given.n == token.n && gnutls_memcmp(given.p, token.p, token.n) == 0;
-}
-
-/* Whether the request may go on; otherwise it has been answered. */
-static bool is_allowed(const struct daemon *daemon, struct http_request *req)
-{
-    struct cdn_str token = cdn_str(daemon->config.admin_token);
-    struct origin_search search = {.host = req->host};
-    bool open_to_all = is_reading(req) && cdn_str_eq(req->path, CDN_STR("/health"));
-    if (token.n == 0 && !is_own_host(req->host)) {
-        http_respond_problem(req, 403, "the Host must be an address or localhost");
-        return false;
-    }
-    if (!is_reading(req)) {
-        http_request_each_field(req, check_origin, &search);
-    }
-    if (search.foreign) {
-        http_respond_problem(req, 403, "the Origin is another host");
-        return false;
-    }
-    if (token.n && !open_to_all && !has_token(req, token)) {
-        answer_problem(req, 401, "a bearer token is needed",
-                       "WWW-Authenticate: Bearer realm=\"pocketcdn admin\"");
-        return false;
-    }
-    return true;
-}
-
 /* Routing */
 
 static bool path_fits(const char *pattern, struct cdn_str path)
@@ -420,7 +338,7 @@ static const struct daemon_route *find_route(const struct daemon_route *routes, 
 static bool parse_body(struct http_request *req, struct call *call)
 {
     json_error_t error;
-    if (call->parsed || call->text.n == 0 || is_reading(req)) {
+    if (call->parsed || call->text.n == 0 || daemon_is_reading(req)) {
         return true;
     }
     call->parsed = true;
@@ -457,7 +375,7 @@ static void dispatch(struct daemon *daemon, struct http_request *req)
     }
     if (!route && allow.n) {
         CDN_AUTOFREE char *field = cdn_asprintf("Allow: %s", allow.p);
-        answer_problem(req, 405, "the path does not know this method", field);
+        daemon_answer_problem(req, 405, "the path does not know this method", field);
     } else if (!route) {
         http_respond_problem(req, 404, "no such path on this listener");
     } else if (parse_body(req, call)) {
@@ -467,7 +385,7 @@ static void dispatch(struct daemon *daemon, struct http_request *req)
 
 static void on_head(void *self, struct http_request *req)
 {
-    if (is_allowed(self, req) && !is_reading(req)) {
+    if (daemon_is_allowed(self, req) && !daemon_is_reading(req)) {
         log_change(req);
     }
 }

@@ -17,6 +17,12 @@ struct daemon {
 
 extern const struct http_handler daemon_admin_handler; /* its self is the struct daemon */
 
+/* daemon_access.c. Whether the request may go on; otherwise it has been answered. */
+bool daemon_is_allowed(const struct daemon *daemon, struct http_request *req);
+bool daemon_is_reading(const struct http_request *req);
+/* A problem document with one more header line. */
+void daemon_answer_problem(struct http_request *req, unsigned status, const char *detail, const char *field);
+
 enum cdn_status daemon_reload(struct daemon *daemon, struct cdn_error *err) CDN_MUST_CHECK;
 
 #endif

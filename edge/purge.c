@@ -1,5 +1,6 @@
 #include "edge/purge.h"
 
+#include "common/http_browser.h"
 #include "common/http_field.h"
 #include "common/http_server_check.h"
 #include "common/log.h"
@@ -140,6 +141,11 @@ static bool may_purge(struct edge_txn *t)
         return same_secret(cdn_str_sub(given, scheme.n), cdn_str(tuning->purge_token));
     }
     struct cdn_addr client; /* nobody is in no network */
+    struct http_browser browser;
+    http_browser_read(t->http, &browser);
+    if (browser.page) { /* the user's browser is in an allowed network, the page's author is not */
+        return false;
+    }
     http_forwarded_client(t->http, &tuning->trust, &client);
     for (size_t i = 0; i < tuning->purge_allow.count; i++) {
         if (cdn_cidr_has(&tuning->purge_allow.item[i], &client)) {
@@ -231,7 +237,7 @@ static void purge(struct edge_txn *t)
 void edge_purge_request(struct edge_txn *t)
 {
     if (!may_purge(t)) {
-        edge_deliver_error(t, 403, "PURGE is allowed from purge_allow or with the purge_token only");
+        edge_deliver_error(t, 403, "PURGE is allowed with the purge_token, or to programs in purge_allow");
         return;
     }
     t->loaded = (struct edge_load_waiter){.done = edge_txn_disk_done, .arg = t};

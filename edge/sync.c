@@ -297,6 +297,17 @@ static void on_answer(struct edge_sync *s)
     loop_timer_start(s->loop, &s->next, LOADING_MS * NS_PER_MS);
 }
 
+/* The router's own sentence, when it gave one. */
+static char *refusal_text(const struct edge_sync *s)
+{
+    json_t *problem = json_loadb(cdn_buf_str(&s->body).p, s->body.n, 0, NULL);
+    const char *detail = json_string_value(json_object_get(problem, "detail"));
+    char *text =
+        cdn_asprintf("the router answered %u%s%.300s", s->status, detail ? ": " : "", detail ? detail : "");
+    json_decref(problem);
+    return text;
+}
+
 static void on_end(void *arg, enum http_fetch_error error, const char *text)
 {
     struct edge_sync *s = arg;
@@ -307,7 +318,7 @@ static void on_end(void *arg, enum http_fetch_error error, const char *text)
     CDN_AUTOFREE char *line = error != HTTP_FETCH_NONE
                                   ? cdn_asprintf("%s: %s", http_fetch_error_word(error), text ? text : "")
                               : s->too_large ? cdn_strdup("the router's answer is too large")
-                                             : cdn_asprintf("the router answered %u", s->status);
+                                             : refusal_text(s);
     on_failure(s, line);
 }
 
@@ -335,7 +346,8 @@ static void write_url(const struct edge_sync *s, struct cdn_buf *out)
 static void poll_router(struct edge_sync *s)
 {
     static const struct http_fetch_handler handler = {.head = on_head, .data = on_data, .end = on_end};
-    const struct http_field field = {CDN_STR("Authorization"), cdn_str(s->authorization)};
+    const struct http_field fields[] = {{CDN_STR("Pocketcdn-Edge"), cdn_str(s->edge->settings.name)},
+                                        {CDN_STR("Authorization"), cdn_str(s->authorization)}};
     CDN_AUTOBUF struct cdn_buf url = {0};
     int64_t wait_ms = s->grace_ms / 2 < WAIT_MAX_MS ? s->grace_ms / 2 : WAIT_MAX_MS;
     s->wait_ms = atomic_load(&s->edge->unsynced) ? 0 : wait_ms;
@@ -347,8 +359,8 @@ static void poll_router(struct edge_sync *s)
     struct http_fetch_request request = {
         .method = "GET",
         .url = url.p,
-        .fields = &field,
-        .field_count = s->authorization ? 1 : 0,
+        .fields = fields,
+        .field_count = s->authorization ? 2 : 1,
         .handler = &handler,
         .arg = s,
         .first_byte_timeout_ms = s->grace_ms,

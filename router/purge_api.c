@@ -41,7 +41,7 @@ struct router_purges {
     char *unused_path; /* where the log, in memory and empty so far, will be; NULL: it is where it belongs */
     struct router_book *book;
     struct waiter *waiters;
-    uint64_t waiting;
+    uint64_t waiting, receipts_waiting;
     bool draining;
     struct purge_metrics metrics;
 };
@@ -141,46 +141,64 @@ static void answer_page(struct router_purges *p, struct http_request *req, uint6
         answer_list(p, req, page.list);
 }
 
-static json_t *receipt_json(const struct router_purges *p, const char *name, bool healthy, uint64_t id,
-                            bool *all)
+static json_t *receipt_json(const struct router_purges *p, const char *name, bool healthy, uint64_t id)
 {
     size_t edge = router_book_find(p->book, cdn_str(name));
     double ms;
     bool has = router_book_has(p->book, edge, id, &ms);
     bool follows = edge != ROUTER_BOOK_NO_EDGE; /* has ever asked for the log */
-    *all = *all && (has || !healthy);
     return json_pack("{s:s, s:b, s:b, s:b, s:o}", "edge", name, "healthy", healthy, "follows", follows,
                      "acknowledged", has, "ms", has && ms >= 0 ? json_real(ms) : json_null());
 }
 
-/* The receipts of a purge; *ret_all: every healthy edge has acknowledged. */
-static json_t *receipts_json(const struct router *r, uint64_t id, bool *ret_all)
+static bool is_healthy(const struct router_pops *pops, size_t pop)
+{
+    return !(router_pop_flags(pops, (uint16_t)pop) & ROUTER_POP_SICK);
+}
+
+/* An edge that is not configured, but has asked of late. */
+static bool is_stranger(const struct router *r, size_t edge)
+{
+    const struct router_purges *p = r->purges;
+    return router_pops_find(r->table->pops, cdn_str(router_book_name(p->book, edge))) == ROUTER_NO_POP &&
+           router_book_seen_ns(p->book, edge) > loop_mono_ns(p->loop) - STRANGER_NS;
+}
+
+static json_t *receipts_json(const struct router *r, uint64_t id)
 {
     const struct router_purges *p = r->purges;
     const struct router_pops *pops = r->table->pops;
     json_t *list = json_array();
-    *ret_all = true;
-    for (size_t i = 0; i < pops->count; i++) {
-        bool healthy = !(router_pop_flags(pops, (uint16_t)i) & ROUTER_POP_SICK);
-        json_array_append_new(list, receipt_json(p, pops->pops[i].name, healthy, id, ret_all));
-    }
-    for (size_t i = 0; i < router_book_count(p->book); i++) {
-        const char *name = router_book_name(p->book, i);
-        if (router_pops_find(pops, cdn_str(name)) == ROUTER_NO_POP &&
-            router_book_seen_ns(p->book, i) > loop_mono_ns(p->loop) - STRANGER_NS)
-            json_array_append_new(list, receipt_json(p, name, true, id, ret_all));
-    }
+    for (size_t i = 0; i < pops->count; i++)
+        json_array_append_new(list, receipt_json(p, pops->pops[i].name, is_healthy(pops, i), id));
+    for (size_t i = 0; i < router_book_count(p->book); i++)
+        if (is_stranger(r, i))
+            json_array_append_new(list, receipt_json(p, router_book_name(p->book, i), true, id));
     return list;
+}
+
+/* By every healthy edge. */
+static bool is_acknowledged(const struct router *r, uint64_t id)
+{
+    const struct router_purges *p = r->purges;
+    const struct router_pops *pops = r->table->pops;
+    bool all = true;
+    double ms;
+    for (size_t i = 0; i < pops->count && all; i++)
+        all = !is_healthy(pops, i) ||
+              router_book_has(p->book, router_book_find(p->book, cdn_str(pops->pops[i].name)), id, &ms);
+    for (size_t i = 0; i < router_book_count(p->book) && all; i++)
+        all = router_book_has(p->book, i, id, &ms) || !is_stranger(r, i);
+    return all;
 }
 
 static void answer_receipts(const struct router *r, struct http_request *req, uint64_t id)
 {
-    bool all;
-    json_t *edges = receipts_json(r, id, &all);
+    json_t *edges = receipts_json(r, id);
     daemon_answer_json(req, 200,
                        json_pack("{s:I, s:s, s:b, s:o}", "id", (json_int_t)id, "log",
-                                 router_purge_log_identity(r->purges->log), "acknowledged", all, "edges",
-                                 edges));
+                                 router_purge_log_identity(r->purges->log), "acknowledged",
+                                 is_acknowledged(r, id), "edges", edges));
 }
 
 /* ---- waiting ---- */
@@ -196,6 +214,7 @@ static void unlink_waiter(struct waiter *w)
         w->next->link = w->link;
     w->link = NULL;
     p->waiting--;
+    p->receipts_waiting -= !w->polls;
 }
 
 static void on_over(void *arg)
@@ -216,11 +235,9 @@ static void answer_waiter(struct waiter *w)
 
 static bool is_due(const struct waiter *w)
 {
-    bool all = false;
     if (w->polls)
         return router_purge_log_last(w->router->purges->log) > w->number;
-    json_decref(receipts_json(w->router, w->number, &all));
-    return all;
+    return is_acknowledged(w->router, w->number);
 }
 
 static void start_timer(struct waiter *w)
@@ -254,6 +271,7 @@ static void suspend(struct http_request *req, const struct waiter *as, int64_t w
         w->next->link = &w->next;
     p->waiters = w;
     p->waiting++;
+    p->receipts_waiting += !w->polls;
     daemon_on_end(req, on_over, w);
     http_request_suspend(req);
     start_timer(w);
@@ -269,19 +287,21 @@ static void wake(struct router_purges *p, bool all)
     }
 }
 
-/* An edge has one poll: a further one means that it gave the one before up. */
+/* An edge has one poll: a further one means that it gave the one before up. Nobody's are a few; the oldest
+ * goes. The newest stand first in the list. */
 static void replace_poll(struct router_purges *p, size_t edge)
 {
+    unsigned kept = 1, most = edge == ROUTER_BOOK_NO_EDGE ? ROUTER_PURGE_READERS : 1;
     for (struct waiter *w = p->waiters, *next; w; w = next) {
         next = w->next;
-        if (w->polls && w->edge == edge)
+        if (w->polls && w->edge == edge && kept++ >= most)
             answer_waiter(w);
     }
 }
 
-static bool may_wait(const struct router_purges *p)
+static bool may_wait(const struct router_purges *p, bool polls)
 {
-    return !p->draining && p->waiting < ROUTER_PURGE_WAITERS;
+    return !p->draining && (polls || p->receipts_waiting < ROUTER_PURGE_WAITERS);
 }
 
 /* ---- what a request says ---- */
@@ -318,9 +338,42 @@ struct question { /* of GET /purges */
     bool ours; /* `after` is a number of this log, and not out of reach */
 };
 
-static enum cdn_status question_parse(struct router_purges *p, const struct http_request *req,
-                                      struct question *ret, struct cdn_error *err)
+struct edge_field {
+    struct cdn_str value;
+    unsigned lines;
+};
+
+static bool find_edge_field(void *arg, struct cdn_str name, struct cdn_str value)
 {
+    struct edge_field *f = arg;
+    if (cdn_str_eq_nocase(name, CDN_STR("Pocketcdn-Edge"))) {
+        f->value = cdn_str_trim(value);
+        f->lines++;
+    }
+    return true;
+}
+
+/* Whether the request may speak, and acknowledge, for the edge. */
+static enum cdn_status speaks_for(const struct router *r, struct http_request *req, const char *edge,
+                                  struct cdn_error *err)
+{
+    struct edge_field field = {0};
+    http_request_each_field(req, find_edge_field, &field);
+    if (field.lines != 1 || !cdn_str_eq(field.value, cdn_str(edge)))
+        return cdn_error_set(err, CDN_REFUSED,
+                             "edge: acknowledging for '%.64s' needs the field Pocketcdn-Edge with its name",
+                             edge);
+    if (router_pops_find(r->table->pops, cdn_str(edge)) == ROUTER_NO_POP && !daemon_has_token(r->daemon, req))
+        return cdn_error_set(err, CDN_REFUSED,
+                             "edge: '%.64s' is no edge of the configuration, and there is no admin token",
+                             edge);
+    return CDN_OK;
+}
+
+static enum cdn_status question_parse(const struct router *r, struct http_request *req, struct question *ret,
+                                      struct cdn_error *err)
+{
+    struct router_purges *p = r->purges;
     CDN_AUTOFREE char *after = daemon_query(req, "after");
     CDN_AUTOFREE char *edge = daemon_query(req, "edge");
     CDN_AUTOFREE char *wait = daemon_query(req, "wait");
@@ -329,6 +382,8 @@ static enum cdn_status question_parse(struct router_purges *p, const struct http
     if (after && (!cdn_parse_u64(cdn_str(after), &q.after) || q.after > INT64_MAX))
         return cdn_error_set(err, CDN_INVALID, "after: '%.64s' is not the number of a purge", after);
     enum cdn_status status = wait_parse(wait, &q.wait_ms, err);
+    if (status == CDN_OK && edge)
+        status = speaks_for(r, req, edge, err);
     if (status == CDN_OK && edge)
         status = put_to_use(p, err);
     if (status != CDN_OK)
@@ -380,7 +435,7 @@ void router_purge_post(void *self, struct http_request *req, json_t *body)
         daemon_answer_error(req, &err);
         return;
     }
-    if (wait_ms > 0 && may_wait(r->purges) && !is_due(&w))
+    if (wait_ms > 0 && may_wait(r->purges, false) && !is_due(&w))
         suspend(req, &w, wait_ms);
     else
         answer_receipts(r, req, w.number);
@@ -409,19 +464,20 @@ void router_purge_list(void *self, struct http_request *req, json_t *body)
     struct question q = {0};
     struct cdn_error err;
     (void)body;
-    if (question_parse(p, req, &q, &err) != CDN_OK) {
+    if (question_parse(r, req, &q, &err) != CDN_OK) {
         daemon_answer_error(req, &err);
         return;
     }
     if (q.edge != ROUTER_BOOK_NO_EDGE) {
         cdn_metric_add(&p->metrics.purge_poll_total, 1);
-        replace_poll(p, q.edge);
         router_book_acknowledge(p->book, q.edge, q.ours ? q.after : 0, cdn_clock_mono_ns());
     }
+    if (q.edge != ROUTER_BOOK_NO_EDGE || q.wait_ms > 0)
+        replace_poll(p, q.edge);
     struct waiter w = {.router = r, .polls = true, .edge = q.edge, .number = q.after};
     if (!q.ours)
         answer_list(p, req, NULL);
-    else if (q.wait_ms > 0 && !is_due(&w) && may_wait(p))
+    else if (q.wait_ms > 0 && !is_due(&w) && may_wait(p, true))
         suspend(req, &w, q.wait_ms);
     else
         answer_page(p, req, q.after);

@@ -5,17 +5,20 @@
  *                               acknowledged or the time is over
  *     GET  /purges/N            the same for a purge of before
  *     GET  /purges?after=N      {"purges": [...], "last", "oldest", "log"}: the entries behind N, at most
- * 1000 &edge=NAME            an edge asks, which acknowledges all up to N &wait=25s             long poll:
- * answered when there is something behind N, or the time is over &log=IDENTITY         the log that N belongs
- * to; another one, or an N out of reach (forgotten, or never given), is answered {"reset": true}: drop
- * everything, go on from "last"
+ * 1000 &edge=NAME       an edge asks, which acknowledges all up to N. It says its name in the field
+ *                               Pocketcdn-Edge, too, which no web page can add to a request unasked; and it
+ *                               is one of the configuration, or has the token
+ *              &wait=25s        long poll: answered when there is something behind N, or the time is over
+ *              &log=IDENTITY    the log that N belongs to; another one, or an N out of reach (forgotten, or
+ *                               never given), is answered {"reset": true}: drop everything, go on from "last"
  *
  * A receipt is {"edge", "healthy", "acknowledged", "ms"}: ms from the append until the edge's poll that
  * acknowledges arrived, null where that was not seen (the router began anew since). Edges are those of the
  * table and others that polled within the last minute.
  *
- * Limits: one waiting poll an edge (a newer one replaces it), ROUTER_PURGE_EDGES names, ROUTER_PURGE_WAITERS
- * waiting requests, a minute of waiting. Control thread only. Life cycle: create -> (verbs)* -> drain ->
+ * Limits: one waiting poll an edge, ROUTER_PURGE_READERS of nobody's (a newer one ends the oldest),
+ * ROUTER_PURGE_WAITERS who wait for receipts (further ones are answered at once), ROUTER_PURGE_EDGES names, a
+ * minute of waiting. Control thread only. Life cycle: create -> (verbs)* -> drain ->
  * destroy, which must come behind the admin listener's end.
  */
 #ifndef CDN_ROUTER_PURGE_API_H
@@ -27,7 +30,8 @@
 #include <jansson.h>
 
 #define ROUTER_PURGE_EDGES 8192u
-#define ROUTER_PURGE_WAITERS 8192u
+#define ROUTER_PURGE_WAITERS 1024u /* for receipts */
+#define ROUTER_PURGE_READERS 64u   /* polls of nobody's */
 
 #define ROUTER_PURGE_METRICS(X)                                                \
     X(COUNTER, purge_total, "Purges appended to the log")                      \

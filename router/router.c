@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "router/purge_api.h"
 #include "router/router_private.h"
 
 #include "common/banned.h"
@@ -121,6 +122,7 @@ static enum cdn_status daemon_open(struct router *r, struct cdn_error *err)
         .admin_listen = r->admin_listen,
         .admin_token = r->admin_token,
         .simulate = s->simulate,
+        .connections = 1024 + ROUTER_PURGE_EDGES, /* each edge holds one */
         .routes = router_admin_routes,
         .self = r,
         .metrics = router_admin_metrics,

@@ -449,7 +449,7 @@ def test_no_folder_before_the_log_is_used(cdn):
     assert router.admin_get("/purges?after=0")["last"] == 0
     assert router.admin_request("POST", "/purge", {"nonsense": 1}).status == 400
     assert os.listdir(home) == []
-    first = router.admin_get("/purges?after=0&edge=fra")["log"]
+    first = router.admin_request("GET", "/purges?after=0&edge=fra", headers=[("Pocketcdn-Edge", "fra")]).json()["log"]
     assert os.listdir(folder) and router.admin_post("/purge", {"all": True})["log"] == first
     router.stop()
     router = cdn.router(env=env, admin=f"127.0.0.1:{port}", edge="name=fra,url=http://127.0.0.1:1")

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from cdn import Reply, poll
+from cdn import Client, Reply, poll
 
 FRESH = ("Cache-Control", "max-age=3600")
 PROXY = "127.0.0.20"
@@ -123,3 +123,99 @@ def test_a_reload_changes_whom_the_edge_believes(cdn):
     config.write_text("cdn:\n  client_field: via\n")
     answer = edge.admin_request("POST", "/reload", None)
     assert answer.status == 400 and "client_field" in answer.text and "via" in answer.text
+
+
+# ---------------------------------------------------------------------------------------------------- web pages
+
+CROSS = [[("Sec-Fetch-Site", "cross-site")], [("Sec-Fetch-Site", "same-site")], [("Origin", "http://evil.example")], [("Origin", "null")]]
+EDGE_FLAG = "name=fra,place=Frankfurt,url=http://127.0.0.1:1"
+
+
+def daemons(cdn):
+    """Every daemon, and the verbs of its own."""
+    common = [("GET", "/health"), ("GET", "/metrics"), ("GET", "/status"), ("GET", "/clock"), ("POST", "/clock"),
+              ("POST", "/reload"), ("POST", "/faults"), ("OPTIONS", "/clock"), ("GET", "/nothing")]
+    yield cdn.router(state="none", simulate=True, edge=EDGE_FLAG), [
+        *common, ("GET", "/edges"), ("POST", "/edges/fra"), ("GET", "/route?ip=192.0.2.1"), ("POST", "/purge"),
+        ("GET", "/purges?after=0&edge=fra"), ("GET", "/purges/1")]
+    yield cdn.edge(cdn.fake_origin(), simulate=True), [*common, ("POST", "/purge"), ("GET", "/objects"), ("GET", "/why?url=/")]
+    yield cdn.origin(cdn.folder("root"), simulate=True), common
+
+
+def test_no_verb_answers_a_page_of_another_host(cdn):
+    for daemon, verbs in daemons(cdn):
+        offset = daemon.admin_get("/clock")["offset_ms"]
+        for method, path in verbs:
+            body = {"advance": "1d"} if method == "POST" else None
+            for headers in CROSS:
+                answer = daemon.admin_request(method, path, body, headers)
+                assert answer.status == 403 and "Access-Control-Allow-Origin" not in answer, (method, path, headers, answer)
+            rebound = daemon.admin_request(method, path, body, [("Host", "evil.example")])
+            assert rebound.status == 403, (method, path, rebound)
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+            with Client(daemon.admin) as client:
+                answer = client.request("POST", "/clock", [("Content-Type", kind)], b'{"advance":"1d"}', host="localhost")
+                assert answer.status == 415, answer
+        assert daemon.admin_get("/clock")["offset_ms"] == offset
+        for headers in ([("Sec-Fetch-Site", "none")], [("Sec-Fetch-Site", "same-origin"), ("Origin", daemon.admin_url)]):
+            assert daemon.admin_request("GET", "/status", None, headers).status == 200
+
+
+def test_a_page_acknowledges_nothing(cdn):
+    router = cdn.router(state="none", edge=[EDGE_FLAG, "name=nrt,place=Tokyo,url=http://127.0.0.1:2"])
+    number = router.admin_post("/purge", {"all": True})["id"]
+    path = f"/purges?after={number}&edge="
+
+    def acknowledged():
+        return [e["edge"] for e in router.admin_get(f"/purges/{number}")["edges"] if e["acknowledged"]]
+
+    for edge, headers in (("fra", []), ("fra", [("Pocketcdn-Edge", "nrt")]), ("fra", [("Pocketcdn-Edge", "")]),
+                          ("fra", [("Pocketcdn-Edge", "fra"), ("Pocketcdn-Edge", "nrt")]),
+                          ("invented", [("Pocketcdn-Edge", "invented")]), ("", [("Pocketcdn-Edge", "")]),
+                          ("fra", [("Pocketcdn-Edge", "fra"), ("Sec-Fetch-Site", "cross-site")])):
+        assert router.admin_request("GET", path + edge, None, headers).status == 403, (edge, headers)
+    assert acknowledged() == [] and list(router.status()["purges"]["edges"]) == []
+    assert router.admin_request("GET", path + "fra", None, [("Pocketcdn-Edge", "fra")]).status == 200
+    assert acknowledged() == ["fra"]
+
+
+def test_an_edge_that_is_not_configured_needs_the_token(cdn):
+    origin = cdn.fake_origin()
+    router = cdn.router(state="none", admin_token="secret", edge=EDGE_FLAG)
+    router.token = "secret"
+    edge = cdn.edge(origin, name="guest", control=router.admin_url, admin_token="secret")
+    edge.token = "secret"
+    poll(lambda: edge.status()["sync"]["synced"], what="synced")
+    stranger = cdn.edge(origin, name="stranger", control=router.admin_url)
+    poll(lambda: stranger.status()["sync"]["error"], what="refused")
+    assert "401" in stranger.status()["sync"]["error"]
+    bare = cdn.router(state="none", edge=EDGE_FLAG)
+    other = cdn.edge(origin, name="other", control=bare.admin_url)
+    error = poll(lambda: other.status()["sync"]["error"], what="refused")
+    assert "403" in error and "'other' is no edge of the configuration" in error
+
+
+def test_a_page_cannot_send_purge(cdn):
+    edge = cdn.edge(cdn.fake_origin(), purge_token="secret")
+    assert edge.request("PURGE", "/a").status == 200
+    for headers in (*CROSS, [("Origin", edge.url)], [("Sec-Fetch-Site", "same-origin")]):
+        assert edge.request("PURGE", "/a", headers).status == 403, headers
+        assert edge.request("PURGE", "/a", [*headers, ("Authorization", "Bearer secret")]).status == 200
+
+
+def test_many_long_polls_leave_the_admin_listener_alive(cdn):
+    """An edge has one poll, nobody has a few: the oldest is answered, so that 500 end by themselves."""
+    router = cdn.router(state="none", edge=EDGE_FLAG)
+    clients = []
+    for i in range(500):
+        client = Client(router.admin)
+        edge = i % 2
+        client.send_request("GET", "/purges?after=0&wait=60s" + "&edge=fra" * edge, [("Pocketcdn-Edge", "fra")] * edge, host="localhost")
+        clients.append(client)
+    poll(lambda: router.metric("purge_waiting") == 65, what="64 of nobody's and the edge's")
+    assert router.admin_request("GET", "/health").status == 200
+    assert clients[0].response().json()["purges"] == [] and clients[1].response().json()["purges"] == []
+    router.admin_post("/purge", {"all": True})
+    assert len(clients[-1].response().json()["purges"]) == 1
+    for client in clients:
+        client.close()

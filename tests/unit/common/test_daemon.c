@@ -172,6 +172,8 @@ static char *ask(const char *head, struct cdn_str body)
     cdn_buf_printf(&request, "%s\r\nConnection: close\r\n", head);
     if (body.n) {
         cdn_buf_printf(&request, "Content-Length: %zu\r\n", body.n);
+        cdn_buf_printf(&request, "%s",
+                       strstr(head, "Content-Type") ? "" : "Content-Type: application/json\r\n");
     }
     cdn_buf_add_str(&request, CDN_STR("\r\n"));
     cdn_buf_add_str(&request, body);
@@ -221,14 +223,39 @@ static const struct {
     {"POST /health" LOCAL, "", {"HTTP/1.1 405 ", "Allow: GET, HEAD\r\n", "application/problem+json"}},
     {"DELETE /clock" LOCAL, "", {"HTTP/1.1 405 ", "Allow: GET, HEAD, POST\r\n"}},
     {"GET /health HTTP/1.1\r\nHost: [::1]:80", "", {"HTTP/1.1 200 "}},
-    {"GET /health HTTP/1.1\r\nHost: evil.example", "", {"HTTP/1.1 403 ", "Host must be an address"}},
+    {"GET /health HTTP/1.1\r\nHost: evil.example",
+     "",
+     {"HTTP/1.1 403 ", "the Host must be a loopback address"}},
     {"GET /health HTTP/1.1\r\nHost: localhost.evil.example:80", "", {"HTTP/1.1 403 "}},
     {"POST /reload" LOCAL "\r\nOrigin: http://evil.example",
      "",
-     {"HTTP/1.1 403 ", "the Origin is another host"}},
+     {"HTTP/1.1 403 ", "a web page of another host"}},
     {"POST /reload" LOCAL "\r\nOrigin: null", "", {"HTTP/1.1 403 "}},
     {"POST /reload" LOCAL "\r\nOrigin: http://localhost:1", "", {"HTTP/1.1 200 "}},
-    {"GET /health" LOCAL "\r\nOrigin: http://evil.example", "", {"HTTP/1.1 200 "}},
+    {"GET /health" LOCAL "\r\nOrigin: http://evil.example", "", {"HTTP/1.1 403 "}},
+    {"GET /health" LOCAL "\r\nOrigin: http://localhost:2", "", {"HTTP/1.1 403 "}},
+    {"GET /health" LOCAL "\r\nOrigin: localhost:1", "", {"HTTP/1.1 403 "}},
+    {"GET /health" LOCAL "\r\nSec-Fetch-Site: none", "", {"HTTP/1.1 200 "}},
+    {"GET /health" LOCAL "\r\nSec-Fetch-Site: same-origin", "", {"HTTP/1.1 200 "}},
+    {"GET /health" LOCAL "\r\nSec-Fetch-Site: same-site", "", {"HTTP/1.1 403 "}},
+    {"GET /health" LOCAL "\r\nsec-fetch-site: cross-site", "", {"HTTP/1.1 403 "}},
+    {"GET /clock" LOCAL "\r\nSec-Fetch-Site: none\r\nSec-Fetch-Site: cross-site", "", {"HTTP/1.1 403 "}},
+    {"GET /clock" LOCAL "\r\nSec-Fetch-Site:", "", {"HTTP/1.1 403 "}},
+    {"GET /nowhere" LOCAL "\r\nSec-Fetch-Site: cross-site", "", {"HTTP/1.1 403 "}},
+    {"OPTIONS /clock" LOCAL "\r\nOrigin: http://evil.example", "", {"HTTP/1.1 403 "}},
+    {"OPTIONS /clock" LOCAL, "", {"HTTP/1.1 405 "}},
+    {"GET /health HTTP/1.1\r\nHost: 127.9.8.7:1", "", {"HTTP/1.1 200 "}},
+    {"GET /health HTTP/1.1\r\nHost: 0.0.0.0:1", "", {"HTTP/1.1 403 "}},
+    {"GET /health HTTP/1.1\r\nHost: 192.0.2.1", "", {"HTTP/1.1 403 "}},
+    {"POST /clock" LOCAL "\r\nContent-Type: text/plain", "{\"reset\":true}", {"HTTP/1.1 415 "}},
+    {"POST /clock" LOCAL "\r\nContent-Type: multipart/form-data; boundary=x", "{}", {"HTTP/1.1 415 "}},
+    {"POST /clock" LOCAL "\r\nContent-Type: application/x-www-form-urlencoded", "{}", {"HTTP/1.1 415 "}},
+    {"POST /clock" LOCAL "\r\nContent-Type: text/plain; x=application/json", "{}", {"HTTP/1.1 415 "}},
+    {"POST /clock" LOCAL "\r\nContent-Type: ", "{}", {"HTTP/1.1 415 "}},
+    {"POST /reload" LOCAL "\r\nContent-Type: text/plain", "", {"HTTP/1.1 415 "}},
+    {"POST /clock" LOCAL "\r\nContent-Type: APPLICATION/JSON; charset=utf-8",
+     "{\"reset\":true}",
+     {"HTTP/1.1 200 "}},
 };
 
 START_TEST(answer_rows)

@@ -1,0 +1,56 @@
+/* daemon_access: who may use the admin listener (daemon.h says the rules). */
+#include "common/daemon_admin.h"
+#include "common/http_browser.h"
+
+#include <gnutls/gnutls.h>
+
+#include "common/banned.h"
+
+bool daemon_is_reading(const struct http_request *req)
+{
+    return req->method == HTTP_GET || req->method == HTTP_HEAD || req->method == HTTP_OPTIONS;
+}
+
+bool daemon_has_token(const struct daemon *daemon, const struct http_request *req)
+{
+    struct cdn_str token = cdn_str(daemon->config.admin_token);
+    struct cdn_str field = req->field[HTTP_REQ_AUTHORIZATION];
+    struct cdn_str scheme = field.p ? cdn_str_cut(&field, ' ') : CDN_STR("");
+    if (token.n == 0 || !field.p || !cdn_str_eq_nocase(scheme, CDN_STR("Bearer"))) {
+        return false;
+    }
+    struct cdn_str given = cdn_str_trim(field);
+    return given.n == token.n && gnutls_memcmp(given.p, token.p, token.n) == 0;
+}
+
+static bool refuse(struct http_request *req, unsigned status, const char *detail)
+{
+    http_respond_problem(req, status, detail);
+    return false;
+}
+
+bool daemon_is_allowed(const struct daemon *daemon, struct http_request *req)
+{
+    bool token_needed = cdn_str(daemon->config.admin_token).n > 0;
+    bool open_to_all = daemon_is_reading(req) && cdn_str_eq(req->path, CDN_STR("/health"));
+    struct http_browser browser;
+    if (daemon_has_token(daemon, req)) {
+        return true; /* no page knows it */
+    }
+    if (!token_needed && !http_browser_is_loopback(req->host)) {
+        return refuse(req, 403, "the Host must be a loopback address or localhost");
+    }
+    http_browser_read(req, &browser);
+    if (browser.foreign) {
+        return refuse(req, 403, "a web page of another host asks (Origin or Sec-Fetch-Site)");
+    }
+    if (token_needed && !open_to_all) {
+        daemon_answer_problem(req, 401, "a bearer token is needed",
+                              "WWW-Authenticate: Bearer realm=\"pocketcdn admin\"");
+        return false;
+    }
+    if (!daemon_is_reading(req) && !browser.json && (browser.typed || req->has_body)) {
+        return refuse(req, 415, "the body must be JSON and say so: Content-Type: application/json");
+    }
+    return true;
+}
