@@ -35,7 +35,7 @@ static int open_log(const char *path)
         if (rename(path, old))
             return -1;
     }
-    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 }
 
 /* In the child: nothing here may allocate. */

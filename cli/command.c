@@ -2,6 +2,8 @@
  * subcommands is in help.c. */
 #include "cli/command.h"
 
+#include "common/visible.h"
+
 #include "cli/help.h"
 #include "common/config.h"
 
@@ -35,10 +37,11 @@ int cli_command_unknown(const char *name)
     for (size_t i = 0; i < CDN_ARRAY_LEN(commands); i++)
         names[i + 1] = commands[i]->name;
     const char *close = cdn_config_closest(cdn_str(name), names);
+    CDN_AUTOFREE char *shown = cdn_visible(name);
     if (close)
-        fprintf(stderr, "pocketcdn: no command '%s'; did you mean '%s'?\n", name, close);
+        fprintf(stderr, "pocketcdn: no command '%s'; did you mean '%s'?\n", shown, close);
     else
-        fprintf(stderr, "pocketcdn: no command '%s' (pocketcdn help lists them)\n", name);
+        fprintf(stderr, "pocketcdn: no command '%s' (pocketcdn help lists them)\n", shown);
     return cdn_status_exit_code(CDN_USAGE);
 }
 

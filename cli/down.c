@@ -16,13 +16,25 @@
 CLI_OPTIONS_STRUCT(down_options, DOWN_OPTIONS);
 
 /* Ends the process and waits until it has gone. */
-static enum cdn_status end_process(pid_t pid, struct cdn_error *err)
+static enum cdn_status end_process(const char *path, pid_t pid, struct cdn_error *err)
 {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (fd < 0 && errno == ESRCH)
         return CDN_OK;
-    if (fd < 0 || kill(pid, SIGTERM))
+    if (fd < 0)
         return cdn_error_set(err, CDN_IO, "process %ld: %s", (long)pid, strerror(errno));
+    /* The descriptor names the process, whoever gets its number later; the lock proves that it is ours. */
+    if (!state_holds_lock(path, pid)) {
+        close(fd);
+        return cdn_error_set(err, CDN_REFUSED, "%s/lock names process %ld, which does not hold it: not ended",
+                             path, (long)pid);
+    }
+    if (syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0)) {
+        int why = errno;
+        close(fd);
+        return why == ESRCH ? CDN_OK
+                            : cdn_error_set(err, CDN_IO, "process %ld: %s", (long)pid, strerror(why));
+    }
     struct pollfd wait = {.fd = fd, .events = POLLIN};
     int n = poll(&wait, 1, LIMIT_MS);
     close(fd);
@@ -43,7 +55,7 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     pid_t pid = state_owner(path);
     if (!pid)
         return cdn_error_set(err, CDN_NOT_FOUND, "no CDN runs on %s", path);
-    status = end_process(pid, err);
+    status = end_process(path, pid, err);
     if (!status)
         printf("stopped the CDN on %s\n", path);
     return status;

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "common/visible.h"
+
 #include "common/banned.h"
 
 #define HOPS_MAX 6
@@ -214,10 +216,12 @@ static void print_text(const struct visit *visit)
                control_text(visit->route, "reason"));
     struct terminal terminal = terminal_of(STDOUT_FILENO);
     enum terminal_style style = verdict_style(a->x_cache);
+    CDN_AUTOFREE char *x_cache = cdn_visible(a->x_cache), *age = cdn_visible(a->age),
+                      *cache_status = cdn_visible(a->cache_status), *type = cdn_visible(a->type);
     printf("cache    %s%s%s%s%s%s%s\n", terminal_begin(terminal, style),
-           a->x_cache[0] ? a->x_cache : "(says nothing)", terminal_end(terminal, style),
-           a->age[0] ? ", age " : "", a->age, a->cache_status[0] ? "; " : "", a->cache_status);
-    printf("body     %zu bytes, %s\n", a->body.n, a->type[0] ? a->type : "no type");
+           x_cache[0] ? x_cache : "(says nothing)", terminal_end(terminal, style), age[0] ? ", age " : "",
+           age, cache_status[0] ? "; " : "", cache_status);
+    printf("body     %zu bytes, %s\n", a->body.n, type[0] ? type : "no type");
 }
 
 /* The cache that answered, as it calls itself in Cache-Status (RFC 9211: the last member is the nearest). */

@@ -5,6 +5,8 @@
 #include "origin/settings.h"
 #include "router/settings.h"
 
+#include "common/visible.h"
+
 #include "common/banned.h"
 
 static const struct cdn_config_program *const daemons[] = {&origin_program, &edge_program, &router_program};
@@ -141,7 +143,8 @@ static int print_completion(const char *shell)
 {
     CDN_AUTOBUF struct cdn_buf text = {0};
     if (cli_help_completion(shell, &text)) {
-        fprintf(stderr, "pocketcdn: completion is there for bash and zsh, not for '%s'\n", shell);
+        CDN_AUTOFREE char *shown = cdn_visible(shell);
+        fprintf(stderr, "pocketcdn: completion is there for bash and zsh, not for '%s'\n", shown);
         return cdn_status_exit_code(CDN_USAGE);
     }
     fwrite(text.p, 1, text.n, stdout);

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "common/visible.h"
+
 #include "common/banned.h"
 
 #define FLUSH_AT (64u << 10)
@@ -207,8 +209,10 @@ static enum cdn_status answer_lines(const struct rtt_options *options, struct cd
             continue;
         }
         bad = true;
-        fprintf(stderr, "pocketcdn rtt: line %llu: not LAT,LON,LAT,LON in degrees: '%.*s'\n",
-                (unsigned long long)reader.line, (int)(line.n < 80 ? line.n : 80), line.n ? line.p : "");
+        CDN_AUTOBUF struct cdn_buf shown = {0};
+        cdn_buf_add_visible(&shown, (struct cdn_str){line.p, line.n < 80 ? line.n : 80});
+        fprintf(stderr, "pocketcdn rtt: line %llu: not LAT,LON,LAT,LON in degrees: '%s'\n",
+                (unsigned long long)reader.line, shown.n ? shown.p : "");
     }
     flush(&out);
     geo_reader_fini(&reader);

@@ -2,6 +2,7 @@
 
 #include "common/parse.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,6 +11,8 @@
 #include <unistd.h>
 
 #include "common/banned.h"
+
+#define UP_JSON_MAX (64 << 20)
 
 enum cdn_status state_path(const char *text, char **ret_path, struct cdn_error *err)
 {
@@ -31,6 +34,38 @@ enum cdn_status state_path(const char *text, char **ret_path, struct cdn_error *
     return CDN_OK;
 }
 
+/* Processes are started, ended and believed by what lies in the folder: nobody else may have put it there. */
+static enum cdn_status state_is_ours(const char *path, struct cdn_error *err)
+{
+    struct stat info;
+    if (lstat(path, &info))
+        return cdn_error_set(err, errno == ENOENT ? CDN_NOT_FOUND : CDN_IO, "state folder %s: %s", path,
+                             errno == ENOENT ? "no CDN runs there" : strerror(errno));
+    if (!S_ISDIR(info.st_mode))
+        return cdn_error_set(err, CDN_INVALID, "state folder %s: is %s, not a folder", path,
+                             S_ISLNK(info.st_mode) ? "a symbolic link" : "a file");
+    if (info.st_uid != geteuid())
+        return cdn_error_set(err, CDN_REFUSED, "state folder %s: belongs to another user (%ld)", path,
+                             (long)info.st_uid);
+    if (info.st_mode & (S_IWGRP | S_IWOTH))
+        return cdn_error_set(err, CDN_REFUSED, "state folder %s: others may write to it; chmod go-w it",
+                             path);
+    return CDN_OK;
+}
+
+/* A plain file of ours in the folder, never what a link points at. */
+static int open_own(const char *name, int flags)
+{
+    struct stat info;
+    int fd = open(name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (fd >= 0 && (fstat(fd, &info) || !S_ISREG(info.st_mode) || info.st_uid != geteuid())) {
+        close(fd);
+        errno = EPERM;
+        return -1;
+    }
+    return fd;
+}
+
 enum cdn_status state_make(const char *path, struct cdn_error *err)
 {
     CDN_AUTOFREE char *part = cdn_strdup(path);
@@ -45,7 +80,7 @@ enum cdn_status state_make(const char *path, struct cdn_error *err)
     }
     if (access(path, W_OK | X_OK))
         return cdn_error_set(err, CDN_IO, "state folder %s: %s", path, strerror(errno));
-    return CDN_OK;
+    return state_is_ours(path, err);
 }
 
 void state_lock_own(int fd)
@@ -59,7 +94,7 @@ void state_lock_own(int fd)
 enum cdn_status state_lock(const char *path, int *ret_fd, struct cdn_error *err)
 {
     CDN_AUTOFREE char *name = cdn_asprintf("%s/lock", path);
-    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int fd = open_own(name, O_RDWR | O_CREAT);
     if (fd < 0)
         return cdn_error_set(err, CDN_IO, "%s: %s", name, strerror(errno));
     if (flock(fd, LOCK_EX | LOCK_NB)) {
@@ -80,7 +115,7 @@ enum cdn_status state_lock(const char *path, int *ret_fd, struct cdn_error *err)
 pid_t state_owner(const char *path)
 {
     CDN_AUTOFREE char *name = cdn_asprintf("%s/lock", path);
-    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    int fd = open_own(name, O_RDONLY);
     if (fd < 0)
         return 0;
     char text[24] = "";
@@ -91,14 +126,30 @@ pid_t state_owner(const char *path)
             pid = 0;
     }
     close(fd);
-    return (pid_t)pid;
+    return pid > 1 && pid <= INT32_MAX ? (pid_t)pid : 0;
+}
+
+bool state_holds_lock(const char *path, pid_t pid)
+{
+    CDN_AUTOFREE char *name = cdn_asprintf("%s/lock", path);
+    CDN_AUTOFREE char *folder = cdn_asprintf("/proc/%ld/fd", (long)pid);
+    struct stat lock, own;
+    bool holds = false;
+    DIR *fds = lstat(name, &lock) == 0 ? opendir(folder) : NULL;
+    for (struct dirent *e = fds ? readdir(fds) : NULL; e && !holds; e = readdir(fds))
+        holds = fstatat(dirfd(fds), e->d_name, &own, 0) == 0 && own.st_ino == lock.st_ino &&
+                own.st_dev == lock.st_dev;
+    if (fds)
+        closedir(fds);
+    return holds;
 }
 
 enum cdn_status state_write(const char *path, const json_t *what, struct cdn_error *err)
 {
     CDN_AUTOFREE char *name = cdn_asprintf("%s/up.json", path);
     CDN_AUTOFREE char *fresh = cdn_asprintf("%s/up.json.new", path);
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600); /* tokens stand in it */
+    (void)unlink(fresh);                                   /* of a crash */
+    int fd = open_own(fresh, O_WRONLY | O_CREAT | O_EXCL); /* tokens stand in it */
     bool written = fd >= 0 && json_dumpfd(what, fd, JSON_INDENT(2)) == 0;
     if (fd >= 0)
         close(fd);
@@ -109,11 +160,21 @@ enum cdn_status state_write(const char *path, const json_t *what, struct cdn_err
 
 enum cdn_status state_read(const char *path, json_t **ret_what, struct cdn_error *err)
 {
+    enum cdn_status status = state_is_ours(path, err);
+    if (status)
+        return status;
     if (!state_owner(path))
         return cdn_error_set(err, CDN_NOT_FOUND, "no CDN runs on %s", path);
     CDN_AUTOFREE char *name = cdn_asprintf("%s/up.json", path);
     json_error_t why;
-    json_t *what = json_load_file(name, 0, &why);
+    int fd = open_own(name, O_RDONLY);
+    struct stat info;
+    bool fits = fd >= 0 && fstat(fd, &info) == 0 && info.st_size <= UP_JSON_MAX;
+    json_t *what = fits ? json_loadfd(fd, 0, &why) : NULL;
+    if (fd >= 0)
+        close(fd);
+    if (fd >= 0 && (!fits || (!what && info.st_size > 0)))
+        return cdn_error_set(err, CDN_CORRUPT, "%s: %s", name, fits ? why.text : "is too large");
     if (!what)
         return cdn_error_set(err, CDN_NOT_FOUND, "the CDN on %s is still starting", path);
     *ret_what = what;

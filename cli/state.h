@@ -15,7 +15,8 @@
 
 /* The folder as an absolute path, owned by the caller; `text` NULL: the default. Nothing is created. */
 enum cdn_status state_path(const char *text, char **ret_path, struct cdn_error *err) CDN_MUST_CHECK;
-/* Creates the folder (mode 0700) with its parents. */
+/* Creates the folder (mode 0700) with its parents. One that is a link, another user's, or open to others for
+ * writing is refused, here and when its files are read. */
 enum cdn_status state_make(const char *path, struct cdn_error *err) CDN_MUST_CHECK;
 
 /* Takes the lock and writes the own pid; keep the descriptor open. CDN_CONFLICT when another `up` has it. */
@@ -24,6 +25,10 @@ enum cdn_status state_lock(const char *path, int *ret_fd, struct cdn_error *err)
 void state_lock_own(int fd);
 /* The pid that holds the lock, or 0. */
 pid_t state_owner(const char *path);
+
+/* Whether the process has the lock open, so that it is the `up` of this folder and not another one whose
+ * number the file happens to name. */
+bool state_holds_lock(const char *path, pid_t pid);
 
 /* DIR/up.json, replaced whole. Its form: {"pid", "config", "router", "router_admin", "nodes": [{"kind",
  * "name", "place", "url", "admin", "pid"}]}. */

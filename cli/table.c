@@ -2,6 +2,8 @@
  * width. */
 #include "cli/table.h"
 
+#include "common/visible.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -65,7 +67,9 @@ void table_add(struct table *table, const char *fmt, ...)
     if (n < 0) {
         abort();
     }
-    add_cell(table, text);
+    char *shown = cdn_visible(text); /* names and errors come from elsewhere */
+    free(text);
+    add_cell(table, shown);
 }
 
 void table_style(struct table *table, enum terminal_style style)

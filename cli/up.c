@@ -58,7 +58,7 @@ static void leave_terminal(struct up *up)
 {
     CDN_AUTOFREE char *log = cdn_asprintf("%s/up.log", up->state);
     fflush(stdout);
-    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd >= 0) {
         dup2(fd, STDOUT_FILENO);
         dup2(fd, STDERR_FILENO);

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/str.h"
+#include "common/visible.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -34,43 +35,13 @@ void cdn_log_set_level(enum cdn_log_level level)
     atomic_store(&minimum, (int)level);
 }
 
-/* Length of the UTF-8 character at p (n bytes left) and its code point; 0 when the bytes are not one. */
-static size_t utf8_decode(const unsigned char *p, size_t n, uint32_t *ret)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t len = p[0] < 0x80 ? 1 : p[0] >= 0xf0 && p[0] < 0xf8 ? 4 : p[0] >= 0xe0 ? 3 : p[0] >= 0xc0 ? 2 : 0;
-    if (len == 0 || len > n || p[0] >= 0xf8) {
-        return 0;
-    }
-    uint32_t c = len == 1 ? p[0] : p[0] & (0x7fu >> len);
-    for (size_t i = 1; i < len; i++) {
-        if ((p[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-        c = c << 6 | (p[i] & 0x3f);
-    }
-    if (c < least[len] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) {
-        return 0;
-    }
-    *ret = c;
-    return len;
-}
-
-/* Controls of both sets, line separators and bidirectional overrides: what could make one line look like two.
- */
-static bool must_escape(uint32_t c)
-{
-    return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x2028 && c <= 0x202e) ||
-           (c >= 0x2066 && c <= 0x2069);
-}
-
 /* Quoted as in JSON; serves both formats. Bytes that are not UTF-8 become U+FFFD. */
 static void add_quoted(struct cdn_buf *b, struct cdn_str s)
 {
     cdn_buf_add_char(b, '"');
     for (size_t i = 0; i < s.n;) {
         uint32_t c;
-        size_t len = utf8_decode((const unsigned char *)s.p + i, s.n - i, &c);
+        size_t len = cdn_utf8_decode(s.p + i, s.n - i, &c);
         if (len == 0) {
             cdn_buf_add_str(b, CDN_STR("\\ufffd"));
             len = 1;
@@ -78,7 +49,7 @@ static void add_quoted(struct cdn_buf *b, struct cdn_str s)
             cdn_buf_printf(b, "\\%c", (char)c);
         } else if (c == '\n') {
             cdn_buf_add_str(b, CDN_STR("\\n"));
-        } else if (must_escape(c)) {
+        } else if (cdn_is_hidden(c)) {
             cdn_buf_printf(b, "\\u%04x", (unsigned)c);
         } else {
             cdn_buf_add(b, s.p + i, len);

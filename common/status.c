@@ -1,5 +1,7 @@
 #include "common/status.h"
 
+#include "common/visible.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +21,20 @@ static const struct {
 
 _Static_assert(sizeof statuses / sizeof *statuses == CDN_STATUS_COUNT, "one row per status");
 
+/* A text may quote foreign bytes, and ends on a terminal. */
+static void hide(char *text)
+{
+    for (size_t n = strlen(text); n > 0;) {
+        uint32_t c = 0;
+        size_t len = cdn_utf8_decode(text, n, &c);
+        if (len == 0 || cdn_is_hidden(c)) {
+            memset(text, len == 1 ? ' ' : '?', len ? len : 1);
+        }
+        text += len ? len : 1;
+        n -= len ? len : 1;
+    }
+}
+
 CDN_PRINTF(2, 0) static void fill(struct cdn_error *err, const char *fmt, va_list args)
 {
     int n = vsnprintf(err->text, sizeof err->text, fmt, args);
@@ -27,11 +43,7 @@ CDN_PRINTF(2, 0) static void fill(struct cdn_error *err, const char *fmt, va_lis
     } else if ((size_t)n >= sizeof err->text) {
         memcpy(err->text + sizeof err->text - 4, "...", 4);
     }
-    for (char *p = err->text; *p; p++) {
-        if ((unsigned char)*p < ' ' || *p == 0x7f) { /* it may quote foreign bytes, and ends on a terminal */
-            *p = ' ';
-        }
-    }
+    hide(err->text);
 }
 
 enum cdn_status cdn_error_set(struct cdn_error *err, enum cdn_status status, const char *fmt, ...)

@@ -522,7 +522,8 @@ enum cdn_status router_purges_create(const struct router_settings *settings, str
     struct router_purges *p = cdn_calloc(1, sizeof(*p));
     CDN_AUTOFREE char *path = NULL;
     p->loop = loop;
-    p->limits = (struct router_purge_limits){settings->purge_keep, settings->purge_keep_age};
+    p->limits = (struct router_purge_limits){settings->purge_keep, settings->purge_keep_age,
+                                             settings->purge_keep_size};
     p->book = router_book_create(ROUTER_PURGE_EDGES);
     if (!settings->state[0] && (path = default_path(settings)) && access(path, F_OK) != 0) {
         p->unused_path = path;

@@ -13,14 +13,18 @@
 #include "common/banned.h"
 
 /* FORGET goes from the oldest on, so that no gap opens where a clock went back. */
-#define STATEMENTS(X)                                                              \
-    X(APPEND, "INSERT INTO purge(time_ms, what) VALUES(?1, ?2)")                   \
-    X(READ, "SELECT id, time_ms, what FROM purge WHERE id > ?1 ORDER BY id")       \
-    X(OLDEST, "SELECT min(id) FROM purge")                                         \
-    X(LAST, "SELECT seq FROM sqlite_sequence WHERE name = 'purge'")                \
-    X(FORGET, "DELETE FROM purge WHERE id <= max(?1, (SELECT id FROM purge WHERE " \
-              "time_ms >= ?2 OR id = ?3 ORDER BY id LIMIT 1) - 1)")                \
-    X(IDENTITY, "SELECT text FROM identity")                                       \
+#define STATEMENTS(X)                                                                              \
+    X(APPEND, "INSERT INTO purge(time_ms, what) VALUES(?1, ?2)")                                   \
+    X(READ, "SELECT id, time_ms, what FROM purge WHERE id > ?1 ORDER BY id")                       \
+    X(OLDEST, "SELECT min(id) FROM purge")                                                         \
+    X(LAST, "SELECT seq FROM sqlite_sequence WHERE name = 'purge'")                                \
+    X(FORGET, "DELETE FROM purge WHERE id <= max(?1, (SELECT id FROM purge WHERE "                 \
+              "time_ms >= ?2 OR id = ?3 ORDER BY id LIMIT 1) - 1)")                                \
+    X(BYTES, "SELECT sum(length(CAST(what AS BLOB)) + 64) FROM purge")                             \
+    X(SHRINK, "DELETE FROM purge WHERE id < ?2 AND id <= (SELECT max(id) FROM (SELECT id, "        \
+              "sum(length(CAST(what AS BLOB)) + 64) OVER (ORDER BY id DESC) AS total FROM purge) " \
+              "WHERE total > ?1)")                                                                 \
+    X(IDENTITY, "SELECT text FROM identity")                                                       \
     X(SET_IDENTITY, "INSERT INTO identity VALUES(?1)")
 
 enum statement {
@@ -46,6 +50,7 @@ struct router_purge_log {
     struct router_purge_limits limits;
     char identity[ROUTER_PURGE_IDENTITY_SIZE];
     uint64_t last, oldest;
+    uint64_t bytes; /* of the entries, or a little more */
 };
 
 static enum cdn_status failure(const struct router_purge_log *log, int code, const char *what,
@@ -153,6 +158,8 @@ static int set_up(struct router_purge_log *log, const char *path)
         code = read_identity(log);
     if (code == SQLITE_OK)
         code = read_number(log->statements[STATEMENT_LAST], &log->last);
+    if (code == SQLITE_OK)
+        code = read_number(log->statements[STATEMENT_BYTES], &log->bytes);
     return code == SQLITE_OK ? find_oldest(log) : code;
 }
 
@@ -253,6 +260,18 @@ static int forget(struct router_purge_log *log, int64_t now_ms)
     return code == SQLITE_OK ? find_oldest(log) : code;
 }
 
+/* Down to nine tenths, so that the rows are not counted at every append. The newest one stays. */
+static int shrink(struct router_purge_log *log)
+{
+    sqlite3_stmt *st = log->statements[STATEMENT_SHRINK];
+    sqlite3_bind_int64(st, 1, (sqlite3_int64)(log->limits.keep_bytes / 10 * 9));
+    sqlite3_bind_int64(st, 2, (sqlite3_int64)log->last);
+    int code = run(st);
+    if (code == SQLITE_OK)
+        code = read_number(log->statements[STATEMENT_BYTES], &log->bytes);
+    return code == SQLITE_OK ? find_oldest(log) : code;
+}
+
 enum cdn_status router_purge_log_append(struct router_purge_log *log, int64_t now_ms, struct cdn_str what,
                                         uint64_t *ret_id, struct cdn_error *err)
 {
@@ -263,9 +282,12 @@ enum cdn_status router_purge_log_append(struct router_purge_log *log, int64_t no
     if (code != SQLITE_OK)
         return failure(log, code, "append", err);
     log->last = (uint64_t)sqlite3_last_insert_rowid(log->db);
+    log->bytes += what.n + ROUTER_PURGE_ENTRY_COST;
     *ret_id = log->last;
     bool due = log->last % 64 == 0 || log->limits.keep < 64; /* what is forgotten late does no harm */
     code = due ? forget(log, now_ms) : SQLITE_OK;
+    if (code == SQLITE_OK && log->limits.keep_bytes && log->bytes > log->limits.keep_bytes)
+        code = shrink(log);
     if (code != SQLITE_OK) {
         struct cdn_error own;
         failure(log, code, "forgetting", &own);

@@ -25,9 +25,12 @@
 
 struct router_purge_log;
 
+#define ROUTER_PURGE_ENTRY_COST 64 /* bytes of a row beside its text */
+
 struct router_purge_limits {
-    uint64_t keep;   /* entries; at least 1 */
-    int64_t keep_ms; /* age at which an entry goes */
+    uint64_t keep;       /* entries; at least 1 */
+    int64_t keep_ms;     /* age at which an entry goes */
+    uint64_t keep_bytes; /* of all entries, ROUTER_PURGE_ENTRY_COST each included; 0: no limit */
 };
 
 /* `path` NULL: in memory. Folders are made (mode 0700). CDN_CONFLICT: another process has it; CDN_IO. */

@@ -18,6 +18,8 @@
       "Folder of the purge log; default: one of the user's state for this admin port, made when first "      \
       "used; none: in memory")                                                                               \
     X(UINT, purge_keep, "100000", 1, 1e9, NULL, RESTART, "N", "Purges that the log keeps, at most")          \
+    X(SIZE, purge_keep_size, "64MiB", 4096, 1e12, NULL, RESTART, "SIZE",                                     \
+      "Bytes of purges that the log keeps; an edge that knows less than the rest drops everything")          \
     X(DURATION, purge_keep_age, "30d", 1000, 31536000000, NULL, RESTART, "TIME",                             \
       "How long the log keeps a purge; an edge that was away for longer drops everything")                   \
     X(UINT, threads, "0", 0, 64, NULL, RESTART, "N",                                                         \

@@ -1,6 +1,8 @@
 """Who may do what: whose word about the client is believed, what a web page can reach, what a stranger's bytes can do."""
 
+import fcntl
 import json
+import subprocess
 
 import pytest
 from cdn import Client, Reply, poll
@@ -219,3 +221,49 @@ def test_many_long_polls_leave_the_admin_listener_alive(cdn):
     assert len(clients[-1].response().json()["purges"]) == 1
     for client in clients:
         client.close()
+
+
+# ---------------------------------------------------------------------------------------------------- the state folder
+
+
+def test_a_state_folder_of_others_is_refused(cdn):
+    folder = cdn.folder("state")
+    link = cdn.folder("links") / "state"
+    link.symlink_to(folder)
+    for path, mode, words in ((folder, 0o777, "others may write"), (folder, 0o1777, "others may write"),
+                              (folder, 0o770, "others may write"), (link, 0o700, "a symbolic link")):
+        folder.chmod(mode)
+        up = cdn.cli("up", "--detach", "--state", path, "--root", cdn.folder("root"))
+        assert up.returncode in (1, 2) and words in up.stderr, up
+        assert not list(folder.iterdir())
+
+
+def test_down_ends_nobody_else(cdn):
+    """The lock is held by one process and names another: that one lives."""
+    folder = cdn.folder("state")
+    folder.chmod(0o700)
+    victim = subprocess.Popen(["/bin/sleep", "600"])
+    try:
+        with open(folder / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for text in (str(victim.pid), "1", "-1", "0", "4294967297", "x" * 5000):
+                lock.seek(0)
+                lock.truncate()
+                lock.write(text + "\n")
+                lock.flush()
+                down = cdn.cli("down", "--state", folder)
+                assert down.returncode == 1, down
+                assert victim.poll() is None
+    finally:
+        victim.kill()
+        victim.wait()
+
+
+# ---------------------------------------------------------------------------------------------------- the terminal
+
+
+@pytest.mark.parametrize("bad", ["\x1b[2J", "\x9b2J", "\x7f", "\u202e", "a\rb"])
+def test_nothing_foreign_reaches_the_terminal_raw(cdn, bad):
+    for command in ([bad], ["down", bad], ["down", "--state", f"/nowhere/{bad}"], ["get", f"http://127.0.0.1:1/{bad}"], ["geo", bad]):
+        done = cdn.cli(*command)
+        assert bad not in done.stdout + done.stderr, (command, done)

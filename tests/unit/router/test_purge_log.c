@@ -100,7 +100,7 @@ static void remove_folder(void)
 
 static struct router_purge_log *open_log(uint64_t keep, int64_t keep_ms)
 {
-    struct router_purge_limits limits = {keep, keep_ms};
+    struct router_purge_limits limits = {keep, keep_ms, 0};
     struct router_purge_log *log = NULL;
     struct cdn_error err = {0};
     ck_assert_msg(router_purge_log_open(path, &limits, &log, &err) == CDN_OK, "%s", err.text);
@@ -137,7 +137,7 @@ START_TEST(test_log_is_kept)
     ck_assert_uint_eq(append(log, 10, "a"), 1);
     ck_assert_uint_eq(append(log, 20, "b"), 2);
     char *identity = cdn_strdup(router_purge_log_identity(log));
-    struct router_purge_limits limits = {1, 1};
+    struct router_purge_limits limits = {1, 1, 0};
     struct router_purge_log *other = NULL;
     ck_assert_int_eq(router_purge_log_open(path, &limits, &other, NULL), CDN_CONFLICT);
     router_purge_log_close(log);
@@ -204,7 +204,7 @@ END_TEST
 
 START_TEST(test_log_in_memory)
 {
-    struct router_purge_limits limits = {10, 1000};
+    struct router_purge_limits limits = {10, 1000, 0};
     struct router_purge_log *log = NULL;
     ck_assert_int_eq(router_purge_log_open(NULL, &limits, &log, NULL), CDN_OK);
     ck_assert_uint_eq(append(log, 1, "x"), 1);
@@ -240,12 +240,41 @@ START_TEST(test_book)
 }
 END_TEST
 
+/* Large purges go before there are many: the log stays under its bytes, and says that it does not reach back.
+ */
+START_TEST(test_the_bytes_are_bounded)
+{
+    struct router_purge_limits limits = {100000, INT64_C(1) << 40, 10000};
+    struct router_purge_log *log;
+    CDN_AUTOBUF struct cdn_buf what = {0};
+    uint64_t id = 0;
+    ck_assert_int_eq(router_purge_log_open(NULL, &limits, &log, NULL), CDN_OK);
+    for (int i = 0; i < 936; i++) {
+        cdn_buf_add_char(&what, 'x');
+    }
+    for (int i = 0; i < 100; i++) {
+        ck_assert_int_eq(router_purge_log_append(log, 1000, cdn_buf_str(&what), &id, NULL), CDN_OK);
+        ck_assert_uint_le((id - router_purge_log_oldest(log) + 1) * 1000, 10000);
+    }
+    ck_assert_uint_eq(id, 100);
+    ck_assert_uint_ge(id - router_purge_log_oldest(log) + 1, 9);
+    ck_assert(!router_purge_log_reaches(log, 50) && router_purge_log_reaches(log, 95));
+    for (int i = 0; i < 20000; i++) {
+        cdn_buf_add_char(&what, 'x');
+    }
+    ck_assert_int_eq(router_purge_log_append(log, 1000, cdn_buf_str(&what), &id, NULL), CDN_OK);
+    ck_assert_uint_eq(router_purge_log_oldest(log), id); /* the newest stays, however large */
+    router_purge_log_close(log);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("purge_log");
     TCase *pure = tcase_create("pure"), *files = tcase_create("files");
     tcase_add_loop_test(pure, test_item, 0, (int)CDN_ARRAY_LEN(items));
     tcase_add_test(pure, test_item_limits);
+    tcase_add_test(pure, test_the_bytes_are_bounded);
     tcase_add_test(pure, test_book);
     tcase_add_test(pure, test_log_in_memory);
     tcase_add_checked_fixture(files, make_folder, remove_folder);
