@@ -282,6 +282,25 @@ void edge_cache_release(struct edge_cache *c, struct edge_hold *hold)
     *hold = (struct edge_hold){0};
 }
 
+static bool decodable(const struct edge_rep *rep, const struct edge_vary_source *request)
+{
+    return rep->fresh.only_coding || edge_vary_accepts_coding(rep->head, request);
+}
+
+static bool suits(const struct edge_rep *rep, const struct edge_vary_source *request, struct cdn_buf *scratch)
+{
+    cdn_buf_clear(scratch);
+    return (rep->spec_length == 0 ||
+            edge_vary_match(edge_rep_spec(rep), edge_rep_variant(rep), request, scratch)) &&
+           decodable(rep, request);
+}
+
+bool edge_rep_suits(const struct edge_rep *rep, const struct edge_vary_source *request)
+{
+    CDN_AUTOBUF struct cdn_buf scratch = {0};
+    return suits(rep, request, &scratch);
+}
+
 /* The stored answer is in the language that the request wants most, though another request brought it. */
 static bool suits_by_language(const struct edge_rep *rep, const struct edge_vary_source *request,
                               struct cdn_buf *scratch)
@@ -290,14 +309,8 @@ static bool suits_by_language(const struct edge_rep *rep, const struct edge_vary
     cdn_buf_clear(scratch);
     return rep && rep->spec_length && rep->whole < 0 &&
            edge_head_get_named(rep->head, CDN_STR("Content-Language"), &language) &&
-           edge_vary_match_language(edge_rep_spec(rep), edge_rep_variant(rep), language, request, scratch);
-}
-
-bool edge_rep_suits(const struct edge_rep *rep, const struct edge_vary_source *request)
-{
-    CDN_AUTOBUF struct cdn_buf scratch = {0};
-    return rep->spec_length == 0 ||
-           edge_vary_match(edge_rep_spec(rep), edge_rep_variant(rep), request, &scratch);
+           edge_vary_match_language(edge_rep_spec(rep), edge_rep_variant(rep), language, request, scratch) &&
+           decodable(rep, request);
 }
 
 bool edge_cache_select_locked(struct edge_cache *c, struct edge_entry *entry,
@@ -311,9 +324,7 @@ bool edge_cache_select_locked(struct edge_cache *c, struct edge_entry *entry,
         if (!rep || rep->whole >= 0) {
             continue; /* asleep, or a part */
         }
-        cdn_buf_clear(&scratch);
-        if (rep->spec_length == 0 ||
-            edge_vary_match(edge_rep_spec(rep), edge_rep_variant(rep), request, &scratch)) {
+        if (suits(rep, request, &scratch)) {
             return edge_cache_hold_locked(o, ret);
         }
         *ret_others = true;
@@ -339,9 +350,7 @@ bool edge_cache_select_part_locked(struct edge_cache *c, struct edge_entry *entr
             (like && like != rep->head && !edge_may_combine(like, rep->head))) {
             continue;
         }
-        cdn_buf_clear(&scratch);
-        if (rep->spec_length == 0 ||
-            edge_vary_match(edge_rep_spec(rep), edge_rep_variant(rep), request, &scratch)) {
+        if (suits(rep, request, &scratch)) {
             return edge_cache_hold_locked(o, ret);
         }
     }

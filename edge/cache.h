@@ -126,7 +126,8 @@ static inline uint64_t edge_hold_length(const struct edge_hold *hold) /* of the 
 {
     return hold->location.body;
 }
-/* Whether a request selects this response, if it is stored (RFC 9111 4.1). */
+/* Whether a request selects this response, if it is stored (RFC 9111 4.1), and accepts its coding, unless the
+ * origin has no other form. */
 bool edge_rep_suits(const struct edge_rep *rep, const struct edge_vary_source *request);
 /* The stored complete response that a request selects (RFC 9111 4.1), the newest; false: none. *ret_variants:
  * whether there are others. */

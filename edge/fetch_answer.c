@@ -180,9 +180,10 @@ static struct edge_rep *make_rep(struct edge_fetch *f, const struct http_field *
                        : 0;
     CDN_AUTOBUF struct cdn_buf spec = {0};
     CDN_AUTOBUF struct cdn_buf variant = {0};
+    struct edge_vary_fields from = {f->request.fields.item, f->request.fields.count};
+    struct edge_vary_source source = {edge_fetch_sent_get, &from};
+    fresh.only_coding = !edge_vary_accepts_coding(head, &source);
     if (edge_vary_spec(head, &spec)) {
-        struct edge_vary_fields from = {f->request.fields.item, f->request.fields.count};
-        struct edge_vary_source source = {edge_fetch_sent_get, &from};
         edge_vary_key(cdn_buf_str(&spec), &source, &variant);
     }
     struct edge_head *less;

@@ -97,7 +97,7 @@ struct edge_freshness {
     bool has_validator;    /* ETag or Last-Modified: a conditional request makes sense */
     bool windows_only;     /* s-maxage beside explicit stale windows: stale within these, never beyond */
     uint8_t received;      /* version of the answer: 0: HTTP/1.1, 10: HTTP/1.0, 20: HTTP/2 (9110 7.6.3) */
-    uint8_t _pad;
+    bool only_coding; /* its Content-Encoding came although the request refused it: there is no other form */
     int32_t age_value_s;    /* the three parts of the age, for /why: Age as sent (0 when unusable), */
     int32_t apparent_age_s; /* response time minus Date, */
     int32_t delay_s;        /* response time minus request time */

@@ -33,6 +33,18 @@ enum edge_cause edge_reuse_cause(enum edge_reuse reuse)
     return EDGE_CAUSE_EXPIRED;
 }
 
+/* Whether the origin may choose this other variant for the request: one that it accepts, and that was not
+ * negotiated by another Accept-Encoding. A tag need not tell codings apart, so a 304 does not say which of
+ * them is meant. */
+static bool may_be_chosen(const struct edge_rep *rep, struct edge_txn *t)
+{
+    struct edge_vary_source source = {edge_txn_vary_get, t};
+    CDN_AUTOBUF struct cdn_buf own = {0};
+    edge_vary_key(edge_rep_spec(rep), &source, &own);
+    return edge_vary_accepts_coding(rep->head, &source) &&
+           edge_vary_same_encoding(edge_rep_spec(rep), edge_rep_variant(rep), cdn_buf_str(&own));
+}
+
 /* Stored responses worth asking about: the selected one first, then the other variants. */
 static void add_candidates(struct edge_txn *t, struct edge_fetch_request *r)
 {
@@ -43,7 +55,7 @@ static void add_candidates(struct edge_txn *t, struct edge_fetch_request *r)
          o = o->next) {
         const struct edge_rep *rep = atomic_load(&o->rep);
         if (o != t->hold.object && rep && rep->whole < 0 && edge_head_count(rep->head, EDGE_HEAD_ETAG) &&
-            edge_cache_hold_locked(o, &r->candidate[r->candidate_count])) {
+            may_be_chosen(rep, t) && edge_cache_hold_locked(o, &r->candidate[r->candidate_count])) {
             r->candidate_count++;
         }
     }

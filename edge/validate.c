@@ -126,6 +126,14 @@ bool edge_may_combine(const struct edge_head *stored, const struct edge_head *fr
 {
     struct http_etag a, b;
     bool has_a = head_etag(stored, &a), has_b = head_etag(fresh, &b);
+    CDN_AUTOBUF struct cdn_buf coding_a = {0};
+    CDN_AUTOBUF struct cdn_buf coding_b = {0};
+    edge_head_join(stored, EDGE_HEAD_CONTENT_ENCODING,
+                   &coding_a); /* some origins have one tag for all codings */
+    edge_head_join(fresh, EDGE_HEAD_CONTENT_ENCODING, &coding_b);
+    if (!cdn_str_eq_nocase(cdn_buf_str(&coding_a), cdn_buf_str(&coding_b))) {
+        return false;
+    }
     if (has_a || has_b) {
         return has_a && has_b && http_etag_match_strong(&a, &b);
     }

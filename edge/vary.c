@@ -145,6 +145,49 @@ bool edge_vary_match_language(struct cdn_str spec, struct cdn_str key, struct cd
     return true;
 }
 
+static bool accepts(const struct http_accept_encoding *a, struct cdn_str accept_encoding,
+                    struct cdn_str coding)
+{
+    const enum http_coding c = http_coding_find(coding);
+    return c == HTTP_CODING_IDENTITY ||
+           (c == HTTP_CODING_OTHER ? http_list_has_token(accept_encoding, coding) : a->weight[c] > 0);
+}
+
+bool edge_vary_accepts_coding(const struct edge_head *head, const struct edge_vary_source *source)
+{
+    struct cdn_str line;
+    struct cdn_str coding;
+    struct http_accept_encoding a;
+    if (!edge_head_get(head, EDGE_HEAD_CONTENT_ENCODING).p) {
+        return true;
+    }
+    CDN_AUTOBUF struct cdn_buf value = {0};
+    (void)source->get(source->arg, CDN_STR("accept-encoding"), &value);
+    const struct cdn_str text = value.n ? cdn_buf_str(&value) : CDN_STR("");
+    http_accept_encoding_parse(text, &a);
+    for (size_t at = 0; edge_head_next_of(head, EDGE_HEAD_CONTENT_ENCODING, &at, &line);) {
+        while (http_list_next(&line, &coding)) {
+            if (!accepts(&a, text, coding)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+bool edge_vary_same_encoding(struct cdn_str spec, struct cdn_str a, struct cdn_str b)
+{
+    while (spec.p && spec.n > 0) {
+        struct cdn_str name = cdn_str_cut(&spec, ',');
+        struct cdn_str mine = cdn_str_cut(&a, END);
+        struct cdn_str other = cdn_str_cut(&b, END);
+        if (cdn_str_eq(name, CDN_STR("accept-encoding"))) {
+            return cdn_str_eq(mine, other);
+        }
+    }
+    return true;
+}
+
 bool edge_vary_fields_get(void *arg, struct cdn_str name, struct cdn_buf *into)
 {
     const struct edge_vary_fields *f = arg;

@@ -234,3 +234,54 @@ def test_a_304_with_another_vary(edge, origin, vary, other):  # noqa: F811
     assert told(r) == ("REVALIDATED", "expired") and r.body == b"long" and origin.count("/a") == 2
     assert (edge.get("/a", [("X-Kind", "1")])["X-Cache"] == "HIT") == (vary != "*")
     assert (edge.get("/a", [("X-Kind", "1"), ("X-New", "2")])["X-Cache"] == "HIT") == other
+
+
+# ---------------------------------------------------------------------------------------------------- codings
+
+
+def one_tag(body=b"plain!", vary=True, tag='"one"', cc="max-age=60"):
+    """An origin with one entity tag for its br, gzip and plain forms, which confirms any of them."""
+    def answer(request):
+        accepts = request.header("Accept-Encoding", "")
+        coding = next((c for c in ("br", "gzip") if c in accepts), None)
+        fields = [("ETag", tag), *([("Vary", "Accept-Encoding")] if vary else [])]
+        if request.header("If-None-Match"):
+            return Reply(304, headers=[*fields, ("Cache-Control", cc)], date=False)
+        return ok(coding.upper().encode() + body if coding else body, cc, *fields,
+                  *([("Content-Encoding", coding)] if coding else []))
+    return answer
+
+
+ASKS = ["br", "gzip", "gzip, br", None, "identity", "br;q=0, gzip", "gzip;q=0", "*;q=0, identity", ""]
+
+
+@pytest.mark.parametrize("vary", [True, False])
+@pytest.mark.parametrize("first", ["br", "gzip", None])
+def test_no_coding_that_the_request_refuses(edge, origin, first, vary):  # noqa: F811
+    """Fresh, stale and confirmed; an ETag does not tell the codings apart."""
+    origin.on("/a", one_tag(vary=vary, cc="max-age=60, stale-while-revalidate=60"))
+    edge.get("/a", [("Accept-Encoding", first)] if first else [])
+    for step in ("0s", "61s", "1s", "200s"):
+        edge.clock_advance(step)
+        for ask in ASKS:
+            r = edge.get("/a", [("Accept-Encoding", ask)] if ask is not None else [])
+            coding = r.header("Content-Encoding")
+            assert r.status == 200 and r.body == (coding.upper().encode() if coding else b"") + b"plain!"
+            assert not coding or (coding in (ask or "") and f"{coding};q=0" not in ask), (ask, coding)
+
+
+def test_waiters_get_a_coding_that_they_accept(edge, origin):  # noqa: F811
+    gate = Gate()
+    answer = one_tag(vary=False)
+    origin.on("/a", lambda r: (gate._pass() if "br" in r.header("Accept-Encoding", "") else None, answer(r))[1])
+    clients = waiters(edge, gate, 3, headers=lambda i: [("Accept-Encoding", "br")] if i == 0 else [])
+    gate.open()
+    assert [c.response().body for c in clients] == [b"BRplain!", b"plain!", b"plain!"]
+
+
+def test_an_origin_with_one_form_only_is_not_asked_for_ever(edge, origin):  # noqa: F811
+    """It was told that the client cannot decode it, and sent it all the same."""
+    origin.on("/a", ok(b"GZ", "max-age=60", ("Content-Encoding", "gzip")))
+    edge.get("/a", [("Accept-Encoding", "gzip")])
+    assert [edge.get("/a")["X-Cache"] for _ in range(4)] == ["MISS", "HIT", "HIT", "HIT"]
+    assert edge.get("/a", [("Accept-Encoding", "gzip")])["X-Cache"] == "HIT" and origin.count("/a") == 2
