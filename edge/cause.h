@@ -42,7 +42,8 @@ const char *edge_verdict_meaning(enum edge_verdict v);
     X(SET_COOKIE, "set-cookie", "miss", "the origin's answer sets a cookie for this client alone")    \
     X(VALIDATION, "validation", "stale", "the stored answer must be confirmed before every use")      \
     X(UNSYNCED, "unsynced", "stale", "purges may have been missed, so the stored answer was checked") \
-    X(CORRUPT, "corrupt", "miss", "the stored bytes were damaged and have been thrown away")
+    X(CORRUPT, "corrupt", "miss", "the stored bytes were damaged and have been thrown away")          \
+    X(HASH_MISMATCH, "hash-mismatch", "miss", "its name looks content-hashed, but is not the MD5 of its body")
 
 enum edge_cause {
 #define X(name, word, fwd, meaning) EDGE_CAUSE_##name,

@@ -384,8 +384,26 @@ static bool matches_name(struct edge_fetch *f, const struct edge_blob *blob)
         return true;
     }
     cdn_metric_add(&f->owner->metrics.mismatch_total, 1);
-    cdn_log(CDN_LOG_WARN, "hash_mismatch", "url=%s md5=%s", f->request.url, hex);
+    cdn_log(CDN_LOG_INFO, "hash_mismatch", "url=%s md5=%s", f->request.url, hex);
     return false;
+}
+
+/* Whether the request was to renew what its hashed name promises: that is never replaced by another body. */
+static bool renews_hashed(const struct edge_fetch *f)
+{
+    const struct edge_rep *old = f->request.candidate_count ? f->request.candidate[0].rep : NULL;
+    return old && f->request.about.hashed_name && !old->fresh.mismatch && edge_head_status(old->head) == 200;
+}
+
+/* An ordinary file that looks hashed (bundlers write 12 digits of other hashes): stored with a mark that says
+ * so. */
+static struct edge_rep *marked(struct edge_rep *rep)
+{
+    struct edge_freshness fresh = rep->fresh;
+    fresh.mismatch = true;
+    struct edge_rep *copy = edge_rep_with(rep, NULL, &fresh, rep->stored_ms);
+    edge_rep_unref(rep);
+    return copy;
 }
 
 static void store(struct edge_fetch *f)
@@ -394,7 +412,11 @@ static void store(struct edge_fetch *f)
     struct edge_blob *blob = edge_body_blob(f->body);
     struct edge_store_file *file = blob ? NULL : edge_body_take_file(f->body);
     struct edge_rep *rep = as_stored(f, edge_body_length(f->body));
-    if ((!blob && !file) || !rep || !f->may_keep || !matches_name(f, blob)) {
+    const bool matches = (!blob && !file) || !f->may_keep || matches_name(f, blob);
+    if (rep && !matches) {
+        rep = marked(rep);
+    }
+    if ((!blob && !file) || !rep || !f->may_keep || (!matches && renews_hashed(f))) {
         edge_rep_unref(rep);
         edge_blob_unref(blob);
         if (file) {

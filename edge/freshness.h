@@ -101,7 +101,8 @@ struct edge_freshness {
     int32_t age_value_s;    /* the three parts of the age, for /why: Age as sent (0 when unusable), */
     int32_t apparent_age_s; /* response time minus Date, */
     int32_t delay_s;        /* response time minus request time */
-    uint32_t _reserved;
+    bool mismatch;          /* its name looks like a content-hashed one, and its body has another hash */
+    uint8_t _reserved[3];
 };
 
 /* request_ms: when the request went to the origin; response_ms: when its head came. travelled_ms: by how much

@@ -141,6 +141,9 @@ static void serve_stored(struct edge_txn *t, enum edge_reuse reuse)
 {
     t->verdict = reuse == EDGE_REUSE_FRESH ? EDGE_VERDICT_HIT : EDGE_VERDICT_STALE;
     t->cause = edge_reuse_cause(reuse);
+    if (t->cause == EDGE_CAUSE_NONE && t->hold.rep->fresh.mismatch) {
+        t->cause = EDGE_CAUSE_HASH_MISMATCH;
+    }
     edge_cache_hit(t->worker->edge->cache, &t->hold);
     edge_deliver_hold(t);
 }
@@ -223,6 +226,7 @@ void edge_request_lookup(struct edge_txn *t)
         return;
     }
     if (found) {
+        t->hashed = t->hashed && !t->hold.rep->fresh.mismatch;
         reuse = decide(t);
         t->cause = edge_reuse_cause(reuse);
     } else {

@@ -130,7 +130,11 @@ bool edge_serve_renew_hit(struct MHD_Response *response, struct cdn_str name,
     snprintf(text, sizeof text, "%" PRId64, edge_current_age(fresh, now_ms));
     bool moved = http_head_renew(response, CDN_STR("Age"), cdn_str(text));
     size_t n = edge_cache_status_hit(name, edge_freshness_left(fresh, now_ms), text, sizeof text);
-    if (n) {
+    if (n && fresh->mismatch) {
+        n += (size_t)snprintf(text + n, sizeof text - n, "; detail=%s",
+                              edge_cause_word(EDGE_CAUSE_HASH_MISMATCH));
+    }
+    if (n && n < sizeof text) {
         moved |= http_head_renew(response, CDN_STR("Cache-Status"), (struct cdn_str){text, n});
     }
     return moved;

@@ -807,10 +807,25 @@ def test_404_of_a_hashed_name_is_not_stored(edge, origin):
 
 
 def test_hashed_name_is_verified(edge, origin):
-    origin.on(NAME, ok(b"something else", "max-age=600"), ok(JS, "max-age=600"))
+    """What the name promises is not replaced by something else."""
+    origin.on(NAME, ok(JS, "max-age=1"), ok(b"something else", "max-age=600"), ok(JS, "max-age=600"))
+    edge.get(NAME)
+    edge.clock_advance("2s")
     edge.get(NAME)
     assert edge.get(NAME).body == JS
-    assert edge.get(NAME)["X-Cache"] == "HIT"
+    assert told(edge.get(NAME)) == ("HIT", None)
+
+
+def test_a_name_that_only_looks_hashed(edge, origin):
+    """[contenthash:12] of a bundler: a file as any other, errors too; why it is said."""
+    origin.on(NAME, ok(b"bundled", "max-age=60"), ok(b"gone", "max-age=60", status=404))
+    assert "stored" in marks(edge.get(NAME))
+    for _ in range(4):
+        assert told(edge.get(NAME)) == ("HIT", "hash-mismatch") and edge.get(NAME).body == b"bundled"
+        edge.clock_advance("2s")
+    edge.clock_advance("61s")
+    assert edge.get(NAME).status == 404
+    assert told(edge.get(NAME)) == ("HIT", None) and origin.count(NAME) == 2
 
 
 # ---------------------------------------------------------------------------------------------------- restarts
