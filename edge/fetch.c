@@ -106,6 +106,17 @@ void edge_fetch_join(struct edge_fetch *f, struct edge_worker *worker, struct ed
     edge_txn_set_next_waiter(t, slot->first);
     slot->first = t;
     atomic_store(&slot->any, true);
+    atomic_store(&f->deserted, false);
+}
+
+static bool is_awaited(struct edge_fetch *f)
+{
+    for (unsigned i = 0; i < f->owner->edge->worker_count; i++) {
+        if (atomic_load(&f->slot[i].any)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void edge_fetch_leave(struct edge_fetch *f, struct edge_worker *worker, struct edge_txn *t)
@@ -121,6 +132,7 @@ void edge_fetch_leave(struct edge_fetch *f, struct edge_worker *worker, struct e
         slot->first = edge_txn_next_waiter(t);
     }
     atomic_store(&slot->any, slot->first != NULL);
+    atomic_store(&f->deserted, !is_awaited(f));
     if (worker == f->owner && f->request.leader == t) { /* the leader is always the owner's */
         f->request.leader = NULL;
         if (f->body) {
@@ -142,12 +154,8 @@ void edge_fetch_list_locked(struct edge_fetch *f)
     f->listed = true;
 }
 
-void edge_fetch_unlist(struct edge_fetch *f)
+static void unlist_locked(struct edge_fetch *f)
 {
-    if (!f->entry) {
-        return;
-    }
-    edge_cache_lock(f->owner->edge->cache);
     if (f->listed) {
         struct edge_fetch **link = &f->entry->use->fetches;
         while (*link != f) {
@@ -156,7 +164,21 @@ void edge_fetch_unlist(struct edge_fetch *f)
         *link = f->next;
         f->listed = false;
     }
-    edge_cache_unlock(f->owner->edge->cache);
+}
+
+void edge_fetch_unlist(struct edge_fetch *f)
+{
+    if (f->entry) {
+        edge_cache_lock(f->owner->edge->cache);
+        unlist_locked(f);
+        edge_cache_unlock(f->owner->edge->cache);
+    }
+}
+
+bool edge_fetch_is_whole(const struct edge_fetch *f)
+{
+    return atomic_load(&((struct edge_fetch *)(uintptr_t)f)->phase) == EDGE_FETCH_STORING &&
+           f->rep->whole < 0;
 }
 
 /* Whether the request may wait for this fetch. The answer to an authorised request is likely to be for that
@@ -177,7 +199,7 @@ struct edge_fetch *edge_fetch_find_locked(struct edge_entry *e, const struct edg
                                           bool sure)
 {
     struct edge_fetch *f = e->use->fetches;
-    while (f && (f->request.ranged || !fits(f, source, sure))) {
+    while (f && ((f->request.ranged && !edge_fetch_is_whole(f)) || !fits(f, source, sure))) {
         f = f->next;
     }
     return f;
@@ -282,6 +304,37 @@ void edge_fetch_end_early(struct edge_fetch *f)
     }
     atomic_store(&f->finished, true);
     edge_fetch_unref(f);
+}
+
+static bool is_worth_going_on(struct edge_fetch *f)
+{
+    const struct edge_settings *s = &f->owner->edge->settings;
+    const uint64_t have = edge_body_length(f->body);
+    if (!f->may_keep || f->request.ranged) {
+        return f->may_keep;
+    }
+    return f->content_length < 0 ? have <= s->abandon_size
+                                 : (uint64_t)f->content_length <= s->abandon_size ||
+                                       (double)have >= s->abandon_part * (double)f->content_length;
+}
+
+bool edge_fetch_abandon(struct edge_fetch *f)
+{
+    struct edge_cache *cache = f->owner->edge->cache;
+    if (!atomic_load_explicit(&f->deserted, memory_order_relaxed) || f->request.background || !f->entry ||
+        edge_fetch_phase_now(f) != EDGE_FETCH_STORING || is_worth_going_on(f)) {
+        return false;
+    }
+    edge_cache_lock(cache); /* nobody joins meanwhile */
+    const bool awaited = is_awaited(f);
+    if (!awaited) {
+        unlist_locked(f);
+    }
+    edge_cache_unlock(cache);
+    if (!awaited) {
+        edge_fetch_end_early(f);
+    }
+    return !awaited;
 }
 
 static void resume_posted(void *arg)

@@ -103,6 +103,7 @@ struct edge_fetch {
     int64_t origin_us;
     _Atomic bool finished; /* the body is complete or broken off */
     _Atomic bool kept;     /* stored in a tier */
+    _Atomic bool deserted; /* its last waiter left, and perhaps nobody came since */
 
     /* owner's thread */
     struct http_fetch *http;
@@ -125,6 +126,8 @@ struct edge_fetch *edge_fetch_find_locked(struct edge_entry *entry, const struct
                                           bool sure);
 struct edge_fetch *edge_fetch_find_part_locked(struct edge_entry *entry,
                                                const struct edge_vary_source *source, uint64_t at);
+/* Whether its answer is the whole and is being stored, also where a range was asked for and ignored. */
+bool edge_fetch_is_whole(const struct edge_fetch *fetch);
 /* Joins a waiter on its own worker. */
 void edge_fetch_join(struct edge_fetch *fetch, struct edge_worker *worker, struct edge_txn *txn);
 /* Leaves; drops the waiter's reference. When the leader of an answer that only it can use leaves, the fetch

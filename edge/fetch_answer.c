@@ -351,6 +351,9 @@ static bool on_data(void *arg, const char *data, size_t n)
     if (!f->body) {
         return true; /* a 304 with a body: thrown away */
     }
+    if (edge_fetch_abandon(f)) {
+        return true;
+    }
     if (f->may_keep && edge_body_length(f->body) + n > edge_tuning_now(f->owner->edge)->max_object) {
         f->may_keep = false;
         edge_body_do_not_keep(f->body);

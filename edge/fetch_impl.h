@@ -13,6 +13,10 @@ void edge_fetch_fail(struct edge_fetch *fetch, enum http_fetch_error error);
 void edge_fetch_end_early(struct edge_fetch *fetch); /* nobody wants it any more */
 /* A field of the request as it was sent (struct edge_vary_source; arg: struct edge_vary_fields of it). */
 bool edge_fetch_sent_get(void *arg, struct cdn_str name, struct cdn_buf *into);
+/* Ends a fetch whose answer is being stored if nobody waits for it and it is not worth going on; true:
+ * `fetch` may be gone. A refresh is wanted by nobody in particular; a whole that came in place of a range is
+ * stored once. */
+bool edge_fetch_abandon(struct edge_fetch *fetch);
 void edge_fetch_room_again(void *fetch); /* any thread: the body takes bytes again */
 
 #endif

@@ -65,7 +65,7 @@ bool edge_part_wants_locked(struct edge_txn *t)
     if (single_range(t, &spec)) { /* unless the whole is on its way and nearly there */
         struct edge_fetch *whole = edge_fetch_find_locked(t->entry, &source, false);
         bool near = whole && spec.first != HTTP_RANGE_OPEN &&
-                    (edge_fetch_phase_now(whole) != EDGE_FETCH_STORING ||
+                    (whole->request.ranged || edge_fetch_phase_now(whole) != EDGE_FETCH_STORING ||
                      spec.first <= edge_body_length(whole->body) + slice_size(t));
         return !near;
     }

@@ -28,6 +28,9 @@
     X(SIZE, slice, "1MiB", 0, 1e9, NULL, RESTART, "SIZE",                                                   \
       "Requests for a range of what is not stored are fetched and stored in slices of this size; 0: whole " \
       "objects only")                                                                                       \
+    X(SIZE, abandon_size, "16MiB", 0, 1e15, NULL, RESTART, "SIZE",                                          \
+      "A fetch that nobody waits for any more goes on when its body is no larger than this")                \
+    X(REAL, abandon_part, "0.8", 0, 1, NULL, RESTART, "N", "... or when this part of it is here already")   \
     X(SIZE, max_object, "5GiB", 4096, 1e15, NULL, RUNTIME, "SIZE", "Largest body that is stored at all")    \
     X(CHOICE, memory_policy, "s3fifo", 0, 0, "s3fifo|sieve|lru|fifo", RESTART, "NAME",                      \
       "Eviction policy of the RAM tier")                                                                    \

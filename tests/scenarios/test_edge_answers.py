@@ -285,3 +285,36 @@ def test_an_origin_with_one_form_only_is_not_asked_for_ever(edge, origin):  # no
     edge.get("/a", [("Accept-Encoding", "gzip")])
     assert [edge.get("/a")["X-Cache"] for _ in range(4)] == ["MISS", "HIT", "HIT", "HIT"]
     assert edge.get("/a", [("Accept-Encoding", "gzip")])["X-Cache"] == "HIT" and origin.count("/a") == 2
+
+
+# ---------------------------------------------------------------------------------------------------- fetches that nobody wants
+
+
+@pytest.mark.parametrize("size, cc, goes_on", [(2 * MIB, "max-age=60", True), (24 * MIB, "max-age=60", False),
+                                               (24 * MIB, "max-age=60, stale-while-revalidate=1", False)])
+def test_a_large_fetch_that_nobody_waits_for_stops(edge, origin, size, cc, goes_on):  # noqa: F811
+    gate, piece = Gate(), b"x" * (size // 8)
+    origin.on("/a", ok([piece, gate, *[piece] * 7], cc), ok(b"second"))
+    with edge.connect() as one:
+        one.send_request("GET", "/a")
+        one.final_head()
+        gate.wait_reached()
+        one.reset()
+    edge.get("/nothing-else")
+    gate.open()
+    if goes_on:
+        poll(lambda: edge.get("/a")["X-Cache"] == "HIT")
+        assert origin.count("/a") == 1
+    else:
+        poll(lambda: origin.active == 0)
+        assert edge.metric("origin_bytes_total") < size
+        assert edge.get("/a").body == b"second"
+
+
+def test_an_origin_that_ignores_ranges_sends_its_whole_once(edge, origin):  # noqa: F811
+    body = b"0123456789" * (2 * MIB)
+    origin.on("/a", ok(body, "max-age=60", ("ETag", '"1"')))
+    for at in (0, 5 * MIB + 3, 19 * MIB):
+        r = edge.get("/a", [("Range", f"bytes={at}-{at}")])
+        assert r.status == 206 and r.body == body[at:at + 1]
+    assert origin.count("/a") == 1
