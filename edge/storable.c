@@ -48,28 +48,13 @@ bool edge_status_understood(unsigned status)
     return false;
 }
 
-/* Others than Set-Cookie, which heads know by number. Clear-Site-Data does what a cookie that ends does. */
-static const struct {
-    struct cdn_str name;
-    bool cookie;
-} personal[] = {{{"Set-Cookie2", 11}, true},
-                {{"Clear-Site-Data", 15}, true},
-                {{"Authentication-Info", 19}, false}, /* RFC 9110 11.6.3 */
-                {{"Proxy-Authentication-Info", 25}, false},
-                {{"Proxy-Authenticate", 18}, false}};
-
-bool edge_field_is_personal(enum edge_head_field field, struct cdn_str name, bool replay)
-{
-    if (field == EDGE_HEAD_SET_COOKIE) {
-        return !replay;
-    }
-    for (size_t i = 0; field == EDGE_HEAD_OTHER && i < CDN_ARRAY_LEN(personal); i++) {
-        if (cdn_str_eq_nocase(name, personal[i].name)) {
-            return !replay || !personal[i].cookie;
-        }
-    }
-    return false;
-}
+/* Others than Set-Cookie, which heads know by number. Fields that browsers do not read (Set-Cookie2) and
+ * those that say the same to everybody (Clear-Site-Data) are stored as RFC 9111 3.1 has it. */
+static const struct cdn_str personal[] = {
+    {"Authentication-Info", 19}, /* RFC 9110 11.6.3 */
+    {"Proxy-Authentication-Info", 25},
+    {"Proxy-Authenticate", 18},
+};
 
 static bool is_listed(const struct cdn_str *names, size_t n, struct cdn_str name)
 {
@@ -79,6 +64,14 @@ static bool is_listed(const struct cdn_str *names, size_t n, struct cdn_str name
         }
     }
     return false;
+}
+
+bool edge_field_is_personal(enum edge_head_field field, struct cdn_str name, bool replay)
+{
+    if (field == EDGE_HEAD_SET_COOKIE) {
+        return !replay;
+    }
+    return field == EDGE_HEAD_OTHER && is_listed(personal, CDN_ARRAY_LEN(personal), name);
 }
 
 static bool sets_cookie(const struct edge_head *head)

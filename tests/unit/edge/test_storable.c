@@ -187,8 +187,8 @@ static const struct {
 } personal_rows[] = {
     {"Set-Cookie", true, false},
     {"SET-COOKIE", true, false},
-    {"set-cookie2", true, false},
-    {"Clear-Site-Data", true, false},
+    {"set-cookie2", false, false},
+    {"Clear-Site-Data", false, false},
     {"Authentication-Info", true, true},
     {"proxy-authentication-info", true, true},
     {"WWW-Authenticate", false, false},
