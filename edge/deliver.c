@@ -65,7 +65,7 @@ void edge_deliver_respond(struct edge_txn *t, struct MHD_Response *response, uns
                           const struct edge_rep *rep, const struct edge_range_plan *plan, uint64_t body_bytes)
 {
     struct http_head *head = &t->worker->head;
-    edge_serve_fields(head, rep->head, status, plan, personal_for(t));
+    edge_serve_fields(head, rep->head, status, plan, personal_for(t), t->worker->edge->settings.send_tags);
     if (!t->passing && edge_compress_adds_vary(t->worker->edge->compress, rep->head)) {
         http_head_add(head, CDN_STR("Vary"), CDN_STR("Accept-Encoding"));
     }

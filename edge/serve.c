@@ -20,6 +20,11 @@ static bool is_cache_control(struct cdn_str name)
     return name.n >= end.n && cdn_str_eq_nocase(cdn_str_sub(name, name.n - end.n), end);
 }
 
+static bool is_tags(enum edge_head_field f)
+{
+    return f == EDGE_HEAD_SURROGATE_KEY || f == EDGE_HEAD_CACHE_TAG || f == EDGE_HEAD_XKEY;
+}
+
 static bool is_left_out(const struct edge_head_line *line, unsigned stored_status, unsigned status,
                         const struct edge_range_plan *plan)
 {
@@ -38,11 +43,11 @@ static bool is_left_out(const struct edge_head_line *line, unsigned stored_statu
 }
 
 void edge_serve_fields(struct http_head *into, const struct edge_head *head, unsigned status,
-                       const struct edge_range_plan *plan, enum edge_serve_personal personal)
+                       const struct edge_range_plan *plan, enum edge_serve_personal personal, bool tags)
 {
     struct edge_head_line line;
     for (size_t at = 0; edge_head_next(head, &at, &line);) {
-        if (!is_left_out(&line, edge_head_status(head), status, plan) &&
+        if (!is_left_out(&line, edge_head_status(head), status, plan) && (tags || !is_tags(line.field)) &&
             (personal == EDGE_SERVE_ALL ||
              !edge_field_is_personal(line.field, line.name, personal == EDGE_SERVE_COOKIES))) {
             http_head_add(into, line.name, line.value);

@@ -24,9 +24,9 @@ enum edge_serve_personal { /* which personal fields (edge_field_is_personal) an 
 };
 /* Adds the stored fields. Left out: Content-Length (the server counts), Age (counted anew); for 304 also what
  * describes the body (RFC 9110 15.4.5). `plan`: Content-Range or the multipart type in place of the stored
- * fields; may be NULL. */
+ * fields; may be NULL. `tags`: those it can be purged by, too. */
 void edge_serve_fields(struct http_head *into, const struct edge_head *head, unsigned status,
-                       const struct edge_range_plan *plan, enum edge_serve_personal personal);
+                       const struct edge_range_plan *plan, enum edge_serve_personal personal, bool tags);
 
 /* A response over bytes of a blob; holds its own reference. */
 struct MHD_Response *edge_serve_blob(struct edge_blob *blob, size_t from, size_t n);

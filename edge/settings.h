@@ -72,6 +72,8 @@
       "Store answers with Set-Cookie that name a lifetime, without their cookies; no: only public, "        \
       "s-maxage "                                                                                           \
       "or targeted ones; replay: with their cookies, which everybody gets then")                            \
+    X(BOOL, send_tags, "no", 0, 0, NULL, RESTART, "yes|no",                                                 \
+      "Send the fields that answers can be purged by (Surrogate-Key, Cache-Tag, xkey) to clients, too")     \
     X(DURATION, connect_timeout, "5s", 1, 3600000, NULL, RESTART, "TIME", "Connecting to the origin")       \
     X(DURATION, first_byte_timeout, "30s", 1, 3600000, NULL, RESTART, "TIME",                               \
       "Waiting for the origin's head")                                                                      \
