@@ -128,6 +128,13 @@ struct cdn_config_row {
       "they are")                                                                                         \
     X(STRING, admin_token, "", 0, 1024, CDN_CONFIG_SECRET, RESTART, "TOKEN",                              \
       "Bearer token of the admin listener; required when that is not on loopback")                        \
+    X(DURATION, head_timeout, "10s", 10, 3600000, NULL, RESTART, "TIME",                                  \
+      "For a whole request head, or TLS handshake, from its first byte; slower ones get 408")             \
+    X(DURATION, body_timeout, "30s", 10, 3600000, NULL, RESTART, "TIME",                                  \
+      "For a whole request body, beside the time that body_rate gives it; slower ones get 408")           \
+    X(SIZE, body_rate, "1000", 1, 1e12, NULL, RESTART, "SIZE",                                            \
+      "Slowest request body in bytes a second: what has come extends body_timeout by the time it would "  \
+      "have taken so")                                                                                    \
     X(LIST, trusted_proxies, "", 0, 10000, CDN_CONFIG_CIDRS, RUNTIME, "CIDR",                             \
       "Peers whose client_field is believed")                                                             \
     X(CHOICE, client_field, "x-forwarded-for", 0, 0, "x-forwarded-for|forwarded|none", RUNTIME, "FIELD",  \

@@ -4,6 +4,7 @@
 #include "common/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -120,6 +121,55 @@ static enum cdn_status watch_signals(struct daemon *daemon, struct cdn_error *er
     return status;
 }
 
+/* ---- descriptors ---- */
+
+#define FIXED_DESCRIPTORS 14u /* that an idle daemon has open */
+#define WORKER_DESCRIPTORS 10u
+#define LEAST_DESCRIPTORS 16u
+#define FEW_CLIENTS 1000u
+
+static uint64_t descriptor_limit(void)
+{
+    struct rlimit files;
+    return getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY ? UINT64_MAX
+                                                                                    : files.rlim_cur;
+}
+
+/* Of the admin listener. */
+static uint64_t admin_descriptors(void)
+{
+    const uint64_t part = descriptor_limit() / 16;
+    return part > 6 ? part : 6;
+}
+
+static unsigned admin_connections(unsigned configured)
+{
+    const unsigned most = configured ? configured : 1024;
+    const unsigned share = http_server_limit_within(admin_descriptors());
+    return most < share ? most : share;
+}
+
+uint64_t daemon_descriptors(unsigned workers)
+{
+    const uint64_t limit = descriptor_limit();
+    const uint64_t fixed = FIXED_DESCRIPTORS + (uint64_t)workers * WORKER_DESCRIPTORS;
+    const unsigned admin = admin_connections(0);
+    const uint64_t own = fixed + admin + http_server_spare(admin);
+    return limit == UINT64_MAX ? limit : limit > own + LEAST_DESCRIPTORS ? limit - own : LEAST_DESCRIPTORS;
+}
+
+unsigned daemon_client_connections(unsigned configured, unsigned workers)
+{
+    const unsigned share = http_server_limit_within(daemon_descriptors(workers) / workers / 2);
+    if (share >= configured) {
+        return configured;
+    }
+    cdn_log(share < FEW_CLIENTS ? CDN_LOG_WARN : CDN_LOG_DEBUG, "descriptors",
+            "limit=%" PRIu64 " threads=%u connections=%u max_connections=%u", descriptor_limit(), workers,
+            share, configured);
+    return share;
+}
+
 static enum cdn_status admin_address(const struct daemon_config *config, struct cdn_addr *ret,
                                      struct cdn_error *err)
 {
@@ -137,8 +187,7 @@ static enum cdn_status admin_address(const struct daemon_config *config, struct 
 
 static enum cdn_status start_admin(struct daemon *daemon, struct cdn_error *err)
 {
-    struct http_server_config server = {.max_connections =
-                                            daemon->config.connections ? daemon->config.connections : 1024,
+    struct http_server_config server = {.max_connections = admin_connections(daemon->config.connections),
                                         .max_body = BODY_LIMIT,
                                         .handler = &daemon_admin_handler,
                                         .handler_self = daemon};

@@ -97,6 +97,12 @@ void daemon_admin_default(const char *set, const char *listen, char out[static C
 
 /* Prints "program: text" to stderr and gives the exit code of the error. */
 int daemon_fail(const char *program, const struct cdn_error *err);
+/* How many descriptors the workers of this process may open together, beyond what it needs itself and for its
+ * admin listener: at least 16; UINT64_MAX: no limit. */
+uint64_t daemon_descriptors(unsigned workers);
+/* For a daemon whose workers open, for each client, at most one more descriptor: connections of each worker,
+ * of the number that is configured. Few are logged. */
+unsigned daemon_client_connections(unsigned configured, unsigned workers);
 /* Raises RLIMIT_NOFILE to its hard limit, ignores SIGPIPE, sets the umask. First thing in every main. */
 void daemon_process_init(void);
 

@@ -1,5 +1,6 @@
 #include "common/http_mhd.h"
 
+#include "common/log.h"
 #include "common/mem.h"
 
 #include <netinet/in.h>
@@ -322,9 +323,20 @@ static void find_out(void)
     close(pair[0]);
 }
 
+static void find_out_and_tell(void)
+{
+    find_out();
+    if (!known) {
+        cdn_log(CDN_LOG_WARN, "libmicrohttpd",
+                "version=%s known=%s detail=\"not as expected: heads are limited to 16 KiB, framing is not "
+                "checked, slow heads have no deadline\"",
+                MHD_get_version(), RELEASE);
+    }
+}
+
 bool http_mhd_is_known(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, find_out);
+    pthread_once(&once, find_out_and_tell);
     return known;
 }

@@ -15,7 +15,8 @@
 #include "common/banned.h"
 
 #define NS_PER_MS INT64_C(1000000)
-#define NS_PER_BODY_BYTE NS_PER_MS /* the slowest body that is waited for */
+#define NS_PER_S (1000 * NS_PER_MS)
+#define LONGEST_BODY_S (UINT64_C(365) * 86400)
 #define MOST_LOOK_NS (1000 * NS_PER_MS)
 
 static int peer_fd(const struct http_peer *peer)
@@ -88,7 +89,10 @@ static void leave_waiting(struct http_peer *peer)
 
 static int64_t look_interval(const struct http_server *server)
 {
-    int64_t quarter = server->config.head_timeout_ms * NS_PER_MS / 4;
+    const struct http_server_config *config = &server->config;
+    unsigned least =
+        config->head_timeout_ms < config->body_timeout_ms ? config->head_timeout_ms : config->body_timeout_ms;
+    int64_t quarter = least * NS_PER_MS / 4;
     return quarter < MOST_LOOK_NS ? quarter : MOST_LOOK_NS;
 }
 
@@ -123,9 +127,9 @@ static bool is_overdue(const struct http_peer *peer, int64_t now)
     const struct http_server_config *config = &peer->server->config;
     int64_t allowed = config->head_timeout_ms * NS_PER_MS;
     if (peer->waiting == HTTP_WAIT_BODY) {
-        uint64_t most = INT64_MAX / 4 / NS_PER_BODY_BYTE;
-        uint64_t came = peer->frame.body < most ? peer->frame.body : most;
-        allowed = config->body_timeout_ms * NS_PER_MS + (int64_t)came * NS_PER_BODY_BYTE;
+        uint64_t took = peer->frame.body / config->body_rate;
+        took = took < LONGEST_BODY_S ? took : LONGEST_BODY_S;
+        allowed = config->body_timeout_ms * NS_PER_MS + (int64_t)took * NS_PER_S;
     }
     return now - peer->since_ns > allowed;
 }
@@ -212,7 +216,8 @@ static void close_peer(struct http_server *server, struct http_peer *peer)
         peer->next->previous = peer->previous;
     }
     http_count(&server->open_peers, -1u);
-    if (http_server_open_connections(server) + 1 >= server->config.max_connections + HTTP_SPARE_CONNECTIONS) {
+    if (http_server_open_connections(server) + 1 >=
+        server->config.max_connections + http_server_spare(server->config.max_connections)) {
         /* libmicrohttpd listens again in its next run, which nothing else would bring about */
         loop_defer(server->loop, &server->work);
     }

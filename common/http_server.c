@@ -60,10 +60,11 @@ static void ignore_sigpipe(void)
 
 static void apply_defaults(struct http_server_config *config)
 {
-    config->max_connections = config->max_connections ? config->max_connections : 15000;
+    config->max_connections = config->max_connections ? config->max_connections : HTTP_CONNECTIONS_USUAL;
     config->idle_timeout_s = config->idle_timeout_s ? config->idle_timeout_s : 60;
     config->head_timeout_ms = config->head_timeout_ms ? config->head_timeout_ms : 10000;
     config->body_timeout_ms = config->body_timeout_ms ? config->body_timeout_ms : 30000;
+    config->body_rate = config->body_rate ? config->body_rate : 1000;
     config->suspend_limit_s = config->suspend_limit_s ? config->suspend_limit_s : 600;
     config->memory_per_connection = config->memory_per_connection ? config->memory_per_connection : 16 * 1024;
 }
@@ -82,7 +83,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *server)
     return MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (tls ? (unsigned)MHD_USE_TLS : 0u), 0, NULL, NULL,
         http_server_take_call, server, MHD_OPTION_LISTEN_SOCKET, server->listener.fd,
-        MHD_OPTION_CONNECTION_LIMIT, config->max_connections + HTTP_SPARE_CONNECTIONS,
+        MHD_OPTION_CONNECTION_LIMIT, config->max_connections + http_server_spare(config->max_connections),
         MHD_OPTION_CONNECTION_TIMEOUT, config->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         config->memory_per_connection, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK,
         http_server_note_line, server, MHD_OPTION_UNESCAPE_CALLBACK, http_server_leave_escaped, NULL,
@@ -195,6 +196,26 @@ unsigned http_server_open_requests(const struct http_server *server)
 unsigned http_server_open_connections(const struct http_server *server)
 {
     return atomic_load_explicit(&server->open_peers, memory_order_relaxed);
+}
+
+#define SPARE 64u
+#define SPARE_PART 4u /* of a small limit */
+
+unsigned http_server_spare(unsigned max_connections)
+{
+    const unsigned part = max_connections / SPARE_PART + 1;
+    return part < SPARE ? part : SPARE;
+}
+
+unsigned http_server_limit_within(uint64_t descriptors)
+{
+    if (descriptors >= UINT32_MAX) {
+        return UINT32_MAX - SPARE;
+    }
+    if (descriptors >= SPARE * (SPARE_PART + 1)) {
+        return (unsigned)descriptors - SPARE;
+    }
+    return descriptors > 2 ? ((unsigned)descriptors - 1) * SPARE_PART / (SPARE_PART + 1) : 1;
 }
 
 enum cdn_status http_server_set_certificate(struct http_server *server, const char *cert_pem,

@@ -142,17 +142,20 @@ struct http_handler {
     void (*held)(void *self, struct http_request *req);
 };
 
+#define HTTP_CONNECTIONS_USUAL 15000u
+
 struct http_server_config {
     struct cdn_addr listen;
     bool share_port;      /* further servers of this process will listen on the same address */
     bool port_is_claimed; /* this is such a further server */
-    /* 0: 15000. At the limit the connection that has been without a request for longest (idle, or with an
-     * incomplete head) makes room for a new one; when all have requests under way a few more get in, for
-     * GET /health, and 503 for all else. */
+    /* 0: HTTP_CONNECTIONS_USUAL. At the limit the connection that has been without a request for longest
+     * (idle, or with an incomplete head) makes room for a new one; when all have requests under way
+     * http_server_spare() more get in, for GET /health, and 503 for all else. */
     unsigned max_connections;
     unsigned idle_timeout_s;      /* 0: 60 */
     unsigned head_timeout_ms;     /* 0: 10 s, for a whole head or TLS handshake, from its first byte */
-    unsigned body_timeout_ms;     /* 0: 30 s for a body, and a second for each 1000 bytes that came */
+    unsigned body_timeout_ms;     /* 0: 30 s for a body, and the time that what came took at body_rate */
+    uint64_t body_rate;           /* bytes a second; 0: 1000 */
     unsigned suspend_limit_s;     /* 0: 600; a request or stream suspended for longer is broken off */
     size_t memory_per_connection; /* 0: 16 KiB; for larger heads more is taken while they are there */
     uint64_t max_body; /* larger request bodies are answered 413; 0: none allowed, UINT64_MAX: no limit */
@@ -170,6 +173,10 @@ void http_server_address(const struct http_server *server,
 struct loop *http_server_loop(const struct http_server *server);
 unsigned http_server_open_requests(const struct http_server *server);
 unsigned http_server_open_connections(const struct http_server *server);
+/* Connections beyond max_connections that one with requests for GET /health may be; and the largest
+ * max_connections that takes so many descriptors with them, at least 1. */
+unsigned http_server_spare(unsigned max_connections);
+unsigned http_server_limit_within(uint64_t descriptors);
 /* Stops accepting, closes idle connections after their answer; requests under way go on. */
 void http_server_drain(struct http_server *server);
 /* Closes everything. Suspended requests must have been resumed; they get no further callbacks but done(). */

@@ -131,7 +131,6 @@ void http_peer_begin(struct http_peer *peer); /* a request */
 void http_peer_end(struct http_peer *peer);
 void http_peer_wait(struct http_peer *peer, enum http_wait what, bool restart);
 void http_peer_look(struct loop_timer *timer);
-#define HTTP_SPARE_CONNECTIONS 64u /* beyond the limit */
 
 /* http_gate.c */
 void http_gate_open(struct http_peer *peer);

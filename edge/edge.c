@@ -24,8 +24,6 @@
 #define HOT_LIMIT 16384u
 #define SWEEP_NS INT64_C(250000000)
 #define SWEEP_SLOTS 2048u
-#define FIXED_DESCRIPTORS 20u /* that an idle edge has open, with some for the admin listener */
-#define WORKER_DESCRIPTORS 10u
 #define FEW_CLIENTS 1000u
 
 /* ---- descriptors ---- */
@@ -35,7 +33,6 @@
 struct shares {
     unsigned clients, origin; /* of one worker */
     unsigned disk;
-    uint64_t limit;
 };
 
 static unsigned worker_count(const struct edge *edge)
@@ -53,28 +50,23 @@ static struct shares share_descriptors(const struct edge *edge)
 {
     const struct edge_settings *s = &edge->settings;
     const unsigned workers = worker_count(edge);
-    struct rlimit files;
-    struct shares all = {(unsigned)s->max_connections, (unsigned)s->origin_connections, 0, 0};
-    const uint64_t fixed = FIXED_DESCRIPTORS + (uint64_t)workers * WORKER_DESCRIPTORS;
-    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) {
-        return all;
-    }
-    const uint64_t rest = files.rlim_cur > fixed + 16 ? files.rlim_cur - fixed : 16;
+    const uint64_t rest = daemon_descriptors(workers);
     const uint64_t worker = rest / workers;
-    return (struct shares){.clients = least(all.clients, worker / 2 ? worker / 2 : 1),
-                           .origin = least(all.origin, worker / 4 ? worker / 4 : 1),
-                           .disk = least(256, rest / 8),
-                           .limit = files.rlim_cur};
+    return (struct shares){.clients = least(s->max_connections, http_server_limit_within(worker / 2)),
+                           .origin = least(s->origin_connections, worker / 4 ? worker / 4 : 1),
+                           .disk = least(256, rest / 8)};
 }
 
 static void tell_shares(const struct edge *edge)
 {
     const struct shares share = share_descriptors(edge);
+    struct rlimit files = {0};
+    getrlimit(RLIMIT_NOFILE, &files);
     if (share.clients < edge->settings.max_connections || share.origin < edge->settings.origin_connections) {
         cdn_log(share.clients < FEW_CLIENTS ? CDN_LOG_WARN : CDN_LOG_INFO, "descriptors",
                 "limit=%" PRIu64 " threads=%u connections=%u max_connections=%" PRIu64
                 " to_origin=%u origin_connections=%" PRIu64,
-                share.limit, edge->worker_count, share.clients, (uint64_t)edge->settings.max_connections,
+                files.rlim_cur, edge->worker_count, share.clients, (uint64_t)edge->settings.max_connections,
                 share.origin, (uint64_t)edge->settings.origin_connections);
     }
 }
@@ -202,6 +194,9 @@ static enum cdn_status open_worker(struct edge_worker *w, const struct cdn_addr 
         .port_is_claimed = !first,
         .max_connections = share.clients,
         .idle_timeout_s = (unsigned)(s->keepalive / 1000),
+        .head_timeout_ms = (unsigned)s->head_timeout,
+        .body_timeout_ms = (unsigned)s->body_timeout,
+        .body_rate = s->body_rate,
         .max_body = s->max_body,
         .tls_certificate = w->edge->certificate.certificate,
         .tls_key = w->edge->certificate.key,

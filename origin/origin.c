@@ -193,6 +193,8 @@ static enum cdn_status open_data(struct origin *origin, struct cdn_error *err)
     origin->shared.root = origin->root;
     origin->shared.mime = origin->mime;
     origin->shared.hasher = origin->hasher;
+    origin->shared.connections =
+        daemon_client_connections((unsigned)s->max_connections, (unsigned)s->threads);
     return CDN_OK;
 }
 

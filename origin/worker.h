@@ -19,6 +19,7 @@ struct origin_shared { /* what all workers use; outlives them */
     struct origin_root *root;
     const struct origin_mime *mime;
     struct origin_hasher *hasher;
+    unsigned connections; /* of clients, of each worker */
     _Atomic uint64_t fault_counter;
 };
 

@@ -140,10 +140,14 @@ static enum cdn_status listener_open(struct router *r, struct cdn_error *err)
     const struct router_settings *s = &r->config.settings;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned each = processors < 1 ? 1 : processors > THREADS_MAX ? THREADS_MAX : (unsigned)processors;
-    struct cdn_addr listen;
-    if (!cdn_parse_host_port(cdn_str(s->listen), &listen))
+    unsigned threads = s->threads ? (unsigned)s->threads : each;
+    struct http_server_config clients = {.head_timeout_ms = (unsigned)s->head_timeout,
+                                         .body_timeout_ms = (unsigned)s->body_timeout,
+                                         .body_rate = s->body_rate};
+    if (!cdn_parse_host_port(cdn_str(s->listen), &clients.listen))
         return cdn_error_set(err, CDN_INVALID, "listen: '%s' is not HOST:PORT", s->listen);
-    return router_server_create(&listen, s->threads ? (unsigned)s->threads : each, r->table, &r->server, err);
+    clients.max_connections = daemon_client_connections(HTTP_CONNECTIONS_USUAL, threads);
+    return router_server_create(&clients, threads, r->table, &r->server, err);
 }
 
 static enum cdn_status open_all(struct router *r, struct cdn_error *err)

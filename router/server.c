@@ -44,6 +44,7 @@ struct worker {
 };
 
 struct router_server {
+    struct http_server_config clients; /* limits */
     struct cdn_addr address;
     unsigned count;
     struct worker workers[];
@@ -179,27 +180,27 @@ static enum cdn_status worker_open(struct router_server *s, struct worker *w, bo
     enum cdn_status status = loop_create(&w->loop, err);
     if (status != CDN_OK)
         return status;
-    struct http_server_config config = {
-        .listen = s->address,
-        .share_port = s->count > 1,
-        .port_is_claimed = !first,
-        .max_body = UINT64_MAX, /* answered before it is read */
-        .handler = &handler,
-        .handler_self = w,
-    };
+    struct http_server_config config = s->clients;
+    config.listen = s->address;
+    config.share_port = s->count > 1;
+    config.port_is_claimed = !first;
+    config.max_body = UINT64_MAX; /* answered before it is read */
+    config.handler = &handler;
+    config.handler_self = w;
     status = http_server_start(w->loop, &config, &w->http, err);
     if (status == CDN_OK && first)
         http_server_address(w->http, &s->address);
     return status;
 }
 
-enum cdn_status router_server_create(const struct cdn_addr *listen, unsigned threads,
+enum cdn_status router_server_create(const struct http_server_config *clients, unsigned threads,
                                      struct router_table *table, struct router_server **ret,
                                      struct cdn_error *err)
 {
     size_t size = offsetof(struct router_server, workers) + threads * sizeof(struct worker);
     struct router_server *s = cdn_aligned_calloc(_Alignof(struct worker), size);
-    s->address = *listen;
+    s->clients = *clients;
+    s->address = clients->listen;
     s->count = threads;
     for (unsigned i = 0; i < threads; i++) {
         struct worker *w = &s->workers[i];

@@ -34,8 +34,9 @@
 
 struct router_server;
 
-/* Opens the listening sockets. CDN_CONFLICT: the address is in use. */
-enum cdn_status router_server_create(const struct cdn_addr *listen, unsigned threads,
+/* Opens the listening sockets. `clients`: where, and the limits of connections and times. CDN_CONFLICT: the
+ * address is in use. */
+enum cdn_status router_server_create(const struct http_server_config *clients, unsigned threads,
                                      struct router_table *table, struct router_server **ret,
                                      struct cdn_error *err) CDN_MUST_CHECK;
 enum cdn_status router_server_start(struct router_server *server, struct cdn_error *err) CDN_MUST_CHECK;

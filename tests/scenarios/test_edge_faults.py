@@ -189,7 +189,7 @@ def test_clients_do_not_take_every_descriptor(cdn, origin):  # noqa: F811
     for i in range(6):
         origin.on(f"/{i}", ok(body, "max-age=60"))
     for i in range(6):
-        with idle.pop(0) as client:
+        with idle.pop() as client:  # the oldest have made room for it
             assert client.get(f"/{i}").body == body
     for client in idle:
         client.close()
