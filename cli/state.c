@@ -1,5 +1,6 @@
 #include "cli/state.h"
 
+#include "common/folder.h"
 #include "common/parse.h"
 
 #include <dirent.h>
@@ -34,53 +35,18 @@ enum cdn_status state_path(const char *text, char **ret_path, struct cdn_error *
     return CDN_OK;
 }
 
+enum cdn_status state_make(const char *path, struct cdn_error *err)
+{
+    return cdn_folder_make("state folder", path, false, err);
+}
+
 /* Processes are started, ended and believed by what lies in the folder: nobody else may have put it there. */
 static enum cdn_status state_is_ours(const char *path, struct cdn_error *err)
 {
-    struct stat info;
-    if (lstat(path, &info))
-        return cdn_error_set(err, errno == ENOENT ? CDN_NOT_FOUND : CDN_IO, "state folder %s: %s", path,
-                             errno == ENOENT ? "no CDN runs there" : strerror(errno));
-    if (!S_ISDIR(info.st_mode))
-        return cdn_error_set(err, CDN_INVALID, "state folder %s: is %s, not a folder", path,
-                             S_ISLNK(info.st_mode) ? "a symbolic link" : "a file");
-    if (info.st_uid != geteuid())
-        return cdn_error_set(err, CDN_REFUSED, "state folder %s: belongs to another user (%ld)", path,
-                             (long)info.st_uid);
-    if (info.st_mode & (S_IWGRP | S_IWOTH))
-        return cdn_error_set(err, CDN_REFUSED, "state folder %s: others may write to it; chmod go-w it",
-                             path);
-    return CDN_OK;
-}
-
-/* A plain file of ours in the folder, never what a link points at. */
-static int open_own(const char *name, int flags)
-{
-    struct stat info;
-    int fd = open(name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-    if (fd >= 0 && (fstat(fd, &info) || !S_ISREG(info.st_mode) || info.st_uid != geteuid())) {
-        close(fd);
-        errno = EPERM;
-        return -1;
-    }
-    return fd;
-}
-
-enum cdn_status state_make(const char *path, struct cdn_error *err)
-{
-    CDN_AUTOFREE char *part = cdn_strdup(path);
-    for (char *slash = strchr(part + 1, '/');; slash = strchr(slash + 1, '/')) {
-        if (slash)
-            *slash = '\0';
-        if (mkdir(part, 0700) && errno != EEXIST)
-            return cdn_error_set(err, CDN_IO, "state folder %s: %s", part, strerror(errno));
-        if (!slash)
-            break;
-        *slash = '/';
-    }
-    if (access(path, W_OK | X_OK))
-        return cdn_error_set(err, CDN_IO, "state folder %s: %s", path, strerror(errno));
-    return state_is_ours(path, err);
+    enum cdn_status status = cdn_folder_check("state folder", path, false, err);
+    if (status == CDN_NOT_FOUND)
+        return cdn_error_set(err, status, "state folder %s: no CDN runs there", path);
+    return status;
 }
 
 void state_lock_own(int fd)
@@ -94,7 +60,7 @@ void state_lock_own(int fd)
 enum cdn_status state_lock(const char *path, int *ret_fd, struct cdn_error *err)
 {
     CDN_AUTOFREE char *name = cdn_asprintf("%s/lock", path);
-    int fd = open_own(name, O_RDWR | O_CREAT);
+    int fd = cdn_folder_open(AT_FDCWD, name, O_RDWR | O_CREAT);
     if (fd < 0)
         return cdn_error_set(err, CDN_IO, "%s: %s", name, strerror(errno));
     if (flock(fd, LOCK_EX | LOCK_NB)) {
@@ -115,7 +81,7 @@ enum cdn_status state_lock(const char *path, int *ret_fd, struct cdn_error *err)
 pid_t state_owner(const char *path)
 {
     CDN_AUTOFREE char *name = cdn_asprintf("%s/lock", path);
-    int fd = open_own(name, O_RDONLY);
+    int fd = cdn_folder_open(AT_FDCWD, name, O_RDONLY);
     if (fd < 0)
         return 0;
     char text[24] = "";
@@ -148,8 +114,8 @@ enum cdn_status state_write(const char *path, const json_t *what, struct cdn_err
 {
     CDN_AUTOFREE char *name = cdn_asprintf("%s/up.json", path);
     CDN_AUTOFREE char *fresh = cdn_asprintf("%s/up.json.new", path);
-    (void)unlink(fresh);                                   /* of a crash */
-    int fd = open_own(fresh, O_WRONLY | O_CREAT | O_EXCL); /* tokens stand in it */
+    (void)unlink(fresh);                                                    /* of a crash */
+    int fd = cdn_folder_open(AT_FDCWD, fresh, O_WRONLY | O_CREAT | O_EXCL); /* tokens stand in it */
     bool written = fd >= 0 && json_dumpfd(what, fd, JSON_INDENT(2)) == 0;
     if (fd >= 0)
         close(fd);
@@ -167,7 +133,7 @@ enum cdn_status state_read(const char *path, json_t **ret_what, struct cdn_error
         return cdn_error_set(err, CDN_NOT_FOUND, "no CDN runs on %s", path);
     CDN_AUTOFREE char *name = cdn_asprintf("%s/up.json", path);
     json_error_t why;
-    int fd = open_own(name, O_RDONLY);
+    int fd = cdn_folder_open(AT_FDCWD, name, O_RDONLY);
     struct stat info;
     bool fits = fd >= 0 && fstat(fd, &info) == 0 && info.st_size <= UP_JSON_MAX;
     json_t *what = fits ? json_loadfd(fd, 0, &why) : NULL;

@@ -217,6 +217,8 @@ void edge_cache_moved(struct edge_cache *cache, const struct edge_store_key *key
                       const struct edge_store_location *to); /* for the store's on_moved */
 void edge_cache_update_lost(struct edge_cache *cache, const struct edge_store_key *key,
                             const struct edge_store_location *location); /* for its on_update_lost */
+/* For its on_lost: no object with an id below `first` is on disk any more. */
+void edge_cache_disk_gone(struct edge_cache *cache, uint64_t first);
 
 /* ---- telling ---- */
 struct edge_cache_stats {

@@ -220,6 +220,46 @@ void edge_cache_update_lost(struct edge_cache *c, const struct edge_store_key *k
     edge_cache_unlock(c);
 }
 
+#define GONE_BATCH 256u
+
+/* Of one entry: what was only on disk goes. */
+static void entry_gone(struct edge_cache *c, struct edge_entry *e, uint64_t first)
+{
+    edge_cache_ref_locked(e);
+    for (struct edge_object *o = e->objects, *next; o; o = next) {
+        next = o->next;
+        if (o->location.id && o->location.id < first) {
+            edge_policy_remove(c->disk, &o->disk_item);
+            o->location.id = 0;
+            edge_tier_drop_if_homeless(c, o, EDGE_GHOST_EVICTED);
+        }
+    }
+    edge_cache_leave_locked(c, e);
+}
+
+void edge_cache_disk_gone(struct edge_cache *c, uint64_t first)
+{
+    CDN_AUTOFREE char *at = cdn_strdup("");
+    size_t n = 0;
+    for (bool more = true; more;) { /* requests come between the batches */
+        struct edge_entry *next;
+        unsigned left = GONE_BATCH;
+        edge_cache_lock(c);
+        for (struct edge_entry *e = edge_keys_from(c, (struct cdn_str){at, n}, false); e && left; e = next) {
+            next = edge_keys_from(c, edge_entry_key(e), true);
+            if (--left == 0 && next) {
+                free(at);
+                at = cdn_str_dup(edge_entry_key(next));
+                n = edge_entry_key(next).n;
+            }
+            more = next != NULL;
+            entry_gone(c, e, first);
+        }
+        more = more && left == 0;
+        edge_cache_unlock(c);
+    }
+}
+
 /* ---- telling ---- */
 
 static void add_date(json_t *into, const char *name, int64_t ms)

@@ -84,23 +84,6 @@ static char *default_cache_dir(const char *name)
                            : cdn_asprintf("/var/cache/pocketcdn/%s", name);
 }
 
-/* Makes the folders above the last; the store makes that. */
-static enum cdn_status make_parents(const char *dir, struct cdn_error *err)
-{
-    CDN_AUTOFREE char *path = cdn_strdup(dir);
-    for (char *p = path + 1; *p; p++) {
-        if (*p != '/') {
-            continue;
-        }
-        *p = '\0';
-        if (mkdir(path, 0755) != 0 && errno != EEXIST) {
-            return cdn_error_set(err, CDN_IO, "cache_dir: %s: %s", path, strerror(errno));
-        }
-        *p = '/';
-    }
-    return CDN_OK;
-}
-
 static void on_store_event(void *self, enum edge_store_event event, const char *detail)
 {
     struct edge *edge = self;
@@ -127,6 +110,12 @@ static void on_store_update_lost(void *self, const struct edge_store_key *key,
     edge_cache_update_lost(edge->cache, key, location);
 }
 
+static void on_store_lost(void *self, uint64_t first)
+{
+    struct edge *edge = self;
+    edge_cache_disk_gone(edge->cache, first);
+}
+
 static enum cdn_status open_store(struct edge *edge, struct cdn_error *err)
 {
     const struct edge_settings *s = &edge->settings;
@@ -139,9 +128,9 @@ static enum cdn_status open_store(struct edge *edge, struct cdn_error *err)
     struct edge_store_hooks hooks = {.self = edge,
                                      .on_event = on_store_event,
                                      .on_moved = on_store_moved,
-                                     .on_update_lost = on_store_update_lost};
-    enum cdn_status status = make_parents(dir, err);
-    return status == CDN_OK ? edge_store_open(&settings, &hooks, &edge->store, err) : status;
+                                     .on_update_lost = on_store_update_lost,
+                                     .on_lost = on_store_lost};
+    return edge_store_open(&settings, &hooks, &edge->store, err);
 }
 
 static void on_loaded(void *arg, enum cdn_status status, uint64_t objects)

@@ -1,6 +1,7 @@
 #include "edge/store.h"
 
 #include "common/clock.h"
+#include "common/folder.h"
 #include "edge/store_impl.h"
 
 #include <assert.h>
@@ -52,6 +53,10 @@ void edge_store_event(struct edge_store *s, enum edge_store_event event, const c
 
 enum cdn_status edge_store_write_failed(struct edge_store *s, const char *what, int error)
 {
+    if (error == ENOENT) { /* the folder was deleted: the writer looks, and tells once */
+        atomic_store(&s->look_now, true);
+        return CDN_UNAVAILABLE;
+    }
     bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
     int64_t now = cdn_clock_mono_ms();
     if (full) {
@@ -97,62 +102,106 @@ int64_t edge_store_after(struct timespec *ret, int64_t ms)
 
 /* ---- open ---- */
 
-static enum cdn_status make_directory(int at, const char *name, const char *path, struct cdn_error *err)
+static enum cdn_status make_part(int dir, const char *name, const char *path, struct cdn_error *err)
 {
-    if (mkdirat(at, name, 0700) != 0 && errno != EEXIST) {
-        return cdn_error_set(err, CDN_IO, "cache directory %s: %s cannot be made: %s", path, name,
-                             strerror(errno));
+    struct stat st;
+    if ((mkdirat(dir, name, 0700) != 0 && errno != EEXIST) ||
+        fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+        faccessat(dir, name, R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
+        return cdn_error_set(err, CDN_IO, "cache_dir %s/%s: %s", path, name, strerror(errno));
+    }
+    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid()) {
+        return cdn_error_set(err, CDN_IO, "cache_dir %s/%s: is not a folder of ours", path, name);
     }
     return CDN_OK;
 }
 
-static enum cdn_status open_directory(struct edge_store *s, struct cdn_error *err)
+/* Other threads use the number of an old descriptor all the time: it is given the new file at once. */
+static void replace(int *fd, int by)
 {
-    static const char *const parts[] = {"segments", "files", "tmp"};
-    enum cdn_status status = make_directory(AT_FDCWD, s->path, s->path, err);
-    if (status != CDN_OK) {
-        return status;
+    if (*fd < 0) {
+        *fd = by;
+        return;
     }
-    s->dir = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (s->dir < 0) {
-        return cdn_error_set(err, CDN_IO, "cache directory %s: cannot be opened: %s", s->path,
-                             strerror(errno));
+    while (dup3(by, *fd, O_CLOEXEC) < 0 && (errno == EINTR || errno == EBUSY)) {
     }
-    for (size_t i = 0; i < CDN_ARRAY_LEN(parts) && status == CDN_OK; i++) {
-        status = make_directory(s->dir, parts[i], s->path, err);
-        if (status == CDN_OK && faccessat(s->dir, parts[i], R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
-            status = cdn_error_set(err, CDN_IO, "cache directory %s/%s: no access: %s", s->path, parts[i],
-                                   strerror(errno));
-        }
-    }
-    return status;
+    close(by);
 }
 
 /* The lock file also keeps the store's secret. A new one makes all that is there invalid, which is safe. */
-static enum cdn_status take_lock(struct edge_store *s, struct cdn_error *err)
+static enum cdn_status read_secret(struct edge_store *s, int fd, struct cdn_error *err)
 {
-    s->lock_fd = openat(s->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (s->lock_fd < 0) {
-        return cdn_error_set(err, CDN_IO, "cache directory %s: cannot be written: %s", s->path,
-                             strerror(errno));
-    }
-    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        return cdn_error_set(err, CDN_CONFLICT, "cache directory %s: in use by another process", s->path);
-    }
-    if (pread(s->lock_fd, &s->secret, sizeof(s->secret), 0) == (ssize_t)sizeof(s->secret)) {
+    const ssize_t n = (ssize_t)sizeof(s->secret);
+    if (s->lock_fd < 0 && pread(fd, &s->secret, sizeof(s->secret), 0) == n) {
         return CDN_OK;
     }
-    if (getrandom(&s->secret, sizeof(s->secret), 0) != (ssize_t)sizeof(s->secret) ||
-        pwrite(s->lock_fd, &s->secret, sizeof(s->secret), 0) != (ssize_t)sizeof(s->secret)) {
-        return cdn_error_set(err, CDN_IO, "cache directory %s: lock cannot be written: %s", s->path,
+    if ((s->lock_fd < 0 && getrandom(&s->secret, sizeof(s->secret), 0) != n) ||
+        pwrite(fd, &s->secret, sizeof(s->secret), 0) != n) {
+        return cdn_error_set(err, CDN_IO, "cache_dir %s: lock cannot be written: %s", s->path,
                              strerror(errno));
     }
     return CDN_OK;
 }
 
-static void empty_tmp(struct edge_store *s)
+static bool same_file(int dir, const char *name, int fd)
 {
-    int fd = openat(s->dir, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct stat there, open;
+    return fd >= 0 && fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &open) == 0 &&
+           there.st_ino == open.st_ino && there.st_dev == open.st_dev;
+}
+
+static enum cdn_status take_lock(struct edge_store *s, int dir, struct cdn_error *err)
+{
+    if (same_file(dir, "lock", s->lock_fd)) {
+        return CDN_OK;
+    }
+    enum cdn_status status = CDN_OK;
+    int fd = cdn_folder_open(dir, "lock", O_RDWR | O_CREAT);
+    if (fd < 0) {
+        return cdn_error_set(err, CDN_IO, "cache_dir %s/lock: cannot be opened: %s", s->path,
+                             strerror(errno));
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        status = cdn_error_set(err, CDN_CONFLICT, "cache_dir %s: in use by another process", s->path);
+    } else {
+        status = read_secret(s, fd, err);
+    }
+    if (status != CDN_OK) {
+        close(fd);
+        return status;
+    }
+    replace(&s->lock_fd, fd);
+    return CDN_OK;
+}
+
+enum cdn_status edge_store_open_folder(struct edge_store *s, struct cdn_error *err)
+{
+    static const char *const parts[] = {"segments", "files", "tmp"};
+    enum cdn_status status = cdn_folder_make("cache_dir", s->path, true, err);
+    if (status != CDN_OK) {
+        return status;
+    }
+    int dir = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0) {
+        return cdn_error_set(err, CDN_IO, "cache_dir %s: cannot be opened: %s", s->path, strerror(errno));
+    }
+    for (size_t i = 0; i < CDN_ARRAY_LEN(parts) && status == CDN_OK; i++) {
+        status = make_part(dir, parts[i], s->path, err);
+    }
+    if (status == CDN_OK) {
+        status = take_lock(s, dir, err);
+    }
+    if (status != CDN_OK) {
+        close(dir);
+        return status;
+    }
+    replace(&s->dir, dir);
+    return CDN_OK;
+}
+
+void edge_store_empty_folder(struct edge_store *s, const char *name)
+{
+    int fd = openat(s->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     DIR *list = fd < 0 ? NULL : fdopendir(fd);
     for (struct dirent *e; list && (e = readdir(list)) != NULL;) {
         if (e->d_name[0] != '.') {
@@ -211,12 +260,9 @@ static struct edge_store *make(const struct edge_store_settings *x, const struct
 
 static enum cdn_status start(struct edge_store *s, struct cdn_error *err)
 {
-    enum cdn_status status = open_directory(s, err);
+    enum cdn_status status = edge_store_open_folder(s, err);
     if (status == CDN_OK) {
-        status = take_lock(s, err);
-    }
-    if (status == CDN_OK) {
-        empty_tmp(s);
+        edge_store_empty_folder(s, "tmp");
         status = edge_segments_open(s, err);
     }
     if (status == CDN_OK) {
@@ -227,6 +273,7 @@ static enum cdn_status start(struct edge_store *s, struct cdn_error *err)
     }
     if (status == CDN_OK) {
         s->mark_found = s->index ? edge_index_mark(s->index) : cdn_strdup("");
+        s->mark = cdn_strdup(s->mark_found);
         status = edge_writer_start(s, err);
     }
     return status == CDN_OK ? edge_readers_start(s, err) : status;
@@ -292,6 +339,7 @@ void edge_store_close(struct edge_store *s)
     pthread_cond_destroy(&s->queue.done);
     pthread_cond_destroy(&s->readers.work);
     free(s->mark_found);
+    free(s->mark);
     free(s->path);
     free(s);
 }

@@ -12,6 +12,10 @@
  * moving what still lives. Removing an object means: unlink or dead mark at once, its row gone in the next
  * batch. So a row that outlived its object (crash) answers CDN_NOT_FOUND when read, never bytes.
  *
+ * A folder that is deleted while the store is open is made anew within about a second (store_remake.c): all
+ * that lay there is gone, what comes then is stored again. A deleted index alone is rebuilt, a deleted
+ * segment given up.
+ *
  * `meta` is opaque to the store: the engine's serialised head. `key` is text, kept in a column of its own so
  * that `sqlite3 index.db` is readable for people.
  *
@@ -50,6 +54,7 @@
     X(INDEX_ROW, "index_row", "a damaged row of the index was dropped")                              \
     X(QUARANTINED, "quarantined", "a corrupt index was set aside under another name")                \
     X(REBUILT, "rebuilt", "the index was rebuilt from the records")                                  \
+    X(REMADE, "remade", "the folder was deleted under the store; a new, empty one was made")         \
     X(ORPHAN, "orphan", "a file without a row was deleted")                                          \
     X(COMPACTED, "compacted", "a mostly dead segment was emptied and deleted")
 
@@ -113,10 +118,12 @@ struct edge_store_hooks {
      * for it is too old */
     void (*on_update_lost)(void *self, const struct edge_store_key *key,
                            const struct edge_store_location *location);
+    /* writer thread: the folder was deleted; of the objects with an id below `first` nothing is left */
+    void (*on_lost)(void *self, uint64_t first);
 };
 
 struct edge_store_settings {
-    const char *directory;  /* made if missing (one level) */
+    const char *directory;  /* made if missing, with all above it */
     uint64_t budget;        /* bytes on disk, index included; at least 1 MiB */
     uint64_t segment_bytes; /* 0: chosen from the budget, 256 KiB to 64 MiB */
     uint64_t queue_bytes;   /* bodies waiting for the writer, at most; 0: 64 MiB */

@@ -210,6 +210,21 @@ void edge_descriptor_drop(struct edge_store *s, uint64_t key)
     }
 }
 
+void edge_descriptors_forget(struct edge_store *s)
+{
+    struct edge_store_ref *unused = NULL;
+    pthread_mutex_lock(&s->lock);
+    for (struct edge_store_ref *ref; (ref = s->descriptors.oldest) != NULL;) {
+        take_out(s, ref);
+        if (ref->holds == 0) {
+            ref->chain = unused;
+            unused = ref;
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+    destroy_all(unused);
+}
+
 void edge_descriptors_close(struct edge_store *s)
 {
     destroy_all(shed(s, 0));

@@ -410,7 +410,8 @@ static bool within_limits(const struct edge_op *op, const struct edge_store_file
 enum cdn_status edge_file_commit(struct edge_store *s, struct edge_op *op, struct edge_store_location *ret)
 {
     struct edge_store_file *f = op->file;
-    if (f->failed || !within_limits(op, f)) {
+    const bool lost = f->id && f->id < atomic_load(&s->alive_from);
+    if (f->failed || lost || !within_limits(op, f)) {
         edge_store_file_abort(f);
         return CDN_INVALID;
     }

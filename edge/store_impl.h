@@ -213,6 +213,7 @@ struct edge_store {
     void *load_arg;
 
     char *mark_found; /* fixed after the open */
+    char *mark;       /* writer: the newest */
 
     struct edge_index *index; /* writer */
     bool rebuild_needed;      /* before the writer starts */
@@ -221,7 +222,16 @@ struct edge_store {
     uint32_t current;         /* writer: number of the segment appended to; 0: none yet */
     uint32_t last_segment;    /* writer: highest number given */
     int64_t commit_at;        /* writer: 0: no transaction */
-    uint64_t commits;         /* writer: how many were done */
+    struct {
+        int64_t at;      /* of the next look */
+        dev_t index_dev; /* of the open index */
+        ino_t index_ino;
+        struct timespec segments; /* last change of that folder */
+        bool failed;              /* and that was told */
+    } look;                       /* writer: whether all is still there */
+    _Atomic bool look_now;        /* something was missing */
+    _Atomic uint64_t alive_from;  /* objects with a smaller id went with the folder */
+    uint64_t commits;             /* writer: how many were done */
     struct {
         uint32_t segment; /* being emptied; 0: none */
         uint64_t at;
@@ -238,6 +248,13 @@ uint64_t edge_store_disk_bytes(struct edge_store *s);           /* takes `lock` 
 bool edge_store_has_room(struct edge_store *s, uint64_t bytes); /* for so many more, within the budget */
 int64_t edge_store_after(struct timespec *ret, int64_t ms);
 
+/* The folder, its parts and its lock; again after it was deleted: the new ones take the old descriptors. */
+enum cdn_status edge_store_open_folder(struct edge_store *s, struct cdn_error *err);
+void edge_store_empty_folder(struct edge_store *s, const char *name); /* of what was left there */
+
+/* store_remake.c (writer) */
+void edge_remake_look(struct edge_store *s); /* about once a second: makes anew what was deleted */
+
 /* store_writer.c */
 enum cdn_status edge_writer_start(struct edge_store *s, struct cdn_error *err);
 void edge_writer_enqueue(struct edge_store *s, struct edge_op *op, uint64_t bytes);
@@ -249,6 +266,8 @@ bool edge_writer_begin(struct edge_store *s); /* opens the transaction if none i
 /* store_segment.c */
 enum cdn_status edge_segments_open(struct edge_store *s, struct cdn_error *err); /* lists what is there */
 void edge_segments_close(struct edge_store *s);
+void edge_segments_forget(struct edge_store *s);  /* under lock */
+void edge_segments_missing(struct edge_store *s); /* writer: gives up those whose files were deleted */
 struct edge_segment *edge_segment_get(struct edge_store *s, uint32_t number); /* under lock; NULL: none */
 /* Appends (writer): all in one write, or none. */
 struct edge_append {
@@ -300,6 +319,7 @@ enum cdn_status edge_descriptor_get(struct edge_store *s, uint64_t key, bool may
 void edge_descriptor_put(struct edge_store *s, struct edge_store_ref *ref);
 void edge_descriptor_drop(struct edge_store *s, uint64_t key);
 void edge_descriptors_close(struct edge_store *s);
+void edge_descriptors_forget(struct edge_store *s); /* also those in use; these end with their holders */
 static inline uint64_t edge_descriptor_key(const struct edge_store_location *l)
 {
     return l->segment ? l->segment : l->id | EDGE_DESCRIPTOR_FILE;
@@ -321,6 +341,7 @@ void edge_load_find(struct edge_store *s, uint64_t key_a, uint64_t key_b, edge_s
 /* store_rebuild.c */
 enum cdn_status edge_rebuild_open_index(struct edge_store *s,
                                         struct cdn_error *err); /* quarantines if needed */
+void edge_rebuild_close_index(struct edge_store *s);            /* writer */
 void edge_rebuild_run(struct edge_store *s);                    /* writer: a new index from the records */
 
 #endif

@@ -2,6 +2,7 @@
 #include "edge/store_impl.h"
 
 #include "common/clock.h"
+#include "common/folder.h"
 #include "common/parse.h"
 
 #include <dirent.h>
@@ -9,6 +10,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -37,14 +39,46 @@ static bool any_file(struct edge_store *s)
     return any;
 }
 
-enum cdn_status edge_rebuild_open_index(struct edge_store *s, struct cdn_error *err)
+/* SQLite would follow a link, and make a file that all may read. */
+static enum cdn_status own_file(struct edge_store *s, const char *name, int flags, struct cdn_error *err)
+{
+    struct stat st = {0};
+    int fd = cdn_folder_open(s->dir, name, O_RDWR | flags);
+    if (fd < 0 && errno == ENOENT) {
+        return CDN_OK;
+    }
+    if (fd < 0) {
+        return cdn_error_set(err, CDN_IO, "cache_dir %s/%s: is not a file of ours: %s", s->path, name,
+                             strerror(errno));
+    }
+    if (flags && fstat(fd, &st) == 0) {
+        s->look.index_dev = st.st_dev;
+        s->look.index_ino = st.st_ino;
+    }
+    close(fd);
+    return CDN_OK;
+}
+
+static enum cdn_status open_index(struct edge_store *s, bool *ret_new, struct cdn_error *err)
 {
     CDN_AUTOFREE char *path = cdn_asprintf("%s/index.db", s->path);
+    enum cdn_status status = own_file(s, "index.db", O_CREAT, err);
+    if (status == CDN_OK) {
+        status = own_file(s, "index.db-wal", 0, err);
+    }
+    if (status == CDN_OK) {
+        status = own_file(s, "index.db-shm", 0, err);
+    }
+    return status == CDN_OK ? edge_index_open(path, true, &s->index, ret_new, err) : status;
+}
+
+enum cdn_status edge_rebuild_open_index(struct edge_store *s, struct cdn_error *err)
+{
     bool new = false;
-    enum cdn_status status = edge_index_open(path, true, &s->index, &new, err);
+    enum cdn_status status = open_index(s, &new, err);
     if (status == CDN_CORRUPT) {
         quarantine(s);
-        status = edge_index_open(path, true, &s->index, &new, err);
+        status = open_index(s, &new, err);
     }
     s->rebuild_needed = status == CDN_OK && new && (s->segments_count > 0 || any_file(s));
     return status;
@@ -149,20 +183,24 @@ static void scan_files(struct edge_store *s, uint64_t *count)
     }
 }
 
-static bool reopen(struct edge_store *s)
+void edge_rebuild_close_index(struct edge_store *s)
 {
-    struct cdn_error err;
-    CDN_AUTOFREE char *path = cdn_asprintf("%s/index.db", s->path);
     edge_index_close(s->index);
     s->index = NULL;
     pthread_mutex_lock(&s->find_lock);
     edge_index_close(s->find_index);
     s->find_index = NULL;
     pthread_mutex_unlock(&s->find_lock);
-    quarantine(s);
     s->index_broken = false;
     s->commit_at = 0;
-    if (edge_index_open(path, true, &s->index, NULL, &err) != CDN_OK) {
+}
+
+static bool reopen(struct edge_store *s)
+{
+    struct cdn_error err = {0};
+    edge_rebuild_close_index(s);
+    quarantine(s);
+    if (open_index(s, NULL, &err) != CDN_OK) {
         edge_store_event(s, EDGE_STORE_INDEX_ERROR, "%s", err.text);
         return false;
     }

@@ -74,7 +74,7 @@ static void list_one(struct edge_store *s, int dir, const char *name)
     uint64_t number = 0;
     struct stat st;
     if (cdn_parse_u64(cdn_str(name), &number) && number > 0 && number < 1u << 31 &&
-        fstatat(dir, name, &st, 0) == 0 && S_ISREG(st.st_mode)) {
+        fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) {
         table_add(s, (uint32_t)number,
                   ((uint64_t)st.st_size + EDGE_RECORD_UNIT - 1) & ~(uint64_t)(EDGE_RECORD_UNIT - 1));
         if (number > s->last_segment) {
@@ -106,7 +106,7 @@ enum cdn_status edge_segments_open(struct edge_store *s, struct cdn_error *err)
     return CDN_OK;
 }
 
-void edge_segments_close(struct edge_store *s)
+void edge_segments_forget(struct edge_store *s)
 {
     for (uint32_t i = 0; i < s->segments_n; i++) {
         if (s->segments[i]) {
@@ -114,7 +114,14 @@ void edge_segments_close(struct edge_store *s)
             free(s->segments[i]);
         }
     }
-    free(s->segments);
+    free(CDN_TAKE(s->segments));
+    s->segments_n = s->segments_first = 0;
+    s->segments_bytes = s->segments_count = 0;
+}
+
+void edge_segments_close(struct edge_store *s)
+{
+    edge_segments_forget(s);
 }
 
 static enum cdn_status new_segment(struct edge_store *s)
@@ -122,7 +129,7 @@ static enum cdn_status new_segment(struct edge_store *s)
     char name[32];
     uint32_t number = s->last_segment + 1;
     segment_name(number, name);
-    int fd = openat(s->dir, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = openat(s->dir, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         return edge_store_write_failed(s, name, errno);
     }
@@ -330,6 +337,22 @@ void edge_segment_delete(struct edge_store *s, uint32_t number)
     pthread_mutex_unlock(&s->lock);
     edge_descriptor_drop(s, number);
     unlinkat(s->dir, name, 0);
+}
+
+void edge_segments_missing(struct edge_store *s)
+{
+    for (uint32_t number = s->segments_first; number < s->segments_first + s->segments_n; number++) {
+        char name[32];
+        struct stat st;
+        segment_name(number, name);
+        if (edge_segment_get(s, number) && fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 &&
+            errno == ENOENT) {
+            edge_store_event(s, EDGE_STORE_TORN, "segment %" PRIu32 ": was deleted", number);
+            edge_segment_delete(s, number);
+            s->current = s->current == number ? 0 : s->current;
+            s->compaction.segment = s->compaction.segment == number ? 0 : s->compaction.segment;
+        }
+    }
 }
 
 bool edge_segment_verified(struct edge_store *s, const struct edge_store_location *l)

@@ -16,7 +16,7 @@
 #define NAP_MS 2
 #define GATHER_SHARE 8 /* of the queue's bytes */
 #define CROWD 1024u    /* objects in the queue that are not kept waiting */
-#define IDLE_MS 3600000
+#define IDLE_MS 1000   /* then it looks whether the folder is still there */
 #define COMPACT_PAUSE_MS 20
 #define APPEND_BYTES ((uint64_t)256 * 1024) /* in one write, about */
 
@@ -249,7 +249,8 @@ static void remove_object(struct edge_store *s, struct edge_op *op)
         edge_file_remove(s, l);
     }
     pthread_mutex_lock(&s->lock);
-    if (!op->uncounted && (s->loaded || l->id >= s->first_new_id || l->id <= s->load_cursor)) {
+    const bool lost = l->id < atomic_load(&s->alive_from);
+    if (!op->uncounted && !lost && (s->loaded || l->id >= s->first_new_id || l->id <= s->load_cursor)) {
         s->objects -= s->objects > 0;
         if (l->segment) {
             edge_segment_count(s, l, false);
@@ -350,6 +351,8 @@ static bool goes_round(struct edge_store *s, struct edge_op *op)
 
 static void keep_mark(struct edge_store *s, struct edge_op *op)
 {
+    free(s->mark);
+    s->mark = cdn_str_dup((struct cdn_str){op->text, op->meta_n});
     if (!s->mark_void && edge_writer_begin(s)) {
         enum cdn_status status = edge_index_set_mark(s->index, (struct cdn_str){op->text, op->meta_n});
         if (status != CDN_OK) {
@@ -504,6 +507,7 @@ static void *writer_main(void *arg)
         uint64_t flush = 0;
         struct edge_op *ops = take(s, nap ? NAP_MS : patience(s, more), nap, &flush, &stop);
         nap = ops != NULL;
+        edge_remake_look(s);
         work_off(s, ops);
         bool wanted = flush != s->queue.flush_done; /* only this thread changes flush_done */
         if (wanted || stop || (s->commit_at && s->commit_at <= cdn_clock_mono_ms())) {

@@ -459,7 +459,7 @@ END_TEST
 START_TEST(full_disk)
 {
     CDN_AUTOFREE char *parent = cdn_strdup(f.directory);
-    if (mount("none", f.directory, "tmpfs", 0, "size=3m") != 0) {
+    if (mount("none", f.directory, "tmpfs", 0, "mode=0700,size=3m") != 0) {
         return; /* not allowed here; the file size limit above tests the same path */
     }
     open_store(&f);

@@ -1,0 +1,67 @@
+#include "common/folder.h"
+
+#include "common/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/banned.h"
+
+enum cdn_status cdn_folder_check(const char *what, const char *path, bool follow, struct cdn_error *err)
+{
+    struct stat info;
+    if (follow ? stat(path, &info) : lstat(path, &info)) {
+        return cdn_error_set(err, errno == ENOENT ? CDN_NOT_FOUND : CDN_IO, "%s %s: %s", what, path,
+                             strerror(errno));
+    }
+    if (!S_ISDIR(info.st_mode)) {
+        return cdn_error_set(err, CDN_INVALID, "%s %s: is %s, not a folder", what, path,
+                             S_ISLNK(info.st_mode) ? "a symbolic link" : "a file");
+    }
+    if (info.st_uid != geteuid()) {
+        return cdn_error_set(err, CDN_IO, "%s %s: belongs to another user (%ld)", what, path,
+                             (long)info.st_uid);
+    }
+    if (info.st_mode & (S_IWGRP | S_IWOTH)) {
+        return cdn_error_set(err, CDN_IO, "%s %s: others may write to it; chmod go-w it", what, path);
+    }
+    return CDN_OK;
+}
+
+enum cdn_status cdn_folder_make(const char *what, const char *path, bool follow, struct cdn_error *err)
+{
+    CDN_AUTOFREE char *part = cdn_strdup(path);
+    for (char *slash = path[0] ? strchr(part + 1, '/') : NULL;; slash = strchr(slash + 1, '/')) {
+        if (slash) {
+            *slash = '\0';
+        }
+        if (mkdir(part, 0700) && errno != EEXIST) {
+            return cdn_error_set(err, CDN_IO, "%s %s: %s", what, part, strerror(errno));
+        }
+        if (!slash) {
+            break;
+        }
+        *slash = '/';
+    }
+    enum cdn_status status = cdn_folder_check(what, path, follow, err);
+    if (status == CDN_OK && access(path, R_OK | W_OK | X_OK)) {
+        status = cdn_error_set(err, CDN_IO, "%s %s: %s", what, path, strerror(errno));
+    }
+    return status;
+}
+
+int cdn_folder_open(int folder, const char *name, int flags)
+{
+    struct stat info;
+    int fd = openat(folder, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (fd >= 0 && (fstat(fd, &info) || !S_ISREG(info.st_mode) || info.st_uid != geteuid())) {
+        close(fd);
+        errno = EPERM;
+        return -1;
+    }
+    return fd;
+}
