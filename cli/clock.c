@@ -1,5 +1,6 @@
 #include "cli/command.h"
 #include "cli/control.h"
+#include "cli/print.h"
 #include "common/parse.h"
 
 #include <stdio.h>
@@ -25,9 +26,9 @@ static void show(const char *name, const json_t *answer)
     char by[24];
     cdn_format_duration_ms(ms < 0 ? -ms : ms, by);
     if (ms)
-        printf("%-8s %s  (%s%s)\n", name, control_text(answer, "now"), ms < 0 ? "-" : "+", by);
+        cli_print("%-8s %s  (%s%s)\n", name, control_text(answer, "now"), ms < 0 ? "-" : "+", by);
     else
-        printf("%-8s %s\n", name, control_text(answer, "now"));
+        cli_print("%-8s %s\n", name, control_text(answer, "now"));
 }
 
 /* "advance 1d", "set INSTANT", "reset", or a time alone. */

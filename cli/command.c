@@ -2,9 +2,8 @@
  * subcommands is in help.c. */
 #include "cli/command.h"
 
-#include "common/visible.h"
-
 #include "cli/help.h"
+#include "cli/print.h"
 #include "common/config.h"
 
 #include <stdio.h>
@@ -37,11 +36,10 @@ int cli_command_unknown(const char *name)
     for (size_t i = 0; i < CDN_ARRAY_LEN(commands); i++)
         names[i + 1] = commands[i]->name;
     const char *close = cdn_config_closest(cdn_str(name), names);
-    CDN_AUTOFREE char *shown = cdn_visible(name);
     if (close)
-        fprintf(stderr, "pocketcdn: no command '%s'; did you mean '%s'?\n", shown, close);
+        cli_complain("pocketcdn: no command '%s'; did you mean '%s'?\n", name, close);
     else
-        fprintf(stderr, "pocketcdn: no command '%s' (pocketcdn help lists them)\n", shown);
+        cli_complain("pocketcdn: no command '%s' (pocketcdn help lists them)\n", name);
     return cdn_status_exit_code(CDN_USAGE);
 }
 
@@ -64,7 +62,7 @@ static int run(const struct cli_command *command, int argc, char **argv)
     if (!status)
         status = command->run(options, &args, &err);
     if (status && err.text[0])
-        fprintf(stderr, "pocketcdn %s: %s\n", command->name, err.text);
+        cli_complain("pocketcdn %s: %s\n", command->name, err.text);
     return cdn_status_exit_code(status);
 }
 

@@ -1,6 +1,7 @@
 #include "cli/control.h"
 
 #include "cli/plan.h"
+#include "cli/print.h"
 #include "cli/state.h"
 #include "common/http_client.h"
 
@@ -180,9 +181,7 @@ enum cdn_status control_ask_for(const json_t *node, const char *method, const ch
 
 void control_print(json_t *take)
 {
-    json_dumpf(take, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
-    putchar('\n');
-    json_decref(take);
+    cli_print_json(take, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
 }
 
 /* ---- all of them ---- */
@@ -229,7 +228,7 @@ static enum cdn_status tell_failures(const struct round *round, struct cdn_error
     {
         CDN_AUTOFREE char *who = names_text(names, NAMES_MAX);
         if (!first)
-            fprintf(stderr, "%s\n", err->text);
+            cli_complain("%s\n", err->text);
         cdn_error_set(err, round->status, "%s: %s", who, text);
         first = false;
     }

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "cli/plan.h"
 #include "cli/ports.h"
+#include "cli/print.h"
 #include "cli/state.h"
 #include "common/clock.h"
 #include "geo-data/places.h"
@@ -215,7 +216,8 @@ static enum cdn_status make_folder(struct demo *demo, struct cdn_error *err)
 static void say(const struct demo *demo, const char *text)
 {
     if (!demo->options->json) {
-        puts(text);
+        cli_print("%s", text);
+        cli_print("\n");
         fflush(stdout);
     }
 }
@@ -230,7 +232,8 @@ static enum cdn_status show(struct demo *demo, struct cdn_error *err)
     }
     if (!status) {
         say(demo, "3. clients in 20 cities ask the router, and fetch from the edge that it names; then once "
-                  "more\n");
+                  "more");
+        say(demo, "");
         status = demo_visits(demo, err);
     }
     if (!status)
@@ -254,7 +257,7 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
         return status;
     status = show(&demo, err);
     if (nftw(demo.folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS))
-        fprintf(stderr, "pocketcdn demo: cannot remove %s\n", demo.folder);
+        cli_complain("pocketcdn demo: cannot remove %s\n", demo.folder);
     if (!status && demo.wrong.n)
         status = cdn_error_set(err, CDN_NOT_FOUND, "not everything was as it should be");
     demo_visits_free(&demo);

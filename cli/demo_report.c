@@ -1,4 +1,5 @@
 #include "cli/demo.h"
+#include "cli/print.h"
 
 #include "cli/table.h"
 
@@ -109,18 +110,19 @@ static void print_table(const struct demo *demo)
 static void print_totals(const struct demo *demo, const struct totals *t)
 {
     double requests = t->requests ? (double)t->requests : 1, bytes = t->bytes ? (double)t->bytes : 1;
-    printf("\n%zu files, %zu cities, %d visits each: %llu requests, %.2f MB, in %.1f s (measured)\n",
-           demo->file_count, demo->visit_count, DEMO_ROUNDS, (unsigned long long)t->requests,
-           (double)t->bytes / 1e6, demo->visits_ms / 1000);
-    printf("origin requests   %llu, one for each file at each edge in use\n",
-           (unsigned long long)demo->origin_requests);
-    printf("hit ratio         %.1f %%\n", 100 * (double)t->hits / requests);
-    printf("offload           %.1f %% of the requests, %.1f %% of the bytes\n",
-           100 * (1 - (double)demo->origin_requests / requests),
-           100 * (1 - (double)demo->origin_bytes / bytes));
-    printf("median round trip %.1f ms to the edge, %.1f ms to the origin in " DEMO_ORIGIN_PLACE
-           " (modelled)\n",
-           t->median_edge_ms, t->median_origin_ms);
+    cli_print("\n");
+    cli_print("%zu files, %zu cities, %d visits each: %llu requests, %.2f MB, in %.1f s (measured)\n",
+              demo->file_count, demo->visit_count, DEMO_ROUNDS, (unsigned long long)t->requests,
+              (double)t->bytes / 1e6, demo->visits_ms / 1000);
+    cli_print("origin requests   %llu, one for each file at each edge in use\n",
+              (unsigned long long)demo->origin_requests);
+    cli_print("hit ratio         %.1f %%\n", 100 * (double)t->hits / requests);
+    cli_print("offload           %.1f %% of the requests, %.1f %% of the bytes\n",
+              100 * (1 - (double)demo->origin_requests / requests),
+              100 * (1 - (double)demo->origin_bytes / bytes));
+    cli_print("median round trip %.1f ms to the edge, %.1f ms to the origin in " DEMO_ORIGIN_PLACE
+              " (modelled)\n",
+              t->median_edge_ms, t->median_origin_ms);
 }
 
 static json_t *visit_json(const struct demo_visit *v)
@@ -148,9 +150,7 @@ static void print_json(const struct demo *demo, const struct totals *t)
                             (json_int_t)demo->origin_requests, "origin_bytes", (json_int_t)demo->origin_bytes,
                             "median_edge_rtt_ms", t->median_edge_ms, "median_origin_rtt_ms",
                             t->median_origin_ms, "rtt_label", "modelled", "measured_ms", demo->visits_ms);
-    json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    putchar('\n');
-    json_decref(all);
+    cli_print_json(all, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
 }
 
 void demo_report(struct demo *demo)
@@ -163,6 +163,11 @@ void demo_report(struct demo *demo)
         print_table(demo);
         print_totals(demo, &t);
     }
-    if (demo->wrong.n)
-        fprintf(stderr, "not as it should be:\n%s", demo->wrong.p);
+    if (demo->wrong.n) {
+        cli_complain("not as it should be:\n");
+        for (struct cdn_str rest = cdn_buf_str(&demo->wrong); rest.n;) {
+            struct cdn_str line = cdn_str_cut(&rest, '\n');
+            cli_complain(CDN_STR_FMT "\n", CDN_STR_ARG(line));
+        }
+    }
 }

@@ -1,4 +1,5 @@
 #include "cli/command.h"
+#include "cli/print.h"
 #include "cli/state.h"
 
 #include <errno.h>
@@ -57,7 +58,7 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
         return cdn_error_set(err, CDN_NOT_FOUND, "no CDN runs on %s", path);
     status = end_process(path, pid, err);
     if (!status)
-        printf("stopped the CDN on %s\n", path);
+        cli_print("stopped the CDN on %s\n", path);
     return status;
 }
 

@@ -1,6 +1,7 @@
 #include "cli/command.h"
 #include "cli/control.h"
 #include "cli/note.h"
+#include "cli/print.h"
 
 #include <stdio.h>
 
@@ -72,7 +73,7 @@ static enum cdn_status show(const json_t *node, bool json, struct cdn_error *err
         control_print(json_incref(faults));
     } else {
         note_faults(faults, &text);
-        printf("%s: %s\n", control_text(node, "name"), text.n ? text.p : "no faults");
+        cli_print("%s: %s\n", control_text(node, "name"), text.n ? text.p : "no faults");
     }
     json_decref(report);
     return CDN_OK;

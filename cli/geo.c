@@ -6,6 +6,7 @@
 #include "cli/geo_summary.h"
 #include "cli/geo_text.h"
 #include "common/clock.h"
+#include "common/visible.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -178,7 +179,7 @@ static void annotate(struct job *job, struct cdn_str line)
     struct cdn_addr address;
     bool plain = !job->options->format;
     if (geo_client_comment(&job->client, line)) {
-        cdn_buf_add_str(&job->out, line);
+        cdn_buf_add_visible_line(&job->out, line);
         if (plain && job->client.column)
             cdn_buf_add_str(&job->out, CDN_STR("\tx-country\tx-edge\tx-asn"));
         cdn_buf_add_char(&job->out, '\n');
@@ -195,7 +196,7 @@ static void annotate(struct job *job, struct cdn_str line)
             count(job, geo_row_found(&row));
         return;
     }
-    cdn_buf_add_str(&job->out, line);
+    cdn_buf_add_visible_line(&job->out, line);
     cdn_buf_add_char(&job->out, '\t');
     if (found)
         answer(job, &address);

@@ -1,4 +1,5 @@
 #include "cli/geo.h"
+#include "cli/print.h"
 
 #include "common/clock.h"
 
@@ -30,17 +31,17 @@ static int64_t age_days(uint64_t epoch)
 static void age_line(uint64_t epoch)
 {
     if (epoch == 0 || epoch > EPOCH_MAX) {
-        puts("  built        unknown: the file says no sensible date");
+        cli_print("  built        unknown: the file says no sensible date\n");
         return;
     }
     char day[16];
     int64_t age = age_days(epoch);
     day_of(epoch, day);
     if (age < 0)
-        printf("  built        %s, which is in the future\n", day);
+        cli_print("  built        %s, which is in the future\n", day);
     else
-        printf("  built        %s, %lld days ago%s\n", day, (long long)age,
-               age > OLD_DAYS ? " (old: networks move)" : "");
+        cli_print("  built        %s, %lld days ago%s\n", day, (long long)age,
+                  age > OLD_DAYS ? " (old: networks move)" : "");
 }
 
 static json_t *integer_or_null(bool is_known, int64_t value)
@@ -65,21 +66,22 @@ static json_t *info_json(const struct geo_info *info)
 
 static void info_lines(const struct geo_info *info)
 {
-    printf("%s\n  type         %s\n  description  %s\n", info->path, info->type, info->description);
+    cli_print("%s\n", info->path);
+    cli_print("  type         %s\n", info->type);
+    cli_print("  description  %s\n", info->description);
     age_line(info->build_epoch);
-    printf("  size         %llu bytes, %u nodes of %u bits\n  answers      %s%s%s%s\n",
-           (unsigned long long)info->file_size, info->node_count, info->record_size,
-           info->answers_ipv4 ? "IPv4" : "", info->answers_ipv4 && info->answers_ipv6 ? " and " : "",
-           info->answers_ipv6 ? "IPv6" : "", info->answers_ipv4 || info->answers_ipv6 ? "" : "nothing");
+    cli_print("  size         %llu bytes, %u nodes of %u bits\n", (unsigned long long)info->file_size,
+              info->node_count, info->record_size);
+    cli_print("  answers      %s%s%s%s\n", info->answers_ipv4 ? "IPv4" : "",
+              info->answers_ipv4 && info->answers_ipv6 ? " and " : "", info->answers_ipv6 ? "IPv6" : "",
+              info->answers_ipv4 || info->answers_ipv6 ? "" : "nothing");
     if (strcmp(info->path, "embedded") == 0)
-        puts("  licence      CC BY 4.0; IP Geolocation by DB-IP: https://db-ip.com");
+        cli_print("  licence      CC BY 4.0; IP Geolocation by DB-IP: https://db-ip.com\n");
 }
 
 static void put_line(json_t *take)
 {
-    json_dumpf(take, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(take);
+    cli_print_json(take, JSON_COMPACT);
 }
 
 enum cdn_status geo_info(const struct geo_db *db, bool json, struct cdn_error *err)
@@ -113,9 +115,9 @@ enum cdn_status geo_verify(const struct geo_db *db, bool json, struct cdn_error 
             put_line(o);
             continue;
         }
-        printf("%s: sound; %llu nodes, %llu records, %llu of them with a place\n", info.path,
-               (unsigned long long)report.nodes, (unsigned long long)report.records,
-               (unsigned long long)report.records_placed);
+        cli_print("%s: sound; %llu nodes, %llu records, %llu of them with a place\n", info.path,
+                  (unsigned long long)report.nodes, (unsigned long long)report.records,
+                  (unsigned long long)report.records_placed);
     }
     return CDN_OK;
 }
@@ -149,14 +151,14 @@ static void measure(const char *what, const struct router_table *table, bool dec
         }
         n += BENCH_BATCH;
     } while ((took = cdn_clock_mono_ns() - began) < BENCH_NS);
-    printf("%-9s  %10.0f a second  %6.0f ns each  %5.1f %% found\n", what, (double)n * 1e9 / (double)took,
-           (double)took / (double)n, 100.0 * (double)found / (double)n);
+    cli_print("%-9s  %10.0f a second  %6.0f ns each  %5.1f %% found\n", what, (double)n * 1e9 / (double)took,
+              (double)took / (double)n, 100.0 * (double)found / (double)n);
 }
 
 enum cdn_status geo_bench(const struct router_table *table, struct cdn_error *err)
 {
     (void)err;
-    puts("uniformly random IPv4 addresses, one thread, measured:");
+    cli_print("uniformly random IPv4 addresses, one thread, measured:\n");
     measure("look-ups", table, false);
     measure("decisions", table, true);
     return CDN_OK;

@@ -3,6 +3,7 @@
 
 #include "cli/geo_client.h"
 #include "cli/geo_input.h"
+#include "cli/print.h"
 #include "cli/table.h"
 
 #include <errno.h>
@@ -153,8 +154,8 @@ static void report_json(const struct log_job *job, struct cdn_buf *out)
     json_object_set_new(o, "lines_without_address", json_integer((json_int_t)job->without));
     json_object_set_new(o, "rtt_label", json_string("modelled"));
     json_object_set_new(o, "edges", edges);
-    CDN_AUTOFREE char *text = json_dumps(o, JSON_COMPACT);
-    cdn_buf_printf(out, "%s\n", text);
+    cli_add_json(out, o, JSON_COMPACT);
+    cdn_buf_add_char(out, '\n');
     json_decref(o);
 }
 

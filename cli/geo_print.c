@@ -1,6 +1,8 @@
 #include "cli/geo.h"
+#include "cli/print.h"
 
 #include "cli/table.h"
+#include "common/visible.h"
 #include "geo-data/places.h"
 #include "router/explain.h"
 
@@ -55,6 +57,15 @@ static enum cdn_status add_field(struct geo_printer *p, struct cdn_str name, str
     return CDN_OK;
 }
 
+/* What is not typed as an escape is shown as one; tabs and line ends may stand as themselves. */
+static void add_plain(struct cdn_buf *plain, struct cdn_str letter)
+{
+    if (letter.p[0] == '\t' || letter.p[0] == '\n')
+        cdn_buf_add_str(plain, letter);
+    else
+        cdn_buf_add_visible(plain, letter);
+}
+
 static enum cdn_status compile(struct geo_printer *p, struct cdn_str text, struct cdn_error *err)
 {
     while (text.n) {
@@ -77,7 +88,10 @@ static enum cdn_status compile(struct geo_printer *p, struct cdn_str text, struc
             return cdn_error_set(err, CDN_USAGE,
                                  "--format: a field is written %%{NAME}, a per cent sign %%%%");
         } else {
-            cdn_buf_add_char(plain, c);
+            uint32_t letter;
+            size_t n = cdn_utf8_decode(text.p, text.n, &letter);
+            used = n ? n : 1;
+            add_plain(plain, (struct cdn_str){text.p, used});
         }
         text = cdn_str_sub(text, used);
     }
@@ -198,7 +212,7 @@ static void put_columns(const struct geo_printer *p, const struct geo_row *row, 
         if (i)
             cdn_buf_add_char(out, p->form == FORM_CSV ? ',' : '\t');
         size_t from = out->n;
-        geo_field_put(row, p->columns[i], out);
+        geo_field_put_visible(row, p->columns[i], out);
         protect(out, from, p->form == FORM_CSV);
     }
     cdn_buf_add(out, p->form == FORM_CSV ? "\r\n" : "\n", p->form == FORM_CSV ? 2 : 1);
@@ -280,26 +294,32 @@ static void put_human(const struct geo_printer *p, const struct geo_row *row,
 {
     const struct router_choice *c = &row->decision.choice;
     const struct router_pops *pops = row->table->pops;
+    size_t from = out->n;
     geo_field_put(row, GEO_FIELD_ip, out);
     cdn_buf_add(out, "  ", 2);
     put_place(row, out);
     cdn_buf_printf(out, "  in ");
     geo_field_put(row, GEO_FIELD_network, out);
     if (c->pop == ROUTER_NO_POP) {
-        cdn_buf_printf(out, "  -> no edge\n");
+        cdn_buf_printf(out, "  -> no edge");
     } else {
         cdn_buf_printf(out, "  -> %s %.0f km, %.1f ms modelled", pops->pops[c->pop].name, (double)c->at.km,
                        (double)c->at.rtt_ms);
         if (c->runner_up != ROUTER_NO_POP)
             cdn_buf_printf(out, "; then %s %+.1f ms", pops->pops[c->runner_up].name,
                            (double)row->decision.margin_ms);
-        cdn_buf_printf(out, "  [%s%s]\n", router_reason_word(row->decision.reason),
+        cdn_buf_printf(out, "  [%s%s]", router_reason_word(row->decision.reason),
                        row->decision.ambiguous ? ", ambiguous" : "");
     }
+    cdn_buf_make_visible(out, from);
+    cdn_buf_add_char(out, '\n');
     if (p->all_edges)
         put_candidates(row, out);
-    for (size_t i = 0; trace && i < trace->count; i++)
-        cdn_buf_printf(out, "    %-9s %s\n", router_step_word(trace->steps[i].step), trace->steps[i].text);
+    for (size_t i = 0; trace && i < trace->count; i++) {
+        cdn_buf_printf(out, "    %-9s ", router_step_word(trace->steps[i].step));
+        cdn_buf_add_visible(out, cdn_str(trace->steps[i].text));
+        cdn_buf_add_char(out, '\n');
+    }
 }
 
 /* ---- programs ---- */
@@ -311,8 +331,7 @@ static void put_json(const struct geo_printer *p, const struct geo_row *row, con
         router_explain(row->table, &row->question, &row->decision, trace, p->all_edges ? SIZE_MAX : 0);
     if (!p->all_edges)
         json_object_del(o, "candidates");
-    CDN_AUTOFREE char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(10));
-    cdn_buf_add_str(out, cdn_str(text));
+    cli_add_json(out, o, JSON_COMPACT | JSON_REAL_PRECISION(10));
     cdn_buf_add_char(out, '\n');
     json_decref(o);
 }
@@ -323,7 +342,7 @@ static void put_format(const struct geo_printer *p, const struct geo_row *row, s
         cdn_buf_add_str(out, cdn_buf_str(&p->parts[i].text));
         size_t from = out->n;
         if (p->parts[i].has_field && row)
-            geo_field_put(row, p->parts[i].field, out);
+            geo_field_put_visible(row, p->parts[i].field, out);
         if (p->parts[i].has_field && p->is_dashed && out->n == from)
             cdn_buf_add_char(out, '-');
     }
@@ -349,12 +368,13 @@ void geo_print_members(struct cdn_str line, const struct geo_row *row, struct cd
     uint32_t asn = row ? row->decision.where.record.asn : 0;
     json_t *o = json_pack("{s:o, s:o, s:o}", "geo_country", text_of(row, GEO_FIELD_country), "geo_edge",
                           text_of(row, GEO_FIELD_edge), "geo_asn", asn ? json_integer(asn) : json_null());
-    CDN_AUTOFREE char *members = json_dumps(o, JSON_COMPACT);
+    CDN_AUTOBUF struct cdn_buf members = {0};
+    cli_add_json(&members, o, JSON_COMPACT);
     struct cdn_str inside = cdn_str_trim((struct cdn_str){line.p + 1, line.n - 2});
-    cdn_buf_add(out, line.p, line.n - 1);
+    cdn_buf_add_visible_json(out, (struct cdn_str){line.p, line.n - 1});
     if (inside.n > 0)
         cdn_buf_add_char(out, ',');
-    cdn_buf_printf(out, "%s\n", members + 1);
+    cdn_buf_printf(out, "%s\n", members.p + 1);
     json_decref(o);
 }
 

@@ -1,4 +1,6 @@
 #include "cli/geo.h"
+#include "cli/print.h"
+#include "common/visible.h"
 
 #include <jansson.h>
 #include <maxminddb.h>
@@ -109,7 +111,7 @@ static json_t *to_json(MMDB_entry_data_list_s **list)
 static void put_value(const MMDB_s *mmdb, MMDB_entry_data_s *value, struct cdn_buf *out)
 {
     if (value->type == MMDB_DATA_TYPE_UTF8_STRING) {
-        cdn_buf_add(out, value->utf8_string, value->data_size);
+        cdn_buf_add_visible(out, (struct cdn_str){value->utf8_string, value->data_size});
         cdn_buf_add_char(out, '\n');
         return;
     }
@@ -118,8 +120,8 @@ static void put_value(const MMDB_s *mmdb, MMDB_entry_data_s *value, struct cdn_b
     if (MMDB_get_entry_data_list(&entry, &list) == MMDB_SUCCESS && list) {
         MMDB_entry_data_list_s *at = list;
         json_t *json = to_json(&at);
-        CDN_AUTOFREE char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
-        cdn_buf_printf(out, "%s\n", text ? text : "null");
+        cli_add_json(out, json, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+        cdn_buf_add_char(out, '\n');
         json_decref(json);
     }
     MMDB_free_entry_data_list(list);

@@ -1,5 +1,6 @@
 #include "cli/geo_row.h"
 
+#include "common/visible.h"
 #include "geo-data/places.h"
 #include "router/explain.h"
 
@@ -221,4 +222,13 @@ void geo_field_put(const struct geo_row *row, enum geo_field field, struct cdn_b
     case GEO_FIELD_COUNT:
         break;
     }
+}
+
+void geo_field_put_visible(const struct geo_row *row, enum geo_field field, struct cdn_buf *out)
+{
+    size_t from = out->n;
+    if (row->stencil && put_mark(field, out))
+        return;
+    geo_field_put(row, field, out);
+    cdn_buf_make_visible(out, from);
 }

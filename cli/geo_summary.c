@@ -1,5 +1,6 @@
 #include "cli/geo_summary.h"
 
+#include "cli/print.h"
 #include "cli/table.h"
 
 #include <jansson.h>
@@ -134,8 +135,8 @@ static void print_json(const struct geo_summary *s, struct cdn_buf *out)
             json_object_set_new(counts, "others", json_integer((json_int_t)t->others));
         json_object_set_new(o, geo_field_name(t->field), counts);
     }
-    CDN_AUTOFREE char *text = json_dumps(o, JSON_COMPACT);
-    cdn_buf_printf(out, "%s\n", text);
+    cli_add_json(out, o, JSON_COMPACT);
+    cdn_buf_add_char(out, '\n');
     json_decref(o);
 }
 

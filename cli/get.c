@@ -1,5 +1,6 @@
 #include "cli/command.h"
 #include "cli/control.h"
+#include "cli/print.h"
 #include "cli/terminal.h"
 #include "cli/traveller.h"
 #include "common/http_server_check.h"
@@ -7,8 +8,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
-
-#include "common/visible.h"
 
 #include "common/banned.h"
 
@@ -203,25 +202,22 @@ static void print_text(const struct visit *visit)
     if (visit->has_client) {
         char ip[CDN_ADDR_TEXT_SIZE];
         cdn_addr_format_ip(&visit->client, ip);
-        printf("client   %s%s%s%s\n", ip, visit->place[0] ? " (" : "", visit->place,
-               visit->place[0] ? ")" : "");
+        cli_print("client   %s%s%s%s\n", ip, visit->place[0] ? " (" : "", visit->place,
+                  visit->place[0] ? ")" : "");
     }
     for (size_t i = 0; i < visit->hop_count; i++)
-        printf("%s %u %s  %.2f ms measured\n", i ? "then    " : "asked   ", visit->hops[i].status,
-               visit->hops[i].url, visit->hops[i].ms);
+        cli_print("%s %u %s  %.2f ms measured\n", i ? "then    " : "asked   ", visit->hops[i].status,
+                  visit->hops[i].url, visit->hops[i].ms);
     if (visit->route)
-        printf("edge     %s, %.0f km, %.1f ms modelled, because: %s\n", control_text(visit->route, "edge"),
-               json_number_value(json_object_get(visit->route, "km")),
-               json_number_value(json_object_get(visit->route, "rtt_ms")),
-               control_text(visit->route, "reason"));
-    struct terminal terminal = terminal_of(STDOUT_FILENO);
-    enum terminal_style style = verdict_style(a->x_cache);
-    CDN_AUTOFREE char *x_cache = cdn_visible(a->x_cache), *age = cdn_visible(a->age),
-                      *cache_status = cdn_visible(a->cache_status), *type = cdn_visible(a->type);
-    printf("cache    %s%s%s%s%s%s%s\n", terminal_begin(terminal, style),
-           x_cache[0] ? x_cache : "(says nothing)", terminal_end(terminal, style), age[0] ? ", age " : "",
-           age, cache_status[0] ? "; " : "", cache_status);
-    printf("body     %zu bytes, %s\n", a->body.n, type[0] ? type : "no type");
+        cli_print("edge     %s, %.0f km, %.1f ms modelled, because: %s\n", control_text(visit->route, "edge"),
+                  json_number_value(json_object_get(visit->route, "km")),
+                  json_number_value(json_object_get(visit->route, "rtt_ms")),
+                  control_text(visit->route, "reason"));
+    cli_print("cache    ");
+    cli_print_styled(verdict_style(a->x_cache), a->x_cache[0] ? a->x_cache : "(says nothing)");
+    cli_print("%s%s%s%s\n", a->age[0] ? ", age " : "", a->age, a->cache_status[0] ? "; " : "",
+              a->cache_status);
+    cli_print("body     %zu bytes, %s\n", a->body.n, a->type[0] ? a->type : "no type");
 }
 
 /* The cache that answered, as it calls itself in Cache-Status (RFC 9211: the last member is the nearest). */
@@ -261,9 +257,7 @@ static void print_json(const struct visit *visit)
     json_object_set_new(all, "measured_ms", json_real(total_ms(visit)));
     json_object_set_new(all, "hops", hops);
     json_object_set(all, "route", visit->route ? visit->route : json_null());
-    json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    putchar('\n');
-    json_decref(all);
+    cli_print_json(all, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
 }
 
 static enum cdn_status write_body(const struct visit *visit, struct cdn_error *err)

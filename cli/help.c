@@ -1,11 +1,10 @@
 /* help: see the header. The man page of `pocketcdn` is written here, a daemon's by common/config. */
 #include "cli/help.h"
 
+#include "cli/print.h"
 #include "edge/settings.h"
 #include "origin/settings.h"
 #include "router/settings.h"
-
-#include "common/visible.h"
 
 #include "common/banned.h"
 
@@ -143,8 +142,7 @@ static int print_completion(const char *shell)
 {
     CDN_AUTOBUF struct cdn_buf text = {0};
     if (cli_help_completion(shell, &text)) {
-        CDN_AUTOFREE char *shown = cdn_visible(shell);
-        fprintf(stderr, "pocketcdn: completion is there for bash and zsh, not for '%s'\n", shown);
+        cli_complain("pocketcdn: completion is there for bash and zsh, not for '%s'\n", shell);
         return cdn_status_exit_code(CDN_USAGE);
     }
     fwrite(text.p, 1, text.n, stdout);

@@ -1,5 +1,6 @@
 #include "cli/command.h"
 #include "cli/control.h"
+#include "cli/print.h"
 #include "cli/table.h"
 #include "common/parse.h"
 
@@ -124,12 +125,11 @@ static enum cdn_status show(const struct purge_options *options, bool waited, co
 {
     long long id = (long long)json_integer_value(json_object_get(answer, "id"));
     if (options->json) {
-        json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-        putchar('\n');
+        cli_print_json(json_incref((json_t *)(uintptr_t)answer), JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     } else if (waited) {
         print_receipts(answer, options->soft);
     } else {
-        printf("purge %lld is in the log of the router; --wait shows when each edge has done it\n", id);
+        cli_print("purge %lld is in the log of the router; --wait shows when each edge has done it\n", id);
     }
     return waited ? judge(answer, err) : CDN_OK;
 }

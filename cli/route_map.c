@@ -2,6 +2,8 @@
  * the map keeps its proportions. Without Unicode each letter is one dot of another form. */
 #include "cli/route.h"
 
+#include "common/visible.h"
+
 #include <math.h>
 
 #include "common/banned.h"
@@ -117,14 +119,18 @@ static void put_legend(const struct route_scene *scene, const struct route_map_s
     if (choice->pop != ROUTER_NO_POP) {
         cdn_buf_printf(out, "   ");
         put_mark('@', style, out);
-        cdn_buf_printf(out, " %s   ", pops->pops[choice->pop].name);
+        cdn_buf_add_char(out, ' ');
+        cdn_buf_add_visible(out, cdn_str(pops->pops[choice->pop].name));
+        cdn_buf_printf(out, "   ");
         put_mark('+', style, out);
         cdn_buf_printf(out, " modelled path");
     }
     if (choice->runner_up != ROUTER_NO_POP) {
         cdn_buf_printf(out, "   ");
         put_mark('#', style, out);
-        cdn_buf_printf(out, " %s, runner-up", pops->pops[choice->runner_up].name);
+        cdn_buf_add_char(out, ' ');
+        cdn_buf_add_visible(out, cdn_str(pops->pops[choice->runner_up].name));
+        cdn_buf_printf(out, ", runner-up");
     }
     cdn_buf_printf(out, "   ");
     put_mark('o', style, out);

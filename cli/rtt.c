@@ -1,6 +1,7 @@
 /* rtt: the modelled round-trip time between places, with the way it takes. */
 #include "cli/command.h"
 #include "cli/geo_input.h"
+#include "cli/print.h"
 #include "cli/table.h"
 #include "geo-data/geo.h"
 #include "geo-data/geodesy.h"
@@ -11,8 +12,6 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <unistd.h>
-
-#include "common/visible.h"
 
 #include "common/banned.h"
 
@@ -140,9 +139,7 @@ static void print_json(const struct place *from, const struct place *to, const s
         json_pack("{s:f, s:b, s:o, s:o, s:f, s:f, s:o, s:o, s:o}", "rtt_ms", path->rtt_ms, "modelled", 1,
                   "from", json_of_place(from), "to", json_of_place(to), "km", path->km, "light_ms",
                   path->light_ms, "parts", parts, "path_km", km, "path", json_of_legs(path));
-    json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(7));
-    puts("");
-    json_decref(all);
+    cli_print_json(all, JSON_INDENT(2) | JSON_REAL_PRECISION(7));
 }
 
 static enum cdn_status answer_pair(const struct rtt_options *options, const char *from_text,
@@ -209,10 +206,8 @@ static enum cdn_status answer_lines(const struct rtt_options *options, struct cd
             continue;
         }
         bad = true;
-        CDN_AUTOBUF struct cdn_buf shown = {0};
-        cdn_buf_add_visible(&shown, (struct cdn_str){line.p, line.n < 80 ? line.n : 80});
-        fprintf(stderr, "pocketcdn rtt: line %llu: not LAT,LON,LAT,LON in degrees: '%s'\n",
-                (unsigned long long)reader.line, shown.n ? shown.p : "");
+        cli_complain("pocketcdn rtt: line %llu: not LAT,LON,LAT,LON in degrees: '%.*s'\n",
+                     (unsigned long long)reader.line, line.n < 80 ? (int)line.n : 80, line.n ? line.p : "");
     }
     flush(&out);
     geo_reader_fini(&reader);

@@ -1,5 +1,6 @@
 #include "cli/command.h"
 #include "cli/ports.h"
+#include "cli/print.h"
 #include "cli/state.h"
 #include "cli/up_display.h"
 #include "common/parse.h"
@@ -80,8 +81,8 @@ static void all_up(void *self, int64_t after_ms)
     say(up, text);
     if (!up->display.live && up->ready_fd < 0)
         for (size_t i = 0; i < up->plan->n; i++)
-            printf("  %-8s %-14s %s\n", up->plan->nodes[i].name, up->plan->nodes[i].place,
-                   up->plan->nodes[i].url);
+            cli_print("  %-8s %-14s %s\n", up->plan->nodes[i].name, up->plan->nodes[i].place,
+                      up->plan->nodes[i].url);
     fflush(stdout);
     if (up->ready_fd >= 0)
         leave_terminal(up);
@@ -232,8 +233,8 @@ static enum cdn_status start(struct up *up, struct cdn_error *err)
     if (!status)
         status = plan_read(&wish, up->state, &up->plan, err);
     if (!status && options->config && up->plan->default_edges)
-        fprintf(stderr, "pocketcdn up: %s names no edges: the %u built-in ones are used\n", options->config,
-                GEO_DEFAULT_EDGES);
+        cli_complain("pocketcdn up: %s names no edges: the %u built-in ones are used\n", options->config,
+                     GEO_DEFAULT_EDGES);
     if (!status)
         status = check_free(up, err);
     if (!status)

@@ -1,6 +1,7 @@
 #include "cli/up_display.h"
 
 #include "cli/note.h"
+#include "cli/print.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -23,7 +24,7 @@ void up_display_say(struct up_display *display, const char *text)
     if (localtime_r(&now, &day))
         strftime(clock, sizeof(clock), "%H:%M:%S", &day);
     erase(display);
-    printf("%s %s\n", clock, text);
+    cli_print("%s %s\n", clock, text);
     fflush(stdout);
 }
 

@@ -1,5 +1,6 @@
 #include "cli/command.h"
 #include "cli/control.h"
+#include "cli/print.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -84,15 +85,15 @@ static void print_story(const json_t *names, const char *story)
     size_t n = json_array_size(names);
     struct cdn_str rest = cdn_str(story);
     if (n > 1) {
-        printf("%zu edges (", n);
+        cli_print("%zu edges (", n);
         for (size_t i = 0; i < n; i++)
-            printf("%s%s", i ? " " : "", json_string_value(json_array_get(names, i)));
-        printf(")\n");
+            cli_print("%s%s", i ? " " : "", json_string_value(json_array_get(names, i)));
+        cli_print(")\n");
     }
     while (rest.n) {
         struct cdn_str line = cdn_str_cut(&rest, '\n');
-        printf("%-8s " CDN_STR_FMT "\n", n > 1 ? "" : json_string_value(json_array_get(names, 0)),
-               CDN_STR_ARG(line));
+        cli_print("%-8s " CDN_STR_FMT "\n", n > 1 ? "" : json_string_value(json_array_get(names, 0)),
+                  CDN_STR_ARG(line));
     }
 }
 

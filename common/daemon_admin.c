@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/visible.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -45,7 +46,8 @@ void daemon_answer_json(struct http_request *req, unsigned status, json_t *take)
         http_respond_problem(req, 500, "the answer cannot be written as JSON");
         return;
     }
-    cdn_buf_printf(&body, "%s\n", text);
+    cdn_buf_add_visible_json(&body, cdn_str(text));
+    cdn_buf_add_char(&body, '\n');
     http_respond_text(req, status, "application/json", cdn_buf_str(&body), fields);
 }
 

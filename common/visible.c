@@ -1,6 +1,8 @@
 /* visible: see visible.h */
 #include "common/visible.h"
 
+#include <string.h>
+
 #include "common/banned.h"
 
 size_t cdn_utf8_decode(const char *text, size_t n, uint32_t *ret)
@@ -31,21 +33,81 @@ bool cdn_is_hidden(uint32_t c)
            (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
 
+/* Bytes at the front that are printable ASCII, eight at a time: most text is nothing else. */
+static size_t plain_length(struct cdn_str s)
+{
+    const uint64_t each = 0x0101010101010101u, high = 0x80 * each;
+    size_t i = 0;
+    for (uint64_t w; i + sizeof w <= s.n; i += sizeof w) {
+        memcpy(&w, s.p + i, sizeof w);
+        uint64_t del = w ^ 0x7f * each;
+        if ((w | (w - 0x20 * each) | (del - each)) & high) { /* beyond ASCII, below a blank, or DEL */
+            break;
+        }
+    }
+    while (i < s.n && s.p[i] >= ' ' && s.p[i] < 0x7f) {
+        i++;
+    }
+    return i;
+}
+
+static void add_escape(struct cdn_buf *b, bool json, size_t len, unsigned char byte, uint32_t c)
+{
+    if (json && len == 0) {
+        cdn_buf_add_str(b, CDN_STR("\\ufffd"));
+    } else if (json && c == '\r') {
+        cdn_buf_add_char(b, ' ');
+    } else if (json || len > 1) {
+        cdn_buf_printf(b, "\\u%04x", (unsigned)c);
+    } else {
+        cdn_buf_printf(b, "\\x%02x", byte);
+    }
+}
+
+/* `keep`: the controls that may stay. */
+static void add(struct cdn_buf *b, struct cdn_str s, const char *keep, bool json)
+{
+    size_t from = 0;
+    for (size_t i = plain_length(s); i < s.n; i += plain_length(cdn_str_sub(s, i))) {
+        uint32_t c = 0;
+        size_t len = cdn_utf8_decode(s.p + i, s.n - i, &c), step = len ? len : 1;
+        bool kept = len == 1 && c && strchr(keep, (int)c);
+        if (!kept && (len == 0 || cdn_is_hidden(c))) {
+            cdn_buf_add(b, s.p + from, i - from);
+            add_escape(b, json, len, (unsigned char)s.p[i], c);
+            from = i + step;
+        }
+        i += step;
+    }
+    if (from < s.n) {
+        cdn_buf_add(b, s.p + from, s.n - from);
+    }
+}
+
 void cdn_buf_add_visible(struct cdn_buf *b, struct cdn_str s)
 {
-    for (size_t i = 0; i < s.n;) {
-        uint32_t c = 0;
-        size_t len = cdn_utf8_decode(s.p + i, s.n - i, &c);
-        if (len == 0 || (len == 1 && cdn_is_hidden(c))) {
-            cdn_buf_printf(b, "\\x%02x", (unsigned char)s.p[i]);
-            len = 1;
-        } else if (cdn_is_hidden(c)) {
-            cdn_buf_printf(b, "\\u%04x", (unsigned)c);
-        } else {
-            cdn_buf_add(b, s.p + i, len);
-        }
-        i += len;
+    add(b, s, "", false);
+}
+
+void cdn_buf_add_visible_line(struct cdn_buf *b, struct cdn_str s)
+{
+    add(b, s, "\t", false);
+}
+
+void cdn_buf_add_visible_json(struct cdn_buf *b, struct cdn_str s)
+{
+    add(b, s, "\t\n", true);
+}
+
+void cdn_buf_make_visible(struct cdn_buf *b, size_t from)
+{
+    if (b->n == from || plain_length((struct cdn_str){b->p + from, b->n - from}) == b->n - from) {
+        return;
     }
+    CDN_AUTOBUF struct cdn_buf copy = {0};
+    cdn_buf_add(&copy, b->p + from, b->n - from);
+    b->n = from;
+    cdn_buf_add_visible(b, cdn_buf_str(&copy));
 }
 
 char *cdn_visible(const char *text)

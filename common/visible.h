@@ -17,6 +17,11 @@ size_t cdn_utf8_decode(const char *p, size_t n, uint32_t *ret);
 bool cdn_is_hidden(uint32_t c); /* must not be shown as it is */
 
 void cdn_buf_add_visible(struct cdn_buf *b, struct cdn_str s); /* \\x1b, \\u009b, \\u202e */
-char *cdn_visible(const char *text);                           /* the same; owned by the caller */
+/* A line whose columns may be parted by tabs, which stay. */
+void cdn_buf_add_visible_line(struct cdn_buf *b, struct cdn_str s);
+/* A text in JSON, which says the same afterwards: \\u001b; bytes that are not UTF-8 become \\ufffd. */
+void cdn_buf_add_visible_json(struct cdn_buf *b, struct cdn_str s);
+void cdn_buf_make_visible(struct cdn_buf *b, size_t from); /* what was added from there on, in its place */
+char *cdn_visible(const char *text);                       /* the same; owned by the caller */
 
 #endif

@@ -2,10 +2,11 @@
 
 import fcntl
 import json
+import os
 import subprocess
 
 import pytest
-from cdn import Client, Reply, poll
+from cdn import BIN, Client, Reply, poll
 
 FRESH = ("Cache-Control", "max-age=3600")
 PROXY = "127.0.0.20"
@@ -267,3 +268,45 @@ def test_nothing_foreign_reaches_the_terminal_raw(cdn, bad):
     for command in ([bad], ["down", bad], ["down", "--state", f"/nowhere/{bad}"], ["get", f"http://127.0.0.1:1/{bad}"], ["geo", bad]):
         done = cdn.cli(*command)
         assert bad not in done.stdout + done.stderr, (command, done)
+
+
+EVIL = b"\x1b[31mX\x9b2J\xc2\x9b\x7f\xe2\x80\xae"
+
+
+def raw_parts(text):
+    """What of EVIL is in an output as it was."""
+    return [part for part in (b"\x1b", b"\x7f", b"\xc2\x9b", b"\xe2\x80\xae", b"\x9b2J") if part in text]
+
+
+@pytest.mark.parametrize("args", [
+    ("--log",), ("-",), ("--annotate",), ("--annotate", "--format", "%{country}"), ("--log", "--summary"),
+    ("--log", "--format", b"%{country} " + EVIL), ("--log", "--client", "first", "--csv", "ip,city,edge"),
+    ("--log", "--raw", EVIL), ("--explain-log", "-"), ("--log", "--json"), ("--log", "--why")])
+def test_foreign_log_lines_do_nothing_to_a_terminal(args):
+    lines = b'1.1.1.1 - - "GET /' + EVIL + b' HTTP/1.1"\n' + EVIL + b'\n{"ip":"1.1.1.1","x":"' + EVIL + b'"}\n'
+    done = subprocess.run([BIN / "pocketcdn", "geo", *args], input=lines, capture_output=True, timeout=60)
+    assert done.stdout + done.stderr and not raw_parts(done.stdout + done.stderr), done
+
+
+@pytest.mark.parametrize("program,args", [
+    ("pocketcdn-edge", ("--name", EVIL)), ("pocketcdn-edge", ("-c", EVIL)), ("pocketcdn-edge", (b"--" + EVIL,)),
+    ("pocketcdn-edge", (EVIL,)), ("pocketcdn-router", ("--listen", EVIL)), ("pocketcdn-origin", ("--root", EVIL)),
+    ("pocketcdn-edge", ("--origin", b"http://" + EVIL, "--print-config")),
+    ("pocketcdn", ("up", "-c", EVIL)), ("pocketcdn", ("why", EVIL)), ("pocketcdn", ("purge", EVIL)),
+    ("pocketcdn", ("fault", EVIL)), ("pocketcdn", ("clock", EVIL)), ("pocketcdn", ("rtt", EVIL, "Tokyo")),
+    ("pocketcdn", ("geo", "--db", EVIL)), ("pocketcdn", ("route", EVIL)), ("pocketcdn", (EVIL,)),
+    ("pocketcdn", ("completion", EVIL)), ("pocketcdn", ("status", "--state", EVIL))])
+def test_foreign_arguments_do_nothing_to_a_terminal(program, args):
+    done = subprocess.run([BIN / program, *args], capture_output=True, timeout=60)
+    assert done.stdout + done.stderr and not raw_parts(done.stdout + done.stderr), done
+
+
+@pytest.mark.parametrize("program", ["pocketcdn-edge", "pocketcdn-router", "pocketcdn-origin"])
+@pytest.mark.parametrize("text", [
+    'cdn: {"a\\e[2J\\u009b\\u202e": 1}', 'edge: {"name\\e\\x9b": 1}', 'cdn: {log_level: "\\e[2J\\x9b\\u202e"}',
+    'edges: [{name: "\\e[2J\\x9b", place: "\\e\\u202e"}]', "cdn: {log_level: 'a\x1b[2J'}"])
+def test_foreign_configuration_does_nothing_to_a_terminal(program, text, tmp_path):
+    path = tmp_path / os.fsdecode(b"c" + EVIL)
+    path.write_text(text)
+    done = subprocess.run([BIN / program, "-c", path, "--print-config"], capture_output=True, timeout=60)
+    assert done.stdout + done.stderr and not raw_parts(done.stdout + done.stderr), done
