@@ -38,6 +38,7 @@ enum origin_variant_kind {
 struct origin_policy { /* the settings that a reload changes; immutable; counted among threads */
     _Atomic unsigned owners;
     int64_t max_age_s;
+    uint64_t hash_lengths; /* of names with a content hash (path.h) */
     bool immutable, listing, precompressed, access_log;
     char index[256];
 };

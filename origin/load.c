@@ -193,7 +193,7 @@ static enum origin_found load_file(const struct origin_files_config *config, con
     }
     struct cdn_str name = cdn_str(entry->name);
     entry->type = origin_mime_find(config->mime, name);
-    entry->is_hashed = config->policy->immutable && origin_path_is_hashed(name);
+    entry->is_hashed = config->policy->immutable && origin_path_is_hashed(name, config->policy->hash_lengths);
     entry->has_siblings = false;
     entry->codings = 1u << HTTP_CODING_IDENTITY;
     enum origin_found found =

@@ -2,8 +2,10 @@
 
 #include "common/daemon.h"
 #include "common/log.h"
+#include "common/parse.h"
 #include "geo-data/places.h"
 #include "origin/hash_file.h"
+#include "origin/path.h"
 #include "origin/worker.h"
 
 #include "common/banned.h"
@@ -27,12 +29,30 @@ struct origin {
     struct cdn_addr address;
 };
 
+/* The lengths as a set for origin_path_is_hashed(). */
+static enum cdn_status read_digits(const struct cdn_config_list *list, uint64_t *ret, struct cdn_error *err)
+{
+    *ret = 0;
+    for (size_t i = 0; i < list->n; i++) {
+        const struct cdn_config_entry *e = &list->items[i];
+        uint64_t n;
+        if (!cdn_parse_u64(cdn_str(e->key), &n) || n < ORIGIN_HASH_DIGITS_MIN || n > ORIGIN_HASH_DIGITS_MAX) {
+            return cdn_error_set(err, CDN_INVALID,
+                                 "%s: immutable_digits: \"%s\" is not a number from %d to %d", e->origin,
+                                 e->key, ORIGIN_HASH_DIGITS_MIN, ORIGIN_HASH_DIGITS_MAX);
+        }
+        *ret |= UINT64_C(1) << (n - 1);
+    }
+    return CDN_OK;
+}
+
 static struct origin_policy *new_policy(const struct origin_settings *s)
 {
     struct origin_policy *policy = cdn_calloc(1, sizeof *policy);
     policy->owners = 1;
     policy->max_age_s = s->max_age / 1000;
     policy->immutable = s->immutable;
+    (void)read_digits(&s->immutable_digits, &policy->hash_lengths, NULL); /* checked before */
     policy->listing = s->listing;
     policy->precompressed = s->precompressed;
     policy->access_log = s->access_log;
@@ -48,7 +68,8 @@ static enum cdn_status check_settings(const struct origin_settings *s, struct cd
     if (strchr(s->index, '/') || s->index[0] == '.') {
         return cdn_error_set(err, CDN_INVALID, "index: %s is not the name of a visible file", s->index);
     }
-    return CDN_OK;
+    uint64_t lengths;
+    return read_digits(&s->immutable_digits, &lengths, err);
 }
 
 /* ---- what the daemon asks for ---- */

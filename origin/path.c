@@ -99,18 +99,51 @@ enum origin_path_result origin_path_decode(struct cdn_str raw, struct origin_pat
     return r != ORIGIN_PATH_OK || is_root ? r : check_segments((struct cdn_str){ret->name, ret->n});
 }
 
-/* `s` starts with the 12 hash digits and their dot. */
-static bool is_hash_and_dot(const char *s)
+/* ---- names with a content hash ---- */
+
+#define DJANGO_DIGITS 12u
+
+static bool is_digit_of_hash(char c)
 {
-    for (int i = 0; i < 12; i++) {
-        if (!((s[i] >= '0' && s[i] <= '9') || (s[i] >= 'a' && s[i] <= 'f'))) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
+
+/* `n` digits end a UUID (8-4-4-4-12) whose last dash is at `dash`: a random name says nothing of the bytes.
+ */
+static bool ends_uuid(struct cdn_str name, size_t dash, size_t n)
+{
+    static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx";
+    const size_t length = sizeof form - 1;
+    if (n != 12 || dash < length) {
+        return false;
+    }
+    const char *p = name.p + dash - length;
+    for (size_t i = 0; i < length; i++) {
+        if (form[i] == '-' ? p[i] != '-' : hex(p[i]) < 0) {
             return false;
         }
     }
-    return s[12] == '.';
+    return true;
 }
 
-bool origin_path_is_hashed(struct cdn_str name)
+/* Whether a hash stands between the separator at `at` and the next dot, with something behind that. */
+static bool has_hash_at(struct cdn_str name, size_t at, uint64_t lengths)
+{
+    size_t n = 0;
+    bool letter = false;
+    while (at + 1 + n < name.n && is_digit_of_hash(name.p[at + 1 + n])) {
+        letter = letter || name.p[at + 1 + n] >= 'a';
+        n++;
+    }
+    if (n == 0 || n > ORIGIN_HASH_DIGITS_MAX || !(lengths >> (n - 1) & 1) || at + n + 2 >= name.n ||
+        name.p[at + 1 + n] != '.') {
+        return false;
+    }
+    const bool is_django = name.p[at] == '.' && n == DJANGO_DIGITS;
+    return is_django || (letter && !(name.p[at] == '-' && ends_uuid(name, at, n)));
+}
+
+bool origin_path_is_hashed(struct cdn_str name, uint64_t lengths)
 {
     for (size_t i = 0; i < name.n; i++) { /* the folders do not count */
         if (name.p[i] == '/') {
@@ -118,8 +151,8 @@ bool origin_path_is_hashed(struct cdn_str name)
             i = (size_t)-1;
         }
     }
-    for (size_t i = 1; i + 14 < name.n; i++) {
-        if (name.p[i] == '.' && is_hash_and_dot(name.p + i + 1)) {
+    for (size_t i = 1; i < name.n; i++) {
+        if ((name.p[i] == '.' || name.p[i] == '-') && has_hash_at(name, i, lengths)) {
             return true;
         }
     }

@@ -11,6 +11,8 @@
 
 #include "common/str.h"
 
+#include <stdint.h>
+
 #define ORIGIN_PATH_MAX 2048   /* decoded, with its NUL */
 #define ORIGIN_SEGMENT_MAX 255 /* NAME_MAX of the usual file systems */
 
@@ -38,8 +40,11 @@ enum origin_path_result origin_path_decode(struct cdn_str raw, struct origin_pat
 unsigned origin_path_status(enum origin_path_result r);
 const char *origin_path_detail(enum origin_path_result r);
 
-/* The name has the form of a content-hashed file: `.+\.[0-9a-f]{12}\..+` (Django's
- * ManifestStaticFilesStorage). */
-bool origin_path_is_hashed(struct cdn_str name);
+#define ORIGIN_HASH_DIGITS_MIN 8
+#define ORIGIN_HASH_DIGITS_MAX 64
+/* The name has the form of a content-hashed file, as Django (NAME.HASH.EXT) or a bundler (NAME-HASH.EXT)
+ * writes it: the hash in lower-case hex, of n digits where bit n-1 of `lengths` is set. Decimal digits alone
+ * are a date or a number (but for Django's 12 between dots), and the end of a UUID is no hash. */
+bool origin_path_is_hashed(struct cdn_str name, uint64_t lengths);
 
 #endif

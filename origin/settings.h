@@ -19,6 +19,9 @@
       "Freshness lifetime (Cache-Control: max-age) of files without a content hash in their name")         \
     X(BOOL, immutable, "yes", 0, 0, NULL, RUNTIME, "yes|no",                                               \
       "Give names with a content hash (app.db8f2edc0c8a.js) a year and 'immutable'")                       \
+    X(LIST, immutable_digits, "12", 0, 8, NULL, RUNTIME, "N",                                              \
+      "Lengths of a content hash in a name in hex digits (8 to 64), such as 8, 12 and 20; numbers and "    \
+      "UUIDs do not count")                                                                                \
     X(STRING, index, "index.html", 0, 255, NULL, RUNTIME, "NAME",                                          \
       "File that answers for a folder; empty: none")                                                       \
     X(BOOL, listing, "no", 0, 0, NULL, RUNTIME, "yes|no", "List folders that have no index file")          \

@@ -99,6 +99,33 @@ def test_hashed_names_are_immutable(site):
     assert site.get("/app.db8f2edc0c8a.js")["Cache-Control"] == "public, max-age=31536000, immutable"
 
 
+HASHES = {"app.4f3a2b1c.js": 8, "index-4f3a2b1c9d.css": 10, "a/app-db8f2edc0c8a.js": 12, "app.0123456789abcdef.js": 16,
+          "app.0123456789abcdef0123.js": 20, "app-0123456789abcdef0123456789abcdef.woff2": 32}
+
+
+@pytest.mark.parametrize("digits", [None, "8", "8,10,12,16,20,32", "32,20"])
+def test_lengths_of_content_hashes(cdn, digits):
+    root = cdn.folder("r", {name: b"1" for name in [*HASHES, "report-20240131.pdf"]})
+    daemon = cdn.origin(root, env={} if digits is None else {"POCKETCDN_ORIGIN_IMMUTABLE_DIGITS": digits})
+    known = {12} if digits is None else {int(n) for n in digits.split(",")}
+    for name, n in [*HASHES.items(), ("report-20240131.pdf", 0)]:
+        assert ("immutable" in daemon.get("/" + name)["Cache-Control"]) == (n in known), name
+
+
+def test_lengths_of_content_hashes_by_reload(cdn):
+    root = cdn.folder("r", {"app.4f3a2b1c.js": b"1"})
+    config = cdn.config("origin:\n  immutable_digits: [12]\n")
+    daemon = cdn.origin(root, config=config)
+    assert "immutable" not in daemon.get("/app.4f3a2b1c.js")["Cache-Control"]
+    config.write_text("origin:\n  immutable_digits: [8, 12]\n")
+    assert daemon.reload().status == 200
+    poll(lambda: "immutable" in daemon.get("/app.4f3a2b1c.js")["Cache-Control"])
+    config.write_text("origin:\n  immutable_digits: [8, 7]\n")
+    r = daemon.reload()
+    assert r.status >= 400 and b"immutable_digits" in r.body and b'\\"7\\"' in r.body and b":2" in r.body
+    assert "immutable" in daemon.get("/app.4f3a2b1c.js")["Cache-Control"]
+
+
 def test_sizes_at_the_limits(site):
     for name in ("empty.txt", "one.bin", "mid.bin", "just.bin", "large.bin"):
         r = site.get("/" + name)

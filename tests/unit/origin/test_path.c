@@ -105,30 +105,79 @@ START_TEST(test_limits)
 }
 END_TEST
 
+#define LENGTH(n) (UINT64_C(1) << ((n)-1))
+#define SOME (LENGTH(8) | LENGTH(10) | LENGTH(12) | LENGTH(16) | LENGTH(20) | LENGTH(32))
+#define HEX32 "0123456789abcdef0123456789abcdef"
+
 static const struct {
     const char *name;
-    bool is_hashed;
+    bool by_default, by_some; /* with 12 digits; with 8, 10, 12, 16, 20 and 32 */
 } hashed[] = {
-    {"app.db8f2edc0c8a.js", true},
-    {"css/app.db8f2edc0c8a.css", true},
-    {"a.db8f2edc0c8a.min.js", true},
-    {"a.b.db8f2edc0c8a.js", true},
-    {"app.db8f2edc0c8a", false},
-    {"app.db8f2edc0c8a.", false},
-    {".db8f2edc0c8a.js", false},
-    {"app.DB8F2EDC0C8A.js", false},
-    {"app.db8f2edc0c8.js", false},
-    {"app.db8f2edc0c8aa.js", false},
-    {"app.db8f2edc0c8g.js", false},
-    {"app.db8f2edc0c8a/x.js", false},
-    {"app.js", false},
-    {"", false},
+    {"app.db8f2edc0c8a.js", true, true},
+    {"css/app.db8f2edc0c8a.css", true, true},
+    {"a.db8f2edc0c8a.min.js", true, true},
+    {"a.b.db8f2edc0c8a.js", true, true},
+    {"app.123456789012.js", true, true}, /* Django's, by chance without a letter */
+    {"app.db8f2edc0c8a", false, false},
+    {"app.db8f2edc0c8a.", false, false},
+    {".db8f2edc0c8a.js", false, false},
+    {"app.DB8F2EDC0C8A.js", false, false},
+    {"app.dB8f2edc0c8a.js", false, false},
+    {"app.db8f2edc0c8.js", false, false},
+    {"app.db8f2edc0c8aa.js", false, false},
+    {"app.db8f2edc0c8g.js", false, false},
+    {"app.db8f2edc0c8a/x.js", false, false},
+    {"app-db8f2edc0c8a.js", true, true},
+    {"app-db8f2edc0c8a.js.map", true, true},
+    {"app_db8f2edc0c8a.js", false, false},
+    {"db8f2edc0c8a.js", false, false},
+    {"app-db8f2edc0c8a", false, false},
+    {"app-db8f2edc0c8a/x.js", false, false},
+    {"-db8f2edc0c8a.js", false, false},
+    {"index-4f3a2b1c.js", false, true},
+    {"assets/index-4f3a2b1c.js", false, true},
+    {"index.4f3a2b1c.js", false, true},
+    {"my-long-name-4f3a2b1c.chunk.css", false, true},
+    {"index-4F3A2B1C.js", false, false},
+    {"index-DiwrgTda.js", false, false}, /* base64url, as Vite writes by default: looks like a word */
+    {"index-4f3a_b1c.js", false, false},
+    {"index-4f3a2b1.js", false, false},
+    {"index-4f3a2b1cd.js", false, false},
+    {"index-4f3a2b1c", false, false},
+    {".index-4f3a2b1c", false, false},
+    {"report-20240131.pdf", false, false}, /* a date */
+    {"report.20240131.pdf", false, false},
+    {"backup-202401311230.tar.gz", false, false},
+    {"photo-0123456789.jpg", false, false},
+    {"app.4f3a2b1c9d.js", false, true},
+    {"app-0123456789abcdef.js", false, true},
+    {"app.0123456789abcdef0123.js", false, true},
+    {"app." HEX32 ".js", false, true},
+    {"app-" HEX32 ".woff2", false, true},
+    {"app." HEX32 HEX32 ".js", false, false},
+    {"app." HEX32 HEX32 "a.js", false, false},
+    {"550e8400-e29b-41d4-a716-446655440abc.png", false, false}, /* UUIDs */
+    {"photo-550E8400-e29b-41d4-a716-446655440abc.png", false, false},
+    {"e29b-41d4-a716-446655440abc.png", true, true}, /* too short for one */
+    {"app.js", false, false},
+    {"a.", false, false},
+    {"-.", false, false},
+    {"", false, false},
 };
 
 START_TEST(test_hashed)
 {
-    ck_assert_msg(origin_path_is_hashed(cdn_str(hashed[_i].name)) == hashed[_i].is_hashed, "%s",
-                  hashed[_i].name);
+    const char *name = hashed[_i].name;
+    ck_assert_msg(origin_path_is_hashed(cdn_str(name), LENGTH(12)) == hashed[_i].by_default, "%s", name);
+    ck_assert_msg(origin_path_is_hashed(cdn_str(name), SOME) == hashed[_i].by_some, "%s", name);
+    ck_assert_msg(!origin_path_is_hashed(cdn_str(name), 0), "%s", name);
+}
+END_TEST
+
+START_TEST(test_longest_hash)
+{
+    ck_assert(origin_path_is_hashed(cdn_str("app." HEX32 HEX32 ".js"), LENGTH(64)));
+    ck_assert(!origin_path_is_hashed(cdn_str("app." HEX32 HEX32 "a.js"), ~UINT64_C(0)));
 }
 END_TEST
 
@@ -140,6 +189,7 @@ int main(void)
     tcase_add_test(tests, test_nul_byte);
     tcase_add_test(tests, test_limits);
     tcase_add_loop_test(tests, test_hashed, 0, (int)CDN_ARRAY_LEN(hashed));
+    tcase_add_test(tests, test_longest_hash);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
