@@ -7,7 +7,7 @@
 #include "common/banned.h"
 
 #define NS_PER_MS INT64_C(1000000)
-#define SPARE_FETCHES 256
+#define SPARE_FETCHES 32
 
 const char *http_fetch_error_word(enum http_fetch_error e)
 {

@@ -9,7 +9,8 @@
 
 #define NS_PER_MS INT64_C(1000000)
 #define FIRST_REST_NS (25 * NS_PER_MS) /* between two tries; doubled each time */
-#define RECEIVE_BYTES 131071L          /* libcurl adds one: a block of 128 KiB for each transfer */
+#define RECEIVE_BYTES \
+    20479L /* libcurl adds one: 20 KiB for each handle, so 16 KiB with a head are one read */
 #define SEND_BYTES 65536L
 
 void http_fetch_fail(struct http_fetch *fetch, enum http_fetch_error error, const char *text)

@@ -233,7 +233,9 @@ struct http_stream_source {
     ssize_t (*read)(void *arg, uint64_t at, char *into, size_t max);
     void (*release)(void *arg); /* once, when the stream is over; no more read() follows */
     void *arg;
+    size_t block; /* bytes held between read() and the socket; 0: HTTP_STREAM_BLOCK */
 };
+#define HTTP_STREAM_BLOCK ((size_t)64 * 1024)
 /* length < 0: unknown (chunked). The stream belongs to the answer: it lives until release() has returned. The
  * response is returned in *ret_response for adding fields; http_respond() and MHD_destroy_response() follow
  * as usual. */

@@ -7,8 +7,6 @@
 
 #include "common/banned.h"
 
-#define BLOCK_BYTES (64 * 1024)
-
 struct http_stream {
     struct http_request *req; /* NULL: its request is over */
     struct http_stream_source source;
@@ -78,7 +76,8 @@ struct http_stream *http_stream_create(struct http_request *req, int64_t length,
     stream->req = req;
     stream->source = *source;
     stream->sized = length >= 0;
-    size_t block = length >= 0 && length < BLOCK_BYTES ? (size_t)length + 1 : BLOCK_BYTES;
+    size_t block = source->block ? source->block : HTTP_STREAM_BLOCK;
+    block = length >= 0 && (uint64_t)length < block ? (size_t)length + 1 : block;
     uint64_t size = length < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)length;
     struct MHD_Response *response =
         MHD_create_response_from_callback(size, block, read_stream, stream, free_stream);

@@ -1,17 +1,32 @@
 #include "common/mem.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/banned.h"
 
+void mi_collect(bool force) __attribute__((weak)); /* mimalloc's, where a program is linked with it */
+
+void cdn_mem_trim(void)
+{
+    if (mi_collect) {
+        mi_collect(true);
+    }
+}
+
+void cdn_out_of_memory(void)
+{
+    static const char text[] = "pocketcdn: out of memory\n";
+    fputs(text, stderr);
+    abort();
+}
+
 static void *or_die(void *p)
 {
     if (!p) {
-        static const char text[] = "pocketcdn: out of memory\n";
-        fputs(text, stderr);
-        abort();
+        cdn_out_of_memory();
     }
     return p;
 }

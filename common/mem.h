@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+_Noreturn void cdn_out_of_memory(void); /* says so and aborts */
 void *cdn_malloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *cdn_calloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
 /* At a multiple of `alignment` (a power of two); the second one is zeroed. */
@@ -20,6 +21,9 @@ char *cdn_strdup(const char *s) __attribute__((malloc, returns_nonnull));
 /* Copies n bytes and ends them with a NUL. */
 char *cdn_strndup(const char *s, size_t n) __attribute__((malloc, returns_nonnull));
 char *cdn_asprintf(const char *fmt, ...) __attribute__((malloc, returns_nonnull, format(printf, 1, 2)));
+
+/* Gives back to the system what the calling thread's allocator keeps for later. Takes a while. */
+void cdn_mem_trim(void);
 
 /* `CDN_AUTOFREE char *s = ...;` is freed when it leaves its scope. */
 static inline void cdn_autofree(void *p)

@@ -37,17 +37,21 @@ _Static_assert(offsetof(struct edge_metrics, hit_time) == CDN_ARRAY_LEN(rows) * 
 static const struct cdn_metric_row service_rows[] = {EDGE_SERVICE_METRICS(CDN_METRIC_ROW)};
 
 static const struct cdn_metric_row gauges[] = {
-#define GAUGES(X)                                              \
-    X(objects, "Objects in the index")                         \
-    X(memory_objects, "Objects whose body is in RAM")          \
-    X(memory_bytes, "Bytes that count against the RAM budget") \
-    X(memory_capacity, "The RAM budget, bytes")                \
-    X(disk_objects, "Objects whose body is on disk")           \
-    X(disk_bytes, "Bytes that count against the disk budget")  \
-    X(disk_capacity, "The disk budget for objects, bytes")     \
-    X(memory_evictions, "Bodies evicted from RAM")             \
-    X(disk_evictions, "Objects evicted from disk")             \
-    X(too_large, "Objects refused by a tier for their size")   \
+#define GAUGES(X)                                                                                       \
+    X(objects, "Objects in the index")                                                                  \
+    X(memory_objects, "Objects whose body is in RAM")                                                   \
+    X(memory_bytes, "Bytes that count against the RAM budget")                                          \
+    X(memory_capacity, "The RAM budget, bytes")                                                         \
+    X(memory_on_the_way, "Bytes of bodies being fetched, written or sent that are not in the RAM tier") \
+    X(memory_connections, "Bytes that connections, origin requests and ready answers take, about")      \
+    X(memory_index, "Bytes that the index takes for objects that are on disk only, about")              \
+    X(memory_spare, "Bytes kept ready for the next bodies")                                             \
+    X(disk_objects, "Objects whose body is on disk")                                                    \
+    X(disk_bytes, "Bytes that count against the disk budget")                                           \
+    X(disk_capacity, "The disk budget for objects, bytes")                                              \
+    X(memory_evictions, "Bodies evicted from RAM")                                                      \
+    X(disk_evictions, "Objects evicted from disk")                                                      \
+    X(too_large, "Objects refused by a tier for their size")                                            \
     X(not_admitted, "Objects not written to the nearly full disk on their first request")
 #define X(name, help) CDN_METRIC_LABELLED(GAUGE, #name, NULL, help)
     GAUGES(X)

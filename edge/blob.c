@@ -2,26 +2,30 @@
 
 #include "common/mem.h"
 
+#include "edge/budget.h"
+#include "edge/pages.h"
+
 #include <stdint.h>
-#include <sys/mman.h>
+#include <string.h>
 
 #include "common/banned.h"
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* Linux 5.14; older kernels refuse it, which does no harm */
-#endif
-
-/* Bodies of these sizes come whole and soon: one call instead of a page fault for every 4 KiB. */
-#define POPULATE_FROM ((size_t)8 * 1024)
-#define POPULATE_UP_TO ((size_t)256 * 1024)
-
-static void populate(char *data, size_t n)
+size_t edge_blob_room(size_t n)
 {
-    const uintptr_t page = 4096;
-    const uintptr_t from = (uintptr_t)data & ~(page - 1);
-    const uintptr_t to = ((uintptr_t)data + n + page - 1) & ~(page - 1);
-    if (n >= POPULATE_FROM && n <= POPULATE_UP_TO) {
-        madvise((void *)from, to - from, MADV_POPULATE_WRITE); /* the neighbours' ends are written anyway */
+    return n < EDGE_PAGES_MIN ? n : edge_pages_room(n);
+}
+
+static char *take(size_t n)
+{
+    return n < EDGE_PAGES_MIN ? cdn_malloc(n) : edge_pages_take(n);
+}
+
+static void give(char *data, size_t n)
+{
+    if (n < EDGE_PAGES_MIN) {
+        free(data);
+    } else {
+        edge_pages_give(data, n);
     }
 }
 
@@ -31,14 +35,25 @@ struct edge_blob *edge_blob_create(size_t n)
     atomic_init(&blob->refs, 1);
     blob->n = n;
     atomic_init(&blob->coded, NULL);
-    blob->data = cdn_malloc(n);
-    populate(blob->data, n);
+    blob->data = take(n);
+    edge_budget_add(edge_blob_room(n));
     return blob;
 }
 
 struct edge_blob *edge_blob_resize(struct edge_blob *blob, size_t n)
 {
-    blob->data = cdn_realloc(blob->data, n, 1);
+    const size_t before = blob->n;
+    if (before < EDGE_PAGES_MIN && n < EDGE_PAGES_MIN) {
+        blob->data = cdn_realloc(blob->data, n, 1);
+    } else if (edge_blob_room(n) != edge_blob_room(before) &&
+               (n > before || !edge_pages_shrink(blob->data, before, n))) {
+        char *data = take(n);
+        memcpy(data, blob->data, n < before ? n : before);
+        give(blob->data, before);
+        blob->data = data;
+    }
+    edge_budget_add(edge_blob_room(n));
+    edge_budget_sub(edge_blob_room(before));
     blob->n = n;
     return blob;
 }
@@ -62,7 +77,8 @@ void edge_blob_unref(void *p)
     struct edge_blob *blob = p;
     if (blob && atomic_fetch_sub_explicit(&blob->refs, 1, memory_order_acq_rel) == 1) {
         free_coded(atomic_load(&blob->coded));
-        free(blob->data);
+        give(blob->data, blob->n);
+        edge_budget_sub(edge_blob_room(blob->n));
         free(blob);
     }
 }
@@ -83,10 +99,10 @@ struct edge_coded *edge_blob_coded(struct edge_blob *blob)
 
 uint64_t edge_blob_bytes(const struct edge_blob *blob)
 {
-    uint64_t bytes = blob->n;
+    uint64_t bytes = edge_blob_room(blob->n);
     const struct edge_coded *coded = atomic_load(&blob->coded);
     for (unsigned i = 0; coded && i < EDGE_CODED_COUNT; i++) {
-        bytes += coded->blob[i] ? coded->blob[i]->n + sizeof *coded : 0;
+        bytes += coded->blob[i] ? edge_blob_room(coded->blob[i]->n) + sizeof *coded : 0;
     }
     return bytes;
 }

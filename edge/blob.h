@@ -2,9 +2,8 @@
  *
  * A blob is filled by its one owner and shared only afterwards; from then on nobody writes its bytes, so
  * reading needs no lock. Compressed forms of them may come later, and go with it. References are atomic:
- * threads, ready responses and the disk writer each hold their own. The bytes have a block of their own:
- * bodies are often a power of two long, and in one block with these few bytes they would take the next larger
- * size of the allocator (20 KiB instead of 16, and one page fault more).
+ * threads, ready responses and the disk writer each hold their own. The bytes have a block of their own, from
+ * 8 KiB on in whole pages (pages.h); what all of them take is in the account (budget.h).
  */
 #ifndef CDN_EDGE_BLOB_H
 #define CDN_EDGE_BLOB_H
@@ -26,7 +25,7 @@ struct edge_coded {
 struct edge_blob {
     _Atomic unsigned refs;
     size_t n;
-    char *data; /* a block of its own: bodies are often a power of two, which an allocator has a class for */
+    char *data;                       /* a block of its own */
     struct edge_coded *_Atomic coded; /* owned; NULL: nobody has asked for any */
 };
 
@@ -36,6 +35,7 @@ struct edge_blob *edge_blob_resize(struct edge_blob *blob, size_t n);
 struct edge_blob *edge_blob_ref(struct edge_blob *blob);
 void edge_blob_unref(void *blob); /* NULL is fine; void * so that it serves as a free callback */
 struct edge_coded *edge_blob_coded(struct edge_blob *blob); /* made if missing; any thread */
-uint64_t edge_blob_bytes(const struct edge_blob *blob);     /* in all its forms; cache's lock */
+size_t edge_blob_room(size_t n);                            /* what n bytes of body take */
+uint64_t edge_blob_bytes(const struct edge_blob *blob);     /* so taken, in all its forms; cache's lock */
 
 #endif

@@ -1,6 +1,7 @@
 #include "edge/body.h"
 
 #include "common/mem.h"
+#include "edge/budget.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -11,8 +12,10 @@
 
 enum edge_body_mode { MEMORY, FILE_BACKED, WINDOW };
 
-/* Bytes a WINDOW holds at least: twice the largest piece the HTTP client hands over. */
+/* What a WINDOW holds; the second when memory is short: twice what libcurl hands over at once
+ * (CURL_MAX_WRITE_SIZE). */
 #define WINDOW_BYTES ((size_t)512 * 1024)
+#define WINDOW_SHORT ((size_t)32 * 1024)
 /* A body that is not kept leaves MEMORY for the window from here on. */
 #define UNKEPT_MEMORY_BYTES ((size_t)128 * 1024)
 
@@ -23,7 +26,9 @@ struct edge_body {
     void *arg;                     /* fixed */
     pthread_mutex_t lock;          /* guards all below */
     enum edge_body_mode mode;
-    struct edge_blob *blob;       /* MEMORY: n is the room, `length` how much is filled; WINDOW: a ring */
+    struct edge_blob *blob;       /* MEMORY: n is the room, `length` how much is filled, NULL: nothing yet;
+                                     WINDOW: a ring */
+    size_t expected;              /* MEMORY: the room to begin with */
     struct edge_store_file *file; /* FILE_BACKED, until it is taken: what is written to */
     int fd;                       /* FILE_BACKED: our own descriptor of it, for reading */
     off_t fd_base;                /* where byte 0 of the body lies in it */
@@ -50,11 +55,10 @@ struct edge_body *edge_body_create(int64_t expected, size_t memory_limit, struct
     b->room_again = room_again;
     b->arg = arg;
     b->store = store;
-    size_t room = 4096;
+    b->expected = EDGE_BUDGET_SMALL;
     if (expected >= 0 && (uint64_t)expected <= memory_limit) {
-        room = (size_t)expected;
+        b->expected = (size_t)expected;
     }
-    b->blob = edge_blob_create(room);
     return b;
 }
 
@@ -125,13 +129,20 @@ static bool become_file(struct edge_body *b)
         return false;
     }
     b->fd = fcntl(edge_store_file_fd(b->file, &b->fd_base), F_DUPFD_CLOEXEC, 0);
-    if (b->fd < 0 || edge_store_file_write(b->file, 0, b->blob->data, (size_t)b->length, NULL) != CDN_OK) {
+    if (b->fd < 0 ||
+        (b->length && edge_store_file_write(b->file, 0, b->blob->data, (size_t)b->length, NULL) != CDN_OK)) {
         drop_file(b);
         return false;
     }
     b->mode = FILE_BACKED;
     edge_blob_unref(CDN_TAKE(b->blob));
     return true;
+}
+
+static struct edge_blob *new_ring(size_t held)
+{
+    const size_t wanted = edge_budget_has(WINDOW_BYTES) ? WINDOW_BYTES : WINDOW_SHORT;
+    return edge_blob_create(held > wanted ? held : wanted);
 }
 
 /* Byte i of the body lies at i % size of the ring, so what MEMORY held has to move there. */
@@ -141,10 +152,12 @@ static void become_window(struct edge_body *b)
     uint64_t end = b->length;
     b->base = slowest(b);
     size_t held = (size_t)(end - b->base);
-    b->blob = edge_blob_create(held > WINDOW_BYTES ? held : WINDOW_BYTES);
+    b->blob = new_ring(held);
     b->mode = WINDOW;
     b->length = b->base;
-    ring_copy_in(b, old->data + b->base, held);
+    if (held) {
+        ring_copy_in(b, old->data + b->base, held);
+    }
     b->length = end;
     edge_blob_unref(old);
 }
@@ -155,7 +168,7 @@ static void file_to_window(struct edge_body *b)
 {
     uint64_t base = slowest(b);
     size_t held = (size_t)(b->length - base);
-    struct edge_blob *ring = edge_blob_create(held > WINDOW_BYTES ? held : WINDOW_BYTES);
+    struct edge_blob *ring = new_ring(held);
     uint64_t at = base;
     while (at < b->length) {
         size_t in_ring = (size_t)(at % ring->n);
@@ -175,33 +188,54 @@ static void file_to_window(struct edge_body *b)
     b->mode = WINDOW;
 }
 
-static void append_memory(struct edge_body *b, const char *data, size_t n)
+/* Room for n more bytes; false: so much memory may not be taken. */
+static bool make_room(struct edge_body *b, size_t n)
 {
-    size_t need = (size_t)b->length + n;
-    if (need > b->blob->n) {
-        size_t room = b->blob->n * 2 > need ? b->blob->n * 2 : need;
-        b->blob = edge_blob_resize(b->blob,
-                                   room < b->memory_limit || need > b->memory_limit ? room : b->memory_limit);
+    const uint64_t need = b->length + n;
+    const size_t have = b->blob ? b->blob->n : 0;
+    if (need > b->memory_limit) {
+        return false;
     }
-    memcpy(b->blob->data + b->length, data, n);
+    if (need <= have) {
+        return true;
+    }
+    size_t room = b->blob ? have * 2 : b->expected;
+    room = room > need ? room : (size_t)need;
+    room = room < b->memory_limit ? room : b->memory_limit;
+    if (room > EDGE_BUDGET_SMALL && !edge_budget_has(room - have)) {
+        return false;
+    }
+    b->blob = b->blob ? edge_blob_resize(b->blob, room) : edge_blob_create(room);
+    return true;
+}
+
+/* A piece larger than the whole ring, which nobody hands over today, would wait for ever. */
+static bool append_window(struct edge_body *b, const char *data, size_t n)
+{
+    if (window_free(b) < n) {
+        if (n <= b->blob->n || b->base != b->length) {
+            b->waiting = true;
+            return false;
+        }
+        edge_blob_unref(b->blob);
+        b->blob = edge_blob_create(n);
+    }
+    ring_copy_in(b, data, n);
+    return true;
 }
 
 static bool append_locked(struct edge_body *b, const char *data, size_t n)
 {
-    if (b->mode == MEMORY && b->length + n > b->memory_limit && !become_file(b)) {
+    if (b->mode == MEMORY && !make_room(b, n) && !become_file(b)) {
         become_window(b);
     }
     if (b->mode == FILE_BACKED && edge_store_file_write(b->file, b->length, data, n, NULL) != CDN_OK) {
         file_to_window(b);
     }
     if (b->mode == MEMORY) {
-        append_memory(b, data, n);
-    } else if (b->mode == WINDOW) {
-        if (window_free(b) < n) {
-            b->waiting = true;
-            return false;
-        }
-        ring_copy_in(b, data, n);
+        memcpy(b->blob->data + b->length, data, n);
+    } else if (b->mode == WINDOW && !append_window(b, data, n)) {
+        return false;
     }
     b->length += n;
     return true;
@@ -221,7 +255,9 @@ void edge_body_finish(struct edge_body *b, bool ok)
     if (!b->finished) {
         b->finished = true;
         b->ok = ok;
-        if (b->mode == MEMORY && b->blob->n != b->length) {
+        if (b->mode == MEMORY && !b->blob) {
+            b->blob = edge_blob_create(0);
+        } else if (b->mode == MEMORY && b->blob->n != b->length) {
             b->blob = edge_blob_resize(b->blob, (size_t)b->length);
         }
     }

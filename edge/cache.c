@@ -1,9 +1,11 @@
+#include "edge/budget.h"
 #include "edge/cache.h"
 
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/secret.h"
 #include "edge/cache_impl.h"
+#include "edge/pages.h"
 #include "edge/validate.h"
 
 #include <assert.h>
@@ -543,6 +545,10 @@ void edge_cache_offer_ram(struct edge_cache *c, struct edge_object *o, struct ed
 
 void edge_cache_stats(struct edge_cache *c, struct edge_cache_stats *ret)
 {
+    struct edge_budget_stats budget;
+    struct edge_pages_stats pages;
+    edge_budget_stats(&budget);
+    edge_pages_stats(&pages);
     edge_cache_lock(c);
     *ret = (struct edge_cache_stats){
         .entries = c->entry_count,
@@ -557,6 +563,10 @@ void edge_cache_stats(struct edge_cache *c, struct edge_cache_stats *ret)
         .disk_evictions = c->disk_evictions,
         .too_large = c->too_large,
         .not_admitted = c->not_admitted,
+        .memory_on_the_way = budget.on_the_way,
+        .memory_connections = budget.others,
+        .memory_index = budget.index,
+        .memory_spare = pages.ready,
     };
     edge_cache_unlock(c);
 }

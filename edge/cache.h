@@ -176,6 +176,8 @@ bool edge_cache_await_save(struct edge_cache *cache, const struct edge_object *o
  */
 void edge_cache_add_coded(struct edge_cache *cache, struct edge_ram *ram, enum edge_coded_form form,
                           struct edge_blob *blob);
+/* Evicts from RAM what the account has no room for any more (budget.h). */
+void edge_cache_fit(struct edge_cache *cache);
 /* Offers a body read from disk to the RAM tier. */
 void edge_cache_offer_ram(struct edge_cache *cache, struct edge_object *object, struct edge_blob *blob);
 /* The disk does not have what `hold` says: forgets the object, unless it was only moved meanwhile. */
@@ -226,6 +228,7 @@ struct edge_cache_stats {
     uint64_t memory_objects, memory_bytes, memory_capacity;
     uint64_t disk_objects, disk_bytes, disk_capacity;
     uint64_t memory_evictions, disk_evictions, too_large, not_admitted;
+    uint64_t memory_on_the_way, memory_connections, memory_index, memory_spare; /* of the process */
 };
 void edge_cache_stats(struct edge_cache *cache, struct edge_cache_stats *ret);
 /* A new reference. The object is awake. */

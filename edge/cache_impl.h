@@ -44,6 +44,7 @@ struct edge_cache {
     struct edge_entry *keys; /* root */
     struct edge_tag_tree tags;
     struct edge_policy *memory;
+    int64_t memory_bodies;    /* bytes of the bodies that count there */
     struct edge_policy *disk; /* NULL: no disk tier */
     struct edge_doorkeeper *doorkeeper;
     struct edge_ghost *ghost;

@@ -1,6 +1,7 @@
 /* cache_tiers: who enters and who leaves the RAM and the disk tier. All under the cache's lock unless said
  * otherwise. */
 #include "common/mem.h"
+#include "edge/budget.h"
 #include "edge/cache_impl.h"
 
 #include <xxhash.h>
@@ -33,12 +34,21 @@ void edge_tier_drop_if_homeless(struct edge_cache *c, struct edge_object *o, enu
 
 /* ---- RAM ---- */
 
+static void tell_budget(const struct edge_cache *c)
+{
+    const uint64_t count = edge_policy_count(c->memory);
+    edge_budget_tier(c->memory_bodies, edge_policy_used(c->memory));
+    edge_budget_index(c->object_count > count ? (c->object_count - count) * EDGE_BUDGET_INDEX : 0);
+}
+
 void edge_tier_memory_leave(struct edge_cache *c, struct edge_object *o)
 {
     struct edge_ram *ram = atomic_exchange(&o->ram, NULL);
     if (ram) {
         edge_cache_changed_locked(c);
+        c->memory_bodies -= edge_policy_has(&ram->item) ? (int64_t)edge_blob_bytes(ram->blob) : 0;
         edge_policy_remove(c->memory, &ram->item);
+        tell_budget(c);
         edge_ram_unref(ram);
     }
 }
@@ -48,6 +58,7 @@ static void memory_evicted(struct edge_cache *c, struct edge_policy_item *item)
     struct edge_ram *ram = (struct edge_ram *)(void *)((char *)item - offsetof(struct edge_ram, item));
     struct edge_object *o = ram->object;
     c->memory_evictions++;
+    c->memory_bodies -= (int64_t)edge_blob_bytes(ram->blob);
     if (edge_object_is(o, EDGE_OBJECT_SAVING)) {
         return; /* out of the policy, but its only copy until the disk writer answers */
     }
@@ -58,17 +69,28 @@ static void memory_evicted(struct edge_cache *c, struct edge_policy_item *item)
     edge_object_unref_locked(c, o);
 }
 
+/* For `size` more bytes, within what the others leave of the setting. */
 static bool memory_room(struct edge_cache *c, uint64_t size)
 {
     unsigned steps = EVICT_STEPS;
-    while (edge_policy_short(c->memory, size)) {
+    while (edge_policy_short(c->memory, size + edge_budget_charge())) {
         struct edge_policy_item *item = edge_policy_evict_next(c->memory, &steps);
         if (!item) {
             return false;
         }
         memory_evicted(c, item);
+        tell_budget(c);
     }
     return true;
+}
+
+void edge_cache_fit(struct edge_cache *c)
+{
+    if (edge_budget_is_over()) {
+        edge_cache_lock(c);
+        memory_room(c, 0);
+        edge_cache_unlock(c);
+    }
 }
 
 static enum edge_policy_admission memory_admit(struct edge_cache *c, const struct edge_object *o,
@@ -103,6 +125,8 @@ bool edge_tier_memory_insert(struct edge_cache *c, struct edge_object *o, struct
         edge_ram_unref(ram);
         return false;
     }
+    c->memory_bodies += wanted ? (int64_t)edge_blob_bytes(blob) : 0;
+    tell_budget(c);
     atomic_store(&o->ram, ram);
     return true;
 }
@@ -115,9 +139,11 @@ void edge_cache_add_coded(struct edge_cache *c, struct edge_ram *ram, enum edge_
     const uint64_t before = edge_blob_bytes(ram->blob);
     coded->blob[form] = blob;
     if (edge_policy_has(&ram->item)) {
-        edge_policy_resize(c->memory, &ram->item,
-                           edge_policy_item_size(&ram->item) + edge_blob_bytes(ram->blob) - before);
+        const uint64_t more = edge_blob_bytes(ram->blob) - before;
+        edge_policy_resize(c->memory, &ram->item, edge_policy_item_size(&ram->item) + more);
+        c->memory_bodies += (int64_t)more;
         memory_room(c, 0);
+        tell_budget(c);
     }
     atomic_store(&coded->state[form], EDGE_CODED_DONE);
     edge_cache_unlock(c);

@@ -1,3 +1,4 @@
+#include "edge/budget.h"
 #include "edge/compress.h"
 
 #include "common/mem.h"
@@ -52,6 +53,10 @@ static void carry_out(struct edge_compress *z, const struct job *job)
 {
     const struct edge_blob *plain = job->ram->blob;
     struct edge_service_metrics *m = &z->edge->service;
+    if (!edge_budget_has(plain->n)) { /* not now */
+        atomic_store(&edge_blob_coded(job->ram->blob)->state[job->form], EDGE_CODED_NONE);
+        return;
+    }
     struct edge_blob *blob = edge_coding_compress(&z->rules, job->form, plain->data, plain->n);
     cdn_metric_add(&m->compress_in_bytes_total, plain->n);
     cdn_metric_add(&m->compress_out_bytes_total, blob ? blob->n : 0);

@@ -1,6 +1,7 @@
 /* deliver: the answer to a request from what was found: stored in RAM, stored on disk, or coming from the
  * origin. */
 #include "common/mem.h"
+#include "edge/budget.h"
 #include "edge/compress.h"
 #include "edge/range.h"
 #include "edge/serve.h"
@@ -125,6 +126,7 @@ struct multi { /* a multipart/byteranges body, from a blob or a file */
     int fd;
     off_t base;
     struct cdn_buf text;
+    size_t block;
 };
 
 static ssize_t multi_read(void *arg, uint64_t at, char *into, size_t max)
@@ -153,6 +155,7 @@ static ssize_t multi_read(void *arg, uint64_t at, char *into, size_t max)
 static void multi_release(void *arg)
 {
     struct multi *m = arg;
+    edge_budget_sub(m->block);
     edge_blob_unref(m->blob);
     if (m->fd >= 0) {
         close(m->fd);
@@ -166,7 +169,9 @@ static void respond_multi(struct edge_txn *t, const struct edge_rep *rep, const 
 {
     struct multi *m = cdn_calloc(1, sizeof *m);
     *m = (struct multi){.plan = *plan, .blob = blob ? edge_blob_ref(blob) : NULL, .fd = fd, .base = base};
-    struct http_stream_source source = {.read = multi_read, .release = multi_release, .arg = m};
+    m->block = edge_budget_block((int64_t)plan->body_length);
+    struct http_stream_source source = {
+        .read = multi_read, .release = multi_release, .arg = m, .block = m->block};
     struct MHD_Response *response;
     http_stream_create(t->http, (int64_t)plan->body_length, &source, &response);
     edge_deliver_respond(t, response, 206, rep, plan, plan->body_length);
@@ -364,7 +369,9 @@ void edge_deliver_hold(struct edge_txn *t)
         deliver_ram(t);
     } else if (!t->hold.location.id) {
         wait_saved(t);
-    } else if (edge_hold_length(&t->hold) <= t->worker->edge->settings.memory_object) {
+    } else if (edge_hold_length(&t->hold) <= t->worker->edge->settings.memory_object &&
+               (edge_hold_length(&t->hold) <= EDGE_BUDGET_SMALL ||
+                edge_budget_has(edge_hold_length(&t->hold)))) {
         read_blob(t);
     } else {
         send_file(t);
@@ -391,6 +398,8 @@ static void stream_over(void *arg)
 {
     struct edge_txn *t = arg;
     t->stream = NULL;
+    edge_budget_sub(t->block);
+    t->block = 0;
     edge_txn_release(t);
 }
 
@@ -418,7 +427,9 @@ static void respond_stream(struct edge_txn *t, unsigned status, const struct edg
         edge_txn_pass(t, EDGE_CAUSE_BYPASS_RESPONSE);
         return;
     }
-    struct http_stream_source source = {.read = stream_read, .release = stream_over, .arg = t};
+    struct http_stream_source source = {
+        .read = stream_read, .release = stream_over, .arg = t, .block = edge_budget_block(length)};
+    t->block = source.block;
     struct MHD_Response *response;
     t->stream = http_stream_create(t->http, length, &source, &response);
     edge_deliver_respond(t, response, status, told(t), plan, 0);

@@ -6,8 +6,10 @@
 #include "common/mem.h"
 #include "edge/access_log.h"
 #include "edge/admin.h"
+#include "edge/budget.h"
 #include "edge/certificate.h"
 #include "edge/compress.h"
+#include "edge/pages.h"
 #include "edge/sync.h"
 #include "edge/tuning.h"
 #include "edge/txn.h"
@@ -22,6 +24,10 @@
 #include "common/banned.h"
 
 #define HOT_LIMIT 16384u
+#define HOT_SHARE ((uint64_t)16 << 10) /* one ready answer a thread for so many bytes of `memory` */
+#define QUEUE_MIN ((uint64_t)8 << 20)
+#define QUEUE_MAX ((uint64_t)64 << 20)
+#define SPARE_PAGES ((size_t)3 << 20)
 #define SWEEP_NS INT64_C(250000000)
 #define SWEEP_SLOTS 2048u
 #define FEW_CLIENTS 1000u
@@ -116,6 +122,11 @@ static void on_store_lost(void *self, uint64_t first)
     edge_cache_disk_gone(edge->cache, first);
 }
 
+static uint64_t clamp(uint64_t n, uint64_t least, uint64_t most)
+{
+    return n < least ? least : n > most ? most : n;
+}
+
 static enum cdn_status open_store(struct edge *edge, struct cdn_error *err)
 {
     const struct edge_settings *s = &edge->settings;
@@ -123,8 +134,10 @@ static enum cdn_status open_store(struct edge *edge, struct cdn_error *err)
         return CDN_OK;
     }
     CDN_AUTOFREE char *dir = s->cache_dir[0] ? cdn_strdup(s->cache_dir) : default_cache_dir(s->name);
-    struct edge_store_settings settings = {
-        .directory = dir, .budget = s->disk, .descriptors = share_descriptors(edge).disk};
+    struct edge_store_settings settings = {.directory = dir,
+                                           .budget = s->disk,
+                                           .descriptors = share_descriptors(edge).disk,
+                                           .queue_bytes = clamp(s->memory / 4, QUEUE_MIN, QUEUE_MAX)};
     struct edge_store_hooks hooks = {.self = edge,
                                      .on_event = on_store_event,
                                      .on_moved = on_store_moved,
@@ -164,11 +177,23 @@ static enum cdn_status open_cache(struct edge *edge, struct cdn_error *err)
 
 /* ---- workers ---- */
 
+/* What this worker's connections take, in the account of memory. */
+static void charge(struct edge_worker *w)
+{
+    const uint64_t now = http_server_open_connections(w->server) * EDGE_BUDGET_CONNECTION +
+                         edge_hot_count(w->hot) * EDGE_BUDGET_READY;
+    edge_budget_others((int64_t)now - w->charged);
+    w->charged = (int64_t)now;
+    edge_cache_fit(w->edge->cache);
+    edge_budget_trim(&w->trim);
+}
+
 static void sweep(struct loop_timer *timer)
 {
     struct edge_worker *w =
         (struct edge_worker *)(void *)((char *)timer - offsetof(struct edge_worker, sweep));
     edge_hot_sweep(w->hot, SWEEP_SLOTS);
+    charge(w);
     loop_timer_start(w->loop, timer, SWEEP_NS);
 }
 
@@ -211,7 +236,8 @@ static enum cdn_status open_worker(struct edge_worker *w, const struct cdn_addr 
     if (status == CDN_OK) {
         status = http_server_start(w->loop, &server, &w->server, err);
     }
-    w->hot = edge_hot_create(w->edge->cache, HOT_LIMIT, cdn_str(s->name));
+    w->hot = edge_hot_create(w->edge->cache, (unsigned)clamp(s->memory / HOT_SHARE, 64, HOT_LIMIT),
+                             cdn_str(s->name));
     w->sweep.fire = sweep;
     return status;
 }
@@ -222,6 +248,7 @@ static enum cdn_status open_workers(struct edge *edge, struct cdn_error *err)
     if (!cdn_parse_host_port(cdn_str(edge->settings.listen), &listen)) {
         return cdn_error_set(err, CDN_INVALID, "--listen: \"%s\" is not HOST:PORT", edge->settings.listen);
     }
+    edge_pages_start(SPARE_PAGES); /* not before the daemon has blocked the signals it waits for */
     edge->worker_count = worker_count(edge);
     tell_shares(edge);
     edge->worker = cdn_aligned_calloc(64, edge->worker_count * sizeof *edge->worker);
@@ -288,6 +315,7 @@ enum cdn_status edge_create(struct edge_settings *settings, int argc, char **arg
         goto fail;
     }
     atomic_store(&edge->tuning, tuning);
+    edge_budget_set(settings->memory);
     cdn_metric_set(&edge->service.certificate_expires_seconds, (uint64_t)edge->certificate.expires_s);
     if (edge_admin_create(edge, err) != CDN_OK || open_store(edge, err) != CDN_OK ||
         open_cache(edge, err) != CDN_OK || edge_sync_create(edge, &edge->sync, err) != CDN_OK ||
@@ -340,6 +368,7 @@ void edge_destroy(struct edge *edge)
     edge_sync_destroy(edge->sync);
     edge_store_close(edge->store);
     edge_cache_destroy(edge->cache);
+    edge_pages_stop();
     daemon_destroy(edge->daemon);
     edge_tuning_destroy(atomic_load(&edge->tuning));
     free(edge->worker);

@@ -4,6 +4,7 @@
 #include "common/http_field.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "edge/budget.h"
 #include "edge/confirm.h"
 #include "edge/txn.h"
 #include "edge/validate.h"
@@ -23,6 +24,12 @@ struct edge_fetch *edge_fetch_ref(struct edge_fetch *f)
     return f;
 }
 
+void edge_fetch_uncharge(struct edge_fetch *f)
+{
+    edge_budget_others(f->charged ? -(int64_t)EDGE_BUDGET_FETCH : 0);
+    f->charged = false;
+}
+
 void edge_fetch_unref(struct edge_fetch *f)
 {
     if (!f || atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) != 1) {
@@ -36,6 +43,7 @@ void edge_fetch_unref(struct edge_fetch *f)
     if (f->entry) {
         edge_cache_leave(cache, f->entry);
     }
+    edge_fetch_uncharge(f);
     edge_rep_unref(f->rep);
     edge_rep_unref(f->leader_rep);
     edge_body_unref(f->body);
@@ -270,6 +278,8 @@ void edge_fetch_start(struct edge_fetch *f)
         .arg = f,
         .retry_ms = retry_ms(f),
     };
+    edge_budget_others(f->charged ? 0 : EDGE_BUDGET_FETCH);
+    f->charged = true;
     edge_fetch_ref(f); /* until on_end or edge_fetch_end_early */
     cdn_metric_add(&w->metrics.origin_request_total, 1);
     f->http = http_fetch_start(w->client, &r);
@@ -296,6 +306,7 @@ void edge_fetch_end_early(struct edge_fetch *f)
         return;
     }
     http_fetch_cancel(CDN_TAKE(f->http));
+    edge_fetch_uncharge(f);
     if (f->body) {
         edge_body_finish(f->body, false);
     }

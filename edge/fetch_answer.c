@@ -275,6 +275,7 @@ static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, i
     if (!f->may_keep) {
         edge_body_do_not_keep(f->body);
     }
+    edge_cache_fit(edge->cache);
     edge_body_await(f->body, f->request.leader != NULL); /* it hears of the answer at the end of the turn */
     if (storing) {
         if (f->request.pass) {
@@ -438,6 +439,7 @@ static void on_end(void *arg, enum http_fetch_error error, const char *text)
 {
     struct edge_fetch *f = arg;
     f->http = NULL;
+    edge_fetch_uncharge(f);
     switch (edge_fetch_phase_now(f)) {
     case EDGE_FETCH_ASKING:
         note_failure(f, error);

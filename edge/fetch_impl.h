@@ -10,6 +10,7 @@ void edge_fetch_tell_later(struct edge_fetch *fetch); /* all waiters, at the end
 void edge_fetch_unlist(struct edge_fetch *fetch);     /* nobody joins any more */
 void edge_fetch_publish(struct edge_fetch *fetch, enum edge_fetch_phase phase);
 void edge_fetch_fail(struct edge_fetch *fetch, enum http_fetch_error error);
+void edge_fetch_uncharge(struct edge_fetch *fetch);  /* its request to the origin is over */
 void edge_fetch_end_early(struct edge_fetch *fetch); /* nobody wants it any more */
 /* A field of the request as it was sent (struct edge_vary_source; arg: struct edge_vary_fields of it). */
 bool edge_fetch_sent_get(void *arg, struct cdn_str name, struct cdn_buf *into);

@@ -7,13 +7,15 @@
  * a conditional request of its own.
  */
 #include "common/mem.h"
+#include "edge/budget.h"
 #include "edge/serve.h"
 #include "edge/txn.h"
 
 #include "common/banned.h"
 
-/* So much of a part on disk is read at once. */
+/* So much of a part on disk is read at once; the second when memory is short. */
 #define READ_BYTES ((uint64_t)256 * 1024)
+#define READ_SHORT ((uint64_t)4096)
 #define MAX_SOURCES_LOST 8u
 
 struct edge_ranger {
@@ -219,10 +221,11 @@ static bool load(struct edge_ranger *r)
         r->blob_first = first;
         return true;
     }
-    const uint64_t from = (r->at - first) / READ_BYTES * READ_BYTES;
+    edge_blob_unref(CDN_TAKE(r->blob));
+    const uint64_t most = edge_budget_has(READ_BYTES) ? READ_BYTES : READ_SHORT;
+    const uint64_t from = (r->at - first) / most * most;
     const uint64_t rest = edge_hold_length(&r->hold) - from;
-    edge_blob_unref(r->blob);
-    r->blob = edge_blob_create((size_t)(rest < READ_BYTES ? rest : READ_BYTES));
+    r->blob = edge_blob_create((size_t)(rest < most ? rest : most));
     r->blob_first = first + from;
     enum cdn_status status = edge_store_try_read(store, &r->hold.location, from, r->blob->data, r->blob->n);
     if (status == CDN_UNAVAILABLE) {
@@ -314,6 +317,8 @@ static void ranger_over(void *arg)
 {
     struct edge_ranger *r = arg;
     r->txn->stream = NULL;
+    edge_budget_sub(r->txn->block);
+    r->txn->block = 0;
     edge_txn_release(r->txn);
 }
 
@@ -380,7 +385,9 @@ static void serve(struct edge_txn *t, struct edge_rep *part, uint64_t end)
         if (t->fetch && (from < t->fetch->rep->first || from > t->fetch->request.range_last)) {
             edge_txn_leave_fetch(t);
         }
-        struct http_stream_source source = {.read = ranger_read, .release = ranger_over, .arg = t->ranger};
+        t->block = edge_budget_block((int64_t)n);
+        struct http_stream_source source = {
+            .read = ranger_read, .release = ranger_over, .arg = t->ranger, .block = t->block};
         struct MHD_Response *response;
         t->stream = http_stream_create(t->http, (int64_t)n, &source, &response);
         edge_deliver_respond(t, response, single ? 206 : 200, whole, single ? &plan : NULL, 0);

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "edge/access_log.h"
+#include "edge/budget.h"
 #include "edge/purge.h"
 
 #include <inttypes.h>
@@ -18,6 +19,7 @@
 
 /* Bytes of a request's body that wait here for the origin. */
 #define UPLOAD_ROOM ((size_t)128 * 1024)
+#define UPLOAD_SHORT ((size_t)16 * 1024) /* when memory is short */
 
 /* ---- transactions ---- */
 
@@ -60,6 +62,7 @@ static void discard(struct edge_txn *t)
     edge_blob_unref(t->blob);
     struct cdn_buf key = t->key;
     struct cdn_buf text = t->text;
+    edge_budget_sub(t->upload.room);
     cdn_buf_free(&t->upload);
     cdn_buf_clear(&key);
     cdn_buf_clear(&text);
@@ -309,9 +312,12 @@ static size_t on_body(void *self, struct http_request *req, const char *data, si
         edge_fetch_phase_now(t->fetch) != EDGE_FETCH_ASKING) {
         return n; /* nobody wants it (any more) */
     }
-    size_t room = UPLOAD_ROOM > t->upload.n ? UPLOAD_ROOM - t->upload.n : 0;
+    const size_t most = edge_budget_has(UPLOAD_ROOM) ? UPLOAD_ROOM : UPLOAD_SHORT;
+    const size_t room = most > t->upload.n ? most - t->upload.n : 0;
     size_t taken = n < room ? n : room;
+    const size_t before = t->upload.room;
     cdn_buf_add(&t->upload, data, taken);
+    edge_budget_add(t->upload.room - before);
     t->upload_full = taken < n;
     edge_fetch_body_ready(t->fetch);
     return taken;

@@ -48,6 +48,7 @@ struct edge_txn {
     struct edge_blob *blob; /* read from disk */
     struct edge_body_reader reader;
     struct http_stream *stream;
+    size_t block; /* what it holds, taken from the account */
     unsigned status;
     uint64_t sent;
     struct edge_ranger *ranger; /* part.c: puts stretches of stored and fetched parts together */

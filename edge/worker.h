@@ -14,6 +14,7 @@
 #include "common/http_head.h"
 #include "common/http_server.h"
 #include "common/tls_pair.h"
+#include "edge/budget.h"
 #include "edge/cache.h"
 #include "edge/hot.h"
 #include "edge/metrics.h"
@@ -38,6 +39,8 @@ struct edge_worker {
     struct edge_hot *hot;
     struct http_head head; /* of the answer being made */
     struct loop_timer sweep;
+    struct edge_trim trim;
+    int64_t charged;                 /* to the account of memory, for what `others` counts there */
     struct edge_txn *free_txn;       /* free list */
     struct edge_access_ring *access; /* of the access log; NULL: there is none */
     struct edge_metrics metrics;

@@ -73,7 +73,7 @@ struct fixture {
 static void on_ready(void *self, struct http_request *req)
 {
     struct fixture *f = self;
-    const struct http_stream_source s = {source_read, source_release, &f->source};
+    const struct http_stream_source s = {.read = source_read, .release = source_release, .arg = &f->source};
     struct MHD_Response *response;
     f->secure = req->secure;
     f->source.stream = http_stream_create(req, f->source.sized ? (int64_t)f->source.size : -1, &s, &response);

@@ -1,0 +1,53 @@
+/* budget: one account of the memory that `memory` allows, for the process.
+ *
+ * The setting is for all that grows with the load: bodies in the RAM tier, bodies on their way (being
+ * fetched, waiting for the disk's writer, or held by a client that does not read them), what connections and
+ * origin requests hold, and the index. The tier gets what the others leave. Bodies on their way may take half
+ * of the setting; who wants more is told (edge_budget_has) and goes through a file or a small window. Of what
+ * is not in the tier, the first few megabytes are not charged: they are in the rest that docs/edge.md names.
+ *
+ * Threads: any, no lock; figures may be a moment old.
+ */
+#ifndef CDN_EDGE_BUDGET_H
+#define CDN_EDGE_BUDGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define EDGE_BUDGET_SMALL ((size_t)4096) /* bodies up to here are always in memory */
+/* What one takes beside its buffers. */
+#define EDGE_BUDGET_CONNECTION UINT64_C(17000) /* of a client: libmicrohttpd's pool */
+#define EDGE_BUDGET_FETCH UINT64_C(32768)      /* under way to the origin: libcurl's */
+#define EDGE_BUDGET_READY UINT64_C(1400)       /* a ready answer in a hot table */
+#define EDGE_BUDGET_INDEX UINT64_C(280)        /* an object that is on disk only */
+
+void edge_budget_set(uint64_t memory);
+void edge_budget_add(size_t n); /* bytes of a body, or of a buffer for one */
+void edge_budget_sub(size_t n);
+/* What of them is in the RAM tier, and all that counts against the tier. */
+void edge_budget_tier(int64_t bodies, uint64_t used);
+/* Connections and the like; each worker adds the change of its share. */
+void edge_budget_others(int64_t change);
+void edge_budget_index(uint64_t bytes);
+
+bool edge_budget_has(size_t n); /* whether a body on its way may take so many bytes more */
+/* The block of a stream of `length` bytes (negative: unknown), taken: give it back with edge_budget_sub. */
+size_t edge_budget_block(int64_t length);
+uint64_t edge_budget_charge(void); /* what the tier has to do without */
+bool edge_budget_is_over(void);    /* the tier has to give something up */
+
+/* For who calls it a few times a second, each thread with one of its own: gives back what the thread's
+ * allocator keeps, when the process has much more than the account says. */
+struct edge_trim {
+    unsigned rest, pause; /* calls until it looks again; how many after the next time */
+    uint64_t before;      /* what the process had when it last gave something back */
+};
+void edge_budget_trim(struct edge_trim *trim);
+
+struct edge_budget_stats {
+    uint64_t memory, tier, on_the_way, others, index;
+};
+void edge_budget_stats(struct edge_budget_stats *ret);
+
+#endif

@@ -1,0 +1,57 @@
+"""What an edge holds in memory, against its setting."""
+
+import pytest
+from cdn import SLOW, poll
+from test_edge_http import ok
+
+MIB = 1 << 20
+
+
+@pytest.mark.skipif(SLOW > 1, reason="sanitizers have memory of their own")
+@pytest.mark.parametrize("disk, most_mib", [("1GiB", 40), (0, 58)])
+def test_clients_that_do_not_read(cdn, disk, most_mib):
+    """300 of them, each on a megabyte of its own, at 8 MiB: bodies go to files; without a disk tier the origin waits, and
+    a window and what libcurl holds of each remain."""
+    origin = cdn.fake_origin()
+    body = bytes(range(256)) * (MIB // 256)
+    for i in range(300):
+        origin.on(f"/m/{i}", ok(body, "max-age=600"))
+    edge = cdn.edge(origin, memory="8MiB", disk=disk, threads=2)
+    most = 0
+    clients = []
+    for i in range(300):
+        clients.append(edge.connect())
+        clients[-1].send_request("GET", f"/m/{i}")
+        most = max(most, edge.rss_kib())
+    for i in range(300):
+        poll(lambda i=i: origin.count(f"/m/{i}") >= 1, what=f"request {i} at the origin")
+        most = max(most, edge.rss_kib())
+    cache = edge.status()["cache"]
+    assert cache["memory_bytes"] <= cache["memory_capacity"] == 8 * MIB
+    for client in clients[::10]:
+        assert client.response().body == body
+        most = max(most, edge.rss_kib())
+    assert most < most_mib * 1024, f"{most} KiB"
+    for client in clients:
+        client.reset()
+    poll(lambda: edge.status()["cache"]["memory_on_the_way"] == 0, what="nothing on the way")
+
+
+def test_disk_hits_do_not_fill_memory(cdn):
+    """Bodies from disk whose clients do not read go straight from the file when memory is short."""
+    origin = cdn.fake_origin()
+    body = b"0123456789abcdef" * (900 << 6)  # below the setting for bodies in RAM
+    for i in range(60):
+        origin.on(f"/d/{i}", ok(body, "max-age=600"))
+    edge = cdn.edge(origin, memory="1MiB", disk="1GiB", threads=1)
+    for _ in range(2):
+        for i in range(60):
+            assert edge.get(f"/d/{i}").body == body
+    assert all(origin.count(f"/d/{i}") == 1 for i in range(60))
+    clients = [edge.connect() for _ in range(60)]
+    for i, client in enumerate(clients):
+        client.send_request("GET", f"/d/{i}")
+    poll(lambda: edge.metric("pocketcdn_edge_request_total") >= 180, what="all answered")
+    assert edge.status()["cache"]["memory_on_the_way"] <= 6 * MIB
+    for client in clients:
+        assert client.response().body == body
