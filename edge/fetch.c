@@ -6,6 +6,7 @@
 #include "common/mem.h"
 #include "edge/budget.h"
 #include "edge/confirm.h"
+#include "edge/promise.h"
 #include "edge/txn.h"
 #include "edge/validate.h"
 
@@ -47,6 +48,7 @@ void edge_fetch_unref(struct edge_fetch *f)
     edge_rep_unref(f->rep);
     edge_rep_unref(f->leader_rep);
     edge_body_unref(f->body);
+    edge_promise_free(f->promise);
     edge_fields_free(&f->request.fields);
     free(f->request.url);
     free(f->expected_spec);

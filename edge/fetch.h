@@ -107,7 +107,8 @@ struct edge_fetch {
 
     /* owner's thread */
     struct http_fetch *http;
-    bool charged; /* in the account of memory */
+    struct edge_promise *promise; /* of the name about the body; NULL: none */
+    bool charged;                 /* in the account of memory */
     struct loop_deferred tell;
     _Atomic bool may_keep; /* written here, read by waiters for their Cache-Status */
     struct edge_fetch_slot slot[];

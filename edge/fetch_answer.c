@@ -7,12 +7,11 @@
 #include "edge/confirm.h"
 #include "edge/fetch_impl.h"
 #include "edge/outgoing.h"
+#include "edge/promise.h"
 #include "edge/txn.h"
 #include "edge/validate.h"
 
-#include <gnutls/crypto.h>
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "common/banned.h"
 
@@ -274,6 +273,8 @@ static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, i
                                edge_fetch_room_again, f);
     if (!f->may_keep) {
         edge_body_do_not_keep(f->body);
+    } else if (!edge_head_count(f->rep->head, EDGE_HEAD_CONTENT_ENCODING)) {
+        f->promise = edge_promise_begin(entry_url(f));
     }
     edge_cache_fit(edge->cache);
     edge_body_await(f->body, f->request.leader != NULL); /* it hears of the answer at the end of the turn */
@@ -363,28 +364,17 @@ static bool on_data(void *arg, const char *data, size_t n)
         edge_fetch_tell_later(f);
         return false;
     }
+    edge_promise_add(f->promise, data, n);
     cdn_metric_add(&f->owner->metrics.origin_bytes_total, n);
     edge_fetch_tell_later(f);
     return true;
 }
 
-/* Whether the body is what a content-hashed name promises (12 hex digits of its MD5, as Django writes them).
- */
-static bool matches_name(struct edge_fetch *f, const struct edge_blob *blob)
+/* Whether the body that is to be stored with this head is what a content-hashed name promises. */
+static bool matches_name(struct edge_fetch *f, const struct edge_rep *rep)
 {
-    struct cdn_str digits;
-    if (!blob || edge_head_status(f->rep->head) != 200 ||
-        edge_head_count(f->rep->head, EDGE_HEAD_CONTENT_ENCODING) ||
-        !edge_key_hashed(entry_url(f), &digits)) {
-        return true;
-    }
-    unsigned char md5[16];
     char hex[33];
-    gnutls_hash_fast(GNUTLS_DIG_MD5, blob->data, blob->n, md5);
-    for (unsigned i = 0; i < sizeof md5; i++) {
-        snprintf(hex + 2 * i, 3, "%02x", md5[i]);
-    }
-    if (memcmp(hex, digits.p, 12) == 0) {
+    if (edge_head_status(rep->head) != 200 || edge_promise_kept(f->promise, hex)) {
         return true;
     }
     cdn_metric_add(&f->owner->metrics.mismatch_total, 1);
@@ -416,7 +406,7 @@ static void store(struct edge_fetch *f)
     struct edge_blob *blob = edge_body_blob(f->body);
     struct edge_store_file *file = blob ? NULL : edge_body_take_file(f->body);
     struct edge_rep *rep = as_stored(f, edge_body_length(f->body));
-    const bool matches = (!blob && !file) || !f->may_keep || matches_name(f, blob);
+    const bool matches = (!blob && !file) || !rep || !f->may_keep || matches_name(f, rep);
     if (rep && !matches) {
         rep = marked(rep);
     }

@@ -816,6 +816,27 @@ def test_hashed_name_is_verified(edge, origin):
     assert told(edge.get(NAME)) == ("HIT", None)
 
 
+@pytest.mark.parametrize("size", [1000, 9 << 20])
+def test_hashed_name_is_verified_wherever_the_body_is(cdn, size):
+    """In memory, or (the second, over memory_object) in a file from its first bytes on."""
+    origin = cdn.fake_origin()
+    good = (bytes(range(251)) * (size // 251 + 1))[:size]
+    name = f"/big.{hashlib.md5(good).hexdigest()[:12]}.bin"
+    bad = good[:-1] + b"!"
+    origin.on(name, ok(bad, "max-age=60"))
+    renewed = "/renewed" + name[1:]
+    origin.on(renewed, ok(good, "max-age=1"), ok(bad, "max-age=600"), ok(good, "max-age=600"))
+    edge = cdn.edge(origin, memory="32MiB", disk="64MiB", memory_object="1MiB", simulate=True)
+    edge.get(name)
+    poll(lambda: told(edge.get(name)) == ("HIT", "hash-mismatch"), what="the mark")
+    edge.get(renewed)
+    poll(lambda: told(edge.get(renewed)) == ("HIT", None), what="a hit")
+    edge.clock_advance("2s")
+    edge.get(renewed)
+    assert edge.get(renewed).body == good
+    assert told(edge.get(renewed)) == ("HIT", None)
+
+
 def test_a_name_that_only_looks_hashed(edge, origin):
     """[contenthash:12] of a bundler: a file as any other, errors too; why it is said."""
     origin.on(NAME, ok(b"bundled", "max-age=60"), ok(b"gone", "max-age=60", status=404))
