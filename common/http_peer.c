@@ -65,7 +65,7 @@ void http_peer_end(struct http_peer *peer)
     }
 }
 
-/* False: all have requests under way. */
+/* False: all within the limit have requests under way. */
 static bool make_room(struct http_server *server)
 {
     struct http_peer *oldest = server->idle_first;
@@ -73,7 +73,7 @@ static bool make_room(struct http_server *server)
         leave_idle(oldest);
         http_peer_close(oldest);
     }
-    return oldest != NULL;
+    return oldest && !oldest->extra;
 }
 
 /* ---- time limits ---- */

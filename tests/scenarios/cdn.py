@@ -740,9 +740,11 @@ class FakeOrigin:
         if "100-continue" in request.header("Expect", "").lower():
             sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         if "chunked" in request.header("Transfer-Encoding", "").lower():
-            while size := int(stream.readline().split(b";")[0], 16):
+            while (line := stream.readline()) and (size := int(line.split(b";")[0], 16)):
                 request.body += stream.read(size)
                 stream.readline()
+            if not line:
+                return None
             while stream.readline() not in (b"\r\n", b""):
                 pass
         elif "Content-Length" in request:
