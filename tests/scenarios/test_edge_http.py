@@ -849,6 +849,30 @@ def test_a_name_that_only_looks_hashed(edge, origin):
     assert told(edge.get(NAME)) == ("HIT", None) and origin.count(NAME) == 2
 
 
+@pytest.mark.parametrize("pieces", [1, 5])
+@pytest.mark.parametrize("good", [True, False])
+@pytest.mark.parametrize("size", [0, 1 << 20, (1 << 20) + 1, 3 << 20])
+def test_large_bodies_of_hashed_names_are_verified(edge, origin, size, good, pieces):
+    """In RAM or in a file, with its length or in chunks."""
+    body = b"x" * size
+    name = f"/big.{hashlib.md5(body if good else body + b'y').hexdigest()[:12]}.js"
+    sent = body if pieces == 1 else [body[i * size // pieces:(i + 1) * size // pieces] for i in range(pieces)]
+    origin.on(name, ok(sent, "max-age=60"))
+    assert edge.get(name).body == body
+    poll(lambda: told(edge.get(name)) == ("HIT", None if good else "hash-mismatch"))
+    assert edge.get(name).body == body and edge.metric("mismatch_total") == (0 if good else 1)
+
+
+def test_a_large_hashed_file_is_not_replaced_by_another(edge, origin):
+    body = b"x" * (2 << 20)
+    name = f"/big.{hashlib.md5(body).hexdigest()[:12]}.js"
+    origin.on(name, ok(body, "max-age=1"), ok(b"y" * (2 << 20), "max-age=600"), ok(body, "max-age=600"))
+    edge.get(name)
+    edge.clock_advance("2s")
+    edge.get(name)
+    assert edge.get(name).body == body
+
+
 # ---------------------------------------------------------------------------------------------------- restarts
 
 
