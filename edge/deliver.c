@@ -447,11 +447,19 @@ static void deliver_passing(struct edge_txn *t)
     }
 }
 
+/* The origin was passed a range and sends the whole in its place: the range is cut out here, and no more is
+ * read than it needs. */
+static bool cuts_range(const struct edge_txn *t, unsigned status)
+{
+    return t->http->method == HTTP_GET && t->conditions.range.p && status == 200 &&
+           t->fetch->content_length >= 0;
+}
+
 void edge_deliver_fetch(struct edge_txn *t)
 {
     struct edge_fetch *f = t->fetch;
     const unsigned status = edge_head_status(f->rep->head);
-    if (t->passing || status == 206 || !status_has_body(status)) {
+    if ((t->passing && !cuts_range(t, status)) || status == 206 || !status_has_body(status)) {
         deliver_passing(t);
         return;
     }

@@ -318,3 +318,16 @@ def test_an_origin_that_ignores_ranges_sends_its_whole_once(edge, origin):  # no
         r = edge.get("/a", [("Range", f"bytes={at}-{at}")])
         assert r.status == 206 and r.body == body[at:at + 1]
     assert origin.count("/a") == 1
+
+
+@pytest.mark.parametrize("cc, etag", [("max-age=60", '"1"'), ("max-age=60", None), ("no-store", '"1"'),
+                                      ("private", None)])
+def test_many_ranges_of_an_origin_that_ignores_them(edge, origin, cc, etag):  # noqa: F811
+    """50 single bytes near the start: no more is read of an answer that cannot be stored than they need."""
+    size = 20 * MIB
+    body = b"0123456789" * (size // 10)
+    origin.on("/a", ok(body, cc, *([("ETag", etag)] if etag else [])))
+    for at in range(0, 5000, 100):
+        r = edge.get("/a", [("Range", f"bytes={at}-{at}")])
+        assert r.status == 206 and r.body == body[at:at + 1]
+    assert edge.metric("origin_bytes_total") <= 2.5 * size
