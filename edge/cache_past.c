@@ -97,7 +97,7 @@ bool edge_cache_may_refresh_locked(const struct edge_cache *c, const struct edge
         return true;
     }
     const int64_t age_s = now_ms / 1000 - failing.time_s;
-    return age_s < 0 || age_s >= failing.note;
+    return age_s < 0 || age_s > failing.note; /* both are cut to seconds: at least the pause */
 }
 
 bool edge_cache_failing_locked(const struct edge_cache *c, const struct edge_entry *e, int64_t now_ms)
