@@ -1,6 +1,7 @@
 /* The head of an answer, put together from the lines that libcurl hands over, and judged more strictly than
  * by it. */
 #include "common/http_client_private.h"
+#include "common/http_field.h"
 #include "common/http_server_check.h"
 #include "common/parse.h"
 
@@ -156,10 +157,25 @@ static const char *check_framing(struct http_fetch_head *head)
                                                 : NULL;
 }
 
-static enum http_answer_step end_of_head(struct http_answer *a, struct http_fetch_head *ret,
+/* RFC 9110 7.8: it names the protocol, which is the one that was asked for; no body of HTTP's follows. */
+static bool is_switch_asked_for(const struct http_fetch_head *head)
+{
+    struct cdn_str upgrade;
+    struct cdn_str framing;
+    return head->version == 11 &&
+           http_fields_find(head->fields, head->field_count, CDN_STR("Upgrade"), &upgrade) == 1 &&
+           cdn_str_eq_nocase(upgrade, CDN_STR("websocket")) &&
+           !http_fields_find(head->fields, head->field_count, CDN_STR("Transfer-Encoding"), &framing) &&
+           !http_fields_find(head->fields, head->field_count, CDN_STR("Content-Length"), &framing);
+}
+
+static enum http_answer_step end_of_head(struct http_answer *a, bool upgrades, struct http_fetch_head *ret,
                                          const char **ret_why)
 {
     make_head(a, ret);
+    if (a->status == SWITCHING_PROTOCOLS && upgrades && is_switch_asked_for(ret)) {
+        return HTTP_ANSWER_HEAD;
+    }
     if (a->status == SWITCHING_PROTOCOLS) {
         *ret_why = "the server switched protocols unasked";
     } else {
@@ -172,8 +188,8 @@ static enum http_answer_step end_of_head(struct http_answer *a, struct http_fetc
 }
 
 enum http_answer_step http_answer_line(struct http_answer *a, struct cdn_str line, size_t max_bytes,
-                                       struct http_fetch_head *ret, enum http_fetch_error *ret_error,
-                                       const char **ret_why)
+                                       bool upgrades, struct http_fetch_head *ret,
+                                       enum http_fetch_error *ret_error, const char **ret_why)
 {
     *ret_error = HTTP_FETCH_PROTOCOL;
     a->bytes += line.n;
@@ -190,7 +206,7 @@ enum http_answer_step http_answer_line(struct http_answer *a, struct cdn_str lin
         http_answer_clear(a);
         good = take_status_line(a, line);
     } else if (line.n == 0) {
-        return a->status ? end_of_head(a, ret, ret_why) : HTTP_ANSWER_MORE;
+        return a->status ? end_of_head(a, upgrades, ret, ret_why) : HTTP_ANSWER_MORE;
     } else if (line.p[0] == ' ' || line.p[0] == '\t') {
         good = take_folded(a, line);
     } else {

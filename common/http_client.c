@@ -95,12 +95,26 @@ void http_fetch_settle(struct http_fetch *fetch)
     loop_defer(client->loop, &client->settle);
 }
 
+/* Of an upgraded connection libcurl 7.88 does not tell the server's end while our half is paused: it only
+ * stops reading. It stops for that or because we paused it. */
+void http_fetch_unwatched(CURL *easy)
+{
+    char *private = NULL;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+    struct http_fetch *fetch = (struct http_fetch *)(void *)private;
+    if (fetch && fetch->switched && fetch->phase == HTTP_FETCH_BODY && !fetch->paused_receive) {
+        fetch->peer_ended = true;
+        http_fetch_settle(fetch);
+    }
+}
+
 /* Out of libcurl; its struct stays. */
 static void detach(struct http_fetch *fetch)
 {
     struct http_client *client = fetch->client;
     loop_timer_stop(client->loop, &fetch->timer);
     unlink_settling(fetch);
+    fetch->switched = false;
     if (fetch->added) {
         client->inside = true; /* may write to a peer or close, and calls on_socket */
         curl_multi_remove_handle(client->multi, fetch->easy);
@@ -213,6 +227,8 @@ static void settle_one(struct http_fetch *fetch)
         finish(fetch, HTTP_FETCH_ABORTED, "");
     } else if (fetch->error) {
         finish(fetch, fetch->error, fetch->text);
+    } else if (fetch->peer_ended) {
+        finish(fetch, HTTP_FETCH_NONE, "");
     } else if (!fetch->added) {
         if (fetch->phase != HTTP_FETCH_RESTING) {
             add(fetch);

@@ -28,7 +28,11 @@ struct http_client_config {
     int64_t lifetime_ms;           /* of a connection; the next one resolves the name again; 0: 300000 */
     const char *ca_file;           /* NULL: the system's */
     bool insecure;                 /* do not verify certificates (tests) */
-    const char *user_agent;        /* NULL: none sent */
+    /* Every request is a GET that asks for WebSocket (RFC 9110 7.8): HTTP/1.1, each on a connection of its
+     * own, small buffers. When the answer is 101, data() is what the server sends from then on, and what
+     * read_body() gives goes to it; 0 closes that half of the connection. Any other answer is as usual. */
+    bool upgrades;
+    const char *user_agent; /* NULL: none sent */
 };
 
 enum http_fetch_error { /* words for logs and Cache-Status */

@@ -95,6 +95,8 @@ struct http_fetch {
     bool body_begun; /* read_body() was called */
     bool expecting;  /* Expect: 100-continue was sent */
     bool asked;      /* the request may have left */
+    bool switched;   /* 101 was answered */
+    bool peer_ended; /* after that: the server has closed its half */
     bool again;      /* the connection was no good: on a fresh one, at once */
     bool resent;
     int curl_socket; /* the connection it is on; socket_id 0: none */
@@ -128,8 +130,8 @@ void http_answer_free(struct http_answer *a);
 /* HTTP_ANSWER_INTERIM and _HEAD: *ret is filled, valid until the next call. HTTP_ANSWER_BAD: *ret_error and
  * *ret_why. */
 enum http_answer_step http_answer_line(struct http_answer *a, struct cdn_str line, size_t max_bytes,
-                                       struct http_fetch_head *ret, enum http_fetch_error *ret_error,
-                                       const char **ret_why);
+                                       bool upgrades, struct http_fetch_head *ret,
+                                       enum http_fetch_error *ret_error, const char **ret_why);
 
 /* http_fetch.c: the handle's options and callbacks. */
 void http_fetch_enter(struct http_fetch *fetch, enum http_fetch_phase phase);
@@ -144,6 +146,8 @@ enum http_fetch_error http_fetch_map_error(const struct http_fetch *fetch, CURLc
 
 /* http_fetch_fields.c: the request's fields, valid until the next call. */
 struct curl_slist *http_fetch_fields(struct http_fetch *fetch, const struct http_fetch_request *request);
+/* http_client.c: libcurl does not want its socket watched any more. */
+void http_fetch_unwatched(CURL *easy);
 void http_fetch_drop_expect(struct http_fetch *fetch);
 
 /* http_socket.c: libcurl's sockets on the loop. */

@@ -150,7 +150,11 @@ void http_server_request_completed(void *cls, struct MHD_Connection *connection,
         peer->busy = false;
         peer->request = NULL;
         http_peer_end(peer);
+        if (peer->upgraded) {
+            return; /* the connection is closed next */
+        }
         http_mhd_shrink(connection, &peer->spare);
+        http_gate_go_on(peer);
         if (server->draining) {
             http_peer_close(peer);
         }

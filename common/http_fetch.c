@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 
@@ -12,6 +14,7 @@
 #define RECEIVE_BYTES \
     20479L /* libcurl adds one: 20 KiB for each handle, so 16 KiB with a head are one read */
 #define SEND_BYTES 65536L
+#define UPGRADED_BYTES 16384L /* of each, for upgraded connections: they are many and long */
 
 void http_fetch_fail(struct http_fetch *fetch, enum http_fetch_error error, const char *text)
 {
@@ -43,6 +46,9 @@ enum http_fetch_error http_fetch_map_error(const struct http_fetch *fetch, CURLc
         {CURLE_SEND_FAIL_REWIND, HTTP_FETCH_CLOSED},
         {CURLE_ABORTED_BY_CALLBACK, HTTP_FETCH_ABORTED},
     };
+    if (fetch->switched && code == CURLE_GOT_NOTHING) { /* libcurl counts no byte of a 1xx answer's head */
+        return HTTP_FETCH_NONE;
+    }
     if (code == CURLE_OK) {
         return fetch->phase == HTTP_FETCH_BODY ? HTTP_FETCH_NONE : HTTP_FETCH_CLOSED;
     }
@@ -169,8 +175,8 @@ static bool take_line(struct http_fetch *fetch, struct cdn_str line)
     struct http_fetch_head head;
     enum http_fetch_error error;
     const char *why = NULL;
-    switch (
-        http_answer_line(&fetch->answer, line, fetch->client->config.max_head_bytes, &head, &error, &why)) {
+    switch (http_answer_line(&fetch->answer, line, fetch->client->config.max_head_bytes,
+                             fetch->client->config.upgrades, &head, &error, &why)) {
     case HTTP_ANSWER_MORE:
         return true;
     case HTTP_ANSWER_INTERIM:
@@ -189,7 +195,10 @@ static bool take_line(struct http_fetch *fetch, struct cdn_str line)
             fetch->again = true;
             return false;
         }
-        http_reuse_watch_excess(fetch, &head);
+        fetch->switched = head.status == 101;
+        if (!fetch->switched) {
+            http_reuse_watch_excess(fetch, &head);
+        }
         http_fetch_enter(fetch, HTTP_FETCH_BODY);
         if (fetch->handler->head) {
             fetch->handler->head(fetch->arg, &head);
@@ -235,6 +244,17 @@ static size_t on_data(char *data, size_t size, size_t count, void *arg)
     return CURL_WRITEFUNC_PAUSE;
 }
 
+/* Half of an upgraded connection. What was sent before lies in the kernel: libcurl asks for more only then.
+ * TLS has no such half here: libcurl's end of it is the connection's. */
+static void end_sending(struct http_fetch *fetch)
+{
+    char *scheme = NULL;
+    curl_easy_getinfo(fetch->easy, CURLINFO_SCHEME, &scheme);
+    if (fetch->socket_id && scheme && strcasecmp(scheme, "http") == 0) {
+        shutdown(fetch->curl_socket, SHUT_WR);
+    }
+}
+
 static size_t on_send(char *into, size_t size, size_t count, void *arg)
 {
     struct http_fetch *fetch = arg;
@@ -242,7 +262,7 @@ static size_t on_send(char *into, size_t size, size_t count, void *arg)
         return CURL_READFUNC_ABORT;
     }
     touch(fetch);
-    if (fetch->phase == HTTP_FETCH_BODY &&
+    if (fetch->phase == HTTP_FETCH_BODY && !fetch->switched &&
         !fetch->body_begun) { /* answered without it: nobody sends it now */
         fetch->now.plain_get = false;
         curl_easy_setopt(fetch->easy, CURLOPT_FORBID_REUSE, 1L);
@@ -252,6 +272,9 @@ static size_t on_send(char *into, size_t size, size_t count, void *arg)
     ssize_t n = fetch->read_body ? fetch->read_body(fetch->arg, into, size * count) : 0;
     if (fetch->cancelled) {
         return CURL_READFUNC_ABORT;
+    }
+    if (n == 0 && fetch->switched) {
+        end_sending(fetch);
     }
     if (n >= 0) {
         return (size_t)n;
@@ -287,14 +310,15 @@ static void set_constants(CURL *easy, const struct http_client *client)
     curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+                     client->config.upgrades ? (long)CURL_HTTP_VERSION_1_1 : (long)CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
     curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_PROXY, "");    /* nor from the environment, */
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "*"); /* which is not even searched then */
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_BYTES);
-    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, SEND_BYTES);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, client->config.upgrades ? UPGRADED_BYTES : RECEIVE_BYTES);
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, client->config.upgrades ? UPGRADED_BYTES : SEND_BYTES);
     curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)(client->config.keep_idle_ms / 1000 + 1));
     curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, (long)((client->config.lifetime_ms + 999) / 1000));
@@ -420,7 +444,9 @@ static void set_method(struct http_fetch *fetch, const struct http_fetch_request
     curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)-1);
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, fetch->repeatable ? 0L : 1L);
     /* one that adds to the idle ones is closed, so that many such requests leave no heap of them */
-    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, !fetch->repeatable && fetch->client->idle_count ? 1L : 0L);
+    curl_easy_setopt(
+        easy, CURLOPT_FORBID_REUSE,
+        fetch->client->config.upgrades || (!fetch->repeatable && fetch->client->idle_count) ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_VERBOSE, 0L);
     fetch->read_body = NULL;
     if (head) {
@@ -450,7 +476,7 @@ static void set_local_address(struct http_fetch *fetch, const char *address)
 static void begin_try(struct http_fetch *fetch, enum http_fetch_phase phase)
 {
     fetch->phase = phase;
-    fetch->asked = fetch->again = fetch->body_begun = false;
+    fetch->asked = fetch->again = fetch->body_begun = fetch->switched = fetch->peer_ended = false;
     fetch->paused_send = fetch->paused_receive = false;
     fetch->error = HTTP_FETCH_NONE;
     fetch->text[0] = fetch->curl_text[0] = '\0';

@@ -84,7 +84,7 @@ static void add_lines(struct http_fetch *fetch, size_t *count, const struct http
 struct curl_slist *http_fetch_fields(struct http_fetch *fetch, const struct http_fetch_request *request)
 {
     size_t count = 0;
-    if (fetch->header_room < request->field_count + 3) {
+    if (fetch->header_room < request->field_count + 4) {
         fetch->header_room = request->field_count + 16;
         fetch->header_nodes = cdn_realloc(fetch->header_nodes, fetch->header_room, sizeof(struct curl_slist));
     }
@@ -99,6 +99,9 @@ struct curl_slist *http_fetch_fields(struct http_fetch *fetch, const struct http
         add_item(fetch, &count, &(struct http_field){CDN_STR("Expect"), CDN_STR("100-continue")});
     } else {
         add_suppression(fetch, &count, CDN_STR("Expect"));
+    }
+    if (fetch->client->config.upgrades) { /* what follows the head is no body: no framing */
+        add_suppression(fetch, &count, CDN_STR("Transfer-Encoding"));
     }
     add_suppression(fetch, &count, CDN_STR("Accept")); /* libcurl's own; the request's is among the lines */
     for (size_t i = 0; i < count; i++) {

@@ -1,5 +1,7 @@
 #include "common/http_frame.h"
 
+#include "common/http_field.h"
+
 #include <string.h>
 
 #include "common/banned.h"
@@ -34,7 +36,12 @@ bool http_frame_in_body(const struct http_frame *f)
 static void next_request(struct http_frame *f)
 {
     uint16_t most = f->most_lines;
-    *f = (struct http_frame){.most_lines = most};
+    *f = (struct http_frame){.most_lines = most, .upgrades = f->upgrades};
+}
+
+void http_frame_go_on(struct http_frame *f)
+{
+    f->waits = false;
 }
 
 /* ---- the head ---- */
@@ -106,6 +113,9 @@ static enum http_refusal check_known(struct http_frame *f, const char *head, cha
         if (f->coding_lines++ == 0) {
             note_value(head, colon + 1, end, &f->coding, &f->coding_n);
         }
+    } else if (f->upgrades && IS_NAME(line, n, "Upgrade")) {
+        const struct cdn_str value = {colon + 1, (size_t)(end - colon - 1)};
+        f->asks_upgrade |= http_list_has_token(value, CDN_STR("websocket"));
     }
     return HTTP_REFUSE_NONE;
 }
@@ -123,7 +133,8 @@ static enum http_refusal check_field_line(struct http_frame *f, const char *head
         return HTTP_REFUSE_FIELD_COUNT;
     }
     char first = (char)(*line | 0x20);
-    return first == 'c' || first == 't' ? check_known(f, head, line, colon, end) : HTTP_REFUSE_NONE;
+    return first == 'c' || first == 't' || first == 'u' ? check_known(f, head, line, colon, end)
+                                                        : HTTP_REFUSE_NONE;
 }
 
 /* The head is whole, n bytes. */
@@ -137,7 +148,9 @@ static enum http_refusal end_head(struct http_frame *f, const char *head, size_t
     }
     f->most_lines = f->lines > f->most_lines ? f->lines : f->most_lines;
     if (!f->length_lines && !f->coding_lines) {
+        const bool waits = f->asks_upgrade && !f->http10;
         next_request(f);
+        f->waits = waits;
         return HTTP_REFUSE_NONE;
     }
     struct http_framing framing = {.length_lines = f->length_lines,
@@ -337,6 +350,10 @@ enum http_refusal http_frame_feed(struct http_frame *f, char *p, size_t n, size_
     size_t start = 0; /* of the request at hand, as far as it is here */
     size_t at = 0;
     while (at < n) {
+        if (f->waits) {
+            *ret_ready = start;
+            return HTTP_REFUSE_NONE;
+        }
         bool head = f->state == HEAD;
         size_t some = 0;
         enum http_refusal bad =

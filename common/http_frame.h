@@ -24,11 +24,16 @@
 #define HTTP_TRAILERS_MAX 4096u    /* bytes */
 #define HTTP_COOKIE_HIDDEN '\x7f'  /* instead of the name's last byte: no token has it */
 
+/* Behind a head without a body that asks for WebSocket nothing is judged until http_frame_go_on(): those
+ * bytes may be the tunnel's. */
 struct http_frame { /* zeroed: a request is to come */
     uint8_t state;
     uint8_t digits; /* of the chunk's size so far */
     uint8_t blank;  /* empty lines before the request line */
     bool http10;
+    bool upgrades;       /* the owner's: requests for WebSocket may be granted */
+    bool asks_upgrade;   /* this head asks for it */
+    bool waits;          /* such a head was handed on: what follows is not HTTP, or comes after its answer */
     uint16_t lines;      /* of the head, with the request line; of the trailers */
     uint16_t most_lines; /* of a head since the caller last set it to 0 */
     uint16_t length_lines, coding_lines;
@@ -45,6 +50,9 @@ struct http_frame { /* zeroed: a request is to come */
  * handed on; the rest is an incomplete head, to be offered again with more behind it. With a refusal it is
  * the end of the last complete request before the bad one. */
 enum http_refusal http_frame_feed(struct http_frame *f, char *p, size_t n, size_t *ret_ready);
+
+/* The answer was no upgrade: the next request may come. */
+void http_frame_go_on(struct http_frame *f);
 
 /* In the body of a request whose head was handed on. */
 bool http_frame_in_body(const struct http_frame *f);

@@ -61,7 +61,9 @@ static ssize_t hand_over(struct http_peer *peer, const char *bytes, size_t n, ch
 
 static void note_wait(struct http_peer *peer, size_t n, bool progress)
 {
-    if (peer->held.n) {
+    if (peer->frame.waits) {
+        http_peer_wait(peer, HTTP_WAIT_NOTHING, false);
+    } else if (peer->held.n) {
         http_peer_wait(peer, HTTP_WAIT_HEAD, progress);
     } else if (http_frame_in_body(&peer->frame)) {
         http_peer_wait(peer, HTTP_WAIT_BODY, peer->frame.body <= n);
@@ -98,6 +100,9 @@ static ssize_t receive(struct MHD_Connection *connection, void *into, size_t max
     if (peer->verdict) {
         return peer->refused ? 0 : refuse(peer, peer->verdict);
     }
+    if (peer->frame.waits) {
+        return HTTP_MHD_AGAIN;
+    }
     if (!peer->held.n) {
         ssize_t n = peer->receive(connection, into, max);
         if (n > 0) {
@@ -118,8 +123,25 @@ static ssize_t receive(struct MHD_Connection *connection, void *into, size_t max
     return judge(peer, peer->held.p, peer->held.n, into, max);
 }
 
+/* The request that asked for an upgrade got another answer. Bytes behind it were sent into the blue: they are
+ * no request of a client that waits, and the connection ends (RFC 6455 4.1 has it wait). */
+void http_gate_go_on(struct http_peer *peer)
+{
+    if (!peer->frame.waits) {
+        return;
+    }
+    http_frame_go_on(&peer->frame);
+    if (peer->held.n) {
+        hold(peer, NULL, 0);
+        http_peer_close(peer);
+        peer->verdict = HTTP_REFUSE_NONE;
+        peer->refused = false;
+    }
+}
+
 void http_gate_open(struct http_peer *peer)
 {
+    peer->frame.upgrades = peer->server->config.upgrades;
     if (peer->server->gated) {
         peer->receive = http_mhd_wrap(peer->connection, receive);
     }

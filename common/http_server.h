@@ -107,6 +107,8 @@ struct http_request {
     struct http_stream *_stream; /* of the answer, when there is one */
     void *_peer;                 /* the connection's own struct */
     struct cdn_buf _target;
+    void (*_begin_upgrade)(void *arg, int fd, struct cdn_str early);
+    void *_upgrade_arg;
     struct MHD_Response *_late; /* answer given while the body was arriving; owned */
     unsigned _late_status;
     unsigned _state;
@@ -163,6 +165,7 @@ struct http_server_config {
     const char *tls_key;
     const struct http_handler *handler;
     void *handler_self;
+    bool upgrades; /* http_response_upgrade() will be used */
 };
 
 enum cdn_status http_server_start(struct loop *loop, const struct http_server_config *config,
@@ -208,6 +211,19 @@ void http_respond_problem(struct http_request *req, unsigned status, const char 
 /* The same with fields of the caller's in place of "Cache-Control: no-store". Returns the body's length. */
 size_t http_respond_problem_with(struct http_request *req, unsigned status, const char *detail,
                                  const char *const *fields);
+/* Upgrades (RFC 9110 7.8). The answer 101 to a request for WebSocket, to which fields are added; when it is
+ * out, begin(arg, fd, early) gets the connection, non-blocking: the client's bytes that were read already are
+ * `early` (copy them). Not on TLS listeners. The request lives until http_upgrade_end(),
+ * which closes the connection (not inside begin()); done() follows, without begin() when the client has left
+ * before.
+ */
+struct MHD_Response *http_response_upgrade(struct http_request *req,
+                                           void (*begin)(void *arg, int fd, struct cdn_str early), void *arg);
+void http_upgrade_end(struct http_request *req);
+/* Whether the request may be answered so: GET without a body, HTTP/1.1, Connection: upgrade, and one Upgrade
+ * field that lists websocket. */
+bool http_request_asks_upgrade(struct http_request *req);
+
 /* Closes the connection without an answer (fault injection). */
 void http_abort(struct http_request *req);
 

@@ -36,14 +36,16 @@ struct http_peer { /* one connection */
     struct http_mhd_spare spare; /* its pool, while a larger one is used */
     int64_t since_ns;            /* it has been waiting */
     enum http_wait waiting;
-    enum http_refusal verdict;    /* to be given when libmicrohttpd reads next */
-    struct http_request *request; /* whose head was read and which is not over */
-    struct loop_fd watch;         /* its socket's end */
-    bool busy;                    /* a request line was read and its request is not over */
-    bool ended;                   /* the client sends nothing more */
-    bool refused;                 /* the verdict was written */
-    bool idle;                    /* in the list of those without a request */
-    bool extra;                   /* beyond the limit */
+    enum http_refusal verdict;                 /* to be given when libmicrohttpd reads next */
+    struct http_request *request;              /* whose head was read and which is not over */
+    struct loop_fd watch;                      /* its socket's end */
+    bool busy;                                 /* a request line was read and its request is not over */
+    bool ended;                                /* the client sends nothing more */
+    bool refused;                              /* the verdict was written */
+    bool idle;                                 /* in the list of those without a request */
+    bool extra;                                /* beyond the limit */
+    bool upgraded;                             /* out of libmicrohttpd's hands */
+    struct MHD_UpgradeResponseHandle *upgrade; /* until http_upgrade_end() */
 };
 
 struct http_server {
@@ -132,9 +134,13 @@ void http_peer_end(struct http_peer *peer);
 void http_peer_wait(struct http_peer *peer, enum http_wait what, bool restart);
 void http_peer_look(struct loop_timer *timer);
 
+/* http_upgrade.c */
+void http_upgrades_end(struct http_server *server);
+
 /* http_gate.c */
 void http_gate_open(struct http_peer *peer);
 void http_gate_close(struct http_peer *peer);
+void http_gate_go_on(struct http_peer *peer); /* its request is over, and it is no tunnel */
 
 /* http_refuse.c */
 void http_note_refusal(struct http_server *server, struct MHD_Connection *connection, enum http_refusal why);

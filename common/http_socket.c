@@ -100,11 +100,11 @@ static void release(struct http_socket *s)
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
-    (void)easy;
     (void)socket_arg;
     struct http_client *client = arg;
     struct http_socket *s = http_socket_find(client, fd);
     if (what == CURL_POLL_REMOVE) {
+        http_fetch_unwatched(easy);
         if (s) {
             release(s);
         }

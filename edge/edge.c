@@ -11,6 +11,7 @@
 #include "edge/compress.h"
 #include "edge/pages.h"
 #include "edge/sync.h"
+#include "edge/tunnel.h"
 #include "edge/tuning.h"
 #include "edge/txn.h"
 
@@ -37,7 +38,7 @@
 /* How many of the descriptors that this process may have each may take: a half for clients, an eighth for the
  * disk tier's open files, a quarter for the origin; the rest for bodies on their way from and to files. */
 struct shares {
-    unsigned clients, origin; /* of one worker */
+    unsigned clients, origin, tunnels; /* of one worker */
     unsigned disk;
 };
 
@@ -60,6 +61,7 @@ static struct shares share_descriptors(const struct edge *edge)
     const uint64_t worker = rest / workers;
     return (struct shares){.clients = least(s->max_connections, http_server_limit_within(worker / 2)),
                            .origin = least(s->origin_connections, worker / 4 ? worker / 4 : 1),
+                           .tunnels = worker / 16 ? (unsigned)(worker / 16) : 1,
                            .disk = least(256, rest / 8)};
 }
 
@@ -216,6 +218,7 @@ static enum cdn_status open_worker(struct edge_worker *w, const struct cdn_addr 
         .tls_key = w->edge->certificate.key,
         .handler = &edge_handler,
         .handler_self = w,
+        .upgrades = !w->edge->certificate.certificate,
     };
     struct http_client_config client = {
         .max_connections = share.origin,
@@ -232,6 +235,14 @@ static enum cdn_status open_worker(struct edge_worker *w, const struct cdn_addr 
     enum cdn_status status = loop_create(&w->loop, err);
     if (status == CDN_OK) {
         status = http_client_create(w->loop, &client, &w->client, err);
+    }
+    if (status == CDN_OK && s->upgrade == EDGE_UPGRADE_TUNNEL) {
+        struct http_client_config upgrades = client;
+        w->tunnel_max = least(s->upgrade_connections, share.tunnels);
+        upgrades.upgrades = true;
+        upgrades.max_connections = upgrades.max_per_host = w->tunnel_max;
+        upgrades.idle_timeout_ms = s->upgrade_idle;
+        status = http_client_create(w->loop, &upgrades, &w->upgrades, err);
     }
     if (status == CDN_OK) {
         status = http_server_start(w->loop, &server, &w->server, err);
@@ -275,8 +286,10 @@ static void *work(void *arg)
 
 static void close_worker(struct edge_worker *w)
 {
+    edge_tunnels_end(w);
     http_server_stop(CDN_TAKE(w->server)); /* messages to the worker may still be run by loop_destroy */
     http_client_destroy(w->client);
+    http_client_destroy(w->upgrades);
     edge_hot_destroy(w->hot);
     http_head_free(&w->head);
     loop_destroy(w->loop);

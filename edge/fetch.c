@@ -284,7 +284,7 @@ void edge_fetch_start(struct edge_fetch *f)
     f->charged = true;
     edge_fetch_ref(f); /* until on_end or edge_fetch_end_early */
     cdn_metric_add(&w->metrics.origin_request_total, 1);
-    f->http = http_fetch_start(w->client, &r);
+    f->http = http_fetch_start(f->request.upgrade ? w->upgrades : w->client, &r);
 }
 
 void edge_fetch_publish(struct edge_fetch *f, enum edge_fetch_phase phase)

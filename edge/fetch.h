@@ -67,6 +67,7 @@ struct edge_fetch_request {
     uint64_t range_last;
     bool has_body;
     int64_t body_length;
+    bool upgrade;         /* asks for WebSocket; what is read goes into the tunnel after 101 */
     bool expect_continue; /* the client holds its body back until the origin wants it */
     ssize_t (*read_body)(void *arg, char *into, size_t max);
     struct edge_txn *leader;

@@ -269,8 +269,8 @@ static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, i
     const uint64_t max_object = edge_tuning_now(edge)->max_object;
     f->may_keep = storing && (h->content_length < 0 || (uint64_t)h->content_length <= max_object);
     f->content_length = h->content_length;
-    f->body = edge_body_create(h->content_length, (size_t)edge->settings.memory_object, edge->store,
-                               edge_fetch_room_again, f);
+    f->body = edge_body_create(h->content_length, h->status == 101 ? 0 : (size_t)edge->settings.memory_object,
+                               edge->store, edge_fetch_room_again, f);
     if (!f->may_keep) {
         edge_body_do_not_keep(f->body);
     } else if (!edge_head_count(f->rep->head, EDGE_HEAD_CONTENT_ENCODING)) {

@@ -21,7 +21,12 @@
     X(COUNTER, invalidated_total, "Objects made void by unsafe requests")                         \
     X(COUNTER, purged_total, "Objects purged")                                                    \
     X(COUNTER, access_log_dropped_total, "Requests left out of the access log, which was behind") \
-    X(COUNTER, compress_skipped_total, "Compressions put off because too many were waiting")
+    X(COUNTER, compress_skipped_total, "Compressions put off because too many were waiting")      \
+    X(GAUGE, tunnels, "WebSocket tunnels open now")                                               \
+    X(COUNTER, tunnel_total, "WebSocket tunnels opened")                                          \
+    X(COUNTER, tunnel_refused_total, "WebSocket requests refused: too many, or by setting")       \
+    X(COUNTER, tunnel_up_bytes_total, "Bytes of tunnels from clients to the origin")              \
+    X(COUNTER, tunnel_down_bytes_total, "Bytes of tunnels from the origin to clients")
 
 struct edge_metrics {
     EDGE_METRICS(CDN_METRIC_FIELD)

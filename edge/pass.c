@@ -1,6 +1,7 @@
 /* pass: requests that are the client's own affair: other methods, answers that may not be shared. */
 #include "common/mem.h"
 #include "edge/purge.h"
+#include "edge/tunnel.h"
 #include "edge/txn.h"
 
 #include "common/banned.h"
@@ -28,7 +29,11 @@ static ssize_t read_upload(void *arg, char *into, size_t max)
         t->upload_at = 0;
         if (t->upload_full) {
             t->upload_full = false;
-            http_request_resume(t->http);
+            if (t->tunnel) {
+                edge_tunnel_room(t->tunnel);
+            } else {
+                http_request_resume(t->http);
+            }
         }
     }
     return (ssize_t)n;
@@ -39,7 +44,11 @@ void edge_pass_start(struct edge_txn *t)
     struct edge_fetch_request r = {0};
     edge_upstream_request(t, true, false, &r);
     r.has_body = t->http->has_body && !edge_txn_is_cached_method(t);
-    r.body_length = t->http->body_length;
+    r.upgrade = t->upgrading;
+    if (t->upgrading) {
+        r.has_body = true;
+    }
+    r.body_length = t->upgrading ? -1 : t->http->body_length;
     r.expect_continue = t->holding;
     r.read_body = read_upload;
     struct edge_cache *cache = t->worker->edge->cache;
@@ -89,6 +98,8 @@ void edge_pass_wait(struct edge_txn *t)
         }
         if (edge_txn_is_unasked_304(t)) {
             edge_deliver_error(t, 502, "the origin answered 304 to a request without a condition");
+        } else if (t->upgrading) {
+            edge_tunnel_answer(t);
         } else {
             edge_deliver_fetch(t);
         }

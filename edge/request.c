@@ -11,6 +11,7 @@
 #include "edge/access_log.h"
 #include "edge/budget.h"
 #include "edge/purge.h"
+#include "edge/tunnel.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -53,6 +54,7 @@ void edge_txn_leave_fetch(struct edge_txn *t)
 static void discard(struct edge_txn *t)
 {
     struct edge_worker *w = t->worker;
+    edge_tunnel_leave(t);
     edge_txn_leave_fetch(t);
     edge_cache_release(w->edge->cache, &t->hold);
     if (t->entry) {
@@ -112,7 +114,9 @@ void edge_txn_wait_disk(struct edge_txn *t, void (*step)(struct edge_txn *))
 
 void edge_txn_fetch_moved(struct edge_txn *t)
 {
-    if (t->stream) {
+    if (t->tunnel) {
+        edge_tunnel_moved(t->tunnel);
+    } else if (t->stream) {
         http_stream_resume(t->stream);
     } else {
         http_request_resume(t->http);
@@ -226,7 +230,9 @@ static void begin(struct edge_txn *t)
     if (answer_at_once(t)) {
         return;
     }
-    if (!edge_txn_is_cached_method(t)) {
+    if (http_request_asks_upgrade(t->http)) {
+        edge_tunnel_ask(t);
+    } else if (!edge_txn_is_cached_method(t)) {
         edge_txn_pass(t, EDGE_CAUSE_BYPASS_METHOD);
     } else if (http_cc_has(&t->control.cc, HTTP_CC_NO_STORE) &&
                edge_tuning_now(t->worker->edge)->rules.honour_request) {
@@ -350,7 +356,7 @@ static void on_ready(void *self, struct http_request *req)
         t = txn_new(w, req);
         t->step = begin;
     }
-    if (!t->upload_done) {
+    if (!t->upload_done && !t->upgrading) {
         t->upload_done = true;
         if (t->fetch && t->http->has_body) {
             edge_fetch_body_ready(t->fetch);
@@ -369,8 +375,11 @@ static void count_txn(struct edge_txn *t)
     }
     cdn_metric_add(&m->verdict[t->verdict], 1);
     cdn_metric_add(&m->cause[t->cause], 1);
-    cdn_metric_add(&m->body_bytes_total, t->sent);
+    cdn_metric_add(&m->body_bytes_total, t->status == 101 ? 0 : t->sent);
     cdn_metric_add(&m->collapsed_total, t->fetch && !t->leader);
+    if (t->upgrading && t->status == 101) {
+        return; /* a life, not a wait */
+    }
     uint64_t us = (uint64_t)(loop_mono_ns(t->worker->loop) - t->http->started_ns) / 1000;
     cdn_histogram_add(t->verdict == EDGE_VERDICT_HIT ? &m->hit_time : &m->miss_time, us);
 }

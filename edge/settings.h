@@ -95,6 +95,12 @@
       "Longest life of a connection to the origin, whose name is resolved again for the next one")          \
     X(DURATION, origin_retry, "1s", 0, 60000, NULL, RESTART, "TIME",                                        \
       "An origin that refuses connections is tried again for so long; 0: never")                            \
+    X(CHOICE, upgrade, "tunnel", 0, 0, "tunnel|refuse", RESTART, "HOW",                                     \
+      "Requests for WebSocket: a tunnel to the origin, or 501")                                             \
+    X(UINT, upgrade_connections, "1000", 1, 1e6, NULL, RESTART, "N",                                        \
+      "WebSocket tunnels open at once; further ones are answered 503")                                      \
+    X(DURATION, upgrade_idle, "5m", 1000, 86400000, NULL, RESTART, "TIME",                                  \
+      "A tunnel in which nothing moves for so long is closed")                                              \
     X(STRING, origin_ca, "", 0, 0, NULL, RESTART, "FILE",                                                   \
       "CA certificates for an https origin; default: the system's")                                         \
     X(BOOL, origin_insecure, "no", 0, 0, NULL, RESTART, "yes|no",                                           \

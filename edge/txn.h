@@ -56,8 +56,10 @@ struct edge_txn {
     struct cdn_buf upload;
     size_t upload_at;
     bool upload_done;
-    bool holding;     /* the client waits for 100 Continue before it sends its body */
-    bool upload_full; /* libmicrohttpd was told to wait */
+    bool holding;               /* the client waits for 100 Continue before it sends its body */
+    bool upload_full;           /* libmicrohttpd, or the tunnel, was told to wait */
+    bool upgrading;             /* asks for WebSocket, and is counted among the tunnels */
+    struct edge_tunnel *tunnel; /* open */
 };
 
 /* for fetch.c */

@@ -246,6 +246,10 @@ void edge_upstream_request(struct edge_txn *t, bool pass, bool background, struc
     add_accepted(t, &ret->fields);
     add_own(t, &ret->fields);
     add_forwarded(t, &ret->fields);
+    if (t->upgrading) {
+        edge_fields_add(&ret->fields, CDN_STR("Connection"), CDN_STR("Upgrade"));
+        edge_fields_add(&ret->fields, CDN_STR("Upgrade"), CDN_STR("websocket"));
+    }
     if (!pass) {
         add_validators(&ret->fields, ret);
     }

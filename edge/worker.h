@@ -36,6 +36,10 @@ struct edge_worker {
     struct loop *loop;
     struct http_server *server;
     struct http_client *client;
+    struct http_client *upgrades; /* for tunnels; NULL: they are refused */
+    struct edge_tunnel *tunnels;  /* open ones */
+    unsigned tunnel_count;        /* with those that wait for the origin's answer */
+    unsigned tunnel_max;
     struct edge_hot *hot;
     struct http_head head; /* of the answer being made */
     struct loop_timer sweep;
@@ -95,6 +99,7 @@ struct edge {
     _Atomic bool unsynced;  /* purges may have been missed: every reuse is revalidated */
     struct edge_sync *sync; /* NULL: no purge log is followed */
     _Atomic bool draining;
+    _Atomic unsigned tunnel_count; /* of all workers */
     _Atomic uint64_t store_events[EDGE_STORE_EVENT_COUNT];
     _Atomic int64_t loaded_objects; /* -1: still loading */
 };

@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         ptrdiff_t end = cdn_str_find(rest, '\n');
         struct cdn_str line = {rest.p, end < 0 ? rest.n : (size_t)end + 1};
         rest = cdn_str_sub(rest, line.n);
-        step = http_answer_line(&answer, line, HEAD_MAX, &head, &error, &why);
+        step = http_answer_line(&answer, line, HEAD_MAX, true, &head, &error, &why);
         if (step == HTTP_ANSWER_BAD) {
             MUST(error != HTTP_FETCH_NONE && why && why[0]);
         } else if (step != HTTP_ANSWER_MORE) {

@@ -3,6 +3,7 @@
 
 #include "net_help.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define HEAD "POST /a HTTP/1.1\r\nHost: h\r\n"
@@ -239,8 +240,39 @@ START_TEST(the_value_of_a_framing_field_ends_its_line)
 }
 END_TEST
 
+static const struct {
+    const char *head;
+    bool waits;
+} upgrades[] = {
+    {"GET /a HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", true},
+    {"GET /a HTTP/1.1\r\nuPGRADE:h2c , WebSocket \r\n\r\n", true},
+    {"GET /a HTTP/1.1\r\nUpgrade: h2c\r\n\r\n", false},
+    {"GET /a HTTP/1.1\r\nUpgrades: websocket\r\n\r\n", false},
+    {"GET /a HTTP/1.0\r\nUpgrade: websocket\r\n\r\n", false},
+    {"POST /a HTTP/1.1\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n", false},
+};
+
+START_TEST(behind_a_request_for_websocket_nothing_is_judged)
+{
+    char bytes[256];
+    const size_t n = strlen(upgrades[_i].head);
+    const size_t all = (size_t)snprintf(bytes, sizeof bytes, "%s no HTTP\n", upgrades[_i].head);
+    struct http_frame f = {.upgrades = true};
+    size_t ready;
+    const enum http_refusal bad = http_frame_feed(&f, bytes, all, &ready);
+    ck_assert_uint_eq(ready, n);
+    ck_assert(f.waits == upgrades[_i].waits && (bad == HTTP_REFUSE_NONE) == upgrades[_i].waits);
+    http_frame_go_on(&f);
+    ck_assert(http_frame_feed(&f, bytes + n, all - n, &ready) != HTTP_REFUSE_NONE);
+    f = (struct http_frame){0}; /* where no upgrades are made */
+    ck_assert(http_frame_feed(&f, bytes, all, &ready) != HTTP_REFUSE_NONE && !f.waits);
+}
+END_TEST
+
 static void fill(TCase *all)
 {
+    tcase_add_loop_test(all, behind_a_request_for_websocket_nothing_is_judged, 0,
+                        (int)CDN_ARRAY_LEN(upgrades));
     tcase_add_loop_test(all, any_cut_gives_the_same_verdict, 0, (int)CDN_ARRAY_LEN(rows));
     tcase_add_test(all, what_came_before_a_bad_request_is_handed_on);
     tcase_add_loop_test(all, sizes_have_limits, 0, (int)CDN_ARRAY_LEN(sizes));
