@@ -279,7 +279,7 @@ def test_expect_without_an_origin_is_answered(cdn, origin):  # noqa: F811
         assert client.head().status == 502
 
 
-@pytest.mark.parametrize("protocol", ["h2c", "websocket", "TLS/1.0"])
+@pytest.mark.parametrize("protocol", ["h2c", "websocketx", "TLS/1.0"])  # websocket: test_edge_upgrade.py
 def test_an_upgrade_is_not_passed_on(edge, origin, protocol):  # noqa: F811
     """RFC 9110 7.8: it may be ignored. The origin must not switch to what the edge does not speak."""
     origin.on("/a", ok(b"a"))
