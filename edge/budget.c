@@ -27,6 +27,7 @@ static struct {
     _Atomic uint64_t tier;       /* all that counts there */
     _Atomic int64_t others;
     _Atomic uint64_t index;
+    _Atomic uint64_t pressure; /* what the process has beyond its limit: the tier gives it up */
 } account = {.memory = 256 * MIB};
 
 void edge_budget_set(uint64_t memory)
@@ -118,9 +119,10 @@ size_t edge_budget_block(int64_t length)
 static uint64_t charge(const struct edge_budget_stats *s)
 {
     const uint64_t room = for_bodies(s);
-    const uint64_t on_the_way = beyond(s->on_the_way, FREE_ON_THE_WAY);
+    const uint64_t pressure = atomic_load_explicit(&account.pressure, memory_order_relaxed);
+    const uint64_t less = beyond(s->on_the_way, FREE_ON_THE_WAY) + pressure;
     const uint64_t least = s->memory / 8;
-    return s->memory - (on_the_way + least < room ? room - on_the_way : least);
+    return s->memory - (less + least < room ? room - less : least);
 }
 
 uint64_t edge_budget_charge(void)
@@ -139,8 +141,9 @@ bool edge_budget_is_over(void)
 
 /* ---- what malloc keeps ---- */
 
-#define TRIM_SLACK (12 * MIB) /* a program's own, and what comes back soon */
-#define TRIM_PAUSE_MAX 256u
+#define TRIM_SLACK (8 * MIB) /* a program's own, and what comes back soon */
+#define TRIM_PAUSE_MAX 16u
+#define REST_AIM (18 * MIB) /* anonymous memory beyond the setting at which the tier begins to give way */
 #define TRIM_GAIN MIB
 
 /* Anonymous memory of the process; 0: unknown. */
@@ -166,13 +169,22 @@ static uint64_t accounted(void)
     return s.tier + s.on_the_way + s.others + s.index + pages.ready;
 }
 
+/* Memory that no account sees (what malloc and libraries keep) comes out of the tier, so that the process
+ * stays within the setting and REST_AIM. */
+static void note_pressure(uint64_t now)
+{
+    const uint64_t aim = atomic_load_explicit(&account.memory, memory_order_relaxed) + REST_AIM;
+    atomic_store_explicit(&account.pressure, beyond(now, aim), memory_order_relaxed);
+}
+
 void edge_budget_trim(struct edge_trim *t)
 {
+    const uint64_t now = resident();
+    note_pressure(now);
     if (t->rest) {
         t->rest--;
         return;
     }
-    const uint64_t now = resident();
     if (t->before) { /* it was tried at the last look: less often, when it brought nothing */
         const bool gained = now + TRIM_GAIN < t->before;
         t->pause = gained || !t->pause ? 1 : t->pause < TRIM_PAUSE_MAX ? t->pause * 2 : t->pause;

@@ -26,9 +26,9 @@
 
 #define HOT_LIMIT 16384u
 #define HOT_SHARE ((uint64_t)16 << 10) /* one ready answer a thread for so many bytes of `memory` */
-#define QUEUE_MIN ((uint64_t)8 << 20)
+#define QUEUE_MIN ((uint64_t)4 << 20)
 #define QUEUE_MAX ((uint64_t)64 << 20)
-#define SPARE_PAGES ((size_t)3 << 20)
+#define SPARE_PAGES ((size_t)2 << 20)
 #define SWEEP_NS INT64_C(250000000)
 #define SWEEP_SLOTS 2048u
 #define FEW_CLIENTS 1000u
@@ -139,7 +139,7 @@ static enum cdn_status open_store(struct edge *edge, struct cdn_error *err)
     struct edge_store_settings settings = {.directory = dir,
                                            .budget = s->disk,
                                            .descriptors = share_descriptors(edge).disk,
-                                           .queue_bytes = clamp(s->memory / 4, QUEUE_MIN, QUEUE_MAX)};
+                                           .queue_bytes = clamp(s->memory / 8, QUEUE_MIN, QUEUE_MAX)};
     struct edge_store_hooks hooks = {.self = edge,
                                      .on_event = on_store_event,
                                      .on_moved = on_store_moved,
