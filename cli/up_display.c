@@ -9,10 +9,15 @@
 
 #include "common/banned.h"
 
+/* From the first column on: the terminal may have echoed a ^C where the cursor stands. */
 static void erase(struct up_display *display)
 {
-    if (display->drawn_lines) /* the terminal may have echoed a ^C behind the last line */
-        printf("\r\033[%zuA\033[J", display->drawn_lines);
+    if (!display->live)
+        return;
+    putchar('\r');
+    if (display->drawn_lines)
+        printf("\033[%zuA", display->drawn_lines);
+    fputs("\033[J", stdout);
     display->drawn_lines = 0;
 }
 
