@@ -4,6 +4,14 @@
 
 #include "common/banned.h"
 
+char *cli_option_flag(const struct cli_option *row)
+{
+    char *flag = cdn_strdup(row->field);
+    for (char *c = flag; *c; c++)
+        *c = *c == '_' ? '-' : *c;
+    return flag;
+}
+
 static bool is_name(const struct cli_option *row, struct cdn_str name)
 {
     if (strlen(row->field) != name.n)
@@ -57,19 +65,16 @@ static enum cdn_status store(const struct cli_option *row, void *options, const 
 static enum cdn_status unknown(const struct cli_option *rows, size_t count, const char *arg,
                                struct cdn_str name, struct cdn_error *err)
 {
-    CDN_AUTOFREE const char **names = cdn_calloc(count + 1, sizeof(*names));
-    CDN_AUTOFREE char *word = cdn_str_dup(name);
-    for (char *c = word; *c; c++)
-        *c = *c == '-' ? '_' : *c;
+    CDN_AUTOFREE char **flags = cdn_calloc(count + 1, sizeof(*flags));
     for (size_t i = 0; i < count; i++)
-        names[i] = rows[i].field;
-    const char *close = cdn_config_closest(cdn_str(word), names);
-    if (!close)
-        return cdn_error_set(err, CDN_USAGE, "unknown option '%s' (--help lists them)", arg);
-    CDN_AUTOFREE char *flag = cdn_strdup(close);
-    for (char *c = flag; *c; c++)
-        *c = *c == '_' ? '-' : *c;
-    return cdn_error_set(err, CDN_USAGE, "unknown option '%s'; did you mean --%s?", arg, flag);
+        flags[i] = cli_option_flag(&rows[i]);
+    const char *close = cdn_config_closest(name, (const char *const *)flags);
+    enum cdn_status status =
+        close ? cdn_error_set(err, CDN_USAGE, "unknown option '%s'; did you mean --%s?", arg, close)
+              : cdn_error_set(err, CDN_USAGE, "unknown option '%s' (--help lists them)", arg);
+    for (size_t i = 0; i < count; i++)
+        free(flags[i]);
+    return status;
 }
 
 /* One option argument; `*at` moves on when the value is the next argument. */
@@ -119,20 +124,12 @@ enum cdn_status cli_options_parse(const struct cli_option *rows, size_t count, i
     return CDN_OK;
 }
 
-char *cli_option_flag(const struct cli_option *row)
-{
-    char *flag = cdn_strdup(row->field);
-    for (char *c = flag; *c; c++)
-        *c = *c == '_' ? '-' : *c;
-    return flag;
-}
-
 void cli_options_help(const struct cli_option *rows, size_t count, struct cdn_buf *out)
 {
     for (size_t i = 0; i < count; i++) {
+        CDN_AUTOFREE char *flag = cli_option_flag(&rows[i]);
         CDN_AUTOBUF struct cdn_buf name = {0};
-        for (const char *c = rows[i].field; *c; c++)
-            cdn_buf_add_char(&name, *c == '_' ? '-' : *c);
+        cdn_buf_add_str(&name, cdn_str(flag));
         if (rows[i].metavar)
             cdn_buf_printf(&name, " %s", rows[i].metavar);
         if (rows[i].letter)
