@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/parse.h"
 #include "common/visible.h"
 
 #include <stdio.h>
@@ -62,14 +63,6 @@ void daemon_answer_problem(struct http_request *req, unsigned status, const char
     http_respond_problem_with(req, status, detail, fields);
 }
 
-static int hex_value(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 /* Percent-decoding (RFC 3986, 2.1); `plus`: '+' is a space, as in forms. NULL for a broken escape or a NUL.
  */
 static char *decode(struct cdn_str s, bool plus)
@@ -78,8 +71,8 @@ static char *decode(struct cdn_str s, bool plus)
     for (size_t i = 0; i < s.n; i++) {
         int c = s.p[i] == '+' && plus ? ' ' : s.p[i];
         if (c == '%') {
-            int high = s.n - i > 2 ? hex_value(s.p[i + 1]) : -1;
-            int low = s.n - i > 2 ? hex_value(s.p[i + 2]) : -1;
+            int high = s.n - i > 2 ? cdn_hex_digit(s.p[i + 1]) : -1;
+            int low = s.n - i > 2 ? cdn_hex_digit(s.p[i + 2]) : -1;
             c = high < 0 || low < 0 ? 0 : high * 16 + low;
             i += 2;
         }

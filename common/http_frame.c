@@ -1,6 +1,7 @@
 #include "common/http_frame.h"
 
 #include "common/http_field.h"
+#include "common/parse.h"
 
 #include <string.h>
 
@@ -215,15 +216,6 @@ static enum http_refusal take_head(struct http_frame *f, char *head, size_t n, s
 
 /* ---- the body ---- */
 
-static int hex(char c)
-{
-    if (is_digit(c)) {
-        return c - '0';
-    }
-    char low = (char)(c | 0x20);
-    return low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
-}
-
 static bool is_control(char c)
 {
     return ((unsigned char)c < 0x20 && c != '\t') || c == 0x7f;
@@ -231,7 +223,7 @@ static bool is_control(char c)
 
 static enum http_refusal take_size(struct http_frame *f, char c)
 {
-    int digit = hex(c);
+    int digit = cdn_hex_digit(c);
     if (digit >= 0) {
         f->left = f->left << 4 | (unsigned)digit;
         return ++f->digits > SIZE_DIGITS ? HTTP_REFUSE_CHUNK : HTTP_REFUSE_NONE;

@@ -1,15 +1,7 @@
 #include "common/http_path.h"
 
+#include "common/parse.h"
 #include "common/banned.h"
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 static bool is_unreserved(unsigned c)
 {
@@ -20,8 +12,8 @@ static bool is_unreserved(unsigned c)
 /* The byte that the triplet at s.p[i] stands for; negative: it is none. */
 static int triplet(struct cdn_str s, size_t i)
 {
-    const int high = i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1;
-    const int low = high >= 0 ? hex_digit(s.p[i + 2]) : -1;
+    const int high = i + 2 < s.n ? cdn_hex_digit(s.p[i + 1]) : -1;
+    const int low = high >= 0 ? cdn_hex_digit(s.p[i + 2]) : -1;
     return low < 0 ? -1 : high * 16 + low;
 }
 

@@ -520,3 +520,12 @@ socklen_t cdn_addr_len(const struct cdn_addr *a)
 {
     return a->sa.sa_family == AF_INET6 ? sizeof a->v6 : sizeof a->v4;
 }
+
+int cdn_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    const char low = (char)(c | 0x20);
+    return low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
+}

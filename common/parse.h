@@ -45,6 +45,7 @@ struct cdn_cidr {
 /* A bare address is a full-length prefix. Set host bits (10.0.0.1/8) are refused. */
 bool cdn_parse_cidr(struct cdn_str s, struct cdn_cidr *ret);
 bool cdn_cidr_has(const struct cdn_cidr *c, const struct cdn_addr *a);
+int cdn_hex_digit(char c); /* 0 to 15, in either case; -1: none */
 /* Raw address bytes (4 or 16). */
 const unsigned char *cdn_addr_bytes(const struct cdn_addr *a, size_t *ret_n);
 bool cdn_addr_is_loopback(const struct cdn_addr *a);

@@ -1,5 +1,6 @@
 #include "origin/path.h"
 
+#include "common/parse.h"
 #include "common/banned.h"
 
 static const struct {
@@ -21,15 +22,6 @@ const char *origin_path_detail(enum origin_path_result r)
     return results[r].detail;
 }
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static enum origin_path_result unescape(struct cdn_str raw, struct origin_path *path)
 {
     path->n = 0;
@@ -37,7 +29,8 @@ static enum origin_path_result unescape(struct cdn_str raw, struct origin_path *
         unsigned char c = (unsigned char)raw.p[i];
         bool escaped = c == '%';
         if (escaped) {
-            int high = i + 2 < raw.n ? hex(raw.p[i + 1]) : -1, low = i + 2 < raw.n ? hex(raw.p[i + 2]) : -1;
+            int high = i + 2 < raw.n ? cdn_hex_digit(raw.p[i + 1]) : -1,
+                low = i + 2 < raw.n ? cdn_hex_digit(raw.p[i + 2]) : -1;
             if (high < 0 || low < 0) {
                 return ORIGIN_PATH_MALFORMED;
             }
@@ -119,7 +112,7 @@ static bool ends_uuid(struct cdn_str name, size_t dash, size_t n)
     }
     const char *p = name.p + dash - length;
     for (size_t i = 0; i < length; i++) {
-        if (form[i] == '-' ? p[i] != '-' : hex(p[i]) < 0) {
+        if (form[i] == '-' ? p[i] != '-' : cdn_hex_digit(p[i]) < 0) {
             return false;
         }
     }
