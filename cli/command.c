@@ -4,7 +4,7 @@
 
 #include "cli/help.h"
 #include "cli/print.h"
-#include "common/config.h"
+#include "common/config/config.h"
 
 #include <stdio.h>
 

@@ -3,7 +3,7 @@
 #include "cli/plan.h"
 #include "cli/print.h"
 #include "cli/state.h"
-#include "common/http_client.h"
+#include "common/http/client/http_client.h"
 
 #include <stdio.h>
 

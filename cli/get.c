@@ -3,7 +3,7 @@
 #include "cli/print.h"
 #include "cli/terminal.h"
 #include "cli/traveller.h"
-#include "common/http_server_check.h"
+#include "common/http/syntax/http_server_check.h"
 
 #include <errno.h>
 #include <stdio.h>

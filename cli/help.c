@@ -1,8 +1,8 @@
-/* help: see the header. The man page of `pocketcdn` is written here, a daemon's by common/config. */
+/* help: see the header. The man page of `pocketcdn` is written here, a daemon's by common/config/config. */
 #include "cli/help.h"
 
 #include "cli/print.h"
-#include "edge/settings.h"
+#include "edge/base/settings.h"
 #include "origin/settings.h"
 #include "router/settings.h"
 

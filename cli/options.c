@@ -1,6 +1,6 @@
 #include "cli/options.h"
 
-#include "common/config.h"
+#include "common/config/config.h"
 
 #include "common/banned.h"
 

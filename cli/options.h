@@ -1,5 +1,5 @@
-/* options: the command line of a subcommand from one table of rows, as common/config does for the daemons'
- * settings.
+/* options: the command line of a subcommand from one table of rows, as common/config/config does for the
+ * daemons' settings.
  *
  *     #define DOWN_OPTIONS(X) \
  *         X(TEXT, state, 0, "DIR", "State folder") \

@@ -1,9 +1,9 @@
 #include "cli/plan.h"
 
 #include "cli/child.h"
-#include "common/config.h"
+#include "common/config/config.h"
 #include "common/parse.h"
-#include "edge/settings.h"
+#include "edge/base/settings.h"
 #include "geo-data/places.h"
 #include "origin/settings.h"
 #include "router/settings.h"

@@ -1,13 +1,13 @@
 #include "cli/plan.h"
 
 #include "cli/ports.h"
-#include "common/config.h"
-#include "edge/tuning.h"
+#include "common/config/config.h"
+#include "edge/base/tuning.h"
 #include "geo-data/places.h"
 #include "origin/root.h"
 #include "origin/settings.h"
 #include "router/settings.h"
-#include "router/table.h"
+#include "router/table/table.h"
 
 #include "common/banned.h"
 

@@ -1,5 +1,6 @@
 /* ports: whether the addresses that a CDN is going to listen on are free. A look, not a claim: the daemons
- * claim them themselves (common/http_listen); this is for saying early and whole what is in the way. */
+ * claim them themselves (common/http/server/http_listen); this is for saying early and whole what is in the
+ * way. */
 #ifndef CDN_CLI_PORTS_H
 #define CDN_CLI_PORTS_H
 

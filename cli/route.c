@@ -1,7 +1,7 @@
 #include "cli/route.h"
 
 #include "cli/command.h"
-#include "cli/geo.h"
+#include "cli/geo/geo.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* rtt: the modelled round-trip time between places, with the way it takes. */
 #include "cli/command.h"
-#include "cli/geo_input.h"
+#include "cli/geo/geo_input.h"
 #include "cli/print.h"
 #include "cli/table.h"
 #include "geo-data/geo.h"

@@ -1,7 +1,7 @@
 #include "cli/command.h"
 #include "cli/control.h"
 #include "cli/up_display.h"
-#include "common/http_client.h"
+#include "common/http/client/http_client.h"
 
 #include <stdio.h>
 #include <unistd.h>

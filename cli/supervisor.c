@@ -3,7 +3,7 @@
 #include "cli/child.h"
 #include "cli/state.h"
 #include "common/clock.h"
-#include "common/http_client.h"
+#include "common/http/client/http_client.h"
 #include "common/loop.h"
 
 #include <errno.h>

@@ -7,7 +7,7 @@
 #ifndef CDN_CLI_TRAVELLER_H
 #define CDN_CLI_TRAVELLER_H
 
-#include "common/http_client.h"
+#include "common/http/client/http_client.h"
 #include "common/parse.h"
 #include "geo-data/geo.h"
 

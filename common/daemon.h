@@ -31,7 +31,7 @@
 #ifndef CDN_COMMON_DAEMON_H
 #define CDN_COMMON_DAEMON_H
 
-#include "common/http_server.h"
+#include "common/http/server/http_server.h"
 #include "common/loop.h"
 
 #include <jansson.h>

@@ -2,7 +2,7 @@
 #ifndef CDN_EDGE_EDGE_H
 #define CDN_EDGE_EDGE_H
 
-#include "edge/settings.h"
+#include "edge/base/settings.h"
 
 struct edge;
 

@@ -1,6 +1,6 @@
 #include "origin/answer.h"
 
-#include "common/http_date.h"
+#include "common/http/syntax/http_date.h"
 
 #include <inttypes.h>
 #include <stdio.h>

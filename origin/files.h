@@ -12,8 +12,8 @@
 #ifndef CDN_ORIGIN_FILES_H
 #define CDN_ORIGIN_FILES_H
 
-#include "common/http_field_accept.h"
-#include "common/http_server.h"
+#include "common/http/syntax/http_field_accept.h"
+#include "common/http/server/http_server.h"
 #include "origin/hash.h"
 #include "origin/metrics.h"
 #include "origin/mime.h"

@@ -1,6 +1,6 @@
 #include "origin/mime.h"
 
-#include "common/http_field.h"
+#include "common/http/syntax/http_field.h"
 
 #include <errno.h>
 #include <stdio.h>

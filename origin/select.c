@@ -1,6 +1,6 @@
 #include "origin/select.h"
 
-#include "common/http_date.h"
+#include "common/http/syntax/http_date.h"
 
 #include "common/banned.h"
 

@@ -2,9 +2,9 @@
 #include "router/answer.h"
 
 #include "common/clock.h"
-#include "common/http_date.h"
+#include "common/http/syntax/http_date.h"
 #include "common/clock.h"
-#include "common/http_forwarded.h"
+#include "common/http/syntax/http_forwarded.h"
 #include "router/pin.h"
 #include "router/target.h"
 

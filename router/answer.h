@@ -4,8 +4,8 @@
 #ifndef CDN_ROUTER_ANSWER_H
 #define CDN_ROUTER_ANSWER_H
 
-#include "common/http_head.h"
-#include "common/http_server.h"
+#include "common/http/server/http_head.h"
+#include "common/http/server/http_server.h"
 #include "router/decide.h"
 
 enum router_outcome {

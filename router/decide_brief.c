@@ -1,5 +1,5 @@
 /* decide_brief: see decide.h. Decisions from the compiled table. */
-#include "router/compiled_private.h"
+#include "router/table/compiled_private.h"
 #include "router/decide.h"
 #include "router/spread.h"
 

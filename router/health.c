@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "common/clock.h"
-#include "common/http_client.h"
+#include "common/http/client/http_client.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "geo-data/latency.h"

@@ -17,7 +17,7 @@
 
 #include "common/loop.h"
 #include "router/pulse.h"
-#include "router/table.h"
+#include "router/table/table.h"
 
 #define ROUTER_HEALTH_METRICS(X)                                             \
     X(COUNTER, probe_ok_total, "Probes that succeeded")                      \

@@ -18,7 +18,7 @@
 #ifndef CDN_ROUTER_OVERRIDES_H
 #define CDN_ROUTER_OVERRIDES_H
 
-#include "common/config.h"
+#include "common/config/config.h"
 #include "common/parse.h"
 #include "geo-data/geo.h"
 #include "router/pops.h"

@@ -15,7 +15,7 @@
 #include "geo-data/anycast.h"
 #include "geo-data/special.h"
 #include "router/reason.h"
-#include "router/table.h"
+#include "router/table/table.h"
 
 #define ROUTER_STEP_TABLE(X) /* name, word */ \
     X(PINNED, "pinned")                       \

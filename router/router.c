@@ -5,7 +5,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "router/purge_api.h"
+#include "router/purge/purge_api.h"
 #include "router/router_private.h"
 
 #include "common/banned.h"

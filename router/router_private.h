@@ -3,14 +3,14 @@
 #define CDN_ROUTER_ROUTER_PRIVATE_H
 
 #include "common/daemon.h"
-#include "router/dns_server.h"
+#include "router/dns/dns_server.h"
 #include "router/health.h"
-#include "router/purge_api.h"
+#include "router/purge/purge_api.h"
 #include "router/router.h"
 #include "router/server.h"
-#include "router/table.h"
-#include "router/table_compile.h"
-#include "router/table_watch.h"
+#include "router/table/table.h"
+#include "router/table/table_compile.h"
+#include "router/table/table_watch.h"
 
 struct router {
     int argc;

@@ -17,9 +17,9 @@
 #ifndef CDN_ROUTER_SERVER_H
 #define CDN_ROUTER_SERVER_H
 
-#include "common/http_server.h"
+#include "common/http/server/http_server.h"
 #include "router/reason.h"
-#include "router/table.h"
+#include "router/table/table.h"
 
 #include <jansson.h>
 

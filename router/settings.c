@@ -2,7 +2,7 @@
 #include "router/settings.h"
 
 #include "common/daemon.h"
-#include "common/http_server_check.h"
+#include "common/http/syntax/http_server_check.h"
 
 #include <stdio.h>
 

@@ -7,8 +7,8 @@
 #ifndef CDN_ROUTER_SETTINGS_H
 #define CDN_ROUTER_SETTINGS_H
 
-#include "common/config.h"
-#include "router/dns_settings.h"
+#include "common/config/config.h"
+#include "router/dns/dns_settings.h"
 
 #define ROUTER_SETTINGS(X)                                                                                   \
     X(ADDRESS, listen, "127.0.0.1:8080", 0, 0, NULL, RESTART, "HOST:PORT", "Public listener: redirects")     \

@@ -1,7 +1,7 @@
 /* spread: see spread.h */
 #include "router/spread.h"
 
-#include "common/http_path.h"
+#include "common/http/syntax/http_path.h"
 
 #include <math.h>
 #include <xxhash.h>

@@ -7,7 +7,7 @@
 #ifndef CDN_TESTS_FUZZ_H
 #define CDN_TESTS_FUZZ_H
 
-#include "common/http_server.h"
+#include "common/http/server/http_server.h"
 #include "common/str.h"
 
 #include <stdint.h>

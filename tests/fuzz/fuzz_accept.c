@@ -1,5 +1,5 @@
 /* Accept-Encoding and Accept-Language: the canonical form is its own canonical form, and chooses the same. */
-#include "common/http_field_accept.h"
+#include "common/http/syntax/http_field_accept.h"
 
 #include "fuzz.h"
 

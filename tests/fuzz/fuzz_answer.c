@@ -1,7 +1,7 @@
 /* The head of an origin's answer, line by line as libcurl hands it over. */
-#include "common/http_client_private.h"
+#include "common/http/client/http_client_private.h"
 
-#include "common/http_field.h"
+#include "common/http/syntax/http_field.h"
 #include "fuzz.h"
 
 #define HEAD_MAX 4096u

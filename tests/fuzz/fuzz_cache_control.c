@@ -1,6 +1,6 @@
 /* Cache-Control as lists and as structured dictionaries; structured fields by themselves. */
-#include "common/http_field_cache.h"
-#include "common/http_structured.h"
+#include "common/http/syntax/http_field_cache.h"
+#include "common/http/syntax/http_structured.h"
 
 #include "fuzz.h"
 

@@ -1,7 +1,7 @@
 /* cdn.yaml, as each daemon reads it. */
-#include "common/config.h"
+#include "common/config/config.h"
 
-#include "edge/settings.h"
+#include "edge/base/settings.h"
 #include "fuzz.h"
 #include "origin/settings.h"
 #include "router/settings.h"

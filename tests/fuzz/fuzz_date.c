@@ -1,5 +1,5 @@
 /* HTTP dates. */
-#include "common/http_date.h"
+#include "common/http/syntax/http_date.h"
 
 #include "fuzz.h"
 

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <stdint.h>
 
-#include "router/dns_answer.h"
+#include "router/dns/dns_answer.h"
 
 #include "common/banned.h"
 

@@ -1,7 +1,7 @@
 /* Forwarded and X-Forwarded-*: who the client is, and what is sent on. Lines: X-Forwarded-For, Forwarded,
  * host. */
-#include "common/http_field.h"
-#include "common/http_forwarded.h"
+#include "common/http/syntax/http_field.h"
+#include "common/http/syntax/http_forwarded.h"
 
 #include "fuzz.h"
 

@@ -1,5 +1,5 @@
 /* Where requests begin and end: any split of the same bytes gives the same verdict and the same bytes. */
-#include "common/http_frame.h"
+#include "common/http/syntax/http_frame.h"
 
 #include "fuzz.h"
 

@@ -1,8 +1,8 @@
 /* Stored heads: bytes from disk, and heads built from lines, which must read back. The first byte chooses. */
-#include "edge/head.h"
+#include "edge/semantics/head.h"
 
-#include "edge/freshness.h"
-#include "edge/object.h"
+#include "edge/semantics/freshness.h"
+#include "edge/cache/object.h"
 #include "fuzz.h"
 
 static void walk(const struct edge_head *head)

@@ -1,6 +1,6 @@
 /* Cache keys: the key of a key is that key, what the origin is told makes the same key again, and the parts
  * are where they should be. First byte: the policy; the second: where the URL goes. */
-#include "edge/target.h"
+#include "edge/base/target.h"
 
 #include "fuzz.h"
 

@@ -1,6 +1,6 @@
 /* The grammars that fields are made of: lists, parameters, quoted strings, entity tags, media types,
  * CDN-Loop. */
-#include "common/http_field.h"
+#include "common/http/syntax/http_field.h"
 
 #include "fuzz.h"
 

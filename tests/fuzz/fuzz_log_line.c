@@ -1,7 +1,7 @@
 /* Addresses found in lines of a log, the client of a line, and plain lines. */
-#include "cli/geo_client.h"
-#include "cli/geo_input.h"
-#include "cli/geo_text.h"
+#include "cli/geo/geo_client.h"
+#include "cli/geo/geo_input.h"
+#include "cli/geo/geo_text.h"
 
 #include "fuzz.h"
 

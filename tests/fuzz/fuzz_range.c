@@ -1,6 +1,6 @@
 /* Range plans: the pieces of a body are as many bytes as its Content-Length says, and within the object.
  * First line: the object's length; second: the Range. Then extents. */
-#include "edge/range.h"
+#include "edge/semantics/range.h"
 
 #include "common/parse.h"
 #include "fuzz.h"

@@ -1,5 +1,5 @@
 /* Range and Content-Range. */
-#include "common/http_field_range.h"
+#include "common/http/syntax/http_field_range.h"
 
 #include "fuzz.h"
 

@@ -1,7 +1,7 @@
 /* A request's head: method and target on the first line, then the fields. */
-#include "common/http_server_check.h"
+#include "common/http/syntax/http_server_check.h"
 
-#include "common/http_field.h"
+#include "common/http/syntax/http_field.h"
 #include "fuzz.h"
 
 static void target(struct cdn_str line)

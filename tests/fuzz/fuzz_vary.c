@@ -1,5 +1,5 @@
 /* Vary: a request selects what was stored for it. First line: the Vary; the others: the request's fields. */
-#include "edge/vary.h"
+#include "edge/semantics/vary.h"
 
 #include "fuzz.h"
 

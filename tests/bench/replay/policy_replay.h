@@ -6,7 +6,7 @@
 #ifndef CDN_TESTS_POLICY_REPLAY_H
 #define CDN_TESTS_POLICY_REPLAY_H
 
-#include "edge/policy.h"
+#include "edge/cache/policy.h"
 
 struct replay_request {
     uint64_t id;

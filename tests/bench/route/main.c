@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "geo-data/places.h"
-#include "router/compiled_private.h"
+#include "router/table/compiled_private.h"
 #include "router/decide.h"
 #include "tests/bench/route/baseline.h"
 

@@ -1,5 +1,5 @@
 /* Command lines of subcommands, the numbers that rows are printed with, and aligned tables. */
-#include "cli/geo_row.h"
+#include "cli/geo/geo_row.h"
 #include "cli/options.h"
 #include "cli/table.h"
 

@@ -3,9 +3,9 @@
 #ifndef CDN_TESTS_CLIENT_HELP_H
 #define CDN_TESTS_CLIENT_HELP_H
 
-#include "common/http_client.h"
+#include "common/http/client/http_client.h"
 
-#include "net_help.h"
+#include "tests/unit/common/net_help.h"
 
 #include <netinet/in.h>
 

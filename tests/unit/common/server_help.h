@@ -2,9 +2,9 @@
 #ifndef CDN_TESTS_SERVER_HELP_H
 #define CDN_TESTS_SERVER_HELP_H
 
-#include "common/http_server.h"
+#include "common/http/server/http_server.h"
 
-#include "net_help.h"
+#include "tests/unit/common/net_help.h"
 
 /* What the handler does is said by the path's first segment. */
 struct fixture {

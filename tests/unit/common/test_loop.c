@@ -1,7 +1,7 @@
 /* loop: the order of a turn, timers, deferred calls, descriptors removed under way, messages from threads. */
 #include "common/loop.h"
 
-#include "net_help.h"
+#include "tests/unit/common/net_help.h"
 
 #include <pthread.h>
 #include <sys/eventfd.h>

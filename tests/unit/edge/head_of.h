@@ -3,7 +3,7 @@
 #ifndef CDN_TESTS_HEAD_OF_H
 #define CDN_TESTS_HEAD_OF_H
 
-#include "edge/head.h"
+#include "edge/semantics/head.h"
 
 #include <check.h>
 

@@ -4,7 +4,7 @@
 #define CDN_TESTS_STORE_FIXTURE_H
 
 #include "common/mem.h"
-#include "edge/store.h"
+#include "edge/store/store.h"
 
 #include <check.h>
 #include <dirent.h>

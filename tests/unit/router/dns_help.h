@@ -2,7 +2,7 @@
 #ifndef CDN_TESTS_UNIT_ROUTER_DNS_HELP_H
 #define CDN_TESTS_UNIT_ROUTER_DNS_HELP_H
 
-#include "router/dns_answer.h"
+#include "router/dns/dns_answer.h"
 #include "tests/unit/router/table_of.h"
 
 /* Flags, ended by NULL. */

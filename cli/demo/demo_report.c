@@ -1,0 +1,173 @@
+#include "cli/demo/demo.h"
+#include "cli/print.h"
+
+#include "cli/table.h"
+
+#include <stdio.h>
+
+#include "common/banned.h"
+
+static const char *const verdict_words[] = {"hit", "miss", "other"};
+
+struct totals {
+    uint64_t requests, hits, bytes, fetches_expected;
+    double median_edge_ms, median_origin_ms;
+};
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(const struct demo *demo, bool edge)
+{
+    size_t n = demo->visit_count;
+    CDN_AUTOFREE double *values = cdn_calloc(n, sizeof(*values));
+    for (size_t i = 0; i < n; i++)
+        values[i] = edge ? demo->visits[i].edge_ms : demo->visits[i].origin_ms;
+    qsort(values, n, sizeof(*values), by_value);
+    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+/* The first visitor of each edge brings every file there, once. */
+static uint64_t edges_used(const struct demo *demo)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < demo->visit_count; i++) {
+        bool before = false;
+        for (size_t k = 0; k < i && !before; k++)
+            before = strcmp(demo->visits[k].edge, demo->visits[i].edge) == 0;
+        n += !before;
+    }
+    return n;
+}
+
+static struct totals add_up(const struct demo *demo)
+{
+    struct totals t = {.median_edge_ms = median(demo, true), .median_origin_ms = median(demo, false)};
+    for (size_t i = 0; i < demo->visit_count; i++) {
+        const struct demo_visit *v = &demo->visits[i];
+        t.bytes += v->bytes;
+        for (int round = 0; round < DEMO_ROUNDS; round++) {
+            t.hits += v->verdicts[round][0];
+            t.requests += v->verdicts[round][0] + v->verdicts[round][1] + v->verdicts[round][2];
+        }
+    }
+    t.fetches_expected = edges_used(demo) * demo->file_count;
+    return t;
+}
+
+static void check(struct demo *demo, const struct totals *t)
+{
+    for (size_t i = 0; i < demo->visit_count; i++) {
+        const struct demo_visit *v = &demo->visits[i];
+        if (v->verdicts[1][0] != demo->file_count)
+            cdn_buf_printf(&demo->wrong, "%s: the second visit had %u hits of %zu\n", v->city,
+                           v->verdicts[1][0], demo->file_count);
+    }
+    if (demo->origin_requests != t->fetches_expected)
+        cdn_buf_printf(&demo->wrong, "the origin had %llu requests where each file to each edge makes %llu\n",
+                       (unsigned long long)demo->origin_requests, (unsigned long long)t->fetches_expected);
+}
+
+static void put_verdicts(struct table *table, const unsigned verdicts[3])
+{
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    for (size_t i = 0; i < 3; i++)
+        if (verdicts[i])
+            cdn_buf_printf(&text, "%s%u %s", text.n ? ", " : "", verdicts[i], verdict_words[i]);
+    table_add(table, "%s", text.n ? text.p : "");
+}
+
+static void print_table(const struct demo *demo)
+{
+    struct table table;
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    table_init(
+        &table,
+        "CLIENT IN|ADDRESS|FOUND AT|EDGE|>KM|>MS TO EDGE|>MS TO ORIGIN|FIRST VISIT|SECOND VISIT|>BYTES");
+    for (size_t i = 0; i < demo->visit_count; i++) {
+        const struct demo_visit *v = &demo->visits[i];
+        char ip[CDN_ADDR_TEXT_SIZE];
+        cdn_addr_format_ip(&v->traveller.address, ip);
+        table_add(&table, "%s", v->city);
+        table_add(&table, "%s", ip);
+        table_add(&table, "%s", v->found);
+        table_add(&table, "%s", v->edge);
+        table_add(&table, "%.0f", v->km);
+        table_add(&table, "%.1f", v->edge_ms);
+        table_add(&table, "%.1f", v->origin_ms);
+        put_verdicts(&table, v->verdicts[0]);
+        put_verdicts(&table, v->verdicts[1]);
+        table_add(&table, "%llu", (unsigned long long)v->bytes);
+    }
+    table_print(&table, &text);
+    table_fini(&table);
+    fwrite(text.p, 1, text.n, stdout);
+}
+
+static void print_totals(const struct demo *demo, const struct totals *t)
+{
+    double requests = t->requests ? (double)t->requests : 1, bytes = t->bytes ? (double)t->bytes : 1;
+    cli_print("\n");
+    cli_print("%zu files, %zu cities, %d visits each: %llu requests, %.2f MB, in %.1f s (measured)\n",
+              demo->file_count, demo->visit_count, DEMO_ROUNDS, (unsigned long long)t->requests,
+              (double)t->bytes / 1e6, demo->visits_ms / 1000);
+    cli_print("origin requests   %llu, one for each file at each edge in use\n",
+              (unsigned long long)demo->origin_requests);
+    cli_print("hit ratio         %.1f %%\n", 100 * (double)t->hits / requests);
+    cli_print("offload           %.1f %% of the requests, %.1f %% of the bytes\n",
+              100 * (1 - (double)demo->origin_requests / requests),
+              100 * (1 - (double)demo->origin_bytes / bytes));
+    cli_print("median round trip %.1f ms to the edge, %.1f ms to the origin in " DEMO_ORIGIN_PLACE
+              " (modelled)\n",
+              t->median_edge_ms, t->median_origin_ms);
+}
+
+static json_t *visit_json(const struct demo_visit *v)
+{
+    char ip[CDN_ADDR_TEXT_SIZE];
+    cdn_addr_format_ip(&v->traveller.address, ip);
+    json_t *rounds = json_array();
+    for (int i = 0; i < DEMO_ROUNDS; i++)
+        json_array_append_new(rounds, json_pack("{s:i, s:i, s:i}", verdict_words[0], (int)v->verdicts[i][0],
+                                                verdict_words[1], (int)v->verdicts[i][1], verdict_words[2],
+                                                (int)v->verdicts[i][2]));
+    return json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:I, s:o}", "city", v->city, "ip", ip, "found",
+                     v->found, "edge", v->edge, "km", v->km, "edge_rtt_ms", v->edge_ms, "origin_rtt_ms",
+                     v->origin_ms, "bytes", (json_int_t)v->bytes, "visits", rounds);
+}
+
+static void print_json(const struct demo *demo, const struct totals *t)
+{
+    json_t *visits = json_array();
+    for (size_t i = 0; i < demo->visit_count; i++)
+        json_array_append_new(visits, visit_json(&demo->visits[i]));
+    json_t *all = json_pack("{s:o, s:i, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:s, s:f}", "cities", visits,
+                            "files", (int)demo->file_count, "requests", (json_int_t)t->requests, "hits",
+                            (json_int_t)t->hits, "bytes", (json_int_t)t->bytes, "origin_requests",
+                            (json_int_t)demo->origin_requests, "origin_bytes", (json_int_t)demo->origin_bytes,
+                            "median_edge_rtt_ms", t->median_edge_ms, "median_origin_rtt_ms",
+                            t->median_origin_ms, "rtt_label", "modelled", "measured_ms", demo->visits_ms);
+    cli_print_json(all, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+}
+
+void demo_report(struct demo *demo)
+{
+    struct totals t = add_up(demo);
+    check(demo, &t);
+    if (demo->options->json) {
+        print_json(demo, &t);
+    } else {
+        print_table(demo);
+        print_totals(demo, &t);
+    }
+    if (demo->wrong.n) {
+        cli_complain("not as it should be:\n");
+        for (struct cdn_str rest = cdn_buf_str(&demo->wrong); rest.n;) {
+            struct cdn_str line = cdn_str_cut(&rest, '\n');
+            cli_complain(CDN_STR_FMT "\n", CDN_STR_ARG(line));
+        }
+    }
+}

@@ -1,0 +1,504 @@
+#include "common/config/config_private.h"
+
+#include "common/parse.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "common/banned.h"
+
+/* Written by offset: each kind of row knows the C type behind it (CDN_CONFIG_TYPES). */
+static void *field_of(const struct cdn_config_row *row, void *settings)
+{
+    return (char *)settings + row->offset;
+}
+
+static const void *field_in(const struct cdn_config_row *row, const void *settings)
+{
+    return (const char *)settings + row->offset;
+}
+
+static bool is_list(const struct cdn_config_row *row)
+{
+    return row->type == CDN_CONFIG_LIST || row->type == CDN_CONFIG_MAP;
+}
+
+static bool is_marked(const struct cdn_config_row *row, const char *mark)
+{
+    return row->type != CDN_CONFIG_CHOICE && row->choices && strcmp(row->choices, mark) == 0;
+}
+
+const char *config_looks(enum cdn_config_type type)
+{
+    static const char *const looks[] = {
+#define X(name, ctype, text) text,
+        CDN_CONFIG_TYPES(X)
+#undef X
+    };
+    return looks[type];
+}
+
+/* The value as a message shows it: short, without control characters, never a secret. */
+static const char *shown(const struct cdn_config_row *row, struct cdn_str text, char out[static 84])
+{
+    if (is_marked(row, CDN_CONFIG_SECRET)) {
+        cdn_str_copy(out, 84, CDN_STR("(the secret)"));
+        return out;
+    }
+    size_t n = text.n > 72 ? 72 : text.n;
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        out[i] = c < 0x20 || c == 0x7f ? '?' : text.p[i];
+    }
+    cdn_str_copy(out + n, 4, text.n > n ? CDN_STR("...") : CDN_STR(""));
+    return out;
+}
+
+static void add_bound(enum cdn_config_type type, double v, struct cdn_buf *out)
+{
+    char text[24];
+    if (type == CDN_CONFIG_SIZE) {
+        cdn_format_size((uint64_t)v, text);
+    } else if (type == CDN_CONFIG_DURATION) {
+        cdn_format_duration_ms((int64_t)v, text);
+    } else {
+        snprintf(text, sizeof text, "%.15g", v);
+    }
+    cdn_buf_add_str(out, cdn_str(text));
+}
+
+static bool has_bounds(const struct cdn_config_row *row)
+{
+    return row->min < 0 || row->min > 0 || row->max < 0 || row->max > 0;
+}
+
+void config_bounds_text(const struct cdn_config_row *row, struct cdn_buf *out)
+{
+    if (row->type == CDN_CONFIG_CHOICE) {
+        struct cdn_str rest = cdn_str(row->choices);
+        for (const char *comma = ""; rest.p; comma = ", ") {
+            struct cdn_str name = cdn_str_cut(&rest, '|');
+            cdn_buf_printf(out, "%s" CDN_STR_FMT, comma, CDN_STR_ARG(name));
+        }
+    } else if (has_bounds(row) && row->max < row->min) {
+        cdn_buf_add_str(out, CDN_STR("at least "));
+        add_bound(row->type, row->min, out);
+    } else if (has_bounds(row)) {
+        add_bound(row->type, row->min, out);
+        cdn_buf_add_str(out, CDN_STR(" to "));
+        add_bound(row->type, row->max, out);
+    }
+}
+
+static bool in_bounds(const struct cdn_config_row *row, double v)
+{
+    return !has_bounds(row) || (v >= row->min && (row->max < row->min || v <= row->max));
+}
+
+static enum cdn_status refuse(const struct cdn_config_row *row, const char *where, struct cdn_str text,
+                              struct cdn_error *err)
+{
+    char value[84];
+    CDN_AUTOBUF struct cdn_buf names = {0};
+    if (row->type == CDN_CONFIG_CHOICE) {
+        config_bounds_text(row, &names);
+        return cdn_error_set(err, CDN_INVALID, "%s: \"%s\" is not one of %s", where, shown(row, text, value),
+                             names.p);
+    }
+    return cdn_error_set(err, CDN_INVALID, "%s: \"%s\" is not %s", where, shown(row, text, value),
+                         config_looks(row->type));
+}
+
+/* `v` is the value in the unit of the bounds; `unit` says what was counted when that is not the value itself.
+ */
+static enum cdn_status check_bounds(const struct cdn_config_row *row, const char *where, struct cdn_str text,
+                                    double v, const char *unit, struct cdn_error *err)
+{
+    if (in_bounds(row, v)) {
+        return CDN_OK;
+    }
+    char value[84];
+    CDN_AUTOBUF struct cdn_buf bounds = {0};
+    config_bounds_text(row, &bounds);
+    if (unit) {
+        return cdn_error_set(err, CDN_INVALID, "%s: %.15g %s, allowed: %s", where, v, unit, bounds.p);
+    }
+    return cdn_error_set(err, CDN_INVALID, "%s: \"%s\" is out of range, allowed: %s", where,
+                         shown(row, text, value), bounds.p);
+}
+
+static bool has_control(struct cdn_str text)
+{
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        if (c < 0x20 || c == 0x7f) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool parse_choice(const struct cdn_config_row *row, struct cdn_str text, int *ret)
+{
+    struct cdn_str rest = cdn_str(row->choices);
+    for (int i = 0; rest.p; i++) {
+        if (cdn_str_eq(cdn_str_cut(&rest, '|'), text)) {
+            *ret = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool parse_address(const struct cdn_config_row *row, struct cdn_str text)
+{
+    struct cdn_addr ignored;
+    return (text.n == 0 && row->fallback[0] == '\0') || cdn_parse_host_port(text, &ignored);
+}
+
+/* A scalar in any of its C types. */
+union scalar {
+    bool b;
+    uint64_t u;
+    double d;
+    int64_t i;
+    int choice;
+};
+
+/* Parses `text` into *v and gives the number that the bounds are about. */
+static bool parse_scalar(const struct cdn_config_row *row, struct cdn_str text, union scalar *v,
+                         double *ret_measure)
+{
+    bool ok = false;
+    *ret_measure = row->min; /* what has no bounds is within them */
+    switch (row->type) {
+    case CDN_CONFIG_BOOL:
+        return cdn_parse_bool(text, &v->b);
+    case CDN_CONFIG_UINT:
+    case CDN_CONFIG_SIZE:
+        ok = row->type == CDN_CONFIG_UINT ? cdn_parse_u64(text, &v->u) : cdn_parse_size(text, &v->u);
+        *ret_measure = ok ? (double)v->u : 0;
+        return ok;
+    case CDN_CONFIG_REAL:
+        ok = cdn_parse_real(text, &v->d);
+        *ret_measure = ok ? v->d : 0;
+        return ok;
+    case CDN_CONFIG_DURATION:
+        ok = cdn_parse_duration_ms(text, &v->i);
+        *ret_measure = ok ? (double)v->i : 0;
+        return ok;
+    case CDN_CONFIG_CHOICE:
+        return parse_choice(row, text, &v->choice);
+    case CDN_CONFIG_ADDRESS:
+        return parse_address(row, text);
+    case CDN_CONFIG_STRING:
+        *ret_measure = (double)text.n;
+        return true;
+    case CDN_CONFIG_LIST:
+    case CDN_CONFIG_MAP:
+    case CDN_CONFIG_TYPE_COUNT:
+        break;
+    }
+    return false;
+}
+
+static void store_scalar(const struct cdn_config_row *row, void *settings, struct cdn_str text,
+                         const union scalar *v)
+{
+    void *field = field_of(row, settings);
+    if (row->type == CDN_CONFIG_BOOL) {
+        *(bool *)field = v->b;
+    } else if (row->type == CDN_CONFIG_CHOICE) {
+        *(int *)field = v->choice;
+    } else if (row->type == CDN_CONFIG_STRING || row->type == CDN_CONFIG_ADDRESS) {
+        free(*(char **)field);
+        *(char **)field = cdn_str_dup(text);
+    } else {
+        _Static_assert(sizeof(double) == sizeof v->u && sizeof(int64_t) == sizeof v->u, "one size of number");
+        memcpy(field, &v->u, sizeof v->u);
+    }
+}
+
+static enum cdn_status set_scalar(const struct cdn_config_row *row, void *settings,
+                                  const struct config_place *place, struct cdn_str text,
+                                  struct cdn_error *err)
+{
+    union scalar v = {0};
+    double measure;
+    bool is_text = row->type == CDN_CONFIG_STRING;
+    if (!parse_scalar(row, text, &v, &measure)) {
+        return refuse(row, place->where, text, err);
+    }
+    enum cdn_status status =
+        check_bounds(row, place->where, text, measure, is_text ? "characters long" : NULL, err);
+    if (status == CDN_OK) {
+        store_scalar(row, settings, text, &v);
+    }
+    return status;
+}
+
+enum cdn_status config_list_add(const struct cdn_config_row *row, void *settings,
+                                const struct config_place *place, struct cdn_str key, struct cdn_str value,
+                                struct cdn_error *err)
+{
+    struct cdn_config_list *list = field_of(row, settings);
+    struct cdn_cidr ignored;
+    char text[84];
+    if (has_control(key) || has_control(value)) {
+        return cdn_error_set(err, CDN_INVALID, "%s: \"%s\" has a control character in it", place->where,
+                             shown(row, has_control(key) ? key : value, text));
+    }
+    if (key.n == 0) {
+        return cdn_error_set(err, CDN_INVALID, "%s: an item is empty", place->where);
+    }
+    if (is_marked(row, CDN_CONFIG_CIDRS) && !cdn_parse_cidr(key, &ignored)) {
+        return cdn_error_set(err, CDN_INVALID,
+                             "%s: \"%s\" is not a network such as 10.0.0.0/8 or 2001:db8::/32", place->where,
+                             shown(row, key, text));
+    }
+    if ((list->n & (list->n - 1)) == 0) { /* room doubles at each power of two */
+        list->items = cdn_realloc(list->items, list->n ? 2 * list->n : 1, sizeof *list->items);
+    }
+    list->items[list->n++] = (struct cdn_config_entry){
+        .key = cdn_str_dup(key), .value = cdn_str_dup(value), .origin = cdn_strdup(place->origin)};
+    return CDN_OK;
+}
+
+static const struct cdn_config_entry *find_entry(const struct cdn_config_list *list, struct cdn_str key)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        if (cdn_str_eq(cdn_str(list->items[i].key), key)) {
+            return &list->items[i];
+        }
+    }
+    return NULL;
+}
+
+const char *cdn_config_map_get(const struct cdn_config_list *map, struct cdn_str key)
+{
+    const struct cdn_config_entry *entry = find_entry(map, key);
+    return entry ? entry->value : NULL;
+}
+
+static enum cdn_status add_pair(const struct cdn_config_row *row, void *settings,
+                                const struct config_place *place, struct cdn_str key, struct cdn_str value,
+                                struct cdn_error *err)
+{
+    const struct cdn_config_entry *old = find_entry(field_of(row, settings), key);
+    if (old) {
+        char text[84];
+        return cdn_error_set(err, CDN_INVALID, "%s: \"%s\" is there twice (first: %s)", place->where,
+                             shown(row, key, text), old->origin);
+    }
+    return config_list_add(row, settings, place, key, value, err);
+}
+
+static enum cdn_status no_equals_sign(const struct cdn_config_row *row, const struct config_place *place,
+                                      struct cdn_str text, struct cdn_error *err)
+{
+    char value[84];
+    return cdn_error_set(err, CDN_INVALID, "%s: \"%s\" is not %s", place->where, shown(row, text, value),
+                         row->metavar && strchr(row->metavar, '=') ? row->metavar : "KEY=VALUE");
+}
+
+enum cdn_status config_list_add_text(const struct cdn_config_row *row, void *settings,
+                                     const struct config_place *place, struct cdn_str text,
+                                     struct cdn_error *err)
+{
+    if (row->type == CDN_CONFIG_LIST) {
+        return config_list_add(row, settings, place, text, CDN_STR(""), err);
+    }
+    struct cdn_str rest = text;
+    struct cdn_str key = cdn_str_cut(&rest, '=');
+    return rest.p ? add_pair(row, settings, place, key, rest, err) : no_equals_sign(row, place, text, err);
+}
+
+/* Cuts one item off a comma-separated text into `key` and `value`; blanks around them go, a backslash takes
+ * the next character literally. Returns whether there was an unescaped '='. */
+static bool cut_item(struct cdn_str *rest, bool is_map, struct cdn_buf *key, struct cdn_buf *value)
+{
+    struct cdn_buf *into = key;
+    size_t keep = 0; /* length without trailing blanks */
+    size_t i = 0;
+    for (; i < rest->n && rest->p[i] != ','; i++) {
+        char c = rest->p[i];
+        if (is_map && c == '=' && into == key) {
+            key->n = keep;
+            into = value;
+            keep = 0;
+            continue;
+        }
+        bool escaped = c == '\\' && i + 1 < rest->n;
+        c = escaped ? rest->p[++i] : c;
+        bool blank = !escaped && (c == ' ' || c == '\t');
+        if (!blank || into->n) {
+            cdn_buf_add_char(into, c);
+            keep = blank ? keep : into->n;
+        }
+    }
+    into->n = keep;
+    *rest = i < rest->n ? cdn_str_sub(*rest, i + 1) : (struct cdn_str){NULL, 0};
+    return into == value;
+}
+
+static enum cdn_status fill_list(const struct cdn_config_row *row, void *settings,
+                                 const struct config_place *place, struct cdn_str text, struct cdn_error *err)
+{
+    CDN_AUTOBUF struct cdn_buf key = {0};
+    CDN_AUTOBUF struct cdn_buf value = {0};
+    bool is_map = row->type == CDN_CONFIG_MAP;
+    enum cdn_status status = CDN_OK;
+    struct cdn_str rest = cdn_str_trim(text);
+    if (rest.n == 0) {
+        rest.p = NULL;
+    }
+    while (status == CDN_OK && rest.p) {
+        cdn_buf_clear(&key);
+        cdn_buf_clear(&value);
+        bool pair = cut_item(&rest, is_map, &key, &value);
+        if (is_map && !pair) {
+            return no_equals_sign(row, place, cdn_buf_str(&key), err);
+        }
+        status = is_map ? add_pair(row, settings, place, cdn_buf_str(&key), cdn_buf_str(&value), err)
+                        : config_list_add(row, settings, place, cdn_buf_str(&key), CDN_STR(""), err);
+    }
+    return status == CDN_OK ? config_list_check(row, settings, place, err) : status;
+}
+
+enum cdn_status config_list_check(const struct cdn_config_row *row, const void *settings,
+                                  const struct config_place *place, struct cdn_error *err)
+{
+    const struct cdn_config_list *list = field_in(row, settings);
+    return check_bounds(row, place->where, CDN_STR(""), (double)list->n, "items", err);
+}
+
+static void free_list(struct cdn_config_list *list)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        free(list->items[i].key);
+        free(list->items[i].value);
+        free(list->items[i].origin);
+    }
+    free(list->items);
+    *list = (struct cdn_config_list){0};
+}
+
+enum cdn_status config_value_set(const struct cdn_config_row *row, void *settings,
+                                 const struct config_place *place, struct cdn_str text, struct cdn_error *err)
+{
+    if (has_control(text)) {
+        char value[84];
+        return cdn_error_set(err, CDN_INVALID, "%s: \"%s\" has a control character in it", place->where,
+                             shown(row, text, value));
+    }
+    if (!is_list(row)) {
+        return set_scalar(row, settings, place, text, err);
+    }
+    struct cdn_config_list *list = field_of(row, settings);
+    struct cdn_config_list old = *list;
+    *list = (struct cdn_config_list){0};
+    enum cdn_status status = fill_list(row, settings, place, text, err);
+    if (status != CDN_OK) { /* a failure leaves the old value */
+        free_list(list);
+        *list = old;
+        return status;
+    }
+    free_list(&old);
+    return CDN_OK;
+}
+
+void config_value_clear(const struct cdn_config_row *row, void *settings)
+{
+    char **text = field_of(row, settings);
+    if (is_list(row)) {
+        free_list(field_of(row, settings));
+    } else if (row->type == CDN_CONFIG_STRING || row->type == CDN_CONFIG_ADDRESS) {
+        free(*text);
+        *text = NULL;
+    }
+}
+
+/* The reverse of cut_item. */
+static void add_escaped(struct cdn_buf *out, struct cdn_str s, bool is_key)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        bool edge = i == 0 || i + 1 == s.n;
+        if (s.p[i] == ',' || s.p[i] == '\\' || (is_key && s.p[i] == '=') || (edge && s.p[i] == ' ')) {
+            cdn_buf_add_char(out, '\\');
+        }
+        cdn_buf_add_char(out, s.p[i]);
+    }
+}
+
+static void add_list_text(const struct cdn_config_row *row, const struct cdn_config_list *list,
+                          struct cdn_buf *out)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        if (i) {
+            cdn_buf_add_char(out, ',');
+        }
+        add_escaped(out, cdn_str(list->items[i].key), row->type == CDN_CONFIG_MAP);
+        if (row->type == CDN_CONFIG_MAP) {
+            cdn_buf_add_char(out, '=');
+            add_escaped(out, cdn_str(list->items[i].value), false);
+        }
+    }
+}
+
+/* The shortest text that reads back as the same number. */
+static void add_real(struct cdn_buf *out, double v)
+{
+    char text[32];
+    for (int digits = 1; digits <= 17; digits++) {
+        double back = 0;
+        snprintf(text, sizeof text, "%.*g", digits, v);
+        if (cdn_parse_real(cdn_str(text), &back) && memcmp(&back, &v, sizeof v) == 0) {
+            break;
+        }
+    }
+    cdn_buf_add_str(out, cdn_str(text));
+}
+
+static struct cdn_str choice_name(const struct cdn_config_row *row, int number)
+{
+    struct cdn_str rest = cdn_str(row->choices);
+    struct cdn_str name = cdn_str_cut(&rest, '|');
+    while (number-- > 0 && rest.p) {
+        name = cdn_str_cut(&rest, '|');
+    }
+    return name;
+}
+
+char *cdn_config_text(const struct cdn_config_row *row, const void *settings)
+{
+    const void *field = field_in(row, settings);
+    struct cdn_buf out = {0};
+    char text[24];
+    switch (row->type) {
+    case CDN_CONFIG_BOOL:
+        return cdn_strdup(*(const bool *)field ? "yes" : "no");
+    case CDN_CONFIG_UINT:
+        return cdn_asprintf("%" PRIu64, *(const uint64_t *)field);
+    case CDN_CONFIG_REAL:
+        add_real(&out, *(const double *)field);
+        return cdn_buf_take(&out);
+    case CDN_CONFIG_SIZE:
+        cdn_format_size(*(const uint64_t *)field, text);
+        return cdn_strdup(text);
+    case CDN_CONFIG_DURATION:
+        cdn_format_duration_ms(*(const int64_t *)field, text);
+        return cdn_strdup(text);
+    case CDN_CONFIG_CHOICE:
+        return cdn_str_dup(choice_name(row, *(const int *)field));
+    case CDN_CONFIG_STRING:
+    case CDN_CONFIG_ADDRESS:
+        return cdn_str_dup(cdn_str(*(char *const *)field));
+    case CDN_CONFIG_LIST:
+    case CDN_CONFIG_MAP:
+        add_list_text(row, field, &out);
+        return cdn_buf_take(&out);
+    case CDN_CONFIG_TYPE_COUNT:
+        break;
+    }
+    return cdn_strdup("");
+}

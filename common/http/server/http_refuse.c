@@ -1,0 +1,62 @@
+/* Refusals made without a handler: counted, logged, and the ones that libmicrohttpd knows nothing of written
+ * past it, as one problem document (RFC 9457) after which the connection closes. */
+#include "common/http/server/http_server_private.h"
+
+#include "common/log.h"
+
+#include "common/banned.h"
+
+#define LINES_A_SECOND 10 /* of the log, for each server */
+#define NS_PER_S INT64_C(1000000000)
+
+static void log_refusal(struct http_server *server, struct MHD_Connection *connection, enum http_refusal why)
+{
+    int64_t second = loop_mono_ns(server->loop) / NS_PER_S;
+    if (second != server->log_second) {
+        server->log_second = second;
+        server->log_lines = 0;
+    }
+    if (server->log_lines++ >= LINES_A_SECOND) {
+        server->log_left_out++;
+        return;
+    }
+    char client[CDN_ADDR_TEXT_SIZE] = "";
+    struct cdn_addr address;
+    http_connection_client(connection, &address);
+    cdn_addr_format(&address, client);
+    cdn_log(CDN_LOG_INFO, "refused", "status=%u client=%s reason=%s left_out=%u", http_refusal_status(why),
+            client, http_refusal_detail(why), server->log_left_out);
+    server->log_left_out = 0;
+}
+
+void http_note_refusal(struct http_server *server, struct MHD_Connection *connection, enum http_refusal why)
+{
+    if (server->config.handler->refused) {
+        server->config.handler->refused(server->config.handler_self, http_refusal_status(why));
+    }
+    log_refusal(server, connection, why);
+}
+
+static void write_problem(struct http_server *server, struct MHD_Connection *connection,
+                          enum http_refusal why)
+{
+    unsigned status = http_refusal_status(why);
+    CDN_AUTOBUF struct cdn_buf body = {0};
+    cdn_buf_printf(&body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%u,\"detail\":\"%s\"}",
+                   http_reason(status), status, http_refusal_detail(why));
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    cdn_buf_printf(&text,
+                   "HTTP/1.1 %u %s\r\nConnection: close\r\nCache-Control: no-store\r\n"
+                   "Content-Type: application/problem+json\r\nContent-Length: %zu\r\n\r\n",
+                   status, http_reason(status), body.n);
+    cdn_buf_add_str(&text, cdn_buf_str(&body));
+    http_write_connection(connection, server->config.tls_certificate != NULL, cdn_buf_str(&text));
+}
+
+void http_refuse_connection(struct http_server *server, struct MHD_Connection *connection,
+                            enum http_refusal why)
+{
+    http_note_refusal(server, connection, why);
+    write_problem(server, connection, why);
+    http_linger_start(server, connection);
+}

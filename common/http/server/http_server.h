@@ -1,0 +1,267 @@
+/* http_server: libmicrohttpd on our loop, behind a request view and three callbacks.
+ *
+ * One server per thread and listening address: several servers with the same address (address reuse) share
+ * the load without sharing state. The first one of a process claims the port exclusively first, so that 'port
+ * in use' by another program stays an error.
+ *
+ * Life of a request: head complete -> handler.head() -> body pieces -> handler.body()* -> handler.ready() ->
+ * the handler answers with http_respond() exactly once, now or after http_request_suspend()/resume() ->
+ * handler.done(). Request structs come from a free list of the server; a plain hit allocates nothing.
+ * Requests that RFC 9112 forbids are answered 400 here before any handler sees them, and the connection is
+ * closed: http_frame.c judges lines, framing and chunks before libmicrohttpd gets a byte, http_request.c what
+ * stands in the lines of the head. Heads of requests and of answers may have 64 KiB.
+ *
+ * Answers are libmicrohttpd's own `struct MHD_Response` (they are reference-counted and cheap to share
+ * between requests of one thread). Units: bytes; times as named.
+ */
+#ifndef CDN_COMMON_HTTP_SERVER_H
+#define CDN_COMMON_HTTP_SERVER_H
+
+#include "common/loop.h"
+#include "common/parse.h"
+#include "common/str.h"
+
+#include <microhttpd.h>
+
+/* Request fields that handlers ask for by number: found in the one walk over the request's head. */
+#define HTTP_REQUEST_FIELDS(X)                    \
+    X(HOST, "Host")                               \
+    X(CONNECTION, "Connection")                   \
+    X(RANGE, "Range")                             \
+    X(IF_RANGE, "If-Range")                       \
+    X(IF_MATCH, "If-Match")                       \
+    X(IF_NONE_MATCH, "If-None-Match")             \
+    X(IF_MODIFIED_SINCE, "If-Modified-Since")     \
+    X(IF_UNMODIFIED_SINCE, "If-Unmodified-Since") \
+    X(CACHE_CONTROL, "Cache-Control")             \
+    X(PRAGMA, "Pragma")                           \
+    X(AUTHORIZATION, "Authorization")             \
+    X(ACCEPT_ENCODING, "Accept-Encoding")         \
+    X(ACCEPT_LANGUAGE, "Accept-Language")         \
+    X(COOKIE, "Cookie")                           \
+    X(CONTENT_LENGTH, "Content-Length")           \
+    X(TRANSFER_ENCODING, "Transfer-Encoding")     \
+    X(TE, "TE")                                   \
+    X(UPGRADE, "Upgrade")                         \
+    X(EXPECT, "Expect")                           \
+    X(MAX_FORWARDS, "Max-Forwards")               \
+    X(CDN_LOOP, "CDN-Loop")                       \
+    X(VIA, "Via")                                 \
+    X(FORWARDED, "Forwarded")                     \
+    X(X_FORWARDED_FOR, "X-Forwarded-For")         \
+    X(X_FORWARDED_PROTO, "X-Forwarded-Proto")     \
+    X(X_FORWARDED_HOST, "X-Forwarded-Host")
+
+enum http_request_field {
+#define X(name, text) HTTP_REQ_##name,
+    HTTP_REQUEST_FIELDS(X)
+#undef X
+        HTTP_REQ_FIELD_COUNT
+};
+
+enum http_method {
+    HTTP_GET,
+    HTTP_HEAD,
+    HTTP_POST,
+    HTTP_PUT,
+    HTTP_DELETE,
+    HTTP_OPTIONS,
+    HTTP_TRACE,
+    HTTP_PURGE,
+    HTTP_OTHER
+};
+
+struct http_field { /* one header line, borrowed from the connection until done() */
+    struct cdn_str name;
+    struct cdn_str value;
+};
+
+struct http_request {
+    struct http_server *server;
+    struct MHD_Connection *connection;
+    enum http_method method;
+    bool secure;   /* came over TLS */
+    bool has_body; /* Content-Length > 0 or chunked */
+    bool http10;
+    bool answered; /* http_respond() was called */
+    bool suspended;
+    int64_t body_length; /* declared; -1 when chunked or none */
+    uint64_t body_received;
+    struct cdn_str method_name;
+    struct cdn_str target; /* as sent: path?query, raw (absolute form included) */
+    struct cdn_str path;   /* raw path of the target, without scheme and authority; "*" for OPTIONS * */
+    struct cdn_str query;  /* raw, without '?'; p is NULL when there is no '?' */
+    struct cdn_str host;   /* authority of an absolute target, else the Host field; may carry a port */
+    /* What the client asked for: as it came, until the handler believes a proxy that says something else. */
+    struct cdn_str asked_host;
+    bool asked_secure;
+    struct cdn_str field[HTTP_REQ_FIELD_COUNT]; /* first line of each; p NULL when absent */
+    uint16_t field_lines[HTTP_REQ_FIELD_COUNT]; /* how many lines the field had */
+    unsigned status;                            /* of the answer; 0: none yet */
+    int64_t started_ns;                         /* monotonic, of the turn in which the head was complete */
+    void *app;                                  /* the handler's own */
+    struct cdn_buf text;                        /* likewise; its memory stays for the next request */
+    /* private to http_server.c below this line */
+    struct http_request *_next; /* in the free list, or among the suspended ones (oldest first) */
+    struct http_request *_previous;
+    struct http_stream *_stream; /* of the answer, when there is one */
+    void *_peer;                 /* the connection's own struct */
+    struct cdn_buf _target;
+    void (*_begin_upgrade)(void *arg, int fd, struct cdn_str early);
+    void *_upgrade_arg;
+    struct MHD_Response *_late; /* answer given while the body was arriving; owned */
+    unsigned _late_status;
+    unsigned _state;
+    bool _begun;  /* head() was called */
+    bool _unread; /* answered before the body was read: the connection will close */
+    bool _again;  /* resumed inside the callback that suspended it */
+    int64_t _suspended_ns;
+};
+
+enum http_end {
+    HTTP_END_OK,
+    HTTP_END_ABORTED
+}; /* answered in full; the client left or the answer broke off */
+
+struct http_handler {
+    /* The head is here. May set req->app, and may refuse a body by answering at once (the connection then
+     * closes: answer other requests in ready()). */
+    void (*head)(void *self, struct http_request *req);
+    /* Bytes of the request's body; returns how many were taken. Fewer than n: the request is suspended until
+     * http_request_resume(), then the rest is offered again. NULL: bodies are read and thrown away up to
+     * max_body. */
+    size_t (*body)(void *self, struct http_request *req, const char *data, size_t n);
+    /* The request is complete: answer, or suspend (then ready() is called again after the resume). */
+    void (*ready)(void *self, struct http_request *req);
+    /* Over, answered or not; the request is invalid afterwards. NULL is fine. Also called for requests whose
+     * head() was called and whose client went away. */
+    void (*done)(void *self, struct http_request *req, enum http_end end);
+    /* A request was answered with an error before any of the above was called for it, or was cut off in its
+     * body; for counting. NULL is fine. */
+    void (*refused)(void *self, unsigned status);
+    /* A request that was suspended in head() is resumed: answer it, suspend it again, or just return to let
+     * its body come (a client that expects 100 Continue is told so only then). NULL: its body comes. */
+    void (*held)(void *self, struct http_request *req);
+};
+
+#define HTTP_CONNECTIONS_USUAL 15000u
+
+struct http_server_config {
+    struct cdn_addr listen;
+    bool share_port;      /* further servers of this process will listen on the same address */
+    bool port_is_claimed; /* this is such a further server */
+    /* 0: HTTP_CONNECTIONS_USUAL. At the limit the connection that has been without a request for longest
+     * (idle, or with an incomplete head) makes room for a new one; when all have requests under way
+     * http_server_spare() more get in, for GET /health, and 503 for all else. */
+    unsigned max_connections;
+    unsigned idle_timeout_s;      /* 0: 60 */
+    unsigned head_timeout_ms;     /* 0: 10 s, for a whole head or TLS handshake, from its first byte */
+    unsigned body_timeout_ms;     /* 0: 30 s for a body, and the time that what came took at body_rate */
+    uint64_t body_rate;           /* bytes a second; 0: 1000 */
+    unsigned suspend_limit_s;     /* 0: 600; a request or stream suspended for longer is broken off */
+    size_t memory_per_connection; /* 0: 16 KiB; for larger heads more is taken while they are there */
+    uint64_t max_body; /* larger request bodies are answered 413; 0: none allowed, UINT64_MAX: no limit */
+    const char *tls_certificate; /* PEM text, or NULL for plain HTTP */
+    const char *tls_key;
+    const struct http_handler *handler;
+    void *handler_self;
+    bool upgrades; /* http_response_upgrade() will be used */
+};
+
+enum cdn_status http_server_start(struct loop *loop, const struct http_server_config *config,
+                                  struct http_server **ret,
+                                  struct cdn_error *err) CDN_MUST_CHECK; /* CDN_CONFLICT: address in use */
+void http_server_address(const struct http_server *server,
+                         struct cdn_addr *ret); /* with the port the kernel chose */
+struct loop *http_server_loop(const struct http_server *server);
+unsigned http_server_open_requests(const struct http_server *server);
+unsigned http_server_open_connections(const struct http_server *server);
+/* Connections beyond max_connections that one with requests for GET /health may be; and the largest
+ * max_connections that takes so many descriptors with them, at least 1. */
+unsigned http_server_spare(unsigned max_connections);
+unsigned http_server_limit_within(uint64_t descriptors);
+/* Stops accepting, closes idle connections after their answer; requests under way go on. */
+void http_server_drain(struct http_server *server);
+/* Closes everything. Suspended requests must have been resumed; they get no further callbacks but done(). */
+void http_server_stop(struct http_server *server); /* NULL is fine */
+/* New certificate for new connections; old connections keep theirs. */
+enum cdn_status http_server_set_certificate(struct http_server *server, const char *cert_pem,
+                                            const char *key_pem, struct cdn_error *err) CDN_MUST_CHECK;
+
+void http_request_client(const struct http_request *req, struct cdn_addr *ret); /* of the socket */
+/* Every header line in the order sent; stops when fn returns false. */
+void http_request_each_field(struct http_request *req,
+                             bool (*fn)(void *arg, struct cdn_str name, struct cdn_str value), void *arg);
+/* All lines of a field joined by ", " into `into` (RFC 9110 5.3); false when absent. */
+bool http_request_joined(struct http_request *req, enum http_request_field field, struct cdn_buf *into);
+
+/* Answers. Takes no ownership: the caller drops its own reference with MHD_destroy_response when it is done
+ * with it. Works on a suspended request too (which it resumes). Between the first body() and ready()
+ * libmicrohttpd takes no answer: http_respond() breaks the connection off there, while _text and _problem
+ * wait for the body's end, unread. */
+void http_respond(struct http_request *req, unsigned status, struct MHD_Response *response);
+/* For HEAD and 304: stands for a body of `length` bytes (negative: unknown) that is not sent. */
+struct MHD_Response *http_response_bodiless(int64_t length);
+/* A small text answer with `Content-Type` (copied) and the fields given as "Name: value" strings, NULL-ended;
+ * may be NULL. */
+void http_respond_text(struct http_request *req, unsigned status, const char *type, struct cdn_str body,
+                       const char *const *fields);
+/* RFC 9457 problem document, or HTML when the client asks for that (common/http/syntax/http_problem). */
+void http_respond_problem(struct http_request *req, unsigned status, const char *detail);
+/* The same with fields of the caller's in place of "Cache-Control: no-store". Returns the body's length. */
+size_t http_respond_problem_with(struct http_request *req, unsigned status, const char *detail,
+                                 const char *const *fields);
+/* Upgrades (RFC 9110 7.8). The answer 101 to a request for WebSocket, to which fields are added; when it is
+ * out, begin(arg, fd, early) gets the connection, non-blocking: the client's bytes that were read already are
+ * `early` (copy them). Not on TLS listeners. The request lives until http_upgrade_end(),
+ * which closes the connection (not inside begin()); done() follows, without begin() when the client has left
+ * before.
+ */
+struct MHD_Response *http_response_upgrade(struct http_request *req,
+                                           void (*begin)(void *arg, int fd, struct cdn_str early), void *arg);
+void http_upgrade_end(struct http_request *req);
+/* Whether the request may be answered so: GET without a body, HTTP/1.1, Connection: upgrade, and one Upgrade
+ * field that lists websocket. */
+bool http_request_asks_upgrade(struct http_request *req);
+
+/* Closes the connection without an answer (fault injection). */
+void http_abort(struct http_request *req);
+
+/* Inside head(), body() or ready(): hold the request; ready() is called again after the resume, on the loop's
+ * thread. The client's leaving is not noticed meanwhile, so whoever suspends bounds the wait (suspend_limit_s
+ * is the last resort). resume may be called for a request that is not suspended: nothing happens. */
+void http_request_suspend(struct http_request *req);
+void http_request_resume(struct http_request *req);
+
+/* Interim answer (103 Early Hints, 102 Processing) written before the final one; `fields` as "Name: value".
+ * Nothing is sent to HTTP/1.0 clients. Must be called before http_respond(). */
+void http_respond_interim(struct http_request *req, unsigned status, const char *const *fields, size_t n);
+
+/* A body that is produced while it is sent. */
+struct http_stream;
+#define HTTP_STREAM_WAIT \
+    ((ssize_t)-3) /* nothing yet: the connection is suspended until http_stream_resume() */
+#define HTTP_STREAM_END ((ssize_t)-1) /* complete (only for unknown length) */
+#define HTTP_STREAM_FAIL \
+    ((ssize_t)-2) /* break off: the client sees an incomplete body, never a short complete one */
+struct http_stream_source {
+    /* Up to `max` bytes of position `at`; > 0 or one of the above. */
+    ssize_t (*read)(void *arg, uint64_t at, char *into, size_t max);
+    void (*release)(void *arg); /* once, when the stream is over; no more read() follows */
+    void *arg;
+    size_t block; /* bytes held between read() and the socket; 0: HTTP_STREAM_BLOCK */
+};
+#define HTTP_STREAM_BLOCK ((size_t)64 * 1024)
+/* length < 0: unknown (chunked). The stream belongs to the answer: it lives until release() has returned. The
+ * response is returned in *ret_response for adding fields; http_respond() and MHD_destroy_response() follow
+ * as usual. */
+struct http_stream *http_stream_create(struct http_request *req, int64_t length,
+                                       const struct http_stream_source *source,
+                                       struct MHD_Response **ret_response);
+void http_stream_resume(
+    struct http_stream *stream); /* on the loop's thread; harmless when it is not waiting */
+
+void http_response_add(struct MHD_Response *response, const char *name, const char *value);
+const char *http_reason(unsigned status);
+
+#endif

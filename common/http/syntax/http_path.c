@@ -1,0 +1,102 @@
+#include "common/http/syntax/http_path.h"
+
+#include "common/parse.h"
+#include "common/banned.h"
+
+static bool is_unreserved(unsigned c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
+}
+
+/* The byte that the triplet at s.p[i] stands for; negative: it is none. */
+static int triplet(struct cdn_str s, size_t i)
+{
+    const int high = i + 2 < s.n ? cdn_hex_digit(s.p[i + 1]) : -1;
+    const int low = high >= 0 ? cdn_hex_digit(s.p[i + 2]) : -1;
+    return low < 0 ? -1 : high * 16 + low;
+}
+
+bool http_encoding_is_whole(struct cdn_str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '%' && triplet(s, i) < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct writer {
+    char *p;
+    size_t n, room; /* n goes on when it is full */
+};
+
+static void put(struct writer *w, const char *p, size_t n)
+{
+    if (w->n <= w->room && n <= w->room - w->n) {
+        memcpy(w->p + w->n, p, n);
+    }
+    w->n += n;
+}
+
+static void put_byte(struct writer *w, unsigned byte)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    if (is_unreserved(byte)) {
+        put(w, (char[]){(char)byte}, 1);
+    } else {
+        put(w, (char[]){'%', digits[byte >> 4], digits[byte & 15]}, 3);
+    }
+}
+
+enum http_encoding http_encoding_write(struct cdn_str s, char *into, size_t room, size_t *ret_n)
+{
+    struct writer w = {.p = into, .room = room};
+    size_t plain = 0; /* start of what can be copied as one piece */
+    for (size_t i = 0; i < s.n; i++) {
+        const unsigned char c = (unsigned char)s.p[i];
+        if (c > 0x20 && c < 0x7f && c != '%' && c != '#') {
+            continue;
+        }
+        if (c <= 0x20 || c == 0x7f || c == '#') {
+            return HTTP_ENCODING_BYTE;
+        }
+        const int byte = c == '%' ? triplet(s, i) : c;
+        if (byte < 0) {
+            return HTTP_ENCODING_PERCENT;
+        }
+        put(&w, s.p + plain, i - plain);
+        put_byte(&w, (unsigned)byte);
+        i += c == '%' ? 2 : 0;
+        plain = i + 1;
+    }
+    put(&w, s.p + plain, s.n - plain);
+    *ret_n = w.n;
+    return HTTP_ENCODING_OK;
+}
+
+size_t http_path_remove_dots(char *p, size_t end)
+{
+    size_t in = 0, out = 0;
+    while (in < end) {
+        size_t next = in + 1; /* behind this segment: the next '/' or the end */
+        while (next < end && p[next] != '/') {
+            next++;
+        }
+        size_t n = next - in - 1;
+        bool dot = n == 1 && p[in + 1] == '.', dots = n == 2 && p[in + 1] == '.' && p[in + 2] == '.';
+        if (dots) {
+            while (out > 0 && p[--out] != '/') {
+            }
+        }
+        if (!dot && !dots) {
+            memmove(p + out, p + in, next - in);
+            out += next - in;
+        } else if (next == end) {
+            p[out++] = '/';
+        }
+        in = next;
+    }
+    return out;
+}

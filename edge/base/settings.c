@@ -1,0 +1,18 @@
+#include "edge/base/settings.h"
+
+#include "common/banned.h"
+
+#define ROW(...) CDN_CONFIG_ROW_OF(struct edge_settings, __VA_ARGS__)
+static const struct cdn_config_row rows[] = {EDGE_SETTINGS(ROW)};
+
+const struct cdn_config_program edge_program = {
+    .name = "pocketcdn-edge",
+    .env = "EDGE",
+    .summary = "A caching reverse proxy: RAM and disk cache, one origin fetch for each object.",
+    .usage = "pocketcdn-edge --name N --origin URL [--listen HOST:PORT] [options]",
+    .sections = {"cdn", "edge", NULL},
+    .list = "edges",
+    .rows = rows,
+    .row_count = sizeof rows / sizeof *rows,
+    .settings_size = sizeof(struct edge_settings),
+};

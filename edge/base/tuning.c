@@ -1,0 +1,122 @@
+#include "edge/base/tuning.h"
+
+#include "common/mem.h"
+
+#include "common/banned.h"
+
+enum cdn_status edge_networks_parse(const struct cdn_config_list *list, const char *what,
+                                    struct edge_networks *ret, struct cdn_error *err)
+{
+    struct cdn_cidr *item = cdn_calloc(list->n, sizeof *item);
+    for (size_t i = 0; i < list->n; i++) {
+        if (!cdn_parse_cidr(cdn_str(list->items[i].key), &item[i])) {
+            free(item);
+            return cdn_error_set(err, CDN_INVALID, "%s: %s: \"%s\" is not a network such as 10.0.0.0/8",
+                                 list->items[i].origin, what, list->items[i].key);
+        }
+    }
+    *ret = (struct edge_networks){item, list->n};
+    return CDN_OK;
+}
+
+struct cdn_str *edge_names_of(const struct cdn_config_list *list)
+{
+    struct cdn_str *names = cdn_calloc(list->n, sizeof *names);
+    for (size_t i = 0; i < list->n; i++) {
+        names[i] = cdn_str(list->items[i].key);
+    }
+    return names;
+}
+
+static enum cdn_status read_negative(const struct cdn_config_list *map, struct edge_rules *rules,
+                                     struct cdn_error *err)
+{
+    if (map->n > EDGE_RULES_NEGATIVE_MAX) {
+        return cdn_error_set(err, CDN_INVALID, "negative_ttl: %zu statuses, at most %d", map->n,
+                             EDGE_RULES_NEGATIVE_MAX);
+    }
+    for (size_t i = 0; i < map->n; i++) {
+        uint64_t status;
+        int64_t ms;
+        const struct cdn_config_entry *e = &map->items[i];
+        if (!cdn_parse_u64(cdn_str(e->key), &status) || status < 300 || status > 599 ||
+            !cdn_parse_duration_ms(cdn_str(e->value), &ms)) {
+            return cdn_error_set(err, CDN_INVALID,
+                                 "%s: negative_ttl: \"%s: %s\" is not STATUS: TIME such as 404: 5s",
+                                 e->origin, e->key, e->value);
+        }
+        rules->negative[i].status = (uint16_t)status;
+        rules->negative[i].ttl_s = (int32_t)(ms / 1000);
+    }
+    rules->negative_count = (unsigned)map->n;
+    return CDN_OK;
+}
+
+enum cdn_status edge_tuning_create(const struct edge_settings *s, struct edge_tuning **ret,
+                                   struct cdn_error *err)
+{
+    struct edge_tuning *t = cdn_calloc(1, sizeof *t);
+    edge_rules_init(&t->rules);
+    t->targeted = edge_names_of(&s->targeted_fields);
+    t->rules.targeted = t->targeted;
+    t->rules.targeted_count = s->targeted_fields.n;
+    t->rules.heuristic = s->heuristic_fraction > 0;
+    t->rules.heuristic_fraction = s->heuristic_fraction;
+    t->rules.heuristic_cap_s = s->heuristic_max / 1000;
+    t->rules.honour_request = s->honor_request_directives;
+    t->rules.default_swr_s = s->stale_while_revalidate / 1000;
+    t->rules.default_sie_s = s->stale_if_error / 1000;
+    t->rules.disconnected_s = s->stale_if_disconnected / 1000;
+    t->rules.set_cookie = (enum edge_set_cookie)s->cache_set_cookie;
+    t->max_object = s->max_object;
+    t->purge_token = cdn_strdup(s->purge_token);
+    enum cdn_status status = edge_networks_parse(&s->purge_allow, "purge_allow", &t->purge_allow, err);
+    if (status == CDN_OK) {
+        status = edge_networks_parse(&s->trusted_proxies, "trusted_proxies", &t->trusted, err);
+    }
+    t->trust =
+        (struct http_trust){t->trusted.item, t->trusted.count, (enum http_client_field)s->client_field};
+    if (status == CDN_OK) {
+        status = read_negative(&s->negative_ttl, &t->rules, err);
+    }
+    if (status != CDN_OK) {
+        edge_tuning_destroy(t);
+        return status;
+    }
+    *ret = t;
+    return CDN_OK;
+}
+
+void edge_tuning_destroy(struct edge_tuning *t)
+{
+    while (t) {
+        struct edge_tuning *older = t->older;
+        free(t->targeted);
+        free(t->purge_allow.item);
+        free(t->trusted.item);
+        free(t->purge_token);
+        if (t->keep_settings) {
+            cdn_config_free(&edge_program, &t->settings);
+        }
+        free(t);
+        t = older;
+    }
+}
+
+enum cdn_status edge_origin_split(const char *url, char **ret_base, char **ret_authority,
+                                  struct cdn_error *err)
+{
+    struct edge_key_parts parts;
+    struct cdn_str u = cdn_str(url);
+    if (!edge_key_split(u, &parts) || !parts.host.n || parts.query.p || cdn_str_find(u, '#') >= 0 ||
+        cdn_str_find(parts.host, '@') >= 0) {
+        return cdn_error_set(err, CDN_INVALID, "--origin: \"%s\" is not a URL such as http://127.0.0.1:8090",
+                             url);
+    }
+    while (u.n && u.p[u.n - 1] == '/') {
+        u.n--;
+    }
+    *ret_base = cdn_str_dup(u);
+    *ret_authority = cdn_str_dup(parts.host);
+    return CDN_OK;
+}

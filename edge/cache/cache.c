@@ -1,0 +1,572 @@
+#include "edge/memory/budget.h"
+#include "edge/cache/cache.h"
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "common/secret.h"
+#include "edge/cache/cache_private.h"
+#include "edge/memory/pages.h"
+#include "edge/semantics/validate.h"
+
+#include <assert.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "common/banned.h"
+
+#define GHOST_ENTRIES ((size_t)1 << 17)
+#define DOORKEEPER_LOG2_BITS 24
+#define DOORKEEPER_ROTATE 500000
+#define FIRST_BUCKETS ((size_t)1 << 10)
+
+static_assert(sizeof(struct edge_object) == 96, "an object stays small");
+static_assert(offsetof(struct edge_entry, key) == 46, "an entry stays small");
+
+void edge_cache_hash(struct cdn_str key, struct edge_store_key *ret)
+{
+    XXH128_hash_t h = XXH3_128bits(key.p, key.n);
+    *ret = (struct edge_store_key){.a = h.low64, .b = h.high64, .variant = 0};
+}
+
+struct edge_store_key edge_entry_hash(const struct edge_entry *e)
+{
+    struct edge_store_key hash;
+    edge_cache_hash(edge_entry_key(e), &hash);
+    return hash;
+}
+
+/* ---- for the policies ---- */
+
+static uint64_t memory_hash(const struct edge_policy_item *item)
+{
+    const void *ram = (const char *)item - offsetof(struct edge_ram, item);
+    return edge_entry_hash(((const struct edge_ram *)ram)->object->entry).a;
+}
+
+static uint64_t disk_hash(const struct edge_policy_item *item)
+{
+    const void *object = (const char *)item - offsetof(struct edge_object, disk_item);
+    return edge_entry_hash(((const struct edge_object *)object)->entry).a;
+}
+
+enum cdn_status edge_cache_create(const struct edge_cache_config *config, struct edge_cache **ret,
+                                  struct cdn_error *err)
+{
+    struct edge_cache *c = cdn_calloc(1, sizeof *c);
+    c->config = *config;
+    pthread_mutex_init(&c->lock, NULL);
+    c->secret = cdn_secret64();
+    RB_INIT(&c->tags);
+    c->bucket = cdn_calloc(FIRST_BUCKETS, sizeof *c->bucket);
+    c->bucket_mask = FIRST_BUCKETS - 1;
+    c->ghost = edge_ghost_create(GHOST_ENTRIES, UINT64_MAX);
+    atomic_init(&c->loaded, config->store == NULL);
+    enum cdn_status status =
+        edge_policy_create(config->memory_policy, config->memory, memory_hash, &c->memory, err);
+    if (status == CDN_OK && config->store) {
+        status = edge_policy_create(config->disk_policy, edge_store_capacity(config->store), disk_hash,
+                                    &c->disk, err);
+        c->doorkeeper = edge_doorkeeper_create(DOORKEEPER_LOG2_BITS, DOORKEEPER_ROTATE);
+    }
+    if (status != CDN_OK) {
+        edge_cache_destroy(c);
+        return status;
+    }
+    *ret = c;
+    return CDN_OK;
+}
+
+void edge_cache_destroy(struct edge_cache *c)
+{
+    if (!c) {
+        return;
+    }
+    edge_cache_lock(c);
+    for (size_t i = 0; i <= c->bucket_mask; i++) {
+        for (struct edge_entry *e = c->bucket[i], *next; e; e = next) {
+            next = e->chain;
+            edge_cache_ref_locked(e); /* stays while its objects go */
+            while (e->objects) {
+                e->objects->location.id = 0; /* stays on disk */
+                edge_cache_remove_locked(c, e->objects, EDGE_GHOST_EVICTED);
+            }
+            edge_cache_leave_locked(c, e);
+        }
+    }
+    edge_cache_unlock(c);
+    edge_policy_destroy(c->memory);
+    edge_policy_destroy(c->disk);
+    edge_doorkeeper_destroy(c->doorkeeper);
+    edge_ghost_destroy(c->ghost);
+    pthread_mutex_destroy(&c->lock);
+    free(c->bucket);
+    free(c->early);
+    free(c);
+}
+
+void edge_cache_lock(struct edge_cache *c)
+{
+    pthread_mutex_lock(&c->lock);
+}
+
+void edge_cache_unlock(struct edge_cache *c)
+{
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- entries ---- */
+
+/* What places an entry: from the hash that it has on disk, too, by which the store speaks of it. */
+uint32_t edge_cache_place(const struct edge_cache *c, const struct edge_store_key *key)
+{
+    return (uint32_t)cdn_mix64(cdn_mix64(key->a ^ c->secret) + key->b);
+}
+
+static uint32_t place_of(const struct edge_cache *c, struct cdn_str key)
+{
+    struct edge_store_key hash;
+    edge_cache_hash(key, &hash);
+    return edge_cache_place(c, &hash);
+}
+
+static void grow(struct edge_cache *c)
+{
+    size_t mask = c->bucket_mask * 2 + 1;
+    struct edge_entry **bucket = cdn_calloc(mask + 1, sizeof *bucket);
+    for (size_t i = 0; i <= c->bucket_mask; i++) {
+        for (struct edge_entry *e = c->bucket[i], *next; e; e = next) {
+            next = e->chain;
+            e->chain = bucket[e->hash & mask];
+            bucket[e->hash & mask] = e;
+        }
+    }
+    free(c->bucket);
+    c->bucket = bucket;
+    c->bucket_mask = mask;
+}
+
+static struct edge_entry *find(struct edge_cache *c, struct cdn_str key, uint32_t hash)
+{
+    struct edge_entry *e = c->bucket[hash & c->bucket_mask];
+    while (e && !(e->hash == hash && cdn_str_eq(edge_entry_key(e), key))) {
+        e = e->chain;
+    }
+    return e;
+}
+
+struct edge_entry *edge_cache_find_locked(struct edge_cache *c, struct cdn_str key)
+{
+    return find(c, key, place_of(c, key));
+}
+
+struct edge_entry *edge_cache_ref_locked(struct edge_entry *e)
+{
+    if (!e->use) {
+        e->use = cdn_calloc(1, sizeof *e->use);
+    }
+    e->use->refs++;
+    return e;
+}
+
+struct edge_entry *edge_cache_enter_locked(struct edge_cache *c, struct cdn_str key)
+{
+    const uint32_t place = place_of(c, key);
+    struct edge_entry *e = find(c, key, place);
+    assert(key.n <= UINT16_MAX);
+    if (!e) {
+        if (c->entry_count > c->bucket_mask) {
+            grow(c);
+        }
+        e = cdn_calloc(1, edge_entry_size(key.n));
+        e->hash = place;
+        e->key_length = (uint16_t)key.n;
+        memcpy(e->key, key.p, key.n);
+        e->chain = c->bucket[e->hash & c->bucket_mask];
+        c->bucket[e->hash & c->bucket_mask] = e;
+        c->entry_count++;
+        edge_keys_insert(c, e);
+    }
+    return edge_cache_ref_locked(e);
+}
+
+void edge_cache_leave_locked(struct edge_cache *c, struct edge_entry *e)
+{
+    if (--e->use->refs) {
+        return;
+    }
+    free(CDN_TAKE(e->use));
+    if (e->objects) {
+        for (struct edge_object *o = e->objects; o; o = o->next) {
+            edge_sleep_rest(c, o);
+        }
+        return;
+    }
+    struct edge_entry **link = &c->bucket[e->hash & c->bucket_mask];
+    while (*link != e) {
+        link = &(*link)->chain;
+    }
+    *link = e->chain;
+    c->entry_count--;
+    edge_keys_remove(c, e);
+    free(e);
+}
+
+void edge_cache_leave(struct edge_cache *c, struct edge_entry *e)
+{
+    edge_cache_lock(c);
+    edge_cache_leave_locked(c, e);
+    edge_cache_unlock(c);
+}
+
+/* ---- objects ---- */
+
+struct edge_object *edge_object_create(struct edge_entry *entry, struct edge_rep *rep, uint64_t body_length)
+{
+    struct edge_object *o = cdn_calloc(1, sizeof *o);
+    atomic_init(&o->refs, 1);
+    atomic_init(&o->rep, rep);
+    o->entry = edge_cache_ref_locked(entry);
+    o->location.body = body_length & EDGE_STORE_BODY_MAX;
+    return o;
+}
+
+void edge_object_unref_locked(struct edge_cache *c, struct edge_object *o)
+{
+    unsigned refs = atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel);
+    if (refs == 2) {
+        edge_sleep_rest(c, o);
+    }
+    if (refs > 1) {
+        return;
+    }
+    edge_rep_unref(atomic_load(&o->rep));
+    edge_ram_unref(atomic_load(&o->ram));
+    edge_cache_leave_locked(c, o->entry);
+    free(o->tags);
+    free(o);
+}
+
+bool edge_cache_hold_locked(struct edge_object *o, struct edge_hold *ret)
+{
+    struct edge_rep *rep = atomic_load_explicit(&o->rep, memory_order_relaxed);
+    if (!rep) {
+        return false;
+    }
+    struct edge_ram *ram = atomic_load_explicit(&o->ram, memory_order_relaxed);
+    atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
+    *ret = (struct edge_hold){.object = o,
+                              .rep = edge_rep_ref(rep),
+                              .ram = ram ? edge_ram_ref(ram) : NULL,
+                              .location = o->location};
+    return true;
+}
+
+void edge_cache_release(struct edge_cache *c, struct edge_hold *hold)
+{
+    if (!hold->object) {
+        return;
+    }
+    edge_rep_unref(hold->rep);
+    edge_ram_unref(hold->ram);
+    /* Usually not the last, nor the last user of what is on disk only: then no lock is needed. */
+    const unsigned last = atomic_load_explicit(&hold->object->ram, memory_order_relaxed) ? 1 : 2;
+    unsigned refs = atomic_load_explicit(&hold->object->refs, memory_order_relaxed);
+    while (refs > last) {
+        if (atomic_compare_exchange_weak_explicit(&hold->object->refs, &refs, refs - 1, memory_order_acq_rel,
+                                                  memory_order_relaxed)) {
+            *hold = (struct edge_hold){0};
+            return;
+        }
+    }
+    edge_cache_lock(c);
+    edge_object_unref_locked(c, hold->object);
+    edge_cache_unlock(c);
+    *hold = (struct edge_hold){0};
+}
+
+static bool decodable(const struct edge_rep *rep, const struct edge_vary_source *request)
+{
+    return rep->fresh.only_coding || edge_vary_accepts_coding(rep->head, request);
+}
+
+static bool suits(const struct edge_rep *rep, const struct edge_vary_source *request, struct cdn_buf *scratch)
+{
+    cdn_buf_clear(scratch);
+    return (rep->spec_length == 0 ||
+            edge_vary_match(edge_rep_spec(rep), edge_rep_variant(rep), request, scratch)) &&
+           decodable(rep, request);
+}
+
+bool edge_rep_suits(const struct edge_rep *rep, const struct edge_vary_source *request)
+{
+    CDN_AUTOBUF struct cdn_buf scratch = {0};
+    return suits(rep, request, &scratch);
+}
+
+/* The stored answer is in the language that the request wants most, though another request brought it. */
+static bool suits_by_language(const struct edge_rep *rep, const struct edge_vary_source *request,
+                              struct cdn_buf *scratch)
+{
+    struct cdn_str language;
+    cdn_buf_clear(scratch);
+    return rep && rep->spec_length && rep->whole < 0 &&
+           edge_head_get_named(rep->head, CDN_STR("Content-Language"), &language) &&
+           edge_vary_match_language(edge_rep_spec(rep), edge_rep_variant(rep), language, request, scratch) &&
+           decodable(rep, request);
+}
+
+bool edge_cache_select_locked(struct edge_cache *c, struct edge_entry *entry,
+                              const struct edge_vary_source *request, struct edge_hold *ret, bool *ret_others)
+{
+    (void)c;
+    CDN_AUTOBUF struct cdn_buf scratch = {0};
+    *ret_others = false;
+    for (struct edge_object *o = entry->objects; o; o = o->next) {
+        const struct edge_rep *rep = atomic_load_explicit(&o->rep, memory_order_relaxed);
+        if (!rep || rep->whole >= 0) {
+            continue; /* asleep, or a part */
+        }
+        if (suits(rep, request, &scratch)) {
+            return edge_cache_hold_locked(o, ret);
+        }
+        *ret_others = true;
+    }
+    for (struct edge_object *o = *ret_others ? entry->objects : NULL; o; o = o->next) {
+        if (suits_by_language(atomic_load_explicit(&o->rep, memory_order_relaxed), request, &scratch)) {
+            return edge_cache_hold_locked(o, ret);
+        }
+    }
+    return false;
+}
+
+bool edge_cache_select_part_locked(struct edge_cache *c, struct edge_entry *entry,
+                                   const struct edge_vary_source *request, uint64_t at,
+                                   const struct edge_head *like, struct edge_hold *ret)
+{
+    (void)c;
+    CDN_AUTOBUF struct cdn_buf scratch = {0};
+    for (struct edge_object *o = entry->objects; o; o = o->next) {
+        const struct edge_rep *rep = atomic_load_explicit(&o->rep, memory_order_relaxed);
+        if (!rep || rep->whole < 0 ||
+            (at != UINT64_MAX && (at < rep->first || at >= rep->first + edge_object_length(o))) ||
+            (like && like != rep->head && !edge_may_combine(like, rep->head))) {
+            continue;
+        }
+        if (suits(rep, request, &scratch)) {
+            return edge_cache_hold_locked(o, ret);
+        }
+    }
+    return false;
+}
+
+void edge_object_link_locked(struct edge_cache *c, struct edge_object *o)
+{
+    o->next = o->entry->objects;
+    o->entry->objects = o;
+    o->entry->use->refs--; /* from now on the list keeps the entry; who links it holds another reference */
+    edge_object_set(o, EDGE_OBJECT_LINKED, true);
+    c->object_count++;
+    atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
+    edge_tags_link(c, o, atomic_load(&o->rep)->head);
+}
+
+void edge_cache_remove_locked(struct edge_cache *c, struct edge_object *o, enum edge_ghost_reason reason)
+{
+    if (!edge_object_is(o, EDGE_OBJECT_LINKED)) {
+        return;
+    }
+    struct edge_entry *e = o->entry;
+    struct edge_object **link = &e->objects;
+    while (*link != o) {
+        link = &(*link)->next;
+    }
+    *link = o->next;
+    edge_cache_ref_locked(e);
+    edge_object_set(o, EDGE_OBJECT_LINKED, false);
+    edge_sleep_forget(c, o);
+    c->object_count--;
+    struct edge_rep *rep = atomic_exchange(&o->rep, NULL);
+    edge_cache_changed_locked(c);
+    edge_tags_unlink(c, o);
+    edge_tier_memory_leave(c, o);
+    edge_tier_disk_leave(c, o);
+    if (!e->objects) {
+        edge_ghost_put(c->ghost, edge_entry_hash(e).a, reason, cdn_clock_now_s(), edge_object_length(o));
+    }
+    edge_rep_unref(rep);
+    edge_object_unref_locked(c, o);
+}
+
+void edge_cache_remove(struct edge_cache *c, struct edge_object *o, enum edge_ghost_reason reason)
+{
+    edge_cache_lock(c);
+    edge_cache_remove_locked(c, o, reason);
+    edge_cache_unlock(c);
+}
+
+void edge_cache_disk_lost(struct edge_cache *c, const struct edge_hold *hold, enum edge_ghost_reason reason)
+{
+    const struct edge_store_location *was = &hold->location;
+    edge_cache_lock(c);
+    if (edge_store_location_eq(was, &hold->object->location)) {
+        edge_cache_remove_locked(c, hold->object, reason);
+    }
+    edge_cache_unlock(c);
+}
+
+uint64_t edge_cache_changes(const struct edge_cache *c)
+{
+    return atomic_load_explicit(&c->changes, memory_order_acquire);
+}
+
+void edge_cache_hit(struct edge_cache *c, struct edge_hold *hold)
+{
+    atomic_fetch_add_explicit(&hold->object->hits, 1, memory_order_relaxed);
+    bool moves = hold->ram ? edge_policy_hit(&hold->ram->item) : edge_policy_hit(&hold->object->disk_item);
+    if (!moves) {
+        return;
+    }
+    edge_cache_lock(c);
+    if (hold->ram && edge_policy_has(&hold->ram->item)) {
+        edge_policy_touch(c->memory, &hold->ram->item);
+    } else if (!hold->ram && edge_policy_has(&hold->object->disk_item)) {
+        edge_policy_touch(c->disk, &hold->object->disk_item);
+    }
+    edge_cache_unlock(c);
+}
+
+static bool same_variant(const struct edge_rep *a, const struct edge_rep *b)
+{
+    return cdn_str_eq(edge_rep_spec(a), edge_rep_spec(b)) &&
+           cdn_str_eq(edge_rep_variant(a), edge_rep_variant(b));
+}
+
+/* Whether `old` has nothing to say any more once `now` is stored: the same variant, whole or the same part;
+ * parts of a whole that is complete now; and whatever was part of, or is, another version of it. */
+static bool superseded(const struct edge_rep *old, const struct edge_rep *now)
+{
+    if (!same_variant(old, now)) {
+        return false;
+    }
+    if (now->whole < 0 || (old->whole >= 0 && old->first == now->first)) {
+        return true;
+    }
+    return !edge_may_combine(old->head, now->head);
+}
+
+static void supersede(struct edge_cache *c, struct edge_entry *e, const struct edge_rep *rep)
+{
+    unsigned kept = 0;
+    for (struct edge_object *o = e->objects, *next; o; o = next) {
+        const struct edge_rep *old = atomic_load(&o->rep);
+        next = o->next;
+        kept += !old || old->whole < 0;
+        /* One that nobody woke may say anything: then it goes. */
+        if (!old || superseded(old, rep) || (old->whole < 0 && kept >= c->config.variants)) {
+            edge_cache_remove_locked(c, o, EDGE_GHOST_EXPIRED);
+        }
+    }
+}
+
+uint64_t edge_cache_purge_number_locked(const struct edge_cache *c)
+{
+    return c->purge_number;
+}
+
+/* Without a user the entry does not remember: then any purge since may have been meant. */
+static bool purged_since(const struct edge_cache *c, const struct edge_object *o, uint64_t number)
+{
+    const struct edge_use *use = o->entry->use;
+    return (use ? use->purged_at : c->purge_number) > number || edge_tags_purged_since(c, o, number);
+}
+
+void edge_cache_publish(struct edge_cache *c, struct edge_entry *e, uint64_t purge_number,
+                        struct edge_rep *rep, struct edge_blob *blob, struct edge_store_file *file,
+                        uint64_t file_length, struct edge_hold *ret_hold, bool *ret_kept)
+{
+    edge_cache_lock(c);
+    supersede(c, e, rep);
+    struct edge_object *o = edge_object_create(e, rep, blob ? blob->n : file_length);
+    edge_object_link_locked(c, o);
+    edge_ghost_forget(c->ghost, edge_entry_hash(e).a);
+    bool purged = purged_since(c, o, purge_number);
+    bool to_disk = !purged && c->disk && edge_tier_disk_admit(c, o, rep);
+    bool in_memory = !purged && blob && edge_tier_memory_insert(c, o, blob, to_disk);
+    edge_object_set(o, EDGE_OBJECT_SAVING, to_disk);
+    *ret_kept = to_disk || in_memory;
+    struct edge_rep *for_disk = to_disk ? edge_rep_ref(rep) : NULL;
+    edge_cache_hold_locked(o, ret_hold);
+    if (!*ret_kept) {
+        edge_cache_remove_locked(c, o, purged ? EDGE_GHOST_PURGED : EDGE_GHOST_EVICTED);
+    }
+    edge_object_unref_locked(c, o);
+    edge_cache_unlock(c);
+    if (to_disk) {
+        edge_tier_disk_write(c, ret_hold->object, for_disk, blob, CDN_TAKE(file));
+    } else if (file) {
+        edge_store_file_abort(file);
+    }
+    edge_blob_unref(blob);
+}
+
+bool edge_cache_refresh(struct edge_cache *c, struct edge_object *o, struct edge_rep *rep,
+                        uint64_t purge_number)
+{
+    edge_cache_lock(c);
+    bool there = edge_object_is(o, EDGE_OBJECT_LINKED) && !purged_since(c, o, purge_number);
+    if (there) {
+        edge_rep_unref(atomic_exchange(&o->rep, rep));
+        edge_cache_changed_locked(c);
+        edge_tags_unlink(c, o);
+        edge_tags_link(c, o, rep->head);
+        struct edge_ram *ram = atomic_load(&o->ram);
+        if (ram && edge_policy_has(&ram->item)) {
+            edge_policy_resize(c->memory, &ram->item, edge_object_cost(o, rep) + edge_blob_bytes(ram->blob));
+        }
+    }
+    if (there) {
+        edge_tier_disk_update(c, o, rep);
+    }
+    edge_cache_unlock(c);
+    if (!there) {
+        edge_rep_unref(rep);
+    }
+    return there;
+}
+
+void edge_cache_offer_ram(struct edge_cache *c, struct edge_object *o, struct edge_blob *blob)
+{
+    edge_cache_lock(c);
+    if (edge_object_is(o, EDGE_OBJECT_LINKED) && !atomic_load(&o->ram)) {
+        edge_tier_memory_insert(c, o, blob, false);
+    }
+    edge_cache_unlock(c);
+}
+
+void edge_cache_stats(struct edge_cache *c, struct edge_cache_stats *ret)
+{
+    struct edge_budget_stats budget;
+    struct edge_pages_stats pages;
+    edge_budget_stats(&budget);
+    edge_pages_stats(&pages);
+    edge_cache_lock(c);
+    *ret = (struct edge_cache_stats){
+        .entries = c->entry_count,
+        .objects = c->object_count,
+        .memory_objects = edge_policy_count(c->memory),
+        .memory_bytes = edge_policy_used(c->memory),
+        .memory_capacity = edge_policy_capacity(c->memory),
+        .disk_objects = c->disk ? edge_policy_count(c->disk) : 0,
+        .disk_bytes = c->disk ? edge_policy_used(c->disk) : 0,
+        .disk_capacity = c->disk ? edge_policy_capacity(c->disk) : 0,
+        .memory_evictions = c->memory_evictions,
+        .disk_evictions = c->disk_evictions,
+        .too_large = c->too_large,
+        .not_admitted = c->not_admitted,
+        .memory_on_the_way = budget.on_the_way,
+        .memory_connections = budget.others,
+        .memory_index = budget.index,
+        .memory_spare = pages.ready,
+    };
+    edge_cache_unlock(c);
+}

@@ -1,0 +1,216 @@
+/* cache_tags: objects by surrogate key, and purges, which walk only what they hit. */
+#include "common/mem.h"
+#include "edge/cache/cache_private.h"
+
+#include <xxhash.h>
+
+#include "common/banned.h"
+
+#define TAGS_MAX \
+    256u /* of one object; more are left out, as the large CDNs do (16 KiB of them, or 50 to 1000) */
+
+static int compare_tags(struct edge_tag_link *a, struct edge_tag_link *b)
+{
+    if (a->tag != b->tag) {
+        return a->tag < b->tag ? -1 : 1;
+    }
+    return ((uintptr_t)a->object > (uintptr_t)b->object) - ((uintptr_t)a->object < (uintptr_t)b->object);
+}
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wpedantic"
+RB_GENERATE_INTERNAL(edge_tag_tree, edge_tag_link, by_tag, compare_tags, static)
+#pragma GCC diagnostic pop
+
+/* ---- tags ---- */
+
+static bool is_separator(char ch, bool spaces)
+{
+    return ch == ',' || (spaces && (ch == ' ' || ch == '\t'));
+}
+
+/* The next tag of a list; Surrogate-Key and xkey are separated by spaces, Cache-Tag by commas. */
+static bool next_tag(struct cdn_str *rest, bool spaces, struct cdn_str *ret)
+{
+    for (;;) {
+        size_t i = 0;
+        while (i < rest->n && is_separator(rest->p[i], spaces)) {
+            i++;
+        }
+        *rest = cdn_str_sub(*rest, i);
+        i = 0;
+        while (i < rest->n && !is_separator(rest->p[i], spaces)) {
+            i++;
+        }
+        *ret = cdn_str_trim((struct cdn_str){rest->p, i});
+        *rest = cdn_str_sub(*rest, i);
+        if (ret->n || !rest->n) {
+            return ret->n > 0;
+        }
+    }
+}
+
+static unsigned collect(const struct edge_head *head, enum edge_head_field field, bool spaces, uint64_t *tags,
+                        unsigned n)
+{
+    size_t at = 0;
+    struct cdn_str value;
+    while (edge_head_next_of(head, field, &at, &value)) {
+        struct cdn_str tag;
+        while (n < TAGS_MAX && next_tag(&value, spaces, &tag)) {
+            uint64_t hash = XXH3_64bits(tag.p, tag.n);
+            unsigned i = 0;
+            while (i < n && tags[i] != hash) {
+                i++;
+            }
+            tags[i] = hash;
+            n += i == n;
+        }
+    }
+    return n;
+}
+
+void edge_tags_link(struct edge_cache *c, struct edge_object *o, const struct edge_head *head)
+{
+    uint64_t tags[TAGS_MAX];
+    unsigned n = collect(head, EDGE_HEAD_SURROGATE_KEY, true, tags, 0);
+    n = collect(head, EDGE_HEAD_XKEY, true, tags, n);
+    n = collect(head, EDGE_HEAD_CACHE_TAG, false, tags, n);
+    if (n == 0) {
+        return;
+    }
+    o->tags = cdn_calloc(1, sizeof *o->tags + n * sizeof *o->tags->link);
+    o->tags->count = n;
+    for (unsigned i = 0; i < n; i++) {
+        o->tags->link[i].tag = tags[i];
+        o->tags->link[i].object = o;
+        RB_INSERT(edge_tag_tree, &c->tags, &o->tags->link[i]);
+    }
+}
+
+static size_t tag_count(const struct edge_object *o)
+{
+    return o->tags ? o->tags->count : 0;
+}
+
+size_t edge_tags_size(const struct edge_object *o)
+{
+    return o->tags ? sizeof *o->tags + o->tags->count * sizeof *o->tags->link : 0;
+}
+
+void edge_tags_unlink(struct edge_cache *c, struct edge_object *o)
+{
+    for (size_t i = 0; i < tag_count(o); i++) {
+        RB_REMOVE(edge_tag_tree, &c->tags, &o->tags->link[i]);
+    }
+    free(CDN_TAKE(o->tags));
+}
+
+bool edge_tags_purged_since(const struct edge_cache *c, const struct edge_object *o, uint64_t number)
+{
+    for (uint64_t i = 1; i <= c->tag_purge_count; i++) {
+        uint64_t at = (c->tag_purge_count - i) % EDGE_TAG_PURGES;
+        if (i > EDGE_TAG_PURGES || c->tag_purge[at].number <= number) {
+            return i > EDGE_TAG_PURGES; /* more came than are remembered: assume the worst */
+        }
+        for (size_t t = 0; t < tag_count(o); t++) {
+            if (o->tags->link[t].tag == c->tag_purge[at].tag) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* ---- purge ---- */
+
+/* A soft purge makes the object stale (its windows count from now); the new representation goes to disk as
+ * well, so that it stays stale over a restart. */
+static void soften(struct edge_cache *c, struct edge_object *o, int64_t now_ms)
+{
+    const struct edge_rep *old = atomic_load(&o->rep);
+    if (!old) {
+        edge_sleep_soften(c, o, now_ms);
+        return;
+    }
+    struct edge_freshness fresh = old->fresh;
+    edge_freshness_soft_purge(&fresh, now_ms);
+    struct edge_rep *rep = edge_rep_with(old, NULL, &fresh, old->stored_ms);
+    edge_rep_unref(atomic_exchange(&o->rep, rep));
+    edge_cache_changed_locked(c);
+    edge_tier_disk_update(c, o, rep);
+}
+
+static uint64_t purge_entry(struct edge_cache *c, struct edge_entry *e, bool soft, int64_t now_ms)
+{
+    uint64_t count = 0;
+    edge_cache_ref_locked(e);
+    e->use->purged_at = c->purge_number;
+    for (struct edge_object *o = e->objects, *next; o; o = next, count++) {
+        next = o->next;
+        if (soft) {
+            soften(c, o, now_ms);
+        } else {
+            edge_cache_remove_locked(c, o, EDGE_GHOST_PURGED);
+        }
+    }
+    edge_cache_leave_locked(c, e);
+    return count;
+}
+
+uint64_t edge_cache_purge_key(struct edge_cache *c, struct cdn_str key, bool soft, int64_t now_ms)
+{
+    edge_cache_lock(c);
+    c->purge_number++;
+    if (!soft && !edge_cache_loaded(c)) {
+        edge_load_purge_early(c, key);
+    }
+    struct edge_entry *e = edge_cache_find_locked(c, key);
+    uint64_t count = e ? purge_entry(c, e, soft, now_ms) : 0;
+    edge_cache_unlock(c);
+    return count;
+}
+
+uint64_t edge_cache_purge_prefix(struct edge_cache *c, struct cdn_str prefix, bool soft, int64_t now_ms)
+{
+    uint64_t count = 0;
+    edge_cache_lock(c);
+    c->purge_number++;
+    for (struct edge_entry *e = edge_keys_from(c, prefix, false), *next;
+         e && cdn_str_starts(edge_entry_key(e), prefix); e = next) {
+        next = edge_keys_from(c, edge_entry_key(e), true);
+        count += purge_entry(c, e, soft, now_ms);
+    }
+    edge_cache_unlock(c);
+    return count;
+}
+
+uint64_t edge_cache_purge_all(struct edge_cache *c, bool soft, int64_t now_ms)
+{
+    return edge_cache_purge_prefix(c, CDN_STR(""), soft, now_ms);
+}
+
+uint64_t edge_cache_purge_tag(struct edge_cache *c, struct cdn_str tag, bool soft, int64_t now_ms)
+{
+    struct edge_tag_link probe = {.tag = XXH3_64bits(tag.p, tag.n)};
+    uint64_t count = 0;
+    edge_cache_lock(c);
+    c->tag_purge[c->tag_purge_count % EDGE_TAG_PURGES].number = ++c->purge_number;
+    c->tag_purge[c->tag_purge_count++ % EDGE_TAG_PURGES].tag = probe.tag;
+    struct edge_tag_link *first = RB_NFIND(edge_tag_tree, &c->tags, &probe);
+    for (struct edge_tag_link *link = first && first->tag == probe.tag ? first : NULL, *next; link;
+         link = next, count++) {
+        next = RB_NEXT(edge_tag_tree, &c->tags, link);
+        if (next && next->tag != probe.tag) { /* may be another tag of the object that goes now */
+            next = NULL;
+        }
+        if (soft) {
+            soften(c, link->object, now_ms);
+        } else {
+            edge_cache_remove_locked(c, link->object, EDGE_GHOST_PURGED);
+        }
+    }
+    edge_cache_unlock(c);
+    return count;
+}

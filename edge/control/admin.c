@@ -1,0 +1,434 @@
+#include "edge/control/admin.h"
+
+#include "common/clock.h"
+#include "common/daemon.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "edge/log/access_log.h"
+#include "edge/control/certificate.h"
+#include "edge/purge/purge.h"
+#include "edge/control/sync.h"
+#include "edge/base/tuning.h"
+#include "edge/control/why.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "common/banned.h"
+
+#define LIST_LIMIT 1000u
+
+/* ---- metrics ---- */
+
+static const struct cdn_metric_row rows[] = {EDGE_METRICS(CDN_METRIC_ROW)
+#define X(name, text, meaning) \
+    CDN_METRIC_LABELLED(COUNTER, "answer_total", "verdict=\"" text "\"", "Answers by verdict")
+                                                 EDGE_VERDICTS(X)
+#undef X
+#define X(name, word, fwd, meaning)                                   \
+    CDN_METRIC_LABELLED(COUNTER, "cause_total", "cause=\"" word "\"", \
+                        "Answers by the cause of their not being a plain hit")
+                                                     EDGE_CAUSES(X)
+#undef X
+};
+_Static_assert(offsetof(struct edge_metrics, hit_time) == CDN_ARRAY_LEN(rows) * sizeof(uint64_t),
+               "one row per counter");
+
+static const struct cdn_metric_row service_rows[] = {EDGE_SERVICE_METRICS(CDN_METRIC_ROW)};
+
+static const struct cdn_metric_row gauges[] = {
+#define GAUGES(X)                                                                                       \
+    X(objects, "Objects in the index")                                                                  \
+    X(memory_objects, "Objects whose body is in RAM")                                                   \
+    X(memory_bytes, "Bytes that count against the RAM budget")                                          \
+    X(memory_capacity, "The RAM budget, bytes")                                                         \
+    X(memory_on_the_way, "Bytes of bodies being fetched, written or sent that are not in the RAM tier") \
+    X(memory_connections, "Bytes that connections, origin requests and ready answers take, about")      \
+    X(memory_index, "Bytes that the index takes for objects that are on disk only, about")              \
+    X(memory_spare, "Bytes kept ready for the next bodies")                                             \
+    X(disk_objects, "Objects whose body is on disk")                                                    \
+    X(disk_bytes, "Bytes that count against the disk budget")                                           \
+    X(disk_capacity, "The disk budget for objects, bytes")                                              \
+    X(memory_evictions, "Bodies evicted from RAM")                                                      \
+    X(disk_evictions, "Objects evicted from disk")                                                      \
+    X(too_large, "Objects refused by a tier for their size")                                            \
+    X(not_admitted, "Objects not written to the nearly full disk on their first request")
+#define X(name, help) CDN_METRIC_LABELLED(GAUGE, #name, NULL, help)
+    GAUGES(X)
+#undef X
+};
+
+static void gauge_values(struct edge *edge, uint64_t *values)
+{
+    struct edge_cache_stats s;
+    edge_cache_stats(edge->cache, &s);
+    size_t i = 0;
+#define X(name, help) values[i++] = s.name;
+    GAUGES(X)
+#undef X
+}
+
+static void sum_counters(struct edge *edge, uint64_t *sum)
+{
+    for (unsigned i = 0; i < edge->worker_count; i++) {
+        cdn_metrics_sum(&edge->worker[i].metrics, sum, CDN_ARRAY_LEN(rows));
+    }
+}
+
+static void add_histogram(struct edge *edge, const char *name, const char *help, size_t offset,
+                          struct cdn_buf *out)
+{
+    const struct cdn_histogram *parts[64];
+    for (unsigned i = 0; i < edge->worker_count; i++) {
+        parts[i] =
+            (const struct cdn_histogram *)(const void *)((const char *)&edge->worker[i].metrics + offset);
+    }
+    cdn_histogram_prometheus("pocketcdn_edge_", name, help, parts, edge->worker_count, out);
+}
+
+static void write_metrics(void *self, struct cdn_buf *out)
+{
+    struct edge *edge = self;
+    uint64_t sum[CDN_ARRAY_LEN(rows)] = {0};
+    uint64_t values[CDN_ARRAY_LEN(gauges)];
+    sum_counters(edge, sum);
+    gauge_values(edge, values);
+    cdn_metrics_prometheus("pocketcdn_edge_", rows, sum, CDN_ARRAY_LEN(rows), out);
+    cdn_metrics_prometheus("pocketcdn_edge_", gauges, values, CDN_ARRAY_LEN(gauges), out);
+    uint64_t service[CDN_ARRAY_LEN(service_rows)] = {0};
+    cdn_metrics_sum(&edge->service, service, CDN_ARRAY_LEN(service));
+    cdn_metrics_prometheus("pocketcdn_edge_", service_rows, service, CDN_ARRAY_LEN(service), out);
+    edge_sync_metrics(edge->sync, out);
+    add_histogram(edge, "hit_seconds", "Time of answers from the cache that were not in the ready table",
+                  offsetof(struct edge_metrics, hit_time), out);
+    add_histogram(edge, "miss_seconds", "Time of answers that needed the origin",
+                  offsetof(struct edge_metrics, miss_time), out);
+    add_histogram(edge, "origin_seconds", "Time to the origin's first byte",
+                  offsetof(struct edge_metrics, origin_time), out);
+}
+
+/* ---- status ---- */
+
+static json_t *store_events(struct edge *edge)
+{
+    json_t *events = json_object();
+    for (int i = 0; i < EDGE_STORE_EVENT_COUNT; i++) {
+        json_object_set_new(events, edge_store_event_word((enum edge_store_event)i),
+                            json_integer((json_int_t)atomic_load(&edge->store_events[i])));
+    }
+    return events;
+}
+
+static json_t *store_status(struct edge *edge)
+{
+    struct edge_store_stats s;
+    edge_store_stats(edge->store, &s);
+    return json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o}", "disk_bytes", (json_int_t)s.disk_bytes,
+        "live_bytes", (json_int_t)s.live_bytes, "queued_bytes", (json_int_t)s.queued_bytes, "segments",
+        (json_int_t)s.segments, "files", (json_int_t)s.files, "written_bytes", (json_int_t)s.written_bytes,
+        "refused", (json_int_t)s.refused, "full", s.full, "loading", s.loading, "events", store_events(edge));
+}
+
+static unsigned requests_under_way(void *self)
+{
+    const struct edge *edge = self;
+    unsigned open = 0;
+    for (unsigned i = 0; i < edge->worker_count; i++) {
+        open += http_server_open_requests(edge->worker[i].server);
+    }
+    return open;
+}
+
+static void write_status(void *self, json_t *into)
+{
+    struct edge *edge = self;
+    uint64_t sum[CDN_ARRAY_LEN(rows)] = {0};
+    uint64_t values[CDN_ARRAY_LEN(gauges)];
+    json_t *metrics = json_object();
+    json_t *cache = json_object();
+    unsigned connections = 0;
+    sum_counters(edge, sum);
+    gauge_values(edge, values);
+    cdn_metrics_json(rows, sum, CDN_ARRAY_LEN(rows), metrics);
+    uint64_t service[CDN_ARRAY_LEN(service_rows)] = {0};
+    cdn_metrics_sum(&edge->service, service, CDN_ARRAY_LEN(service));
+    cdn_metrics_json(service_rows, service, CDN_ARRAY_LEN(service), metrics);
+    cdn_metrics_json(gauges, values, CDN_ARRAY_LEN(gauges), cache);
+    for (unsigned i = 0; i < edge->worker_count; i++) {
+        connections += http_server_open_connections(edge->worker[i].server);
+    }
+    json_object_set_new(into, "place", json_string(edge->settings.place));
+    json_object_set_new(into, "origin", json_string(edge->settings.origin));
+    json_object_set_new(into, "threads", json_integer(edge->worker_count));
+    json_object_set_new(into, "connections", json_integer(connections));
+    json_object_set_new(into, "requests_under_way", json_integer(requests_under_way(edge)));
+    json_object_set_new(into, "loading", json_boolean(atomic_load(&edge->loaded_objects) < 0));
+    json_object_set_new(into, "unsynced", json_boolean(atomic_load(&edge->unsynced)));
+    edge_sync_status(edge->sync, into);
+    json_object_set_new(into, "origin_failures", json_integer(atomic_load(&edge->breaker.failures)));
+    json_object_set_new(into, "metrics", metrics);
+    json_object_set_new(into, "cache", cache);
+    if (edge->store) {
+        json_object_set_new(into, "store", store_status(edge));
+    }
+}
+
+/* ---- verbs ---- */
+
+/* Of a path of the one site: those of http, then those of https, as keys are ordered. */
+static enum edge_key_error list_path(struct edge *edge, struct cdn_str prefix, struct cdn_str after,
+                                     json_t *list)
+{
+    for (int secure = 0; secure <= 1 && json_array_size(list) < LIST_LIMIT; secure++) {
+        char into[EDGE_KEY_MAX];
+        struct edge_target t;
+        enum edge_key_error e = edge_target_of_url(&edge->naming, prefix, secure, into, &t);
+        if (e != EDGE_KEY_OK) {
+            return e;
+        }
+        const bool begins = secure && !cdn_str_starts(after, CDN_STR("https:"));
+        json_t *part = edge_cache_list(edge->cache, t.key, begins ? CDN_STR("") : after,
+                                       LIST_LIMIT - (unsigned)json_array_size(list), cdn_clock_now_ms());
+        json_array_extend(list, part);
+        json_decref(part);
+    }
+    return EDGE_KEY_OK;
+}
+
+static void handle_objects(void *self, struct http_request *req, json_t *body)
+{
+    struct edge *edge = self;
+    (void)body;
+    CDN_AUTOFREE char *prefix = daemon_query(req, "prefix");
+    CDN_AUTOFREE char *after = daemon_query(req, "after");
+    json_t *list = NULL;
+    enum edge_key_error e = EDGE_KEY_OK;
+    if (prefix && prefix[0] == '/') {
+        list = json_array();
+        e = list_path(edge, cdn_str(prefix), cdn_str(after), list);
+    } else {
+        list = edge_cache_list(edge->cache, cdn_str(prefix), cdn_str(after), LIST_LIMIT, cdn_clock_now_ms());
+    }
+    if (e != EDGE_KEY_OK) {
+        struct cdn_error err;
+        cdn_error_set(&err, CDN_INVALID, "objects: prefix: %s", edge_key_error_text(e));
+        daemon_answer_error(req, &err);
+        json_decref(list);
+        return;
+    }
+    daemon_answer_json(req, 200, json_pack("{s:o, s:i}", "objects", list, "limit", (int)LIST_LIMIT));
+}
+
+static void handle_why(void *self, struct http_request *req, json_t *body)
+{
+    struct edge *edge = self;
+    (void)body;
+    CDN_AUTOFREE char *url = daemon_query(req, "url");
+    struct cdn_error err;
+    json_t *story = NULL;
+    if (!url) {
+        cdn_error_set(&err, CDN_USAGE, "why: give ?url=");
+        daemon_answer_error(req, &err);
+    } else if (edge_why(edge, cdn_str(url), cdn_clock_now_ms(), &story, &err) != CDN_OK) {
+        daemon_answer_error(req, &err);
+    } else {
+        daemon_answer_json(req, 200, story);
+    }
+}
+
+/* A purge waits until the disk tier is loaded and is answered when what it hit cannot come back after a
+ * crash. */
+struct purge_call {
+    struct edge *edge;
+    struct http_request *req; /* NULL: over */
+    json_t *body;             /* counted */
+    struct edge_load_waiter loaded;
+    uint64_t count;
+    bool pending; /* another thread will post back */
+};
+
+static void end_purge(struct purge_call *p)
+{
+    if (!p->req && !p->pending) {
+        json_decref(p->body);
+        free(p);
+    }
+}
+
+static void purge_over(void *arg)
+{
+    struct purge_call *p = arg;
+    p->req = NULL;
+    end_purge(p);
+}
+
+static void answer_purge(struct purge_call *p)
+{
+    daemon_answer_json(p->req, 200, json_pack("{s:s, s:I}", "status", "ok", "purged", (json_int_t)p->count));
+}
+
+static void purge_settled(void *arg) /* loop thread */
+{
+    struct purge_call *p = arg;
+    p->pending = false;
+    if (p->req) {
+        answer_purge(p);
+    } else {
+        end_purge(p);
+    }
+}
+
+static void post_settled(void *arg) /* disk writer's thread */
+{
+    struct purge_call *p = arg;
+    loop_post(daemon_loop(p->edge->daemon), purge_settled, p);
+}
+
+static void apply_purge(struct purge_call *p)
+{
+    struct cdn_error err;
+    if (edge_purge_json(p->edge, p->body, cdn_clock_now_ms(), &p->count, &err) != CDN_OK) {
+        daemon_answer_error(p->req, &err);
+    } else if (p->edge->store) {
+        p->pending = true;
+        if (!p->req->suspended) {
+            http_request_suspend(p->req);
+        }
+        edge_store_settle(p->edge->store, post_settled, p);
+    } else {
+        answer_purge(p);
+    }
+}
+
+static void purge_loaded(void *arg) /* loop thread */
+{
+    struct purge_call *p = arg;
+    p->pending = false;
+    if (p->req) {
+        apply_purge(p);
+    } else {
+        end_purge(p);
+    }
+}
+
+static void post_loaded(void *arg) /* loader's thread */
+{
+    struct purge_call *p = arg;
+    loop_post(daemon_loop(p->edge->daemon), purge_loaded, p);
+}
+
+static void handle_purge(void *self, struct http_request *req, json_t *body)
+{
+    struct purge_call *p = cdn_calloc(1, sizeof *p);
+    *p = (struct purge_call){.edge = self, .req = req, .body = json_incref(body), .pending = true};
+    p->loaded = (struct edge_load_waiter){.done = post_loaded, .arg = p};
+    daemon_on_end(req, purge_over, p);
+    if (edge_cache_await_load(p->edge->cache, &p->loaded)) {
+        http_request_suspend(req);
+        return;
+    }
+    p->pending = false;
+    apply_purge(p);
+}
+
+static const struct daemon_route routes[] = {
+    {"GET", "/objects", handle_objects},
+    {"GET", "/why", handle_why},
+    {"POST", "/purge", handle_purge},
+    {0},
+};
+
+/* ---- life ---- */
+
+static enum cdn_status reload(void *self, struct cdn_error *err)
+{
+    struct edge *edge = self;
+    struct edge_settings next = {0};
+    enum cdn_config_outcome outcome;
+    struct edge_tuning *tuning = NULL;
+    struct cdn_tls_pair pair = {0};
+    enum cdn_status status =
+        cdn_config_load(&edge_program, edge->argc, edge->argv, &next, &outcome, NULL, NULL, err);
+    if (status != CDN_OK) {
+        return status;
+    }
+    status = cdn_config_can_reload(&edge_program, &edge->settings, &next, err);
+    if (status == CDN_OK) {
+        status = edge_certificate_reread(edge, &next, &pair, err);
+    }
+    if (status == CDN_OK) {
+        status = edge_tuning_create(&next, &tuning, err);
+    }
+    if (status == CDN_OK) {
+        status = edge_access_log_reopen(edge->access_log, err);
+    }
+    if (status != CDN_OK) {
+        cdn_tls_pair_free(&pair);
+        edge_tuning_destroy(tuning);
+        cdn_config_free(&edge_program, &next);
+        return status;
+    }
+    tuning->settings = next;
+    tuning->keep_settings = true;
+    tuning->older = atomic_load(&edge->tuning);
+    atomic_store(&edge->tuning, tuning);
+    edge_certificate_use(edge, &pair);
+    cdn_log_set_level((enum cdn_log_level)next.log_level);
+    return CDN_OK;
+}
+
+static void drain_worker(void *arg)
+{
+    struct edge_worker *w = arg;
+    if (w->server) {
+        http_server_drain(w->server);
+    }
+}
+
+static void drain(void *self)
+{
+    struct edge *edge = self;
+    atomic_store(&edge->draining, true);
+    for (unsigned i = 0; i < edge->worker_count; i++) {
+        loop_post(edge->worker[i].loop, drain_worker, &edge->worker[i]);
+    }
+}
+
+static bool drained(void *self)
+{
+    return requests_under_way(self) == 0;
+}
+
+static bool healthy(void *self, char why[static 128])
+{
+    struct edge *edge = self;
+    if (atomic_load(&edge->draining)) {
+        snprintf(why, 128, "draining");
+        return false;
+    }
+    return true;
+}
+
+enum cdn_status edge_admin_create(struct edge *edge, struct cdn_error *err)
+{
+    char address[CDN_ADDR_TEXT_SIZE];
+    daemon_admin_default(edge->settings.admin, edge->settings.listen, address);
+    struct daemon_config config = {
+        .program = edge_program.name,
+        .node = edge->settings.name,
+        .admin_listen = address,
+        .admin_token = edge->settings.admin_token,
+        .simulate = edge->settings.simulate,
+        .routes = routes,
+        .self = edge,
+        .metrics = write_metrics,
+        .status = write_status,
+        .healthy = healthy,
+        .load = requests_under_way,
+        .reload = reload,
+        .drain = drain,
+        .drained = drained,
+    };
+    return daemon_create(&config, &edge->daemon, err);
+}

@@ -1,0 +1,147 @@
+/* fetch: one request to the origin and everyone who waits for its answer.
+ *
+ * A fetch belongs to the worker on which it began (`owner`): libcurl's callbacks run there. Waiters may be on
+ * any worker; each worker's own list of them (`slot`) is touched by that worker only. What the origin said is
+ * written by the owner before it publishes the phase (release), and never changes afterwards; the body has
+ * its own lock (body.h).
+ *
+ *   ASKING -> STORING    the answer may be stored: everybody streams it, and it is published to the cache at
+ * its end
+ *          -> PASSING    it may not: only the leader gets it, the others are released at once to ask for
+ * themselves
+ *          -> CONFIRMED  304: a stored response is good again (`result`)
+ *          -> FAILED     no usable answer
+ *
+ * Wake-ups: at the end of the owner's turn its own waiters are told directly and other workers by one message
+ * each, however many pieces came. A waiter that joins sets its slot's flag and then reads the phase; the
+ * owner publishes the phase and then reads the flags (both sequentially consistent), so nobody is forgotten.
+ * Life: references by the owner (until the end), each waiter, and messages under way. While it may be joined
+ * it is in its entry's list, under the cache's lock.
+ */
+#ifndef CDN_EDGE_FETCH_H
+#define CDN_EDGE_FETCH_H
+
+#include "edge/fetch/body.h"
+#include "edge/base/worker.h"
+
+enum edge_fetch_phase {
+    EDGE_FETCH_ASKING,
+    EDGE_FETCH_STORING,
+    EDGE_FETCH_PASSING,
+    EDGE_FETCH_CONFIRMED,
+    EDGE_FETCH_FAILED,
+};
+
+/* Request fields in memory of their own. */
+struct edge_fields {
+    struct http_field *item;
+    size_t count, room;
+    struct cdn_buf text;
+};
+void edge_fields_add(struct edge_fields *f, struct cdn_str name, struct cdn_str value);
+/* Slices are valid from here on; nothing may be added any more. */
+void edge_fields_seal(struct edge_fields *f);
+void edge_fields_free(struct edge_fields *f);
+
+#define EDGE_FETCH_CANDIDATES 8
+
+struct edge_fetch_slot { /* the waiters of one worker */
+    struct edge_fetch *fetch;
+    struct edge_worker *worker;
+    struct edge_txn *first; /* owned by that worker */
+    _Atomic bool any;
+    _Atomic bool posted;
+};
+
+struct edge_fetch_request {
+    const char *method;
+    char *url;                       /* taken over */
+    struct edge_fields fields;       /* taken over, sealed */
+    struct edge_store_request about; /* `control` points into the caller's; only read at the start */
+    bool pass;                       /* never store, never share */
+    bool unkeyed;                    /* it has fields that are in no key (outgoing.h) */
+    bool background;                 /* nobody waits: a refresh behind a stale answer */
+    bool parallel;                   /* others do not wait for it before it is known to be storable */
+    bool ranged;                     /* one stretch of the whole is asked for: [range_first, range_last] */
+    uint64_t range_first;
+    uint64_t range_last;
+    bool has_body;
+    int64_t body_length;
+    bool upgrade;         /* asks for WebSocket; what is read goes into the tunnel after 101 */
+    bool expect_continue; /* the client holds its body back until the origin wants it */
+    ssize_t (*read_body)(void *arg, char *into, size_t max);
+    struct edge_txn *leader;
+    struct edge_hold
+        candidate[EDGE_FETCH_CANDIDATES]; /* stored responses that a 304 may confirm; taken over */
+    unsigned candidate_count;
+};
+
+struct edge_fetch {
+    _Atomic unsigned refs;
+    struct edge_worker *owner;
+    struct edge_entry *entry; /* counted; NULL: passing, and never stored */
+    struct edge_fetch *next;  /* in the entry's list (cache lock) */
+    bool listed;              /* (cache lock) */
+    uint64_t purge_number;
+    struct edge_fetch_request request;
+    struct edge_request_control control;    /* copy of the leader's */
+    char *expected_spec, *expected_variant; /* Vary as far as it is known before the answer; NULL: unknown */
+    int64_t request_ms;
+
+    _Atomic(enum edge_fetch_phase) phase;
+    /* published with the phase */
+    struct edge_rep *rep;        /* STORING, PASSING: what came, but for fields that may not be stored */
+    struct edge_rep *leader_rep; /* with those (no-cache="..", private="..", cookies), for the leader;
+                                    CONFIRMED: what the 304 says to it; NULL: the same as to all */
+    struct edge_body *body;
+    int64_t content_length;
+    enum edge_store_reason reason;
+    enum http_fetch_error error; /* FAILED */
+    struct edge_hold result;     /* CONFIRMED; STORING once finished */
+    bool leader_only;            /* CONFIRMED: what the 304 says may not be stored: it is for the leader */
+    uint8_t received;            /* version of the origin's answer, as in edge_freshness */
+    bool had_age;                /* the origin's answer carried Age */
+    int64_t origin_us;
+    _Atomic bool finished; /* the body is complete or broken off */
+    _Atomic bool kept;     /* stored in a tier */
+    _Atomic bool deserted; /* its last waiter left, and perhaps nobody came since */
+
+    /* owner's thread */
+    struct http_fetch *http;
+    struct edge_promise *promise; /* of the name about the body; NULL: none */
+    bool charged;                 /* in the account of memory */
+    struct loop_deferred tell;
+    _Atomic bool may_keep; /* written here, read by waiters for their Cache-Status */
+    struct edge_fetch_slot slot[];
+};
+
+/* Makes a fetch for `entry` (NULL with request->pass); takes what `request` owns. Call
+ * edge_fetch_list_locked() to let others join, then edge_fetch_start() without the lock. Returns with one
+ * reference for the caller. */
+struct edge_fetch *edge_fetch_create(struct edge_worker *owner, struct edge_entry *entry,
+                                     const struct edge_request_control *control,
+                                     struct edge_fetch_request *request);
+void edge_fetch_list_locked(struct edge_fetch *fetch);
+void edge_fetch_start(struct edge_fetch *fetch);
+/* The running fetch of an entry whose answer the request may share; no reference is taken. For the whole, or
+ * for the stretch that holds byte `at`. `sure`: only one whose answer is being stored already. */
+struct edge_fetch *edge_fetch_find_locked(struct edge_entry *entry, const struct edge_vary_source *source,
+                                          bool sure);
+struct edge_fetch *edge_fetch_find_part_locked(struct edge_entry *entry,
+                                               const struct edge_vary_source *source, uint64_t at);
+/* Whether its answer is the whole and is being stored, also where a range was asked for and ignored. */
+bool edge_fetch_is_whole(const struct edge_fetch *fetch);
+/* Joins a waiter on its own worker. */
+void edge_fetch_join(struct edge_fetch *fetch, struct edge_worker *worker, struct edge_txn *txn);
+/* Leaves; drops the waiter's reference. When the leader of an answer that only it can use leaves, the fetch
+ * ends. */
+void edge_fetch_leave(struct edge_fetch *fetch, struct edge_worker *worker, struct edge_txn *txn);
+struct edge_fetch *edge_fetch_ref(struct edge_fetch *fetch);
+void edge_fetch_unref(struct edge_fetch *fetch);
+enum edge_fetch_phase edge_fetch_phase_now(struct edge_fetch *fetch);
+/* What a STORING or PASSING fetch's answer says to its leader, or to the others. */
+struct edge_rep *edge_fetch_told(const struct edge_fetch *fetch, bool leader);
+/* More of a request's body is there (after read_body said wait). Owner's thread. */
+void edge_fetch_body_ready(struct edge_fetch *fetch);
+
+#endif

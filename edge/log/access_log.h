@@ -1,0 +1,35 @@
+/* access_log: one line for each request on the public listener, written behind everybody's back.
+ *
+ * Each worker puts a bounded record into a ring of its own (access_ring.h); one writer thread takes them out,
+ * formats and writes them in batches, at least every tenth of a second. A request never waits: when its ring
+ * is full (the disk or the pipe is slower than the traffic) its record is dropped and counted. Lines of one
+ * worker are in order; those of several may be out of it by a batch. A reload (SIGHUP) opens the file anew,
+ * for rotation; when that fails the old one stays. Requests that were refused before they had a complete head
+ * are not logged.
+ *
+ * Life cycle: create (starts the writer) -> the workers run -> destroy, after they have ended, writes what is
+ * left.
+ */
+#ifndef CDN_EDGE_ACCESS_LOG_H
+#define CDN_EDGE_ACCESS_LOG_H
+
+#include "edge/log/access_format.h"
+#include "edge/log/access_ring.h"
+#include "edge/request/txn.h"
+
+struct edge_access_log;
+
+/* By the edge's settings, with a ring for every worker (worker->access); *ret is NULL when they name no log.
+ * CDN_IO: the file cannot be opened. */
+enum cdn_status edge_access_log_create(struct edge *edge, struct edge_access_log **ret,
+                                       struct cdn_error *err) CDN_MUST_CHECK;
+void edge_access_log_destroy(struct edge_access_log *log); /* NULL is fine */
+/* Opens the file anew. Main thread. NULL is fine. */
+enum cdn_status edge_access_log_reopen(struct edge_access_log *log, struct cdn_error *err) CDN_MUST_CHECK;
+
+/* Worker's thread, worker->access not NULL: a plain hit as it is answered; any other request at its end. */
+void edge_access_log_hot(struct edge_worker *worker, struct http_request *req, unsigned status,
+                         uint64_t bytes);
+void edge_access_log_txn(struct edge_txn *txn, enum http_end end);
+
+#endif

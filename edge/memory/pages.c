@@ -1,0 +1,517 @@
+#include "edge/memory/pages.h"
+
+#include "common/mem.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#define HIDE(p, n) __asan_poison_memory_region(p, n)
+#define SHOW(p, n) __asan_unpoison_memory_region(p, n)
+#else
+#define HIDE(p, n) ((void)(p), (void)(n))
+#define SHOW(p, n) ((void)(p), (void)(n))
+#endif
+
+#include "common/banned.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14; older kernels refuse it, which does no harm */
+#endif
+
+#define PAGES (EDGE_PAGES_REGION / EDGE_PAGE) /* of a region; the first is its header */
+#define WORDS (PAGES / 64)
+#define CLASSES 12 /* of regions, by the power of two that their longest free run reaches */
+#define LOOKS 4    /* regions whose run may be long enough or not */
+#define AHEAD 512u /* pages made ready at once: 2 MiB, which may be one huge page */
+#define POPULATE_UP_TO ((size_t)256 << 10)
+#define NICENESS 10
+
+struct region { /* at the start of its memory */
+    struct region *next, *previous;
+    unsigned longest; /* free run, in pages */
+    unsigned used_n;
+    uint64_t used[WORDS];
+    uint64_t ready[WORDS];
+};
+_Static_assert(sizeof(struct region) <= EDGE_PAGE, "the header is one page");
+
+static struct {
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t work;
+    struct region *first[CLASSES]; /* by `longest` */
+    uint64_t used, ready;          /* pages of regions */
+    uint64_t alone;                /* bytes mapped alone */
+    uint64_t regions, empty;       /* `empty`: regions without a used page */
+    uint64_t spare;                /* pages that may stay ready and unused */
+    bool runs, stop;
+    bool no_ahead; /* the kernel knows no such call, or has no memory */
+    pthread_t thread;
+} all = {.lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER, .spare = 1024};
+
+/* ---- bits ---- */
+
+static bool bit(const uint64_t *map, unsigned i)
+{
+    return (map[i / 64] >> (i % 64)) & 1;
+}
+
+/* Sets or clears bits [from, from + n); how many changed. */
+static unsigned fill(uint64_t *map, unsigned from, unsigned n, bool on)
+{
+    unsigned changed = 0;
+    while (n) {
+        const unsigned at = from % 64;
+        const unsigned take = n < 64 - at ? n : 64 - at;
+        const uint64_t mask = (take == 64 ? UINT64_MAX : (UINT64_C(1) << take) - 1) << at;
+        uint64_t *word = &map[from / 64];
+        changed += (unsigned)__builtin_popcountll((on ? ~*word : *word) & mask);
+        *word = on ? *word | mask : *word & ~mask;
+        from += take;
+        n -= take;
+    }
+    return changed;
+}
+
+/* The first page at or behind `from` whose bit is `on`; PAGES: none. */
+static unsigned next_bit(const uint64_t *map, unsigned from, bool on)
+{
+    while (from < PAGES) {
+        const uint64_t word = (on ? map[from / 64] : ~map[from / 64]) >> (from % 64);
+        if (word) {
+            return from + (unsigned)__builtin_ctzll(word);
+        }
+        from = (from / 64 + 1) * 64;
+    }
+    return PAGES;
+}
+
+/* The next free run at or behind *at; its length, 0: none. */
+static unsigned next_run(const struct region *r, unsigned *at)
+{
+    *at = next_bit(r->used, *at, false);
+    return *at < PAGES ? next_bit(r->used, *at, true) - *at : 0;
+}
+
+static unsigned longest_run(const struct region *r)
+{
+    unsigned longest = 0;
+    unsigned n;
+    for (unsigned at = 1; (n = next_run(r, &at)) != 0; at += n) {
+        longest = n > longest ? n : longest;
+    }
+    return longest;
+}
+
+/* ---- regions; under the lock ---- */
+
+static unsigned class_of(unsigned pages) /* 0: none */
+{
+    return pages ? 32 - (unsigned)__builtin_clz(pages) - 1 : 0;
+}
+
+static void list(struct region *r)
+{
+    struct region **head = &all.first[class_of(r->longest)];
+    r->previous = NULL;
+    r->next = *head;
+    if (r->next) {
+        r->next->previous = r;
+    }
+    *head = r;
+}
+
+static void unlist(struct region *r)
+{
+    *(r->previous ? &r->previous->next : &all.first[class_of(r->longest)]) = r->next;
+    if (r->next) {
+        r->next->previous = r->previous;
+    }
+}
+
+static void set_longest(struct region *r, unsigned longest)
+{
+    if (class_of(longest) == class_of(r->longest)) {
+        r->longest = longest;
+        return;
+    }
+    unlist(r);
+    r->longest = longest;
+    list(r);
+}
+
+static struct region *region_of(void *data)
+{
+    return (struct region *)(void *)((char *)data - ((uintptr_t)data & (uintptr_t)(EDGE_PAGES_REGION - 1)));
+}
+
+static char *page_of(struct region *r, unsigned i)
+{
+    return (char *)r + i * EDGE_PAGE;
+}
+
+/* Address space only. Twice as much is reserved, so that an aligned stretch lies in it. */
+static struct region *region_create(void)
+{
+    char *wide =
+        mmap(NULL, 2 * EDGE_PAGES_REGION, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (wide == MAP_FAILED) {
+        return NULL;
+    }
+    const size_t skip = (size_t)(-(uintptr_t)wide & (uintptr_t)(EDGE_PAGES_REGION - 1));
+    if (skip) {
+        munmap(wide, skip);
+    }
+    munmap(wide + skip + EDGE_PAGES_REGION, EDGE_PAGES_REGION - skip);
+    struct region *r = (struct region *)(void *)(wide + skip);
+    fill(r->used, 0, 1, true);
+    r->longest = PAGES - 1;
+    list(r);
+    all.regions++;
+    all.empty++;
+    HIDE(page_of(r, 1), EDGE_PAGES_REGION - EDGE_PAGE);
+    return r;
+}
+
+/* The whole free run that page `at` is part of. */
+static unsigned run_around(const struct region *r, unsigned at)
+{
+    unsigned from = at;
+    while (from > 1 && !bit(r->used, from - 1)) {
+        from--;
+    }
+    return next_bit(r->used, at, true) - from;
+}
+
+static void mark_used(struct region *r, unsigned at, unsigned n)
+{
+    const bool was_longest = run_around(r, at) == r->longest;
+    all.empty -= r->used_n == 0;
+    r->used_n += n;
+    all.used += n;
+    fill(r->used, at, n, true);
+    if (was_longest) {
+        set_longest(r, longest_run(r));
+    }
+}
+
+static void mark_free(struct region *r, unsigned at, unsigned n)
+{
+    fill(r->used, at, n, false);
+    r->used_n -= n;
+    all.used -= n;
+    all.empty += r->used_n == 0;
+    const unsigned run = run_around(r, at);
+    set_longest(r, run > r->longest ? run : r->longest);
+}
+
+/* ---- taking; under the lock ---- */
+
+/* Where `n` pages are free, best where all of them are ready; 0: nowhere. */
+static unsigned place_in(const struct region *r, unsigned n)
+{
+    unsigned found = 0;
+    unsigned run;
+    unsigned looks = LOOKS;
+    for (unsigned at = 1; looks && (run = next_run(r, &at)) != 0; at += run) {
+        if (run < n) {
+            continue;
+        }
+        if (next_bit(r->ready, at, false) >= at + n) {
+            return at;
+        }
+        found = found ? found : at;
+        looks--;
+    }
+    return found;
+}
+
+/* A region with a free run of `n` pages; NULL: none is left and none can be made. */
+static struct region *region_for(unsigned n)
+{
+    const unsigned class = class_of(n);
+    unsigned looks = LOOKS;
+    for (struct region *r = all.first[class]; r && looks; r = r->next, looks--) {
+        if (r->longest >= n) {
+            return r;
+        }
+    }
+    for (unsigned c = class + 1; c < CLASSES; c++) {
+        if (all.first[c]) {
+            return all.first[c];
+        }
+    }
+    return region_create();
+}
+
+static void call_thread(void)
+{
+    if (all.runs && (all.ready < all.spare / 4 || all.ready > all.spare)) {
+        pthread_cond_signal(&all.work);
+    }
+}
+
+/* What the kernel has not backed yet, by one call instead of a page fault each. */
+static void populate(char *data, size_t n)
+{
+    if (n <= POPULATE_UP_TO) { /* of more than that nobody knows how soon it comes */
+        madvise(data, n, MADV_POPULATE_WRITE);
+    }
+}
+
+static void *take_alone(size_t n)
+{
+    void *data = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data == MAP_FAILED) {
+        return NULL;
+    }
+    pthread_mutex_lock(&all.lock);
+    all.alone += n;
+    pthread_mutex_unlock(&all.lock);
+    return data;
+}
+
+static void *take_shared(unsigned n)
+{
+    pthread_mutex_lock(&all.lock);
+    struct region *r = region_for(n);
+    if (!r) {
+        pthread_mutex_unlock(&all.lock);
+        return NULL;
+    }
+    const unsigned at = place_in(r, n);
+    const unsigned fresh = n - fill(r->ready, at, n, false);
+    all.ready -= n - fresh;
+    mark_used(r, at, n);
+    call_thread();
+    pthread_mutex_unlock(&all.lock);
+    char *data = page_of(r, at);
+    SHOW(data, n * EDGE_PAGE);
+    if (fresh) {
+        populate(data, n * EDGE_PAGE);
+    }
+    return data;
+}
+
+void *edge_pages_take(size_t n)
+{
+    const size_t room = edge_pages_room(n);
+    void *data = room > EDGE_PAGES_SHARED ? take_alone(room) : take_shared((unsigned)(room / EDGE_PAGE));
+    if (!data) {
+        cdn_out_of_memory();
+    }
+    return data;
+}
+
+/* ---- what the kernel has to do; without the lock ---- */
+
+/* A free run of ready pages, from where most are free to where least are. Under the lock. */
+static bool find_ready(struct region **ret, unsigned *ret_at, unsigned *ret_n)
+{
+    for (unsigned c = CLASSES; c-- > 0;) {
+        for (struct region *r = all.first[c]; r; r = r->next) {
+            const unsigned at = next_bit(r->ready, 0, true);
+            if (at < PAGES) {
+                *ret = r;
+                *ret_at = at;
+                *ret_n = next_bit(r->ready, at, false) - at;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* An empty region goes when there is another. Under the lock. */
+static struct region *unneeded(struct region *r)
+{
+    if (r->used_n || all.empty < 2) {
+        return NULL;
+    }
+    all.empty--;
+    all.regions--;
+    unlist(r);
+    return r;
+}
+
+/* Gives ready pages back to the kernel, down to half of what may stay. */
+static void trim(void)
+{
+    struct region *r;
+    unsigned at;
+    unsigned n;
+    pthread_mutex_lock(&all.lock);
+    while (all.ready > all.spare / 2 && find_ready(&r, &at, &n)) {
+        if (n > all.ready - all.spare / 2) {
+            n = (unsigned)(all.ready - all.spare / 2);
+        }
+        all.ready -= fill(r->ready, at, n, false);
+        mark_used(r, at, n);
+        pthread_mutex_unlock(&all.lock);
+        madvise(page_of(r, at), n * EDGE_PAGE, MADV_DONTNEED);
+        pthread_mutex_lock(&all.lock);
+        mark_free(r, at, n);
+        struct region *over = next_bit(r->ready, 0, true) == PAGES ? unneeded(r) : NULL;
+        if (over) {
+            SHOW(over, EDGE_PAGES_REGION);
+            munmap(over, EDGE_PAGES_REGION);
+        }
+    }
+    pthread_mutex_unlock(&all.lock);
+}
+
+/* A stretch of AHEAD, at a multiple of it, that is all unused and not ready; 0: none. Under the lock. */
+static unsigned stretch_in(const struct region *r)
+{
+    const unsigned n = AHEAD;
+    for (unsigned at = 0; at < PAGES; at += n) {
+        const unsigned from = at ? at : 1;
+        if (next_bit(r->used, from, true) >= at + n && next_bit(r->ready, from, true) >= at + n) {
+            return from;
+        }
+    }
+    return 0;
+}
+
+static struct region *region_to_make_ready(unsigned *ret_at)
+{
+    for (unsigned c = CLASSES; c-- > class_of(AHEAD - 1);) {
+        for (struct region *r = all.first[c]; r; r = r->next) {
+            if ((*ret_at = stretch_in(r)) != 0) {
+                return r;
+            }
+        }
+    }
+    struct region *r = region_create();
+    *ret_at = 1;
+    return r;
+}
+
+/* Backs the next stretch; false: it cannot be done. */
+static bool make_ready(void)
+{
+    unsigned at;
+    pthread_mutex_lock(&all.lock);
+    struct region *r = region_to_make_ready(&at);
+    const unsigned end = (at / AHEAD + 1) * AHEAD;
+    if (r) {
+        mark_used(r, at, end - at);
+    }
+    pthread_mutex_unlock(&all.lock);
+    if (!r) {
+        return false;
+    }
+    const bool done = madvise(page_of(r, at), (end - at) * EDGE_PAGE, MADV_POPULATE_WRITE) == 0;
+    pthread_mutex_lock(&all.lock);
+    all.ready += done ? fill(r->ready, at, end - at, true) : 0;
+    mark_free(r, at, end - at);
+    pthread_mutex_unlock(&all.lock);
+    return done;
+}
+
+/* ---- giving back ---- */
+
+static void give_shared(char *data, unsigned n)
+{
+    struct region *r = region_of(data);
+    HIDE(data, n * EDGE_PAGE);
+    pthread_mutex_lock(&all.lock);
+    const unsigned at = (unsigned)((size_t)(data - (char *)r) / EDGE_PAGE);
+    fill(r->ready, at, n, true); /* or nearly all of it: what was never written to costs a fault later */
+    all.ready += n;
+    mark_free(r, at, n);
+    call_thread();
+    const bool behind = all.ready > 4 * all.spare || (!all.runs && all.ready > all.spare);
+    pthread_mutex_unlock(&all.lock);
+    if (behind) {
+        trim();
+    }
+}
+
+void edge_pages_give(void *data, size_t n)
+{
+    const size_t room = edge_pages_room(n);
+    if (room <= EDGE_PAGES_SHARED) {
+        give_shared(data, (unsigned)(room / EDGE_PAGE));
+        return;
+    }
+    munmap(data, room);
+    pthread_mutex_lock(&all.lock);
+    all.alone -= room;
+    pthread_mutex_unlock(&all.lock);
+}
+
+bool edge_pages_shrink(void *data, size_t from, size_t n)
+{
+    const size_t room = edge_pages_room(n);
+    if (edge_pages_room(from) > EDGE_PAGES_SHARED || n < EDGE_PAGES_MIN) {
+        return false;
+    }
+    if (room < edge_pages_room(from)) {
+        give_shared((char *)data + room, (unsigned)((edge_pages_room(from) - room) / EDGE_PAGE));
+    }
+    return true;
+}
+
+/* ---- the thread ---- */
+
+static void *work(void *arg)
+{
+    (void)arg;
+    setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS); /* of this thread alone, on Linux */
+    pthread_mutex_lock(&all.lock);
+    while (!all.stop) {
+        const bool few = all.ready < all.spare / 4 && all.used && !all.no_ahead;
+        if (!few && all.ready <= all.spare) {
+            pthread_cond_wait(&all.work, &all.lock);
+            continue;
+        }
+        pthread_mutex_unlock(&all.lock);
+        const bool done = few && make_ready();
+        if (!few) {
+            trim();
+        }
+        pthread_mutex_lock(&all.lock);
+        all.no_ahead = few && !done;
+    }
+    pthread_mutex_unlock(&all.lock);
+    return NULL;
+}
+
+bool edge_pages_start(size_t spare)
+{
+    pthread_mutex_lock(&all.lock);
+    all.spare = spare / EDGE_PAGE;
+    all.stop = false;
+    all.runs = pthread_create(&all.thread, NULL, work, NULL) == 0;
+    const bool runs = all.runs;
+    pthread_mutex_unlock(&all.lock);
+    if (runs) {
+        pthread_setname_np(all.thread, "pages");
+    }
+    return runs;
+}
+
+void edge_pages_stop(void)
+{
+    pthread_mutex_lock(&all.lock);
+    const bool runs = all.runs;
+    all.stop = true;
+    all.runs = false;
+    pthread_cond_signal(&all.work);
+    pthread_mutex_unlock(&all.lock);
+    if (runs) {
+        pthread_join(all.thread, NULL);
+    }
+}
+
+void edge_pages_stats(struct edge_pages_stats *ret)
+{
+    pthread_mutex_lock(&all.lock);
+    *ret = (struct edge_pages_stats){
+        .used = all.used * EDGE_PAGE + all.alone, .ready = all.ready * EDGE_PAGE, .regions = all.regions};
+    pthread_mutex_unlock(&all.lock);
+}

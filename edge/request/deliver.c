@@ -1,0 +1,486 @@
+/* deliver: the answer to a request from what was found: stored in RAM, stored on disk, or coming from the
+ * origin. */
+#include "common/mem.h"
+#include "edge/memory/budget.h"
+#include "edge/request/compress.h"
+#include "edge/semantics/range.h"
+#include "edge/request/serve.h"
+#include "edge/request/txn.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <unistd.h>
+
+#include "common/banned.h"
+
+#define ALLOW "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
+/* ---- what is the same for all ---- */
+
+static struct cdn_str edge_name(const struct edge_txn *t)
+{
+    return cdn_str(t->worker->edge->settings.name);
+}
+
+static struct edge_marks marks_of(const struct edge_txn *t, const struct edge_rep *rep)
+{
+    const struct edge_fetch *f = t->fetch;
+    const int64_t now_ms = loop_now_ms(t->worker->loop);
+    const bool from_cache = t->verdict == EDGE_VERDICT_HIT || t->verdict == EDGE_VERDICT_STALE;
+    const bool first_hand = !from_cache && t->verdict != EDGE_VERDICT_REVALIDATED;
+    struct edge_marks m = {
+        .status = {.name = edge_name(t), .hit = from_cache, .cause = t->cause},
+        .verdict = t->verdict,
+        .age_s = first_hand && f && !f->had_age ? -1 : edge_current_age(&rep->fresh, now_ms),
+        .origin_us = -1,
+        .received = rep->fresh.received,
+    };
+    if (!t->passing) {
+        m.status.has_ttl = true;
+        m.status.ttl_s = edge_freshness_left(&rep->fresh, now_ms);
+    }
+    if (f && !from_cache) {
+        m.status.fwd_status = t->verdict == EDGE_VERDICT_REVALIDATED
+                                  ? 304
+                                  : edge_head_status(f->rep ? f->rep->head : rep->head);
+        m.status.stored =
+            atomic_load(&((struct edge_fetch *)(uintptr_t)f)->phase) == EDGE_FETCH_STORING && f->may_keep;
+        m.status.collapsed = !t->leader;
+        m.origin_us = f->origin_us;
+    }
+    return m;
+}
+
+/* Personal fields are for the one whose request the origin answered; nobody else's answer has them, whatever
+ * an older version stored. */
+static enum edge_serve_personal personal_for(const struct edge_txn *t)
+{
+    if (t->passing || (t->fetch && t->leader)) {
+        return EDGE_SERVE_ALL;
+    }
+    return edge_tuning_now(t->worker->edge)->rules.set_cookie == EDGE_SET_COOKIE_REPLAY ? EDGE_SERVE_COOKIES
+                                                                                        : EDGE_SERVE_SHARED;
+}
+
+void edge_deliver_respond(struct edge_txn *t, struct MHD_Response *response, unsigned status,
+                          const struct edge_rep *rep, const struct edge_range_plan *plan, uint64_t body_bytes)
+{
+    struct http_head *head = &t->worker->head;
+    edge_serve_fields(head, rep->head, status, plan, personal_for(t), t->worker->edge->settings.send_tags);
+    if (!t->passing && edge_compress_adds_vary(t->worker->edge->compress, rep->head)) {
+        http_head_add(head, CDN_STR("Vary"), CDN_STR("Accept-Encoding"));
+    }
+    struct edge_marks marks = marks_of(t, rep);
+    edge_serve_marks(head, &marks);
+    http_head_seal(head, response);
+    t->status = status;
+    t->sent = t->http->method == HTTP_HEAD || status == 304 ? 0 : body_bytes;
+    http_respond(t->http, status, response);
+}
+
+/* For HEAD and 304: fields of an answer whose body is `length` long (negative: unknown), without the body. */
+static void respond_bodiless(struct edge_txn *t, unsigned status, const struct edge_rep *rep,
+                             const struct edge_range_plan *plan, int64_t length)
+{
+    struct MHD_Response *response = http_response_bodiless(length);
+    edge_deliver_respond(t, response, status, rep, plan, 0);
+    MHD_destroy_response(response);
+}
+
+static void respond_empty(struct edge_txn *t, unsigned status, const struct edge_rep *rep,
+                          const struct edge_range_plan *plan)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    edge_deliver_respond(t, response, status, rep, plan, 0);
+    MHD_destroy_response(response);
+}
+
+void edge_deliver_error(struct edge_txn *t, unsigned status, const char *detail)
+{
+    CDN_AUTOBUF struct cdn_buf line = {0};
+    struct edge_cache_status cs = {.name = edge_name(t), .own = !t->fetch, .cause = t->cause};
+    if (t->cause == EDGE_CAUSE_NONE) { /* else the cause's word, as everywhere; the body has the sentence */
+        cs.detail = cdn_str(detail);
+    }
+    cdn_buf_add_str(&line, CDN_STR("Cache-Status: "));
+    edge_cache_status_build(&cs, &line);
+    CDN_AUTOFREE char *verdict = cdn_asprintf("X-Cache: %s", edge_verdict_text(t->verdict));
+    const char *const fields[] = {line.p, verdict, "Cache-Control: no-store", status == 405 ? ALLOW : NULL,
+                                  NULL};
+    t->status = 0;
+    size_t n = http_respond_problem_with(t->http, status, detail, fields);
+    t->sent = t->http->method == HTTP_HEAD ? 0 : n;
+}
+
+void edge_deliver_options(struct edge_txn *t)
+{
+    static const char *const allow[] = {ALLOW, NULL};
+    http_respond_text(t->http, 204, "text/plain", CDN_STR(""), allow);
+}
+
+/* ---- bodies in several ranges ---- */
+
+struct multi { /* a multipart/byteranges body, from a blob or a file */
+    struct edge_range_plan plan;
+    struct edge_blob *blob;
+    int fd;
+    off_t base;
+    struct cdn_buf text;
+    size_t block;
+};
+
+static ssize_t multi_read(void *arg, uint64_t at, char *into, size_t max)
+{
+    struct multi *m = arg;
+    uint64_t from = 0;
+    uint64_t n = 0;
+    cdn_buf_clear(&m->text);
+    if (!edge_range_piece(&m->plan, at, &m->text, &from, &n)) {
+        return HTTP_STREAM_END;
+    }
+    if (m->text.n) {
+        size_t take = m->text.n < max ? m->text.n : max;
+        memcpy(into, m->text.p, take);
+        return (ssize_t)take;
+    }
+    size_t take = n < max ? (size_t)n : max;
+    if (m->blob) {
+        memcpy(into, m->blob->data + from, take);
+        return (ssize_t)take;
+    }
+    ssize_t got = pread(m->fd, into, take, m->base + (off_t)from);
+    return got > 0 ? got : HTTP_STREAM_FAIL;
+}
+
+static void multi_release(void *arg)
+{
+    struct multi *m = arg;
+    edge_budget_sub(m->block);
+    edge_blob_unref(m->blob);
+    if (m->fd >= 0) {
+        close(m->fd);
+    }
+    cdn_buf_free(&m->text);
+    free(m);
+}
+
+static void respond_multi(struct edge_txn *t, const struct edge_rep *rep, const struct edge_range_plan *plan,
+                          struct edge_blob *blob, int fd, off_t base)
+{
+    struct multi *m = cdn_calloc(1, sizeof *m);
+    *m = (struct multi){.plan = *plan, .blob = blob ? edge_blob_ref(blob) : NULL, .fd = fd, .base = base};
+    m->block = edge_budget_block((int64_t)plan->body_length);
+    struct http_stream_source source = {
+        .read = multi_read, .release = multi_release, .arg = m, .block = m->block};
+    struct MHD_Response *response;
+    http_stream_create(t->http, (int64_t)plan->body_length, &source, &response);
+    edge_deliver_respond(t, response, 206, rep, plan, plan->body_length);
+    MHD_destroy_response(response);
+}
+
+/* ---- from a stored response ---- */
+
+bool edge_deliver_choose(struct edge_txn *t, const struct edge_rep *rep, uint64_t length,
+                         struct edge_range_plan *ret_plan)
+{
+    const unsigned status = edge_head_status(rep->head);
+    const bool is_get = t->http->method == HTTP_GET;
+    bool use_range = false;
+    if (status == 200) {
+        enum edge_condition c =
+            edge_conditions_decide(&t->conditions, rep->head, true, rep->fresh.response_ms, &use_range);
+        if (c == EDGE_CONDITION_NOT_MODIFIED) {
+            respond_bodiless(t, 304, rep, NULL, (int64_t)length);
+            return false;
+        }
+        if (c == EDGE_CONDITION_FAILED) {
+            respond_empty(t, 412, rep, NULL);
+            return false;
+        }
+    }
+    struct cdn_str range = use_range && is_get ? t->conditions.range : (struct cdn_str){0};
+    edge_range_plan(range, length, edge_head_get(rep->head, EDGE_HEAD_CONTENT_TYPE), (uint64_t)rep->stored_ms,
+                    ret_plan);
+    if (ret_plan->kind == EDGE_RANGE_UNSATISFIABLE) {
+        respond_empty(t, 416, rep, ret_plan);
+        return false;
+    }
+    if (!is_get) {
+        respond_bodiless(t, status, rep, NULL, (int64_t)length);
+        return false;
+    }
+    return true;
+}
+
+static bool is_hot_variant(const struct edge_rep *rep)
+{
+    struct cdn_str spec = edge_rep_spec(rep);
+    return (spec.n == 0 || cdn_str_eq(spec, CDN_STR("accept-encoding"))) && rep->whole < 0 &&
+           edge_head_count(rep->head, EDGE_HEAD_CACHE_STATUS) == 0 &&
+           edge_head_count(rep->head, EDGE_HEAD_VIA) == 0 &&
+           edge_head_count(rep->head, EDGE_HEAD_SET_COOKIE) == 0; /* whose replaying a reload may end */
+}
+
+/* All of a blob or one range of it. `hold`: where the blob comes from when it may become a hot answer; or
+ * NULL. */
+static void respond_blob(struct edge_txn *t, const struct edge_rep *rep, const struct edge_range_plan *plan,
+                         struct edge_blob *blob, const struct edge_hold *hold)
+{
+    if (plan->kind == EDGE_RANGE_MULTIPLE) {
+        respond_multi(t, rep, plan, blob, -1, 0);
+        return;
+    }
+    const bool single = plan->kind == EDGE_RANGE_SINGLE;
+    const size_t from = single ? (size_t)plan->part[0].first : 0;
+    const size_t n = single ? (size_t)edge_range_length(&plan->part[0]) : blob->n;
+    struct MHD_Response *response = edge_serve_blob(blob, from, n);
+    edge_deliver_respond(t, response, single ? 206 : edge_head_status(rep->head), rep, single ? plan : NULL,
+                         n);
+    if (hold && !single && t->verdict == EDGE_VERDICT_HIT && edge_hot_is_plain(t->http) &&
+        is_hot_variant(rep)) {
+        edge_hot_add(t->worker->hot, t->http, hold, blob, response, loop_now_ms(t->worker->loop));
+        return; /* the table keeps the response */
+    }
+    MHD_destroy_response(response);
+}
+
+static void read_elsewhere(void *arg, enum cdn_status status) /* store's reader thread */
+{
+    struct edge_txn *t = arg;
+    t->disk_status = status;
+    edge_txn_disk_done(t);
+}
+
+/* The disk did not have what the index promised: forget the object and look again. */
+static void disk_failed(struct edge_txn *t, enum cdn_status status)
+{
+    edge_cache_disk_lost(t->worker->edge->cache, &t->hold,
+                         status == CDN_CORRUPT ? EDGE_GHOST_CORRUPT : EDGE_GHOST_EVICTED);
+    edge_blob_unref(CDN_TAKE(t->blob));
+    edge_request_lookup(t);
+}
+
+static void after_blob_read(struct edge_txn *t)
+{
+    if (t->disk_status != CDN_OK) {
+        disk_failed(t, t->disk_status);
+        return;
+    }
+    struct edge_range_plan plan;
+    if (edge_deliver_choose(t, t->hold.rep, t->blob->n, &plan)) {
+        respond_blob(t, t->hold.rep, &plan, t->blob, NULL);
+    }
+    edge_cache_offer_ram(t->worker->edge->cache, t->hold.object, t->blob);
+}
+
+static void wait_disk(struct edge_txn *t, void (*step)(struct edge_txn *), char *into, uint64_t from,
+                      uint64_t n)
+{
+    edge_txn_wait_disk(t, step);
+    edge_store_read(t->worker->edge->store, &t->hold.location, from, into, (size_t)n, read_elsewhere, t);
+}
+
+static void read_blob(struct edge_txn *t)
+{
+    t->blob = edge_blob_create((size_t)edge_hold_length(&t->hold));
+    t->disk_status =
+        edge_store_try_read(t->worker->edge->store, &t->hold.location, 0, t->blob->data, t->blob->n);
+    if (t->disk_status == CDN_UNAVAILABLE) {
+        wait_disk(t, after_blob_read, t->blob->data, 0, t->blob->n);
+    } else {
+        after_blob_read(t);
+    }
+}
+
+static void send_file(struct edge_txn *t);
+
+static void after_verify(struct edge_txn *t)
+{
+    if (t->disk_status != CDN_OK || ++t->tries > 8) {
+        disk_failed(t, t->disk_status == CDN_OK ? CDN_IO : t->disk_status);
+        return;
+    }
+    send_file(t);
+}
+
+/* A large body, by sendfile from a descriptor of our own. */
+static void send_file(struct edge_txn *t)
+{
+    struct edge_range_plan plan;
+    const uint64_t length = edge_hold_length(&t->hold);
+    if (!edge_deliver_choose(t, t->hold.rep, length, &plan)) {
+        return;
+    }
+    const bool single = plan.kind == EDGE_RANGE_SINGLE;
+    const uint64_t from = single ? plan.part[0].first : 0;
+    const uint64_t n = single ? edge_range_length(&plan.part[0]) : length;
+    struct edge_store *store = t->worker->edge->store;
+    struct edge_store_ref *ref;
+    int fd;
+    off_t offset;
+    enum cdn_status status = edge_store_body(store, &t->hold.location, from, n, &ref, &fd, &offset);
+    if (status == CDN_UNAVAILABLE) {
+        wait_disk(t, after_verify, NULL, from, n);
+        return;
+    }
+    int own = status == CDN_OK ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    if (status == CDN_OK) {
+        edge_store_release(store, ref);
+    }
+    if (own < 0) {
+        disk_failed(t, status == CDN_OK ? CDN_IO : status);
+    } else if (plan.kind == EDGE_RANGE_MULTIPLE) {
+        respond_multi(t, t->hold.rep, &plan, NULL, own, offset);
+    } else {
+        struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(n, own, (uint64_t)offset);
+        edge_deliver_respond(t, response, single ? 206 : edge_head_status(t->hold.rep->head), t->hold.rep,
+                             single ? &plan : NULL, n);
+        MHD_destroy_response(response);
+    }
+}
+
+/* A large body just fetched: it is read as soon as the disk writer says where it is. */
+static void wait_saved(struct edge_txn *t)
+{
+    t->saved = (struct edge_save_waiter){.done = edge_txn_disk_done, .arg = t};
+    t->disk_pending = true;
+    if (edge_cache_await_save(t->worker->edge->cache, t->hold.object, &t->saved)) {
+        edge_txn_wait(t, edge_request_lookup);
+        return;
+    }
+    t->disk_pending = false;
+    disk_failed(t, CDN_NOT_FOUND);
+}
+
+static void deliver_ram(struct edge_txn *t)
+{
+    struct edge_range_plan plan;
+    struct edge_chosen chosen;
+    edge_compress_choose(t, &chosen);
+    if (edge_deliver_choose(t, chosen.rep, chosen.blob->n, &plan)) {
+        respond_blob(t, chosen.rep, &plan, chosen.blob, chosen.settled ? &t->hold : NULL);
+    }
+    edge_rep_unref(chosen.rep);
+}
+
+void edge_deliver_hold(struct edge_txn *t)
+{
+    if (t->hold.ram) {
+        deliver_ram(t);
+    } else if (!t->hold.location.id) {
+        wait_saved(t);
+    } else if (edge_hold_length(&t->hold) <= t->worker->edge->settings.memory_object &&
+               (edge_hold_length(&t->hold) <= EDGE_BUDGET_SMALL ||
+                edge_budget_has(edge_hold_length(&t->hold)))) {
+        read_blob(t);
+    } else {
+        send_file(t);
+    }
+}
+
+/* ---- from a fetch ---- */
+
+static ssize_t stream_read(void *arg, uint64_t at, char *into, size_t max)
+{
+    struct edge_txn *t = arg;
+    (void)at;
+    ssize_t got = edge_body_read(t->fetch->body, &t->reader, into, max);
+    if (got > 0) {
+        t->sent += (uint64_t)got;
+        return got;
+    }
+    return got == EDGE_BODY_NOTHING ? HTTP_STREAM_WAIT
+           : got == EDGE_BODY_END   ? HTTP_STREAM_END
+                                    : HTTP_STREAM_FAIL;
+}
+
+static void stream_over(void *arg)
+{
+    struct edge_txn *t = arg;
+    t->stream = NULL;
+    edge_budget_sub(t->block);
+    t->block = 0;
+    edge_txn_release(t);
+}
+
+static bool status_has_body(unsigned status)
+{
+    return status >= 200 && status != 204 && status != 304;
+}
+
+static const struct edge_rep *told(const struct edge_txn *t)
+{
+    return edge_fetch_told(t->fetch, t->leader);
+}
+
+/* `length` bytes from `from` on (negative: all until the end). */
+static void respond_stream(struct edge_txn *t, unsigned status, const struct edge_range_plan *plan,
+                           uint64_t from, int64_t length)
+{
+    struct edge_fetch *f = t->fetch;
+    if (!edge_body_join(f->body, &t->reader, from)) {
+        if (t->leader) {
+            edge_deliver_error(t, 502, "the beginning of the origin's answer is gone");
+            return;
+        }
+        edge_txn_leave_fetch(t); /* too late for what nobody keeps: an answer of its own */
+        edge_txn_pass(t, EDGE_CAUSE_BYPASS_RESPONSE);
+        return;
+    }
+    struct http_stream_source source = {
+        .read = stream_read, .release = stream_over, .arg = t, .block = edge_budget_block(length)};
+    t->block = source.block;
+    struct MHD_Response *response;
+    t->stream = http_stream_create(t->http, length, &source, &response);
+    edge_deliver_respond(t, response, status, told(t), plan, 0);
+    MHD_destroy_response(response);
+}
+
+static void deliver_passing(struct edge_txn *t)
+{
+    struct edge_fetch *f = t->fetch;
+    const unsigned status = edge_head_status(f->rep->head);
+    if (t->http->method == HTTP_HEAD || !status_has_body(status)) {
+        respond_bodiless(t, status, told(t), NULL, status_has_body(status) ? f->content_length : 0);
+    } else {
+        respond_stream(t, status, NULL, 0, f->content_length);
+    }
+}
+
+/* The origin was passed a range and sends the whole in its place: the range is cut out here, and no more is
+ * read than it needs. */
+static bool cuts_range(const struct edge_txn *t, unsigned status)
+{
+    return t->http->method == HTTP_GET && t->conditions.range.p && status == 200 &&
+           t->fetch->content_length >= 0;
+}
+
+void edge_deliver_fetch(struct edge_txn *t)
+{
+    struct edge_fetch *f = t->fetch;
+    const unsigned status = edge_head_status(f->rep->head);
+    if ((t->passing && !cuts_range(t, status)) || status == 206 || !status_has_body(status)) {
+        deliver_passing(t);
+        return;
+    }
+    struct edge_range_plan plan;
+    struct edge_blob *blob = atomic_load(&f->finished) ? edge_body_blob(f->body) : NULL;
+    if (blob) {
+        if (edge_deliver_choose(t, told(t), blob->n, &plan)) {
+            respond_blob(t, told(t), &plan, blob, NULL);
+        }
+        edge_blob_unref(blob);
+        return;
+    }
+    if (f->content_length < 0) { /* no ranges of an unknown length; the whole is a right answer too */
+        t->conditions.range = (struct cdn_str){0};
+    }
+    if (!edge_deliver_choose(t, told(t), f->content_length < 0 ? 0 : (uint64_t)f->content_length, &plan)) {
+        return;
+    }
+    if (plan.kind == EDGE_RANGE_SINGLE) {
+        respond_stream(t, 206, &plan, plan.part[0].first, (int64_t)edge_range_length(&plan.part[0]));
+    } else {
+        respond_stream(t, status, NULL, 0, f->content_length);
+    }
+}

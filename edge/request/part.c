@@ -1,0 +1,570 @@
+/* part: answers put together from parts of a representation (RFC 9110 14, RFC 9111 3.3 and 3.4).
+ *
+ * A request for a range of something that is not stored whole is fetched in slices of a fixed size, each
+ * stored as a part (a 206 that covers [first, first + length) of `whole` bytes). An answer is one stretch of
+ * the whole; a ranger walks along it and takes each byte from a stored part, or from the fetch of the slice
+ * that holds it. Parts are only put together when they share a strong validator. A stale part is confirmed by
+ * a conditional request of its own.
+ */
+#include "common/mem.h"
+#include "edge/memory/budget.h"
+#include "edge/request/serve.h"
+#include "edge/request/txn.h"
+
+#include "common/banned.h"
+
+/* So much of a part on disk is read at once; the second when memory is short. */
+#define READ_BYTES ((uint64_t)256 * 1024)
+#define READ_SHORT ((uint64_t)4096)
+#define MAX_SOURCES_LOST 8u
+
+struct edge_ranger {
+    struct edge_txn *txn;
+    struct edge_rep *rep;   /* counted: all bytes are of this version */
+    uint64_t at, end;       /* the next byte; behind the last one */
+    struct edge_hold hold;  /* the stored part that `blob` is from */
+    struct edge_blob *blob; /* bytes [blob_first, +n) of the whole */
+    uint64_t blob_first;
+    enum cdn_status read_status;
+    unsigned lost;
+};
+
+static struct edge_cache *cache_of(const struct edge_txn *t)
+{
+    return t->worker->edge->cache;
+}
+
+static uint64_t slice_size(const struct edge_txn *t)
+{
+    return t->worker->edge->settings.slice;
+}
+
+/* The one range of the request; false: none, or several. */
+static bool single_range(const struct edge_txn *t, struct http_range_spec *ret)
+{
+    struct http_range_set set;
+    if (!t->conditions.range.p || !http_range_parse(t->conditions.range, &set) || set.count != 1) {
+        return false;
+    }
+    *ret = set.spec[0];
+    return true;
+}
+
+/* Whether parts of this version may be put together at all (RFC 9111 3.4). */
+static bool is_combinable(const struct edge_rep *rep)
+{
+    return edge_may_combine(rep->head, rep->head);
+}
+
+bool edge_part_wants_locked(struct edge_txn *t)
+{
+    struct edge_vary_source source = {edge_txn_vary_get, t};
+    struct http_range_spec spec;
+    struct edge_hold any = {0};
+    if (t->http->method != HTTP_GET || !slice_size(t)) {
+        return false;
+    }
+    if (single_range(t, &spec)) { /* unless the whole is on its way and nearly there */
+        struct edge_fetch *whole = edge_fetch_find_locked(t->entry, &source, false);
+        bool near = whole && spec.first != HTTP_RANGE_OPEN &&
+                    (whole->request.ranged || edge_fetch_phase_now(whole) != EDGE_FETCH_STORING ||
+                     spec.first <= edge_body_length(whole->body) + slice_size(t));
+        return !near;
+    }
+    if (t->conditions.range.p ||
+        !edge_cache_select_part_locked(cache_of(t), t->entry, &source, UINT64_MAX, NULL, &any)) {
+        return false;
+    }
+    const bool usable = is_combinable(any.rep);
+    edge_rep_unref(any.rep);
+    edge_ram_unref(any.ram);
+    atomic_fetch_sub(&any.object->refs, 1); /* linked, so never the last */
+    return usable;
+}
+
+void edge_part_discard(struct edge_txn *t)
+{
+    struct edge_ranger *r = CDN_TAKE(t->ranger);
+    if (r) {
+        edge_cache_release(cache_of(t), &r->hold);
+        edge_rep_unref(r->rep);
+        edge_blob_unref(r->blob);
+        free(r);
+    }
+}
+
+/* ---- where the next bytes come from ---- */
+
+static enum edge_reuse decide(const struct edge_txn *t, const struct edge_rep *rep,
+                              enum edge_origin_state origin)
+{
+    struct edge *edge = t->worker->edge;
+    const bool unsynced = origin == EDGE_ORIGIN_UP && atomic_load(&edge->unsynced);
+    return edge_reuse_decide(&edge_tuning_now(edge)->rules, &rep->fresh, &t->control, origin, unsynced,
+                             t->now_ms);
+}
+
+static bool is_usable(const struct edge_txn *t, const struct edge_rep *rep)
+{
+    return t->verdict == EDGE_VERDICT_STALE || edge_reuse_serves(decide(t, rep, EDGE_ORIGIN_UP));
+}
+
+static void set_candidate(struct edge_fetch_request *r, const struct edge_hold *part)
+{
+    r->ranged = true;
+    r->range_first = part->rep->first;
+    r->range_last = part->rep->first + edge_hold_length(part) - 1;
+    r->candidate[0] = *part;
+    r->candidate_count = 1;
+}
+
+/* Under the lock: joins or makes the fetch of the slice that holds `at` (HTTP_RANGE_OPEN with `suffix`: the
+ * last bytes). `stale` is a part to confirm (its references are consumed), or NULL. */
+static struct edge_fetch *join_slice_locked(struct edge_txn *t, uint64_t at, uint64_t suffix, uint64_t whole,
+                                            struct edge_hold *stale)
+{
+    struct edge_vary_source source = {edge_txn_vary_get, t};
+    struct edge_fetch *f = edge_fetch_find_part_locked(t->entry, &source, at);
+    struct edge_fetch *made = NULL;
+    if (!f) {
+        struct edge_fetch_request r = {.ranged = true, .range_first = at, .range_last = suffix};
+        if (stale) {
+            set_candidate(&r, stale);
+            *stale = (struct edge_hold){0};
+        } else if (at != HTTP_RANGE_OPEN) {
+            r.range_last = at / slice_size(t) * slice_size(t) + slice_size(t) - 1;
+            r.range_last = whole && r.range_last + 1 >= whole ? HTTP_RANGE_OPEN : r.range_last;
+            if (!whole) {
+                r.range_first = at / slice_size(t) * slice_size(t);
+            }
+        }
+        f = made = edge_txn_new_fetch_locked(t, &r, false);
+    }
+    edge_fetch_join(f, t->worker, t);
+    t->fetch = f;
+    t->leader = made != NULL;
+    return made;
+}
+
+static void start(struct edge_fetch *made)
+{
+    if (made) {
+        edge_fetch_start(made);
+        edge_fetch_unref(made);
+    }
+}
+
+static void drop_source(struct edge_ranger *r)
+{
+    edge_cache_release(cache_of(r->txn), &r->hold);
+    edge_blob_unref(CDN_TAKE(r->blob));
+}
+
+static void next_source(struct edge_ranger *r)
+{
+    struct edge_txn *t = r->txn;
+    struct edge_vary_source source = {edge_txn_vary_get, t};
+    struct edge_hold part = {0};
+    struct edge_fetch *made = NULL;
+    drop_source(r);
+    edge_cache_lock(cache_of(t));
+    bool found = edge_cache_select_part_locked(cache_of(t), t->entry, &source, r->at, r->rep->head, &part);
+    if (found && is_usable(t, part.rep)) {
+        r->hold = part;
+    } else {
+        made = join_slice_locked(t, r->at, 0, (uint64_t)r->rep->whole, found ? &part : NULL);
+    }
+    edge_cache_unlock(cache_of(t));
+    if (!r->hold.object) {
+        edge_cache_release(cache_of(t), &part); /* another's fetch was joined */
+    }
+    start(made);
+}
+
+static void lose_source(struct edge_ranger *r, enum cdn_status status)
+{
+    edge_cache_disk_lost(cache_of(r->txn), &r->hold,
+                         status == CDN_CORRUPT ? EDGE_GHOST_CORRUPT : EDGE_GHOST_EVICTED);
+    drop_source(r);
+    r->lost++;
+}
+
+static void read_done(void *arg) /* loop thread */
+{
+    struct edge_txn *t = arg;
+    t->disk_pending = false;
+    if (edge_txn_release(t)) {
+        return;
+    }
+    if (t->ranger->read_status != CDN_OK) {
+        lose_source(t->ranger, t->ranger->read_status);
+    }
+    if (t->stream) {
+        http_stream_resume(t->stream);
+    }
+}
+
+static void read_elsewhere(void *arg, enum cdn_status status) /* store's reader thread */
+{
+    struct edge_txn *t = arg;
+    t->ranger->read_status = status;
+    loop_post(t->worker->loop, read_done, t);
+}
+
+/* Bytes of the held part around r->at into r->blob; false: they are being read. */
+static bool load(struct edge_ranger *r)
+{
+    struct edge_store *store = r->txn->worker->edge->store;
+    const uint64_t first = r->hold.rep->first;
+    if (r->hold.ram) {
+        r->blob = edge_blob_ref(r->hold.ram->blob);
+        r->blob_first = first;
+        return true;
+    }
+    edge_blob_unref(CDN_TAKE(r->blob));
+    const uint64_t most = edge_budget_has(READ_BYTES) ? READ_BYTES : READ_SHORT;
+    const uint64_t from = (r->at - first) / most * most;
+    const uint64_t rest = edge_hold_length(&r->hold) - from;
+    r->blob = edge_blob_create((size_t)(rest < most ? rest : most));
+    r->blob_first = first + from;
+    enum cdn_status status = edge_store_try_read(store, &r->hold.location, from, r->blob->data, r->blob->n);
+    if (status == CDN_UNAVAILABLE) {
+        r->txn->disk_pending = true;
+        edge_store_read(store, &r->hold.location, from, r->blob->data, r->blob->n, read_elsewhere, r->txn);
+        return false;
+    }
+    if (status != CDN_OK) {
+        lose_source(r, status);
+    }
+    return true;
+}
+
+static bool in_blob(const struct edge_ranger *r)
+{
+    return r->blob && r->at >= r->blob_first && r->at < r->blob_first + r->blob->n;
+}
+
+static bool in_part(const struct edge_ranger *r)
+{
+    return r->hold.object && r->at >= r->hold.rep->first &&
+           r->at < r->hold.rep->first + edge_hold_length(&r->hold);
+}
+
+/* Bytes of a slice on its way. 0: go on elsewhere. */
+static ssize_t read_fetch(struct edge_ranger *r, char *into, size_t max)
+{
+    struct edge_txn *t = r->txn;
+    struct edge_fetch *f = t->fetch;
+    enum edge_fetch_phase phase = edge_fetch_phase_now(f);
+    if (phase == EDGE_FETCH_ASKING) {
+        return HTTP_STREAM_WAIT;
+    }
+    if (phase == EDGE_FETCH_CONFIRMED) {
+        edge_cache_lock(cache_of(t));
+        edge_cache_hold_locked(f->result.object, &r->hold);
+        edge_cache_unlock(cache_of(t));
+        edge_txn_leave_fetch(t);
+        return r->hold.object || ++r->lost < MAX_SOURCES_LOST ? 0 : HTTP_STREAM_FAIL;
+    }
+    if (phase != EDGE_FETCH_STORING || (!t->leader && !edge_txn_fits(t, f->rep)) ||
+        f->rep->whole != r->rep->whole || r->at < f->rep->first ||
+        (f->rep != r->rep && !edge_may_combine(r->rep->head, f->rep->head))) {
+        return HTTP_STREAM_FAIL; /* another version: what was sent cannot be continued */
+    }
+    if (!t->reader.joined && !edge_body_join(f->body, &t->reader, r->at - f->rep->first)) {
+        return HTTP_STREAM_FAIL;
+    }
+    ssize_t got = edge_body_read(f->body, &t->reader, into, max);
+    if (got == EDGE_BODY_END) {
+        bool moved = r->at > f->rep->first;
+        edge_txn_leave_fetch(t);
+        return moved ? 0 : HTTP_STREAM_FAIL;
+    }
+    return got == EDGE_BODY_NOTHING ? HTTP_STREAM_WAIT : got == EDGE_BODY_FAILED ? HTTP_STREAM_FAIL : got;
+}
+
+static ssize_t ranger_read(void *arg, uint64_t at, char *into, size_t max)
+{
+    struct edge_ranger *r = arg;
+    (void)at;
+    while (r->at < r->end && r->lost < MAX_SOURCES_LOST) {
+        const size_t most = r->end - r->at < max ? (size_t)(r->end - r->at) : max;
+        ssize_t got = 0;
+        if (r->txn->disk_pending) {
+            return HTTP_STREAM_WAIT;
+        }
+        if (in_blob(r)) {
+            uint64_t left = r->blob_first + r->blob->n - r->at;
+            got = (ssize_t)(left < most ? left : most);
+            memcpy(into, r->blob->data + (r->at - r->blob_first), (size_t)got);
+        } else if (r->txn->fetch) {
+            got = read_fetch(r, into, most);
+        } else if (!in_part(r)) {
+            next_source(r);
+        } else if (!load(r)) {
+            return HTTP_STREAM_WAIT;
+        }
+        if (got != 0) {
+            r->at += got > 0 ? (uint64_t)got : 0;
+            r->txn->sent += got > 0 ? (uint64_t)got : 0;
+            return got;
+        }
+    }
+    return r->at < r->end ? HTTP_STREAM_FAIL : HTTP_STREAM_END;
+}
+
+static void ranger_over(void *arg)
+{
+    struct edge_ranger *r = arg;
+    r->txn->stream = NULL;
+    edge_budget_sub(r->txn->block);
+    r->txn->block = 0;
+    edge_txn_release(r->txn);
+}
+
+/* ---- the answer ---- */
+
+/* The stretch that the request wants of this version; false: none of it. */
+static bool resolve(const struct edge_txn *t, const struct edge_rep *rep, struct edge_range *ret)
+{
+    struct http_range_spec spec = {0, HTTP_RANGE_OPEN};
+    single_range(t, &spec);
+    return edge_range_resolve(&spec, (uint64_t)rep->whole, ret);
+}
+
+/* Whether every byte of [from, from + n) is stored. */
+static bool is_stored(struct edge_txn *t, const struct edge_rep *rep, uint64_t from, uint64_t n)
+{
+    struct edge_vary_source source = {edge_txn_vary_get, t};
+    uint64_t at = from;
+    bool all = true;
+    while (all && at < from + n) {
+        struct edge_hold part = {0};
+        edge_cache_lock(cache_of(t));
+        all = edge_cache_select_part_locked(cache_of(t), t->entry, &source, at, rep->head, &part);
+        edge_cache_unlock(cache_of(t));
+        if (all) {
+            at = part.rep->first + edge_hold_length(&part);
+            edge_cache_release(cache_of(t), &part);
+        }
+    }
+    return all;
+}
+
+static void pass_instead(struct edge_txn *t)
+{
+    edge_txn_leave_fetch(t);
+    edge_txn_pass(t, EDGE_CAUSE_BYPASS_RESPONSE);
+}
+
+/* `part` (borrowed) tells the version and reaches to `end` (exclusive); the bytes come from wherever they
+ * are.
+ */
+static void serve(struct edge_txn *t, struct edge_rep *part, uint64_t end)
+{
+    struct edge_range_plan plan;
+    const bool own = t->fetch && t->leader && t->fetch->leader_rep && part == t->fetch->rep;
+    struct edge_rep *whole = edge_rep_as_whole(own ? t->fetch->leader_rep : part);
+    struct edge_range wanted;
+    if (!whole || (!is_combinable(part) && !(resolve(t, part, &wanted) && wanted.first >= part->first &&
+                                             wanted.last < end && !t->conditions.if_range.p))) {
+        edge_rep_unref(whole); /* one part is all there will ever be of it, and not enough */
+        pass_instead(t);
+        return;
+    }
+    if (edge_deliver_choose(t, whole, (uint64_t)part->whole, &plan)) {
+        const bool single = plan.kind == EDGE_RANGE_SINGLE;
+        const uint64_t from = single ? plan.part[0].first : 0;
+        const uint64_t n = single ? edge_range_length(&plan.part[0]) : (uint64_t)part->whole;
+        if (!t->fetch && t->verdict == EDGE_VERDICT_MISS && is_stored(t, part, from, n)) {
+            t->verdict = EDGE_VERDICT_HIT;
+            t->cause = EDGE_CAUSE_NONE;
+        }
+        t->ranger = cdn_calloc(1, sizeof *t->ranger);
+        *t->ranger = (struct edge_ranger){.txn = t, .rep = edge_rep_ref(part), .at = from, .end = from + n};
+        if (t->fetch && (from < t->fetch->rep->first || from > t->fetch->request.range_last)) {
+            edge_txn_leave_fetch(t);
+        }
+        t->block = edge_budget_block((int64_t)n);
+        struct http_stream_source source = {
+            .read = ranger_read, .release = ranger_over, .arg = t->ranger, .block = t->block};
+        struct MHD_Response *response;
+        t->stream = http_stream_create(t->http, (int64_t)n, &source, &response);
+        edge_deliver_respond(t, response, single ? 206 : 200, whole, single ? &plan : NULL, 0);
+        MHD_destroy_response(response);
+    }
+    edge_rep_unref(whole);
+}
+
+/* Behind the last byte that the fetch brings of f->rep. */
+static uint64_t fetch_end(const struct edge_fetch *f)
+{
+    const uint64_t whole = (uint64_t)f->rep->whole, last = f->request.range_last;
+    return f->request.range_first == HTTP_RANGE_OPEN || last >= whole ? whole : last + 1;
+}
+
+/* After an error of the origin: the stale part, if it may be used then and all that is wanted is stored. */
+static bool serve_stale_part(struct edge_txn *t, enum edge_origin_state origin)
+{
+    const struct edge_fetch *f = t->fetch;
+    struct edge_range wanted;
+    if (f->request.candidate_count != 1) {
+        return false;
+    }
+    struct edge_rep *rep = f->request.candidate[0].rep;
+    const uint64_t end = rep->first + edge_hold_length(&f->request.candidate[0]);
+    if (!edge_reuse_serves(decide(t, rep, origin)) || !resolve(t, rep, &wanted) ||
+        !is_stored(t, rep, wanted.first, edge_range_length(&wanted))) {
+        return false;
+    }
+    edge_rep_ref(rep);
+    edge_txn_leave_fetch(t);
+    t->verdict = EDGE_VERDICT_STALE;
+    serve(t, rep, end);
+    edge_rep_unref(rep);
+    return true;
+}
+
+static void wait_slice(struct edge_txn *t)
+{
+    struct edge_fetch *f = t->fetch;
+    struct edge_hold part = {0};
+    switch (edge_fetch_phase_now(f)) {
+    case EDGE_FETCH_ASKING:
+        edge_txn_wait(t, wait_slice);
+        break;
+    case EDGE_FETCH_STORING:
+        if (f->rep->whole < 0) { /* the origin sends the whole */
+            edge_txn_got_answer(t);
+        } else if (!t->leader && !edge_txn_fits(t, f->rep)) { /* the leader's request chose it */
+            pass_instead(t);
+        } else {
+            serve(t, f->rep, fetch_end(f));
+        }
+        break;
+    case EDGE_FETCH_PASSING:
+        if (edge_status_is_error(edge_head_status(f->rep->head)) && serve_stale_part(t, EDGE_ORIGIN_ERROR)) {
+            break;
+        }
+        if (t->leader && edge_head_status(f->rep->head) != 206) {
+            edge_txn_got_answer(t);
+        } else { /* nobody else's stretch: ask for exactly what the client wants */
+            pass_instead(t);
+        }
+        break;
+    case EDGE_FETCH_CONFIRMED:
+        edge_cache_lock(cache_of(t));
+        edge_cache_hold_locked(f->result.object, &part);
+        edge_cache_unlock(cache_of(t));
+        edge_txn_leave_fetch(t);
+        if (part.object) {
+            t->verdict = EDGE_VERDICT_REVALIDATED;
+            serve(t, part.rep, part.rep->first + edge_hold_length(&part));
+            edge_cache_release(cache_of(t), &part);
+        } else {
+            edge_txn_pass(t, t->cause);
+        }
+        break;
+    case EDGE_FETCH_FAILED:
+        if (!serve_stale_part(t, edge_breaker_kind(f->error))) {
+            edge_txn_got_failure(t);
+        }
+        break;
+    }
+}
+
+/* Under the lock: a fetch that confirms the stale part while it is being served; NULL: one is on its way. */
+static struct edge_fetch *refresh_behind_locked(struct edge_txn *t, const struct edge_hold *part)
+{
+    struct edge_vary_source source = {edge_txn_vary_get, t};
+    struct edge_fetch_request r = {0};
+    struct edge_hold own = {0};
+    if (edge_fetch_find_part_locked(t->entry, &source, part->rep->first) ||
+        !edge_cache_hold_locked(part->object, &own)) {
+        return NULL;
+    }
+    set_candidate(&r, &own);
+    return edge_txn_new_fetch_locked(t, &r, true);
+}
+
+/* Under the lock: the stored part that holds the first byte wanted, and whether it may be used. */
+static bool find_part_locked(struct edge_txn *t, const struct edge_rep *known, uint64_t at,
+                             struct edge_hold *ret_part, struct edge_fetch **ret_refresh)
+{
+    struct edge_vary_source source = {edge_txn_vary_get, t};
+    const struct edge_head *like = is_combinable(known) ? known->head : NULL;
+    if (!edge_cache_select_part_locked(cache_of(t), t->entry, &source, at, like, ret_part)) {
+        return false;
+    }
+    const enum edge_reuse reuse = decide(t, ret_part->rep, EDGE_ORIGIN_UP);
+    t->cause = edge_reuse_cause(reuse);
+    if (edge_reuse_serves(reuse) && reuse != EDGE_REUSE_FRESH) {
+        t->verdict = EDGE_VERDICT_STALE;
+    }
+    if (reuse == EDGE_REUSE_STALE_REVALIDATE &&
+        edge_cache_may_refresh_locked(cache_of(t), t->entry, t->now_ms)) {
+        *ret_refresh = refresh_behind_locked(t, ret_part);
+    }
+    return edge_reuse_serves(reuse);
+}
+
+/* Whether one part, this one or the slice that is to be fetched, has all that is wanted. */
+static bool in_one_part(const struct edge_txn *t, const struct edge_hold *part,
+                        const struct edge_range *range)
+{
+    return part->object ? range->last < part->rep->first + edge_hold_length(part)
+                        : range->first / slice_size(t) == range->last / slice_size(t);
+}
+
+/* With what is stored, or not at all. */
+static void serve_only_stored(struct edge_txn *t, const struct edge_hold *part,
+                              const struct edge_range *range)
+{
+    if (part && !t->conditions.if_range.p &&
+        is_stored(t, part->rep, range->first, edge_range_length(range))) {
+        serve(t, part->rep, part->rep->first + edge_hold_length(part));
+    } else {
+        edge_txn_refuse_uncached(t);
+    }
+}
+
+void edge_part_begin(struct edge_txn *t)
+{
+    struct edge_vary_source source = {edge_txn_vary_get, t};
+    struct http_range_spec spec = {0, HTTP_RANGE_OPEN};
+    struct edge_range range = {0, 0};
+    struct edge_hold known = {0};
+    struct edge_hold part = {0};
+    struct edge_fetch *made = NULL;
+    const bool only_cached = edge_txn_only_cached(t);
+    single_range(t, &spec);
+    t->verdict = EDGE_VERDICT_MISS;
+    edge_cache_lock(cache_of(t));
+    edge_cache_select_part_locked(cache_of(t), t->entry, &source, UINT64_MAX, NULL, &known);
+    const uint64_t whole = known.object ? (uint64_t)known.rep->whole : 0;
+    uint64_t at = spec.first;
+    bool fresh = false;
+    bool passes = false;
+    if (known.object && edge_range_resolve(&spec, whole, &range)) {
+        at = range.first;
+        fresh = find_part_locked(t, known.rep, at, &part, &made);
+        passes = !is_combinable(known.rep) && !in_one_part(t, &part, &range);
+    }
+    if (!fresh && !only_cached && !passes) {
+        made = join_slice_locked(t, at, spec.first == HTTP_RANGE_OPEN ? spec.last : 0, whole,
+                                 part.object ? &part : NULL);
+    }
+    edge_cache_unlock(cache_of(t));
+    start(made);
+    if (only_cached) {
+        serve_only_stored(t, fresh ? &part : NULL, &range);
+    } else if (passes) {
+        pass_instead(t);
+    } else if (fresh) {
+        serve(t, part.rep, part.rep->first + edge_hold_length(&part));
+    } else {
+        wait_slice(t);
+    }
+    edge_cache_release(cache_of(t), &known);
+    edge_cache_release(cache_of(t), &part);
+}

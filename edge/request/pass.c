@@ -1,0 +1,112 @@
+/* pass: requests that are the client's own affair: other methods, answers that may not be shared. */
+#include "common/mem.h"
+#include "edge/purge/purge.h"
+#include "edge/request/tunnel.h"
+#include "edge/request/txn.h"
+
+#include "common/banned.h"
+
+static ssize_t read_upload(void *arg, char *into, size_t max)
+{
+    struct edge_fetch *f = arg;
+    struct edge_txn *t = f->request.leader;
+    if (!t) {
+        return HTTP_STREAM_FAIL;
+    }
+    if (t->holding) { /* 100 Continue goes to the client */
+        t->holding = false;
+        http_request_resume(t->http);
+    }
+    size_t have = t->upload.n - t->upload_at;
+    if (!have) {
+        return t->upload_done ? 0 : HTTP_STREAM_WAIT;
+    }
+    size_t n = have < max ? have : max;
+    memcpy(into, t->upload.p + t->upload_at, n);
+    t->upload_at += n;
+    if (t->upload_at == t->upload.n) {
+        cdn_buf_clear(&t->upload);
+        t->upload_at = 0;
+        if (t->upload_full) {
+            t->upload_full = false;
+            if (t->tunnel) {
+                edge_tunnel_room(t->tunnel);
+            } else {
+                http_request_resume(t->http);
+            }
+        }
+    }
+    return (ssize_t)n;
+}
+
+void edge_pass_start(struct edge_txn *t)
+{
+    struct edge_fetch_request r = {0};
+    edge_upstream_request(t, true, false, &r);
+    r.has_body = t->http->has_body && !edge_txn_is_cached_method(t);
+    r.upgrade = t->upgrading;
+    if (t->upgrading) {
+        r.has_body = true;
+    }
+    r.body_length = t->upgrading ? -1 : t->http->body_length;
+    r.expect_continue = t->holding;
+    r.read_body = read_upload;
+    struct edge_cache *cache = t->worker->edge->cache;
+    edge_cache_lock(cache);
+    if (t->http->method == HTTP_HEAD && t->hold.object &&
+        edge_cache_hold_locked(t->hold.object, &r.candidate[0])) {
+        r.candidate_count = 1; /* what a HEAD says may confirm or end it (9111 4.3.5) */
+    }
+    struct edge_entry *entry = /* its answer may be what a GET gets (9110 9.3.3) */
+        t->http->method == HTTP_POST ? edge_cache_enter_locked(cache, cdn_buf_str(&t->key)) : NULL;
+    const uint64_t purge_number = edge_cache_purge_number_locked(cache);
+    edge_cache_unlock(cache);
+    t->passing = true;
+    t->leader = true;
+    struct edge_fetch *f = edge_fetch_create(t->worker, entry, &t->control, &r);
+    f->purge_number = purge_number;
+    edge_fetch_join(f, t->worker, t);
+    t->fetch = f;
+    edge_fetch_start(f);
+    edge_fetch_unref(f);
+}
+
+void edge_txn_pass(struct edge_txn *t, enum edge_cause cause)
+{
+    t->cause = cause;
+    t->verdict = edge_txn_is_cached_method(t) && cause != EDGE_CAUSE_BYPASS_REQUEST &&
+                         cause != EDGE_CAUSE_BYPASS_RESPONSE
+                     ? EDGE_VERDICT_MISS
+                     : EDGE_VERDICT_BYPASS;
+    if (!t->fetch) {
+        edge_pass_start(t);
+    }
+    edge_pass_wait(t);
+}
+
+void edge_pass_wait(struct edge_txn *t)
+{
+    switch (edge_fetch_phase_now(t->fetch)) {
+    case EDGE_FETCH_ASKING:
+        edge_txn_wait(t, edge_pass_wait);
+        break;
+    case EDGE_FETCH_PASSING:
+    case EDGE_FETCH_STORING:
+        edge_purge_after_unsafe(t);
+        if (edge_txn_keeps_stored(t)) { /* HEAD of something stale */
+            return;
+        }
+        if (edge_txn_is_unasked_304(t)) {
+            edge_deliver_error(t, 502, "the origin answered 304 to a request without a condition");
+        } else if (t->upgrading) {
+            edge_tunnel_answer(t);
+        } else {
+            edge_deliver_fetch(t);
+        }
+        break;
+    case EDGE_FETCH_CONFIRMED:
+    case EDGE_FETCH_FAILED:
+        edge_txn_got_failure(t);
+        break;
+    }
+}

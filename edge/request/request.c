@@ -1,0 +1,435 @@
+/* request: the life of a request, one function per state.
+ *
+ *   ready -> (hot table) | begin -> lookup -> deliver | wait for a fetch -> deliver
+ *                           |-> pass (other methods, loops, PURGE)
+ */
+#include "edge/request/txn.h"
+
+#include "common/http/syntax/http_field.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "edge/log/access_log.h"
+#include "edge/memory/budget.h"
+#include "edge/purge/purge.h"
+#include "edge/request/tunnel.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "common/banned.h"
+
+/* Bytes of a request's body that wait here for the origin. */
+#define UPLOAD_ROOM ((size_t)128 * 1024)
+#define UPLOAD_SHORT ((size_t)16 * 1024) /* when memory is short */
+
+/* ---- transactions ---- */
+
+static struct edge_txn *txn_new(struct edge_worker *w, struct http_request *req)
+{
+    struct edge_txn *t = w->free_txn;
+    if (t) {
+        w->free_txn = t->next;
+    } else {
+        t = cdn_calloc(1, sizeof *t);
+    }
+    t->next = NULL;
+    t->worker = w;
+    t->http = req;
+    t->now_ms = loop_now_ms(w->loop);
+    t->verdict = EDGE_VERDICT_MISS; /* until something better is known */
+    req->app = t;
+    return t;
+}
+
+void edge_txn_leave_fetch(struct edge_txn *t)
+{
+    if (t->fetch) {
+        if (t->reader.joined) {
+            edge_body_leave(t->fetch->body, &t->reader);
+        }
+        edge_fetch_leave(CDN_TAKE(t->fetch), t->worker, t);
+    }
+}
+
+static void discard(struct edge_txn *t)
+{
+    struct edge_worker *w = t->worker;
+    edge_tunnel_leave(t);
+    edge_txn_leave_fetch(t);
+    edge_cache_release(w->edge->cache, &t->hold);
+    if (t->entry) {
+        edge_cache_leave(w->edge->cache, t->entry);
+    }
+    edge_part_discard(t);
+    edge_blob_unref(t->blob);
+    struct cdn_buf key = t->key;
+    struct cdn_buf text = t->text;
+    edge_budget_sub(t->upload.room);
+    cdn_buf_free(&t->upload);
+    cdn_buf_clear(&key);
+    cdn_buf_clear(&text);
+    memset(t, 0, sizeof *t);
+    t->key = key;
+    t->text = text;
+    t->next = w->free_txn;
+    w->free_txn = t;
+}
+
+bool edge_txn_release(struct edge_txn *t)
+{
+    if (!t->over || t->stream || t->disk_pending) {
+        return false;
+    }
+    discard(t);
+    return true;
+}
+
+/* Waits for someone who will call http_request_resume; `step` comes next. */
+void edge_txn_wait(struct edge_txn *t, void (*step)(struct edge_txn *))
+{
+    t->step = step;
+    http_request_suspend(t->http);
+}
+
+static void disk_done(void *arg) /* loop thread */
+{
+    struct edge_txn *t = arg;
+    t->disk_pending = false;
+    if (!edge_txn_release(t)) {
+        http_request_resume(t->http);
+    }
+}
+
+void edge_txn_disk_done(void *arg)
+{
+    struct edge_txn *t = arg;
+    loop_post(t->worker->loop, disk_done, t);
+}
+
+void edge_txn_wait_disk(struct edge_txn *t, void (*step)(struct edge_txn *))
+{
+    t->disk_pending = true;
+    edge_txn_wait(t, step);
+}
+
+void edge_txn_fetch_moved(struct edge_txn *t)
+{
+    if (t->tunnel) {
+        edge_tunnel_moved(t->tunnel);
+    } else if (t->stream) {
+        http_stream_resume(t->stream);
+    } else {
+        http_request_resume(t->http);
+    }
+}
+
+/* ---- begin ---- */
+
+static struct cdn_str joined_field(struct edge_txn *t, enum http_request_field field, size_t *ret_at)
+{
+    *ret_at = t->text.n;
+    if (!t->http->field_lines[field]) {
+        return (struct cdn_str){0};
+    }
+    http_request_joined(t->http, field, &t->text);
+    return (struct cdn_str){(const char *)1,
+                            t->text.n - *ret_at}; /* `p` follows when the buffer is complete */
+}
+
+/* Fields of several lines joined, in one buffer; slices are set once it does not grow any more. */
+static void read_conditions(struct edge_txn *t)
+{
+    static const enum http_request_field ids[] = {
+        HTTP_REQ_IF_MATCH, HTTP_REQ_IF_NONE_MATCH, HTTP_REQ_IF_MODIFIED_SINCE, HTTP_REQ_IF_UNMODIFIED_SINCE,
+        HTTP_REQ_IF_RANGE, HTTP_REQ_RANGE,         HTTP_REQ_CACHE_CONTROL,     HTTP_REQ_PRAGMA};
+    struct cdn_str cache_control = {0};
+    struct cdn_str pragma = {0};
+    struct cdn_str *to[] = {&t->conditions.if_match,
+                            &t->conditions.if_none_match,
+                            &t->conditions.if_modified_since,
+                            &t->conditions.if_unmodified_since,
+                            &t->conditions.if_range,
+                            &t->conditions.range,
+                            &cache_control,
+                            &pragma};
+    size_t at[CDN_ARRAY_LEN(ids)];
+    cdn_buf_clear(&t->text);
+    for (size_t i = 0; i < CDN_ARRAY_LEN(ids); i++) {
+        *to[i] = joined_field(t, ids[i], &at[i]);
+    }
+    for (size_t i = 0; i < CDN_ARRAY_LEN(ids); i++) {
+        if (to[i]->p) {
+            to[i]->p = t->text.p ? t->text.p + at[i] : "";
+        }
+    }
+    edge_request_control_read(cache_control, pragma, &t->control);
+}
+
+static enum edge_key_error build_target(struct edge_txn *t)
+{
+    const struct edge_key_parts parts = {.secure = t->http->asked_secure,
+                                         .host = t->http->asked_host,
+                                         .path = t->http->path,
+                                         .query = t->http->query};
+    struct cdn_str digits;
+    cdn_buf_clear(&t->key);
+    cdn_buf_reserve(&t->key, EDGE_KEY_MAX);
+    enum edge_key_error e = edge_target_build(&t->worker->edge->naming, &parts, t->key.p, &t->target);
+    if (e == EDGE_KEY_OK) {
+        t->key.n = t->target.key.n;
+        t->key.p[t->key.n] = '\0';
+        t->hashed = edge_key_hashed(t->target.key, &digits);
+    }
+    return e;
+}
+
+static bool is_loop(struct edge_txn *t)
+{
+    CDN_AUTOBUF struct cdn_buf value = {0};
+    return http_request_joined(t->http, HTTP_REQ_CDN_LOOP, &value) &&
+           http_cdn_loop_has(cdn_buf_str(&value), cdn_str(t->worker->edge->loop_id));
+}
+
+bool edge_txn_is_cached_method(const struct edge_txn *t)
+{
+    return t->http->method == HTTP_GET || t->http->method == HTTP_HEAD;
+}
+
+/* What is answered without cache or origin; true when it was. */
+static bool answer_at_once(struct edge_txn *t)
+{
+    struct http_request *req = t->http;
+    uint32_t hops;
+    if (is_loop(t)) {
+        edge_deliver_error(t, 508, "the request came back to this edge (CDN-Loop)");
+    } else if (req->method == HTTP_TRACE) {
+        edge_deliver_error(t, 405, "TRACE is not answered");
+    } else if (req->method == HTTP_PURGE) {
+        edge_purge_request(t);
+    } else if (req->method == HTTP_OPTIONS && req->field[HTTP_REQ_MAX_FORWARDS].p &&
+               http_max_forwards_parse(req->field[HTTP_REQ_MAX_FORWARDS], &hops) && hops == 0) {
+        edge_deliver_options(t);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void begin(struct edge_txn *t)
+{
+    if (cdn_str_eq(t->http->path, CDN_STR("*"))) { /* about the server as a whole (RFC 9110 9.3.7): us */
+        edge_deliver_options(t);
+        return;
+    }
+    enum edge_key_error e = build_target(t);
+    if (e != EDGE_KEY_OK) {
+        edge_deliver_error(t, edge_key_error_status(e), edge_key_error_text(e));
+        return;
+    }
+    read_conditions(t);
+    if (answer_at_once(t)) {
+        return;
+    }
+    if (http_request_asks_upgrade(t->http)) {
+        edge_tunnel_ask(t);
+    } else if (!edge_txn_is_cached_method(t)) {
+        edge_txn_pass(t, EDGE_CAUSE_BYPASS_METHOD);
+    } else if (http_cc_has(&t->control.cc, HTTP_CC_NO_STORE) &&
+               edge_tuning_now(t->worker->edge)->rules.honour_request) {
+        edge_txn_pass(t, EDGE_CAUSE_BYPASS_REQUEST);
+    } else {
+        edge_request_lookup(t);
+    }
+}
+
+/* ---- libmicrohttpd's side ---- */
+
+/* Scheme and host that a trusted proxy tells of its client's request: they are in the key, so before all
+ * else. */
+static void believe(struct edge_worker *w, struct http_request *req)
+{
+    const struct http_trust *trust = &edge_tuning_now(w->edge)->trust;
+    const struct cdn_str *f = req->field;
+    if (!trust->count ||
+        !(f[HTTP_REQ_X_FORWARDED_PROTO].p || f[HTTP_REQ_X_FORWARDED_HOST].p || f[HTTP_REQ_FORWARDED].p)) {
+        return;
+    }
+    __attribute__((cleanup(http_forwarded_text_free))) struct http_forwarded_text text = {0};
+    struct http_forwarded way;
+    http_forwarded_of_request(req, trust, &text, &way);
+    req->asked_secure = way.secure;
+    if (way.host.p != req->host.p) { /* from `text`, which goes */
+        cdn_buf_clear(&req->text);
+        cdn_buf_add_str(&req->text, way.host);
+        req->asked_host = cdn_buf_str(&req->text);
+    }
+}
+
+/* RFC 9110 10.1.1: whether the body is wanted is the origin's to say. */
+static bool expects_continue(const struct http_request *req)
+{
+    return !req->http10 &&
+           cdn_str_eq_nocase(cdn_str_trim(req->field[HTTP_REQ_EXPECT]), CDN_STR("100-continue"));
+}
+
+static void on_head(void *self, struct http_request *req)
+{
+    struct edge_worker *w = self;
+    if (!req->has_body || req->method == HTTP_GET || req->method == HTTP_HEAD) {
+        return;
+    }
+    believe(w, req);
+    struct edge_txn *t = txn_new(w, req);
+    enum edge_key_error e = build_target(t);
+    if (e != EDGE_KEY_OK || is_loop(t) || req->method == HTTP_TRACE || req->method == HTTP_PURGE) {
+        t->upload_done = true; /* the body is thrown away, then begin() answers */
+        t->step = begin;
+        return;
+    }
+    read_conditions(t);
+    t->cause = EDGE_CAUSE_BYPASS_METHOD;
+    t->verdict = EDGE_VERDICT_BYPASS;
+    t->holding = expects_continue(req);
+    edge_pass_start(t);
+    t->step = edge_pass_wait;
+    if (t->holding) {
+        http_request_suspend(req);
+    }
+}
+
+/* The fetch moved while the client held its body back: 100 Continue is sent unless this answers or suspends.
+ */
+static void on_held(void *self, struct http_request *req)
+{
+    (void)self;
+    struct edge_txn *t = req->app;
+    if (t->holding && edge_fetch_phase_now(t->fetch) == EDGE_FETCH_ASKING) {
+        http_request_suspend(req);
+    } else if (t->holding) {
+        t->step(t);
+    }
+}
+
+static size_t on_body(void *self, struct http_request *req, const char *data, size_t n)
+{
+    (void)self;
+    struct edge_txn *t = req->app;
+    if (!t || !t->fetch || atomic_load(&t->fetch->finished) ||
+        edge_fetch_phase_now(t->fetch) != EDGE_FETCH_ASKING) {
+        return n; /* nobody wants it (any more) */
+    }
+    const size_t most = edge_budget_has(UPLOAD_ROOM) ? UPLOAD_ROOM : UPLOAD_SHORT;
+    const size_t room = most > t->upload.n ? most - t->upload.n : 0;
+    size_t taken = n < room ? n : room;
+    const size_t before = t->upload.room;
+    cdn_buf_add(&t->upload, data, taken);
+    edge_budget_add(t->upload.room - before);
+    t->upload_full = taken < n;
+    edge_fetch_body_ready(t->fetch);
+    return taken;
+}
+
+static void count_hot(struct edge_worker *w, uint64_t bytes)
+{
+    cdn_metric_add(&w->metrics.request_total, 1);
+    cdn_metric_add(&w->metrics.hot_hit_total, 1);
+    cdn_metric_add(&w->metrics.verdict[EDGE_VERDICT_HIT], 1);
+    cdn_metric_add(&w->metrics.body_bytes_total, bytes);
+}
+
+static void on_ready(void *self, struct http_request *req)
+{
+    struct edge_worker *w = self;
+    struct edge_txn *t = req->app;
+    if (!t) {
+        uint64_t bytes;
+        unsigned status;
+        believe(w, req);
+        if (edge_hot_is_plain(req) && !atomic_load_explicit(&w->edge->unsynced, memory_order_relaxed) &&
+            edge_hot_answer(w->hot, req, loop_now_ms(w->loop), &bytes, &status)) {
+            count_hot(w, bytes);
+            if (w->access) {
+                edge_access_log_hot(w, req, status, bytes);
+            }
+            return;
+        }
+        t = txn_new(w, req);
+        t->step = begin;
+    }
+    if (!t->upload_done && !t->upgrading) {
+        t->upload_done = true;
+        if (t->fetch && t->http->has_body) {
+            edge_fetch_body_ready(t->fetch);
+        }
+    }
+    t->step(t);
+}
+
+static void count_txn(struct edge_txn *t)
+{
+    struct edge_metrics *m = &t->worker->metrics;
+    cdn_metric_add(&m->request_total, 1);
+    if (!t->status) {
+        cdn_metric_add(&m->refused_total, 1);
+        return;
+    }
+    cdn_metric_add(&m->verdict[t->verdict], 1);
+    cdn_metric_add(&m->cause[t->cause], 1);
+    cdn_metric_add(&m->body_bytes_total, t->status == 101 ? 0 : t->sent);
+    cdn_metric_add(&m->collapsed_total, t->fetch && !t->leader);
+    if (t->upgrading && t->status == 101) {
+        return; /* a life, not a wait */
+    }
+    uint64_t us = (uint64_t)(loop_mono_ns(t->worker->loop) - t->http->started_ns) / 1000;
+    cdn_histogram_add(t->verdict == EDGE_VERDICT_HIT ? &m->hit_time : &m->miss_time, us);
+}
+
+static void on_done(void *self, struct http_request *req, enum http_end end)
+{
+    (void)self;
+    struct edge_txn *t = req->app;
+    if (!t) {
+        return;
+    }
+    count_txn(t);
+    if (t->worker->access) {
+        edge_access_log_txn(t, end);
+    }
+    edge_txn_leave_fetch(t);
+    t->over = true;
+    t->http = NULL;
+    edge_txn_release(t);
+}
+
+static void on_refused(void *self, unsigned status)
+{
+    (void)status;
+    struct edge_worker *w = self;
+    cdn_metric_add(&w->metrics.request_total, 1);
+    cdn_metric_add(&w->metrics.refused_total, 1);
+}
+
+const struct http_handler edge_handler = {.head = on_head,
+                                          .held = on_held,
+                                          .body = on_body,
+                                          .ready = on_ready,
+                                          .done = on_done,
+                                          .refused = on_refused};
+
+void edge_txn_interim(struct edge_txn *t, const struct http_fetch_head *h)
+{
+    CDN_AUTOBUF struct cdn_buf connection = {0};
+    const char *lines[64] = {0};
+    size_t n = 0;
+    (void)http_fields_join(h->fields, h->field_count, CDN_STR("Connection"), &connection);
+    for (size_t i = 0; i < h->field_count && n < CDN_ARRAY_LEN(lines); i++) {
+        if (!http_is_hop_by_hop(h->fields[i].name, cdn_buf_str(&connection))) {
+            lines[n++] = cdn_asprintf(CDN_STR_FMT ": " CDN_STR_FMT, CDN_STR_ARG(h->fields[i].name),
+                                      CDN_STR_ARG(h->fields[i].value));
+        }
+    }
+    http_respond_interim(t->http, h->status, lines, n);
+    for (size_t i = 0; i < n; i++) {
+        free((char *)(uintptr_t)lines[i]);
+    }
+}

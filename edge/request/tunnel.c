@@ -1,0 +1,312 @@
+#include "edge/request/tunnel.h"
+
+#include "common/http/syntax/http_field.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "common/banned.h"
+
+#define BUFFER_BYTES ((size_t)16 * 1024) /* of each direction */
+#define ROUNDS 16u                       /* of one direction in a turn, so that others have theirs */
+#define NS_PER_MS INT64_C(1000000)
+#define KEY_CHARS 24u /* of Sec-WebSocket-Key: 16 bytes in base64 */
+
+struct edge_tunnel {
+    struct edge_tunnel *next, *previous; /* of the worker */
+    struct edge_txn *txn;
+    struct loop_fd client;
+    struct loop_timer idle;
+    int64_t moved_ns;
+    size_t from, to;     /* of `down` that is still to be written */
+    bool client_ended;   /* it sends nothing more */
+    bool origin_waiting; /* nothing is to be read of the origin */
+    char down[BUFFER_BYTES];
+};
+
+/* ---- asking ---- */
+
+struct keys {
+    unsigned lines;
+    bool valid;
+};
+
+static bool find_key(void *arg, struct cdn_str name, struct cdn_str value)
+{
+    struct keys *k = arg;
+    if (cdn_str_eq_nocase(name, CDN_STR("Sec-WebSocket-Key"))) {
+        k->lines++;
+        k->valid = value.n == KEY_CHARS && value.p[KEY_CHARS - 1] == '=' && value.p[KEY_CHARS - 2] == '=';
+    }
+    return true;
+}
+
+/* RFC 6455 4.2.1: without one key the origin could only refuse. */
+static bool has_key(struct edge_txn *t)
+{
+    struct keys k = {0};
+    http_request_each_field(t->http, find_key, &k);
+    return k.lines == 1 && k.valid;
+}
+
+static void refuse(struct edge_txn *t, unsigned status, const char *why)
+{
+    cdn_metric_add(&t->worker->metrics.tunnel_refused_total, 1);
+    edge_deliver_error(t, status, why);
+}
+
+void edge_tunnel_ask(struct edge_txn *t)
+{
+    struct edge_worker *w = t->worker;
+    t->verdict = EDGE_VERDICT_BYPASS;
+    if (!w->upgrades) {
+        refuse(t, 501, "this edge opens no WebSocket tunnels");
+        return;
+    }
+    if (!has_key(t)) {
+        edge_deliver_error(t, 400, "a WebSocket handshake has one Sec-WebSocket-Key of 16 bytes in base64");
+        return;
+    }
+    if (w->tunnel_count >= w->tunnel_max ||
+        atomic_load(&w->edge->tunnel_count) >= w->edge->settings.upgrade_connections) {
+        refuse(t, 503, "as many WebSocket tunnels as this edge allows are open");
+        return;
+    }
+    w->tunnel_count++;
+    atomic_fetch_add(&w->edge->tunnel_count, 1);
+    t->upgrading = true;
+    t->upload_done = false; /* what follows the head is the body of sorts */
+    edge_txn_pass(t, EDGE_CAUSE_BYPASS_REQUEST);
+}
+
+void edge_tunnel_leave(struct edge_txn *t)
+{
+    if (t->upgrading) {
+        t->worker->tunnel_count--;
+        atomic_fetch_sub(&t->worker->edge->tunnel_count, 1);
+        t->upgrading = false;
+    }
+}
+
+/* ---- the end ---- */
+
+static struct edge_tunnel *of_client(struct loop_fd *client)
+{
+    return (struct edge_tunnel *)(void *)((char *)client - offsetof(struct edge_tunnel, client));
+}
+
+static void end(struct edge_tunnel *u, bool cut)
+{
+    struct edge_txn *t = u->txn;
+    struct edge_worker *w = t->worker;
+    const struct linger reset = {.l_onoff = 1};
+    loop_fd_remove(w->loop, &u->client);
+    loop_timer_stop(w->loop, &u->idle);
+    *(u->previous ? &u->previous->next : &w->tunnels) = u->next;
+    if (u->next) {
+        u->next->previous = u->previous;
+    }
+    if (cut) {
+        (void)setsockopt(u->client.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    }
+    cdn_metric_add(&w->metrics.tunnels, -UINT64_C(1));
+    t->tunnel = NULL;
+    free(u);
+    edge_txn_leave_fetch(t);
+    http_upgrade_end(t->http);
+}
+
+void edge_tunnels_end(struct edge_worker *w)
+{
+    while (w->tunnels) {
+        end(w->tunnels, false);
+    }
+}
+
+static int64_t idle_ns(const struct edge_tunnel *u)
+{
+    return u->txn->worker->edge->settings.upgrade_idle * NS_PER_MS;
+}
+
+static void idle_fired(struct loop_timer *timer)
+{
+    struct edge_tunnel *u =
+        (struct edge_tunnel *)(void *)((char *)timer - offsetof(struct edge_tunnel, idle));
+    struct loop *loop = u->txn->worker->loop;
+    if (u->moved_ns + idle_ns(u) > loop_mono_ns(loop)) {
+        loop_timer_start_at(loop, timer, u->moved_ns + idle_ns(u));
+    } else {
+        end(u, false);
+    }
+}
+
+/* ---- bytes ---- */
+
+enum step { GO_ON, WAIT, OVER, CUT };
+
+static void touch(struct edge_tunnel *u)
+{
+    u->moved_ns = loop_mono_ns(u->txn->worker->loop);
+}
+
+static enum step fill(struct edge_tunnel *u)
+{
+    struct edge_txn *t = u->txn;
+    const ssize_t n = edge_body_read(t->fetch->body, &t->reader, u->down, sizeof u->down);
+    if (n > 0) {
+        u->from = 0;
+        u->to = (size_t)n;
+        return GO_ON;
+    }
+    u->origin_waiting = true;
+    return n == EDGE_BODY_NOTHING ? WAIT : n == EDGE_BODY_END ? OVER : CUT;
+}
+
+static enum step flush(struct edge_tunnel *u)
+{
+    const ssize_t n = send(u->client.fd, u->down + u->from, u->to - u->from, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0) {
+        return errno == EAGAIN || errno == EINTR ? WAIT : CUT;
+    }
+    touch(u);
+    u->from += (size_t)n;
+    u->txn->sent += (uint64_t)n;
+    cdn_metric_add(&u->txn->worker->metrics.tunnel_down_bytes_total, (uint64_t)n);
+    return GO_ON;
+}
+
+static enum step pump_down(struct edge_tunnel *u)
+{
+    enum step step = GO_ON;
+    u->origin_waiting = false;
+    for (unsigned i = 0; i < ROUNDS && step == GO_ON; i++) {
+        step = u->from == u->to ? fill(u) : flush(u);
+    }
+    return step;
+}
+
+static bool has_room(const struct edge_tunnel *u)
+{
+    return !u->client_ended && u->txn->upload.n < BUFFER_BYTES;
+}
+
+/* The client has ended its half: to be told to the origin, where that can be. */
+static enum step end_up(struct edge_tunnel *u)
+{
+    struct edge_txn *t = u->txn;
+    u->client_ended = true;
+    t->upload_done = true;
+    edge_fetch_body_ready(t->fetch);
+    return cdn_str_starts(cdn_str(t->worker->edge->origin_base), CDN_STR("https:")) ? OVER : WAIT;
+}
+
+static enum step pump_up(struct edge_tunnel *u)
+{
+    struct edge_txn *t = u->txn;
+    if (!has_room(u)) {
+        return WAIT;
+    }
+    const size_t room = BUFFER_BYTES - t->upload.n;
+    cdn_buf_reserve(&t->upload, room);
+    const ssize_t n = recv(u->client.fd, t->upload.p + t->upload.n, room, MSG_DONTWAIT);
+    if (n < 0) {
+        return errno == EAGAIN || errno == EINTR ? WAIT : CUT;
+    }
+    if (n == 0) {
+        return end_up(u);
+    }
+    touch(u);
+    t->upload.n += (size_t)n;
+    cdn_metric_add(&t->worker->metrics.tunnel_up_bytes_total, (uint64_t)n);
+    edge_fetch_body_ready(t->fetch);
+    return WAIT;
+}
+
+/* What the socket is watched for next, or the end. */
+static void settle(struct edge_tunnel *u, enum step step)
+{
+    if (step == OVER || step == CUT) {
+        end(u, step == CUT);
+        return;
+    }
+    u->txn->upload_full = !has_room(u) && !u->client_ended;
+    const uint32_t events =
+        (has_room(u) ? (uint32_t)EPOLLIN : 0) | (u->origin_waiting ? 0 : (uint32_t)EPOLLOUT);
+    loop_fd_change(u->txn->worker->loop, &u->client, events); /* 0: a reset is told all the same */
+}
+
+static void client_ready(struct loop_fd *client, uint32_t events)
+{
+    struct edge_tunnel *u = of_client(client);
+    if (events & EPOLLERR || (events & EPOLLHUP && !has_room(u))) {
+        end(u, true);
+        return;
+    }
+    enum step step = events & (EPOLLIN | EPOLLHUP) ? pump_up(u) : WAIT;
+    if (step != OVER && step != CUT && events & EPOLLOUT) {
+        step = pump_down(u);
+    }
+    settle(u, step);
+}
+
+void edge_tunnel_moved(struct edge_tunnel *u)
+{
+    if (u->origin_waiting) {
+        settle(u, pump_down(u));
+    }
+}
+
+void edge_tunnel_room(struct edge_tunnel *u)
+{
+    settle(u, WAIT);
+}
+
+/* ---- the beginning ---- */
+
+static void begin(void *arg, int fd, struct cdn_str early)
+{
+    struct edge_txn *t = arg;
+    struct edge_worker *w = t->worker;
+    struct edge_tunnel *u = cdn_calloc(1, sizeof *u);
+    u->txn = t;
+    u->client = (struct loop_fd){.fd = fd, .events = EPOLLIN | (uint32_t)EPOLLOUT, .ready = client_ready};
+    u->idle.fire = idle_fired;
+    u->next = w->tunnels;
+    if (u->next) {
+        u->next->previous = u;
+    }
+    w->tunnels = u;
+    t->tunnel = u;
+    touch(u);
+    cdn_metric_add(&w->metrics.tunnels, 1);
+    cdn_metric_add(&w->metrics.tunnel_total, 1);
+    cdn_metric_add(&w->metrics.tunnel_up_bytes_total, early.n);
+    cdn_buf_add_str(&t->upload, early);
+    edge_fetch_body_ready(t->fetch);
+    if (loop_fd_add(w->loop, &u->client, NULL) == CDN_OK) {
+        loop_timer_start(w->loop, &u->idle, idle_ns(u));
+    } else { /* not at once: libmicrohttpd is still on the stack */
+        loop_timer_start(w->loop, &u->idle, 0);
+        u->moved_ns = 0;
+    }
+}
+
+void edge_tunnel_answer(struct edge_txn *t)
+{
+    struct edge_fetch *f = t->fetch;
+    if (edge_head_status(f->rep->head) != 101) {
+        t->upload_done = true; /* as an ordinary request without a body */
+        edge_fetch_body_ready(f);
+        edge_deliver_fetch(t);
+        return;
+    }
+    if (!edge_body_join(f->body, &t->reader, 0)) {
+        edge_deliver_error(t, 502, "the beginning of what the origin sent is gone");
+        return;
+    }
+    struct MHD_Response *response = http_response_upgrade(t->http, begin, t);
+    edge_deliver_respond(t, response, 101, edge_fetch_told(f, true), NULL, 0);
+    MHD_destroy_response(response);
+}

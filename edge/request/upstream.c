@@ -1,0 +1,271 @@
+/* upstream: the request that goes to the origin. */
+#include "edge/semantics/outgoing.h"
+#include "edge/semantics/range.h"
+#include "edge/request/txn.h"
+
+#include "common/http/syntax/http_field.h"
+#include "common/http/syntax/http_forwarded.h"
+#include "common/mem.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "common/banned.h"
+
+struct copying {
+    const struct edge *edge;
+    struct edge_fields *into;
+    struct edge_outgoing which;
+    bool unkeyed; /* one went along that is in no key */
+};
+
+static struct edge_outgoing outgoing_of(struct edge_txn *t, bool pass, struct cdn_buf *connection)
+{
+    (void)http_request_joined(t->http, HTTP_REQ_CONNECTION, connection);
+    return (struct edge_outgoing){.connection = cdn_buf_str(connection),
+                                  .shared = !pass,
+                                  .guarded = edge_txn_is_cached_method(t),
+                                  .forward = &t->worker->edge->settings.forward_fields};
+}
+
+/* Written in the form of accept.h: then what the client sent stays here. */
+static bool is_rewritten(const struct edge *edge, struct cdn_str name)
+{
+    return (!edge->accept.encoding_as_sent && cdn_str_eq_nocase(name, CDN_STR("Accept-Encoding"))) ||
+           (edge->accept.languages->n > 0 && cdn_str_eq_nocase(name, CDN_STR("Accept-Language")));
+}
+
+static bool copy_field(void *arg, struct cdn_str name, struct cdn_str value)
+{
+    struct copying *c = arg;
+    if (!is_rewritten(c->edge, name) && edge_outgoing_has(&c->which, name)) {
+        c->unkeyed = c->unkeyed || edge_outgoing_is_unkeyed(name);
+        edge_fields_add(c->into, name, value);
+    }
+    return true;
+}
+
+static void add_joined(struct edge_fields *f, const char *name, const struct cdn_buf *value)
+{
+    if (value->n) {
+        edge_fields_add(f, cdn_str(name), cdn_buf_str(value));
+    }
+}
+
+static struct cdn_str joined(struct http_request *req, enum http_request_field field, struct cdn_buf *into)
+{
+    return http_request_joined(req, field, into) ? cdn_buf_str(into) : (struct cdn_str){0};
+}
+
+static void add_forwarded(struct edge_txn *t, struct edge_fields *f)
+{
+    __attribute__((cleanup(http_forwarded_text_free))) struct http_forwarded_text text = {0};
+    CDN_AUTOBUF struct cdn_buf out = {0};
+    struct http_forwarded way;
+    http_forwarded_of_request(t->http, &edge_tuning_now(t->worker->edge)->trust, &text, &way);
+    way.secure = t->target.secure; /* as keyed, and in no other spelling */
+    way.host = t->target.host;
+    way.peer_host = (struct cdn_str){0}; /* what the last proxy asked us for is in no key */
+    http_forwarded_add_for(&out, &way);
+    add_joined(f, "X-Forwarded-For", &out);
+    cdn_buf_clear(&out);
+    http_forwarded_add_proto(&out, &way);
+    add_joined(f, "X-Forwarded-Proto", &out);
+    cdn_buf_clear(&out);
+    http_forwarded_add_host(&out, &way);
+    add_joined(f, "X-Forwarded-Host", &out);
+    cdn_buf_clear(&out);
+    http_forwarded_add(&out, &way);
+    add_joined(f, "Forwarded", &out);
+}
+
+static void add_own(struct edge_txn *t, struct edge_fields *f)
+{
+    struct edge *edge = t->worker->edge;
+    const struct edge_settings *s = &edge->settings;
+    CDN_AUTOBUF struct cdn_buf in = {0};
+    CDN_AUTOBUF struct cdn_buf out = {0};
+    struct cdn_str host = cdn_str(s->origin_host);
+    if (cdn_str_eq(host, CDN_STR("origin"))) {
+        host = cdn_str(edge->origin_authority);
+    } else if (cdn_str_eq(host, CDN_STR("client"))) {
+        host = t->target.host;
+    }
+    edge_fields_add(f, CDN_STR("Host"), host);
+    http_via_append(&out, joined(t->http, HTTP_REQ_VIA, &in), t->http->http10 ? 10 : 11, cdn_str(s->name));
+    add_joined(f, "Via", &out);
+    cdn_buf_clear(&in);
+    cdn_buf_clear(&out);
+    http_cdn_loop_append(&out, joined(t->http, HTTP_REQ_CDN_LOOP, &in), cdn_str(edge->loop_id));
+    add_joined(f, "CDN-Loop", &out);
+    uint32_t hops;
+    if (t->http->field[HTTP_REQ_MAX_FORWARDS].p &&
+        http_max_forwards_parse(t->http->field[HTTP_REQ_MAX_FORWARDS], &hops)) {
+        char text[16];
+        snprintf(text, sizeof text, "%u", hops ? hops - 1 : 0);
+        edge_fields_add(f, CDN_STR("Max-Forwards"), cdn_str(text));
+    }
+}
+
+struct collecting {
+    struct cdn_str name;
+    struct cdn_buf *into;
+    bool any;
+};
+
+static bool collect(void *arg, struct cdn_str name, struct cdn_str value)
+{
+    struct collecting *c = arg;
+    if (cdn_str_eq_nocase(name, c->name)) {
+        if (c->any) {
+            cdn_buf_add(c->into, ", ", 2);
+        }
+        c->any = true;
+        cdn_buf_add_str(c->into, value);
+    }
+    return true;
+}
+
+static bool write_language(struct edge_txn *t, struct cdn_buf *into)
+{
+    CDN_AUTOBUF struct cdn_buf sent = {0};
+    return edge_accept_language_write(&t->worker->edge->accept,
+                                      joined(t->http, HTTP_REQ_ACCEPT_LANGUAGE, &sent), into);
+}
+
+static void write_encoding(struct edge_txn *t, struct cdn_buf *into)
+{
+    CDN_AUTOBUF struct cdn_buf sent = {0};
+    edge_accept_encoding_write(&t->worker->edge->accept, joined(t->http, HTTP_REQ_ACCEPT_ENCODING, &sent),
+                               into);
+}
+
+static void add_accepted(struct edge_txn *t, struct edge_fields *f)
+{
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    if (!t->worker->edge->accept.encoding_as_sent) {
+        write_encoding(t, &text);
+        add_joined(f, "Accept-Encoding", &text);
+    }
+    cdn_buf_clear(&text);
+    if (t->worker->edge->accept.languages->n > 0 && write_language(t, &text)) {
+        add_joined(f, "Accept-Language", &text);
+    }
+}
+
+static bool get_own(struct edge_txn *t, struct cdn_str name, struct cdn_buf *into)
+{
+    struct edge_fields own = {0};
+    add_own(t, &own);
+    add_forwarded(t, &own);
+    edge_fields_seal(&own);
+    const bool any = http_fields_join(own.item, own.count, name, into);
+    edge_fields_free(&own);
+    return any;
+}
+
+bool edge_txn_vary_get(void *txn, struct cdn_str name, struct cdn_buf *into)
+{
+    struct edge_txn *t = txn;
+    CDN_AUTOBUF struct cdn_buf connection = {0};
+    struct collecting c = {.name = name, .into = into};
+    if (is_rewritten(t->worker->edge, name)) {
+        if (cdn_str_eq_nocase(name, CDN_STR("Accept-Language"))) {
+            return write_language(t, into);
+        }
+        write_encoding(t, into);
+        return true;
+    }
+    if (edge_outgoing_is_ours(name)) {
+        return get_own(t, name, into);
+    }
+    const struct edge_outgoing which = outgoing_of(t, false, &connection);
+    if (edge_outgoing_has(&which, name)) {
+        http_request_each_field(t->http, collect, &c);
+    }
+    return c.any;
+}
+
+static void add_validators(struct edge_fields *f, struct edge_fetch_request *r)
+{
+    const struct edge_head *heads[EDGE_FETCH_CANDIDATES];
+    for (unsigned i = 0; i < r->candidate_count; i++) {
+        heads[i] = r->candidate[i].rep->head;
+    }
+    CDN_AUTOBUF struct cdn_buf tags = {0};
+    if (r->candidate_count && edge_validators_join(heads, r->candidate_count, &tags)) {
+        edge_fields_add(f, CDN_STR("If-None-Match"), cdn_buf_str(&tags));
+    }
+    struct edge_validators v;
+    if (r->candidate_count) { /* the first is the one this request selects */
+        edge_validators_read(heads[0], &v);
+        if (v.last_modified.p) {
+            edge_fields_add(f, CDN_STR("If-Modified-Since"), v.last_modified);
+        }
+    }
+}
+
+static void add_range(struct edge_fields *f, const struct edge_fetch_request *r)
+{
+    char text[HTTP_CONTENT_RANGE_SIZE];
+    if (r->range_first == HTTP_RANGE_OPEN) {
+        snprintf(text, sizeof text, "bytes=-%" PRIu64, r->range_last);
+    } else if (r->range_last == HTTP_RANGE_OPEN) {
+        snprintf(text, sizeof text, "bytes=%" PRIu64 "-", r->range_first);
+    } else {
+        snprintf(text, sizeof text, "bytes=%" PRIu64 "-%" PRIu64, r->range_first, r->range_last);
+    }
+    edge_fields_add(f, CDN_STR("Range"), cdn_str(text));
+}
+
+static char *upstream_url(const struct edge_txn *t)
+{
+    struct cdn_buf url = {0};
+    const struct cdn_str base = cdn_str(t->worker->edge->origin_base);
+    cdn_buf_reserve(&url, base.n + t->target.path.n);
+    cdn_buf_add_str(&url, base);
+    cdn_buf_add_str(&url, t->target.path);
+    return cdn_buf_take(&url);
+}
+
+static const char *method_text(struct edge_txn *t)
+{
+    static const char *const known[] = {
+        [HTTP_GET] = "GET",       [HTTP_HEAD] = "HEAD",       [HTTP_POST] = "POST",   [HTTP_PUT] = "PUT",
+        [HTTP_DELETE] = "DELETE", [HTTP_OPTIONS] = "OPTIONS", [HTTP_TRACE] = "TRACE", [HTTP_PURGE] = "PURGE"};
+    return t->http->method < CDN_ARRAY_LEN(known) && known[t->http->method] ? known[t->http->method]
+                                                                            : t->http->method_name.p;
+}
+
+void edge_upstream_request(struct edge_txn *t, bool pass, bool background, struct edge_fetch_request *ret)
+{
+    CDN_AUTOBUF struct cdn_buf connection = {0};
+    struct copying copying = {
+        .edge = t->worker->edge, .into = &ret->fields, .which = outgoing_of(t, pass, &connection)};
+    http_request_each_field(t->http, copy_field, &copying);
+    add_accepted(t, &ret->fields);
+    add_own(t, &ret->fields);
+    add_forwarded(t, &ret->fields);
+    if (t->upgrading) {
+        edge_fields_add(&ret->fields, CDN_STR("Connection"), CDN_STR("Upgrade"));
+        edge_fields_add(&ret->fields, CDN_STR("Upgrade"), CDN_STR("websocket"));
+    }
+    if (!pass) {
+        add_validators(&ret->fields, ret);
+    }
+    if (ret->ranged) {
+        add_range(&ret->fields, ret);
+    }
+    edge_fields_seal(&ret->fields);
+    ret->method = pass ? method_text(t) : "GET";
+    ret->url = upstream_url(t);
+    ret->pass = pass;
+    ret->unkeyed = copying.unkeyed;
+    ret->background = background;
+    ret->leader = background ? NULL : t;
+    ret->about = (struct edge_store_request){
+        .method = t->http->method == HTTP_HEAD && !pass ? HTTP_GET : t->http->method,
+        .authorized = t->http->field[HTTP_REQ_AUTHORIZATION].p != NULL,
+        .hashed_name = t->hashed,
+    };
+}

@@ -1,0 +1,557 @@
+/* purge_api: see purge_api.h */
+#include "router/purge/purge_api.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/metrics.h"
+#include "router/purge/purge_book.h"
+#include "router/purge/purge_item.h"
+#include "router/purge/purge_log.h"
+#include "router/router_private.h"
+
+#include "common/banned.h"
+
+#define PAGE_ROWS 1000u
+#define PAGE_BYTES (1u << 20)
+#define WAIT_MAX_MS 60000
+#define CHECK_MS 50 /* an edge that falls sick meanwhile is not waited for any longer */
+#define STRANGER_NS (INT64_C(60) * 1000000000)
+#define NS_PER_MS INT64_C(1000000)
+
+CDN_METRICS_STRUCT(purge_metrics, ROUTER_PURGE_METRICS);
+
+struct waiter { /* a suspended request */
+    struct router *router;
+    struct http_request *req;
+    struct waiter *next, **link; /* of the list; link NULL: taken out, being answered */
+    struct loop_timer timer;
+    int64_t until_ns;
+    bool polls;
+    size_t edge;     /* of a poll; ROUTER_BOOK_NO_EDGE: nobody's */
+    uint64_t number; /* poll: the last one it has; otherwise: the purge whose receipts it wants */
+};
+
+struct router_purges {
+    struct loop *loop;
+    struct router_purge_log *log;
+    struct router_purge_limits limits;
+    char *unused_path; /* where the log, in memory and empty so far, will be; NULL: it is where it belongs */
+    struct router_book *book;
+    struct waiter *waiters;
+    uint64_t waiting, receipts_waiting;
+    bool draining;
+    struct purge_metrics metrics;
+};
+
+/* ---- the log ---- */
+
+/* Of what nobody has set. The port is in the name: an address is one process' at a time, and edges find the
+ * router by it. NULL: in memory. */
+static char *default_path(const struct router_settings *s)
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    struct cdn_addr admin;
+    unsigned port = cdn_parse_host_port(cdn_str(s->admin), &admin) ? cdn_addr_port(&admin) : 0;
+    if (port > 0 && state && state[0] == '/')
+        return cdn_asprintf("%s/pocketcdn/router-%u/purges.db", state, port);
+    if (port > 0 && home && home[0] == '/')
+        return cdn_asprintf("%s/.local/state/pocketcdn/router-%u/purges.db", home, port);
+    return NULL;
+}
+
+static enum cdn_status log_open(struct router_purges *p, const char *path, struct cdn_error *err)
+{
+    struct router_purge_log *log = NULL;
+    enum cdn_status status = router_purge_log_open(path, &p->limits, &log, err);
+    if (status != CDN_OK)
+        return status;
+    router_purge_log_close(p->log);
+    p->log = log;
+    cdn_log(CDN_LOG_INFO, "purge_log", "path=%s log=%s last=%" PRIu64 " oldest=%" PRIu64,
+            path ? path : "(in memory)", router_purge_log_identity(log), router_purge_log_last(log),
+            router_purge_log_oldest(log));
+    return CDN_OK;
+}
+
+/* The first purge, or an edge that follows: from now on the log has to outlive the router. */
+static enum cdn_status put_to_use(struct router_purges *p, struct cdn_error *err)
+{
+    if (!p->unused_path)
+        return CDN_OK;
+    enum cdn_status status = log_open(p, p->unused_path, err);
+    if (status != CDN_OK)
+        return status;
+    free(p->unused_path);
+    p->unused_path = NULL;
+    return CDN_OK;
+}
+
+/* ---- answers ---- */
+
+struct page {
+    json_t *list;
+    size_t bytes;
+    bool broken; /* an entry that cannot be read: nobody knows what it purged */
+};
+
+static bool add_entry(void *arg, uint64_t id, int64_t time_ms, struct cdn_str what)
+{
+    struct page *page = arg;
+    json_t *entry = json_loadb(what.p, what.n, JSON_REJECT_DUPLICATES, NULL);
+    if (!json_is_object(entry)) {
+        cdn_log(CDN_LOG_ERROR, "purge_log", "id=%" PRIu64 " error=%s", id, "the entry is damaged");
+        json_decref(entry);
+        page->broken = true;
+        return false;
+    }
+    json_object_set_new(entry, "id", json_integer((json_int_t)id));
+    json_object_set_new(entry, "time_ms", json_integer(time_ms));
+    json_array_append_new(page->list, entry);
+    page->bytes += what.n;
+    return json_array_size(page->list) < PAGE_ROWS && page->bytes < PAGE_BYTES;
+}
+
+/* Consumes `list`; NULL: drop everything. */
+static void answer_list(struct router_purges *p, struct http_request *req, json_t *list)
+{
+    json_t *answer = json_pack("{s:s, s:I, s:I}", "log", router_purge_log_identity(p->log), "last",
+                               (json_int_t)router_purge_log_last(p->log), "oldest",
+                               (json_int_t)router_purge_log_oldest(p->log));
+    if (list)
+        json_object_set_new(answer, "purges", list);
+    else
+        json_object_set_new(answer, "reset", json_true());
+    cdn_metric_add(&p->metrics.purge_reset_total, list == NULL);
+    daemon_answer_json(req, 200, answer);
+}
+
+static void answer_page(struct router_purges *p, struct http_request *req, uint64_t after)
+{
+    struct page page = {.list = json_array()};
+    struct cdn_error err;
+    enum cdn_status status = router_purge_log_read(p->log, after, add_entry, &page, &err);
+    if (status != CDN_OK || page.broken)
+        json_decref(CDN_TAKE(page.list));
+    if (status != CDN_OK)
+        daemon_answer_error(req, &err);
+    else
+        answer_list(p, req, page.list);
+}
+
+static json_t *receipt_json(const struct router_purges *p, const char *name, bool healthy, uint64_t id)
+{
+    size_t edge = router_book_find(p->book, cdn_str(name));
+    double ms;
+    bool has = router_book_has(p->book, edge, id, &ms);
+    bool follows = edge != ROUTER_BOOK_NO_EDGE; /* has ever asked for the log */
+    return json_pack("{s:s, s:b, s:b, s:b, s:o}", "edge", name, "healthy", healthy, "follows", follows,
+                     "acknowledged", has, "ms", has && ms >= 0 ? json_real(ms) : json_null());
+}
+
+static bool is_healthy(const struct router_pops *pops, size_t pop)
+{
+    return !(router_pop_flags(pops, (uint16_t)pop) & ROUTER_POP_SICK);
+}
+
+/* An edge that is not configured, but has asked of late. */
+static bool is_stranger(const struct router *r, size_t edge)
+{
+    const struct router_purges *p = r->purges;
+    return router_pops_find(r->table->pops, cdn_str(router_book_name(p->book, edge))) == ROUTER_NO_POP &&
+           router_book_seen_ns(p->book, edge) > loop_mono_ns(p->loop) - STRANGER_NS;
+}
+
+static json_t *receipts_json(const struct router *r, uint64_t id)
+{
+    const struct router_purges *p = r->purges;
+    const struct router_pops *pops = r->table->pops;
+    json_t *list = json_array();
+    for (size_t i = 0; i < pops->count; i++)
+        json_array_append_new(list, receipt_json(p, pops->pops[i].name, is_healthy(pops, i), id));
+    for (size_t i = 0; i < router_book_count(p->book); i++)
+        if (is_stranger(r, i))
+            json_array_append_new(list, receipt_json(p, router_book_name(p->book, i), true, id));
+    return list;
+}
+
+/* By every healthy edge. */
+static bool is_acknowledged(const struct router *r, uint64_t id)
+{
+    const struct router_purges *p = r->purges;
+    const struct router_pops *pops = r->table->pops;
+    bool all = true;
+    double ms;
+    for (size_t i = 0; i < pops->count && all; i++)
+        all = !is_healthy(pops, i) ||
+              router_book_has(p->book, router_book_find(p->book, cdn_str(pops->pops[i].name)), id, &ms);
+    for (size_t i = 0; i < router_book_count(p->book) && all; i++)
+        all = router_book_has(p->book, i, id, &ms) || !is_stranger(r, i);
+    return all;
+}
+
+static void answer_receipts(const struct router *r, struct http_request *req, uint64_t id)
+{
+    json_t *edges = receipts_json(r, id);
+    daemon_answer_json(req, 200,
+                       json_pack("{s:I, s:s, s:b, s:o}", "id", (json_int_t)id, "log",
+                                 router_purge_log_identity(r->purges->log), "acknowledged",
+                                 is_acknowledged(r, id), "edges", edges));
+}
+
+/* ---- waiting ---- */
+
+static void unlink_waiter(struct waiter *w)
+{
+    struct router_purges *p = w->router->purges;
+    loop_timer_stop(p->loop, &w->timer);
+    if (!w->link)
+        return;
+    *w->link = w->next;
+    if (w->next)
+        w->next->link = w->link;
+    w->link = NULL;
+    p->waiting--;
+    p->receipts_waiting -= !w->polls;
+}
+
+static void on_over(void *arg)
+{
+    struct waiter *w = arg;
+    unlink_waiter(w);
+    free(w);
+}
+
+static void answer_waiter(struct waiter *w)
+{
+    unlink_waiter(w);
+    if (w->polls)
+        answer_page(w->router->purges, w->req, w->number);
+    else
+        answer_receipts(w->router, w->req, w->number);
+}
+
+static bool is_due(const struct waiter *w)
+{
+    if (w->polls)
+        return router_purge_log_last(w->router->purges->log) > w->number;
+    return is_acknowledged(w->router, w->number);
+}
+
+static void start_timer(struct waiter *w)
+{
+    struct loop *loop = w->router->purges->loop;
+    int64_t at = loop_mono_ns(loop) + CHECK_MS * NS_PER_MS;
+    loop_timer_start_at(loop, &w->timer, w->polls || at > w->until_ns ? w->until_ns : at);
+}
+
+static void on_timer(struct loop_timer *timer)
+{
+    struct waiter *w = (struct waiter *)(void *)((char *)timer - offsetof(struct waiter, timer));
+    if (loop_mono_ns(w->router->purges->loop) >= w->until_ns || is_due(w))
+        answer_waiter(w);
+    else
+        start_timer(w);
+}
+
+/* `as` says who waits and for what. */
+static void suspend(struct http_request *req, const struct waiter *as, int64_t wait_ms)
+{
+    struct router_purges *p = as->router->purges;
+    struct waiter *w = cdn_malloc(sizeof(*w));
+    *w = *as;
+    w->req = req;
+    w->timer = (struct loop_timer){.fire = on_timer};
+    w->until_ns = loop_mono_ns(p->loop) + wait_ms * NS_PER_MS;
+    w->next = p->waiters;
+    w->link = &p->waiters;
+    if (w->next)
+        w->next->link = &w->next;
+    p->waiters = w;
+    p->waiting++;
+    p->receipts_waiting += !w->polls;
+    daemon_on_end(req, on_over, w);
+    http_request_suspend(req);
+    start_timer(w);
+}
+
+/* Answers who waited for what has just happened; `all`: everybody. */
+static void wake(struct router_purges *p, bool all)
+{
+    for (struct waiter *w = p->waiters, *next; w; w = next) {
+        next = w->next;
+        if (all || is_due(w))
+            answer_waiter(w);
+    }
+}
+
+/* An edge has one poll: a further one means that it gave the one before up. Nobody's are a few; the oldest
+ * goes. The newest stand first in the list. */
+static void replace_poll(struct router_purges *p, size_t edge)
+{
+    unsigned kept = 1, most = edge == ROUTER_BOOK_NO_EDGE ? ROUTER_PURGE_READERS : 1;
+    for (struct waiter *w = p->waiters, *next; w; w = next) {
+        next = w->next;
+        if (w->polls && w->edge == edge && kept++ >= most)
+            answer_waiter(w);
+    }
+}
+
+static bool may_wait(const struct router_purges *p, bool polls)
+{
+    return !p->draining && (polls || p->receipts_waiting < ROUTER_PURGE_WAITERS);
+}
+
+/* ---- what a request says ---- */
+
+static enum cdn_status wait_parse(const char *text, int64_t *ret_ms, struct cdn_error *err)
+{
+    int64_t ms = 0;
+    if (text && (!cdn_parse_duration_ms(cdn_str(text), &ms) || ms < 0))
+        return cdn_error_set(err, CDN_INVALID, "wait: '%.64s' is not a time such as 500ms or 25s", text);
+    *ret_ms = ms < WAIT_MAX_MS ? ms : WAIT_MAX_MS;
+    return CDN_OK;
+}
+
+/* "wait" of the body ("2s", or seconds as a number), else of the query. */
+static enum cdn_status wait_of(const struct http_request *req, const json_t *body, int64_t *ret_ms,
+                               struct cdn_error *err)
+{
+    const json_t *value = json_object_get(body, "wait");
+    CDN_AUTOFREE char *query = daemon_query(req, "wait");
+    char number[32];
+    if (value && !json_is_string(value) && !json_is_integer(value))
+        return cdn_error_set(err, CDN_INVALID, "wait: must be a time such as \"2s\"");
+    if (json_is_integer(value)) {
+        snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(value));
+        return wait_parse(number, ret_ms, err);
+    }
+    return wait_parse(value ? json_string_value(value) : query, ret_ms, err);
+}
+
+struct question { /* of GET /purges */
+    uint64_t after;
+    int64_t wait_ms;
+    size_t edge;
+    bool ours; /* `after` is a number of this log, and not out of reach */
+};
+
+struct edge_field {
+    struct cdn_str value;
+    unsigned lines;
+};
+
+static bool find_edge_field(void *arg, struct cdn_str name, struct cdn_str value)
+{
+    struct edge_field *f = arg;
+    if (cdn_str_eq_nocase(name, CDN_STR("Pocketcdn-Edge"))) {
+        f->value = cdn_str_trim(value);
+        f->lines++;
+    }
+    return true;
+}
+
+/* Whether the request may speak, and acknowledge, for the edge. */
+static enum cdn_status speaks_for(const struct router *r, struct http_request *req, const char *edge,
+                                  struct cdn_error *err)
+{
+    struct edge_field field = {0};
+    http_request_each_field(req, find_edge_field, &field);
+    if (field.lines != 1 || !cdn_str_eq(field.value, cdn_str(edge)))
+        return cdn_error_set(err, CDN_REFUSED,
+                             "edge: acknowledging for '%.64s' needs the field Pocketcdn-Edge with its name",
+                             edge);
+    if (router_pops_find(r->table->pops, cdn_str(edge)) == ROUTER_NO_POP && !daemon_has_token(r->daemon, req))
+        return cdn_error_set(err, CDN_REFUSED,
+                             "edge: '%.64s' is no edge of the configuration, and there is no admin token",
+                             edge);
+    return CDN_OK;
+}
+
+static enum cdn_status question_parse(const struct router *r, struct http_request *req, struct question *ret,
+                                      struct cdn_error *err)
+{
+    struct router_purges *p = r->purges;
+    CDN_AUTOFREE char *after = daemon_query(req, "after");
+    CDN_AUTOFREE char *edge = daemon_query(req, "edge");
+    CDN_AUTOFREE char *wait = daemon_query(req, "wait");
+    CDN_AUTOFREE char *log = daemon_query(req, "log");
+    struct question q = {.edge = ROUTER_BOOK_NO_EDGE};
+    if (after && (!cdn_parse_u64(cdn_str(after), &q.after) || q.after > INT64_MAX))
+        return cdn_error_set(err, CDN_INVALID, "after: '%.64s' is not the number of a purge", after);
+    enum cdn_status status = wait_parse(wait, &q.wait_ms, err);
+    if (status == CDN_OK && edge)
+        status = speaks_for(r, req, edge, err);
+    if (status == CDN_OK && edge)
+        status = put_to_use(p, err);
+    if (status != CDN_OK)
+        return status;
+    q.ours = (!log || !log[0] || strcmp(log, router_purge_log_identity(p->log)) == 0) &&
+             router_purge_log_reaches(p->log, q.after);
+    if (edge)
+        q.edge = router_book_edge(p->book, cdn_str(edge));
+    if (edge && q.edge == ROUTER_BOOK_NO_EDGE)
+        return cdn_error_set(err, CDN_INVALID, "edge: empty, too long, or one of more than %u edges",
+                             ROUTER_PURGE_EDGES);
+    *ret = q;
+    return CDN_OK;
+}
+
+/* ---- verbs ---- */
+
+static enum cdn_status append(struct router_purges *p, const json_t *body, uint64_t *ret_id,
+                              struct cdn_error *err)
+{
+    static const char *const besides[] = {"wait", NULL};
+    json_t *item = NULL;
+    enum cdn_status status = router_purge_item(body, besides, &item, err);
+    if (status != CDN_OK)
+        return status;
+    CDN_AUTOFREE char *what = json_dumps(item, JSON_COMPACT);
+    json_decref(item);
+    status = put_to_use(p, err);
+    if (status != CDN_OK)
+        return status;
+    int64_t began_ns = cdn_clock_mono_ns();
+    status = router_purge_log_append(p->log, cdn_clock_real_ms(), cdn_str(what), ret_id, err);
+    if (status != CDN_OK)
+        return status;
+    cdn_log(CDN_LOG_INFO, "purge", "id=%" PRIu64 " took_us=%" PRId64 " what=%.*s", *ret_id,
+            (cdn_clock_mono_ns() - began_ns) / 1000, 200, what);
+    router_book_purge(p->book, *ret_id, began_ns);
+    cdn_metric_add(&p->metrics.purge_total, 1);
+    return CDN_OK;
+}
+
+void router_purge_post(void *self, struct http_request *req, json_t *body)
+{
+    struct router *r = self;
+    struct waiter w = {.router = r};
+    struct cdn_error err;
+    int64_t wait_ms = 0;
+    if (wait_of(req, body, &wait_ms, &err) != CDN_OK || append(r->purges, body, &w.number, &err) != CDN_OK) {
+        daemon_answer_error(req, &err);
+        return;
+    }
+    if (wait_ms > 0 && may_wait(r->purges, false) && !is_due(&w))
+        suspend(req, &w, wait_ms);
+    else
+        answer_receipts(r, req, w.number);
+    wake(r->purges, false);
+}
+
+void router_purge_receipts(void *self, struct http_request *req, json_t *body)
+{
+    struct router *r = self;
+    struct cdn_str text = cdn_str_sub(req->path, sizeof("/purges/") - 1);
+    struct cdn_error err;
+    uint64_t id;
+    (void)body;
+    if (!cdn_parse_u64(text, &id) || id == 0 || id > router_purge_log_last(r->purges->log)) {
+        cdn_error_set(&err, CDN_NOT_FOUND, "there is no purge '" CDN_STR_FMT "'", CDN_STR_ARG(text));
+        daemon_answer_error(req, &err);
+        return;
+    }
+    answer_receipts(r, req, id);
+}
+
+void router_purge_list(void *self, struct http_request *req, json_t *body)
+{
+    struct router *r = self;
+    struct router_purges *p = r->purges;
+    struct question q = {0};
+    struct cdn_error err;
+    (void)body;
+    if (question_parse(r, req, &q, &err) != CDN_OK) {
+        daemon_answer_error(req, &err);
+        return;
+    }
+    if (q.edge != ROUTER_BOOK_NO_EDGE) {
+        cdn_metric_add(&p->metrics.purge_poll_total, 1);
+        router_book_acknowledge(p->book, q.edge, q.ours ? q.after : 0, cdn_clock_mono_ns());
+    }
+    if (q.edge != ROUTER_BOOK_NO_EDGE || q.wait_ms > 0)
+        replace_poll(p, q.edge);
+    struct waiter w = {.router = r, .polls = true, .edge = q.edge, .number = q.after};
+    if (!q.ours)
+        answer_list(p, req, NULL);
+    else if (q.wait_ms > 0 && !is_due(&w) && may_wait(p, true))
+        suspend(req, &w, q.wait_ms);
+    else
+        answer_page(p, req, q.after);
+    if (q.edge != ROUTER_BOOK_NO_EDGE)
+        wake(p, false);
+}
+
+/* ---- telling ---- */
+
+void router_purges_status(const struct router *r, json_t *into)
+{
+    const struct router_purges *p = r->purges;
+    json_t *edges = json_object();
+    for (size_t i = 0; i < router_book_count(p->book); i++) {
+        int64_t ago_ns = loop_mono_ns(p->loop) - router_book_seen_ns(p->book, i);
+        json_object_set_new(edges, router_book_name(p->book, i),
+                            json_pack("{s:I, s:f}", "acknowledged", (json_int_t)router_book_upto(p->book, i),
+                                      "seen_s", (double)(ago_ns > 0 ? ago_ns : 0) / 1e9));
+    }
+    json_object_set_new(into, "purges",
+                        json_pack("{s:s, s:I, s:I, s:o}", "log", router_purge_log_identity(p->log), "last",
+                                  (json_int_t)router_purge_log_last(p->log), "oldest",
+                                  (json_int_t)router_purge_log_oldest(p->log), "edges", edges));
+}
+
+void router_purges_metrics(const struct router *r, struct cdn_buf *out)
+{
+    static const struct cdn_metric_row rows[] = {ROUTER_PURGE_METRICS(CDN_METRIC_ROW)};
+    struct router_purges *p = r->purges;
+    uint64_t values[CDN_ARRAY_LEN(rows)] = {0};
+    cdn_metric_set(&p->metrics.purge_last, router_purge_log_last(p->log));
+    cdn_metric_set(&p->metrics.purge_waiting, p->waiting);
+    cdn_metrics_sum(&p->metrics, values, CDN_ARRAY_LEN(rows));
+    cdn_metrics_prometheus("pocketcdn_router_", rows, values, CDN_ARRAY_LEN(rows), out);
+}
+
+/* ---- life ---- */
+
+enum cdn_status router_purges_create(const struct router_settings *settings, struct loop *loop,
+                                     struct router_purges **ret, struct cdn_error *err)
+{
+    struct router_purges *p = cdn_calloc(1, sizeof(*p));
+    CDN_AUTOFREE char *path = NULL;
+    p->loop = loop;
+    p->limits = (struct router_purge_limits){settings->purge_keep, settings->purge_keep_age,
+                                             settings->purge_keep_size};
+    p->book = router_book_create(ROUTER_PURGE_EDGES);
+    if (!settings->state[0] && (path = default_path(settings)) && access(path, F_OK) != 0) {
+        p->unused_path = path;
+        path = NULL;
+    } else if (settings->state[0] && strcmp(settings->state, "none") != 0) {
+        path = cdn_asprintf("%s/purges.db", settings->state);
+    }
+    enum cdn_status status = log_open(p, path, err);
+    if (status != CDN_OK) {
+        router_purges_destroy(p);
+        return status;
+    }
+    *ret = p;
+    return CDN_OK;
+}
+
+void router_purges_drain(struct router_purges *p)
+{
+    p->draining = true;
+    wake(p, true);
+}
+
+void router_purges_destroy(struct router_purges *p)
+{
+    if (!p)
+        return;
+    router_purge_log_close(p->log);
+    router_book_destroy(p->book);
+    free(p->unused_path);
+    free(p);
+}

@@ -1,0 +1,267 @@
+/* range: what is sent for a Range (RFC 9110 14), and the arithmetic of partly stored objects (RFC 9111 3.3).
+ */
+#include "edge/semantics/range.h"
+
+#include <check.h>
+#include <stdio.h>
+
+#define WHOLE EDGE_RANGE_WHOLE
+#define ONE EDGE_RANGE_SINGLE
+#define MANY EDGE_RANGE_MULTIPLE
+#define NONE EDGE_RANGE_UNSATISFIABLE
+
+static const struct {
+    const char *section;
+    const char *range; /* NULL: no field */
+    uint64_t length;
+    enum edge_range_kind kind;
+    const char *parts; /* as extents are written, in the order sent */
+} plans[] = {
+    {"14.2 none", NULL, 10, WHOLE, "0-9"},
+    {"14.1.2 first and last", "bytes=0-1", 10, ONE, "0-1"},
+    {"14.1.2 to the end", "bytes=1-", 10, ONE, "1-9"},
+    {"14.1.2 suffix", "bytes=-1", 10, ONE, "9-9"},
+    {"14.1.2 suffix longer than all", "bytes=-100", 10, ONE, "0-9"},
+    {"14.1.2 last behind the end", "bytes=5-100", 10, ONE, "5-9"},
+    {"14.1.2 all", "bytes=0-", 10, ONE, "0-9"},
+    {"14.1.1 unit's case", "BYTES=0-1", 10, ONE, "0-1"},
+    {"15.5.17 behind the end", "bytes=10-", 10, NONE, ""},
+    {"15.5.17 suffix of nothing", "bytes=-0", 10, NONE, ""},
+    {"15.5.17 empty", "bytes=0-", 0, NONE, ""},
+    {"14.1.2 suffix of an empty one", "bytes=-5", 0, WHOLE, ""},
+    {"14.2 one of two satisfiable", "bytes=20-,0-1", 10, ONE, "0-1"},
+    {"14.2 another unit", "items=0-1", 10, WHOLE, "0-9"},
+    {"14.2 malformed", "bytes=a-b", 10, WHOLE, "0-9"},
+    {"14.2 malformed", "bytes=", 10, WHOLE, "0-9"},
+    {"14.2 malformed", "bytes 0-1", 10, WHOLE, "0-9"},
+    {"14.2 malformed", "bytes=5-4", 10, WHOLE, "0-9"},
+    {"14.2 malformed", "bytes=-", 10, WHOLE, "0-9"},
+    {"14.2 malformed", "bytes=0-1-2", 10, WHOLE, "0-9"},
+    {"14.2 huge numbers", "bytes=0-99999999999999999999999", 10, ONE, "0-9"},
+    {"14.2 huge numbers", "bytes=99999999999999999999999-", 10, NONE, ""},
+    {"15.3.7.2 two", "bytes=0-1,500-501", 1000, MANY, "0-1,500-501"},
+    {"15.3.7.2 in the order asked", "bytes=500-501, 0-1", 1000, MANY, "500-501,0-1"},
+    {"15.3.7.2 overlapping", "bytes=0-50,40-60", 1000, ONE, "0-60"},
+    {"15.3.7.2 close", "bytes=0-50,100-200", 1000, ONE, "0-200"},
+    {"15.3.7.2 joined by a third", "bytes=0-1,200-201,0-150", 1000, ONE, "0-201"},
+    {"14.2 the same again and again", "bytes=0-,0-,0-,0-,0-", 1000, ONE, "0-999"},
+    {"14.2 too many parts",
+     "bytes=0-0,100-100,200-200,300-300,400-400,500-500,600-600,700-700,800-800,900-900,1000-1000,1100-1100,"
+     "1200-1200,"
+     "1300-1300,1400-1400,1500-1500,1600-1600",
+     2000, WHOLE, "0-1999"},
+};
+
+static void plan_text(const struct edge_range_plan *plan, struct cdn_buf *into)
+{
+    for (unsigned i = 0; i < plan->count; i++) {
+        cdn_buf_printf(into, "%s%d-%d", i ? "," : "", (int)plan->part[i].first, (int)plan->part[i].last);
+    }
+}
+
+START_TEST(plan_rows)
+{
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    struct edge_range_plan plan;
+    struct cdn_str range = {plans[_i].range, plans[_i].range ? strlen(plans[_i].range) : 0};
+    edge_range_plan(range, plans[_i].length, CDN_STR("text/plain"), 7, &plan);
+    plan_text(&plan, &text);
+    ck_assert_msg(plan.kind == plans[_i].kind && cdn_str_eq(cdn_buf_str(&text), cdn_str(plans[_i].parts)),
+                  "%s: %s: %d %s", plans[_i].section, plans[_i].range, plan.kind, text.p);
+}
+END_TEST
+
+/* The pieces of every plan, put together: as long as announced, and each byte in its place. */
+START_TEST(pieces_make_the_body)
+{
+    struct edge_range_plan plan;
+    struct cdn_str range = {plans[_i].range, plans[_i].range ? strlen(plans[_i].range) : 0};
+    edge_range_plan(range, plans[_i].length, CDN_STR("text/plain"), 7, &plan);
+    CDN_AUTOBUF struct cdn_buf body = {0};
+    uint64_t from, n;
+    if (plan.kind == NONE) {
+        ck_assert_uint_eq(plan.body_length, 0);
+        return;
+    }
+    for (;;) {
+        size_t before = body.n;
+        if (!edge_range_piece(&plan, body.n, &body, &from, &n)) {
+            break;
+        }
+        ck_assert(n > 0 || body.n > before);
+        for (uint64_t i = 0; i < n && i < 7; i++) { /* a few at a time: any offset must work */
+            cdn_buf_add_char(&body, (char)('a' + (from + i) % 26));
+        }
+    }
+    ck_assert_uint_eq(body.n, plan.body_length);
+}
+END_TEST
+
+START_TEST(multipart_is_well_formed)
+{
+    CDN_AUTOBUF struct cdn_buf head = {0};
+    struct edge_range_plan plan;
+    char type[HTTP_CONTENT_RANGE_SIZE], expected[256];
+    edge_range_plan(CDN_STR("bytes=0-1,500-501"), 1000, CDN_STR("text/plain"), 7, &plan);
+    edge_range_part_head(&plan, 1, &head);
+    edge_range_content_type(&plan, type);
+    (void)snprintf(expected, sizeof(expected),
+                   "\r\n--%s\r\nContent-Type: text/plain\r\nContent-Range: bytes 500-501/1000\r\n\r\n",
+                   plan.boundary);
+    ck_assert_str_eq(head.p, expected);
+    ck_assert_uint_eq(strlen(plan.boundary), 32);
+    ck_assert_ptr_nonnull(strstr(type, plan.boundary));
+}
+END_TEST
+
+START_TEST(content_range_values)
+{
+    char text[HTTP_CONTENT_RANGE_SIZE];
+    struct edge_range_plan plan;
+    edge_range_plan(CDN_STR("bytes=5-"), 10, CDN_STR(""), 0, &plan);
+    edge_range_content_range(&plan, text);
+    ck_assert_str_eq(text, "bytes 5-9/10");
+    edge_range_plan(CDN_STR("bytes=10-"), 10, CDN_STR(""), 0, &plan);
+    edge_range_content_range(&plan, text);
+    ck_assert_str_eq(text, "bytes */10");
+    edge_range_request(&(struct edge_range){5, 9}, 10, text);
+    ck_assert_str_eq(text, "bytes=5-");
+    edge_range_request(&(struct edge_range){5, 9}, 0, text);
+    ck_assert_str_eq(text, "bytes=5-9");
+}
+END_TEST
+
+static const struct {
+    const char *added; /* in this order */
+    const char *extents;
+} additions[] = {
+    {"5-9", "5-9"},         {"5-9,0-1", "0-1,5-9"}, {"0-1,2-3", "0-3"},
+    {"2-3,0-1", "0-3"},     {"0-1,3-4,2-2", "0-4"}, {"0-1,10-11,20-21,5-30", "0-1,5-30"},
+    {"0-100,5-6", "0-100"}, {"5-6,0-100", "0-100"}, {"10-11,0-1,20-21,4-5", "0-1,4-5,10-11,20-21"},
+    {"0-0,0-0,0-0", "0-0"},
+};
+
+static void add_all(struct edge_extents *e, const char *text)
+{
+    struct cdn_str rest = cdn_str(text);
+    while (rest.p && rest.n > 0) {
+        struct edge_extents one = {0};
+        ck_assert_int_eq(edge_extents_parse(cdn_str_cut(&rest, ','), &one, NULL), CDN_OK);
+        ck_assert_int_eq(edge_extents_add(e, one.item[0]), CDN_OK);
+        edge_extents_clear(&one);
+    }
+}
+
+START_TEST(addition_rows)
+{
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    struct edge_extents e = {0};
+    add_all(&e, additions[_i].added);
+    edge_extents_format(&e, &text);
+    ck_assert_str_eq(text.p, additions[_i].extents);
+    edge_extents_clear(&e);
+}
+END_TEST
+
+static const struct {
+    const char *extents;
+    struct edge_range r;
+    const char *missing; /* "": all there */
+} holes[] = {
+    {"", {0, 9}, "0-9"},        {"0-9", {0, 9}, ""},
+    {"0-4", {0, 9}, "5-9"},     {"5-9", {0, 9}, "0-4"},
+    {"0-1,5-9", {0, 9}, "2-4"}, {"0-1,5-6", {6, 9}, "7-9"},
+    {"0-1,5-6", {2, 4}, "2-4"}, {"0-1,5-6", {5, 6}, ""},
+    {"3-4", {0, 2}, "0-2"},     {"0-1,3-4,6-7", {1, 7}, "2-2"},
+};
+
+START_TEST(hole_rows)
+{
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    struct edge_extents e = {0};
+    struct edge_range r;
+    add_all(&e, holes[_i].extents);
+    bool missing = edge_extents_first_missing(&e, holes[_i].r, &r);
+    if (missing) {
+        cdn_buf_printf(&text, "%d-%d", (int)r.first, (int)r.last);
+    }
+    ck_assert_msg(cdn_str_eq(cdn_buf_str(&text), cdn_str(holes[_i].missing)), "%s: %s", holes[_i].extents,
+                  text.p);
+    ck_assert(edge_extents_cover(&e, holes[_i].r) == !missing);
+    edge_extents_clear(&e);
+}
+END_TEST
+
+/* Against a plain array of bits: 3,000 pseudo-random additions. */
+START_TEST(extents_equal_a_bitmap)
+{
+    enum { SIZE = 400 };
+    bool bits[SIZE] = {false};
+    struct edge_extents e = {0};
+    uint32_t x = 1;
+    for (int i = 0; i < 3000; i++) {
+        if (i % 60 == 0) {
+            edge_extents_clear(&e);
+            memset(bits, 0, sizeof(bits));
+        }
+        x = x * 1664525 + 1013904223;
+        uint64_t first = (x >> 8) % SIZE, last = first + (x >> 24) % 12;
+        last = last < SIZE ? last : SIZE - 1;
+        ck_assert_int_eq(edge_extents_add(&e, (struct edge_range){first, last}), CDN_OK);
+        memset(bits + first, 1, last - first + 1);
+        uint64_t count = 0;
+        for (unsigned k = 0; k < SIZE; k++) {
+            ck_assert_int_eq(edge_extents_cover(&e, (struct edge_range){k, k}), bits[k]);
+            count += bits[k];
+        }
+        ck_assert_uint_eq(edge_extents_bytes(&e), count);
+    }
+    edge_extents_clear(&e);
+}
+END_TEST
+
+START_TEST(damaged_extents_are_refused)
+{
+    static const char *const texts[] = {"1",
+                                        "-",
+                                        "5-4",
+                                        "0-1,",
+                                        ",0-1",
+                                        "0-1,1-2",
+                                        "0-1,2-3",
+                                        "5-6,0-1",
+                                        "0-1;3-4",
+                                        "a-b",
+                                        "0-18446744073709551615",
+                                        "0-1 ,3-4"};
+    struct edge_extents e = {0};
+    for (size_t i = 0; i < CDN_ARRAY_LEN(texts); i++) {
+        ck_assert_msg(edge_extents_parse(cdn_str(texts[i]), &e, NULL) == CDN_CORRUPT, "%s", texts[i]);
+    }
+    ck_assert_int_eq(edge_extents_parse(CDN_STR("0-1,3-4"), &e, NULL), CDN_OK);
+    ck_assert_uint_eq(edge_extents_reach(&e, 0), 2);
+    ck_assert_uint_eq(edge_extents_reach(&e, 2), 2);
+    ck_assert(!edge_extents_complete(&e, 5) && edge_extents_complete(&e, 2));
+    edge_extents_clear(&e);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("range");
+    TCase *rows = tcase_create("rows");
+    tcase_add_loop_test(rows, plan_rows, 0, (int)CDN_ARRAY_LEN(plans));
+    tcase_add_loop_test(rows, pieces_make_the_body, 0, (int)CDN_ARRAY_LEN(plans));
+    tcase_add_loop_test(rows, addition_rows, 0, (int)CDN_ARRAY_LEN(additions));
+    tcase_add_loop_test(rows, hole_rows, 0, (int)CDN_ARRAY_LEN(holes));
+    tcase_add_test(rows, multipart_is_well_formed);
+    tcase_add_test(rows, content_range_values);
+    tcase_add_test(rows, extents_equal_a_bitmap);
+    tcase_add_test(rows, damaged_extents_are_refused);
+    suite_add_tcase(suite, rows);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

@@ -1,0 +1,136 @@
+/* vary: which variant a request selects (RFC 9111 4.1). */
+#include "edge/semantics/vary.h"
+
+#include "tests/unit/edge/head_of.h"
+
+static const struct {
+    const char *section;
+    const char *head;
+    const char *spec; /* NULL: matches nothing */
+} specs[] = {
+    {"4.1 none", "Foo: 1", ""},
+    {"4.1 one", "Vary: Accept-Encoding", "accept-encoding"},
+    {"4.1 sorted, each once", "Vary: B, a\nVary: A, c", "a,b,c"},
+    {"4.1 spaces and empty elements", "Vary: , a ,, b,", "a,b"},
+    {"4.1 *", "Vary: *", NULL},
+    {"4.1 *, *", "Vary: *, *", NULL},
+    {"4.1 two lines of *", "Vary: *\nVary: *", NULL},
+    {"4.1 empty, *", "Vary: , *", NULL},
+    {"4.1 empty line, *", "Vary:\nVary: *", NULL},
+    {"4.1 *, Foo", "Vary: *, Foo", NULL},
+    {"4.1 Foo, *", "Vary: Foo, *", NULL},
+    {"malformed", "Vary: Fo o", NULL},
+    {"too many",
+     "Vary: "
+     "a1,a2,a3,a4,a5,a6,a7,a8,a9,b1,b2,b3,b4,b5,b6,b7,b8,b9,c1,c2,c3,c4,c5,c6,c7,c8,c9,d1,d2,d3,d4,d5,d6",
+     NULL},
+};
+
+START_TEST(spec_rows)
+{
+    CDN_AUTOBUF struct cdn_buf spec = {0};
+    struct edge_head *head = head_of(200, specs[_i].head);
+    bool ok = edge_vary_spec(head, &spec);
+    ck_assert_msg(ok == (specs[_i].spec != NULL), "%s", specs[_i].section);
+    ck_assert_msg(!ok || cdn_str_eq(cdn_buf_str(&spec), cdn_str(specs[_i].spec)), "%s: %s", specs[_i].section,
+                  spec.p);
+    edge_head_destroy(head);
+}
+END_TEST
+
+static const struct {
+    const char *section;
+    const char *spec;
+    const char *stored, *presented;
+    bool match;
+} rows_[] = {
+    {"4.1 equal", "foo", "Foo: 1", "foo: 1", true},
+    {"4.1 another value", "foo", "Foo: 1", "Foo: 2", false},
+    {"4.1 stored without", "foo", "Bar: 1", "Foo: 1", false},
+    {"4.1 presented without", "foo", "Foo: 1", "Bar: 1", false},
+    {"4.1 both without", "foo", "Bar: 1", "Baz: 1", true},
+    {"4.1 absent is not empty", "foo", "Foo:", "Bar: 1", false},
+    {"4.1 other fields do not count", "foo", "Foo: 1\nOther: 2", "Foo: 1\nOther: 3", true},
+    {"4.1 two", "bar,foo", "Foo: 1\nBar: abc", "Foo: 1\nBar: abc", true},
+    {"4.1 two, one differs", "bar,foo", "Foo: 1\nBar: abc", "Foo: 2\nBar: abc", false},
+    {"4.1 three, in another order", "bar,baz,foo", "Foo: 1\nBar: abc\nBaz: 789",
+     "Foo: 1\nBaz: 789\nBar: abcde", false},
+    {"4.1 three, one missing in both", "bar,baz,foo", "Foo: 1\nBaz: 789", "Baz: 789\nFoo: 1", true},
+    {"4.1 values do not move to other names", "bar,foo", "Foo: 1", "Bar: 1", false},
+    {"4.1 lines are joined", "foo", "Foo: 1, 2", "Foo: 1\nFoo: 2", true},
+    {"4.1 spaces", "foo", "Foo: 1,2", "Foo:  1, 2 ", true},
+    {"4.1 spaces within quotes count", "foo", "Foo: \"1,2\"", "Foo: \"1, 2\"", false},
+    {"4.1 spaces within elements count", "foo", "Foo: a b", "Foo: a  b", false},
+    {"4.1 case counts", "foo", "Foo: a", "Foo: A", false},
+    {"4.1 order counts", "foo", "Foo: 1, 2", "Foo: 2, 1", false},
+    {"9110 12.5.4 order", "accept-language", "Accept-Language: en, de", "Accept-Language: de, en", true},
+    {"9110 12.5.4 case", "accept-language", "Accept-Language: en, de", "Accept-Language: eN, De", true},
+    {"9110 12.5.4 spaces", "accept-language", "Accept-Language: en, de", "Accept-Language:  en ,   de", true},
+    {"9110 12.5.4 weights", "accept-language", "Accept-Language: en, de", "Accept-Language: en, de;q=0.5",
+     false},
+    {"9110 12.4.2 weights alike", "accept-language", "Accept-Language: en;q=1.0,de;q=0.50",
+     "Accept-Language: de;q=0.5,en", true},
+    {"9110 12.5.3 order", "accept-encoding", "Accept-Encoding: gzip, br", "Accept-Encoding: BR,gzip", true},
+    {"9110 12.5.3 another", "accept-encoding", "Accept-Encoding: gzip", "Accept-Encoding: br", false},
+    {"9110 12.5.3 absent", "accept-encoding", "Accept-Encoding: gzip", "Foo: 1", false},
+};
+
+START_TEST(match_rows)
+{
+    CDN_AUTOBUF struct cdn_buf key = {0}, scratch = {0};
+    struct http_field stored[FIELDS_MAX], presented[FIELDS_MAX];
+    struct edge_vary_fields a = {stored, fields_of(rows_[_i].stored, stored)};
+    struct edge_vary_fields b = {presented, fields_of(rows_[_i].presented, presented)};
+    struct edge_vary_source from_a = {edge_vary_fields_get, &a}, from_b = {edge_vary_fields_get, &b};
+    edge_vary_key(cdn_str(rows_[_i].spec), &from_a, &key);
+    ck_assert_msg(edge_vary_match(cdn_str(rows_[_i].spec), cdn_buf_str(&key), &from_b, &scratch) ==
+                      rows_[_i].match,
+                  "%s: %s", rows_[_i].section, key.p);
+    ck_assert(edge_vary_match(cdn_str(rows_[_i].spec), cdn_buf_str(&key), &from_a, &scratch));
+}
+END_TEST
+
+static const struct {
+    const char *stored, *presented, *language;
+    bool match;
+} languages[] = {
+    {"Accept-Language: en, de", "Accept-Language: fr;q=0.5, de;q=1.0", "de", true},
+    {"Accept-Language: en, de", "Accept-Language: fr;q=0.5, de;q=1.0", "en", false},
+    {"Accept-Language: en, de", "Accept-Language: fr, de", "de", false},
+    {"Accept-Language: en, de", "Accept-Language: *", "de", false},
+    {"Accept-Language: en, de", "Foo: 1", "de", false},
+    {"Accept-Language: en, de", "Accept-Language: de;q=0", "de", false},
+    {"Accept-Language: en, de\nFoo: 1", "Accept-Language: de\nFoo: 2", "de", false},
+    {"Accept-Language: en, de\nFoo: 1", "Accept-Language: de\nFoo: 1", "de", true},
+    {"Accept-Language: en\nFoo: 1", "Accept-Language: de\nFoo: 1", "", false},
+};
+
+START_TEST(language_rows)
+{
+    CDN_AUTOBUF struct cdn_buf key = {0}, scratch = {0};
+    struct http_field stored[FIELDS_MAX], presented[FIELDS_MAX];
+    struct edge_vary_fields a = {stored, fields_of(languages[_i].stored, stored)};
+    struct edge_vary_fields b = {presented, fields_of(languages[_i].presented, presented)};
+    struct edge_vary_source from_a = {edge_vary_fields_get, &a}, from_b = {edge_vary_fields_get, &b};
+    struct cdn_str spec = CDN_STR("accept-language,foo");
+    edge_vary_key(spec, &from_a, &key);
+    ck_assert_msg(edge_vary_match_language(spec, cdn_buf_str(&key), cdn_str(languages[_i].language), &from_b,
+                                           &scratch) == languages[_i].match,
+                  "%s", languages[_i].presented);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("vary");
+    TCase *rows = tcase_create("rows");
+    tcase_add_loop_test(rows, spec_rows, 0, (int)CDN_ARRAY_LEN(specs));
+    tcase_add_loop_test(rows, match_rows, 0, (int)CDN_ARRAY_LEN(rows_));
+    tcase_add_loop_test(rows, language_rows, 0, (int)CDN_ARRAY_LEN(languages));
+    suite_add_tcase(suite, rows);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
