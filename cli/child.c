@@ -1,5 +1,7 @@
 #include "cli/child.h"
 
+#include "common/folder.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -30,12 +32,12 @@ enum cdn_status child_program(const char *name, char **ret_path, struct cdn_erro
 static int open_log(const char *path)
 {
     struct stat info;
-    if (stat(path, &info) == 0 && info.st_size > CHILD_LOG_MAX) {
+    if (lstat(path, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > CHILD_LOG_MAX) {
         CDN_AUTOFREE char *old = cdn_asprintf("%s.1", path);
         if (rename(path, old))
             return -1;
     }
-    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+    return cdn_folder_open(AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND);
 }
 
 /* In the child: nothing here may allocate. */
@@ -57,7 +59,7 @@ enum cdn_status child_start(char *const argv[], const char *log_path, pid_t *ret
 {
     int log = open_log(log_path);
     if (log < 0)
-        return cdn_error_set(err, CDN_IO, "log %s: %s", log_path, strerror(errno));
+        return cdn_folder_error(log_path, errno, err);
     pid_t parent = getpid(), pid = fork();
     if (pid == 0)
         become(argv, log, parent);
@@ -80,7 +82,7 @@ void child_describe_end(int wait_status, char out[static 64])
 void child_log_tail(const char *path, unsigned lines, const char *indent, struct cdn_buf *out)
 {
     char text[4096];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = cdn_folder_open(AT_FDCWD, path, O_RDONLY);
     if (fd < 0)
         return;
     off_t size = lseek(fd, 0, SEEK_END);

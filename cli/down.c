@@ -53,10 +53,10 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     enum cdn_status status = state_path(options->state, &path, err);
     if (status)
         return status;
-    pid_t pid = state_owner(path);
-    if (!pid)
-        return cdn_error_set(err, CDN_NOT_FOUND, "no CDN runs on %s", path);
-    status = end_process(path, pid, err);
+    pid_t pid;
+    status = state_owner(path, &pid, err);
+    if (!status)
+        status = end_process(path, pid, err);
     if (!status)
         cli_print("stopped the CDN on %s\n", path);
     return status;
@@ -69,7 +69,12 @@ const struct cli_command cli_command_down = {
     .name = "down",
     .summary = "Stop a CDN that `up` started, and wait until it has ended",
     .usage = "[--state DIR]",
-    .more = "What the edges have cached stays in the state folder, and is used again by the next `up`.\n",
+    .more =
+        "Ends the process that holds DIR/lock, and no other. Exit codes: 1 no CDN runs there, or the lock "
+        "names\n"
+        "another process; 3 the folder or the lock is not yours alone, or the CDN has not ended within 30 "
+        "s.\n"
+        "What the edges have cached stays in the state folder, and is used again by the next `up`.\n",
     .options = rows,
     .option_count = CDN_ARRAY_LEN(rows),
     .options_size = sizeof(struct down_options),

@@ -58,6 +58,8 @@ static enum cdn_status make_url(struct visit *visit, const char *text, struct cd
     enum cdn_status status = control_open(&where, &visit->up, is_path ? err : &none);
     if (is_path && status)
         return status;
+    if (status && status != CDN_NOT_FOUND) /* nothing of the router's can be said */
+        cli_complain("pocketcdn get: %s\n", none.text);
     visit->url = cdn_asprintf("%s%s", is_path ? control_text(visit->up, "router") : "", text);
     return CDN_OK;
 }

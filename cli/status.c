@@ -109,9 +109,10 @@ const struct cli_command cli_command_status = {
     .name = "status",
     .summary = "What runs, and how it does",
     .usage = "[--json] [--state DIR | -c FILE | --router URL]",
-    .more = "Exit code 1 when no CDN runs there or when a node is not well. NOTE says what is out of the "
-            "ordinary:\n"
-            "faults, a moved clock, restarts, an edge that checks every reuse because the router is away.\n",
+    .more = "Exit code 1 when no CDN runs there or when a node is not well, 3 when the state folder is not "
+            "yours\n"
+            "alone or its up.json is damaged. NOTE says what is out of the ordinary: faults, a moved clock,\n"
+            "restarts, an edge that checks every reuse because the router is away.\n",
     .options = rows,
     .option_count = CDN_ARRAY_LEN(rows),
     .options_size = sizeof(struct status_options),

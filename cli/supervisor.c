@@ -87,22 +87,6 @@ static void show(struct supervisor *s)
     s->config->tick(s->config->self, s->views, s->n);
 }
 
-static void write_state(struct supervisor *s)
-{
-    json_t *all = plan_json(s->config->plan), *nodes = json_object_get(all, "nodes");
-    for (size_t i = 0; i < s->n; i++) {
-        json_t *node = json_array_get(nodes, i);
-        json_object_set_new(node, "pid", json_integer(s->views[i].pid));
-        json_object_set_new(node, "restarts", json_integer(s->views[i].restarts));
-    }
-    json_object_set_new(all, "pid", json_integer(getpid()));
-    json_object_set_new(all, "ready", json_boolean(s->all_were_up));
-    struct cdn_error err;
-    if (state_write(s->config->state_dir, all, &err))
-        say(s, "%s", err.text);
-    json_decref(all);
-}
-
 static void begin_stop(struct supervisor *s);
 
 static void fail(struct supervisor *s, enum cdn_status status, const char *fmt, ...) CDN_PRINTF(3, 4);
@@ -117,6 +101,25 @@ static void fail(struct supervisor *s, enum cdn_status status, const char *fmt, 
         s->status = cdn_error_set(s->err, status, "%s", text);
     }
     begin_stop(s);
+}
+
+static void write_state(struct supervisor *s)
+{
+    json_t *all = plan_json(s->config->plan), *nodes = json_object_get(all, "nodes");
+    for (size_t i = 0; i < s->n; i++) {
+        json_t *node = json_array_get(nodes, i);
+        json_object_set_new(node, "pid", json_integer(s->views[i].pid));
+        json_object_set_new(node, "restarts", json_integer(s->views[i].restarts));
+    }
+    json_object_set_new(all, "pid", json_integer(getpid()));
+    json_object_set_new(all, "ready", json_boolean(s->all_were_up));
+    struct cdn_error err;
+    enum cdn_status status = state_write(s->config->state_dir, all, &err);
+    if (status && s->all_were_up)
+        say(s, "%s", err.text);
+    else if (status) /* nobody would find what starts here */
+        fail(s, status, "%s", err.text);
+    json_decref(all);
 }
 
 /* ---- probes ---- */

@@ -3,6 +3,7 @@
 #include "cli/print.h"
 #include "cli/state.h"
 #include "cli/up_display.h"
+#include "common/folder.h"
 #include "common/parse.h"
 #include "geo-data/places.h"
 
@@ -59,7 +60,7 @@ static void leave_terminal(struct up *up)
 {
     CDN_AUTOFREE char *log = cdn_asprintf("%s/up.log", up->state);
     fflush(stdout);
-    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int fd = cdn_folder_open(AT_FDCWD, log, O_WRONLY | O_CREAT | O_APPEND);
     if (fd >= 0) {
         dup2(fd, STDOUT_FILENO);
         dup2(fd, STDERR_FILENO);
@@ -95,11 +96,7 @@ static enum cdn_status write_config(struct up *up, const struct plan_wish *wish,
     CDN_AUTOBUF struct cdn_buf text = {0};
     plan_default_yaml(wish, &up->ports, &text);
     up->config = cdn_asprintf("%s/cdn.yaml", up->state);
-    FILE *file = fopen(up->config, "we");
-    bool written = file && fwrite(text.p, 1, text.n, file) == text.n;
-    if ((file && fclose(file)) || !written)
-        return cdn_error_set(err, CDN_IO, "cannot write %s: %s", up->config, strerror(errno));
-    return CDN_OK;
+    return state_replace(up->state, "cdn.yaml", cdn_buf_str(&text), err);
 }
 
 static enum cdn_status supervise(struct up *up, struct cdn_error *err)

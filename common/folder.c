@@ -54,6 +54,35 @@ enum cdn_status cdn_folder_make(const char *what, const char *path, bool follow,
     return status;
 }
 
+static const char *kind_word(mode_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFLNK:
+        return "a symbolic link";
+    case S_IFDIR:
+        return "a folder";
+    case S_IFIFO:
+        return "a FIFO";
+    case S_IFSOCK:
+        return "a socket";
+    default:
+        return "a device";
+    }
+}
+
+enum cdn_status cdn_folder_error(const char *path, int why, struct cdn_error *err)
+{
+    struct stat info;
+    bool known = lstat(path, &info) == 0;
+    if (known && !S_ISREG(info.st_mode)) {
+        return cdn_error_set(err, CDN_IO, "%s: is %s, not a plain file", path, kind_word(info.st_mode));
+    }
+    if (known && info.st_uid != geteuid()) {
+        return cdn_error_set(err, CDN_IO, "%s: belongs to another user (%ld)", path, (long)info.st_uid);
+    }
+    return cdn_error_set(err, CDN_IO, "%s: %s", path, strerror(why));
+}
+
 int cdn_folder_open(int folder, const char *name, int flags)
 {
     struct stat info;

@@ -19,5 +19,8 @@ enum cdn_status cdn_folder_make(const char *what, const char *path, bool follow,
                                 struct cdn_error *err) CDN_MUST_CHECK;
 /* openat() of a plain file of ours (mode 0600 if made), never of what a link points at; else -1, errno. */
 int cdn_folder_open(int folder, const char *name, int flags);
+/* CDN_IO, with a sentence on why cdn_folder_open() or rename() of `path` gave the errno `why`: what lies
+ * there is often a better reason than the number. */
+enum cdn_status cdn_folder_error(const char *path, int why, struct cdn_error *err);
 
 #endif
