@@ -40,6 +40,9 @@ static inline void cdn_autofree(void *p)
         taken_;                                 \
     })
 
+/* The structure of which `pointer` is the member. */
+#define CDN_CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
 #define CDN_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 #endif

@@ -14,6 +14,8 @@
 #include "edge/request/tunnel.h"
 #include "edge/base/tuning.h"
 #include "edge/request/txn.h"
+#include "edge/cache/cache.h"
+#include "edge/request/hot.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,10 +1,6 @@
-/* breaker: when several connections to the origin in a row fail it counts as disconnected (RFC 9111 4.2.4).
- * Then whoever has a stale answer that may be used so gets it at once instead of after a time-out, and now
- * and then a refresh behind such an answer tries whether the origin is back.
- *
- * Only what fails before a request could be sent counts: an answer of 5xx, one that breaks off and one that
+/* Only what fails before a request could be sent counts: an answer of 5xx, one that breaks off and one that
  * does not come are about one URL, and are remembered for that URL alone (cache_past.c). */
-#include "edge/base/worker.h"
+#include "edge/base/breaker.h"
 
 #include "common/banned.h"
 

@@ -9,14 +9,14 @@
 #define CDN_EDGE_WORKER_H
 
 #include "edge/base/accept.h"
+#include "edge/base/breaker.h"
 #include "common/http/client/http_client.h"
 #include "common/http/syntax/http_forwarded.h"
 #include "common/http/server/http_head.h"
 #include "common/http/server/http_server.h"
 #include "common/tls_pair.h"
 #include "edge/memory/budget.h"
-#include "edge/cache/cache.h"
-#include "edge/request/hot.h"
+#include "edge/store/store.h"
 #include "edge/base/metrics.h"
 #include "edge/semantics/storable.h"
 #include "edge/base/settings.h"
@@ -24,9 +24,13 @@
 
 #include <pthread.h>
 
-struct edge_txn;
-struct edge_fetch;
+struct edge_access_log;
+struct edge_access_ring;
+struct edge_cache;
+struct edge_compress;
+struct edge_hot;
 struct edge_sync;
+struct edge_txn;
 
 struct edge_worker {
     struct edge *edge;
@@ -69,12 +73,6 @@ struct edge_tuning {
     struct edge_settings settings;
 };
 
-/* The origin as the circuit breaker sees it (RFC 5861 leaves to us when it counts as down). */
-struct edge_breaker {
-    _Atomic unsigned failures;   /* connections in a row that failed */
-    _Atomic int64_t retry_at_ns; /* monotonic; while open: when the next request may try */
-};
-
 struct edge {
     struct daemon *daemon;
     int argc; /* as given to main, for reloads */
@@ -108,15 +106,5 @@ static inline const struct edge_tuning *edge_tuning_now(struct edge *edge)
 {
     return atomic_load_explicit(&edge->tuning, memory_order_acquire);
 }
-
-/* breaker.c: pure but for the atomics */
-/* What a failed fetch says: DISCONNECTED: the origin could not be reached, which makes stale answers allowed
- * that nobody gave leave for (RFC 9111 4.2.4); ERROR: it is there and failed with this one URL; UP: nothing.
- */
-enum edge_origin_state edge_breaker_kind(enum http_fetch_error error);
-enum edge_origin_state edge_breaker_state(const struct edge_breaker *b);
-bool edge_breaker_may_probe(struct edge_breaker *b, int64_t mono_ns); /* true for one caller at a time */
-void edge_breaker_reached(struct edge_breaker *b);                    /* it answered, whatever it said */
-void edge_breaker_unreachable(struct edge_breaker *b, int64_t mono_ns);
 
 #endif

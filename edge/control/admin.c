@@ -10,6 +10,7 @@
 #include "edge/control/sync.h"
 #include "edge/base/tuning.h"
 #include "edge/control/why.h"
+#include "edge/cache/cache.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -5,6 +5,7 @@
 #include "common/daemon.h"
 #include "common/log.h"
 #include "edge/purge/purge.h"
+#include "edge/cache/cache.h"
 
 #include <ctype.h>
 #include <inttypes.h>

@@ -2,6 +2,7 @@
 
 #include "common/mem.h"
 #include "edge/request/txn.h"
+#include "edge/cache/cache.h"
 
 #include "common/banned.h"
 

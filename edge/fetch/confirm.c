@@ -6,6 +6,7 @@
 #include "edge/fetch/fetch_private.h"
 #include "edge/semantics/storable.h"
 #include "edge/semantics/validate.h"
+#include "edge/cache/cache.h"
 
 #include "common/banned.h"
 

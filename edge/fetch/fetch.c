@@ -7,7 +7,7 @@
 #include "edge/memory/budget.h"
 #include "edge/fetch/confirm.h"
 #include "edge/semantics/promise.h"
-#include "edge/request/txn.h"
+#include "edge/cache/cache.h"
 #include "edge/semantics/validate.h"
 
 #include <gnutls/crypto.h>
@@ -68,9 +68,9 @@ struct edge_rep *edge_fetch_told(const struct edge_fetch *f, bool leader)
 
 static void tell_slot(struct edge_fetch_slot *slot)
 {
-    for (struct edge_txn *t = slot->first, *next; t; t = next) {
-        next = edge_txn_next_waiter(t);
-        edge_txn_fetch_moved(t);
+    for (struct edge_fetch_waiter *w = slot->first, *next; w; w = next) {
+        next = w->next;
+        w->moved(w);
     }
 }
 
@@ -85,7 +85,7 @@ static void tell_posted(void *arg)
 
 static void tell_all(struct loop_deferred *d)
 {
-    struct edge_fetch *f = (struct edge_fetch *)(void *)((char *)d - offsetof(struct edge_fetch, tell));
+    struct edge_fetch *f = CDN_CONTAINER_OF(d, struct edge_fetch, tell);
     for (unsigned i = 0; i < f->owner->edge->worker_count; i++) {
         struct edge_fetch_slot *slot = &f->slot[i];
         if (!atomic_load(&slot->any)) {
@@ -109,12 +109,12 @@ void edge_fetch_tell_later(struct edge_fetch *f)
     }
 }
 
-void edge_fetch_join(struct edge_fetch *f, struct edge_worker *worker, struct edge_txn *t)
+void edge_fetch_join(struct edge_fetch *f, struct edge_worker *worker, struct edge_fetch_waiter *waiter)
 {
     struct edge_fetch_slot *slot = &f->slot[worker->index];
     edge_fetch_ref(f);
-    edge_txn_set_next_waiter(t, slot->first);
-    slot->first = t;
+    waiter->next = slot->first;
+    slot->first = waiter;
     atomic_store(&slot->any, true);
     atomic_store(&f->deserted, false);
 }
@@ -129,21 +129,17 @@ static bool is_awaited(struct edge_fetch *f)
     return false;
 }
 
-void edge_fetch_leave(struct edge_fetch *f, struct edge_worker *worker, struct edge_txn *t)
+void edge_fetch_leave(struct edge_fetch *f, struct edge_worker *worker, struct edge_fetch_waiter *waiter)
 {
     struct edge_fetch_slot *slot = &f->slot[worker->index];
-    struct edge_txn *before = NULL;
-    for (struct edge_txn *at = slot->first; at != t; at = edge_txn_next_waiter(at)) {
-        before = at;
+    struct edge_fetch_waiter **link = &slot->first;
+    while (*link != waiter) {
+        link = &(*link)->next;
     }
-    if (before) {
-        edge_txn_set_next_waiter(before, edge_txn_next_waiter(t));
-    } else {
-        slot->first = edge_txn_next_waiter(t);
-    }
+    *link = waiter->next;
     atomic_store(&slot->any, slot->first != NULL);
     atomic_store(&f->deserted, !is_awaited(f));
-    if (worker == f->owner && f->request.leader == t) { /* the leader is always the owner's */
+    if (worker == f->owner && f->request.leader == waiter) { /* the leader is always the owner's */
         f->request.leader = NULL;
         if (f->body) {
             edge_body_await(f->body, false);

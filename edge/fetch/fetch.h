@@ -21,6 +21,7 @@
 #ifndef CDN_EDGE_FETCH_H
 #define CDN_EDGE_FETCH_H
 
+#include "edge/cache/cache.h"
 #include "edge/fetch/body.h"
 #include "edge/base/worker.h"
 
@@ -45,10 +46,18 @@ void edge_fields_free(struct edge_fields *f);
 
 #define EDGE_FETCH_CANDIDATES 8
 
+/* Who waits for a fetch embeds one. Called on the waiter's own worker. */
+struct edge_fetch_waiter {
+    struct edge_fetch_waiter *next;
+    void (*moved)(struct edge_fetch_waiter *waiter); /* the fetch has a new phase or more body */
+    /* of the leader: a 1xx answer (RFC 9110 15.2) */
+    void (*interim)(struct edge_fetch_waiter *waiter, const struct http_fetch_head *head);
+};
+
 struct edge_fetch_slot { /* the waiters of one worker */
     struct edge_fetch *fetch;
     struct edge_worker *worker;
-    struct edge_txn *first; /* owned by that worker */
+    struct edge_fetch_waiter *first; /* owned by that worker */
     _Atomic bool any;
     _Atomic bool posted;
 };
@@ -70,7 +79,7 @@ struct edge_fetch_request {
     bool upgrade;         /* asks for WebSocket; what is read goes into the tunnel after 101 */
     bool expect_continue; /* the client holds its body back until the origin wants it */
     ssize_t (*read_body)(void *arg, char *into, size_t max);
-    struct edge_txn *leader;
+    struct edge_fetch_waiter *leader; /* whose request it is; NULL once it left */
     struct edge_hold
         candidate[EDGE_FETCH_CANDIDATES]; /* stored responses that a 304 may confirm; taken over */
     unsigned candidate_count;
@@ -132,10 +141,10 @@ struct edge_fetch *edge_fetch_find_part_locked(struct edge_entry *entry,
 /* Whether its answer is the whole and is being stored, also where a range was asked for and ignored. */
 bool edge_fetch_is_whole(const struct edge_fetch *fetch);
 /* Joins a waiter on its own worker. */
-void edge_fetch_join(struct edge_fetch *fetch, struct edge_worker *worker, struct edge_txn *txn);
+void edge_fetch_join(struct edge_fetch *fetch, struct edge_worker *worker, struct edge_fetch_waiter *waiter);
 /* Leaves; drops the waiter's reference. When the leader of an answer that only it can use leaves, the fetch
  * ends. */
-void edge_fetch_leave(struct edge_fetch *fetch, struct edge_worker *worker, struct edge_txn *txn);
+void edge_fetch_leave(struct edge_fetch *fetch, struct edge_worker *worker, struct edge_fetch_waiter *waiter);
 struct edge_fetch *edge_fetch_ref(struct edge_fetch *fetch);
 void edge_fetch_unref(struct edge_fetch *fetch);
 enum edge_fetch_phase edge_fetch_phase_now(struct edge_fetch *fetch);

@@ -8,7 +8,8 @@
 #include "edge/fetch/fetch_private.h"
 #include "edge/semantics/outgoing.h"
 #include "edge/semantics/promise.h"
-#include "edge/request/txn.h"
+#include "common/http/syntax/http_field_range.h"
+#include "edge/cache/cache.h"
 #include "edge/semantics/validate.h"
 
 #include <inttypes.h>
@@ -203,7 +204,7 @@ static void on_interim(void *arg, const struct http_fetch_head *h)
 {
     struct edge_fetch *f = arg;
     if (f->request.leader) {
-        edge_txn_interim(f->request.leader, h);
+        f->request.leader->interim(f->request.leader, h);
     }
 }
 

@@ -281,9 +281,8 @@ static bool find_texts(void *arg, struct cdn_str name, struct cdn_str value)
     return true;
 }
 
-/* `given` says what differs between a plain hit and the rest; the request says all else. */
-static void add_record(struct edge_worker *w, struct http_request *req,
-                       const struct edge_access_record *given)
+void edge_access_log_add(struct edge_worker *w, struct http_request *req,
+                         const struct edge_access_record *given)
 {
     struct texts texts = {.item = {
                               [EDGE_ACCESS_TEXT_method] = req->method_name,
@@ -320,33 +319,4 @@ static void add_record(struct edge_worker *w, struct http_request *req,
     if (edge_access_ring_commit(w->access, r, size)) {
         tell(w->edge->access_log);
     }
-}
-
-void edge_access_log_hot(struct edge_worker *w, struct http_request *req, unsigned status, uint64_t bytes)
-{
-    const struct edge_access_record r = {.status = (uint16_t)status,
-                                         .bytes = bytes,
-                                         .origin_us = -1,
-                                         .verdict = EDGE_VERDICT_HIT,
-                                         .cause = EDGE_CAUSE_NONE};
-    add_record(w, req, &r);
-}
-
-void edge_access_log_txn(struct edge_txn *t, enum http_end end)
-{
-    struct edge_access_record r = {.status = (uint16_t)t->http->status,
-                                   .bytes = t->sent,
-                                   .origin_us = -1,
-                                   .verdict = (uint8_t)(t->status ? t->verdict : EDGE_VERDICT_COUNT),
-                                   .cause = (uint8_t)t->cause,
-                                   .collapsed = t->fetch && !t->leader,
-                                   .aborted = end == HTTP_END_ABORTED};
-    if (t->fetch && edge_fetch_phase_now(t->fetch) != EDGE_FETCH_ASKING) {
-        r.origin_us = t->fetch->origin_us;
-        r.stored = atomic_load(&t->fetch->kept);
-        r.fwd_status = edge_fetch_phase_now(t->fetch) == EDGE_FETCH_CONFIRMED ? 304
-                       : t->fetch->rep ? (uint16_t)edge_head_status(t->fetch->rep->head)
-                                       : 0;
-    }
-    add_record(t->worker, t->http, &r);
 }

@@ -15,7 +15,7 @@
 
 #include "edge/log/access_format.h"
 #include "edge/log/access_ring.h"
-#include "edge/request/txn.h"
+#include "edge/base/worker.h"
 
 struct edge_access_log;
 
@@ -27,9 +27,10 @@ void edge_access_log_destroy(struct edge_access_log *log); /* NULL is fine */
 /* Opens the file anew. Main thread. NULL is fine. */
 enum cdn_status edge_access_log_reopen(struct edge_access_log *log, struct cdn_error *err) CDN_MUST_CHECK;
 
-/* Worker's thread, worker->access not NULL: a plain hit as it is answered; any other request at its end. */
-void edge_access_log_hot(struct edge_worker *worker, struct http_request *req, unsigned status,
-                         uint64_t bytes);
-void edge_access_log_txn(struct edge_txn *txn, enum http_end end);
+/* Worker's thread, worker->access not NULL: a plain hit as it is answered; any other request at its end.
+ * `given` says what the edge did (status, bytes, verdict, cause, flags, origin's time); all else is read from
+ * the request. */
+void edge_access_log_add(struct edge_worker *worker, struct http_request *req,
+                         const struct edge_access_record *given);
 
 #endif

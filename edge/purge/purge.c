@@ -1,12 +1,10 @@
 #include "edge/purge/purge.h"
 
-#include "common/http/server/http_browser.h"
-#include "common/http/syntax/http_field.h"
 #include "common/http/syntax/http_server_check.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "edge/cache/cache.h"
 
-#include <gnutls/gnutls.h>
 #include <inttypes.h>
 
 #include "common/banned.h"
@@ -39,6 +37,14 @@ static enum cdn_status purge_url(struct edge *edge, const struct edge_purge *p, 
                                   : edge_cache_purge_key(edge->cache, t.key, p->soft, now_ms);
     }
     return CDN_OK;
+}
+
+uint64_t edge_purge_key(struct edge *edge, struct cdn_str key, bool soft, int64_t now_ms)
+{
+    const struct edge_purge p = {.soft = soft};
+    uint64_t count = 0;
+    (void)!purge_url(edge, &p, key, now_ms, &count, NULL); /* a key is a good URL */
+    return count;
 }
 
 enum cdn_status edge_purge_apply(struct edge *edge, const struct edge_purge *p, int64_t now_ms,
@@ -122,171 +128,4 @@ enum cdn_status edge_purge_json(struct edge *edge, json_t *body, int64_t now_ms,
     }
     *ret_count = total;
     return CDN_OK;
-}
-
-/* ---- PURGE ---- */
-
-static bool same_secret(struct cdn_str a, struct cdn_str b)
-{
-    return a.n == b.n && gnutls_memcmp(a.p, b.p, a.n) == 0;
-}
-
-static bool may_purge(struct edge_txn *t)
-{
-    struct edge *edge = t->worker->edge;
-    const struct edge_tuning *tuning = edge_tuning_now(edge);
-    struct cdn_str given = t->http->field[HTTP_REQ_AUTHORIZATION];
-    struct cdn_str scheme = CDN_STR("Bearer ");
-    if (tuning->purge_token[0] && given.p && cdn_str_starts(given, scheme)) {
-        return same_secret(cdn_str_sub(given, scheme.n), cdn_str(tuning->purge_token));
-    }
-    struct cdn_addr client; /* nobody is in no network */
-    struct http_browser browser;
-    http_browser_read(t->http, &browser);
-    if (browser.page) { /* the user's browser is in an allowed network, the page's author is not */
-        return false;
-    }
-    http_forwarded_client(t->http, &tuning->trust, &client);
-    for (size_t i = 0; i < tuning->purge_allow.count; i++) {
-        if (cdn_cidr_has(&tuning->purge_allow.item[i], &client)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-struct purge_fields {
-    struct edge_txn *txn;
-    bool soft;
-    unsigned tag_lines;
-    uint64_t total;
-};
-
-static bool has_tags(struct cdn_str name, struct cdn_str value)
-{
-    return cdn_str_trim(value).n &&
-           (cdn_str_eq_nocase(name, CDN_STR("Surrogate-Key")) ||
-            cdn_str_eq_nocase(name, CDN_STR("Cache-Tag")) || cdn_str_eq_nocase(name, CDN_STR("xkey")));
-}
-
-static bool find_field(void *arg, struct cdn_str name, struct cdn_str value)
-{
-    struct purge_fields *f = arg;
-    if (cdn_str_eq_nocase(name, CDN_STR("Fastly-Soft-Purge"))) {
-        f->soft = cdn_str_eq(cdn_str_trim(value), CDN_STR("1"));
-    }
-    f->tag_lines += has_tags(name, value);
-    return true;
-}
-
-static bool is_soft(struct edge_txn *t)
-{
-    struct purge_fields f = {.txn = t};
-    http_request_each_field(t->http, find_field, &f);
-    return f.soft;
-}
-
-static bool purge_tags(void *arg, struct cdn_str name, struct cdn_str value)
-{
-    struct purge_fields *f = arg;
-    const char separator = cdn_str_find(value, ',') >= 0 ? ',' : ' ';
-    for (struct cdn_str rest = value; has_tags(name, value) && rest.p;) {
-        struct edge_purge p = {.tag = cdn_str_trim(cdn_str_cut(&rest, separator)), .soft = f->soft};
-        uint64_t count = 0;
-        if (p.tag.n && edge_purge_apply(f->txn->worker->edge, &p, f->txn->now_ms, &count, NULL) == CDN_OK) {
-            f->total += count;
-        }
-    }
-    return true;
-}
-
-static void answer(struct edge_txn *t)
-{
-    CDN_AUTOFREE char *body = cdn_asprintf("{\"status\":\"ok\",\"purged\":%" PRIu64 ",\"soft\":%s}\n",
-                                           t->purged, is_soft(t) ? "true" : "false");
-    t->status = 200;
-    t->sent = strlen(body);
-    t->verdict = EDGE_VERDICT_BYPASS;
-    t->cause = EDGE_CAUSE_BYPASS_METHOD;
-    http_respond_text(t->http, 200, "application/json", cdn_str(body), NULL);
-}
-
-static void purge(struct edge_txn *t)
-{
-    struct edge *edge = t->worker->edge;
-    struct purge_fields f = {.txn = t};
-    http_request_each_field(t->http, find_field, &f);
-    if (f.tag_lines) {
-        http_request_each_field(t->http, purge_tags, &f);
-    } else { /* a key is a good URL */
-        const struct edge_purge p = {.soft = f.soft};
-        (void)!purge_url(edge, &p, cdn_buf_str(&t->key), t->now_ms, &f.total, NULL);
-    }
-    cdn_metric_add(&t->worker->metrics.purged_total, f.total);
-    t->purged = f.total;
-    if (edge->store) {
-        edge_txn_wait_disk(t, answer);
-        edge_store_settle(edge->store, edge_txn_disk_done, t);
-    } else {
-        answer(t);
-    }
-}
-
-/* PURGE /path purges the URL; with a tag field it purges what carries the tags instead. It is answered when
- * what it hit cannot come back, neither from rows that were not loaded nor after a crash. */
-void edge_purge_request(struct edge_txn *t)
-{
-    if (!may_purge(t)) {
-        edge_deliver_error(t, 403, "PURGE is allowed with the purge_token, or to programs in purge_allow");
-        return;
-    }
-    t->loaded = (struct edge_load_waiter){.done = edge_txn_disk_done, .arg = t};
-    t->disk_pending = true;
-    if (edge_cache_await_load(t->worker->edge->cache, &t->loaded)) {
-        edge_txn_wait(t, purge);
-    } else {
-        t->disk_pending = false;
-        purge(t);
-    }
-}
-
-/* ---- unsafe requests ---- */
-
-static void invalidate(struct edge_txn *t, struct cdn_str key)
-{
-    const struct edge_purge p = {0};
-    uint64_t count = 0;
-    (void)!purge_url(t->worker->edge, &p, key, t->now_ms, &count, NULL);
-    cdn_metric_add(&t->worker->metrics.invalidated_total, count);
-}
-
-static void invalidate_reference(struct edge_txn *t, const struct edge_head *head, enum edge_head_field field)
-{
-    CDN_AUTOBUF struct cdn_buf url = {0};
-    struct cdn_str reference = edge_head_get(head, field);
-    if (!reference.p) {
-        return;
-    }
-    /* Against the URL as the client and as the origin see it: either may stand in the answer. */
-    if (edge_invalidate_target(cdn_buf_str(&t->key), reference, &url)) {
-        struct edge_purge p = {.url = cdn_buf_str(&url)};
-        uint64_t count = 0;
-        if (edge_purge_apply(t->worker->edge, &p, t->now_ms, &count, NULL) == CDN_OK) {
-            cdn_metric_add(&t->worker->metrics.invalidated_total, count);
-        }
-    }
-}
-
-void edge_purge_after_unsafe(struct edge_txn *t)
-{
-    const struct edge_head *head = t->fetch->rep->head;
-    if (!edge_invalidates(t->http->method, edge_head_status(head))) {
-        return;
-    }
-    invalidate_reference(t, head, EDGE_HEAD_LOCATION);
-    if (!edge_store_reason_ok(
-            t->fetch->reason)) { /* else the answer itself takes the place of what was stored */
-        invalidate(t, cdn_buf_str(&t->key));
-        invalidate_reference(t, head, EDGE_HEAD_CONTENT_LOCATION);
-    }
 }

@@ -1,8 +1,10 @@
-/* purge: what empties the cache: the PURGE method, the admin API, and unsafe requests (RFC 9111 4.4). */
+/* purge: carries out what empties the cache, whoever asks for it: the PURGE method
+ * (request/purge_method.h), the admin API and the purge log (control/), and unsafe requests
+ * (request/invalidate.h). A URL is purged for http and https: they name one resource here. */
 #ifndef CDN_EDGE_PURGE_H
 #define CDN_EDGE_PURGE_H
 
-#include "edge/request/txn.h"
+#include "edge/base/worker.h"
 
 #include <jansson.h>
 
@@ -21,8 +23,7 @@ enum cdn_status edge_purge_apply(struct edge *edge, const struct edge_purge *pur
 enum cdn_status edge_purge_json(struct edge *edge, json_t *body, int64_t now_ms, uint64_t *ret_count,
                                 struct cdn_error *err) CDN_MUST_CHECK;
 
-void edge_purge_request(struct edge_txn *txn); /* answers the PURGE method */
-/* Invalidates what a successful unsafe request has changed. */
-void edge_purge_after_unsafe(struct edge_txn *txn);
+/* What is stored under a key of ours, without a log line; how many objects. */
+uint64_t edge_purge_key(struct edge *edge, struct cdn_str key, bool soft, int64_t now_ms);
 
 #endif

@@ -2,6 +2,7 @@
 #include "edge/request/compress.h"
 
 #include "common/mem.h"
+#include "edge/cache/cache.h"
 
 #include <errno.h>
 #include <sys/resource.h>

@@ -6,6 +6,8 @@
 #include "edge/semantics/range.h"
 #include "edge/request/serve.h"
 #include "edge/request/txn.h"
+#include "edge/cache/cache.h"
+#include "edge/request/hot.h"
 
 #include <fcntl.h>
 #include <jansson.h>

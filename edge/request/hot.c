@@ -3,6 +3,7 @@
 #include "common/mem.h"
 #include "common/secret.h"
 #include "edge/request/serve.h"
+#include "edge/cache/cache.h"
 
 #include <stdalign.h>
 #include <xxhash.h>

@@ -16,6 +16,7 @@
 
 #include "common/http/server/http_server.h"
 #include "edge/cache/cache.h"
+#include "edge/request/hot.h"
 
 struct edge_hot;
 

@@ -2,6 +2,7 @@
  */
 #include "common/mem.h"
 #include "edge/request/txn.h"
+#include "edge/cache/cache.h"
 
 #include <stdio.h>
 
@@ -11,27 +12,6 @@
 #define MAX_TRIES 4u
 
 static void wait_fetch(struct edge_txn *t);
-
-enum edge_cause edge_reuse_cause(enum edge_reuse reuse)
-{
-    switch (reuse) {
-    case EDGE_REUSE_VALIDATE_NO_CACHE:
-        return EDGE_CAUSE_VALIDATION;
-    case EDGE_REUSE_VALIDATE_REQUEST:
-        return EDGE_CAUSE_BYPASS_REQUEST;
-    case EDGE_REUSE_VALIDATE_UNSYNCED:
-        return EDGE_CAUSE_UNSYNCED;
-    case EDGE_REUSE_FRESH:
-        return EDGE_CAUSE_NONE;
-    case EDGE_REUSE_STALE_REVALIDATE:
-    case EDGE_REUSE_STALE_ERROR:
-    case EDGE_REUSE_STALE_ALLOWED:
-    case EDGE_REUSE_VALIDATE_EXPIRED:
-    case EDGE_REUSE_COUNT:
-        break;
-    }
-    return EDGE_CAUSE_EXPIRED;
-}
 
 /* Whether the origin may choose this other variant for the request: one that it accepts, and that was not
  * negotiated by another Accept-Encoding. A tag need not tell codings apart, so a 304 does not say which of
@@ -158,11 +138,6 @@ static bool is_alone_locked(const struct edge_txn *t)
             parallel);
 }
 
-enum edge_cause edge_unstorable_cause(enum edge_store_reason reason)
-{
-    return reason == EDGE_STORE_SET_COOKIE ? EDGE_CAUSE_SET_COOKIE : EDGE_CAUSE_BYPASS_RESPONSE;
-}
-
 /* Under the lock: joins the running fetch or makes one (returned for starting without the lock). */
 static struct edge_fetch *join_or_make_locked(struct edge_txn *t, bool alone)
 {
@@ -173,7 +148,7 @@ static struct edge_fetch *join_or_make_locked(struct edge_txn *t, bool alone)
         f = made = new_fetch_locked(t, false);
         f->request.parallel = alone;
     }
-    edge_fetch_join(f, t->worker, t);
+    edge_fetch_join(f, t->worker, &t->waiter);
     t->fetch = f;
     t->leader = made != NULL;
     return made;

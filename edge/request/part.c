@@ -10,6 +10,7 @@
 #include "edge/memory/budget.h"
 #include "edge/request/serve.h"
 #include "edge/request/txn.h"
+#include "edge/cache/cache.h"
 
 #include "common/banned.h"
 
@@ -140,7 +141,7 @@ static struct edge_fetch *join_slice_locked(struct edge_txn *t, uint64_t at, uin
         }
         f = made = edge_txn_new_fetch_locked(t, &r, false);
     }
-    edge_fetch_join(f, t->worker, t);
+    edge_fetch_join(f, t->worker, &t->waiter);
     t->fetch = f;
     t->leader = made != NULL;
     return made;

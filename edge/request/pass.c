@@ -1,6 +1,7 @@
 /* pass: requests that are the client's own affair: other methods, answers that may not be shared. */
 #include "common/mem.h"
-#include "edge/purge/purge.h"
+#include "edge/cache/cache.h"
+#include "edge/request/invalidate.h"
 #include "edge/request/tunnel.h"
 #include "edge/request/txn.h"
 
@@ -9,10 +10,10 @@
 static ssize_t read_upload(void *arg, char *into, size_t max)
 {
     struct edge_fetch *f = arg;
-    struct edge_txn *t = f->request.leader;
-    if (!t) {
+    if (!f->request.leader) {
         return HTTP_STREAM_FAIL;
     }
+    struct edge_txn *t = CDN_CONTAINER_OF(f->request.leader, struct edge_txn, waiter);
     if (t->holding) { /* 100 Continue goes to the client */
         t->holding = false;
         http_request_resume(t->http);
@@ -65,7 +66,7 @@ void edge_pass_start(struct edge_txn *t)
     t->leader = true;
     struct edge_fetch *f = edge_fetch_create(t->worker, entry, &t->control, &r);
     f->purge_number = purge_number;
-    edge_fetch_join(f, t->worker, t);
+    edge_fetch_join(f, t->worker, &t->waiter);
     t->fetch = f;
     edge_fetch_start(f);
     edge_fetch_unref(f);
@@ -92,7 +93,7 @@ void edge_pass_wait(struct edge_txn *t)
         break;
     case EDGE_FETCH_PASSING:
     case EDGE_FETCH_STORING:
-        edge_purge_after_unsafe(t);
+        edge_invalidate_after_unsafe(t);
         if (edge_txn_keeps_stored(t)) { /* HEAD of something stale */
             return;
         }

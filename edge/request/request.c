@@ -10,7 +10,9 @@
 #include "common/mem.h"
 #include "edge/log/access_log.h"
 #include "edge/memory/budget.h"
-#include "edge/purge/purge.h"
+#include "edge/cache/cache.h"
+#include "edge/request/hot.h"
+#include "edge/request/purge_method.h"
 #include "edge/request/tunnel.h"
 
 #include <inttypes.h>
@@ -24,6 +26,37 @@
 
 /* ---- transactions ---- */
 
+static void fetch_moved(struct edge_fetch_waiter *waiter)
+{
+    struct edge_txn *t = CDN_CONTAINER_OF(waiter, struct edge_txn, waiter);
+    if (t->tunnel) {
+        edge_tunnel_moved(t->tunnel);
+    } else if (t->stream) {
+        http_stream_resume(t->stream);
+    } else {
+        http_request_resume(t->http);
+    }
+}
+
+static void interim(struct edge_fetch_waiter *waiter, const struct http_fetch_head *h)
+{
+    struct edge_txn *t = CDN_CONTAINER_OF(waiter, struct edge_txn, waiter);
+    CDN_AUTOBUF struct cdn_buf connection = {0};
+    const char *lines[64] = {0};
+    size_t n = 0;
+    (void)http_fields_join(h->fields, h->field_count, CDN_STR("Connection"), &connection);
+    for (size_t i = 0; i < h->field_count && n < CDN_ARRAY_LEN(lines); i++) {
+        if (!http_is_hop_by_hop(h->fields[i].name, cdn_buf_str(&connection))) {
+            lines[n++] = cdn_asprintf(CDN_STR_FMT ": " CDN_STR_FMT, CDN_STR_ARG(h->fields[i].name),
+                                      CDN_STR_ARG(h->fields[i].value));
+        }
+    }
+    http_respond_interim(t->http, h->status, lines, n);
+    for (size_t i = 0; i < n; i++) {
+        free((char *)(uintptr_t)lines[i]);
+    }
+}
+
 static struct edge_txn *txn_new(struct edge_worker *w, struct http_request *req)
 {
     struct edge_txn *t = w->free_txn;
@@ -33,6 +66,7 @@ static struct edge_txn *txn_new(struct edge_worker *w, struct http_request *req)
         t = cdn_calloc(1, sizeof *t);
     }
     t->next = NULL;
+    t->waiter = (struct edge_fetch_waiter){.moved = fetch_moved, .interim = interim};
     t->worker = w;
     t->http = req;
     t->now_ms = loop_now_ms(w->loop);
@@ -47,7 +81,7 @@ void edge_txn_leave_fetch(struct edge_txn *t)
         if (t->reader.joined) {
             edge_body_leave(t->fetch->body, &t->reader);
         }
-        edge_fetch_leave(CDN_TAKE(t->fetch), t->worker, t);
+        edge_fetch_leave(CDN_TAKE(t->fetch), t->worker, &t->waiter);
     }
 }
 
@@ -110,17 +144,6 @@ void edge_txn_wait_disk(struct edge_txn *t, void (*step)(struct edge_txn *))
 {
     t->disk_pending = true;
     edge_txn_wait(t, step);
-}
-
-void edge_txn_fetch_moved(struct edge_txn *t)
-{
-    if (t->tunnel) {
-        edge_tunnel_moved(t->tunnel);
-    } else if (t->stream) {
-        http_stream_resume(t->stream);
-    } else {
-        http_request_resume(t->http);
-    }
 }
 
 /* ---- begin ---- */
@@ -205,7 +228,7 @@ static bool answer_at_once(struct edge_txn *t)
     } else if (req->method == HTTP_TRACE) {
         edge_deliver_error(t, 405, "TRACE is not answered");
     } else if (req->method == HTTP_PURGE) {
-        edge_purge_request(t);
+        edge_purge_method(t);
     } else if (req->method == HTTP_OPTIONS && req->field[HTTP_REQ_MAX_FORWARDS].p &&
                http_max_forwards_parse(req->field[HTTP_REQ_MAX_FORWARDS], &hops) && hops == 0) {
         edge_deliver_options(t);
@@ -349,7 +372,12 @@ static void on_ready(void *self, struct http_request *req)
             edge_hot_answer(w->hot, req, loop_now_ms(w->loop), &bytes, &status)) {
             count_hot(w, bytes);
             if (w->access) {
-                edge_access_log_hot(w, req, status, bytes);
+                edge_access_log_add(w, req,
+                                    &(struct edge_access_record){.status = (uint16_t)status,
+                                                                 .bytes = bytes,
+                                                                 .origin_us = -1,
+                                                                 .verdict = EDGE_VERDICT_HIT,
+                                                                 .cause = EDGE_CAUSE_NONE});
             }
             return;
         }
@@ -384,6 +412,26 @@ static void count_txn(struct edge_txn *t)
     cdn_histogram_add(t->verdict == EDGE_VERDICT_HIT ? &m->hit_time : &m->miss_time, us);
 }
 
+static void log_txn(const struct edge_txn *t, enum http_end end)
+{
+    struct edge_access_record r = {.status = (uint16_t)t->http->status,
+                                   .bytes = t->sent,
+                                   .origin_us = -1,
+                                   .verdict = (uint8_t)(t->status ? t->verdict : EDGE_VERDICT_COUNT),
+                                   .cause = (uint8_t)t->cause,
+                                   .collapsed = t->fetch && !t->leader,
+                                   .aborted = end == HTTP_END_ABORTED};
+    const enum edge_fetch_phase phase = t->fetch ? edge_fetch_phase_now(t->fetch) : EDGE_FETCH_ASKING;
+    if (phase != EDGE_FETCH_ASKING) {
+        r.origin_us = t->fetch->origin_us;
+        r.stored = atomic_load(&t->fetch->kept);
+        r.fwd_status = phase == EDGE_FETCH_CONFIRMED ? 304
+                       : t->fetch->rep               ? (uint16_t)edge_head_status(t->fetch->rep->head)
+                                                     : 0;
+    }
+    edge_access_log_add(t->worker, t->http, &r);
+}
+
 static void on_done(void *self, struct http_request *req, enum http_end end)
 {
     (void)self;
@@ -393,7 +441,7 @@ static void on_done(void *self, struct http_request *req, enum http_end end)
     }
     count_txn(t);
     if (t->worker->access) {
-        edge_access_log_txn(t, end);
+        log_txn(t, end);
     }
     edge_txn_leave_fetch(t);
     t->over = true;
@@ -415,21 +463,3 @@ const struct http_handler edge_handler = {.head = on_head,
                                           .ready = on_ready,
                                           .done = on_done,
                                           .refused = on_refused};
-
-void edge_txn_interim(struct edge_txn *t, const struct http_fetch_head *h)
-{
-    CDN_AUTOBUF struct cdn_buf connection = {0};
-    const char *lines[64] = {0};
-    size_t n = 0;
-    (void)http_fields_join(h->fields, h->field_count, CDN_STR("Connection"), &connection);
-    for (size_t i = 0; i < h->field_count && n < CDN_ARRAY_LEN(lines); i++) {
-        if (!http_is_hop_by_hop(h->fields[i].name, cdn_buf_str(&connection))) {
-            lines[n++] = cdn_asprintf(CDN_STR_FMT ": " CDN_STR_FMT, CDN_STR_ARG(h->fields[i].name),
-                                      CDN_STR_ARG(h->fields[i].value));
-        }
-    }
-    http_respond_interim(t->http, h->status, lines, n);
-    for (size_t i = 0; i < n; i++) {
-        free((char *)(uintptr_t)lines[i]);
-    }
-}

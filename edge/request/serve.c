@@ -3,6 +3,7 @@
 #include "common/http/server/http_server.h"
 #include "common/mem.h"
 #include "edge/semantics/validate.h"
+#include "edge/cache/cache.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -14,7 +14,7 @@
 #include "edge/semantics/validate.h"
 
 struct edge_txn {
-    struct edge_txn *next; /* free list, or the waiters of a fetch */
+    struct edge_txn *next; /* free list */
     struct edge_worker *worker;
     struct http_request *http;
     void (*step)(struct edge_txn *txn);
@@ -41,6 +41,7 @@ struct edge_txn {
     bool over;         /* done() was called: it goes as soon as no stream and no other thread holds it */
     unsigned tries;
     /* the fetch it waits for */
+    struct edge_fetch_waiter waiter;
     struct edge_fetch *fetch; /* counted by joining */
     bool leader;
     bool alone; /* a fetch that it joined spoke for its leader only: it waits for nobody any more */
@@ -62,26 +63,13 @@ struct edge_txn {
     struct edge_tunnel *tunnel; /* open */
 };
 
-/* for fetch.c */
-static inline struct edge_txn *edge_txn_next_waiter(const struct edge_txn *t)
-{
-    return t->next;
-}
-static inline void edge_txn_set_next_waiter(struct edge_txn *t, struct edge_txn *next)
-{
-    t->next = next;
-}
-void edge_txn_fetch_moved(struct edge_txn *txn); /* its fetch has a new phase or more body */
 /* Back to the free list if the request is over and nothing holds the transaction any more; whether it went.
  */
 bool edge_txn_release(struct edge_txn *txn);
-void edge_txn_interim(struct edge_txn *txn, const struct http_fetch_head *head);
 
 /* request.c */
 extern const struct http_handler edge_handler;
-enum edge_cause edge_reuse_cause(enum edge_reuse reuse); /* why an answer decided so is no plain hit */
-enum edge_cause edge_unstorable_cause(enum edge_store_reason reason); /* why one is passed on */
-bool edge_txn_is_cached_method(const struct edge_txn *txn);           /* GET or HEAD */
+bool edge_txn_is_cached_method(const struct edge_txn *txn); /* GET or HEAD */
 
 /* upstream.c: what goes to the origin for this request. */
 /* One field of it, for Vary (struct edge_vary_source): the origin chooses by what it is told, not by what we

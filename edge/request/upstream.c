@@ -262,7 +262,7 @@ void edge_upstream_request(struct edge_txn *t, bool pass, bool background, struc
     ret->pass = pass;
     ret->unkeyed = copying.unkeyed;
     ret->background = background;
-    ret->leader = background ? NULL : t;
+    ret->leader = background ? NULL : &t->waiter;
     ret->about = (struct edge_store_request){
         .method = t->http->method == HTTP_HEAD && !pass ? HTTP_GET : t->http->method,
         .authorized = t->http->field[HTTP_REQ_AUTHORIZATION].p != NULL,

@@ -51,6 +51,32 @@ const char *edge_cause_meaning(enum edge_cause c)
     return c < EDGE_CAUSE_COUNT ? causes[c].meaning : "";
 }
 
+enum edge_cause edge_reuse_cause(enum edge_reuse reuse)
+{
+    switch (reuse) {
+    case EDGE_REUSE_VALIDATE_NO_CACHE:
+        return EDGE_CAUSE_VALIDATION;
+    case EDGE_REUSE_VALIDATE_REQUEST:
+        return EDGE_CAUSE_BYPASS_REQUEST;
+    case EDGE_REUSE_VALIDATE_UNSYNCED:
+        return EDGE_CAUSE_UNSYNCED;
+    case EDGE_REUSE_FRESH:
+        return EDGE_CAUSE_NONE;
+    case EDGE_REUSE_STALE_REVALIDATE:
+    case EDGE_REUSE_STALE_ERROR:
+    case EDGE_REUSE_STALE_ALLOWED:
+    case EDGE_REUSE_VALIDATE_EXPIRED:
+    case EDGE_REUSE_COUNT:
+        break;
+    }
+    return EDGE_CAUSE_EXPIRED;
+}
+
+enum edge_cause edge_unstorable_cause(enum edge_store_reason reason)
+{
+    return reason == EDGE_STORE_SET_COOKIE ? EDGE_CAUSE_SET_COOKIE : EDGE_CAUSE_BYPASS_RESPONSE;
+}
+
 bool edge_cause_find(struct cdn_str word, enum edge_cause *ret)
 {
     for (unsigned c = EDGE_CAUSE_NONE + 1; c < EDGE_CAUSE_COUNT; c++) {

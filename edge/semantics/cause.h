@@ -7,6 +7,8 @@
 #define CDN_EDGE_CAUSE_H
 
 #include "common/str.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/storable.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -54,6 +56,8 @@ enum edge_cause {
 const char *edge_cause_word(enum edge_cause c);
 const char *edge_cause_fwd(enum edge_cause c);
 const char *edge_cause_meaning(enum edge_cause c);
+enum edge_cause edge_reuse_cause(enum edge_reuse reuse); /* why an answer decided so is no plain hit */
+enum edge_cause edge_unstorable_cause(enum edge_store_reason reason); /* why one is passed on */
 bool edge_cause_find(struct cdn_str word, enum edge_cause *ret);
 
 /* One member of Cache-Status. */

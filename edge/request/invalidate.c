@@ -1,0 +1,44 @@
+/* The URL itself, and those of the same origin that the answer names in Location and Content-Location: they
+ * are what the request has probably changed, too. An answer that is stored itself takes the URL's place. */
+#include "edge/request/invalidate.h"
+
+#include "edge/purge/purge.h"
+
+#include "common/banned.h"
+
+static void invalidate(struct edge_txn *t, struct cdn_str key)
+{
+    cdn_metric_add(&t->worker->metrics.invalidated_total,
+                   edge_purge_key(t->worker->edge, key, false, t->now_ms));
+}
+
+static void invalidate_reference(struct edge_txn *t, const struct edge_head *head, enum edge_head_field field)
+{
+    CDN_AUTOBUF struct cdn_buf url = {0};
+    struct cdn_str reference = edge_head_get(head, field);
+    if (!reference.p) {
+        return;
+    }
+    /* Against the URL as the client and as the origin see it: either may stand in the answer. */
+    if (edge_invalidate_target(cdn_buf_str(&t->key), reference, &url)) {
+        struct edge_purge p = {.url = cdn_buf_str(&url)};
+        uint64_t count = 0;
+        if (edge_purge_apply(t->worker->edge, &p, t->now_ms, &count, NULL) == CDN_OK) {
+            cdn_metric_add(&t->worker->metrics.invalidated_total, count);
+        }
+    }
+}
+
+void edge_invalidate_after_unsafe(struct edge_txn *t)
+{
+    const struct edge_head *head = t->fetch->rep->head;
+    if (!edge_invalidates(t->http->method, edge_head_status(head))) {
+        return;
+    }
+    invalidate_reference(t, head, EDGE_HEAD_LOCATION);
+    if (!edge_store_reason_ok(
+            t->fetch->reason)) { /* else the answer itself takes the place of what was stored */
+        invalidate(t, cdn_buf_str(&t->key));
+        invalidate_reference(t, head, EDGE_HEAD_CONTENT_LOCATION);
+    }
+}

@@ -1,0 +1,135 @@
+/* The request waits for the start's loading (what is purged must not be loaded afterwards), then for the
+ * store's writer (what is purged must not be there after a crash), and is answered then. */
+#include "edge/request/purge_method.h"
+
+#include "common/http/server/http_browser.h"
+#include "common/http/syntax/http_field.h"
+#include "common/mem.h"
+#include "edge/cache/cache.h"
+#include "edge/purge/purge.h"
+
+#include <gnutls/gnutls.h>
+#include <inttypes.h>
+
+#include "common/banned.h"
+
+static bool same_secret(struct cdn_str a, struct cdn_str b)
+{
+    return a.n == b.n && gnutls_memcmp(a.p, b.p, a.n) == 0;
+}
+
+static bool may_purge(struct edge_txn *t)
+{
+    struct edge *edge = t->worker->edge;
+    const struct edge_tuning *tuning = edge_tuning_now(edge);
+    struct cdn_str given = t->http->field[HTTP_REQ_AUTHORIZATION];
+    struct cdn_str scheme = CDN_STR("Bearer ");
+    if (tuning->purge_token[0] && given.p && cdn_str_starts(given, scheme)) {
+        return same_secret(cdn_str_sub(given, scheme.n), cdn_str(tuning->purge_token));
+    }
+    struct cdn_addr client; /* nobody is in no network */
+    struct http_browser browser;
+    http_browser_read(t->http, &browser);
+    if (browser.page) { /* the user's browser is in an allowed network, the page's author is not */
+        return false;
+    }
+    http_forwarded_client(t->http, &tuning->trust, &client);
+    for (size_t i = 0; i < tuning->purge_allow.count; i++) {
+        if (cdn_cidr_has(&tuning->purge_allow.item[i], &client)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct purge_fields {
+    struct edge_txn *txn;
+    bool soft;
+    unsigned tag_lines;
+    uint64_t total;
+};
+
+static bool has_tags(struct cdn_str name, struct cdn_str value)
+{
+    return cdn_str_trim(value).n &&
+           (cdn_str_eq_nocase(name, CDN_STR("Surrogate-Key")) ||
+            cdn_str_eq_nocase(name, CDN_STR("Cache-Tag")) || cdn_str_eq_nocase(name, CDN_STR("xkey")));
+}
+
+static bool find_field(void *arg, struct cdn_str name, struct cdn_str value)
+{
+    struct purge_fields *f = arg;
+    if (cdn_str_eq_nocase(name, CDN_STR("Fastly-Soft-Purge"))) {
+        f->soft = cdn_str_eq(cdn_str_trim(value), CDN_STR("1"));
+    }
+    f->tag_lines += has_tags(name, value);
+    return true;
+}
+
+static bool is_soft(struct edge_txn *t)
+{
+    struct purge_fields f = {.txn = t};
+    http_request_each_field(t->http, find_field, &f);
+    return f.soft;
+}
+
+static bool purge_tags(void *arg, struct cdn_str name, struct cdn_str value)
+{
+    struct purge_fields *f = arg;
+    const char separator = cdn_str_find(value, ',') >= 0 ? ',' : ' ';
+    for (struct cdn_str rest = value; has_tags(name, value) && rest.p;) {
+        struct edge_purge p = {.tag = cdn_str_trim(cdn_str_cut(&rest, separator)), .soft = f->soft};
+        uint64_t count = 0;
+        if (p.tag.n && edge_purge_apply(f->txn->worker->edge, &p, f->txn->now_ms, &count, NULL) == CDN_OK) {
+            f->total += count;
+        }
+    }
+    return true;
+}
+
+static void answer(struct edge_txn *t)
+{
+    CDN_AUTOFREE char *body = cdn_asprintf("{\"status\":\"ok\",\"purged\":%" PRIu64 ",\"soft\":%s}\n",
+                                           t->purged, is_soft(t) ? "true" : "false");
+    t->status = 200;
+    t->sent = strlen(body);
+    t->verdict = EDGE_VERDICT_BYPASS;
+    t->cause = EDGE_CAUSE_BYPASS_METHOD;
+    http_respond_text(t->http, 200, "application/json", cdn_str(body), NULL);
+}
+
+static void purge(struct edge_txn *t)
+{
+    struct edge *edge = t->worker->edge;
+    struct purge_fields f = {.txn = t};
+    http_request_each_field(t->http, find_field, &f);
+    if (f.tag_lines) {
+        http_request_each_field(t->http, purge_tags, &f);
+    } else {
+        f.total = edge_purge_key(edge, cdn_buf_str(&t->key), f.soft, t->now_ms);
+    }
+    cdn_metric_add(&t->worker->metrics.purged_total, f.total);
+    t->purged = f.total;
+    if (edge->store) {
+        edge_txn_wait_disk(t, answer);
+        edge_store_settle(edge->store, edge_txn_disk_done, t);
+    } else {
+        answer(t);
+    }
+}
+
+void edge_purge_method(struct edge_txn *t)
+{
+    if (!may_purge(t)) {
+        edge_deliver_error(t, 403, "PURGE is allowed with the purge_token, or to programs in purge_allow");
+        return;
+    }
+    t->loaded = (struct edge_load_waiter){.done = edge_txn_disk_done, .arg = t};
+    t->disk_pending = true;
+    if (edge_cache_await_load(t->worker->edge->cache, &t->loaded)) {
+        edge_txn_wait(t, purge);
+    } else {
+        t->disk_pending = false;
+        purge(t);
+    }
+}
