@@ -48,8 +48,8 @@ struct supervisor_config {
     /* Something worth a line happened, as a sentence without a line end. */
     void (*say)(void *self, const char *text);
     void (*all_up)(void *self, int64_t after_ms); /* once */
-    void (*tick)(void *self, const struct supervisor_node *nodes,
-                 size_t n); /* each second and after every change */
+    /* each second and after every change */
+    void (*tick)(void *self, const struct supervisor_node *nodes, size_t n);
 };
 
 /* Runs until SIGINT or SIGTERM (CDN_OK) or until the start has failed; nothing is left running either way. */

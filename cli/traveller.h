@@ -17,8 +17,8 @@ struct traveller {
     double km;               /* out: from (lat, lon) to that place; infinite when the database has none */
 };
 
-/* One walk over the database for all of them; of several networks of the nearest place the widest is taken.
- */
+/* One walk over the database for all of them; of several networks
+ * of the nearest place the widest is taken. */
 enum cdn_status traveller_find(const struct geo_db *db, struct traveller *travellers, size_t n,
                                struct cdn_error *err) CDN_MUST_CHECK;
 

@@ -41,10 +41,10 @@ struct daemon;
 struct daemon_route {
     const char *method; /* "GET" */
     const char *path;   /* "/objects"; a trailing "/" matches the rest of the path too ("/edges/") */
-    /* Answers by http_respond*() or daemon_answer_*(); or suspends, and then either answers before the resume
-     * or is called again after it. `body` (borrowed, lives until the request is over) is the parsed JSON or
-     * NULL when none was sent. req->app belongs to the daemon: daemon_on_end() keeps a handler's own state.
-     */
+    /* Answers by http_respond*() or daemon_answer_*(); or suspends, and then either answers before the
+     * resume or is called again after it. `body` (borrowed, lives until the request is over) is the
+     * parsed JSON or NULL when none was sent. req->app belongs to the daemon: daemon_on_end() keeps a
+     * handler's own state. */
     void (*handle)(void *self, struct http_request *req, json_t *body);
 };
 

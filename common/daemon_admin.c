@@ -63,8 +63,8 @@ void daemon_answer_problem(struct http_request *req, unsigned status, const char
     http_respond_problem_with(req, status, detail, fields);
 }
 
-/* Percent-decoding (RFC 3986, 2.1); `plus`: '+' is a space, as in forms. NULL for a broken escape or a NUL.
- */
+/* Percent-decoding (RFC 3986, 2.1); `plus`: '+' is a space, as in
+ * forms. NULL for a broken escape or a NUL. */
 static char *decode(struct cdn_str s, bool plus)
 {
     CDN_AUTOBUF struct cdn_buf out = {0};

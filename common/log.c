@@ -166,8 +166,8 @@ static bool add_converted(struct cdn_buf *value, const struct conversion *c, va_
     }
 }
 
-/* The pairs of `fmt`. A value ends at the first space of the format; what is in the arguments cannot end it.
- */
+/* The pairs of `fmt`. A value ends at the first space of the
+ * format; what is in the arguments cannot end it. */
 static void add_pairs(struct cdn_buf *line, bool json, const char *fmt, va_list *args)
 {
     CDN_AUTOBUF struct cdn_buf value = {0};

@@ -24,8 +24,8 @@ enum cdn_status loop_create(struct loop **ret, struct cdn_error *err) CDN_MUST_C
 void loop_destroy(struct loop *loop);
 void loop_run(struct loop *loop);  /* returns after loop_stop */
 void loop_stop(struct loop *loop); /* any thread, and async-signal-safe */
-bool loop_turn(struct loop *loop,
-               int max_wait_ms); /* one turn (for tests and draining); false once stopped */
+/* One turn (for tests and draining); false once stopped. */
+bool loop_turn(struct loop *loop, int max_wait_ms);
 
 /* Times read once a turn: no system call. */
 int64_t loop_mono_ns(const struct loop *loop);
@@ -51,8 +51,8 @@ void loop_timer_start(struct loop *loop, struct loop_timer *timer, int64_t after
 void loop_timer_start_at(struct loop *loop, struct loop_timer *timer, int64_t due_ns);
 void loop_timer_stop(struct loop *loop, struct loop_timer *timer); /* also when not running */
 
-/* Called at the end of this turn, once, however often it was deferred meanwhile. Embedded; zero-initialise.
- */
+/* Called at the end of this turn, once, however often it was
+ * deferred meanwhile. Embedded; zero-initialise. */
 struct loop_deferred {
     struct loop_deferred *next;
     bool queued;

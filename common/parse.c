@@ -166,8 +166,8 @@ static bool take_decimal(struct cdn_str *s, struct decimal *ret)
     return true;
 }
 
-/* d * factor, rounded down; false when it does not fit, or has a fraction that the smallest unit cannot hold.
- */
+/* d * factor, rounded down; false when it does not fit, or has a
+ * fraction that the smallest unit cannot hold. */
 static bool scale(const struct decimal *d, uint64_t factor, uint64_t *ret)
 {
     uint64_t v;

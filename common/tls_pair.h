@@ -20,9 +20,9 @@ struct cdn_tls_pair {
     int64_t expires_s;
 };
 
-/* CDN_IO: a file cannot be read; CDN_INVALID: no PEM of its kind in it, or key and certificate are no pair.
- * The sentence names the file. An expired certificate is read: whether that matters is the caller's to say.
- */
+/* CDN_IO: a file cannot be read; CDN_INVALID: no PEM of its kind in it, or key and certificate are no
+ * pair. The sentence names the file. An expired certificate is read: whether that matters is the
+ * caller's to say. */
 enum cdn_status cdn_tls_pair_read(const char *certificate_file, const char *key_file,
                                   struct cdn_tls_pair *ret, struct cdn_error *err) CDN_MUST_CHECK;
 void cdn_tls_pair_free(struct cdn_tls_pair *pair); /* wipes the key; harmless on a zeroed one */

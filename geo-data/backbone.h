@@ -68,10 +68,9 @@ struct backbone {
     struct backbone_end *ends; /* 2 x link_count, by node */
 };
 
-/* CDN_INVALID names the line and what is wrong with it: unknown kind or node, a name or link twice, numbers
- * out of range (factors 0.2 to 10), a border link within a country or to a point, a graph in more than one
- * piece, no hub.
- */
+/* CDN_INVALID names the line and what is wrong with it: unknown kind or node, a name or link twice,
+ * numbers out of range (factors 0.2 to 10), a border link within a country or to a point, a graph in
+ * more than one piece, no hub. */
 enum cdn_status backbone_parse(struct cdn_str text, struct backbone **ret,
                                struct cdn_error *err) CDN_MUST_CHECK;
 void backbone_destroy(struct backbone *backbone);

@@ -109,8 +109,8 @@ bool mmdb_field_read(struct mmdb_section s, size_t at, struct mmdb_field *ret_fi
     return true;
 }
 
-/* Were the items of a map or array behind the field itself, or elsewhere? Only the former have to be skipped.
- */
+/* Were the items of a map or array behind the field itself, or
+ * elsewhere? Only the former have to be skipped. */
 static bool is_inline(const struct mmdb_field *f)
 {
     return f->next == f->body;

@@ -178,8 +178,8 @@ bool geo_file_entry(const struct geo_file *file, uint32_t value, uint32_t *ret_e
     return true;
 }
 
-/* Which families a file answers: a tree of 128 bits may have nothing under ::/96, or nothing outside of it.
- */
+/* Which families a file answers: a tree of 128 bits may have
+ * nothing under ::/96, or nothing outside of it. */
 static void find_families(struct geo_file *file)
 {
     if (file->mmdb.metadata.ip_version == 4) {

@@ -89,8 +89,8 @@ enum cdn_status geo_lookup(const struct geo_db *db, const struct sockaddr *addre
 enum cdn_status geo_lookup_entry(const struct geo_db *db, const struct sockaddr *address, uint32_t *ret_entry,
                                  unsigned *ret_prefix_len);
 
-/* The record behind an `entry` of geo_walk or geo_lookup_entry, as geo_lookup would give it (prefix_len 0).
- */
+/* The record behind an `entry` of geo_walk or geo_lookup_entry, as
+ * geo_lookup would give it (prefix_len 0). */
 enum cdn_status geo_entry_record(const struct geo_db *db, int family, uint32_t entry,
                                  struct geo_record *ret_record);
 

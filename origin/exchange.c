@@ -11,9 +11,8 @@
 #include "common/banned.h"
 
 #define NS_PER_MS INT64_C(1000000)
-#define HASH_WAITS_MAX                                                                  \
-    12 /* four variants, three attempts each: a file that is being written all the time \
-        */
+/* Four variants, three attempts each: a file that is being written all the time. */
+#define HASH_WAITS_MAX 12
 #define OPEN_ATTEMPTS 3
 #define METHODS "GET, HEAD, OPTIONS"
 

@@ -101,8 +101,8 @@ static bool is_digit_of_hash(char c)
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
 }
 
-/* `n` digits end a UUID (8-4-4-4-12) whose last dash is at `dash`: a random name says nothing of the bytes.
- */
+/* `n` digits end a UUID (8-4-4-4-12) whose last dash is at `dash`:
+ * a random name says nothing of the bytes. */
 static bool ends_uuid(struct cdn_str name, size_t dash, size_t n)
 {
     static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx";

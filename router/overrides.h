@@ -77,8 +77,8 @@ size_t router_overrides_count_of(const struct router_overrides *overrides, enum 
 const struct router_override *router_overrides_at(const struct router_overrides *overrides, size_t i);
 size_t router_overrides_index(const struct router_overrides *overrides, const struct router_override *o);
 
-/* overrides_parse.c: fills in `ret`, whose strings and sets are the caller's to free, also after a failure.
- */
+/* overrides_parse.c: fills in `ret`, whose strings and sets are
+ * the caller's to free, also after a failure. */
 enum cdn_status router_override_parse(const struct cdn_config_entry *entry, const struct router_pops *pops,
                                       struct router_override *ret, struct cdn_error *err) CDN_MUST_CHECK;
 

@@ -5,9 +5,8 @@
  * The first link that knows a place ends the chain. A link may also name an edge outright (override
  * `edge:NAME`, pinned edge); the chain then goes on, to know where the client is. Overrides by network stand
  * before special addresses; those by AS, country and continent count once the record is known, unless one by
- * network did. Pure: the same table and
- * the same question give the same answer. Each link writes what it saw and decided into a trace, when there
- * is one.
+ * network did. Pure: the same table and the same question give the same answer. Each link writes what it saw
+ * and decided into a trace, when there is one.
  */
 #ifndef CDN_ROUTER_RESOLVE_H
 #define CDN_ROUTER_RESOLVE_H

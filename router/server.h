@@ -47,8 +47,8 @@ void router_server_drain(struct router_server *server);
 bool router_server_drained(struct router_server *server);
 void router_server_destroy(struct router_server *server); /* joins the threads; NULL is fine */
 
-uint64_t router_server_answers(const struct router_server *server,
-                               uint16_t pop); /* sent to this edge, ever */
+/* Sent to this edge, ever. */
+uint64_t router_server_answers(const struct router_server *server, uint16_t pop);
 void router_server_metrics(const struct router_server *server, struct cdn_buf *out);
 json_t *router_server_metrics_json(const struct router_server *server); /* a new reference */
 

@@ -72,8 +72,8 @@ struct geo_raw;
 enum cdn_status geo_raw_open(const struct geo_db *db, const char *path, struct geo_raw **ret,
                              struct cdn_error *err) CDN_MUST_CHECK;
 void geo_raw_close(struct geo_raw *raw);
-/* CDN_NOT_FOUND when the record or the path is not there. Text as it is, everything else as JSON; one line.
- */
+/* CDN_NOT_FOUND when the record or the path is not there. Text as
+ * it is, everything else as JSON; one line. */
 enum cdn_status geo_raw_print(struct geo_raw *raw, const struct cdn_addr *address, struct cdn_buf *out);
 
 /* Reads the log at `path` ("-": standard input) and prints each edge's clients; `client` as --client, NULL

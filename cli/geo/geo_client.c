@@ -176,8 +176,8 @@ static bool last_untrusted(const struct router_table *table, struct cdn_str list
     return n > 0;
 }
 
-/* Where a value that begins at `at` ends: a closing quote or bracket, else a blank that no comma stands at.
- */
+/* Where a value that begins at `at` ends: a closing quote or
+ * bracket, else a blank that no comma stands at. */
 static size_t value_end(struct cdn_str line, size_t at)
 {
     char open = line.p[at], close = open == '[' ? ']' : open == '"' || open == '\'' ? open : '\0';

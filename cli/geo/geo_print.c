@@ -182,8 +182,8 @@ void geo_printer_header(const struct geo_printer *p, struct cdn_buf *out)
     cdn_buf_add(out, p->form == FORM_CSV ? "\r\n" : "\n", p->form == FORM_CSV ? 2 : 1);
 }
 
-/* Quotes what was added from `from` on, if it needs it (RFC 4180); in TSV, breaking characters become blanks.
- */
+/* Quotes what was added from `from` on, if it needs it (RFC 4180);
+ * in TSV, breaking characters become blanks. */
 static void protect(struct cdn_buf *out, size_t from, bool csv)
 {
     bool needed = false;

@@ -19,8 +19,8 @@ struct geo_span {
 /* False: *ret_why says why not, as "is ...". */
 bool geo_text_read(struct cdn_str text, struct geo_span *ret, const char **ret_why);
 
-/* Moves to the first address behind the network of `prefix` bits that `a` is in; false behind the last one.
- */
+/* Moves to the first address behind the network of `prefix` bits
+ * that `a` is in; false behind the last one. */
 bool geo_text_step_over(struct cdn_addr *a, unsigned prefix);
 /* The order of two addresses of one family: below, at or above 0. */
 int geo_text_compare(const struct cdn_addr *a, const struct cdn_addr *b);

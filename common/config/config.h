@@ -151,8 +151,8 @@ struct cdn_config_program {
     const char *usage;       /* the line(s) behind "usage: " */
     const char *sections[4]; /* top-level mappings of cdn.yaml to read, weakest first; NULL-ended */
     const char *list;        /* top-level sequence of mappings to take one item of, or NULL */
-    bool others_rows; /* the sections and items belong to another program, which checks them: pass over other
-                         keys */
+    /* the sections and items belong to another program, which checks them: unknown keys are ignored */
+    bool others_rows;
     const struct cdn_config_row *rows;
     size_t row_count;
     size_t settings_size;
@@ -164,9 +164,9 @@ enum cdn_config_outcome {
 };
 
 /* Reads everything for one program. Understands besides the rows: -c/--config FILE (or POCKETCDN_CONFIG),
- * -h/--help,
- * --version, --help-config (the settings as a commented cdn.yaml section), --print-config (the effective
- * values).
+ * -h/--help, --version, --help-config (the settings as a commented cdn.yaml section), --print-config (the
+ * effective values).
+ *
  * `*ret_settings` points at a zeroed struct of program->settings_size; on success the caller frees it with
  * cdn_config_free. `ret_rest`/`ret_rest_count` (may be NULL: then positional arguments are refused) receive
  * borrowed pointers into argv in an array that the caller frees. */
@@ -203,8 +203,8 @@ enum cdn_status cdn_config_set(const struct cdn_config_row *row, void *settings,
 /* The value as text that cdn_config_set reads back to the same value. Owned by the caller. */
 char *cdn_config_text(const struct cdn_config_row *row, const void *settings);
 
-void cdn_config_free(const struct cdn_config_program *program,
-                     void *settings); /* NULL is fine; zeroes the fields */
+/* NULL is fine; zeroes the fields. */
+void cdn_config_free(const struct cdn_config_program *program, void *settings);
 
 /* The value of `key` in a MAP, or NULL. */
 const char *cdn_config_map_get(const struct cdn_config_list *map, struct cdn_str key);

@@ -109,8 +109,8 @@ static enum cdn_status refuse(const struct cdn_config_row *row, const char *wher
                          config_looks(row->type));
 }
 
-/* `v` is the value in the unit of the bounds; `unit` says what was counted when that is not the value itself.
- */
+/* `v` is the value in the unit of the bounds; `unit` says what was
+ * counted when that is not the value itself. */
 static enum cdn_status check_bounds(const struct cdn_config_row *row, const char *where, struct cdn_str text,
                                     double v, const char *unit, struct cdn_error *err)
 {

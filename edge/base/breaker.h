@@ -19,9 +19,9 @@ struct edge_breaker {
     _Atomic int64_t retry_at_ns; /* monotonic; while open: when the next request may try */
 };
 
-/* What a failed fetch says: DISCONNECTED: the origin could not be reached, which makes stale answers allowed
- * that nobody gave leave for (RFC 9111 4.2.4); ERROR: it is there and failed with this one URL; UP: nothing.
- */
+/* What a failed fetch says: DISCONNECTED: the origin could not be reached, which makes stale answers
+ * allowed that nobody gave leave for (RFC 9111 4.2.4); ERROR: it is there and failed with this one URL;
+ * UP: nothing. */
 enum edge_origin_state edge_breaker_kind(enum http_fetch_error error);
 enum edge_origin_state edge_breaker_state(const struct edge_breaker *b);
 bool edge_breaker_may_probe(struct edge_breaker *b, int64_t mono_ns); /* true for one caller at a time */

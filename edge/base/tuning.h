@@ -12,8 +12,8 @@ enum cdn_status edge_networks_parse(const struct cdn_config_list *list, const ch
                                     struct edge_networks *ret, struct cdn_error *err) CDN_MUST_CHECK;
 /* The slices borrow from the list. The array is the caller's. */
 struct cdn_str *edge_names_of(const struct cdn_config_list *list);
-/* Takes an origin URL apart: "http://host:port/prefix/" -> base without the slash, authority. Owned results.
- */
+/* Takes an origin URL apart: "http://host:port/prefix/" -> base
+ * without the slash, authority. Owned results. */
 enum cdn_status edge_origin_split(const char *url, char **ret_base, char **ret_authority,
                                   struct cdn_error *err) CDN_MUST_CHECK;
 

@@ -78,8 +78,8 @@ struct edge_store_key edge_entry_hash(const struct edge_entry *entry); /* varian
 struct edge_entry *edge_cache_ref_locked(struct edge_entry *entry);    /* another reference */
 /* With a reference, made if missing. */
 struct edge_entry *edge_cache_enter_locked(struct edge_cache *cache, struct cdn_str key);
-struct edge_entry *edge_cache_find_locked(struct edge_cache *cache,
-                                          struct cdn_str key); /* no reference; or NULL */
+/* No reference; or NULL. */
+struct edge_entry *edge_cache_find_locked(struct edge_cache *cache, struct cdn_str key);
 void edge_cache_leave_locked(struct edge_cache *cache, struct edge_entry *entry);
 void edge_cache_leave(struct edge_cache *cache, struct edge_entry *entry);
 /* Why there is nothing: COLD, EVICTED, PURGED or CORRUPT. */
@@ -129,8 +129,8 @@ static inline uint64_t edge_hold_length(const struct edge_hold *hold) /* of the 
 /* Whether a request selects this response, if it is stored (RFC 9111 4.1), and accepts its coding, unless the
  * origin has no other form. */
 bool edge_rep_suits(const struct edge_rep *rep, const struct edge_vary_source *request);
-/* The stored complete response that a request selects (RFC 9111 4.1), the newest; false: none. *ret_variants:
- * whether there are others. */
+/* The stored complete response that a request selects (RFC 9111 4.1), the newest; false: none. *ret_others:
+ * whether the key has other objects. */
 bool edge_cache_select_locked(struct edge_cache *cache, struct edge_entry *entry,
                               const struct edge_vary_source *request, struct edge_hold *ret,
                               bool *ret_others);
@@ -172,8 +172,8 @@ struct edge_save_waiter {
 };
 bool edge_cache_await_save(struct edge_cache *cache, const struct edge_object *object,
                            struct edge_save_waiter *waiter);
-/* A compressed form of a body in RAM is made; the reference of `blob` (NULL: it is no smaller) is consumed.
- */
+/* A compressed form of a body in RAM is made; the reference of
+ * `blob` (NULL: it is no smaller) is consumed. */
 void edge_cache_add_coded(struct edge_cache *cache, struct edge_ram *ram, enum edge_coded_form form,
                           struct edge_blob *blob);
 /* Evicts from RAM what the account has no room for any more (budget.h). */

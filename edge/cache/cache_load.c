@@ -30,8 +30,8 @@ static struct edge_object *rival(const struct edge_entry *e, const struct edge_r
     return NULL;
 }
 
-/* An object without a place on disk was stored since the start; otherwise the higher number is the newer one.
- */
+/* An object without a place on disk was stored since the start;
+ * otherwise the higher number is the newer one. */
 static bool is_outdated(const struct edge_object *o, const struct edge_store_row *row)
 {
     return o && (!o->location.id || o->location.id > row->location.id);

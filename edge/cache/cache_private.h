@@ -71,8 +71,8 @@ struct edge_cache {
 };
 uint32_t edge_cache_place(const struct edge_cache *cache, const struct edge_store_key *key);
 
-/* Keys that a change at the origin invalidated while their rows were not loaded yet: nobody waits for that.
- */
+/* Keys that a change at the origin invalidated while their rows
+ * were not loaded yet: nobody waits for that. */
 #define EDGE_EARLY_PURGES 4096u
 struct edge_early_purges {
     unsigned count; /* the limit: whatever else comes from the disk is not believed */

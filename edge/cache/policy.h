@@ -47,8 +47,7 @@ struct edge_policy;
 enum edge_policy_admission {
     EDGE_POLICY_REFUSED,  /* larger than this policy can hold at its capacity: "too large for this cache" */
     EDGE_POLICY_NEW,      /* welcome, never seen or forgotten */
-    EDGE_POLICY_RETURNED, /* welcome, and the policy's own ghost remembers it: goes where the proven ones are
-                           */
+    EDGE_POLICY_RETURNED, /* welcome, and the policy's ghost remembers it: joins the proven ones */
 };
 
 /* Creates a policy for `capacity` bytes. CDN_INVALID for an unknown name (the sentence lists the known). */
@@ -86,8 +85,8 @@ struct edge_policy_item *edge_policy_evict_next(struct edge_policy *p, unsigned 
  * is then in no policy. Inserting does not look at the capacity. */
 bool edge_policy_insert(struct edge_policy *p, struct edge_policy_item *item, uint64_t size,
                         enum edge_policy_admission admission);
-/* Unlinks (SIEVE's hand moves on first) and forgets the key in the ghost. Harmless on an item in no policy.
- */
+/* Unlinks (SIEVE's hand moves on first) and forgets the key in the
+ * ghost. Harmless on an item in no policy. */
 void edge_policy_remove(struct edge_policy *p, struct edge_policy_item *item);
 /* Purge of a key that is not resident: it must not come back as an old acquaintance. */
 void edge_policy_forget(struct edge_policy *p, uint64_t hash);
@@ -99,8 +98,8 @@ bool edge_policy_ghost_has(const struct edge_policy *p, uint64_t hash);
 uint64_t edge_policy_used(const struct edge_policy *p);  /* bytes */
 uint64_t edge_policy_count(const struct edge_policy *p); /* items */
 uint64_t edge_policy_capacity(const struct edge_policy *p);
-void edge_policy_capacity_set(struct edge_policy *p,
-                              uint64_t capacity); /* evict until !edge_policy_short(p, 0) */
+/* Evict until !edge_policy_short(p, 0). */
+void edge_policy_capacity_set(struct edge_policy *p, uint64_t capacity);
 
 static inline bool edge_policy_has(const struct edge_policy_item *item)
 {

@@ -3,11 +3,11 @@
  * Where the bytes are (enum edge_body_mode) changes at most once, from MEMORY:
  *   MEMORY  all of them from byte 0 in one blob that grows; for objects up to `memory_limit`, while bodies on
  *           their way may take more memory (budget.h)
- *   FILE    all of them in a file of the disk store: other objects that will be stored; readers use the page
- *           cache
+ *   FILE    all of them in a file of the disk store: other objects that will be stored; readers use the
+ *           page cache
  *   WINDOW  the last half megabyte (32 KiB, when memory is short) that the slowest reader still needs: other
  *           objects that will not be stored (uncacheable, or the disk is full, or there is none). The
- * producer waits for the slowest reader. Nobody can join once bytes have been dropped.
+ *           producer waits for the slowest reader. Nobody can join once bytes have been dropped.
  *
  * Threads: one producer (the fetch's loop); readers on any loop. One mutex guards all; it is never held
  * across I/O on the network, and no hit on a finished object comes here. Life cycle: create -> append* ->

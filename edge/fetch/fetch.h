@@ -5,10 +5,8 @@
  * written by the owner before it publishes the phase (release), and never changes afterwards; the body has
  * its own lock (body.h).
  *
- *   ASKING -> STORING    the answer may be stored: everybody streams it, and it is published to the cache at
- * its end
- *          -> PASSING    it may not: only the leader gets it, the others are released at once to ask for
- * themselves
+ *   ASKING -> STORING    the answer may be stored: all waiters stream it; at its end it is published to the cache
+ *          -> PASSING    it may not: the leader gets it, the others are released at once to ask for themselves
  *          -> CONFIRMED  304: a stored response is good again (`result`)
  *          -> FAILED     no usable answer
  *
@@ -80,8 +78,8 @@ struct edge_fetch_request {
     bool expect_continue; /* the client holds its body back until the origin wants it */
     ssize_t (*read_body)(void *arg, char *into, size_t max);
     struct edge_fetch_waiter *leader; /* whose request it is; NULL once it left */
-    struct edge_hold
-        candidate[EDGE_FETCH_CANDIDATES]; /* stored responses that a 304 may confirm; taken over */
+    /* stored responses that a 304 may confirm; taken over */
+    struct edge_hold candidate[EDGE_FETCH_CANDIDATES];
     unsigned candidate_count;
 };
 

@@ -75,8 +75,8 @@ static void tell(struct edge_access_log *log)
 
 /* ---- writer ---- */
 
-/* Whether a pipe or terminal has room; false when the process is about to end and its reader does not read.
- */
+/* Whether a pipe or terminal has room; false when the process is
+ * about to end and its reader does not read. */
 static bool wait_room(struct edge_access_log *log)
 {
     struct pollfd out = {.fd = log->fd, .events = POLLOUT};

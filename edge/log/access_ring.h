@@ -27,8 +27,8 @@ struct edge_access_ring {
 struct edge_access_ring *edge_access_ring_create(size_t size);
 void edge_access_ring_destroy(struct edge_access_ring *ring); /* NULL is fine */
 
-/* Producer: room for `n` bytes (at most a quarter of the ring), or NULL when the consumer is too far behind.
- */
+/* Producer: room for `n` bytes (at most a quarter of the ring), or
+ * NULL when the consumer is too far behind. */
 void *edge_access_ring_reserve(struct edge_access_ring *ring, size_t n);
 /* Hands over what was reserved, whose first four bytes are set to its size. True when the ring is more than
  * half full. */

@@ -28,8 +28,8 @@ struct edge_chosen {        /* what is answered with */
 };
 /* For a transaction whose hold has its body in RAM. */
 void edge_compress_choose(struct edge_txn *txn, struct edge_chosen *ret);
-/* Whether answers with this stored head depend on Accept-Encoding here, though they do not say so themselves.
- */
+/* Whether answers with this stored head depend on Accept-Encoding
+ * here, though they do not say so themselves. */
 bool edge_compress_adds_vary(const struct edge_compress *compress, const struct edge_head *head);
 
 #endif

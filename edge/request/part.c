@@ -358,9 +358,8 @@ static void pass_instead(struct edge_txn *t)
     edge_txn_pass(t, EDGE_CAUSE_BYPASS_RESPONSE);
 }
 
-/* `part` (borrowed) tells the version and reaches to `end` (exclusive); the bytes come from wherever they
- * are.
- */
+/* `part` (borrowed) tells the version and reaches to `end`
+ * (exclusive); the bytes come from wherever they are. */
 static void serve(struct edge_txn *t, struct edge_rep *part, uint64_t end)
 {
     struct edge_range_plan plan;

@@ -320,8 +320,8 @@ static void on_head(void *self, struct http_request *req)
     }
 }
 
-/* The fetch moved while the client held its body back: 100 Continue is sent unless this answers or suspends.
- */
+/* The fetch moved while the client held its body back: 100 Continue
+ * is sent unless this answers or suspends. */
 static void on_held(void *self, struct http_request *req)
 {
     (void)self;

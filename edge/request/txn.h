@@ -1,9 +1,8 @@
 /* txn: one request on its long way through the edge (everything but a plain hit from the hot table).
  *
  * A transaction belongs to the worker of its connection. `step` is the state: the function to run when
- * libmicrohttpd asks for the answer, first and after every suspension; request.c has them. Life: the
- * handler's first call -> steps -> done. It comes from the worker's free list, and keeps its buffers for the
- * next one.
+ * libmicrohttpd asks for the answer, first and after every suspension. Life: the handler's first call ->
+ * steps -> done. It comes from the worker's free list, and keeps its buffers for the next one.
  */
 #ifndef CDN_EDGE_TXN_H
 #define CDN_EDGE_TXN_H
@@ -63,52 +62,55 @@ struct edge_txn {
     struct edge_tunnel *tunnel; /* open */
 };
 
-/* Back to the free list if the request is over and nothing holds the transaction any more; whether it went.
- */
-bool edge_txn_release(struct edge_txn *txn);
-
-/* request.c */
+/* ---- request.c: life, suspension, wake-ups ---- */
 extern const struct http_handler edge_handler;
+/* Back to the free list if the request is over and nothing holds the transaction any more. Returns whether
+ * it went. */
+bool edge_txn_release(struct edge_txn *txn);
 bool edge_txn_is_cached_method(const struct edge_txn *txn); /* GET or HEAD */
-
-/* upstream.c: what goes to the origin for this request. */
-/* One field of it, for Vary (struct edge_vary_source): the origin chooses by what it is told, not by what we
- * were. */
-bool edge_txn_vary_get(void *txn, struct cdn_str name, struct cdn_buf *into);
-void edge_upstream_request(struct edge_txn *txn, bool pass, bool background, struct edge_fetch_request *ret);
-
-void edge_txn_wait(struct edge_txn *txn,
-                   void (*step)(struct edge_txn *)); /* until someone resumes the request */
+/* Suspends until someone resumes the request; `step` runs then. */
+void edge_txn_wait(struct edge_txn *txn, void (*step)(struct edge_txn *));
 /* The same for who will call edge_txn_disk_done: disk, cache or writer, on any thread. The transaction stays
  * until then, whatever becomes of the request. */
 void edge_txn_wait_disk(struct edge_txn *txn, void (*step)(struct edge_txn *));
 void edge_txn_disk_done(void *txn);
 void edge_txn_leave_fetch(struct edge_txn *txn);
-/* pass.c: start asks the origin for this request alone, wait is the step after it; pass does both. */
-void edge_pass_start(struct edge_txn *txn);
-void edge_pass_wait(struct edge_txn *txn);
-void edge_txn_pass(struct edge_txn *txn, enum edge_cause cause); /* asks the origin for this request alone */
-void edge_txn_got_answer(struct edge_txn *txn);                  /* the fetch has a head to answer with */
+
+/* ---- lookup.c: what is stored, what to do about it, what the fetch brought ---- */
+void edge_request_lookup(struct edge_txn *txn); /* again, when the disk did not keep its promise */
+/* Under the cache's lock: a fetch that others may join, for what `request` says already (range, candidates).
+ * Start it without the lock. */
+struct edge_fetch *edge_txn_new_fetch_locked(struct edge_txn *txn, struct edge_fetch_request *request,
+                                             bool background);
+void edge_txn_got_answer(struct edge_txn *txn); /* the fetch has a head to answer with */
 void edge_txn_got_failure(struct edge_txn *txn);
-/* Whether the request must not go to the origin (RFC 9111 5.2.1.7), and the answer when it would have to. */
+/* Whether the request must not go to the origin (only-if-cached, RFC 9111 5.2.1.7), and the answer when it
+ * would have to. */
 bool edge_txn_only_cached(const struct edge_txn *txn);
 void edge_txn_refuse_uncached(struct edge_txn *txn);
 /* Whether what is stored was given in place of the error that its fetch brought. */
 bool edge_txn_keeps_stored(struct edge_txn *txn);
 bool edge_txn_fits(struct edge_txn *txn, const struct edge_rep *rep); /* its request selects this one */
 bool edge_txn_is_unasked_304(const struct edge_txn *txn); /* its fetch brought one: no answer to give */
-/* Under the cache's lock: a fetch that others may join, for what `request` says already (range, candidates).
- * Start it without the lock. */
-struct edge_fetch *edge_txn_new_fetch_locked(struct edge_txn *txn, struct edge_fetch_request *request,
-                                             bool background);
 
-/* part.c: answers from parts (206), stored or to be fetched. */
+/* ---- pass.c: the origin is asked for this request alone ---- */
+void edge_pass_start(struct edge_txn *txn);
+void edge_pass_wait(struct edge_txn *txn);                       /* the step behind it */
+void edge_txn_pass(struct edge_txn *txn, enum edge_cause cause); /* both */
+
+/* ---- upstream.c: what goes to the origin for this request ---- */
+void edge_upstream_request(struct edge_txn *txn, bool pass, bool background, struct edge_fetch_request *ret);
+/* One field of it, for Vary (struct edge_vary_source): the origin chooses by what it is told, not by what we
+ * were. */
+bool edge_txn_vary_get(void *txn, struct cdn_str name, struct cdn_buf *into);
+
+/* ---- part.c: answers put together from parts (206), stored or to be fetched ---- */
 bool edge_part_wants_locked(struct edge_txn *txn);
 void edge_part_begin(struct edge_txn *txn);
 void edge_part_discard(struct edge_txn *txn);
 
-/* deliver.c: the answer. Each ends with http_respond or hands the transaction to the disk and comes back
- * through `step`. */
+/* ---- deliver.c: the answer. Each ends with http_respond, or hands the transaction to the disk and comes
+ * back through `step`. ---- */
 void edge_deliver_hold(struct edge_txn *txn);  /* from the stored response in txn->hold */
 void edge_deliver_fetch(struct edge_txn *txn); /* from the answer of txn->fetch: complete or under way */
 /* Conditions and range against a complete response of `length` bytes. False: answered already (304, 412, 416,
@@ -121,7 +123,5 @@ void edge_deliver_respond(struct edge_txn *txn, struct MHD_Response *response, u
                           uint64_t body_bytes);
 void edge_deliver_error(struct edge_txn *txn, unsigned status, const char *detail);
 void edge_deliver_options(struct edge_txn *txn); /* OPTIONS that goes no further than here */
-void edge_request_lookup(
-    struct edge_txn *txn); /* request.c: back to the look-up (the disk did not keep its promise) */
 
 #endif

@@ -33,8 +33,7 @@ struct edge_rules {
     const struct cdn_str *targeted; /* names of targeted fields, the most specific first; borrowed */
     size_t targeted_count;
     bool honour_request; /* request directives count (9111 5.2.1 lets a cache choose) */
-    bool ignore_reload;  /* of these, not no-cache, no-store, max-age and Pragma: clients cannot force a fetch
-                          */
+    bool ignore_reload;  /* all of these but no-cache, no-store, max-age, Pragma: no client forces a fetch */
     int64_t default_swr_s;  /* stale-while-revalidate when the response says nothing; 0 */
     int64_t default_sie_s;  /* stale-if-error likewise; 0 */
     int64_t disconnected_s; /* how long past its lifetime an answer may be served when the origin cannot be
@@ -121,8 +120,8 @@ int64_t edge_freshness_left(const struct edge_freshness *f, int64_t now_ms);
 int64_t edge_freshness_expires_ms(const struct edge_freshness *f);
 /* When nothing allows its use without validation any more (the longest window), ms. */
 int64_t edge_freshness_useless_ms(const struct edge_freshness *f);
-void edge_freshness_soft_purge(struct edge_freshness *f,
-                               int64_t now_ms); /* stale at once; windows count from now */
+/* Stale at once; windows count from now. */
+void edge_freshness_soft_purge(struct edge_freshness *f, int64_t now_ms);
 /* "lifetime 3600 s by max-age, ..." line by line, for /why. */
 void edge_freshness_explain(const struct edge_freshness *f, int64_t now_ms, struct cdn_buf *into);
 

@@ -185,8 +185,8 @@ static bool name_before(struct cdn_str a, struct cdn_str b)
     return c < 0 || (c == 0 && a.n < b.n);
 }
 
-/* The parameters of `query` that the policy keeps, in its order; writes "?a&b", or nothing when none is left.
- */
+/* The parameters of `query` that the policy keeps, in its order;
+ * writes "?a&b", or nothing when none is left. */
 static void put_parameters(struct writer *w, struct cdn_str query, const struct edge_query_policy *policy)
 {
     struct cdn_str kept[PARAMETERS_MAX];

@@ -84,9 +84,9 @@ size_t edge_storable_drop(const struct edge_rules *policy, const struct edge_hea
 /* Does this answer to an unsafe request invalidate (4.4)? Methods other than GET, HEAD, OPTIONS, TRACE; 2xx
  * and 3xx answers. */
 bool edge_invalidates(enum http_method method, unsigned status);
-/* Target of Location or Content-Location, against the request's URL: false unless it has the same scheme,
- * host and port. `base` and the result: "scheme://host[:port]/path?query". Relative references are resolved.
- */
+/* Target of Location or Content-Location, against the request's URL: false unless it has the same
+ * scheme, host and port. `base` and the result: "scheme://host[:port]/path?query". Relative references
+ * are resolved. */
 bool edge_invalidate_target(struct cdn_str base, struct cdn_str reference, struct cdn_buf *ret_url);
 
 #endif

@@ -213,8 +213,8 @@ void edge_store_empty_folder(struct edge_store *s, const char *name)
     }
 }
 
-/* Ids go on from the clock, so that one given to an object whose row was lost in a crash is not given again.
- */
+/* Ids go on from the clock, so that one given to an object whose
+ * row was lost in a crash is not given again. */
 static enum cdn_status choose_first_id(struct edge_store *s, struct cdn_error *err)
 {
     uint64_t max = 0;

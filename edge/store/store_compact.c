@@ -151,8 +151,8 @@ static bool empty_some(struct edge_store *s)
     return moved;
 }
 
-/* An emptied segment whose time has come at `now`, its rows being committed: nothing points there any more.
- */
+/* An emptied segment whose time has come at `now`, its rows being
+ * committed: nothing points there any more. */
 static uint32_t due(struct edge_store *s, int64_t now, bool *ret_waiting)
 {
     uint32_t number = 0;

@@ -285,8 +285,8 @@ bool edge_segment_verified(struct edge_store *s, const struct edge_store_locatio
 void edge_segment_verified_set(struct edge_store *s, const struct edge_store_location *l, bool on);
 /* The next live or dead record at or behind `*at`: moves *at to it. False: none up to the end. */
 bool edge_segment_next(struct edge_store *s, int fd, uint64_t end, uint64_t *at, struct edge_record *ret);
-void edge_segment_count(struct edge_store *s, const struct edge_store_location *l,
-                        bool born); /* under lock */
+/* Under lock. */
+void edge_segment_count(struct edge_store *s, const struct edge_store_location *l, bool born);
 
 /* store_compact.c (writer) */
 bool edge_compact_step(struct edge_store *s); /* true: there is more to do soon */

@@ -197,8 +197,8 @@ static unsigned fold_of_region(const struct job *job, size_t site)
     return job->matrix->sites[site].region;
 }
 
-/* Every pair with an end in the fold that was left out counts; apart from those, pairs with both ends in it.
- */
+/* Every pair with an end in the fold that was left out counts;
+ * apart from those, pairs with both ends in it. */
 static void cross_validate(struct job *job, const char *what, unsigned folds,
                            unsigned (*fold_of)(const struct job *job, size_t site))
 {

@@ -17,8 +17,8 @@
 
 struct mmdb_writer;
 
-struct mmdb_writer *mmdb_writer_create(
-    unsigned ip_version); /* 4, or 6: addresses of 128 bits, IPv4 under ::/96 */
+/* 4, or 6: addresses of 128 bits, IPv4 under ::/96. */
+struct mmdb_writer *mmdb_writer_create(unsigned ip_version);
 void mmdb_writer_destroy(struct mmdb_writer *w);
 
 /* Appends to `record` a pointer to `text`, which is stored once in the file: for keys and repeated values. */

@@ -209,8 +209,8 @@ static uint16_t opt_size(const struct answering *a)
     return (uint16_t)n;
 }
 
-/* Header and question, and nothing else yet: also to begin again. RFC 1035 section 4.1.1, RFC 6895 section 2.
- */
+/* Header and question, and nothing else yet: also to begin again.
+ * RFC 1035 section 4.1.1, RFC 6895 section 2. */
 static void begin(struct answering *a)
 {
     knot_pkt_init_response(a->out, a->query.packet);

@@ -31,8 +31,8 @@ struct dns_arena {
 };
 knot_mm_t dns_arena_mm(struct dns_arena *arena); /* also empties it */
 
-/* False: no answer is due (too short, or an answer itself). `message` may be changed and must outlive `ret`.
- */
+/* False: no answer is due (too short, or an answer itself).
+ * `message` may be changed and must outlive `ret`. */
 bool dns_query_parse(uint8_t *message, size_t n, knot_mm_t *mm, struct dns_query *ret);
 /* The opcode of a message that dns_query_parse reads; only 0 is a query. */
 unsigned dns_query_opcode(const struct dns_query *query);

@@ -12,8 +12,8 @@
 
 struct dns_server;
 
-/* Opens the sockets and builds the zone. `*ret` is NULL when DNS is off. CDN_CONFLICT: the address is in use.
- */
+/* Opens the sockets and builds the zone. `*ret` is NULL when DNS is
+ * off. CDN_CONFLICT: the address is in use. */
 enum cdn_status dns_server_create(const struct router_config *config, struct router_table *table,
                                   struct dns_server **ret, struct cdn_error *err) CDN_MUST_CHECK;
 /* Starts the threads, and logs address, zone and what had to be left out of it. */

@@ -21,8 +21,7 @@ struct router_quick {
 };
 _Static_assert(sizeof(struct router_quick) == 8, "one register");
 
-/* A value is the index of a node; the first nodes are the classes, which have no slots.
- */
+/* A value is the index of a node; the first nodes are the classes, which have no slots. */
 struct trie_node {                   /* one cache line */
     _Alignas(64) uint64_t starts[4]; /* bit i: a run of equal slots begins at slot i; bit 0 is always set */
     uint8_t before[4];               /* bits set in the words before */

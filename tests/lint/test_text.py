@@ -27,3 +27,13 @@ def test_clang_format():
     done = subprocess.run(["clang-format", "--dry-run", *files], capture_output=True, text=True, cwd=source.ROOT)
     wrong = sorted({line.split(":")[0] for line in done.stderr.split("\n") if ": warning: " in line})
     assert done.returncode == 0 and not wrong, "run `make format`:\n" + "\n".join(wrong)
+
+
+def test_comments_close_where_they_end():
+    """`*/` has a line of its own only below the comment at a file's head or one of several paragraphs."""
+    wrong = []
+    for path in source.c_files():
+        for m in re.finditer(r"/\*(.*?)\*/", text := path.read_text(), re.S):
+            if m.start() and re.search(r"\n\s*$", m.group(1)) and "\n *\n" not in m.group(1):
+                wrong.append(f"{source.show(path)}:{text[:m.end()].count(chr(10)) + 1}")
+    assert not wrong, "\n".join(wrong)

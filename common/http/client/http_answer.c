@@ -130,8 +130,8 @@ static bool is_no_coding(struct cdn_str value)
     return http_check_token(value);
 }
 
-/* RFC 9112 6.3: what the framing says must be said once and in one way, or the body's end is anybody's guess.
- */
+/* RFC 9112 6.3: what the framing says must be said once and in one
+ * way, or the body's end is anybody's guess. */
 static const char *check_framing(struct http_fetch_head *head)
 {
     unsigned codings = 0;

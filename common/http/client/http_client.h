@@ -52,8 +52,8 @@ enum http_fetch_error { /* words for logs and Cache-Status */
                         HTTP_FETCH_ERRORS(X)
 #undef X
 };
-const char *http_fetch_error_word(
-    enum http_fetch_error e); /* the proxy error types of RFC 9209 where one fits */
+/* The proxy error types of RFC 9209 where one fits. */
+const char *http_fetch_error_word(enum http_fetch_error e);
 
 struct http_fetch_head {
     unsigned status;

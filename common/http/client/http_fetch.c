@@ -385,8 +385,8 @@ static bool set_origin(struct http_fetch *fetch, struct cdn_str origin)
     return false;
 }
 
-/* The target is set apart from the URL: libcurl would drop an empty query and refuse or rewrite some bytes.
- */
+/* The target is set apart from the URL: libcurl would drop an
+ * empty query and refuse or rewrite some bytes. */
 static bool set_url(struct http_fetch *fetch, const char *url)
 {
     const char *authority = strstr(url, "://");

@@ -53,8 +53,8 @@ static void recycle_request(struct http_request *req)
     server->free_count++;
 }
 
-/* libmicrohttpd calls this with the target as sent, before it cuts it up: the only place where it can be had.
- */
+/* libmicrohttpd calls this with the target as sent, before it cuts
+ * it up: the only place where it can be had. */
 void *http_server_note_line(void *cls, const char *uri, struct MHD_Connection *connection)
 {
     struct http_server *server = cls;

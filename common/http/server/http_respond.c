@@ -74,9 +74,9 @@ static ssize_t no_body(void *arg, uint64_t at, char *into, size_t max)
     return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
-/* Of unknown length, libmicrohttpd 0.9.75 would say chunked and send the last chunk although no body follows
- * the head of a HEAD or 304: the client would take it for the next answer. Not chunked, the connection ends.
- */
+/* Of unknown length, libmicrohttpd 0.9.75 would say chunked and send the last chunk although no body
+ * follows the head of a HEAD or 304: the client would take it for the next answer. Not chunked, the
+ * connection ends. */
 struct MHD_Response *http_response_bodiless(int64_t length)
 {
     struct MHD_Response *response = MHD_create_response_from_callback(

@@ -211,12 +211,11 @@ void http_respond_problem(struct http_request *req, unsigned status, const char 
 /* The same with fields of the caller's in place of "Cache-Control: no-store". Returns the body's length. */
 size_t http_respond_problem_with(struct http_request *req, unsigned status, const char *detail,
                                  const char *const *fields);
-/* Upgrades (RFC 9110 7.8). The answer 101 to a request for WebSocket, to which fields are added; when it is
- * out, begin(arg, fd, early) gets the connection, non-blocking: the client's bytes that were read already are
- * `early` (copy them). Not on TLS listeners. The request lives until http_upgrade_end(),
- * which closes the connection (not inside begin()); done() follows, without begin() when the client has left
- * before.
- */
+/* Upgrades (RFC 9110 7.8). The answer 101 to a request for WebSocket, to which fields are added; when it
+ * is out, begin(arg, fd, early) gets the connection, non-blocking: the client's bytes that were read
+ * already are `early` (copy them). Not on TLS listeners. The request lives until http_upgrade_end(),
+ * which closes the connection (not inside begin()); done() follows, without begin() when the client has
+ * left before. */
 struct MHD_Response *http_response_upgrade(struct http_request *req,
                                            void (*begin)(void *arg, int fd, struct cdn_str early), void *arg);
 void http_upgrade_end(struct http_request *req);

@@ -144,8 +144,9 @@ void http_gate_go_on(struct http_peer *peer); /* its request is over, and it is 
 
 /* http_refuse.c */
 void http_note_refusal(struct http_server *server, struct MHD_Connection *connection, enum http_refusal why);
+/* At a moment when libmicrohttpd sends nothing. */
 void http_refuse_connection(struct http_server *server, struct MHD_Connection *connection,
-                            enum http_refusal why); /* at a moment when libmicrohttpd sends nothing */
+                            enum http_refusal why);
 
 /* http_request.c */
 void http_connection_client(struct MHD_Connection *connection, struct cdn_addr *ret);

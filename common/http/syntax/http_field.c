@@ -237,8 +237,8 @@ bool http_fields_join(const struct http_field *fields, size_t count, struct cdn_
     return found;
 }
 
-/* Length of the entity-tag at the start of `s`, 0 when there is none (RFC 9110 8.8.3: no escapes, no spaces).
- */
+/* Length of the entity-tag at the start of `s`, 0 when there is
+ * none (RFC 9110 8.8.3: no escapes, no spaces). */
 static size_t etag_length(struct cdn_str s)
 {
     size_t i = s.n >= 2 && s.p[0] == 'W' && s.p[1] == '/' ? 2 : 0;

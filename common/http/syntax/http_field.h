@@ -25,8 +25,8 @@ bool http_list_next(struct cdn_str *rest, struct cdn_str *ret_element);
 bool http_split_next(struct cdn_str *rest, char sep, struct cdn_str *ret_element);
 bool http_list_has_token(struct cdn_str list, struct cdn_str token); /* letter case does not matter */
 
-/* Cuts "name=value" at the first '=' outside quotes. *ret_value.p is NULL when there is no '='. Not trimmed.
- */
+/* Cuts "name=value" at the first '=' outside quotes. *ret_value.p
+ * is NULL when there is no '='. Not trimmed. */
 void http_parameter_split(struct cdn_str element, struct cdn_str *ret_name, struct cdn_str *ret_value);
 /* Content of a quoted-string, with its escapes still in; false when `s` is not exactly one quoted-string. */
 bool http_quoted_inner(struct cdn_str s, struct cdn_str *ret_inner);

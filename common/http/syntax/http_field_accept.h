@@ -29,11 +29,10 @@ const char *http_coding_text(enum http_coding c);
 struct http_accept_encoding {
     uint16_t weight[HTTP_CODING_COUNT];
 };
-/* `value` joined; p NULL means that the field is absent (then anything goes: all 1000). An empty value means
- * identity only. A malformed weight counts as 1, one that is some kind of zero ("0.0000", behind other
- * parameters) as refused, and so does what is refused anywhere in the list; RFC 9110 12.5.3 for "*" and
- * identity.
- */
+/* `value` joined; p NULL means that the field is absent (then anything goes: all 1000). An empty value
+ * means identity only. A malformed weight counts as 1, one that is some kind of zero ("0.0000", behind
+ * other parameters) as refused, and so does what is refused anywhere in the list; RFC 9110 12.5.3 for
+ * "*" and identity. */
 void http_accept_encoding_parse(struct cdn_str value, struct http_accept_encoding *ret);
 /* The best of the codings in the bit set `offered` (1 << enum); HTTP_CODING_COUNT when none is acceptable.
  * Identity is taken only when nothing else offered is acceptable with at least its weight. */
@@ -54,8 +53,8 @@ struct http_weighted {
 };
 unsigned http_weighted_read(struct cdn_str value, struct http_weighted *ret, unsigned max);
 
-/* The one language that is wanted more than all others; false when there is none or the value is malformed.
- */
+/* The one language that is wanted more than all others; false when
+ * there is none or the value is malformed. */
 bool http_accept_language_best(struct cdn_str value, struct cdn_str *ret);
 
 #endif

@@ -85,8 +85,8 @@ void http_cache_control_add(struct http_cache_control *cc, struct cdn_str value)
     struct cdn_str element, name, argument;
     while (http_list_next(&value, &element)) {
         http_parameter_split(element, &name, &argument);
-        /* "max-age =5": the name is trimmed to recognise it; with the space the argument counts as unreadable
-         */
+        /* "max-age =5": the name is trimmed to recognise it;
+         * with the space the argument counts as unreadable */
         struct cdn_str trimmed = cdn_str_trim(name);
         enum http_cache_directive d = find(trimmed);
         if (d == HTTP_CC_COUNT) {

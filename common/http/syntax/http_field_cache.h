@@ -15,9 +15,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* name, text, kind: FLAG; FIELDS (a flag, or a quoted list of field names); FRESH and SECONDS (an argument;
- * what an unreadable one means differs, see above); OPTIONAL (an argument or none: none is HTTP_SECONDS_MAX)
- */
+/* name, text, kind: FLAG; FIELDS (a flag, or a quoted list of field names); FRESH and SECONDS (an
+ * argument; what an unreadable one means differs, see above); OPTIONAL (an argument or none: none is
+ * HTTP_SECONDS_MAX) */
 #define HTTP_CACHE_DIRECTIVES(X)                                 \
     X(MAX_AGE, "max-age", FRESH)                                 \
     X(S_MAXAGE, "s-maxage", FRESH)                               \

@@ -33,8 +33,8 @@ struct http_structured_value {
 int http_structured_dictionary_next(struct cdn_str *rest, struct cdn_str *ret_key,
                                     struct http_structured_value *ret);
 bool http_structured_valid_dictionary(struct cdn_str value);
-/* The member `key` of a dictionary that is valid as a whole; false when it is absent or anything is invalid.
- */
+/* The member `key` of a dictionary that is valid as a whole; false
+ * when it is absent or anything is invalid. */
 bool http_structured_find(struct cdn_str value, struct cdn_str key, struct http_structured_value *ret);
 /* One bare item with its parameters; false when there is more or less. */
 bool http_structured_item(struct cdn_str value, struct http_structured_value *ret);

@@ -262,8 +262,8 @@ static void fetch(const char *paths, unsigned connections, unsigned long first, 
 
 /* ---- hits ---- */
 
-/* All of a head and what came with it; the rest of the body is not looked at. False: the answer is no good.
- */
+/* All of a head and what came with it; the rest of the body is not
+ * looked at. False: the answer is no good. */
 static bool take_first(struct client *c, const char *p, size_t n)
 {
     const char *end = memmem(p, n, "\r\n\r\n", 4);

@@ -240,8 +240,8 @@ START_TEST(test_book)
 }
 END_TEST
 
-/* Large purges go before there are many: the log stays under its bytes, and says that it does not reach back.
- */
+/* Large purges go before there are many: the log stays under its
+ * bytes, and says that it does not reach back. */
 START_TEST(test_the_bytes_are_bounded)
 {
     struct router_purge_limits limits = {100000, INT64_C(1) << 40, 10000};
