@@ -220,7 +220,7 @@ static enum cdn_status open_worker(struct edge_worker *w, const struct cdn_addr 
         .tls_key = w->edge->certificate.key,
         .handler = &edge_handler,
         .handler_self = w,
-        .upgrades = !w->edge->certificate.certificate,
+        .upgrades = true,
     };
     struct http_client_config client = {
         .max_connections = share.origin,

@@ -19,11 +19,13 @@ struct edge_tunnel {
     struct edge_txn *txn;
     struct loop_fd client;
     struct loop_timer idle;
+    struct loop_deferred more; /* bytes of the client's, decrypted already, can be taken */
     int64_t moved_ns;
-    size_t from, to;     /* of `down` that is still to be written */
+    size_t from;         /* of `down`: what is still to be written */
+    size_t head;         /* bytes of it that are the 101's */
     bool client_ended;   /* it sends nothing more */
     bool origin_waiting; /* nothing is to be read of the origin */
-    char down[BUFFER_BYTES];
+    struct cdn_buf down;
 };
 
 /* ---- asking ---- */
@@ -101,21 +103,19 @@ static void end(struct edge_tunnel *u, bool cut)
 {
     struct edge_txn *t = u->txn;
     struct edge_worker *w = t->worker;
-    const struct linger reset = {.l_onoff = 1};
     loop_fd_remove(w->loop, &u->client);
     loop_timer_stop(w->loop, &u->idle);
+    loop_defer_cancel(w->loop, &u->more);
     *(u->previous ? &u->previous->next : &w->tunnels) = u->next;
     if (u->next) {
         u->next->previous = u->previous;
     }
-    if (cut) {
-        (void)setsockopt(u->client.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    }
     cdn_metric_add(&w->metrics.tunnels, -UINT64_C(1));
     t->tunnel = NULL;
+    cdn_buf_free(&u->down);
     free(u);
     edge_txn_leave_fetch(t);
-    http_upgrade_end(t->http);
+    http_upgrade_end(t->http, cut);
 }
 
 void edge_tunnels_end(struct edge_worker *w)
@@ -154,10 +154,12 @@ static void touch(struct edge_tunnel *u)
 static enum step fill(struct edge_tunnel *u)
 {
     struct edge_txn *t = u->txn;
-    const ssize_t n = edge_body_read(t->fetch->body, &t->reader, u->down, sizeof u->down);
+    cdn_buf_clear(&u->down);
+    cdn_buf_reserve(&u->down, BUFFER_BYTES);
+    u->from = 0;
+    const ssize_t n = edge_body_read(t->fetch->body, &t->reader, u->down.p, BUFFER_BYTES);
     if (n > 0) {
-        u->from = 0;
-        u->to = (size_t)n;
+        u->down.n = (size_t)n;
         return GO_ON;
     }
     u->origin_waiting = true;
@@ -166,14 +168,18 @@ static enum step fill(struct edge_tunnel *u)
 
 static enum step flush(struct edge_tunnel *u)
 {
-    const ssize_t n = send(u->client.fd, u->down + u->from, u->to - u->from, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const struct cdn_str rest = {u->down.p + u->from, u->down.n - u->from};
+    const ssize_t n = http_upgrade_write(u->txn->http, rest);
     if (n < 0) {
-        return errno == EAGAIN || errno == EINTR ? WAIT : CUT;
+        return n == HTTP_UPGRADE_AGAIN ? WAIT : CUT;
     }
     touch(u);
     u->from += (size_t)n;
-    u->txn->sent += (uint64_t)n;
-    cdn_metric_add(&u->txn->worker->metrics.tunnel_down_bytes_total, (uint64_t)n);
+    const size_t of_head = (size_t)n < u->head ? (size_t)n : u->head;
+    const uint64_t moved = (uint64_t)n - of_head;
+    u->head -= of_head;
+    u->txn->sent += moved;
+    cdn_metric_add(&u->txn->worker->metrics.tunnel_down_bytes_total, moved);
     return GO_ON;
 }
 
@@ -182,7 +188,7 @@ static enum step pump_down(struct edge_tunnel *u)
     enum step step = GO_ON;
     u->origin_waiting = false;
     for (unsigned i = 0; i < ROUNDS && step == GO_ON; i++) {
-        step = u->from == u->to ? fill(u) : flush(u);
+        step = u->from == u->down.n ? fill(u) : flush(u);
     }
     return step;
 }
@@ -202,17 +208,14 @@ static enum step end_up(struct edge_tunnel *u)
     return cdn_str_starts(cdn_str(t->worker->edge->origin_base), CDN_STR("https:")) ? OVER : WAIT;
 }
 
-static enum step pump_up(struct edge_tunnel *u)
+static enum step take_up(struct edge_tunnel *u)
 {
     struct edge_txn *t = u->txn;
-    if (!has_room(u)) {
-        return WAIT;
-    }
     const size_t room = BUFFER_BYTES - t->upload.n;
     cdn_buf_reserve(&t->upload, room);
-    const ssize_t n = recv(u->client.fd, t->upload.p + t->upload.n, room, MSG_DONTWAIT);
+    const ssize_t n = http_upgrade_read(t->http, t->upload.p + t->upload.n, room);
     if (n < 0) {
-        return errno == EAGAIN || errno == EINTR ? WAIT : CUT;
+        return n == HTTP_UPGRADE_AGAIN ? WAIT : CUT;
     }
     if (n == 0) {
         return end_up(u);
@@ -222,6 +225,16 @@ static enum step pump_up(struct edge_tunnel *u)
     cdn_metric_add(&t->worker->metrics.tunnel_up_bytes_total, (uint64_t)n);
     edge_fetch_body_ready(t->fetch);
     return WAIT;
+}
+
+/* Once, and then what was decrypted already, of which the socket tells nothing. */
+static enum step pump_up(struct edge_tunnel *u)
+{
+    enum step step = WAIT;
+    do {
+        step = has_room(u) ? take_up(u) : WAIT;
+    } while (step == WAIT && has_room(u) && http_upgrade_has_read(u->txn->http));
+    return step;
 }
 
 /* What the socket is watched for next, or the end. */
@@ -244,7 +257,8 @@ static void client_ready(struct loop_fd *client, uint32_t events)
         end(u, true);
         return;
     }
-    enum step step = events & (EPOLLIN | EPOLLHUP) ? pump_up(u) : WAIT;
+    const bool comes = events & (EPOLLIN | EPOLLHUP) || http_upgrade_has_read(u->txn->http);
+    enum step step = comes ? pump_up(u) : WAIT;
     if (step != OVER && step != CUT && events & EPOLLOUT) {
         step = pump_down(u);
     }
@@ -258,14 +272,23 @@ void edge_tunnel_moved(struct edge_tunnel *u)
     }
 }
 
+static void more_due(struct loop_deferred *more)
+{
+    struct edge_tunnel *u = (struct edge_tunnel *)(void *)((char *)more - offsetof(struct edge_tunnel, more));
+    settle(u, pump_up(u));
+}
+
 void edge_tunnel_room(struct edge_tunnel *u)
 {
     settle(u, WAIT);
+    if (http_upgrade_has_read(u->txn->http)) { /* not at once: the fetch is on the stack */
+        loop_defer(u->txn->worker->loop, &u->more);
+    }
 }
 
 /* ---- the beginning ---- */
 
-static void begin(void *arg, int fd, struct cdn_str early)
+static void begin(void *arg, int fd, struct cdn_str head, struct cdn_str early)
 {
     struct edge_txn *t = arg;
     struct edge_worker *w = t->worker;
@@ -273,6 +296,7 @@ static void begin(void *arg, int fd, struct cdn_str early)
     u->txn = t;
     u->client = (struct loop_fd){.fd = fd, .events = EPOLLIN | (uint32_t)EPOLLOUT, .ready = client_ready};
     u->idle.fire = idle_fired;
+    u->more.call = more_due;
     u->next = w->tunnels;
     if (u->next) {
         u->next->previous = u;
@@ -283,11 +307,13 @@ static void begin(void *arg, int fd, struct cdn_str early)
     cdn_metric_add(&w->metrics.tunnels, 1);
     cdn_metric_add(&w->metrics.tunnel_total, 1);
     cdn_metric_add(&w->metrics.tunnel_up_bytes_total, early.n);
+    u->head = head.n;
+    cdn_buf_add_str(&u->down, head);
     cdn_buf_add_str(&t->upload, early);
     edge_fetch_body_ready(t->fetch);
     if (loop_fd_add(w->loop, &u->client, NULL) == CDN_OK) {
         loop_timer_start(w->loop, &u->idle, idle_ns(u));
-    } else { /* not at once: libmicrohttpd is still on the stack */
+    } else { /* not at once: the caller still uses the connection */
         loop_timer_start(w->loop, &u->idle, 0);
         u->moved_ns = 0;
     }

@@ -10,29 +10,12 @@ import subprocess
 
 import pytest
 from cdn import Reply, in_parallel, poll
+from tls import Pair
 
 FRESH = ("Cache-Control", "max-age=3600")
 
 
 # ---------------------------------------------------------------------------------------------------- certificates
-
-
-class Pair:
-    """A self-signed certificate and its key in files."""
-
-    def __init__(self, folder, name="test.example", names="DNS:test.example,IP:127.0.0.1"):
-        self.name, self.certificate, self.key = name, folder / f"{name}.crt", folder / f"{name}.key"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
-                        "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName={names}", "-out", self.certificate, "-keyout",
-                        self.key], check=True, capture_output=True)
-
-    def server(self):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.certificate, self.key)
-        return context
-
-    def client(self):
-        return ssl.create_default_context(cafile=self.certificate)
 
 
 @pytest.fixture

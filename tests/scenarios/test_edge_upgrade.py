@@ -13,6 +13,7 @@ import threading
 
 import pytest
 from cdn import LIMIT, poll
+from tls import Pair, TlsSocket
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ASK = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", KEY)]
@@ -132,6 +133,36 @@ def origin():
         each.close()
 
 
+class Front:
+    """Edges for one kind of client: plain, or TLS of one version."""
+
+    def __init__(self, cdn, version):
+        self.cdn, self.version = cdn, version
+        self.pair = Pair(cdn.folder("tls")) if version else None
+
+    def edge(self, url, **settings):
+        if self.version:
+            settings.update(tls_certificate=self.pair.certificate, tls_key=self.pair.key)
+        return self.cdn.edge(url, **settings)
+
+    def connect(self, edge):
+        client = edge.connect()
+        if self.version:
+            context = self.pair.client()
+            context.minimum_version = context.maximum_version = self.version
+            client.sock = TlsSocket(client.sock, context, "test.example")
+        return client
+
+
+@pytest.fixture(params=[None, ssl.TLSVersion.TLSv1_3], ids=["ws", "wss"])
+def front(cdn, request):
+    return Front(cdn, request.param)
+
+
+all_versions = pytest.mark.parametrize("front", [None, ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2],
+                                       ids=["ws", "wss", "wss-1.2"], indirect=True)
+
+
 def echo(peer):
     peer.switch()
     while True:
@@ -163,10 +194,11 @@ def replaced(**values):
 # ------------------------------------------------------------------------------------------------------------ handshake
 
 
-def test_handshake_and_frames_both_ways(cdn, origin):
+@all_versions
+def test_handshake_and_frames_both_ways(front, origin):
     upstream = origin(echo)
-    edge = cdn.edge(upstream.url)
-    with edge.connect() as client:
+    edge = front.edge(upstream.url)
+    with front.connect(edge) as client:
         answer = upgrade(client, "/ws?room=1", ASK + [("Sec-WebSocket-Protocol", "chat"), ("Origin", "http://test.example")])
         assert answer.status == 101
         assert answer.header("Upgrade") == "websocket" and answer.header("Connection").lower() == "upgrade"
@@ -186,23 +218,23 @@ def test_handshake_and_frames_both_ways(cdn, origin):
     poll(lambda: edge.metric("tunnels") == 0, what="the tunnel's end")
 
 
-def test_early_bytes_of_both_sides(cdn, origin):
+def test_early_bytes_of_both_sides(front, origin):
     def serve(peer):
         peer.switch(early=b"first!")
         peer.sock.sendall(peer.read(len(bad)))
 
     bad = b"GET / HTTP/9.9\n\n\x00\xff junk that no HTTP server would take\r\n\r\n"
-    edge = cdn.edge(origin(serve).url)
-    with edge.connect() as client:
+    edge = front.edge(origin(serve).url)
+    with front.connect(edge) as client:
         assert upgrade(client, early=bad).status == 101
         assert client.read_exactly(6 + len(bad)) == b"first!" + bad
         assert client.at_eof()
 
 
 @pytest.mark.parametrize("status", ["200 OK", "403 Forbidden", "404 Not Found", "426 Upgrade Required", "500 Internal Server Error"])
-def test_another_answer_is_passed_on_and_the_connection_stays(cdn, origin, status):
-    edge = cdn.edge(origin(lambda peer: peer.answer(status, b"no socket here", "X-Own: 1\r\n")).url)
-    with edge.connect() as client:
+def test_another_answer_is_passed_on_and_the_connection_stays(front, origin, status):
+    edge = front.edge(origin(lambda peer: peer.answer(status, b"no socket here", "X-Own: 1\r\n")).url)
+    with front.connect(edge) as client:
         for _ in range(2):
             client.send(b"GET /ws HTTP/1.1\r\nHost: a\r\n" + "".join(f"{n}: {v}\r\n" for n, v in ASK).encode() + b"\r\n")
             answer = client.response()
@@ -212,10 +244,10 @@ def test_another_answer_is_passed_on_and_the_connection_stays(cdn, origin, statu
     assert edge.metric("tunnel_total") == 0
 
 
-def test_bytes_behind_a_refused_handshake_are_no_request(cdn, origin):
+def test_bytes_behind_a_refused_handshake_are_no_request(front, origin):
     upstream = origin(lambda peer: peer.answer("403 Forbidden", b"no"))
-    edge = cdn.edge(upstream.url)
-    with edge.connect() as client:
+    edge = front.edge(upstream.url)
+    with front.connect(edge) as client:
         assert upgrade(client, early=b"GET /smuggled HTTP/1.1\r\nHost: test.example\r\n\r\n").status == 403
         assert client.read_exactly(2) == b"no"
         assert client.at_eof()
@@ -226,10 +258,10 @@ def test_bytes_behind_a_refused_handshake_are_no_request(cdn, origin):
     replaced(Upgrade="h2c"), replaced(Upgrade="TLS/1.0"), replaced(Upgrade="websocketx"), replaced(Connection="close"),
     [f for f in ASK if f[0] != "Connection"], ASK + [("Upgrade", "h2c")], ASK + [("Content-Length", "0")],
 ], ids=str)
-def test_what_is_no_request_for_websocket_is_an_ordinary_one(cdn, origin, fields):
+def test_what_is_no_request_for_websocket_is_an_ordinary_one(front, origin, fields):
     upstream = origin(lambda peer: peer.answer())
-    edge = cdn.edge(upstream.url)
-    with edge.connect() as client:
+    edge = front.edge(upstream.url)
+    with front.connect(edge) as client:
         answer = upgrade(client, fields=fields)
         assert answer.status == 200
         assert client.read_exactly(5) == b"plain"
@@ -237,23 +269,23 @@ def test_what_is_no_request_for_websocket_is_an_ordinary_one(cdn, origin, fields
     assert "Upgrade" not in upstream.peers[0].all("Connection")
 
 
-def test_post_and_http10_are_not_upgraded(cdn, origin):
+def test_post_and_http10_are_not_upgraded(front, origin):
     upstream = origin(lambda peer: peer.answer())
-    edge = cdn.edge(upstream.url)
-    with edge.connect() as client:
+    edge = front.edge(upstream.url)
+    with front.connect(edge) as client:
         client.send_request("POST", "/ws", ASK, b"abc")
         assert client.response().body == b"plain"
-    with edge.connect() as client:
+    with front.connect(edge) as client:
         client.send_request("GET", "/ws", ASK, version="HTTP/1.0")
         assert client.response().body == b"plain"
     assert not any(peer.all("Upgrade") for peer in upstream.peers)
 
 
 @pytest.mark.parametrize("keys", [[], [KEY, KEY], ["short"], [KEY + "AAAA"]], ids=str)
-def test_a_handshake_has_one_key(cdn, origin, keys):
+def test_a_handshake_has_one_key(front, origin, keys):
     upstream = origin(echo)
-    edge = cdn.edge(upstream.url)
-    with edge.connect() as client:
+    edge = front.edge(upstream.url)
+    with front.connect(edge) as client:
         assert upgrade(client, fields=ASK[:3] + [("Sec-WebSocket-Key", k) for k in keys]).status == 400
     assert not upstream.peers
 
@@ -264,23 +296,26 @@ def test_a_handshake_has_one_key(cdn, origin, keys):
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 3\r\n\r\nabc",
     "HTTP/1.0 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
 ])
-def test_a_101_for_something_else_is_an_error(cdn, origin, head):
-    edge = cdn.edge(origin(lambda peer: peer.sock.sendall(head.encode())).url)
-    with edge.connect() as client:
+def test_a_101_for_something_else_is_an_error(front, origin, head):
+    edge = front.edge(origin(lambda peer: peer.sock.sendall(head.encode())).url)
+    with front.connect(edge) as client:
         assert upgrade(client).status == 502
 
 
-def test_an_unasked_101_stays_an_error(cdn, origin):
+def test_an_unasked_101_stays_an_error(front, origin):
     def serve(peer):
         peer.sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
 
-    assert cdn.edge(origin(serve).url).get("/page").status == 502
+    edge = front.edge(origin(serve).url)
+    with front.connect(edge) as client:
+        assert client.get("/page").status == 502
 
 
 # --------------------------------------------------------------------------------------------------------------- bytes
 
 
-def test_five_megabytes_each_way_past_a_slow_reader(cdn, origin):
+@all_versions
+def test_five_megabytes_each_way_past_a_slow_reader(front, origin):
     data = os.urandom(5 << 20)
     go = threading.Event()
 
@@ -291,9 +326,9 @@ def test_five_megabytes_each_way_past_a_slow_reader(cdn, origin):
         got = peer.read(len(data))
         peer.sock.sendall(hashlib.sha256(got).digest())
 
-    edge = cdn.edge(origin(serve).url)
+    edge = front.edge(origin(serve).url)
     before = edge.rss_kib()
-    with edge.connect() as client:
+    with front.connect(edge) as client:
         assert upgrade(client).status == 101
         sender = threading.Thread(target=client.send, args=(data,), daemon=True)
         sender.start()
@@ -308,7 +343,7 @@ def test_five_megabytes_each_way_past_a_slow_reader(cdn, origin):
     assert edge.metric("tunnel_down_bytes_total") == len(data) + 32
 
 
-def test_a_side_that_does_not_read_stops_the_other(cdn, origin):
+def test_a_side_that_does_not_read_stops_the_other(front, origin):
     sent = []
 
     def serve(peer):
@@ -316,9 +351,9 @@ def test_a_side_that_does_not_read_stops_the_other(cdn, origin):
         while True:
             sent.append(peer.sock.send(bytes(65536)))
 
-    edge = cdn.edge(origin(serve).url)
+    edge = front.edge(origin(serve).url)
     before = edge.rss_kib()
-    with edge.connect() as client:
+    with front.connect(edge) as client:
         assert upgrade(client).status == 101
         poll(lambda: len(sent) > 4, what="bytes of the origin")
         last = [-1]
@@ -331,18 +366,12 @@ def test_a_side_that_does_not_read_stops_the_other(cdn, origin):
         assert edge.rss_kib() - before < 32 * 1024
 
 
-def test_over_tls_to_the_origin(cdn, origin):
-    folder = cdn.folder("tls")
-    certificate, key = folder / "tls.crt", folder / "tls.key"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                    "-subj", "/CN=test.example", "-addext", "subjectAltName=DNS:test.example,IP:127.0.0.1", "-out", certificate,
-                    "-keyout", key], check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    upstream = origin(raw_echo, tls=context)
-    edge = cdn.edge(upstream.url, origin_ca=certificate)
+def test_over_tls_to_the_origin(front, origin):
+    pair = Pair(front.cdn.folder("origin"))
+    upstream = origin(raw_echo, tls=pair.server())
+    edge = front.edge(upstream.url, origin_ca=pair.certificate)
     data = os.urandom(1 << 20)
-    with edge.connect() as client:
+    with front.connect(edge) as client:
         assert upgrade(client, early=b"early").status == 101
         assert client.read_exactly(5) == b"early"
         for at in range(0, len(data), 8192):
@@ -350,36 +379,71 @@ def test_over_tls_to_the_origin(cdn, origin):
             assert client.read_exactly(8192) == data[at:at + 8192]
     poll(lambda: upstream.ended == 1, what="the origin's side to end")
     poll(lambda: edge.metric("tunnels") == 0, what="the tunnel's end")
-    plain = origin(lambda peer: peer.answer())
-    edge = cdn.edge(plain.url, name="tls", tls_certificate=certificate, tls_key=key)
-    with edge.connect(tls=ssl.create_default_context(cafile=certificate), server_hostname="test.example") as client:
-        assert upgrade(client).status == 200  # an ordinary request there
-        assert client.read_exactly(5) == b"plain"
-    assert not plain.peers[0].all("Upgrade")
+
+
+@all_versions
+@pytest.mark.parametrize("size", [1, 125, 126, 16383, 16384, 16385, 65536, 300000])
+def test_every_size_of_a_message_arrives_at_once(front, origin, size):
+    """Nothing stays behind in a buffer of the edge's, however the records of TLS are cut."""
+    edge = front.edge(origin(raw_echo).url, threads=1)
+    with front.connect(edge) as client:
+        assert upgrade(client).status == 101
+        for turn in range(3):
+            data = bytes([turn]) * size
+            client.send(data)
+            assert client.read_exactly(size) == data
+
+
+def test_many_tunnels_at_once(front, origin):
+    edge = front.edge(origin(raw_echo).url, threads=1)
+    clients = [front.connect(edge) for _ in range(40)]
+    for client in clients:
+        assert upgrade(client).status == 101
+    for number, client in enumerate(clients):
+        client.send(b"%05d" % number * 4000)
+    for number, client in enumerate(clients):
+        assert client.read_exactly(20000) == b"%05d" % number * 4000
+    assert edge.metric("tunnels") == 40
+    for client in clients:
+        client.close()
+    poll(lambda: edge.metric("tunnels") == 0, what="the tunnels' end")
+
+
+def test_a_long_head_of_the_origins(front, origin):
+    extra = "".join(f"X-{i}: {'v' * 1000}\r\n" for i in range(40))
+    edge = front.edge(origin(lambda peer: peer.switch(early=b"after", extra=extra)).url)
+    with front.connect(edge) as client:
+        answer = upgrade(client)
+        assert answer.status == 101 and answer.header("X-39") == "v" * 1000
+        assert len(answer.all("Date")) == 1
+        assert client.read_exactly(5) == b"after"
 
 
 # ---------------------------------------------------------------------------------------------------------------- ends
 
 
-def test_the_clients_half_is_closed_alone(cdn, origin):
+@all_versions
+def test_the_clients_half_is_closed_alone(front, origin):
     def serve(peer):
         peer.switch()
         got = peer.read(1 << 20)
         peer.sock.sendall(b"after the end: " + got)
 
-    edge = cdn.edge(origin(serve).url)
-    with edge.connect() as client:
+    edge = front.edge(origin(serve).url)
+    with front.connect(edge) as client:
         assert upgrade(client).status == 101
         client.send(b"last words")
         client.half_close()
         assert client.read_until_close() == b"after the end: last words"
+        assert not front.version or client.sock.notified
 
 
+@all_versions
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_a_client_that_leaves_ends_the_origins_side(cdn, origin, how):
+def test_a_client_that_leaves_ends_the_origins_side(front, origin, how):
     upstream = origin(raw_echo)
-    edge = cdn.edge(upstream.url)
-    client = edge.connect()
+    edge = front.edge(upstream.url)
+    client = front.connect(edge)
     assert upgrade(client).status == 101
     client.send(b"x")
     assert client.read_exactly(1) == b"x"
@@ -388,32 +452,71 @@ def test_a_client_that_leaves_ends_the_origins_side(cdn, origin, how):
     poll(lambda: edge.metric("tunnels") == 0, what="the tunnel's end")
 
 
-def test_an_origin_that_leaves_ends_the_clients_side(cdn, origin):
+@all_versions
+def test_an_origin_that_leaves_ends_the_clients_side(front, origin):
     def serve(peer):
         peer.switch()
         peer.sock.sendall(peer.read(3))
 
-    edge = cdn.edge(origin(serve).url)
-    with edge.connect() as client:
+    edge = front.edge(origin(serve).url)
+    with front.connect(edge) as client:
         assert upgrade(client).status == 101
         client.send(b"bye")
         assert client.read_until_close() == b"bye"
+        assert not front.version or client.sock.notified
     poll(lambda: edge.metric("tunnels") == 0, what="the tunnel's end")
     assert edge.status()
 
 
-def test_an_idle_tunnel_is_closed(cdn, origin):
+@all_versions
+def test_an_origin_that_breaks_off_does_not_look_like_one_that_ends(front, origin):
+    def serve(peer):
+        peer.switch()
+        peer.sock.sendall(peer.read(3))
+        peer.read(1)
+        peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    edge = front.edge(origin(serve).url)
+    with front.connect(edge) as client:
+        assert upgrade(client).status == 101
+        client.send(b"bye")
+        assert client.read_exactly(3) == b"bye"
+        client.send(b"!")
+        with pytest.raises(ConnectionResetError):
+            client.sock.recv(1)
+    poll(lambda: edge.metric("tunnels") == 0, what="the tunnel's end")
+
+
+@all_versions
+def test_last_words_reach_a_client_that_is_sending(front, origin):
+    def serve(peer):
+        peer.switch()
+        peer.read(1 << 16)
+        peer.sock.sendall(b"enough" * 10000)
+        peer.sock.shutdown(socket.SHUT_WR)
+        peer.read(1 << 30)
+
+    edge = front.edge(origin(serve).url)
+    with front.connect(edge) as client:
+        assert upgrade(client).status == 101
+        client.send(bytes(1 << 18))
+        assert client.read_exactly(60000) == b"enough" * 10000
+        assert client.at_eof()
+        assert not front.version or client.sock.notified
+
+
+def test_an_idle_tunnel_is_closed(front, origin):
     upstream = origin(quiet)
-    edge = cdn.edge(upstream.url, upgrade_idle="1s")
-    with edge.connect() as client:
+    edge = front.edge(upstream.url, upgrade_idle="1s")
+    with front.connect(edge) as client:
         assert upgrade(client).status == 101
         assert client.at_eof()
     poll(lambda: upstream.ended == 1, what="the origin's side to end")
 
 
-def test_a_terminated_edge_waits_for_tunnels_and_then_closes_them(cdn, origin):
-    edge = cdn.edge(origin(echo).url)
-    with edge.connect() as client:
+def test_a_terminated_edge_waits_for_tunnels_and_then_closes_them(front, origin):
+    edge = front.edge(origin(echo).url)
+    with front.connect(edge) as client:
         assert upgrade(client).status == 101
         edge.signal(signal.SIGTERM)
         edge.wait_log("draining")
@@ -427,30 +530,30 @@ def test_a_terminated_edge_waits_for_tunnels_and_then_closes_them(cdn, origin):
 # -------------------------------------------------------------------------------------------------------------- limits
 
 
-def test_at_the_limit_503_and_room_again(cdn, origin):
-    edge = cdn.edge(origin(echo).url, upgrade_connections=1, threads=1)
-    with edge.connect() as first, edge.connect() as second:
+def test_at_the_limit_503_and_room_again(front, origin):
+    edge = front.edge(origin(echo).url, upgrade_connections=1, threads=1)
+    with front.connect(edge) as first, front.connect(edge) as second:
         assert upgrade(first).status == 101
         assert upgrade(second).status == 503
         first.close()
         poll(lambda: edge.metric("tunnels") == 0, what="the tunnel's end")
-    with edge.connect() as third:
+    with front.connect(edge) as third:
         assert upgrade(third).status == 101
     assert edge.metric("tunnel_refused_total") == 1
 
 
-def test_refused_by_setting(cdn, origin):
+def test_refused_by_setting(front, origin):
     upstream = origin(echo)
-    edge = cdn.edge(upstream.url, upgrade="refuse")
-    with edge.connect() as client:
+    edge = front.edge(upstream.url, upgrade="refuse")
+    with front.connect(edge) as client:
         assert upgrade(client).status == 501
     assert not upstream.peers
 
 
-def test_the_access_log_has_one_line_at_the_end(cdn, origin):
-    path = cdn.folder("log") / "access.log"
-    edge = cdn.edge(origin(echo).url, access_log=path)
-    with edge.connect() as client:
+def test_the_access_log_has_one_line_at_the_end(front, origin):
+    path = front.cdn.folder("log") / "access.log"
+    edge = front.edge(origin(echo).url, access_log=path)
+    with front.connect(edge) as client:
         assert upgrade(client, "/ws?a").status == 101
         client.send(text_frame("hello"))
         assert read_text(client) == "hello"

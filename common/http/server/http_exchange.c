@@ -100,9 +100,10 @@ static void begin_request(struct http_request *req)
     req->_stream = NULL;
     req->_late = NULL;
     req->_suspended_ns = 0;
+    req->_begin_upgrade = NULL;
 }
 
-static void unlink_suspended(struct http_request *req)
+void http_server_forget_suspended(struct http_request *req)
 {
     struct http_server *server = req->server;
     *(req->_previous ? &req->_previous->_next : &server->first_suspended) = req->_next;
@@ -114,7 +115,7 @@ static void finish_request(struct http_request *req, enum http_end end)
 {
     struct http_server *server = req->server;
     if (req->_suspended_ns) {
-        unlink_suspended(req);
+        http_server_forget_suspended(req);
     }
     http_count(&server->open_requests, -1u);
     if (server->config.handler->done) {
@@ -142,7 +143,8 @@ void http_server_request_completed(void *cls, struct MHD_Connection *connection,
     }
     struct http_peer *peer = req->_peer;
     if (req->_begun) { /* else the head was refused */
-        bool complete = how == MHD_REQUEST_TERMINATED_COMPLETED_OK && req->answered;
+        bool complete = (how == MHD_REQUEST_TERMINATED_COMPLETED_OK && req->answered) ||
+                        (peer && peer->upgraded); /* which ends by being broken off */
         finish_request(req, complete ? HTTP_END_OK : HTTP_END_ABORTED);
     }
     recycle_request(req);
@@ -182,7 +184,7 @@ void http_server_unpark(struct http_request *req)
     if (!req->_suspended_ns) {
         return;
     }
-    unlink_suspended(req);
+    http_server_forget_suspended(req);
     MHD_resume_connection(req->connection);
     loop_defer(req->server->loop, &req->server->work);
 }
@@ -195,7 +197,7 @@ void http_request_suspend(struct http_request *req)
 
 void http_request_resume(struct http_request *req)
 {
-    if (req->suspended) {
+    if (req->suspended && !req->answered) { /* answered with an upgrade it stays suspended */
         req->suspended = false;
         req->_again = true;
         http_server_unpark(req);

@@ -208,6 +208,8 @@ static void open_peer(struct http_server *server, struct MHD_Connection *connect
 static void close_peer(struct http_server *server, struct http_peer *peer)
 {
     loop_fd_remove(server->loop, &peer->watch);
+    loop_defer_cancel(server->loop, &peer->take_over);
+    cdn_buf_free(&peer->upgrade_head);
     http_gate_close(peer);
     http_peer_wait(peer, HTTP_WAIT_NOTHING, false);
     leave_idle(peer);

@@ -61,6 +61,10 @@ void http_respond(struct http_request *req, unsigned status, struct MHD_Response
     req->suspended = false;
     req->_unread = req->_state == HTTP_STATE_REFUSED ||
                    (req->has_body && req->_state != HTTP_STATE_READY && req->_state != HTTP_STATE_TOO_LARGE);
+    if (req->_begin_upgrade && status == MHD_HTTP_SWITCHING_PROTOCOLS) {
+        http_upgrade_respond(req, response);
+        return;
+    }
     if (!has_room_for(req, response) || MHD_queue_response(req->connection, status, response) != MHD_YES) {
         http_abort(req);
         return;

@@ -81,9 +81,8 @@ static struct MHD_Daemon *start_daemon(struct http_server *server)
         {MHD_OPTION_END, 0, NULL}};
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
     return MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (tls ? (unsigned)MHD_USE_TLS : 0u) |
-            (config->upgrades ? (unsigned)MHD_ALLOW_UPGRADE : 0u),
-        0, NULL, NULL, http_server_take_call, server, MHD_OPTION_LISTEN_SOCKET, server->listener.fd,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (tls ? (unsigned)MHD_USE_TLS : 0u), 0, NULL, NULL,
+        http_server_take_call, server, MHD_OPTION_LISTEN_SOCKET, server->listener.fd,
         MHD_OPTION_CONNECTION_LIMIT, config->max_connections + http_server_spare(config->max_connections),
         MHD_OPTION_CONNECTION_TIMEOUT, config->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         config->memory_per_connection, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK,
@@ -169,6 +168,7 @@ enum cdn_status http_server_start(struct loop *loop, const struct http_server_co
     server->deadlines.fire = http_peer_look;
     server->gated = http_mhd_is_known();
     apply_defaults(&server->config);
+    server->config.upgrades &= server->gated;
     http_field_slots_fill(server->field_slots);
     status = attach(server, err);
     if (status != CDN_OK) {

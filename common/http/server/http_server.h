@@ -76,6 +76,8 @@ struct http_field { /* one header line, borrowed from the connection until done(
     struct cdn_str value;
 };
 
+typedef void (*http_upgrade_begin)(void *arg, int fd, struct cdn_str head, struct cdn_str early);
+
 struct http_request {
     struct http_server *server;
     struct MHD_Connection *connection;
@@ -107,7 +109,7 @@ struct http_request {
     struct http_stream *_stream; /* of the answer, when there is one */
     void *_peer;                 /* the connection's own struct */
     struct cdn_buf _target;
-    void (*_begin_upgrade)(void *arg, int fd, struct cdn_str early);
+    http_upgrade_begin _begin_upgrade;
     void *_upgrade_arg;
     struct MHD_Response *_late; /* answer given while the body was arriving; owned */
     unsigned _late_status;
@@ -211,14 +213,20 @@ void http_respond_problem(struct http_request *req, unsigned status, const char 
 /* The same with fields of the caller's in place of "Cache-Control: no-store". Returns the body's length. */
 size_t http_respond_problem_with(struct http_request *req, unsigned status, const char *detail,
                                  const char *const *fields);
-/* Upgrades (RFC 9110 7.8). The answer 101 to a request for WebSocket, to which fields are added; when it
- * is out, begin(arg, fd, early) gets the connection, non-blocking: the client's bytes that were read
- * already are `early` (copy them). Not on TLS listeners. The request lives until http_upgrade_end(),
- * which closes the connection (not inside begin()); done() follows, without begin() when the client has
- * left before. */
-struct MHD_Response *http_response_upgrade(struct http_request *req,
-                                           void (*begin)(void *arg, int fd, struct cdn_str early), void *arg);
-void http_upgrade_end(struct http_request *req);
+/* Upgrades (RFC 9110 7.8), on plain and TLS listeners. The answer 101 to a request for WebSocket, to which
+ * fields are added; http_respond() as usual. At the end of that turn begin() gets the connection: `fd` to be
+ * watched, no more; `head`, to be written before all else; `early`, which the client sent already (copy
+ * both). The request lives until http_upgrade_end(); done() follows, without begin() when the client has left before. */
+struct MHD_Response *http_response_upgrade(struct http_request *req, http_upgrade_begin begin, void *arg);
+#define HTTP_UPGRADE_AGAIN ((ssize_t)-1) /* when the socket is ready again */
+#define HTTP_UPGRADE_FAILED ((ssize_t)-2)
+/* 0: the client sends nothing more. */
+ssize_t http_upgrade_read(struct http_request *req, char *into, size_t max);
+/* How many were taken. After AGAIN the same bytes must be offered. */
+ssize_t http_upgrade_write(struct http_request *req, struct cdn_str bytes);
+bool http_upgrade_has_read(const struct http_request *req); /* more to read, which the socket does not tell */
+/* `cut`: by a reset; else after what was written. */
+void http_upgrade_end(struct http_request *req, bool cut);
 /* Whether the request may be answered so: GET without a body, HTTP/1.1, Connection: upgrade, and one Upgrade
  * field that lists websocket. */
 bool http_request_asks_upgrade(struct http_request *req);

@@ -36,16 +36,18 @@ struct http_peer { /* one connection */
     struct http_mhd_spare spare; /* its pool, while a larger one is used */
     int64_t since_ns;            /* it has been waiting */
     enum http_wait waiting;
-    enum http_refusal verdict;                 /* to be given when libmicrohttpd reads next */
-    struct http_request *request;              /* whose head was read and which is not over */
-    struct loop_fd watch;                      /* its socket's end */
-    bool busy;                                 /* a request line was read and its request is not over */
-    bool ended;                                /* the client sends nothing more */
-    bool refused;                              /* the verdict was written */
-    bool idle;                                 /* in the list of those without a request */
-    bool extra;                                /* beyond the limit */
-    bool upgraded;                             /* out of libmicrohttpd's hands */
-    struct MHD_UpgradeResponseHandle *upgrade; /* until http_upgrade_end() */
+    enum http_refusal verdict;      /* to be given when libmicrohttpd reads next */
+    struct http_request *request;   /* whose head was read and which is not over */
+    struct loop_fd watch;           /* its socket's end */
+    bool busy;                      /* a request line was read and its request is not over */
+    bool ended;                     /* the client sends nothing more */
+    bool refused;                   /* the verdict was written */
+    bool idle;                      /* in the list of those without a request */
+    bool extra;                     /* beyond the limit */
+    bool upgraded;                  /* out of libmicrohttpd's hands */
+    bool upgrade_ended;             /* and back in them, to be closed */
+    struct loop_deferred take_over; /* the 101 is to be sent */
+    struct cdn_buf upgrade_head;    /* of the 101, until then */
 };
 
 struct http_server {
@@ -120,6 +122,7 @@ void http_server_free_request(struct http_request *req);
 void http_server_park(struct http_request *req);
 void http_server_unpark(struct http_request *req);
 void http_server_break_suspended(struct http_request *req);
+void http_server_forget_suspended(struct http_request *req); /* it stays suspended, without a limit */
 void http_server_check_limit(struct loop_timer *timer);
 
 /* http_server.c */
@@ -135,6 +138,7 @@ void http_peer_wait(struct http_peer *peer, enum http_wait what, bool restart);
 void http_peer_look(struct loop_timer *timer);
 
 /* http_upgrade.c */
+void http_upgrade_respond(struct http_request *req, struct MHD_Response *response);
 void http_upgrades_end(struct http_server *server);
 
 /* http_gate.c */
