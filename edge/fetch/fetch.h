@@ -30,6 +30,7 @@ enum edge_fetch_phase {
     EDGE_FETCH_CONFIRMED,
     EDGE_FETCH_FAILED,
 };
+#define EDGE_FETCH_PHASE_COUNT (EDGE_FETCH_FAILED + 1)
 
 /* Request fields in memory of their own. */
 struct edge_fields {

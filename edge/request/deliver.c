@@ -15,6 +15,7 @@
 
 #include "common/banned.h"
 
+#define FILE_TRIES 8u
 #define ALLOW "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 /* ---- what is the same for all ---- */
@@ -97,7 +98,7 @@ static void respond_empty(struct edge_txn *t, unsigned status, const struct edge
     MHD_destroy_response(response);
 }
 
-void edge_deliver_error(struct edge_txn *t, unsigned status, const char *detail)
+enum edge_step edge_deliver_error(struct edge_txn *t, unsigned status, const char *detail)
 {
     CDN_AUTOBUF struct cdn_buf line = {0};
     struct edge_cache_status cs = {.name = edge_name(t), .own = !t->fetch, .cause = t->cause};
@@ -112,12 +113,14 @@ void edge_deliver_error(struct edge_txn *t, unsigned status, const char *detail)
     t->status = 0;
     size_t n = http_respond_problem_with(t->http, status, detail, fields);
     t->sent = t->http->method == HTTP_HEAD ? 0 : n;
+    return EDGE_STEP_DONE;
 }
 
-void edge_deliver_options(struct edge_txn *t)
+enum edge_step edge_deliver_options(struct edge_txn *t)
 {
     static const char *const allow[] = {ALLOW, NULL};
     http_respond_text(t->http, 204, "text/plain", CDN_STR(""), allow);
+    return EDGE_STEP_DONE;
 }
 
 /* ---- bodies in several ranges ---- */
@@ -254,64 +257,56 @@ static void read_elsewhere(void *arg, enum cdn_status status) /* store's reader 
 }
 
 /* The disk did not have what the index promised: forget the object and look again. */
-static void disk_failed(struct edge_txn *t, enum cdn_status status)
+static enum edge_step disk_failed(struct edge_txn *t, enum cdn_status status)
 {
     edge_cache_disk_lost(t->worker->edge->cache, &t->hold,
                          status == CDN_CORRUPT ? EDGE_GHOST_CORRUPT : EDGE_GHOST_EVICTED);
     edge_blob_unref(CDN_TAKE(t->blob));
-    edge_request_lookup(t);
+    return EDGE_STEP_LOOKUP;
 }
 
-static void after_blob_read(struct edge_txn *t)
+enum edge_step edge_deliver_read(struct edge_txn *t)
 {
     if (t->disk_status != CDN_OK) {
-        disk_failed(t, t->disk_status);
-        return;
+        return disk_failed(t, t->disk_status);
     }
     struct edge_range_plan plan;
     if (edge_deliver_choose(t, t->hold.rep, t->blob->n, &plan)) {
         respond_blob(t, t->hold.rep, &plan, t->blob, NULL);
     }
     edge_cache_offer_ram(t->worker->edge->cache, t->hold.object, t->blob);
+    return EDGE_STEP_DONE;
 }
 
-static void wait_disk(struct edge_txn *t, void (*step)(struct edge_txn *), char *into, uint64_t from,
-                      uint64_t n)
+/* `into` NULL: only checked, and in the page cache then. */
+static enum edge_step wait_disk(struct edge_txn *t, enum edge_step step, char *into, uint64_t from,
+                                uint64_t n)
 {
-    edge_txn_wait_disk(t, step);
+    const enum edge_step wait = edge_txn_wait_disk(t, step);
     edge_store_read(t->worker->edge->store, &t->hold.location, from, into, (size_t)n, read_elsewhere, t);
+    return wait;
 }
 
-static void read_blob(struct edge_txn *t)
+static enum edge_step read_blob(struct edge_txn *t)
 {
     t->blob = edge_blob_create((size_t)edge_hold_length(&t->hold));
     t->disk_status =
         edge_store_try_read(t->worker->edge->store, &t->hold.location, 0, t->blob->data, t->blob->n);
-    if (t->disk_status == CDN_UNAVAILABLE) {
-        wait_disk(t, after_blob_read, t->blob->data, 0, t->blob->n);
-    } else {
-        after_blob_read(t);
-    }
+    return t->disk_status == CDN_UNAVAILABLE ? wait_disk(t, EDGE_STEP_READ, t->blob->data, 0, t->blob->n)
+                                             : EDGE_STEP_READ;
 }
 
-static void send_file(struct edge_txn *t);
-
-static void after_verify(struct edge_txn *t)
+/* A large body, by sendfile from a descriptor of our own. `disk_status`: of the check before, if there was
+ * one. */
+enum edge_step edge_deliver_file(struct edge_txn *t)
 {
-    if (t->disk_status != CDN_OK || ++t->tries > 8) {
-        disk_failed(t, t->disk_status == CDN_OK ? CDN_IO : t->disk_status);
-        return;
+    if (t->disk_status != CDN_OK || ++t->tries > FILE_TRIES) {
+        return disk_failed(t, t->disk_status == CDN_OK ? CDN_IO : t->disk_status);
     }
-    send_file(t);
-}
-
-/* A large body, by sendfile from a descriptor of our own. */
-static void send_file(struct edge_txn *t)
-{
     struct edge_range_plan plan;
     const uint64_t length = edge_hold_length(&t->hold);
     if (!edge_deliver_choose(t, t->hold.rep, length, &plan)) {
-        return;
+        return EDGE_STEP_DONE;
     }
     const bool single = plan.kind == EDGE_RANGE_SINGLE;
     const uint64_t from = single ? plan.part[0].first : 0;
@@ -322,16 +317,16 @@ static void send_file(struct edge_txn *t)
     off_t offset;
     enum cdn_status status = edge_store_body(store, &t->hold.location, from, n, &ref, &fd, &offset);
     if (status == CDN_UNAVAILABLE) {
-        wait_disk(t, after_verify, NULL, from, n);
-        return;
+        return wait_disk(t, EDGE_STEP_FILE, NULL, from, n);
     }
     int own = status == CDN_OK ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
     if (status == CDN_OK) {
         edge_store_release(store, ref);
     }
     if (own < 0) {
-        disk_failed(t, status == CDN_OK ? CDN_IO : status);
-    } else if (plan.kind == EDGE_RANGE_MULTIPLE) {
+        return disk_failed(t, status == CDN_OK ? CDN_IO : status);
+    }
+    if (plan.kind == EDGE_RANGE_MULTIPLE) {
         respond_multi(t, t->hold.rep, &plan, NULL, own, offset);
     } else {
         struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(n, own, (uint64_t)offset);
@@ -339,22 +334,22 @@ static void send_file(struct edge_txn *t)
                              single ? &plan : NULL, n);
         MHD_destroy_response(response);
     }
+    return EDGE_STEP_DONE;
 }
 
 /* A large body just fetched: it is read as soon as the disk writer says where it is. */
-static void wait_saved(struct edge_txn *t)
+static enum edge_step wait_saved(struct edge_txn *t)
 {
     t->saved = (struct edge_save_waiter){.done = edge_txn_disk_done, .arg = t};
     t->disk_pending = true;
     if (edge_cache_await_save(t->worker->edge->cache, t->hold.object, &t->saved)) {
-        edge_txn_wait(t, edge_request_lookup);
-        return;
+        return edge_txn_wait(t, EDGE_STEP_LOOKUP);
     }
     t->disk_pending = false;
-    disk_failed(t, CDN_NOT_FOUND);
+    return disk_failed(t, CDN_NOT_FOUND);
 }
 
-static void deliver_ram(struct edge_txn *t)
+static enum edge_step deliver_ram(struct edge_txn *t)
 {
     struct edge_range_plan plan;
     struct edge_chosen chosen;
@@ -363,21 +358,24 @@ static void deliver_ram(struct edge_txn *t)
         respond_blob(t, chosen.rep, &plan, chosen.blob, chosen.settled ? &t->hold : NULL);
     }
     edge_rep_unref(chosen.rep);
+    return EDGE_STEP_DONE;
 }
 
-void edge_deliver_hold(struct edge_txn *t)
+enum edge_step edge_deliver_stored(struct edge_txn *t)
 {
+    const uint64_t length = edge_hold_length(&t->hold);
     if (t->hold.ram) {
-        deliver_ram(t);
-    } else if (!t->hold.location.id) {
-        wait_saved(t);
-    } else if (edge_hold_length(&t->hold) <= t->worker->edge->settings.memory_object &&
-               (edge_hold_length(&t->hold) <= EDGE_BUDGET_SMALL ||
-                edge_budget_has(edge_hold_length(&t->hold)))) {
-        read_blob(t);
-    } else {
-        send_file(t);
+        return deliver_ram(t);
     }
+    if (!t->hold.location.id) {
+        return wait_saved(t);
+    }
+    if (length <= t->worker->edge->settings.memory_object &&
+        (length <= EDGE_BUDGET_SMALL || edge_budget_has(length))) {
+        return read_blob(t);
+    }
+    t->disk_status = CDN_OK;
+    return EDGE_STEP_FILE;
 }
 
 /* ---- from a fetch ---- */
@@ -416,18 +414,15 @@ static const struct edge_rep *told(const struct edge_txn *t)
 }
 
 /* `length` bytes from `from` on (negative: all until the end). */
-static void respond_stream(struct edge_txn *t, unsigned status, const struct edge_range_plan *plan,
-                           uint64_t from, int64_t length)
+static enum edge_step respond_stream(struct edge_txn *t, unsigned status, const struct edge_range_plan *plan,
+                                     uint64_t from, int64_t length)
 {
     struct edge_fetch *f = t->fetch;
     if (!edge_body_join(f->body, &t->reader, from)) {
         if (t->leader) {
-            edge_deliver_error(t, 502, "the beginning of the origin's answer is gone");
-            return;
-        }
-        edge_txn_leave_fetch(t); /* too late for what nobody keeps: an answer of its own */
-        edge_txn_pass(t, EDGE_CAUSE_BYPASS_RESPONSE);
-        return;
+            return edge_deliver_error(t, 502, "the beginning of the origin's answer is gone");
+        } /* too late for what nobody keeps: an answer of its own */
+        return edge_txn_pass_instead(t, EDGE_CAUSE_BYPASS_RESPONSE);
     }
     struct http_stream_source source = {
         .read = stream_read, .release = stream_over, .arg = t, .block = edge_budget_block(length)};
@@ -436,17 +431,18 @@ static void respond_stream(struct edge_txn *t, unsigned status, const struct edg
     t->stream = http_stream_create(t->http, length, &source, &response);
     edge_deliver_respond(t, response, status, told(t), plan, 0);
     MHD_destroy_response(response);
+    return EDGE_STEP_DONE;
 }
 
-static void deliver_passing(struct edge_txn *t)
+static enum edge_step deliver_passing(struct edge_txn *t)
 {
     struct edge_fetch *f = t->fetch;
     const unsigned status = edge_head_status(f->rep->head);
     if (t->http->method == HTTP_HEAD || !status_has_body(status)) {
         respond_bodiless(t, status, told(t), NULL, status_has_body(status) ? f->content_length : 0);
-    } else {
-        respond_stream(t, status, NULL, 0, f->content_length);
+        return EDGE_STEP_DONE;
     }
+    return respond_stream(t, status, NULL, 0, f->content_length);
 }
 
 /* The origin was passed a range and sends the whole in its place: the range is cut out here, and no more is
@@ -457,13 +453,12 @@ static bool cuts_range(const struct edge_txn *t, unsigned status)
            t->fetch->content_length >= 0;
 }
 
-void edge_deliver_fetch(struct edge_txn *t)
+enum edge_step edge_deliver_fetch(struct edge_txn *t)
 {
     struct edge_fetch *f = t->fetch;
     const unsigned status = edge_head_status(f->rep->head);
     if ((t->passing && !cuts_range(t, status)) || status == 206 || !status_has_body(status)) {
-        deliver_passing(t);
-        return;
+        return deliver_passing(t);
     }
     struct edge_range_plan plan;
     struct edge_blob *blob = atomic_load(&f->finished) ? edge_body_blob(f->body) : NULL;
@@ -472,17 +467,15 @@ void edge_deliver_fetch(struct edge_txn *t)
             respond_blob(t, told(t), &plan, blob, NULL);
         }
         edge_blob_unref(blob);
-        return;
+        return EDGE_STEP_DONE;
     }
     if (f->content_length < 0) { /* no ranges of an unknown length; the whole is a right answer too */
         t->conditions.range = (struct cdn_str){0};
     }
     if (!edge_deliver_choose(t, told(t), f->content_length < 0 ? 0 : (uint64_t)f->content_length, &plan)) {
-        return;
+        return EDGE_STEP_DONE;
     }
-    if (plan.kind == EDGE_RANGE_SINGLE) {
-        respond_stream(t, 206, &plan, plan.part[0].first, (int64_t)edge_range_length(&plan.part[0]));
-    } else {
-        respond_stream(t, status, NULL, 0, f->content_length);
-    }
+    return plan.kind == EDGE_RANGE_SINGLE
+               ? respond_stream(t, 206, &plan, plan.part[0].first, (int64_t)edge_range_length(&plan.part[0]))
+               : respond_stream(t, status, NULL, 0, f->content_length);
 }

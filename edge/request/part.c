@@ -1,15 +1,10 @@
-/* part: answers put together from parts of a representation (RFC 9110 14, RFC 9111 3.3 and 3.4).
- *
- * A request for a range of something that is not stored whole is fetched in slices of a fixed size, each
- * stored as a part (a 206 that covers [first, first + length) of `whole` bytes). An answer is one stretch of
- * the whole; a ranger walks along it and takes each byte from a stored part, or from the fetch of the slice
- * that holds it. Parts are only put together when they share a strong validator. A stale part is confirmed by
- * a conditional request of its own.
- */
+/* The ranger walks along a stretch; the rest of this file decides what the stretch is and where its first
+ * bytes come from. */
+#include "edge/request/part.h"
+
 #include "common/mem.h"
 #include "edge/memory/budget.h"
 #include "edge/request/serve.h"
-#include "edge/request/txn.h"
 #include "edge/cache/cache.h"
 
 #include "common/banned.h"
@@ -144,6 +139,7 @@ static struct edge_fetch *join_slice_locked(struct edge_txn *t, uint64_t at, uin
     edge_fetch_join(f, t->worker, &t->waiter);
     t->fetch = f;
     t->leader = made != NULL;
+    t->wish = EDGE_WISH_SLICE;
     return made;
 }
 
@@ -352,15 +348,9 @@ static bool is_stored(struct edge_txn *t, const struct edge_rep *rep, uint64_t f
     return all;
 }
 
-static void pass_instead(struct edge_txn *t)
-{
-    edge_txn_leave_fetch(t);
-    edge_txn_pass(t, EDGE_CAUSE_BYPASS_RESPONSE);
-}
-
 /* `part` (borrowed) tells the version and reaches to `end`
  * (exclusive); the bytes come from wherever they are. */
-static void serve(struct edge_txn *t, struct edge_rep *part, uint64_t end)
+static enum edge_step serve(struct edge_txn *t, struct edge_rep *part, uint64_t end)
 {
     struct edge_range_plan plan;
     const bool own = t->fetch && t->leader && t->fetch->leader_rep && part == t->fetch->rep;
@@ -369,8 +359,7 @@ static void serve(struct edge_txn *t, struct edge_rep *part, uint64_t end)
     if (!whole || (!is_combinable(part) && !(resolve(t, part, &wanted) && wanted.first >= part->first &&
                                              wanted.last < end && !t->conditions.if_range.p))) {
         edge_rep_unref(whole); /* one part is all there will ever be of it, and not enough */
-        pass_instead(t);
-        return;
+        return edge_txn_pass_instead(t, EDGE_CAUSE_BYPASS_RESPONSE);
     }
     if (edge_deliver_choose(t, whole, (uint64_t)part->whole, &plan)) {
         const bool single = plan.kind == EDGE_RANGE_SINGLE;
@@ -394,6 +383,7 @@ static void serve(struct edge_txn *t, struct edge_rep *part, uint64_t end)
         MHD_destroy_response(response);
     }
     edge_rep_unref(whole);
+    return EDGE_STEP_DONE;
 }
 
 /* Behind the last byte that the fetch brings of f->rep. */
@@ -403,8 +393,7 @@ static uint64_t fetch_end(const struct edge_fetch *f)
     return f->request.range_first == HTTP_RANGE_OPEN || last >= whole ? whole : last + 1;
 }
 
-/* After an error of the origin: the stale part, if it may be used then and all that is wanted is stored. */
-static bool serve_stale_part(struct edge_txn *t, enum edge_origin_state origin)
+bool edge_part_serve_stale(struct edge_txn *t, enum edge_origin_state origin, enum edge_step *ret)
 {
     const struct edge_fetch *f = t->fetch;
     struct edge_range wanted;
@@ -420,57 +409,30 @@ static bool serve_stale_part(struct edge_txn *t, enum edge_origin_state origin)
     edge_rep_ref(rep);
     edge_txn_leave_fetch(t);
     t->verdict = EDGE_VERDICT_STALE;
-    serve(t, rep, end);
+    *ret = serve(t, rep, end);
     edge_rep_unref(rep);
     return true;
 }
 
-static void wait_slice(struct edge_txn *t)
+enum edge_step edge_part_serve_fetched(struct edge_txn *t)
 {
-    struct edge_fetch *f = t->fetch;
+    return serve(t, t->fetch->rep, fetch_end(t->fetch));
+}
+
+enum edge_step edge_part_serve_confirmed(struct edge_txn *t)
+{
     struct edge_hold part = {0};
-    switch (edge_fetch_phase_now(f)) {
-    case EDGE_FETCH_ASKING:
-        edge_txn_wait(t, wait_slice);
-        break;
-    case EDGE_FETCH_STORING:
-        if (f->rep->whole < 0) { /* the origin sends the whole */
-            edge_txn_got_answer(t);
-        } else if (!t->leader && !edge_txn_fits(t, f->rep)) { /* the leader's request chose it */
-            pass_instead(t);
-        } else {
-            serve(t, f->rep, fetch_end(f));
-        }
-        break;
-    case EDGE_FETCH_PASSING:
-        if (edge_status_is_error(edge_head_status(f->rep->head)) && serve_stale_part(t, EDGE_ORIGIN_ERROR)) {
-            break;
-        }
-        if (t->leader && edge_head_status(f->rep->head) != 206) {
-            edge_txn_got_answer(t);
-        } else { /* nobody else's stretch: ask for exactly what the client wants */
-            pass_instead(t);
-        }
-        break;
-    case EDGE_FETCH_CONFIRMED:
-        edge_cache_lock(cache_of(t));
-        edge_cache_hold_locked(f->result.object, &part);
-        edge_cache_unlock(cache_of(t));
-        edge_txn_leave_fetch(t);
-        if (part.object) {
-            t->verdict = EDGE_VERDICT_REVALIDATED;
-            serve(t, part.rep, part.rep->first + edge_hold_length(&part));
-            edge_cache_release(cache_of(t), &part);
-        } else {
-            edge_txn_pass(t, t->cause);
-        }
-        break;
-    case EDGE_FETCH_FAILED:
-        if (!serve_stale_part(t, edge_breaker_kind(f->error))) {
-            edge_txn_got_failure(t);
-        }
-        break;
+    edge_cache_lock(cache_of(t));
+    edge_cache_hold_locked(t->fetch->result.object, &part);
+    edge_cache_unlock(cache_of(t));
+    edge_txn_leave_fetch(t);
+    if (!part.object) {
+        return edge_txn_pass(t, t->cause);
     }
+    t->verdict = EDGE_VERDICT_REVALIDATED;
+    const enum edge_step step = serve(t, part.rep, part.rep->first + edge_hold_length(&part));
+    edge_cache_release(cache_of(t), &part);
+    return step;
 }
 
 /* Under the lock: a fetch that confirms the stale part while it is being served; NULL: one is on its way. */
@@ -517,18 +479,17 @@ static bool in_one_part(const struct edge_txn *t, const struct edge_hold *part,
 }
 
 /* With what is stored, or not at all. */
-static void serve_only_stored(struct edge_txn *t, const struct edge_hold *part,
-                              const struct edge_range *range)
+static enum edge_step serve_only_stored(struct edge_txn *t, const struct edge_hold *part,
+                                        const struct edge_range *range)
 {
     if (part && !t->conditions.if_range.p &&
         is_stored(t, part->rep, range->first, edge_range_length(range))) {
-        serve(t, part->rep, part->rep->first + edge_hold_length(part));
-    } else {
-        edge_txn_refuse_uncached(t);
+        return serve(t, part->rep, part->rep->first + edge_hold_length(part));
     }
+    return edge_txn_refuse_uncached(t);
 }
 
-void edge_part_begin(struct edge_txn *t)
+enum edge_step edge_part_begin(struct edge_txn *t)
 {
     struct edge_vary_source source = {edge_txn_vary_get, t};
     struct http_range_spec spec = {0, HTTP_RANGE_OPEN};
@@ -556,15 +517,15 @@ void edge_part_begin(struct edge_txn *t)
     }
     edge_cache_unlock(cache_of(t));
     start(made);
+    enum edge_step step = EDGE_STEP_FETCHED;
     if (only_cached) {
-        serve_only_stored(t, fresh ? &part : NULL, &range);
+        step = serve_only_stored(t, fresh ? &part : NULL, &range);
     } else if (passes) {
-        pass_instead(t);
+        step = edge_txn_pass_instead(t, EDGE_CAUSE_BYPASS_RESPONSE);
     } else if (fresh) {
-        serve(t, part.rep, part.rep->first + edge_hold_length(&part));
-    } else {
-        wait_slice(t);
+        step = serve(t, part.rep, part.rep->first + edge_hold_length(&part));
     }
     edge_cache_release(cache_of(t), &known);
     edge_cache_release(cache_of(t), &part);
+    return step;
 }

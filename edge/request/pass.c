@@ -1,7 +1,6 @@
 /* pass: requests that are the client's own affair: other methods, answers that may not be shared. */
 #include "common/mem.h"
 #include "edge/cache/cache.h"
-#include "edge/request/invalidate.h"
 #include "edge/request/tunnel.h"
 #include "edge/request/txn.h"
 
@@ -64,6 +63,7 @@ void edge_pass_start(struct edge_txn *t)
     edge_cache_unlock(cache);
     t->passing = true;
     t->leader = true;
+    t->wish = EDGE_WISH_ALONE;
     struct edge_fetch *f = edge_fetch_create(t->worker, entry, &t->control, &r);
     f->purge_number = purge_number;
     edge_fetch_join(f, t->worker, &t->waiter);
@@ -72,42 +72,10 @@ void edge_pass_start(struct edge_txn *t)
     edge_fetch_unref(f);
 }
 
-void edge_txn_pass(struct edge_txn *t, enum edge_cause cause)
+enum edge_step edge_pass_begin(struct edge_txn *t)
 {
-    t->cause = cause;
-    t->verdict = edge_txn_is_cached_method(t) && cause != EDGE_CAUSE_BYPASS_REQUEST &&
-                         cause != EDGE_CAUSE_BYPASS_RESPONSE
-                     ? EDGE_VERDICT_MISS
-                     : EDGE_VERDICT_BYPASS;
     if (!t->fetch) {
         edge_pass_start(t);
     }
-    edge_pass_wait(t);
-}
-
-void edge_pass_wait(struct edge_txn *t)
-{
-    switch (edge_fetch_phase_now(t->fetch)) {
-    case EDGE_FETCH_ASKING:
-        edge_txn_wait(t, edge_pass_wait);
-        break;
-    case EDGE_FETCH_PASSING:
-    case EDGE_FETCH_STORING:
-        edge_invalidate_after_unsafe(t);
-        if (edge_txn_keeps_stored(t)) { /* HEAD of something stale */
-            return;
-        }
-        if (edge_txn_is_unasked_304(t)) {
-            edge_deliver_error(t, 502, "the origin answered 304 to a request without a condition");
-        } else if (t->upgrading) {
-            edge_tunnel_answer(t);
-        } else {
-            edge_deliver_fetch(t);
-        }
-        break;
-    case EDGE_FETCH_CONFIRMED:
-    case EDGE_FETCH_FAILED:
-        edge_txn_got_failure(t);
-        break;
-    }
+    return EDGE_STEP_FETCHED;
 }

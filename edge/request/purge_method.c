@@ -1,12 +1,16 @@
-/* The request waits for the start's loading (what is purged must not be loaded afterwards), then for the
- * store's writer (what is purged must not be there after a crash), and is answered then. */
-#include "edge/request/purge_method.h"
-
+/* purge_method: the PURGE method on the public listener, as Varnish and Fastly have it.
+ *
+ * PURGE /path purges the URL; with a tag field (Surrogate-Key, Cache-Tag, xkey) it purges what carries the
+ * tags instead. Allowed are who has the token and programs in `purge_allow`; a web page in a browser that
+ * happens to be there is not. The request waits for the start's loading (what is purged must not be loaded
+ * afterwards), then for the store's writer (it must not be there again after a crash), and is answered then.
+ */
 #include "common/http/server/http_browser.h"
 #include "common/http/syntax/http_field.h"
 #include "common/mem.h"
 #include "edge/cache/cache.h"
 #include "edge/purge/purge.h"
+#include "edge/request/txn.h"
 
 #include <gnutls/gnutls.h>
 #include <inttypes.h>
@@ -87,7 +91,7 @@ static bool purge_tags(void *arg, struct cdn_str name, struct cdn_str value)
     return true;
 }
 
-static void answer(struct edge_txn *t)
+enum edge_step edge_purge_method_answer(struct edge_txn *t)
 {
     CDN_AUTOFREE char *body = cdn_asprintf("{\"status\":\"ok\",\"purged\":%" PRIu64 ",\"soft\":%s}\n",
                                            t->purged, is_soft(t) ? "true" : "false");
@@ -96,9 +100,10 @@ static void answer(struct edge_txn *t)
     t->verdict = EDGE_VERDICT_BYPASS;
     t->cause = EDGE_CAUSE_BYPASS_METHOD;
     http_respond_text(t->http, 200, "application/json", cdn_str(body), NULL);
+    return EDGE_STEP_DONE;
 }
 
-static void purge(struct edge_txn *t)
+enum edge_step edge_purge_method_apply(struct edge_txn *t)
 {
     struct edge *edge = t->worker->edge;
     struct purge_fields f = {.txn = t};
@@ -110,26 +115,25 @@ static void purge(struct edge_txn *t)
     }
     cdn_metric_add(&t->worker->metrics.purged_total, f.total);
     t->purged = f.total;
-    if (edge->store) {
-        edge_txn_wait_disk(t, answer);
-        edge_store_settle(edge->store, edge_txn_disk_done, t);
-    } else {
-        answer(t);
+    if (!edge->store) {
+        return EDGE_STEP_PURGE_ANSWER;
     }
+    const enum edge_step wait = edge_txn_wait_disk(t, EDGE_STEP_PURGE_ANSWER);
+    edge_store_settle(edge->store, edge_txn_disk_done, t);
+    return wait;
 }
 
-void edge_purge_method(struct edge_txn *t)
+enum edge_step edge_purge_method(struct edge_txn *t)
 {
     if (!may_purge(t)) {
-        edge_deliver_error(t, 403, "PURGE is allowed with the purge_token, or to programs in purge_allow");
-        return;
+        return edge_deliver_error(t, 403,
+                                  "PURGE is allowed with the purge_token, or to programs in purge_allow");
     }
     t->loaded = (struct edge_load_waiter){.done = edge_txn_disk_done, .arg = t};
     t->disk_pending = true;
     if (edge_cache_await_load(t->worker->edge->cache, &t->loaded)) {
-        edge_txn_wait(t, purge);
-    } else {
-        t->disk_pending = false;
-        purge(t);
+        return edge_txn_wait(t, EDGE_STEP_PURGE_APPLY);
     }
+    t->disk_pending = false;
+    return EDGE_STEP_PURGE_APPLY;
 }

@@ -1,7 +1,7 @@
-/* request: the life of a request, one function per state.
+/* request: libmicrohttpd's side of a transaction: its callbacks, and the first state.
  *
- *   ready -> (hot table) | begin -> lookup -> deliver | wait for a fetch -> deliver
- *                           |-> pass (other methods, loops, PURGE)
+ * A plain hit is answered from the hot table without a transaction. All else gets one at the first callback,
+ * and the states of step.h run whenever libmicrohttpd asks for the answer: first, and after every suspension.
  */
 #include "edge/request/txn.h"
 
@@ -12,8 +12,6 @@
 #include "edge/memory/budget.h"
 #include "edge/cache/cache.h"
 #include "edge/request/hot.h"
-#include "edge/request/purge_method.h"
-#include "edge/request/tunnel.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,128 +21,6 @@
 /* Bytes of a request's body that wait here for the origin. */
 #define UPLOAD_ROOM ((size_t)128 * 1024)
 #define UPLOAD_SHORT ((size_t)16 * 1024) /* when memory is short */
-
-/* ---- transactions ---- */
-
-static void fetch_moved(struct edge_fetch_waiter *waiter)
-{
-    struct edge_txn *t = CDN_CONTAINER_OF(waiter, struct edge_txn, waiter);
-    if (t->tunnel) {
-        edge_tunnel_moved(t->tunnel);
-    } else if (t->stream) {
-        http_stream_resume(t->stream);
-    } else {
-        http_request_resume(t->http);
-    }
-}
-
-static void interim(struct edge_fetch_waiter *waiter, const struct http_fetch_head *h)
-{
-    struct edge_txn *t = CDN_CONTAINER_OF(waiter, struct edge_txn, waiter);
-    CDN_AUTOBUF struct cdn_buf connection = {0};
-    const char *lines[64] = {0};
-    size_t n = 0;
-    (void)http_fields_join(h->fields, h->field_count, CDN_STR("Connection"), &connection);
-    for (size_t i = 0; i < h->field_count && n < CDN_ARRAY_LEN(lines); i++) {
-        if (!http_is_hop_by_hop(h->fields[i].name, cdn_buf_str(&connection))) {
-            lines[n++] = cdn_asprintf(CDN_STR_FMT ": " CDN_STR_FMT, CDN_STR_ARG(h->fields[i].name),
-                                      CDN_STR_ARG(h->fields[i].value));
-        }
-    }
-    http_respond_interim(t->http, h->status, lines, n);
-    for (size_t i = 0; i < n; i++) {
-        free((char *)(uintptr_t)lines[i]);
-    }
-}
-
-static struct edge_txn *txn_new(struct edge_worker *w, struct http_request *req)
-{
-    struct edge_txn *t = w->free_txn;
-    if (t) {
-        w->free_txn = t->next;
-    } else {
-        t = cdn_calloc(1, sizeof *t);
-    }
-    t->next = NULL;
-    t->waiter = (struct edge_fetch_waiter){.moved = fetch_moved, .interim = interim};
-    t->worker = w;
-    t->http = req;
-    t->now_ms = loop_now_ms(w->loop);
-    t->verdict = EDGE_VERDICT_MISS; /* until something better is known */
-    req->app = t;
-    return t;
-}
-
-void edge_txn_leave_fetch(struct edge_txn *t)
-{
-    if (t->fetch) {
-        if (t->reader.joined) {
-            edge_body_leave(t->fetch->body, &t->reader);
-        }
-        edge_fetch_leave(CDN_TAKE(t->fetch), t->worker, &t->waiter);
-    }
-}
-
-static void discard(struct edge_txn *t)
-{
-    struct edge_worker *w = t->worker;
-    edge_tunnel_leave(t);
-    edge_txn_leave_fetch(t);
-    edge_cache_release(w->edge->cache, &t->hold);
-    if (t->entry) {
-        edge_cache_leave(w->edge->cache, t->entry);
-    }
-    edge_part_discard(t);
-    edge_blob_unref(t->blob);
-    struct cdn_buf key = t->key;
-    struct cdn_buf text = t->text;
-    edge_budget_sub(t->upload.room);
-    cdn_buf_free(&t->upload);
-    cdn_buf_clear(&key);
-    cdn_buf_clear(&text);
-    memset(t, 0, sizeof *t);
-    t->key = key;
-    t->text = text;
-    t->next = w->free_txn;
-    w->free_txn = t;
-}
-
-bool edge_txn_release(struct edge_txn *t)
-{
-    if (!t->over || t->stream || t->disk_pending) {
-        return false;
-    }
-    discard(t);
-    return true;
-}
-
-/* Waits for someone who will call http_request_resume; `step` comes next. */
-void edge_txn_wait(struct edge_txn *t, void (*step)(struct edge_txn *))
-{
-    t->step = step;
-    http_request_suspend(t->http);
-}
-
-static void disk_done(void *arg) /* loop thread */
-{
-    struct edge_txn *t = arg;
-    t->disk_pending = false;
-    if (!edge_txn_release(t)) {
-        http_request_resume(t->http);
-    }
-}
-
-void edge_txn_disk_done(void *arg)
-{
-    struct edge_txn *t = arg;
-    loop_post(t->worker->loop, disk_done, t);
-}
-
-void edge_txn_wait_disk(struct edge_txn *t, void (*step)(struct edge_txn *))
-{
-    t->disk_pending = true;
-    edge_txn_wait(t, step);
-}
 
 /* ---- begin ---- */
 
@@ -213,56 +89,52 @@ static bool is_loop(struct edge_txn *t)
            http_cdn_loop_has(cdn_buf_str(&value), cdn_str(t->worker->edge->loop_id));
 }
 
-bool edge_txn_is_cached_method(const struct edge_txn *t)
-{
-    return t->http->method == HTTP_GET || t->http->method == HTTP_HEAD;
-}
-
-/* What is answered without cache or origin; true when it was. */
-static bool answer_at_once(struct edge_txn *t)
+/* What needs neither cache nor origin; LOOKUP: it does. */
+static enum edge_step at_once(struct edge_txn *t)
 {
     struct http_request *req = t->http;
     uint32_t hops;
     if (is_loop(t)) {
-        edge_deliver_error(t, 508, "the request came back to this edge (CDN-Loop)");
-    } else if (req->method == HTTP_TRACE) {
-        edge_deliver_error(t, 405, "TRACE is not answered");
-    } else if (req->method == HTTP_PURGE) {
-        edge_purge_method(t);
-    } else if (req->method == HTTP_OPTIONS && req->field[HTTP_REQ_MAX_FORWARDS].p &&
-               http_max_forwards_parse(req->field[HTTP_REQ_MAX_FORWARDS], &hops) && hops == 0) {
-        edge_deliver_options(t);
-    } else {
-        return false;
+        return edge_deliver_error(t, 508, "the request came back to this edge (CDN-Loop)");
     }
-    return true;
+    if (req->method == HTTP_TRACE) {
+        return edge_deliver_error(t, 405, "TRACE is not answered");
+    }
+    if (req->method == HTTP_PURGE) {
+        return EDGE_STEP_PURGE;
+    }
+    if (req->method == HTTP_OPTIONS && req->field[HTTP_REQ_MAX_FORWARDS].p &&
+        http_max_forwards_parse(req->field[HTTP_REQ_MAX_FORWARDS], &hops) && hops == 0) {
+        return edge_deliver_options(t);
+    }
+    return EDGE_STEP_LOOKUP;
 }
 
-static void begin(struct edge_txn *t)
+enum edge_step edge_request_begin(struct edge_txn *t)
 {
     if (cdn_str_eq(t->http->path, CDN_STR("*"))) { /* about the server as a whole (RFC 9110 9.3.7): us */
-        edge_deliver_options(t);
-        return;
+        return edge_deliver_options(t);
     }
     enum edge_key_error e = build_target(t);
     if (e != EDGE_KEY_OK) {
-        edge_deliver_error(t, edge_key_error_status(e), edge_key_error_text(e));
-        return;
+        return edge_deliver_error(t, edge_key_error_status(e), edge_key_error_text(e));
     }
     read_conditions(t);
-    if (answer_at_once(t)) {
-        return;
+    const enum edge_step step = at_once(t);
+    if (step != EDGE_STEP_LOOKUP) {
+        return step;
     }
     if (http_request_asks_upgrade(t->http)) {
-        edge_tunnel_ask(t);
-    } else if (!edge_txn_is_cached_method(t)) {
-        edge_txn_pass(t, EDGE_CAUSE_BYPASS_METHOD);
-    } else if (http_cc_has(&t->control.cc, HTTP_CC_NO_STORE) &&
-               edge_tuning_now(t->worker->edge)->rules.honour_request) {
-        edge_txn_pass(t, EDGE_CAUSE_BYPASS_REQUEST);
-    } else {
-        edge_request_lookup(t);
+        return EDGE_STEP_UPGRADE;
     }
+    if (!edge_txn_is_cached_method(t)) {
+        return edge_txn_pass(t, EDGE_CAUSE_BYPASS_METHOD);
+    }
+    if (http_cc_has(&t->control.cc, HTTP_CC_NO_STORE) &&
+        edge_tuning_now(t->worker->edge)->rules.honour_request) {
+        return edge_txn_pass(t, EDGE_CAUSE_BYPASS_REQUEST);
+    }
+    return EDGE_STEP_LOOKUP;
 }
 
 /* ---- libmicrohttpd's side ---- */
@@ -302,11 +174,11 @@ static void on_head(void *self, struct http_request *req)
         return;
     }
     believe(w, req);
-    struct edge_txn *t = txn_new(w, req);
+    struct edge_txn *t = edge_txn_new(w, req);
     enum edge_key_error e = build_target(t);
     if (e != EDGE_KEY_OK || is_loop(t) || req->method == HTTP_TRACE || req->method == HTTP_PURGE) {
-        t->upload_done = true; /* the body is thrown away, then begin() answers */
-        t->step = begin;
+        t->upload_done = true; /* the body is thrown away, then BEGIN answers */
+        t->step = EDGE_STEP_BEGIN;
         return;
     }
     read_conditions(t);
@@ -314,7 +186,7 @@ static void on_head(void *self, struct http_request *req)
     t->verdict = EDGE_VERDICT_BYPASS;
     t->holding = expects_continue(req);
     edge_pass_start(t);
-    t->step = edge_pass_wait;
+    t->step = EDGE_STEP_FETCHED;
     if (t->holding) {
         http_request_suspend(req);
     }
@@ -329,7 +201,7 @@ static void on_held(void *self, struct http_request *req)
     if (t->holding && edge_fetch_phase_now(t->fetch) == EDGE_FETCH_ASKING) {
         http_request_suspend(req);
     } else if (t->holding) {
-        t->step(t);
+        edge_step_run(t);
     }
 }
 
@@ -381,8 +253,8 @@ static void on_ready(void *self, struct http_request *req)
             }
             return;
         }
-        t = txn_new(w, req);
-        t->step = begin;
+        t = edge_txn_new(w, req);
+        t->step = EDGE_STEP_BEGIN;
     }
     if (!t->upload_done && !t->upgrading) {
         t->upload_done = true;
@@ -390,7 +262,7 @@ static void on_ready(void *self, struct http_request *req)
             edge_fetch_body_ready(t->fetch);
         }
     }
-    t->step(t);
+    edge_step_run(t);
 }
 
 static void count_txn(struct edge_txn *t)

@@ -53,34 +53,32 @@ static bool has_key(struct edge_txn *t)
     return k.lines == 1 && k.valid;
 }
 
-static void refuse(struct edge_txn *t, unsigned status, const char *why)
+static enum edge_step refuse(struct edge_txn *t, unsigned status, const char *why)
 {
     cdn_metric_add(&t->worker->metrics.tunnel_refused_total, 1);
-    edge_deliver_error(t, status, why);
+    return edge_deliver_error(t, status, why);
 }
 
-void edge_tunnel_ask(struct edge_txn *t)
+enum edge_step edge_tunnel_ask(struct edge_txn *t)
 {
     struct edge_worker *w = t->worker;
     t->verdict = EDGE_VERDICT_BYPASS;
     if (!w->upgrades) {
-        refuse(t, 501, "this edge opens no WebSocket tunnels");
-        return;
+        return refuse(t, 501, "this edge opens no WebSocket tunnels");
     }
     if (!has_key(t)) {
-        edge_deliver_error(t, 400, "a WebSocket handshake has one Sec-WebSocket-Key of 16 bytes in base64");
-        return;
+        return edge_deliver_error(t, 400,
+                                  "a WebSocket handshake has one Sec-WebSocket-Key of 16 bytes in base64");
     }
     if (w->tunnel_count >= w->tunnel_max ||
         atomic_load(&w->edge->tunnel_count) >= w->edge->settings.upgrade_connections) {
-        refuse(t, 503, "as many WebSocket tunnels as this edge allows are open");
-        return;
+        return refuse(t, 503, "as many WebSocket tunnels as this edge allows are open");
     }
     w->tunnel_count++;
     atomic_fetch_add(&w->edge->tunnel_count, 1);
     t->upgrading = true;
     t->upload_done = false; /* what follows the head is the body of sorts */
-    edge_txn_pass(t, EDGE_CAUSE_BYPASS_REQUEST);
+    return edge_txn_pass(t, EDGE_CAUSE_BYPASS_REQUEST);
 }
 
 void edge_tunnel_leave(struct edge_txn *t)
@@ -319,20 +317,19 @@ static void begin(void *arg, int fd, struct cdn_str head, struct cdn_str early)
     }
 }
 
-void edge_tunnel_answer(struct edge_txn *t)
+enum edge_step edge_tunnel_answer(struct edge_txn *t)
 {
     struct edge_fetch *f = t->fetch;
     if (edge_head_status(f->rep->head) != 101) {
         t->upload_done = true; /* as an ordinary request without a body */
         edge_fetch_body_ready(f);
-        edge_deliver_fetch(t);
-        return;
+        return EDGE_STEP_STREAM;
     }
     if (!edge_body_join(f->body, &t->reader, 0)) {
-        edge_deliver_error(t, 502, "the beginning of what the origin sent is gone");
-        return;
+        return edge_deliver_error(t, 502, "the beginning of what the origin sent is gone");
     }
     struct MHD_Response *response = http_response_upgrade(t->http, begin, t);
     edge_deliver_respond(t, response, 101, edge_fetch_told(f, true), NULL, 0);
     MHD_destroy_response(response);
+    return EDGE_STEP_DONE;
 }

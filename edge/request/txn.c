@@ -1,0 +1,171 @@
+/* A transaction's life, its waits, and small questions that several states ask. It is kept for the worker's
+ * next request because its buffers are worth more than itself; it must outlive the request when a stream or
+ * another thread still points to it, which `stream` and `disk_pending` say. */
+#include "edge/request/txn.h"
+
+#include "common/mem.h"
+#include "edge/memory/budget.h"
+#include "edge/request/part.h"
+#include "edge/request/tunnel.h"
+
+#include <stdio.h>
+
+#include "common/banned.h"
+
+static void fetch_moved(struct edge_fetch_waiter *waiter)
+{
+    struct edge_txn *t = CDN_CONTAINER_OF(waiter, struct edge_txn, waiter);
+    if (t->tunnel) {
+        edge_tunnel_moved(t->tunnel);
+    } else if (t->stream) {
+        http_stream_resume(t->stream);
+    } else {
+        http_request_resume(t->http);
+    }
+}
+
+static void interim(struct edge_fetch_waiter *waiter, const struct http_fetch_head *h)
+{
+    struct edge_txn *t = CDN_CONTAINER_OF(waiter, struct edge_txn, waiter);
+    CDN_AUTOBUF struct cdn_buf connection = {0};
+    const char *lines[64] = {0};
+    size_t n = 0;
+    (void)http_fields_join(h->fields, h->field_count, CDN_STR("Connection"), &connection);
+    for (size_t i = 0; i < h->field_count && n < CDN_ARRAY_LEN(lines); i++) {
+        if (!http_is_hop_by_hop(h->fields[i].name, cdn_buf_str(&connection))) {
+            lines[n++] = cdn_asprintf(CDN_STR_FMT ": " CDN_STR_FMT, CDN_STR_ARG(h->fields[i].name),
+                                      CDN_STR_ARG(h->fields[i].value));
+        }
+    }
+    http_respond_interim(t->http, h->status, lines, n);
+    for (size_t i = 0; i < n; i++) {
+        free((char *)(uintptr_t)lines[i]);
+    }
+}
+
+struct edge_txn *edge_txn_new(struct edge_worker *w, struct http_request *req)
+{
+    struct edge_txn *t = w->free_txn;
+    if (t) {
+        w->free_txn = t->next;
+    } else {
+        t = cdn_calloc(1, sizeof *t);
+    }
+    t->next = NULL;
+    t->waiter = (struct edge_fetch_waiter){.moved = fetch_moved, .interim = interim};
+    t->worker = w;
+    t->http = req;
+    t->now_ms = loop_now_ms(w->loop);
+    t->verdict = EDGE_VERDICT_MISS; /* until something better is known */
+    req->app = t;
+    return t;
+}
+
+void edge_txn_leave_fetch(struct edge_txn *t)
+{
+    if (t->fetch) {
+        if (t->reader.joined) {
+            edge_body_leave(t->fetch->body, &t->reader);
+        }
+        edge_fetch_leave(CDN_TAKE(t->fetch), t->worker, &t->waiter);
+    }
+}
+
+static void discard(struct edge_txn *t)
+{
+    struct edge_worker *w = t->worker;
+    edge_tunnel_leave(t);
+    edge_txn_leave_fetch(t);
+    edge_cache_release(w->edge->cache, &t->hold);
+    if (t->entry) {
+        edge_cache_leave(w->edge->cache, t->entry);
+    }
+    edge_part_discard(t);
+    edge_blob_unref(t->blob);
+    struct cdn_buf key = t->key;
+    struct cdn_buf text = t->text;
+    edge_budget_sub(t->upload.room);
+    cdn_buf_free(&t->upload);
+    cdn_buf_clear(&key);
+    cdn_buf_clear(&text);
+    memset(t, 0, sizeof *t);
+    t->key = key;
+    t->text = text;
+    t->next = w->free_txn;
+    w->free_txn = t;
+}
+
+bool edge_txn_release(struct edge_txn *t)
+{
+    if (!t->over || t->stream || t->disk_pending) {
+        return false;
+    }
+    discard(t);
+    return true;
+}
+
+enum edge_step edge_txn_wait(struct edge_txn *t, enum edge_step step)
+{
+    t->step = step;
+    http_request_suspend(t->http);
+    return EDGE_STEP_WAIT;
+}
+
+static void disk_done(void *arg) /* loop thread */
+{
+    struct edge_txn *t = arg;
+    t->disk_pending = false;
+    if (!edge_txn_release(t)) {
+        http_request_resume(t->http);
+    }
+}
+
+void edge_txn_disk_done(void *arg)
+{
+    struct edge_txn *t = arg;
+    loop_post(t->worker->loop, disk_done, t);
+}
+
+enum edge_step edge_txn_wait_disk(struct edge_txn *t, enum edge_step step)
+{
+    t->disk_pending = true;
+    return edge_txn_wait(t, step);
+}
+
+/* ---- what several states ask ---- */
+
+bool edge_txn_is_cached_method(const struct edge_txn *t)
+{
+    return t->http->method == HTTP_GET || t->http->method == HTTP_HEAD;
+}
+
+bool edge_txn_fits(struct edge_txn *t, const struct edge_rep *rep)
+{
+    return edge_rep_suits(rep, &(struct edge_vary_source){edge_txn_vary_get, t});
+}
+
+bool edge_txn_only_cached(const struct edge_txn *t)
+{
+    return edge_request_only_if_cached(&edge_tuning_now(t->worker->edge)->rules, &t->control);
+}
+
+enum edge_step edge_txn_refuse_uncached(struct edge_txn *t)
+{
+    return edge_deliver_error(t, 504, "only-if-cached, and nothing usable is stored");
+}
+
+enum edge_step edge_txn_pass(struct edge_txn *t, enum edge_cause cause)
+{
+    t->cause = cause;
+    t->verdict = edge_txn_is_cached_method(t) && cause != EDGE_CAUSE_BYPASS_REQUEST &&
+                         cause != EDGE_CAUSE_BYPASS_RESPONSE
+                     ? EDGE_VERDICT_MISS
+                     : EDGE_VERDICT_BYPASS;
+    return EDGE_STEP_PASS;
+}
+
+enum edge_step edge_txn_pass_instead(struct edge_txn *t, enum edge_cause cause)
+{
+    edge_txn_leave_fetch(t);
+    return edge_txn_pass(t, cause);
+}
