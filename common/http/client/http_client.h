@@ -9,7 +9,7 @@
 #ifndef CDN_COMMON_HTTP_CLIENT_H
 #define CDN_COMMON_HTTP_CLIENT_H
 
-#include "common/http/server/http_server.h" /* struct http_field */
+#include "common/http/syntax/http_message.h"
 #include "common/loop.h"
 #include "common/str.h"
 

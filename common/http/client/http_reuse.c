@@ -18,6 +18,7 @@
  * libcurl cannot be told to close a connection. Shutting the socket down ends it for the server; libcurl
  * closes the descriptor when it next looks for a connection. */
 #include "common/http/client/http_client_private.h"
+#include "common/parse.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

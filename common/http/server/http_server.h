@@ -17,6 +17,7 @@
 #ifndef CDN_COMMON_HTTP_SERVER_H
 #define CDN_COMMON_HTTP_SERVER_H
 
+#include "common/http/syntax/http_message.h"
 #include "common/loop.h"
 #include "common/parse.h"
 #include "common/str.h"
@@ -57,23 +58,6 @@ enum http_request_field {
     HTTP_REQUEST_FIELDS(X)
 #undef X
         HTTP_REQ_FIELD_COUNT
-};
-
-enum http_method {
-    HTTP_GET,
-    HTTP_HEAD,
-    HTTP_POST,
-    HTTP_PUT,
-    HTTP_DELETE,
-    HTTP_OPTIONS,
-    HTTP_TRACE,
-    HTTP_PURGE,
-    HTTP_OTHER
-};
-
-struct http_field { /* one header line, borrowed from the connection until done() */
-    struct cdn_str name;
-    struct cdn_str value;
 };
 
 typedef void (*http_upgrade_begin)(void *arg, int fd, struct cdn_str head, struct cdn_str early);
@@ -246,13 +230,8 @@ void http_respond_interim(struct http_request *req, unsigned status, const char 
 
 /* A body that is produced while it is sent. */
 struct http_stream;
-#define HTTP_STREAM_WAIT \
-    ((ssize_t)-3) /* nothing yet: the connection is suspended until http_stream_resume() */
-#define HTTP_STREAM_END ((ssize_t)-1) /* complete (only for unknown length) */
-#define HTTP_STREAM_FAIL \
-    ((ssize_t)-2) /* break off: the client sees an incomplete body, never a short complete one */
 struct http_stream_source {
-    /* Up to `max` bytes of position `at`; > 0 or one of the above. */
+    /* Up to `max` bytes of position `at`; > 0, or HTTP_STREAM_WAIT, _END or _FAIL. */
     ssize_t (*read)(void *arg, uint64_t at, char *into, size_t max);
     void (*release)(void *arg); /* once, when the stream is over; no more read() follows */
     void *arg;

@@ -1,6 +1,5 @@
 #include "common/http/syntax/http_field.h"
 
-#include "common/http/server/http_server.h"
 #include "common/http/syntax/http_server_check.h"
 
 #include "common/banned.h"

@@ -8,7 +8,7 @@
 #ifndef CDN_COMMON_HTTP_SERVER_CHECK_H
 #define CDN_COMMON_HTTP_SERVER_CHECK_H
 
-#include "common/http/server/http_server.h"
+#include "common/http/syntax/http_message.h"
 
 #define HTTP_REFUSALS(X) /* name, status, detail */                                        \
     X(NONE, 0, "")                                                                         \

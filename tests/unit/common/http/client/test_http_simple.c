@@ -1,5 +1,6 @@
 /* http_simple: one blocking request, against a server on another thread. */
 #include "common/http/client/http_client.h"
+#include "common/http/server/http_server.h"
 
 #include "tests/unit/common/net_help.h"
 
