@@ -1,11 +1,11 @@
 /* pocketcdn: the one command a person types. */
 #include "cli/command.h"
-#include "common/daemon.h"
+#include "common/process.h"
 
 #include "common/banned.h"
 
 int main(int argc, char **argv)
 {
-    daemon_process_init();
+    cdn_process_init();
     return cli_command_run(argc - 1, argv + 1);
 }

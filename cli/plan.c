@@ -1,6 +1,7 @@
 #include "cli/plan.h"
 
 #include "cli/child.h"
+#include "common/admin_address.h"
 #include "common/config/config.h"
 #include "common/parse.h"
 #include "edge/base/settings.h"
@@ -30,7 +31,8 @@ const struct plan_ports plan_default_ports = {"127.0.0.1", 8080, 8090, 8088, 1};
 
 enum cdn_status plan_ports_move(unsigned router, struct plan_ports *ret, struct cdn_error *err)
 {
-    const unsigned highest = 65535 - 1000 - (plan_default_ports.origin - plan_default_ports.router);
+    const unsigned highest =
+        UINT16_MAX - CDN_ADMIN_PORT_OFFSET - (plan_default_ports.origin - plan_default_ports.router);
     if (router < 1024 || router > highest)
         return cdn_error_set(err, CDN_USAGE, "--port: %u is not from 1024 to %u", router, highest);
     *ret = plan_default_ports;
@@ -62,18 +64,19 @@ void plan_default_yaml(const struct plan_wish *wish, const struct plan_ports *po
                         "  trusted_proxies: [\"127.0.0.0/8\"]\n");
     if (wish->root)
         cdn_buf_printf(out, "origin:\n  listen: %s:%u\n  admin: %s:%u\n  place: Frankfurt\n",
-                       ports->router_host, ports->origin, ports->router_host, ports->origin + 1000);
+                       ports->router_host, ports->origin, ports->router_host, cdn_admin_port(ports->origin));
     cdn_buf_printf(out, "router:\n  listen: %s:%u\n  admin: %s:%u\n  dns_listen: %s:%u\nedges:\n",
-                   ports->router_host, ports->router, ports->router_host, ports->router + 1000,
+                   ports->router_host, ports->router, ports->router_host, cdn_admin_port(ports->router),
                    ports->router_host, plan_dns_port(ports));
     for (unsigned i = 0; i < GEO_DEFAULT_EDGES && i < geo_site_count(); i++) {
         const struct geo_site *site = geo_site_at(i);
         unsigned host = ports->first_edge + i;
-        cdn_buf_printf(
-            out,
-            "  - name: " CDN_STR_FMT "\n    place: \"" CDN_STR_FMT "\"\n    listen: 127.0.1.%u:%u\n"
-            "    admin: 127.0.1.%u:%u\n",
-            CDN_STR_ARG(site->name), CDN_STR_ARG(site->city), host, ports->edges, host, ports->edges + 1000);
+        cdn_buf_printf(out,
+                       "  - name: " CDN_STR_FMT "\n    place: \"" CDN_STR_FMT
+                       "\"\n    listen: 127.0.1.%u:%u\n"
+                       "    admin: 127.0.1.%u:%u\n",
+                       CDN_STR_ARG(site->name), CDN_STR_ARG(site->city), host, ports->edges, host,
+                       cdn_admin_port(ports->edges));
     }
 }
 
@@ -87,18 +90,6 @@ static void add_args(struct plan_node *node, ...)
     for (const char *arg; n + 1 < PLAN_ARGS_MAX && (arg = va_arg(list, const char *));)
         node->argv[n++] = cdn_strdup(arg);
     va_end(list);
-}
-
-/* The public port plus 1000 on the same host: the default of every admin listener. */
-static char *admin_of(const char *listen)
-{
-    struct cdn_addr address;
-    char text[CDN_ADDR_TEXT_SIZE] = "";
-    if (cdn_parse_host_port(cdn_str(listen), &address)) {
-        cdn_addr_set_port(&address, cdn_addr_port(&address) + 1000);
-        cdn_addr_format(&address, text);
-    }
-    return cdn_strdup(text);
 }
 
 struct where { /* what all nodes are described by; text borrowed, NULL counts as "" */
@@ -126,8 +117,9 @@ static struct plan_node *append(struct plan *plan, enum plan_kind kind, const st
 static enum cdn_status add_node(struct plan *plan, enum plan_kind kind, const struct where *where,
                                 const struct plan_wish *wish, struct cdn_error *err)
 {
-    CDN_AUTOFREE char *admin =
-        where->admin && where->admin[0] ? cdn_strdup(where->admin) : admin_of(where->listen);
+    char beside[CDN_ADDR_TEXT_SIZE]; /* the public listener */
+    cdn_admin_address("", where->listen, beside);
+    const char *admin = where->admin && where->admin[0] ? where->admin : beside;
     CDN_AUTOFREE char *program = cdn_asprintf("pocketcdn-%s", plan_kind_word(kind));
     CDN_AUTOFREE char *path = NULL;
     enum cdn_status status = wish->only_look ? CDN_OK : child_program(program, &path, err);
@@ -232,7 +224,8 @@ static enum cdn_status add_all(struct plan *plan, const struct plan_wish *wish, 
                                struct parts *parts, struct cdn_error *err)
 {
     const struct router_settings *settings = &parts->router.settings;
-    CDN_AUTOFREE char *admin = settings->admin[0] ? cdn_strdup(settings->admin) : admin_of(settings->listen);
+    char admin[CDN_ADDR_TEXT_SIZE];
+    cdn_admin_address(settings->admin, settings->listen, admin);
     CDN_AUTOFREE char *control = cdn_asprintf("http://%s", admin);
     struct where where = {plan_kind_word(PLAN_ROUTER), "", "http", settings->listen, admin,
                           settings->admin_token};

@@ -1,6 +1,7 @@
 #include "cli/plan.h"
 
 #include "cli/ports.h"
+#include "common/admin_address.h"
 #include "common/config/config.h"
 #include "edge/base/tuning.h"
 #include "geo-data/places.h"
@@ -165,14 +166,15 @@ bool plan_ports_free(const struct plan_ports *ports)
 {
     struct cdn_addr dns;
     CDN_AUTOFREE char *text = cdn_asprintf("%s:%u", ports->router_host, plan_dns_port(ports));
-    bool free_all =
-        is_free(ports->router_host, ports->router) && is_free(ports->router_host, ports->router + 1000) &&
-        is_free(ports->router_host, ports->origin) && is_free(ports->router_host, ports->origin + 1000) &&
-        is_free(ports->router_host, plan_dns_port(ports)) && cdn_parse_host_port(cdn_str(text), &dns) &&
-        ports_free_udp(&dns);
+    bool free_all = is_free(ports->router_host, ports->router) &&
+                    is_free(ports->router_host, cdn_admin_port(ports->router)) &&
+                    is_free(ports->router_host, ports->origin) &&
+                    is_free(ports->router_host, cdn_admin_port(ports->origin)) &&
+                    is_free(ports->router_host, plan_dns_port(ports)) &&
+                    cdn_parse_host_port(cdn_str(text), &dns) && ports_free_udp(&dns);
     for (unsigned i = 0; i < GEO_DEFAULT_EDGES && free_all; i++) {
         CDN_AUTOFREE char *host = cdn_asprintf("127.0.1.%u", ports->first_edge + i);
-        free_all = is_free(host, ports->edges) && is_free(host, ports->edges + 1000);
+        free_all = is_free(host, ports->edges) && is_free(host, cdn_admin_port(ports->edges));
     }
     return free_all;
 }

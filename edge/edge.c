@@ -1,6 +1,6 @@
 #include "edge/edge.h"
 
-#include "common/daemon.h"
+#include "common/daemon/daemon.h"
 #include "common/http/syntax/http_server_check.h"
 #include "common/log.h"
 #include "common/mem.h"

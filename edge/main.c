@@ -1,5 +1,6 @@
 /* pocketcdn-edge: flags, then the daemon until it is told to end. */
-#include "common/daemon.h"
+#include "common/daemon/daemon.h"
+#include "common/process.h"
 #include "common/log.h"
 #include "edge/edge.h"
 
@@ -11,7 +12,7 @@ int main(int argc, char **argv)
     enum cdn_config_outcome outcome;
     struct cdn_error err = {0};
     struct edge *edge;
-    daemon_process_init();
+    cdn_process_init();
     if (cdn_config_load(&edge_program, argc, argv, &settings, &outcome, NULL, NULL, &err) != CDN_OK) {
         return daemon_fail(edge_program.name, &err);
     }

@@ -2,7 +2,7 @@
 #include "geo-data/metadata.h"
 
 #include "geo-data/decode.h"
-#include "geo-data/tools/mmdb_encode.h"
+#include "geo-data/mmdb_encode.h"
 
 #include <errno.h>
 #include <sys/stat.h>

@@ -1,5 +1,6 @@
 /* pocketcdn-origin: flags, then the daemon until it is told to end. */
-#include "common/daemon.h"
+#include "common/daemon/daemon.h"
+#include "common/process.h"
 #include "common/log.h"
 #include "origin/origin.h"
 
@@ -11,7 +12,7 @@ int main(int argc, char **argv)
     enum cdn_config_outcome outcome;
     struct cdn_error err = {0};
     struct origin *origin;
-    daemon_process_init();
+    cdn_process_init();
     enum cdn_status status =
         cdn_config_load(&origin_program, argc, argv, &settings, &outcome, NULL, NULL, &err);
     if (status != CDN_OK) {

@@ -2,7 +2,7 @@
 #ifndef CDN_ORIGIN_METRICS_H
 #define CDN_ORIGIN_METRICS_H
 
-#include "common/metrics.h"
+#include "common/daemon/metrics.h"
 
 #include <stdint.h>
 

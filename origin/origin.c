@@ -1,6 +1,7 @@
 #include "origin/origin.h"
 
-#include "common/daemon.h"
+#include "common/admin_address.h"
+#include "common/daemon/daemon.h"
 #include "common/log.h"
 #include "common/parse.h"
 #include "geo-data/places.h"
@@ -241,7 +242,7 @@ static enum cdn_status open_daemon(struct origin *origin, struct cdn_error *err)
 {
     char admin[CDN_ADDR_TEXT_SIZE];
     static const struct daemon_route none[] = {{0}};
-    daemon_admin_default(origin->settings.admin, origin->settings.listen, admin);
+    cdn_admin_address(origin->settings.admin, origin->settings.listen, admin);
     const struct daemon_config config = {
         .program = origin_program.name,
         .admin_listen = admin,

@@ -11,7 +11,7 @@
 
 #include <stdio.h>
 
-#include "common/metrics.h"
+#include "common/daemon/metrics.h"
 
 #include "common/banned.h"
 

@@ -6,7 +6,7 @@
 #include "common/clock.h"
 #include "common/http/client/http_client.h"
 #include "common/log.h"
-#include "common/metrics.h"
+#include "common/daemon/metrics.h"
 #include "geo-data/latency.h"
 
 #include "common/banned.h"

@@ -1,5 +1,6 @@
 /* main: pocketcdn-router */
-#include "common/daemon.h"
+#include "common/daemon/daemon.h"
+#include "common/process.h"
 #include "common/log.h"
 #include "router/router.h"
 
@@ -22,7 +23,7 @@ int main(int argc, char **argv)
     struct router_config config = {0};
     enum cdn_config_outcome outcome;
     struct cdn_error err = {0};
-    daemon_process_init();
+    cdn_process_init();
     enum cdn_status status = router_config_load(argc, argv, &config, &outcome, &err);
     if (status == CDN_OK && outcome == CDN_CONFIG_RUN)
         status = serve(&config, argc, argv, &err);

@@ -2,7 +2,7 @@
 #ifndef CDN_ROUTER_ROUTER_PRIVATE_H
 #define CDN_ROUTER_ROUTER_PRIVATE_H
 
-#include "common/daemon.h"
+#include "common/daemon/daemon.h"
 #include "router/dns/dns_server.h"
 #include "router/health.h"
 #include "router/purge/purge_api.h"

@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-#include "common/metrics.h"
+#include "common/daemon/metrics.h"
 #include "router/answer.h"
 
 #include "common/banned.h"

@@ -1,7 +1,7 @@
 /* settings: see settings.h */
 #include "router/settings.h"
 
-#include "common/daemon.h"
+#include "common/admin_address.h"
 #include "common/http/syntax/http_server_check.h"
 
 #include <stdio.h>
@@ -99,10 +99,11 @@ static enum cdn_status edge_complete_admin(struct router_edge *e, struct cdn_err
         return cdn_error_set(err, CDN_INVALID, "%s: url: '%s' has no host and port", e->origin, s->url);
     if (port == 0 && !s->listen[0])
         port = cdn_str_starts(cdn_str(s->url), CDN_STR("https:")) ? 443 : 80;
-    if (port == 0 || port > 65535 - 1000)
-        return cdn_error_set(err, CDN_INVALID, "%s: admin: is needed for %s, whose port + 1000 is none",
-                             e->origin, s->url);
-    text_replace(&s->admin, cdn_asprintf("http://" CDN_STR_FMT ":%u", CDN_STR_ARG(host), port + 1000));
+    if (cdn_admin_port(port) == 0)
+        return cdn_error_set(err, CDN_INVALID, "%s: admin: is needed for %s, whose port + %u is none",
+                             e->origin, s->url, CDN_ADMIN_PORT_OFFSET);
+    text_replace(&s->admin,
+                 cdn_asprintf("http://" CDN_STR_FMT ":%u", CDN_STR_ARG(host), cdn_admin_port(port)));
     return CDN_OK;
 }
 
@@ -250,7 +251,7 @@ static enum cdn_status config_finish(struct router_config *config, const char *p
                                      struct router_config *ret, struct cdn_error *err)
 {
     char admin[CDN_ADDR_TEXT_SIZE];
-    daemon_admin_default(config->settings.admin, config->settings.listen, admin);
+    cdn_admin_address(config->settings.admin, config->settings.listen, admin);
     text_replace(&config->settings.admin, cdn_strdup(admin));
     enum cdn_status status = edges_load(config, path, err);
     if (status == CDN_OK)

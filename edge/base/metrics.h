@@ -1,9 +1,9 @@
-/* metrics: what an edge counts, one row each (see common/metrics.h). Every worker thread has a struct of its
- * own. */
+/* metrics: what an edge counts, one row each (see common/daemon/metrics.h). Every worker thread has a struct
+ * of its own. */
 #ifndef CDN_EDGE_METRICS_H
 #define CDN_EDGE_METRICS_H
 
-#include "common/metrics.h"
+#include "common/daemon/metrics.h"
 #include "edge/semantics/cause.h"
 
 #define EDGE_METRICS(X)                                                                           \

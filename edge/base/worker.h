@@ -14,7 +14,7 @@
 #include "common/http/syntax/http_forwarded.h"
 #include "common/http/server/http_head.h"
 #include "common/http/server/http_server.h"
-#include "common/tls_pair.h"
+#include "common/http/server/tls_pair.h"
 #include "edge/memory/budget.h"
 #include "edge/store/store.h"
 #include "edge/base/metrics.h"

@@ -1,7 +1,8 @@
 #include "edge/control/admin.h"
 
 #include "common/clock.h"
-#include "common/daemon.h"
+#include "common/admin_address.h"
+#include "common/daemon/daemon.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "edge/log/access_log.h"
@@ -414,7 +415,7 @@ static bool healthy(void *self, char why[static 128])
 enum cdn_status edge_admin_create(struct edge *edge, struct cdn_error *err)
 {
     char address[CDN_ADDR_TEXT_SIZE];
-    daemon_admin_default(edge->settings.admin, edge->settings.listen, address);
+    cdn_admin_address(edge->settings.admin, edge->settings.listen, address);
     struct daemon_config config = {
         .program = edge_program.name,
         .node = edge->settings.name,

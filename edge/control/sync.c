@@ -2,7 +2,7 @@
 #include "edge/control/sync.h"
 
 #include "common/clock.h"
-#include "common/daemon.h"
+#include "common/daemon/daemon.h"
 #include "common/log.h"
 #include "edge/purge/purge.h"
 #include "edge/cache/cache.h"

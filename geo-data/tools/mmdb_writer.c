@@ -7,7 +7,7 @@
  */
 #include "geo-data/tools/mmdb_writer.h"
 
-#include "geo-data/tools/mmdb_encode.h"
+#include "geo-data/mmdb_encode.h"
 
 #include <assert.h>
 #include <sys/socket.h>

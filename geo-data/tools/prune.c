@@ -3,7 +3,7 @@
 
 #include "geo-data/database.h"
 #include "geo-data/geodesy.h"
-#include "geo-data/tools/mmdb_encode.h"
+#include "geo-data/mmdb_encode.h"
 #include "geo-data/places.h"
 
 #include <arpa/inet.h>

@@ -2,7 +2,7 @@
 #ifndef CDN_ROUTER_DNS_METRICS_H
 #define CDN_ROUTER_DNS_METRICS_H
 
-#include "common/metrics.h"
+#include "common/daemon/metrics.h"
 
 #define DNS_METRICS(X)                                                                            \
     X(COUNTER, dns_ecs_total, "DNS queries with a client subnet")                                 \

@@ -6,7 +6,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/metrics.h"
+#include "common/daemon/metrics.h"
 #include "router/purge/purge_book.h"
 #include "router/purge/purge_item.h"
 #include "router/purge/purge_log.h"

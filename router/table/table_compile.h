@@ -13,7 +13,7 @@
 #include <jansson.h>
 
 #include "common/loop.h"
-#include "common/metrics.h"
+#include "common/daemon/metrics.h"
 #include "router/table/table.h"
 
 struct router_compiler;

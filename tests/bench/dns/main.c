@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "geo-data/geo.h"
-#include "geo-data/tools/mmdb_encode.h"
+#include "geo-data/mmdb_encode.h"
 #include "geo-data/tools/mmdb_writer.h"
 
 #include "common/banned.h"

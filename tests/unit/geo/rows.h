@@ -3,7 +3,7 @@
 #define CDN_TESTS_UNIT_GEO_ROWS_H
 
 #include "geo-data/geo.h"
-#include "geo-data/tools/mmdb_encode.h"
+#include "geo-data/mmdb_encode.h"
 #include "geo-data/tools/mmdb_writer.h"
 
 #include <arpa/inet.h>

@@ -1,5 +1,6 @@
 /* daemon: the admin listener over a real socket, in one process: the loop turns while the client waits. */
-#include "common/daemon.h"
+#include "common/daemon/daemon.h"
+#include "common/process.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -120,7 +121,7 @@ static void start(const char *token, bool simulate)
                                    .drained = drained};
     struct cdn_error err = {0};
     cdn_log_init("test", NULL, CDN_LOG_ERROR, false);
-    daemon_process_init();
+    cdn_process_init();
     app = (struct app){.healthy = true};
     ck_assert_msg(daemon_create(&config, &app.daemon, &err) == CDN_OK, "%s", err.text);
 }

@@ -1,4 +1,4 @@
-#include "common/daemon_admin.h"
+#include "common/daemon/daemon_admin.h"
 
 #include "common/clock.h"
 #include "common/log.h"

@@ -1,5 +1,5 @@
 /* metrics: the text that Prometheus reads, and sums over threads. */
-#include "common/metrics.h"
+#include "common/daemon/metrics.h"
 
 #include <check.h>
 

@@ -1,5 +1,5 @@
 /* tls_pair: good pairs, and a sentence that names the file for every bad one. */
-#include "common/tls_pair.h"
+#include "common/http/server/tls_pair.h"
 
 #include "common/mem.h"
 

@@ -1,5 +1,5 @@
 /* daemon_access: who may use the admin listener (daemon.h says the rules). */
-#include "common/daemon_admin.h"
+#include "common/daemon/daemon_admin.h"
 #include "common/http/server/http_browser.h"
 
 #include <gnutls/gnutls.h>

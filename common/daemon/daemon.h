@@ -91,10 +91,6 @@ char *daemon_query(const struct http_request *req, const char *name);
 void daemon_answer_json(struct http_request *req, unsigned status, json_t *take); /* consumes the reference */
 void daemon_answer_error(struct http_request *req, const struct cdn_error *err);  /* problem document */
 
-/* The admin listener's address: `set`, or when that is empty the public port + 1000 (0 when that is 0) on the
- * public address if it is loopback, else on 127.0.0.1. Empty when `listen` is no address. */
-void daemon_admin_default(const char *set, const char *listen, char out[static CDN_ADDR_TEXT_SIZE]);
-
 /* Prints "program: text" to stderr and gives the exit code of the error. */
 int daemon_fail(const char *program, const struct cdn_error *err);
 /* How many descriptors the workers of this process may open together, beyond what it needs itself and for its
@@ -103,7 +99,5 @@ uint64_t daemon_descriptors(unsigned workers);
 /* For a daemon whose workers open, for each client, at most one more descriptor: connections of each worker,
  * of the number that is configured. Few are logged. */
 unsigned daemon_client_connections(unsigned configured, unsigned workers);
-/* Raises RLIMIT_NOFILE to its hard limit, ignores SIGPIPE, sets the umask. First thing in every main. */
-void daemon_process_init(void);
 
 #endif

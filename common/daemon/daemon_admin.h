@@ -2,7 +2,7 @@
 #ifndef CDN_COMMON_DAEMON_ADMIN_H
 #define CDN_COMMON_DAEMON_ADMIN_H
 
-#include "common/daemon.h"
+#include "common/daemon/daemon.h"
 
 struct daemon {
     struct daemon_config config; /* as given: strings and tables stay the caller's */

@@ -1,4 +1,4 @@
-#include "common/tls_pair.h"
+#include "common/http/server/tls_pair.h"
 
 #include "common/mem.h"
 

@@ -1,4 +1,4 @@
-#include "common/daemon_admin.h"
+#include "common/daemon/daemon_admin.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -9,12 +9,9 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/banned.h"
-
-#define ADMIN_PORT_OFFSET 1000u
 
 #define DRAIN_LIMIT_NS INT64_C(30000000000)
 #define DRAIN_POLL_NS INT64_C(10000000)
@@ -262,35 +259,8 @@ void daemon_run(struct daemon *daemon, const struct cdn_addr *public_address)
     cdn_log(CDN_LOG_INFO, "stopped", "uptime_s=%" PRId64, (cdn_clock_mono_ms() - daemon->started_ms) / 1000);
 }
 
-void daemon_admin_default(const char *set, const char *listen, char out[static CDN_ADDR_TEXT_SIZE])
-{
-    struct cdn_addr address;
-    if (set[0] || !cdn_parse_host_port(cdn_str(listen), &address)) {
-        (void)cdn_str_copy(out, CDN_ADDR_TEXT_SIZE, cdn_str(set));
-        return;
-    }
-    unsigned port = cdn_addr_port(&address);
-    if (!cdn_addr_is_loopback(&address)) {
-        (void)cdn_parse_ip(CDN_STR("127.0.0.1"), &address);
-    }
-    cdn_addr_set_port(&address,
-                      port && port + ADMIN_PORT_OFFSET <= UINT16_MAX ? port + ADMIN_PORT_OFFSET : 0);
-    cdn_addr_format(&address, out);
-}
-
 int daemon_fail(const char *program, const struct cdn_error *err)
 {
     fprintf(stderr, "%s: %s\n", program, err->text);
     return cdn_status_exit_code(err->status);
-}
-
-void daemon_process_init(void)
-{
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
-    signal(SIGPIPE, SIG_IGN);
-    umask(022);
 }

@@ -1,5 +1,5 @@
 /* mmdb_encode: see mmdb_encode.h */
-#include "geo-data/tools/mmdb_encode.h"
+#include "geo-data/mmdb_encode.h"
 
 #include <assert.h>
 #include <maxminddb.h> /* MMDB_DATA_TYPE_... */
