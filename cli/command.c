@@ -3,7 +3,7 @@
 #include "cli/command.h"
 
 #include "cli/help.h"
-#include "cli/print.h"
+#include "cli/base/print.h"
 #include "common/config/config.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
-#include "cli/command.h"
-#include "cli/print.h"
-#include "cli/state.h"
+#include "cli/base/subcommand.h"
+#include "cli/base/print.h"
+#include "cli/run/state.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,7 +1,7 @@
-#include "cli/command.h"
-#include "cli/control.h"
-#include "cli/note.h"
-#include "cli/print.h"
+#include "cli/base/subcommand.h"
+#include "cli/run/control.h"
+#include "cli/base/note.h"
+#include "cli/base/print.h"
 
 #include <stdio.h>
 

@@ -1,8 +1,8 @@
-#include "cli/command.h"
-#include "cli/control.h"
-#include "cli/print.h"
-#include "cli/terminal.h"
-#include "cli/traveller.h"
+#include "cli/base/subcommand.h"
+#include "cli/run/control.h"
+#include "cli/base/print.h"
+#include "cli/base/terminal.h"
+#include "cli/run/traveller.h"
 #include "common/http/syntax/http_server_check.h"
 
 #include <errno.h>

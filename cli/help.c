@@ -1,10 +1,10 @@
 /* help: see the header. The man page of `pocketcdn` is written here, a daemon's by common/config/config. */
 #include "cli/help.h"
 
-#include "cli/print.h"
+#include "cli/base/print.h"
 #include "edge/base/settings.h"
 #include "origin/settings.h"
-#include "router/settings.h"
+#include "router/base/settings.h"
 
 #include "common/banned.h"
 

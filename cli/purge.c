@@ -1,7 +1,7 @@
-#include "cli/command.h"
-#include "cli/control.h"
-#include "cli/print.h"
-#include "cli/table.h"
+#include "cli/base/subcommand.h"
+#include "cli/run/control.h"
+#include "cli/base/print.h"
+#include "cli/base/table.h"
 #include "common/parse.h"
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* rtt: the modelled round-trip time between places, with the way it takes. */
-#include "cli/command.h"
+#include "cli/base/subcommand.h"
 #include "cli/geo/geo_input.h"
-#include "cli/print.h"
-#include "cli/table.h"
+#include "cli/base/print.h"
+#include "cli/base/table.h"
 #include "geo-data/geo.h"
 #include "geo-data/geodesy.h"
 #include "geo-data/latency.h"

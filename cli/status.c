@@ -1,6 +1,6 @@
-#include "cli/command.h"
-#include "cli/control.h"
-#include "cli/up_display.h"
+#include "cli/base/subcommand.h"
+#include "cli/run/control.h"
+#include "cli/run/up_display.h"
 #include "common/http/client/http_client.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
-#include "cli/command.h"
-#include "cli/control.h"
-#include "cli/print.h"
+#include "cli/base/subcommand.h"
+#include "cli/run/control.h"
+#include "cli/base/print.h"
 
 #include <ctype.h>
 #include <stdio.h>

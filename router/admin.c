@@ -6,7 +6,7 @@
  *                         {"state": "drain" | "active"} is {"drain": true | false} in the words of GET
  *     GET  /route?ip=&path=&from=   a decision with its steps (explain.h); `from` pins it, in simulation
  */
-#include "router/explain.h"
+#include "router/decide/explain.h"
 #include "router/router_private.h"
 
 #include <stdio.h>
@@ -191,15 +191,26 @@ static void get_route(void *self, struct http_request *req, json_t *body)
     daemon_answer_json(req, 200, route);
 }
 
+static void post_purge(void *self, struct http_request *req, json_t *body)
+{
+    router_purge_post(((struct router *)self)->purges, req, body);
+}
+
+static void get_purges(void *self, struct http_request *req, json_t *body)
+{
+    router_purge_list(((struct router *)self)->purges, req, body);
+}
+
+static void get_receipts(void *self, struct http_request *req, json_t *body)
+{
+    router_purge_receipts(((struct router *)self)->purges, req, body);
+}
+
 const struct daemon_route router_admin_routes[] = {
-    {"GET", "/edges", get_edges},
-    {"GET", "/edges/", get_edge},
-    {"POST", "/edges/", post_edge},
-    {"GET", "/route", get_route},
-    {"POST", "/purge", router_purge_post},
-    {"GET", "/purges", router_purge_list},
-    {"GET", "/purges/", router_purge_receipts},
-    {0},
+    {"GET", "/edges", get_edges},      {"GET", "/edges/", get_edge},
+    {"POST", "/edges/", post_edge},    {"GET", "/route", get_route},
+    {"POST", "/purge", post_purge},    {"GET", "/purges", get_purges},
+    {"GET", "/purges/", get_receipts}, {0},
 };
 
 static json_t *databases_json(const struct geo_db *db)
@@ -238,7 +249,7 @@ void router_admin_status(void *self, json_t *into)
                         r->last_failure.status == CDN_OK ? json_null() : json_string(r->last_failure.text));
     json_object_set_new(into, "dns", dns_server_json(r->dns));
     json_object_set_new(into, "edges", edges_json(r));
-    router_purges_status(r, into);
+    router_purges_status(r->purges, into);
     json_object_set_new(into, "metrics", router_server_metrics_json(r->server));
     json_object_set_new(into, "events", router_health_events_json(r->health));
 }
@@ -278,7 +289,7 @@ void router_admin_metrics(void *self, struct cdn_buf *out)
     dns_server_metrics(r->dns, out);
     router_health_metrics(r->health, out);
     router_compiler_metrics(r->compiler, out);
-    router_purges_metrics(r, out);
+    router_purges_metrics(r->purges, out);
     edge_metrics(r, out);
     cdn_metrics_prometheus("pocketcdn_router_", reload_rows, reloads, CDN_ARRAY_LEN(reload_rows), out);
 }

@@ -6,7 +6,7 @@
 
 #include "common/http/server/http_head.h"
 #include "common/http/server/http_server.h"
-#include "router/decide.h"
+#include "router/decide/decide.h"
 
 enum router_outcome {
     ROUTER_REDIRECTED,

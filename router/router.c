@@ -25,6 +25,7 @@ static struct router_health_times times_of(const struct router_settings *s)
 static void take_in(struct router *r, struct router_table *table)
 {
     struct router_health_times times = times_of(&r->config.settings);
+    router_purges_watch(r->purges, table->pops);
     router_table_unref(r->table);
     r->table = table;
     r->loaded_ms = cdn_clock_real_ms();
@@ -160,7 +161,7 @@ static enum cdn_status open_all(struct router *r, struct cdn_error *err)
     if (status == CDN_OK)
         status = daemon_open(r, err);
     if (status == CDN_OK)
-        status = router_purges_create(&r->config.settings, daemon_loop(r->daemon), &r->purges, err);
+        status = router_purges_create(&r->config.settings, r->daemon, &r->purges, err);
     if (status == CDN_OK)
         status = router_health_create(daemon_loop(r->daemon), &r->health, err);
     return status;

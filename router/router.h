@@ -10,7 +10,7 @@
 #ifndef CDN_ROUTER_ROUTER_H
 #define CDN_ROUTER_ROUTER_H
 
-#include "router/settings.h"
+#include "router/base/settings.h"
 
 struct router;
 

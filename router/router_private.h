@@ -9,7 +9,7 @@
 #include "router/router.h"
 #include "router/server.h"
 #include "router/table/table.h"
-#include "router/table/table_compile.h"
+#include "router/decide/table_compile.h"
 #include "router/table/table_watch.h"
 
 struct router {

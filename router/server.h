@@ -18,7 +18,7 @@
 #define CDN_ROUTER_SERVER_H
 
 #include "common/http/server/http_server.h"
-#include "router/reason.h"
+#include "router/base/reason.h"
 #include "router/table/table.h"
 
 #include <jansson.h>

@@ -9,7 +9,7 @@
 #ifndef CDN_ROUTER_TARGET_H
 #define CDN_ROUTER_TARGET_H
 
-#include "router/pops.h"
+#include "router/base/pops.h"
 
 #define ROUTER_TARGET_MAX 8000u   /* bytes of path and query */
 #define ROUTER_LOCATION_MAX 9000u /* bytes of the whole, encoded */

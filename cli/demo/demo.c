@@ -1,11 +1,11 @@
 #include "cli/demo/demo.h"
 
-#include "cli/child.h"
-#include "cli/command.h"
-#include "cli/plan.h"
-#include "cli/ports.h"
-#include "cli/print.h"
-#include "cli/state.h"
+#include "cli/run/child.h"
+#include "cli/base/subcommand.h"
+#include "cli/run/plan.h"
+#include "cli/run/ports.h"
+#include "cli/base/print.h"
+#include "cli/run/state.h"
 #include "common/clock.h"
 #include "geo-data/places.h"
 

@@ -8,8 +8,8 @@
 #ifndef CDN_CLI_DEMO_H
 #define CDN_CLI_DEMO_H
 
-#include "cli/options.h"
-#include "cli/traveller.h"
+#include "cli/base/options.h"
+#include "cli/run/traveller.h"
 
 #include <jansson.h>
 #include <sys/types.h>

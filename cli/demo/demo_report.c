@@ -1,7 +1,7 @@
 #include "cli/demo/demo.h"
-#include "cli/print.h"
+#include "cli/base/print.h"
 
-#include "cli/table.h"
+#include "cli/base/table.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 #include "cli/demo/demo.h"
 
-#include "cli/child.h"
+#include "cli/run/child.h"
 
 #include <ctype.h>
 #include <errno.h>

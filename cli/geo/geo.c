@@ -1,4 +1,4 @@
-#include "cli/command.h"
+#include "cli/base/subcommand.h"
 #include "cli/geo/geo.h"
 #include "cli/geo/geo_client.h"
 #include "cli/geo/geo_input.h"

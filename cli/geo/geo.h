@@ -19,7 +19,7 @@
 #define CDN_CLI_GEO_H
 
 #include "cli/geo/geo_row.h"
-#include "cli/options.h"
+#include "cli/base/options.h"
 
 #define GEO_OPTIONS(X)                                                                                     \
     X(FLAG, json, 'j', NULL, "One JSON object a line, as GET /route?ip= of the router gives it")           \

@@ -1,5 +1,5 @@
 #include "cli/geo/geo.h"
-#include "cli/print.h"
+#include "cli/base/print.h"
 
 #include "common/clock.h"
 

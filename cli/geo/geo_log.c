@@ -3,8 +3,8 @@
 
 #include "cli/geo/geo_client.h"
 #include "cli/geo/geo_input.h"
-#include "cli/print.h"
-#include "cli/table.h"
+#include "cli/base/print.h"
+#include "cli/base/table.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,10 +1,10 @@
 #include "cli/geo/geo.h"
-#include "cli/print.h"
+#include "cli/base/print.h"
 
-#include "cli/table.h"
+#include "cli/base/table.h"
 #include "common/visible.h"
 #include "geo-data/places.h"
-#include "router/explain.h"
+#include "router/decide/explain.h"
 
 #include "common/banned.h"
 

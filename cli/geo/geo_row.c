@@ -2,7 +2,7 @@
 
 #include "common/visible.h"
 #include "geo-data/places.h"
-#include "router/explain.h"
+#include "router/decide/explain.h"
 
 #include "common/banned.h"
 

@@ -1,12 +1,12 @@
 /* geo_row: one answer of `pocketcdn geo` and the fields it can be printed by.
  *
  * One table: the names of `--format`, the columns of `--csv` and `--tsv`. The names equal the keys of
- * `--json` (router/explain.h). Printing allocates nothing beyond the output buffer.
+ * `--json` (router/decide/explain.h). Printing allocates nothing beyond the output buffer.
  */
 #ifndef CDN_CLI_GEO_ROW_H
 #define CDN_CLI_GEO_ROW_H
 
-#include "router/decide.h"
+#include "router/decide/decide.h"
 
 #define GEO_NEAR_KM 75 /* farther off, a place is not said to be "near" a city, nor its city */
 

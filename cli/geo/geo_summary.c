@@ -1,7 +1,7 @@
 #include "cli/geo/geo_summary.h"
 
-#include "cli/print.h"
-#include "cli/table.h"
+#include "cli/base/print.h"
+#include "cli/base/table.h"
 
 #include <jansson.h>
 #include <xxhash.h>

@@ -9,7 +9,7 @@
 #ifndef CDN_ROUTER_DNS_PICK_H
 #define CDN_ROUTER_DNS_PICK_H
 
-#include "router/decide.h"
+#include "router/decide/decide.h"
 #include "router/dns/dns_zone.h"
 
 struct dns_pick {

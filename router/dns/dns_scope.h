@@ -15,7 +15,7 @@
 #ifndef CDN_ROUTER_DNS_SCOPE_H
 #define CDN_ROUTER_DNS_SCOPE_H
 
-#include "router/resolve.h"
+#include "router/decide/resolve.h"
 
 struct dns_cuts; /* networks of both families, sorted */
 

@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "router/explain.h"
+#include "router/decide/explain.h"
 
 #include "common/banned.h"
 

@@ -7,7 +7,7 @@
 #ifndef CDN_ROUTER_DNS_WHY_H
 #define CDN_ROUTER_DNS_WHY_H
 
-#include "router/decide.h"
+#include "router/decide/decide.h"
 
 /* Appends the record's data to `out`. */
 void dns_why(const struct router_table *table, const struct cdn_addr *client, bool by_subnet, unsigned scope,

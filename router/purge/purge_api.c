@@ -10,7 +10,6 @@
 #include "router/purge/purge_book.h"
 #include "router/purge/purge_item.h"
 #include "router/purge/purge_log.h"
-#include "router/router_private.h"
 
 #include "common/banned.h"
 
@@ -24,7 +23,7 @@
 CDN_METRICS_STRUCT(purge_metrics, ROUTER_PURGE_METRICS);
 
 struct waiter { /* a suspended request */
-    struct router *router;
+    struct router_purges *purges;
     struct http_request *req;
     struct waiter *next, **link; /* of the list; link NULL: taken out, being answered */
     struct loop_timer timer;
@@ -36,6 +35,8 @@ struct waiter { /* a suspended request */
 
 struct router_purges {
     struct loop *loop;
+    const struct daemon *daemon;    /* knows who has the admin token */
+    const struct router_pops *pops; /* of the table in force */
     struct router_purge_log *log;
     struct router_purge_limits limits;
     char *unused_path; /* where the log, in memory and empty so far, will be; NULL: it is where it belongs */
@@ -157,55 +158,52 @@ static bool is_healthy(const struct router_pops *pops, size_t pop)
 }
 
 /* An edge that is not configured, but has asked of late. */
-static bool is_stranger(const struct router *r, size_t edge)
+static bool is_stranger(const struct router_purges *p, size_t edge)
 {
-    const struct router_purges *p = r->purges;
-    return router_pops_find(r->table->pops, cdn_str(router_book_name(p->book, edge))) == ROUTER_NO_POP &&
+    return router_pops_find(p->pops, cdn_str(router_book_name(p->book, edge))) == ROUTER_NO_POP &&
            router_book_seen_ns(p->book, edge) > loop_mono_ns(p->loop) - STRANGER_NS;
 }
 
-static json_t *receipts_json(const struct router *r, uint64_t id)
+static json_t *receipts_json(const struct router_purges *p, uint64_t id)
 {
-    const struct router_purges *p = r->purges;
-    const struct router_pops *pops = r->table->pops;
+    const struct router_pops *pops = p->pops;
     json_t *list = json_array();
     for (size_t i = 0; i < pops->count; i++)
         json_array_append_new(list, receipt_json(p, pops->pops[i].name, is_healthy(pops, i), id));
     for (size_t i = 0; i < router_book_count(p->book); i++)
-        if (is_stranger(r, i))
+        if (is_stranger(p, i))
             json_array_append_new(list, receipt_json(p, router_book_name(p->book, i), true, id));
     return list;
 }
 
 /* By every healthy edge. */
-static bool is_acknowledged(const struct router *r, uint64_t id)
+static bool is_acknowledged(const struct router_purges *p, uint64_t id)
 {
-    const struct router_purges *p = r->purges;
-    const struct router_pops *pops = r->table->pops;
+    const struct router_pops *pops = p->pops;
     bool all = true;
     double ms;
     for (size_t i = 0; i < pops->count && all; i++)
         all = !is_healthy(pops, i) ||
               router_book_has(p->book, router_book_find(p->book, cdn_str(pops->pops[i].name)), id, &ms);
     for (size_t i = 0; i < router_book_count(p->book) && all; i++)
-        all = router_book_has(p->book, i, id, &ms) || !is_stranger(r, i);
+        all = router_book_has(p->book, i, id, &ms) || !is_stranger(p, i);
     return all;
 }
 
-static void answer_receipts(const struct router *r, struct http_request *req, uint64_t id)
+static void answer_receipts(const struct router_purges *p, struct http_request *req, uint64_t id)
 {
-    json_t *edges = receipts_json(r, id);
+    json_t *edges = receipts_json(p, id);
     daemon_answer_json(req, 200,
                        json_pack("{s:I, s:s, s:b, s:o}", "id", (json_int_t)id, "log",
-                                 router_purge_log_identity(r->purges->log), "acknowledged",
-                                 is_acknowledged(r, id), "edges", edges));
+                                 router_purge_log_identity(p->log), "acknowledged", is_acknowledged(p, id),
+                                 "edges", edges));
 }
 
 /* ---- waiting ---- */
 
 static void unlink_waiter(struct waiter *w)
 {
-    struct router_purges *p = w->router->purges;
+    struct router_purges *p = w->purges;
     loop_timer_stop(p->loop, &w->timer);
     if (!w->link)
         return;
@@ -228,21 +226,21 @@ static void answer_waiter(struct waiter *w)
 {
     unlink_waiter(w);
     if (w->polls)
-        answer_page(w->router->purges, w->req, w->number);
+        answer_page(w->purges, w->req, w->number);
     else
-        answer_receipts(w->router, w->req, w->number);
+        answer_receipts(w->purges, w->req, w->number);
 }
 
 static bool is_due(const struct waiter *w)
 {
     if (w->polls)
-        return router_purge_log_last(w->router->purges->log) > w->number;
-    return is_acknowledged(w->router, w->number);
+        return router_purge_log_last(w->purges->log) > w->number;
+    return is_acknowledged(w->purges, w->number);
 }
 
 static void start_timer(struct waiter *w)
 {
-    struct loop *loop = w->router->purges->loop;
+    struct loop *loop = w->purges->loop;
     int64_t at = loop_mono_ns(loop) + CHECK_MS * NS_PER_MS;
     loop_timer_start_at(loop, &w->timer, w->polls || at > w->until_ns ? w->until_ns : at);
 }
@@ -250,7 +248,7 @@ static void start_timer(struct waiter *w)
 static void on_timer(struct loop_timer *timer)
 {
     struct waiter *w = (struct waiter *)(void *)((char *)timer - offsetof(struct waiter, timer));
-    if (loop_mono_ns(w->router->purges->loop) >= w->until_ns || is_due(w))
+    if (loop_mono_ns(w->purges->loop) >= w->until_ns || is_due(w))
         answer_waiter(w);
     else
         start_timer(w);
@@ -259,7 +257,7 @@ static void on_timer(struct loop_timer *timer)
 /* `as` says who waits and for what. */
 static void suspend(struct http_request *req, const struct waiter *as, int64_t wait_ms)
 {
-    struct router_purges *p = as->router->purges;
+    struct router_purges *p = as->purges;
     struct waiter *w = cdn_malloc(sizeof(*w));
     *w = *as;
     w->req = req;
@@ -354,7 +352,7 @@ static bool find_edge_field(void *arg, struct cdn_str name, struct cdn_str value
 }
 
 /* Whether the request may speak, and acknowledge, for the edge. */
-static enum cdn_status speaks_for(const struct router *r, struct http_request *req, const char *edge,
+static enum cdn_status speaks_for(const struct router_purges *p, struct http_request *req, const char *edge,
                                   struct cdn_error *err)
 {
     struct edge_field field = {0};
@@ -363,17 +361,16 @@ static enum cdn_status speaks_for(const struct router *r, struct http_request *r
         return cdn_error_set(err, CDN_REFUSED,
                              "edge: acknowledging for '%.64s' needs the field Pocketcdn-Edge with its name",
                              edge);
-    if (router_pops_find(r->table->pops, cdn_str(edge)) == ROUTER_NO_POP && !daemon_has_token(r->daemon, req))
+    if (router_pops_find(p->pops, cdn_str(edge)) == ROUTER_NO_POP && !daemon_has_token(p->daemon, req))
         return cdn_error_set(err, CDN_REFUSED,
                              "edge: '%.64s' is no edge of the configuration, and there is no admin token",
                              edge);
     return CDN_OK;
 }
 
-static enum cdn_status question_parse(const struct router *r, struct http_request *req, struct question *ret,
+static enum cdn_status question_parse(struct router_purges *p, struct http_request *req, struct question *ret,
                                       struct cdn_error *err)
 {
-    struct router_purges *p = r->purges;
     CDN_AUTOFREE char *after = daemon_query(req, "after");
     CDN_AUTOFREE char *edge = daemon_query(req, "edge");
     CDN_AUTOFREE char *wait = daemon_query(req, "wait");
@@ -383,7 +380,7 @@ static enum cdn_status question_parse(const struct router *r, struct http_reques
         return cdn_error_set(err, CDN_INVALID, "after: '%.64s' is not the number of a purge", after);
     enum cdn_status status = wait_parse(wait, &q.wait_ms, err);
     if (status == CDN_OK && edge)
-        status = speaks_for(r, req, edge, err);
+        status = speaks_for(p, req, edge, err);
     if (status == CDN_OK && edge)
         status = put_to_use(p, err);
     if (status != CDN_OK)
@@ -425,46 +422,42 @@ static enum cdn_status append(struct router_purges *p, const json_t *body, uint6
     return CDN_OK;
 }
 
-void router_purge_post(void *self, struct http_request *req, json_t *body)
+void router_purge_post(struct router_purges *p, struct http_request *req, json_t *body)
 {
-    struct router *r = self;
-    struct waiter w = {.router = r};
+    struct waiter w = {.purges = p};
     struct cdn_error err;
     int64_t wait_ms = 0;
-    if (wait_of(req, body, &wait_ms, &err) != CDN_OK || append(r->purges, body, &w.number, &err) != CDN_OK) {
+    if (wait_of(req, body, &wait_ms, &err) != CDN_OK || append(p, body, &w.number, &err) != CDN_OK) {
         daemon_answer_error(req, &err);
         return;
     }
-    if (wait_ms > 0 && may_wait(r->purges, false) && !is_due(&w))
+    if (wait_ms > 0 && may_wait(p, false) && !is_due(&w))
         suspend(req, &w, wait_ms);
     else
-        answer_receipts(r, req, w.number);
-    wake(r->purges, false);
+        answer_receipts(p, req, w.number);
+    wake(p, false);
 }
 
-void router_purge_receipts(void *self, struct http_request *req, json_t *body)
+void router_purge_receipts(struct router_purges *p, struct http_request *req, json_t *body)
 {
-    struct router *r = self;
     struct cdn_str text = cdn_str_sub(req->path, sizeof("/purges/") - 1);
     struct cdn_error err;
     uint64_t id;
     (void)body;
-    if (!cdn_parse_u64(text, &id) || id == 0 || id > router_purge_log_last(r->purges->log)) {
+    if (!cdn_parse_u64(text, &id) || id == 0 || id > router_purge_log_last(p->log)) {
         cdn_error_set(&err, CDN_NOT_FOUND, "there is no purge '" CDN_STR_FMT "'", CDN_STR_ARG(text));
         daemon_answer_error(req, &err);
         return;
     }
-    answer_receipts(r, req, id);
+    answer_receipts(p, req, id);
 }
 
-void router_purge_list(void *self, struct http_request *req, json_t *body)
+void router_purge_list(struct router_purges *p, struct http_request *req, json_t *body)
 {
-    struct router *r = self;
-    struct router_purges *p = r->purges;
     struct question q = {0};
     struct cdn_error err;
     (void)body;
-    if (question_parse(r, req, &q, &err) != CDN_OK) {
+    if (question_parse(p, req, &q, &err) != CDN_OK) {
         daemon_answer_error(req, &err);
         return;
     }
@@ -474,7 +467,7 @@ void router_purge_list(void *self, struct http_request *req, json_t *body)
     }
     if (q.edge != ROUTER_BOOK_NO_EDGE || q.wait_ms > 0)
         replace_poll(p, q.edge);
-    struct waiter w = {.router = r, .polls = true, .edge = q.edge, .number = q.after};
+    struct waiter w = {.purges = p, .polls = true, .edge = q.edge, .number = q.after};
     if (!q.ours)
         answer_list(p, req, NULL);
     else if (q.wait_ms > 0 && !is_due(&w) && may_wait(p, true))
@@ -487,9 +480,8 @@ void router_purge_list(void *self, struct http_request *req, json_t *body)
 
 /* ---- telling ---- */
 
-void router_purges_status(const struct router *r, json_t *into)
+void router_purges_status(const struct router_purges *p, json_t *into)
 {
-    const struct router_purges *p = r->purges;
     json_t *edges = json_object();
     for (size_t i = 0; i < router_book_count(p->book); i++) {
         int64_t ago_ns = loop_mono_ns(p->loop) - router_book_seen_ns(p->book, i);
@@ -503,10 +495,9 @@ void router_purges_status(const struct router *r, json_t *into)
                                   (json_int_t)router_purge_log_oldest(p->log), "edges", edges));
 }
 
-void router_purges_metrics(const struct router *r, struct cdn_buf *out)
+void router_purges_metrics(struct router_purges *p, struct cdn_buf *out)
 {
     static const struct cdn_metric_row rows[] = {ROUTER_PURGE_METRICS(CDN_METRIC_ROW)};
-    struct router_purges *p = r->purges;
     uint64_t values[CDN_ARRAY_LEN(rows)] = {0};
     cdn_metric_set(&p->metrics.purge_last, router_purge_log_last(p->log));
     cdn_metric_set(&p->metrics.purge_waiting, p->waiting);
@@ -516,12 +507,13 @@ void router_purges_metrics(const struct router *r, struct cdn_buf *out)
 
 /* ---- life ---- */
 
-enum cdn_status router_purges_create(const struct router_settings *settings, struct loop *loop,
+enum cdn_status router_purges_create(const struct router_settings *settings, struct daemon *daemon,
                                      struct router_purges **ret, struct cdn_error *err)
 {
     struct router_purges *p = cdn_calloc(1, sizeof(*p));
     CDN_AUTOFREE char *path = NULL;
-    p->loop = loop;
+    p->loop = daemon_loop(daemon);
+    p->daemon = daemon;
     p->limits = (struct router_purge_limits){settings->purge_keep, settings->purge_keep_age,
                                              settings->purge_keep_size};
     p->book = router_book_create(ROUTER_PURGE_EDGES);
@@ -538,6 +530,11 @@ enum cdn_status router_purges_create(const struct router_settings *settings, str
     }
     *ret = p;
     return CDN_OK;
+}
+
+void router_purges_watch(struct router_purges *p, const struct router_pops *pops)
+{
+    p->pops = pops;
 }
 
 void router_purges_drain(struct router_purges *p)

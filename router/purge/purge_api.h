@@ -18,14 +18,15 @@
  *
  * Limits: one waiting poll an edge, ROUTER_PURGE_READERS of nobody's (a newer one ends the oldest),
  * ROUTER_PURGE_WAITERS who wait for receipts (further ones are answered at once), ROUTER_PURGE_EDGES names, a
- * minute of waiting. Control thread only. Life cycle: create -> (verbs)* -> drain ->
+ * minute of waiting. Control thread only. Life cycle: create -> watch -> (verbs)* -> drain ->
  * destroy, which must come behind the admin listener's end.
  */
 #ifndef CDN_ROUTER_PURGE_API_H
 #define CDN_ROUTER_PURGE_API_H
 
-#include "common/http/server/http_server.h"
-#include "router/settings.h"
+#include "common/daemon/daemon.h"
+#include "router/base/pops.h"
+#include "router/base/settings.h"
 
 #include <jansson.h>
 
@@ -40,23 +41,24 @@
     X(GAUGE, purge_last, "Number of the last purge")                           \
     X(GAUGE, purge_waiting, "Requests that wait for a purge or a receipt")
 
-struct router;
 struct router_purges;
 
 /* Opens the log: in the folder `state`; by default in one of the user's for this admin port, which is made
  * with the first purge or poll of an edge; in memory for `none` and for a port that the kernel chose. */
-enum cdn_status router_purges_create(const struct router_settings *settings, struct loop *loop,
+enum cdn_status router_purges_create(const struct router_settings *settings, struct daemon *daemon,
                                      struct router_purges **ret, struct cdn_error *err) CDN_MUST_CHECK;
+/* The edges of the table in force, whose receipts count; borrowed until the next call. */
+void router_purges_watch(struct router_purges *purges, const struct router_pops *pops);
 void router_purges_drain(
     struct router_purges *purges); /* answers all that wait; then nobody waits any more */
 void router_purges_destroy(struct router_purges *purges); /* NULL is fine */
 
-void router_purges_status(const struct router *router, json_t *into);
-void router_purges_metrics(const struct router *router, struct cdn_buf *out);
+void router_purges_status(const struct router_purges *purges, json_t *into);
+void router_purges_metrics(struct router_purges *purges, struct cdn_buf *out);
 
-/* Verbs; `self` is the router. */
-void router_purge_post(void *self, struct http_request *req, json_t *body);
-void router_purge_list(void *self, struct http_request *req, json_t *body);
-void router_purge_receipts(void *self, struct http_request *req, json_t *body);
+/* Verbs. */
+void router_purge_post(struct router_purges *purges, struct http_request *req, json_t *body);
+void router_purge_list(struct router_purges *purges, struct http_request *req, json_t *body);
+void router_purge_receipts(struct router_purges *purges, struct http_request *req, json_t *body);
 
 #endif

@@ -5,7 +5,6 @@
 
 #include "geo-data/places.h"
 #include "geo-data/special.h"
-#include "router/table/compiled.h"
 
 #include "common/banned.h"
 
@@ -153,18 +152,6 @@ enum cdn_status router_table_create(const struct router_config *config, struct r
     return CDN_OK;
 }
 
-enum cdn_status router_table_compile(struct router_table *table, const _Atomic bool *stop,
-                                     struct cdn_error *err)
-{
-    struct router_compiled *compiled, *none = NULL;
-    if (atomic_load(&table->compiled))
-        return CDN_OK;
-    enum cdn_status status = router_compiled_create(table, stop, &compiled, err);
-    if (status == CDN_OK && !atomic_compare_exchange_strong(&table->compiled, &none, compiled))
-        router_compiled_destroy(compiled); /* another thread was faster */
-    return status;
-}
-
 struct router_table *router_table_ref(struct router_table *table)
 {
     atomic_fetch_add_explicit(&table->_refs, 1, memory_order_relaxed);
@@ -175,7 +162,8 @@ void router_table_unref(struct router_table *table)
 {
     if (!table || atomic_fetch_sub_explicit(&table->_refs, 1, memory_order_acq_rel) != 1)
         return;
-    router_compiled_destroy(atomic_load(&table->compiled));
+    if (atomic_load(&table->compiled))
+        atomic_load (&table->compiled_destroy)(atomic_load(&table->compiled));
     router_overrides_destroy(table->overrides);
     router_pops_destroy(table->pops);
     geo_db_unref(table->db);

@@ -13,10 +13,10 @@
 #include "common/parse.h"
 #include "geo-data/geo.h"
 #include "common/http/syntax/http_forwarded.h"
-#include "router/overrides.h"
-#include "router/pops.h"
-#include "router/select.h"
-#include "router/settings.h"
+#include "router/choice/overrides.h"
+#include "router/base/pops.h"
+#include "router/choice/select.h"
+#include "router/base/settings.h"
 
 struct router_compiled;
 
@@ -35,7 +35,8 @@ struct router_table {
     char *cache_control; /* of a redirect */
     bool special_heads[2]
                       [256]; /* IPv4, IPv6: whether a special range has addresses that begin with the byte */
-    _Atomic(struct router_compiled *) compiled; /* NULL until router_table_compile is done */
+    _Atomic(struct router_compiled *) compiled; /* NULL until router_table_compile (compiled.h) is done */
+    void (*_Atomic compiled_destroy)(struct router_compiled *); /* set before `compiled` is */
     _Atomic unsigned _refs;
 };
 
@@ -43,10 +44,6 @@ struct router_table {
  * caller keeps `config`. */
 enum cdn_status router_table_create(const struct router_config *config, struct router_table **ret,
                                     struct cdn_error *err) CDN_MUST_CHECK;
-/* Compiles the table, unless it is compiled already; any thread, while others decide by it. `*stop` ends it
- * early (CDN_UNAVAILABLE); NULL: never. After a failure the table answers as before. */
-enum cdn_status router_table_compile(struct router_table *table, const _Atomic bool *stop,
-                                     struct cdn_error *err) CDN_MUST_CHECK;
 struct router_table *router_table_ref(struct router_table *table);
 void router_table_unref(struct router_table *table); /* any thread; NULL is fine */
 

@@ -7,7 +7,7 @@
 #define CDN_ROUTER_TABLE_WATCH_H
 
 #include "common/loop.h"
-#include "router/settings.h"
+#include "router/base/settings.h"
 
 struct router_watch;
 

@@ -4,7 +4,7 @@
 #include "edge/base/settings.h"
 #include "fuzz.h"
 #include "origin/settings.h"
-#include "router/settings.h"
+#include "router/base/settings.h"
 
 static void load(const struct cdn_config_program *program, const char *path)
 {

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "geo-data/places.h"
-#include "router/table/compiled_private.h"
-#include "router/decide.h"
+#include "router/decide/compiled_private.h"
+#include "router/decide/decide.h"
 #include "tests/bench/route/baseline.h"
 
 #include "common/banned.h"

@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "router/decide.h"
+#include "router/decide/decide.h"
 
 #define FLAGS_MAX 64
 

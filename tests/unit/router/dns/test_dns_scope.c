@@ -1,7 +1,7 @@
 /* The scope of an answer: cuts row by row; and everybody in a scope gets the same answer, compiled or not. */
 #include "tests/unit/router/dns_help.h"
 
-#include "router/table/compiled.h"
+#include "router/decide/compiled.h"
 
 #include "common/banned.h"
 

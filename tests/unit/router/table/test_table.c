@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "router/table/compiled.h"
+#include "router/decide/compiled.h"
 
 #include "common/banned.h"
 

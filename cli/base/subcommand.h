@@ -1,0 +1,40 @@
+/* subcommand: what a subcommand of `pocketcdn` is, and the list of all: one file and one row each. Help,
+ * dispatch (command.h) and the tests read the table. */
+#ifndef CDN_CLI_SUBCOMMAND_H
+#define CDN_CLI_SUBCOMMAND_H
+
+#include "cli/base/options.h"
+
+struct cli_command {
+    const char *name;
+    const char *summary; /* one line */
+    const char *usage;   /* behind "usage: pocketcdn NAME "; further lines as they are */
+    const char *more;    /* the text below the options: examples, exit codes; may be NULL */
+    const struct cli_option *options;
+    size_t option_count;
+    size_t options_size; /* of the struct that `run` gets, at most CLI_OPTIONS_MAX */
+    /* The result gives the exit code. With an empty error text nothing is printed: the answer was 'no'. */
+    enum cdn_status (*run)(const void *options, const struct cli_args *args, struct cdn_error *err);
+};
+
+#define CLI_OPTIONS_MAX 4096
+
+#define CLI_COMMANDS(X) \
+    X(up)               \
+    X(down)             \
+    X(status)           \
+    X(geo)              \
+    X(route)            \
+    X(get)              \
+    X(rtt)              \
+    X(why)              \
+    X(purge)            \
+    X(clock)            \
+    X(fault)            \
+    X(demo)
+
+#define X(name) extern const struct cli_command cli_command_##name;
+CLI_COMMANDS(X)
+#undef X
+
+#endif

@@ -1,0 +1,321 @@
+#include "cli/run/plan.h"
+
+#include "cli/run/child.h"
+#include "common/admin_address.h"
+#include "common/config/config.h"
+#include "common/parse.h"
+#include "edge/base/settings.h"
+#include "geo-data/places.h"
+#include "origin/settings.h"
+#include "router/base/settings.h"
+
+#include <stdarg.h>
+
+#include "common/banned.h"
+
+/* What this program reads beside the settings of the other programs. */
+#define UP_PART(X)                                                                   \
+    X(STRING, root, "", 0, 0, NULL, RESTART, "DIR", "Folder that the origin serves") \
+    X(STRING, origin, "", 0, 0, NULL, RESTART, "URL", "Origin that runs already")
+CDN_CONFIG_STRUCT(up_part, UP_PART);
+#define UP_ROW(...) CDN_CONFIG_ROW_OF(struct up_part, __VA_ARGS__)
+static const struct cdn_config_row up_rows[] = {UP_PART(UP_ROW)};
+static const struct cdn_config_program up_program = {.name = "pocketcdn up",
+                                                     .env = "UP",
+                                                     .sections = {"cdn"},
+                                                     .others_rows = true,
+                                                     .rows = up_rows,
+                                                     .row_count = CDN_ARRAY_LEN(up_rows),
+                                                     .settings_size = sizeof(struct up_part)};
+const struct plan_ports plan_default_ports = {"127.0.0.1", 8080, 8090, 8088, 1};
+
+enum cdn_status plan_ports_move(unsigned router, struct plan_ports *ret, struct cdn_error *err)
+{
+    const unsigned highest =
+        UINT16_MAX - CDN_ADMIN_PORT_OFFSET - (plan_default_ports.origin - plan_default_ports.router);
+    if (router < 1024 || router > highest)
+        return cdn_error_set(err, CDN_USAGE, "--port: %u is not from 1024 to %u", router, highest);
+    *ret = plan_default_ports;
+    ret->router = router;
+    ret->origin += router - plan_default_ports.router; /* unsigned: either way */
+    ret->edges += router - plan_default_ports.router;
+    return CDN_OK;
+}
+
+unsigned plan_dns_port(const struct plan_ports *ports)
+{
+    return ports->router - 27; /* 8053 beside 8080 */
+}
+
+const char *plan_kind_word(enum plan_kind kind)
+{
+    static const char *const words[] = {
+#define X(name, word) word,
+        PLAN_NODE_KINDS(X)
+#undef X
+    };
+    return words[kind];
+}
+
+void plan_default_yaml(const struct plan_wish *wish, const struct plan_ports *ports, struct cdn_buf *out)
+{
+    cdn_buf_printf(out, "# Written by `pocketcdn up`. A copy of it is a start for a cdn.yaml of your "
+                        "own.\ncdn:\n  simulate: yes\n"
+                        "  trusted_proxies: [\"127.0.0.0/8\"]\n");
+    if (wish->root)
+        cdn_buf_printf(out, "origin:\n  listen: %s:%u\n  admin: %s:%u\n  place: Frankfurt\n",
+                       ports->router_host, ports->origin, ports->router_host, cdn_admin_port(ports->origin));
+    cdn_buf_printf(out, "router:\n  listen: %s:%u\n  admin: %s:%u\n  dns_listen: %s:%u\nedges:\n",
+                   ports->router_host, ports->router, ports->router_host, cdn_admin_port(ports->router),
+                   ports->router_host, plan_dns_port(ports));
+    for (unsigned i = 0; i < GEO_DEFAULT_EDGES && i < geo_site_count(); i++) {
+        const struct geo_site *site = geo_site_at(i);
+        unsigned host = ports->first_edge + i;
+        cdn_buf_printf(out,
+                       "  - name: " CDN_STR_FMT "\n    place: \"" CDN_STR_FMT
+                       "\"\n    listen: 127.0.1.%u:%u\n"
+                       "    admin: 127.0.1.%u:%u\n",
+                       CDN_STR_ARG(site->name), CDN_STR_ARG(site->city), host, ports->edges, host,
+                       cdn_admin_port(ports->edges));
+    }
+}
+
+static void add_args(struct plan_node *node, ...)
+{
+    size_t n = 0;
+    while (node->argv[n])
+        n++;
+    va_list list;
+    va_start(list, node);
+    for (const char *arg; n + 1 < PLAN_ARGS_MAX && (arg = va_arg(list, const char *));)
+        node->argv[n++] = cdn_strdup(arg);
+    va_end(list);
+}
+
+struct where { /* what all nodes are described by; text borrowed, NULL counts as "" */
+    const char *name, *place, *scheme, *listen, *admin, *token;
+};
+
+/* The environment is stronger than the file, for the daemons too. */
+static char *token_of(const char *from_file)
+{
+    const char *token = getenv("POCKETCDN_ADMIN_TOKEN");
+    return cdn_strdup(token && token[0] ? token : from_file ? from_file : "");
+}
+
+static struct plan_node *append(struct plan *plan, enum plan_kind kind, const struct where *where)
+{
+    plan->nodes = cdn_realloc(plan->nodes, plan->n + 1, sizeof(*plan->nodes));
+    struct plan_node *node = &plan->nodes[plan->n++];
+    *node = (struct plan_node){.kind = kind,
+                               .name = cdn_strdup(where->name),
+                               .place = cdn_strdup(where->place ? where->place : ""),
+                               .token = token_of(where->token)};
+    return node;
+}
+
+static enum cdn_status add_node(struct plan *plan, enum plan_kind kind, const struct where *where,
+                                const struct plan_wish *wish, struct cdn_error *err)
+{
+    char beside[CDN_ADDR_TEXT_SIZE]; /* the public listener */
+    cdn_admin_address("", where->listen, beside);
+    const char *admin = where->admin && where->admin[0] ? where->admin : beside;
+    CDN_AUTOFREE char *program = cdn_asprintf("pocketcdn-%s", plan_kind_word(kind));
+    CDN_AUTOFREE char *path = NULL;
+    enum cdn_status status = wish->only_look ? CDN_OK : child_program(program, &path, err);
+    if (status)
+        return status;
+    struct plan_node *node = append(plan, kind, where);
+    node->url = cdn_asprintf("%s://%s", where->scheme, where->listen);
+    node->admin = cdn_asprintf("http://%s", admin);
+    if (path)
+        add_args(node, path, "-c", plan->config, "--listen", where->listen, "--admin", admin, NULL);
+    return CDN_OK;
+}
+
+static void add_external(struct plan *plan, const char *url)
+{
+    struct where where = {.name = plan_kind_word(PLAN_ORIGIN)};
+    struct plan_node *node = append(plan, PLAN_ORIGIN, &where);
+    node->external = true;
+    node->token[0] = '\0'; /* it is not ours */
+    node->url = cdn_strdup(url);
+    node->admin = cdn_strdup(url);
+    plan->origin_url = cdn_strdup(url);
+}
+
+struct parts { /* what the file says, program by program */
+    struct up_part up;
+    struct origin_settings origin;
+    struct edge_settings edge; /* of the first edge, or without one */
+    struct router_config router;
+    const char *root; /* what the origin is to serve, NULL: no origin of ours */
+};
+
+/* The origin that is to be started, or the URL of one that runs: the command line before the file. */
+static enum cdn_status add_origin(struct plan *plan, const struct plan_wish *wish, struct parts *parts,
+                                  struct cdn_error *err)
+{
+    const struct origin_settings *origin = &parts->origin;
+    const char *root = wish->root ? wish->root : origin->root[0] ? origin->root : parts->up.root;
+    const char *url = wish->origin ? wish->origin : wish->root ? "" : parts->up.origin;
+    if (!url[0] && !root[0] && parts->edge.origin)
+        url = parts->edge.origin;
+    if (url[0]) {
+        add_external(plan, url);
+        return CDN_OK;
+    }
+    if (!root[0] && wish->only_look) {
+        plan->origin_url = cdn_strdup("");
+        return CDN_OK;
+    }
+    if (!root[0])
+        return cdn_error_set(
+            err, CDN_USAGE, "nothing to serve: name a folder with --root DIR or an origin with --origin URL");
+    struct where where = {plan_kind_word(PLAN_ORIGIN), origin->place, "http", origin->listen, origin->admin,
+                          origin->admin_token};
+    enum cdn_status status = add_node(plan, PLAN_ORIGIN, &where, wish, err);
+    if (status)
+        return status;
+    parts->root = root;
+    add_args(&plan->nodes[0], "--root", root, NULL);
+    plan->origin_url = cdn_strdup(plan->nodes[0].url);
+    return CDN_OK;
+}
+
+/* host:port of an http:// or https:// URL. */
+static const char *authority(const char *url)
+{
+    const char *slashes = strstr(url, "://");
+    return slashes ? slashes + 3 : url;
+}
+
+static enum cdn_status add_edge(struct plan *plan, size_t i, const struct plan_wish *wish,
+                                const struct parts *parts, const char *state, const char *control,
+                                struct cdn_error *err)
+{
+    const struct router_edge_settings *edge = &parts->router.edges[i].settings;
+    struct edge_settings part = {0};
+    struct cdn_error none;
+    enum cdn_status status = cdn_config_load_item(&edge_program, plan->config, i, &part, &none);
+    if (status && status != CDN_NOT_FOUND)
+        return cdn_error_set(err, status, "%s", none.text);
+    plan->default_edges = status == CDN_NOT_FOUND;
+    CDN_AUTOFREE char *cache = part.cache_dir && part.cache_dir[0]
+                                   ? cdn_strdup(part.cache_dir)
+                                   : cdn_asprintf("%s/cache-%s", state, edge->name);
+    const char *token = status ? parts->origin.admin_token : part.admin_token;
+    const bool tls = part.tls_certificate && part.tls_certificate[0];
+    struct where where = {edge->name,
+                          edge->place,
+                          tls ? "https" : "http",
+                          edge->listen[0] ? edge->listen : authority(edge->url),
+                          authority(edge->admin),
+                          token};
+    status = add_node(plan, PLAN_EDGE, &where, wish, err);
+    cdn_config_free(&edge_program, &part);
+    if (!status && !wish->only_look)
+        add_args(&plan->nodes[plan->n - 1], "--name", edge->name, "--place", edge->place, "--origin",
+                 plan->origin_url, "--cache-dir", cache, "--control", control, NULL);
+    return status;
+}
+
+static enum cdn_status add_all(struct plan *plan, const struct plan_wish *wish, const char *state,
+                               struct parts *parts, struct cdn_error *err)
+{
+    const struct router_settings *settings = &parts->router.settings;
+    char admin[CDN_ADDR_TEXT_SIZE];
+    cdn_admin_address(settings->admin, settings->listen, admin);
+    CDN_AUTOFREE char *control = cdn_asprintf("http://%s", admin);
+    struct where where = {plan_kind_word(PLAN_ROUTER), "", "http", settings->listen, admin,
+                          settings->admin_token};
+    if (parts->router.edge_count > PLAN_EDGES_MAX && !wish->only_look)
+        return cdn_error_set(err, CDN_TOO_LARGE, "%s: edges: more than %d on one machine", plan->config,
+                             PLAN_EDGES_MAX);
+    plan->dns = cdn_strdup(settings->dns_listen);
+    enum cdn_status status = add_origin(plan, wish, parts, err);
+    for (size_t i = 0; i < parts->router.edge_count && !status; i++)
+        status = add_edge(plan, i, wish, parts, state, control, err);
+    if (!status)
+        status = add_node(plan, PLAN_ROUTER, &where, wish, err);
+    if (!status && !wish->only_look) /* the purge log outlives a restart */
+        add_args(&plan->nodes[plan->n - 1], "--state", state, NULL);
+    return status;
+}
+
+static enum cdn_status read_parts(const char *path, struct parts *parts, struct cdn_error *err)
+{
+    enum cdn_status status = cdn_config_load_item(&up_program, path, 0, &parts->up, err);
+    if (!status)
+        status = cdn_config_load_item(&origin_program, path, 0, &parts->origin, err);
+    if (!status)
+        status = router_config_read(path, &parts->router, err);
+    if (status)
+        return status;
+    status = cdn_config_load_item(&edge_program, path, 0, &parts->edge, err);
+    return status == CDN_NOT_FOUND ? CDN_OK : status;
+}
+
+enum cdn_status plan_read(const struct plan_wish *wish, const char *state, struct plan **ret,
+                          struct cdn_error *err)
+{
+    struct parts parts = {0};
+    struct plan *plan = cdn_calloc(1, sizeof(*plan));
+    plan->config = cdn_strdup(wish->config);
+    enum cdn_status status = read_parts(wish->config, &parts, err);
+    if (!status)
+        status = add_all(plan, wish, state, &parts, err);
+    if (!status && !wish->only_look)
+        status = plan_check(plan, parts.root, &parts.origin, &parts.router, err);
+    cdn_config_free(&up_program, &parts.up);
+    cdn_config_free(&origin_program, &parts.origin);
+    cdn_config_free(&edge_program, &parts.edge);
+    router_config_free(&parts.router);
+    if (status)
+        plan_destroy(plan);
+    else
+        *ret = plan;
+    return status;
+}
+
+void plan_destroy(struct plan *plan)
+{
+    if (!plan)
+        return;
+    for (size_t i = 0; i < plan->n; i++) {
+        struct plan_node *node = &plan->nodes[i];
+        for (size_t k = 0; node->argv[k]; k++)
+            free(node->argv[k]);
+        free(node->name);
+        free(node->place);
+        free(node->url);
+        free(node->admin);
+        free(node->token);
+    }
+    free(plan->nodes);
+    free(plan->config);
+    free(plan->origin_url);
+    free(plan->dns);
+    free(plan);
+}
+
+json_t *plan_json(const struct plan *plan)
+{
+    json_t *nodes = json_array(), *all = json_object();
+    for (size_t i = 0; i < plan->n; i++) {
+        const struct plan_node *node = &plan->nodes[i];
+        json_t *entry = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "kind", plan_kind_word(node->kind),
+                                  "name", node->name, "place", node->place, "url", node->url, "admin",
+                                  node->admin, "external", node->external);
+        if (node->token[0])
+            json_object_set_new(entry, "token", json_string(node->token));
+        json_array_append_new(nodes, entry);
+    }
+    const struct plan_node *router = &plan->nodes[plan->n - 1];
+    json_object_set_new(all, "config", json_string(plan->config));
+    json_object_set_new(all, "origin", json_string(plan->origin_url));
+    json_object_set_new(all, "router", json_string(router->url));
+    json_object_set_new(all, "router_admin", json_string(router->admin));
+    json_object_set_new(all, "nodes", nodes);
+    return all;
+}

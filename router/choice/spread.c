@@ -1,0 +1,61 @@
+/* spread: see spread.h */
+#include "router/choice/spread.h"
+
+#include "common/http/syntax/http_path.h"
+
+#include <math.h>
+#include <xxhash.h>
+
+#include "common/banned.h"
+
+#define ROUTER_SPREAD_MAX 8192u /* longer paths are taken as they are */
+
+/* An edge keys all spellings of a path as one, so they all go to one edge. Few have another than the plain
+ * one. */
+uint64_t router_spread_hash(struct cdn_str path)
+{
+    char text[ROUTER_SPREAD_MAX];
+    size_t n = 0;
+    if (path.n == 0 || (!memchr(path.p, '%', path.n) && !memmem(path.p, path.n, "/.", 2)) ||
+        http_encoding_write(path, text, sizeof(text), &n) != HTTP_ENCODING_OK || n > sizeof(text))
+        return XXH3_64bits(path.p, path.n);
+    return XXH3_64bits(text, http_path_remove_dots(text, n));
+}
+
+/* The finaliser of splitmix64: each bit of the path's and the name's hashes moves every bit of the draw. */
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+/* -ln(u)/weight with u evenly in (0, 1]: the smallest of these is the winner. */
+static double draw(uint64_t hash, uint64_t seed, uint32_t weight)
+{
+    double u = ((double)(mix(hash ^ seed) >> 11) + 1) * 0x1p-53;
+    return -log(u) / weight;
+}
+
+uint16_t router_spread(const struct router_pops *pops, uint16_t site, uint64_t hash, uint32_t blocked,
+                       const struct router_among *among)
+{
+    const struct router_site *s = &pops->sites[site];
+    uint16_t best = ROUTER_NO_POP;
+    double best_draw = INFINITY;
+    for (size_t i = 0; i < s->count; i++) {
+        uint16_t pop = pops->members[s->first + i];
+        uint32_t weight = router_pop_weight(pops, pop);
+        if (weight == 0 || (router_pop_flags(pops, pop) & blocked) ||
+            (among && !router_among_has(among, pop)))
+            continue;
+        if (s->count == 1)
+            return pop;
+        double d = draw(hash, pops->pops[pop].seed, weight);
+        if (d < best_draw || best == ROUTER_NO_POP) {
+            best = pop;
+            best_draw = d;
+        }
+    }
+    return best;
+}

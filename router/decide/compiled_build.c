@@ -1,0 +1,442 @@
+/* compiled_build: from a table to classes and runs.
+ *
+ * The database is walked once; overrides and special ranges are walked beside it. Each distinct combination
+ * of the three is decided once, by the chain, and becomes a class; combinations with equal outcomes share
+ * one.
+ */
+#include "router/decide/compiled_layer.h"
+#include "router/decide/compiled_private.h"
+#include "router/decide/decide.h"
+
+#include <math.h>
+#include <xxhash.h>
+
+#include "common/banned.h"
+
+struct map { /* from a number to a number; open addressing, grows */
+    uint64_t *keys;
+    uint32_t *values; /* + 1; 0: free */
+    size_t count, room;
+};
+
+struct builder {
+    struct router_compiled *compiled;
+    const struct router_table *table;
+    const _Atomic bool *stop;
+    int family;
+    struct layer overrides, as_overrides, specials, anycast;
+    struct map combinations, classes, rows;
+    uint64_t next; /* key behind the networks visited so far */
+    bool done;     /* the last key was visited */
+    bool stopped;
+    uint64_t last_combination;
+    uint32_t last_class;
+    struct trie_run *runs;
+    size_t run_count, run_room;
+};
+
+/* ---- map ---- */
+
+static size_t map_slot(const struct map *m, uint64_t key)
+{
+    size_t i = (size_t)(key * 0x9e3779b97f4a7c15u >> 20) & (m->room - 1);
+    while (m->values[i] && m->keys[i] != key)
+        i = (i + 1) & (m->room - 1);
+    return i;
+}
+
+static void map_grow(struct map *m)
+{
+    struct map bigger = {.count = m->count, .room = m->room ? m->room * 2 : 4096};
+    bigger.keys = cdn_malloc(bigger.room * sizeof(*bigger.keys));
+    bigger.values = cdn_calloc(bigger.room, sizeof(*bigger.values));
+    for (size_t i = 0; i < m->room; i++)
+        if (m->values[i]) {
+            size_t to = map_slot(&bigger, m->keys[i]);
+            bigger.keys[to] = m->keys[i];
+            bigger.values[to] = m->values[i];
+        }
+    free(m->keys);
+    free(m->values);
+    *m = bigger;
+}
+
+/* Where the value of a key stands, plus 1; 0 there: put it. */
+static uint32_t *map_at(struct map *m, uint64_t key)
+{
+    if (m->count * 2 >= m->room)
+        map_grow(m);
+    size_t i = map_slot(m, key);
+    if (!m->values[i]) {
+        m->keys[i] = key;
+        m->count++;
+    }
+    return &m->values[i];
+}
+
+static void map_fini(struct map *m)
+{
+    free(m->keys);
+    free(m->values);
+}
+
+/* ---- classes ---- */
+
+static bool row_equal(const struct router_class *a, const struct router_class *b)
+{
+    return a->named == b->named && a->rule == b->rule && a->preferred == b->preferred &&
+           memcmp(a->sites, b->sites, sizeof(a->sites)) == 0;
+}
+
+static bool class_equal(const struct router_class *a, const struct router_class *b)
+{
+    return a->reach == b->reach && a->reason == b->reason && a->count == b->count && row_equal(a, b);
+}
+
+static uint32_t class_add(struct router_compiled *c, const struct router_class *class)
+{
+    if (c->class_count == c->class_room) {
+        c->class_room = c->class_room ? c->class_room * 2 : 256;
+        c->classes = cdn_realloc(c->classes, c->class_room, sizeof(*c->classes));
+    }
+    c->classes[c->class_count] = *class;
+    return (uint32_t)c->class_count++;
+}
+
+static uint64_t row_hash(const struct router_class *class, uint64_t seed)
+{
+    return XXH3_64bits_withSeed(class->sites, sizeof(class->sites),
+                                seed ^ class->named ^ (uint64_t) class->rule << 16);
+}
+
+/* Gives the class the number of its row: that of a class with an equal one, or a new one. */
+static void row_find(struct builder *b, struct router_class *class, uint32_t id)
+{
+    for (uint64_t key = row_hash(class, 0);; key++) {
+        uint32_t *slot = map_at(&b->rows, key);
+        if (!*slot) {
+            *slot = id + 1;
+            class->row = b->compiled->row_count++;
+            return;
+        }
+        if (row_equal(&b->compiled->classes[*slot - 1], class)) {
+            class->row = b->compiled->classes[*slot - 1].row;
+            return;
+        }
+    }
+}
+
+static uint32_t class_find(struct builder *b, struct router_class *class)
+{
+    struct router_compiled *c = b->compiled;
+    uint64_t rest[] = {class->reach, class->reason};
+    for (uint64_t key = row_hash(class, XXH3_64bits(rest, sizeof(rest)));; key++) {
+        uint32_t *slot = map_at(&b->classes, key);
+        if (!*slot) {
+            row_find(b, class, (uint32_t)c->class_count);
+            *slot = class_add(c, class) + 1;
+            return *slot - 1;
+        }
+        if (class_equal(&c->classes[*slot - 1], class))
+            return *slot - 1;
+    }
+}
+
+/* How far the choice hangs on the exact place: which sites behind each one are not clearly worse. */
+static void reach_fill(const struct builder *b, const struct router_where *w,
+                       const struct router_candidate *row, struct router_class *class)
+{
+    for (unsigned i = class->preferred; i < class->count; i++) { /* who prefers an edge is sure */
+        unsigned n = 0;
+        for (unsigned k = i + 1; k < class->count; k++)
+            n += router_is_unclear(b->table, w, &row[i], &row[k]);
+        class->reach |= n << 4 * i;
+    }
+}
+
+static uint32_t decide(struct builder *b, const struct cdn_addr *sample)
+{
+    const struct router_table *t = b->table;
+    struct router_question question = {.client = *sample, .any_family = true}; /* see quick_of */
+    struct router_candidate row[ROUTER_ROW];
+    struct router_where w;
+    router_resolve(t, &question, NULL, &w);
+    struct router_limits limits;
+    bool limited = w.override && router_override_limits(w.override);
+    struct router_class class = {.named = w.pop, .reason = (uint8_t)w.reason};
+    if (limited)
+        class.rule = (uint32_t)router_overrides_index(t->overrides, w.override) + 1;
+    router_limits_of(t, w.override, &question, &limits);
+    memset(class.sites, 0xff, sizeof(class.sites));
+    class.count = (uint16_t)router_rank_within(t->pops, t->policy, w.record.lat, w.record.lon, 0, &limits,
+                                               row, ROUTER_ROW);
+    for (size_t i = 0; i < class.count; i++) {
+        class.sites[i] = row[i].site;
+        class.preferred += row[i].preferred;
+    }
+    reach_fill(b, &w, row, &class);
+    return class_find(b, &class);
+}
+
+static struct cdn_addr address_of(const struct builder *b, uint64_t key)
+{
+    struct cdn_addr a = {0};
+    a.sa.sa_family = (sa_family_t)b->family;
+    uint64_t bytes = __builtin_bswap64(key);
+    if (b->family == AF_INET)
+        memcpy(&a.v4.sin_addr, &bytes, 4);
+    else
+        memcpy(&a.v6.sin6_addr, &bytes, 8);
+    return a;
+}
+
+/* The class of the networks that have this combination, of which `key` begins one. */
+static uint32_t class_of(struct builder *b, uint64_t key, uint32_t override, uint32_t special, bool anycast,
+                         uint32_t entry)
+{
+    if (override == LAYER_MIXED || special == LAYER_MIXED || entry == LAYER_MIXED)
+        return TRIE_CHAIN;
+    if (special != LAYER_NONE && geo_special_at(special)->embedded_at >= 0)
+        return TRIE_CHAIN;
+    uint64_t combination = (uint64_t)anycast << 63 | (uint64_t)(override + 1) << 40 |
+                           (uint64_t)((special + 1) & 0xff) << 32 | entry;
+    if (combination == b->last_combination)
+        return b->last_class;
+    uint32_t *slot = map_at(&b->combinations, combination);
+    if (!*slot) {
+        struct cdn_addr sample = address_of(b, key);
+        *slot = decide(b, &sample) + 1;
+    }
+    b->last_combination = combination;
+    b->last_class = *slot - 1;
+    return b->last_class;
+}
+
+/* ---- runs ---- */
+
+static void run_add(struct builder *b, uint64_t first, uint32_t class_id)
+{
+    if (b->run_count > 0 && b->runs[b->run_count - 1].class_id == class_id)
+        return;
+    if (b->run_count == b->run_room) {
+        b->run_room = b->run_room ? b->run_room * 2 : 4096;
+        b->runs = cdn_realloc(b->runs, b->run_room, sizeof(*b->runs));
+    }
+    b->runs[b->run_count++] = (struct trie_run){first, class_id};
+}
+
+/* Every piece of first..last over which override and special range stay the same. */
+static void cover(struct builder *b, uint64_t first, uint64_t last, uint32_t entry)
+{
+    for (uint64_t key = first;;) {
+        uint64_t piece_last = last;
+        uint32_t override = layer_at(&b->overrides, key, &piece_last);
+        uint32_t by_as = layer_at(&b->as_overrides, key, &piece_last);
+        override = override == LAYER_NONE ? by_as : override;
+        uint32_t special = layer_at(&b->specials, key, &piece_last);
+        bool anycast = layer_at(&b->anycast, key, &piece_last) != LAYER_NONE;
+        run_add(b, key, class_of(b, key, override, special, anycast, entry));
+        if (piece_last == last)
+            break;
+        key = piece_last + 1;
+    }
+    b->next = last + 1;
+    b->done = last == UINT64_MAX;
+}
+
+/* entry UINT32_MAX (nothing known) is never LAYER_MIXED; offsets in a file stay below both. */
+static bool visit(void *ctx, const struct geo_net *net)
+{
+    struct builder *b = ctx;
+    uint64_t key;
+    memcpy(&key, net->address, sizeof(key));
+    key = __builtin_bswap64(key);
+    b->stopped = b->stop && atomic_load_explicit(b->stop, memory_order_relaxed);
+    if (b->done || b->stopped || b->run_count > TRIE_RUNS_MAX)
+        return false;
+    struct layer_net covered = layer_net_make(key, net->prefix_len, net->entry);
+    if (covered.first >= b->next) /* else a further network inside of a /64 */
+        cover(b, covered.first, covered.last, covered.value);
+    return true;
+}
+
+/* ---- families ---- */
+
+static void overrides_layer(struct builder *b)
+{
+    size_t count = router_overrides_count_of(b->table->overrides, ROUTER_OVERRIDE_NETWORK), n = 0;
+    CDN_AUTOFREE struct layer_net *nets = cdn_malloc((count + 1) * sizeof(*nets));
+    for (size_t i = 0; i < count; i++) {
+        const struct cdn_cidr *network = &router_overrides_at(b->table->overrides, i)->network;
+        if (network->addr.sa.sa_family == b->family)
+            nets[n++] = layer_net_make(trie_key(&network->addr), network->prefix, (uint32_t)i);
+    }
+    layer_build(&b->overrides, nets, n);
+}
+
+static void specials_layer(struct builder *b)
+{
+    size_t count = geo_special_count(), n = 0;
+    CDN_AUTOFREE struct layer_net *nets = cdn_malloc((count + 1) * sizeof(*nets));
+    for (size_t i = 0; i < count; i++) {
+        const struct geo_special *special = geo_special_at(i);
+        uint64_t key;
+        memcpy(&key, special->address, sizeof(key));
+        if (special->family == b->family)
+            nets[n++] = layer_net_make(__builtin_bswap64(key), special->prefix_len, (uint32_t)i);
+    }
+    layer_build(&b->specials, nets, n);
+}
+
+/* Which of them an address is in makes no difference: its place is uncertain. */
+static void anycast_layer(struct builder *b)
+{
+    size_t count = geo_anycast_count(), n = 0;
+    CDN_AUTOFREE struct layer_net *nets = cdn_malloc((count + 1) * sizeof(*nets));
+    for (size_t i = 0; i < count; i++) {
+        const struct geo_anycast *anycast = geo_anycast_at(i);
+        uint64_t key;
+        memcpy(&key, anycast->address, sizeof(key));
+        if (anycast->family == b->family)
+            nets[n++] = layer_net_make(__builtin_bswap64(key), anycast->prefix_len, (uint32_t)i);
+    }
+    layer_build(&b->anycast, nets, n);
+}
+
+struct as_walk { /* of a database of AS numbers, for the networks whose AS has an override */
+    struct builder *b;
+    struct layer_net *nets;
+    size_t count, room;
+    uint32_t entry, value; /* the last record, and what it came to */
+};
+
+static uint32_t as_value(const struct as_walk *w, uint32_t entry)
+{
+    const struct router_table *t = w->b->table;
+    struct geo_record r;
+    if (geo_entry_record(t->asn_db, w->b->family, entry, &r) != CDN_OK)
+        return LAYER_NONE;
+    const struct router_override *o = router_overrides_find_asn(t->overrides, r.asn);
+    return o ? (uint32_t)router_overrides_index(t->overrides, o) : LAYER_NONE;
+}
+
+static bool as_visit(void *ctx, const struct geo_net *net)
+{
+    struct as_walk *w = ctx;
+    uint64_t key;
+    memcpy(&key, net->address, sizeof(key));
+    if (net->entry != w->entry)
+        w->value = net->entry == GEO_ENTRY_NONE ? LAYER_NONE : as_value(w, net->entry);
+    w->entry = net->entry;
+    if (w->value == LAYER_NONE)
+        return true;
+    if (w->count == w->room) {
+        w->room = w->room ? 2 * w->room : 256;
+        w->nets = cdn_realloc(w->nets, w->room, sizeof(*w->nets));
+    }
+    w->nets[w->count++] = layer_net_make(__builtin_bswap64(key), net->prefix_len, w->value);
+    return true;
+}
+
+/* Overrides by AS where the AS comes from a database of its own: else it is in the record. */
+static enum cdn_status as_layer(struct builder *b, struct cdn_error *err)
+{
+    struct as_walk w = {.b = b, .entry = GEO_ENTRY_NONE, .value = LAYER_NONE};
+    enum cdn_status status = CDN_OK;
+    if (b->table->asn_db && router_overrides_count_of(b->table->overrides, ROUTER_OVERRIDE_ASN) > 0)
+        status = geo_walk(b->table->asn_db, b->family, as_visit, &w, err);
+    layer_build(&b->as_overrides, w.nets, w.count);
+    free(w.nets);
+    return status;
+}
+
+static enum cdn_status family_walk(struct builder *b, struct cdn_error *err)
+{
+    enum cdn_status status = geo_walk(b->table->db, b->family, visit, b, err);
+    if (status != CDN_OK)
+        return status;
+    if (b->stopped)
+        return cdn_error_set(err, CDN_UNAVAILABLE, "stopped");
+    if (b->run_count > TRIE_RUNS_MAX)
+        return cdn_error_set(err, CDN_TOO_LARGE, "the database has more than %u networks with other answers",
+                             TRIE_RUNS_MAX);
+    if (!b->done) /* no file holds the family */
+        cover(b, b->next, UINT64_MAX, GEO_ENTRY_NONE);
+    return CDN_OK;
+}
+
+static enum cdn_status family_build(struct router_compiled *c, const struct router_table *table, int family,
+                                    const _Atomic bool *stop, struct cdn_error *err)
+{
+    struct builder b = {
+        .compiled = c, .table = table, .stop = stop, .family = family, .last_combination = UINT64_MAX};
+    overrides_layer(&b);
+    specials_layer(&b);
+    anycast_layer(&b);
+    enum cdn_status status = as_layer(&b, err);
+    if (status == CDN_OK)
+        status = family_walk(&b, err);
+    if (status == CDN_OK)
+        trie_build(&c->tries[family != AF_INET], c, b.runs, b.run_count);
+    if (status == CDN_OK)
+        trie_index_build(&c->tries[family != AF_INET], family);
+    layer_fini(&b.overrides);
+    layer_fini(&b.as_overrides);
+    layer_fini(&b.specials);
+    layer_fini(&b.anycast);
+    map_fini(&b.combinations);
+    map_fini(&b.classes);
+    map_fini(&b.rows);
+    free(b.runs);
+    return status;
+}
+
+/* The front of the row for a client of the family that the class is of. Left to the class itself where an
+ * edge is named, or a place has several. */
+static struct router_quick quick_of(const struct router_class *class, const struct router_table *table,
+                                    int family)
+{
+    const struct router_pops *pops = table->pops;
+    const struct router_question question = {.client.sa.sa_family = (sa_family_t)family};
+    struct router_quick q = {.pops = {ROUTER_NO_POP, ROUTER_NO_POP}};
+    const struct router_quick none = q;
+    struct router_limits limits;
+    unsigned at[2] = {0, 0};
+    router_limits_of(table, router_class_override(table, class), &question, &limits);
+    q.reason = router_reason_ranked(table, limits.by_override, class->reason);
+    for (unsigned k = 0; k < class->count && q.count < CDN_ARRAY_LEN(q.pops); k++) {
+        const struct router_site *site = &pops->sites[class->sites[k]];
+        uint16_t pop = pops->members[site->first];
+        if (class->named != ROUTER_NO_POP || site->count > 1)
+            return none;
+        if (!router_among_has(router_limits_among(&limits, k < class->preferred), pop))
+            continue;
+        at[q.count] = k;
+        q.pops[q.count++] = pop;
+    }
+    if (q.count < 2 && class->count == ROUTER_ROW)
+        return none; /* there may be more behind the row */
+    q.ambiguous = q.count == 2 && at[1] - at[0] <= (class->reach >> 4 * at[0] & 15);
+    return q;
+}
+
+static void quick_fill(struct router_compiled *c, const struct router_table *table)
+{
+    c->quick = cdn_calloc(c->class_count, sizeof(*c->quick));
+    for (size_t i = 0; i < c->class_count; i++)
+        c->quick[i] = quick_of(&c->classes[i], table, i < c->ipv6_classes ? AF_INET : AF_INET6);
+}
+
+enum cdn_status compiled_build(struct router_compiled *compiled, const struct router_table *table,
+                               const _Atomic bool *stop, struct cdn_error *err)
+{
+    struct router_class chain = {.row = TRIE_NO_ROW, .named = ROUTER_NO_POP};
+    class_add(compiled, &chain);
+    enum cdn_status status = family_build(compiled, table, AF_INET, stop, err);
+    compiled->ipv6_classes = compiled->class_count;
+    if (status == CDN_OK)
+        status = family_build(compiled, table, AF_INET6, stop, err);
+    if (status == CDN_OK)
+        quick_fill(compiled, table);
+    return status;
+}

@@ -1,0 +1,190 @@
+/* decide_brief: see decide.h. Decisions from the compiled table. */
+#include "router/decide/compiled_private.h"
+#include "router/decide/decide.h"
+#include "router/choice/spread.h"
+
+#include "common/banned.h"
+
+static const struct router_compiled *compiled_of(const struct router_table *table)
+{
+    return atomic_load_explicit(&table->compiled, memory_order_acquire);
+}
+
+unsigned router_scope(const struct router_table *table, const struct cdn_addr *client)
+{
+    const struct router_compiled *compiled = compiled_of(table);
+    struct cdn_addr address = *client;
+    cdn_addr_unmap(&address);
+    if (!compiled)
+        return address.sa.sa_family == AF_INET ? 32 : 128;
+    return router_compiled_scope(compiled, &address);
+}
+
+void router_prefetch(const struct router_table *table, const struct cdn_addr *client, unsigned step)
+{
+    const struct router_compiled *compiled = compiled_of(table);
+    if (compiled)
+        router_compiled_prefetch(compiled, client, step);
+}
+
+struct short_way {
+    const struct router_pops *pops;
+    const struct router_class *class;
+    uint64_t hash;
+    unsigned want;
+    struct router_limits limits;
+    unsigned at[ROUTER_ROW]; /* where in the row each edge stands */
+    struct router_brief *brief;
+};
+
+/* The edge of site `k` of the row that can serve, or ROUTER_NO_POP. */
+static uint16_t serving(const struct short_way *s, unsigned k, uint32_t blocked)
+{
+    const struct router_site *site = &s->pops->sites[s->class->sites[k]];
+    const struct router_among *among = router_limits_among(&s->limits, k < s->class->preferred);
+    if (site->count > 1)
+        return router_spread(s->pops, s->class->sites[k], s->hash, blocked, among);
+    uint16_t pop = s->pops->members[site->first];
+    bool can = router_pop_weight(s->pops, pop) > 0 && !(router_pop_flags(s->pops, pop) & blocked) &&
+               router_among_has(among, pop);
+    return can ? pop : ROUTER_NO_POP;
+}
+
+/* A site with preferred edges and others is there twice. */
+static bool is_taken(const struct short_way *s, unsigned k)
+{
+    for (unsigned i = 0; i < s->brief->count && s->class->preferred > 0; i++)
+        if (s->class->sites[s->at[i]] == s->class->sites[k])
+            return true;
+    return false;
+}
+
+/* As router_pick over the class' row. False: the row is too short to know the runner-up. */
+static bool pick_from_row(struct short_way *s)
+{
+    struct router_brief *b = s->brief;
+    for (unsigned i = 0; i < ROUTER_STRICTNESS_COUNT && b->count == 0; i++) {
+        for (unsigned k = 0; k < s->class->count && b->count < s->want; k++) {
+            uint16_t pop = is_taken(s, k) ? ROUTER_NO_POP : serving(s, k, router_strictness[i]);
+            if (pop == ROUTER_NO_POP)
+                continue;
+            s->at[b->count] = k;
+            b->pops[b->count++] = pop;
+        }
+        if (b->count < 2 && s->class->count == ROUTER_ROW)
+            return false;
+        b->optimistic = b->count > 0 && !(router_strictness[i] & ROUTER_POP_SICK);
+    }
+    return true;
+}
+
+static enum router_reason reason_of_skipped(const struct router_pops *pops, uint16_t pop)
+{
+    return router_pop_flags(pops, pop) == ROUTER_POP_FULL ? ROUTER_REASON_LOAD : ROUTER_REASON_HEALTH;
+}
+
+static void explain_row(struct short_way *s, const struct router_table *table)
+{
+    struct router_brief *b = s->brief;
+    const struct router_class *c = s->class;
+    b->reason = (uint8_t)router_reason_ranked(table, s->limits.by_override, c->reason);
+    unsigned top = 0; /* of the row, for those whom this client may be sent to */
+    while (top < c->count &&
+           !router_site_is_among(s->pops, c->sites[top], router_limits_among(&s->limits, top < c->preferred)))
+        top++;
+    uint16_t first = top < c->count ? serving(s, top, 0) : ROUTER_NO_POP;
+    if (first != ROUTER_NO_POP && (b->count == 0 || first != b->pops[0]))
+        b->reason = (uint8_t)reason_of_skipped(s->pops, first);
+    if (b->count > 1)
+        b->ambiguous = s->at[1] - s->at[0] <= (c->reach >> 4 * s->at[0] & 15);
+}
+
+/* An override names the edge: it stands first when it can serve. */
+static void put_named_first(struct short_way *s)
+{
+    struct router_brief *b = s->brief;
+    uint16_t named = s->class->named;
+    uint32_t blocked = b->optimistic ? (uint32_t)ROUTER_POP_DRAINED : (uint32_t)ROUTER_BLOCK_ALL;
+    uint32_t flags = router_pop_flags(s->pops, named);
+    if (!router_among_has(&s->limits.allowed, named))
+        return;
+    if (flags & blocked) {
+        b->reason = (uint8_t)reason_of_skipped(s->pops, named);
+        return;
+    }
+    b->reason = s->class->reason;
+    b->optimistic = flags & ROUTER_POP_SICK;
+    b->ambiguous = false; /* whoever named it is sure */
+    if (b->count > 0 && b->pops[0] == named)
+        return;
+    unsigned behind = 0; /* edges that move back by one: those before the named one's place */
+    while (behind < b->count && b->pops[behind] != named)
+        behind++;
+    if (behind == b->count && b->count < s->want)
+        b->count++;
+    else if (behind == b->count)
+        behind--;
+    memmove(b->pops + 1, b->pops, behind * sizeof(*b->pops));
+    b->pops[0] = named;
+}
+
+static void brief_by_chain(const struct router_table *table, const struct router_question *question,
+                           struct router_brief *ret)
+{
+    struct router_decision d;
+    router_decide(table, question, NULL, &d);
+    *ret = (struct router_brief){.reason = (uint8_t)d.reason,
+                                 .ambiguous = d.ambiguous,
+                                 .optimistic = d.choice.optimistic,
+                                 .beyond = true};
+    if (d.choice.pop != ROUTER_NO_POP)
+        ret->pops[ret->count++] = d.choice.pop;
+    if (d.choice.runner_up != ROUTER_NO_POP)
+        ret->pops[ret->count++] = d.choice.runner_up;
+}
+
+/* Edges are down, named, pinned or share a place; or the chain has to decide. */
+static __attribute__((noinline)) void decide_long(const struct router_table *table,
+                                                  const struct router_question *question, unsigned want,
+                                                  struct router_brief *ret)
+{
+    const struct router_compiled *compiled = compiled_of(table);
+    bool plain = compiled && question->pin.n == 0 && http_forwarded_is_known(&question->client) &&
+                 router_pops_pinned(table->pops) == ROUTER_NO_POP;
+    struct cdn_addr address = question->client;
+    cdn_addr_unmap(&address);
+    const struct router_class *class = plain ? router_compiled_find(compiled, &address) : NULL;
+    struct short_way s = {
+        .pops = table->pops, .class = class, .want = want < ROUTER_ROW ? want : ROUTER_ROW, .brief = ret};
+    *ret = (struct router_brief){0};
+    s.hash = router_spread_hash(question->path);
+    router_limits_of(table, class ? router_class_override(table, class) : NULL, question, &s.limits);
+    if (!class || !pick_from_row(&s)) {
+        brief_by_chain(table, question, ret);
+        return;
+    }
+    explain_row(&s, table);
+    if (class->named != ROUTER_NO_POP)
+        put_named_first(&s);
+}
+
+_Static_assert(offsetof(struct router_brief, count) == offsetof(struct router_quick, count) &&
+                   offsetof(struct router_brief, pops) == offsetof(struct router_quick, pops),
+               "a quick answer is the front of a brief one");
+
+void router_decide_brief(const struct router_table *table, const struct router_question *question,
+                         unsigned want, struct router_brief *ret)
+{
+    const struct router_compiled *compiled = compiled_of(table);
+    bool plain = question->pin.n == 0 && !question->among && !(question->any_family && table->pops->ipv4) &&
+                 http_forwarded_is_known(&question->client);
+    if (compiled && plain && want == 2 && router_pops_all_well(table->pops)) {
+        const struct router_quick *quick = &compiled->quick[compiled->find(compiled, &question->client)];
+        if (quick->count > 0) {
+            memcpy(ret, quick, sizeof(*quick));
+            ret->beyond = false;
+            return;
+        }
+    }
+    decide_long(table, question, want, ret);
+}
