@@ -1,36 +1,131 @@
-"""common knows nobody; geo-data knows common; router, edge and origin know both and never each other; cli and tests
-know all. Read from the #include lines, which name the folder."""
+"""Which room may include which: a room is a folder with its own purpose, and sees only those below it. Read from the
+#include lines, which name the room. docs/architecture.md says what each room is for."""
 import re
 
 import source
 
-BELOW = {
+
+# room: what it sees. "+x" is x and all that x sees, "x*" is x and all rooms inside.
+GRAPH = {room: names.split() for room, names in (line.split(":") for line in """
+common:
+common/config:       common
+common/http/syntax:  common
+common/http/client:  +common/http/syntax
+common/http/server:  +common/http/syntax
+common/daemon:       +common/http/server
+
+geo-data:            common
+geo-data/tools:      +geo-data
+
+origin:              common* geo-data
+
+router/base:         common* geo-data
+router/choice:       +router/base
+router/table:        +router/choice
+router/decide:       +router/table
+router/dns:          +router/decide
+router/purge:        +router/base
+router:              +router/dns +router/purge
+
+edge/semantics:      common*
+edge/memory:         common*
+edge/store:          common* edge/memory
+edge/base:           common* edge/semantics edge/store edge/memory
+edge/log:            common* edge/semantics edge/base
+edge/cache:          common* edge/semantics edge/store edge/memory
+edge/fetch:          common* edge/semantics edge/store edge/memory edge/base edge/cache
+edge/purge:          common* edge/semantics edge/store edge/memory edge/base edge/cache
+edge/request:        +edge/log +edge/fetch +edge/purge
+edge/control:        +edge/request
+edge:                +edge/control
+
+cli/base:            common*
+cli/run:             +cli/base geo-data router* edge* origin
+cli/geo:             +cli/base geo-data router*
+cli/route:           +cli/geo
+cli/demo:            +cli/run
+cli:                 +cli/run +cli/route +cli/demo
+""".split("\n") if line)}
+# Libraries that a room may use; common's and geo-data's rooms are linked each to its own, so a room that takes in one
+# more makes all who link it link that too.
+LIBRARIES = {
     "common": set(),
-    "geo-data": {"common"},
-    "router": {"common", "geo-data"},
-    "edge": {"common", "geo-data"},
-    "origin": {"common", "geo-data"},
-    "cli": {"common", "geo-data", "router", "edge", "origin"},
-    "tests": {"common", "geo-data", "router", "edge", "origin", "cli"},
+    "common/config": {"yaml"},
+    "common/http/syntax": set(),
+    "common/http/client": {"curl", "gnutls"},
+    "common/http/server": {"microhttpd", "gnutls", "jansson"},
+    "common/daemon": {"microhttpd", "gnutls", "jansson"},
+    "geo-data": {"maxminddb"},
+    "geo-data/tools": {"maxminddb"},
 }
+KNOWN_LIBRARIES = ("brotli", "curl", "gnutls", "jansson", "libknot", "maxminddb", "microhttpd", "sqlite3", "xxh", "yaml",
+                   "zlib")
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
 
 
-def test_layers():
-    wrong = []
+
+
+def room_of(name):
+    return name.rsplit("/", 1)[0]
+
+
+def sees(room):
+    """The rooms that a room may include, itself among them."""
+    seen = {room}
+    for name in GRAPH[room]:
+        if name.startswith("+"):
+            seen |= sees(name[1:])
+        elif name.endswith("*"):
+            seen |= {r for r in GRAPH if r == name[:-1] or r.startswith(name[:-1] + "/")}
+        else:
+            seen.add(name)
+    return seen
+
+
+def includes():
+    """(file, its room, quote, name) of each #include of the programs."""
     for path in source.c_files():
-        folder = source.show(path).split("/")[0]
-        for quote, name in INCLUDE.findall(path.read_text()):
-            target = name.split("/")[0]
-            if quote == "<":
-                if target in BELOW:
-                    wrong.append(f"{source.show(path)}: <{name}> should be in quotes")
-            elif "/" not in name and folder == "tests":
-                continue  # a helper beside the test
-            elif "/" not in name:
-                wrong.append(f'{source.show(path)}: "{name}" does not name its folder')
-            elif target != folder and target not in BELOW[folder]:
-                wrong.append(f'{source.show(path)}: {folder} may not include "{name}"')
+        name = source.show(path)
+        for quote, target in INCLUDE.findall(path.read_text()):
+            yield name, room_of(name), quote, target
+
+
+def test_layers():
+    tops = {room.split("/")[0] for room in GRAPH} | {"tests"}
+    wrong = []
+    for name, room, quote, target in includes():
+        in_tests = name.startswith("tests/")
+        if quote == "<":
+            if target.split("/")[0] in tops:
+                wrong.append(f"{name}: <{target}> should be in quotes")
+        elif in_tests:
+            continue  # tests may see all, and helpers beside them
+        elif "/" not in target:
+            wrong.append(f'{name}: "{target}" does not name its folder')
+        elif room not in GRAPH or room_of(target) not in sees(room):
+            wrong.append(f'{name}: {room} may not include "{target}"')
+        elif target.endswith("_private.h") and room_of(target) != room:
+            wrong.append(f'{name}: "{target}" is private to its room')
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_graph_has_no_circle():
+    """Rooms can be taken away one by one, each when all that it sees are gone. And each has files."""
+    left = {room: sees(room) - {room} for room in GRAPH}
+    while any(not below for below in left.values()):
+        free = {room for room, below in left.items() if not below}
+        left = {room: below - free for room, below in left.items() if room not in free}
+    assert not left, "\n".join(f"{room} sees {', '.join(sorted(below))}" for room, below in left.items())
+    rooms = {room for name, room, _, _ in includes() if not name.startswith("tests/")}
+    assert rooms == set(GRAPH)
+
+
+def test_rooms_use_their_own_libraries_only():
+    wrong = []
+    for name, room, quote, target in includes():
+        used = {library for library in KNOWN_LIBRARIES if quote == "<" and target.startswith(library)}
+        if room in LIBRARIES and used - LIBRARIES[room]:
+            wrong.append(f"{name}: <{target}>: {room} is not linked to it")
     assert not wrong, "\n".join(wrong)
 
 

@@ -1,6 +1,6 @@
 #include "common/clock.h"
 #include "common/http/syntax/http_date.h"
-#include "common/http/syntax/http_problem.h"
+#include "common/http/server/http_problem.h"
 #include "common/http/server/http_server_private.h"
 
 #include <linux/sockios.h>

@@ -192,7 +192,7 @@ struct MHD_Response *http_response_bodiless(int64_t length);
  * may be NULL. */
 void http_respond_text(struct http_request *req, unsigned status, const char *type, struct cdn_str body,
                        const char *const *fields);
-/* RFC 9457 problem document, or HTML when the client asks for that (common/http/syntax/http_problem). */
+/* RFC 9457 problem document, or HTML when the client asks for that (common/http/server/http_problem). */
 void http_respond_problem(struct http_request *req, unsigned status, const char *detail);
 /* The same with fields of the caller's in place of "Cache-Control: no-store". Returns the body's length. */
 size_t http_respond_problem_with(struct http_request *req, unsigned status, const char *detail,

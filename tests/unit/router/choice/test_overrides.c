@@ -1,5 +1,6 @@
 /* Overrides by network, AS, country and continent: entries, precedence, what each action does, health inside
  * the limits, and that the compiled table says what the chain says. */
+#include "router/decide/compiled.h"
 #include "tests/unit/geo/rows.h"
 #include "tests/unit/router/dns_help.h"
 

@@ -1,5 +1,5 @@
 /* Problem documents: who gets HTML, and that nothing gets into either form unescaped. */
-#include "common/http/syntax/http_problem.h"
+#include "common/http/server/http_problem.h"
 
 #include <check.h>
 

@@ -1,5 +1,5 @@
 /* http_problem: see the header. Kept apart from sending, so that every spelling of Accept can be tested. */
-#include "common/http/syntax/http_problem.h"
+#include "common/http/server/http_problem.h"
 
 #include <jansson.h>
 #include <microhttpd.h>
