@@ -272,6 +272,27 @@ unsigned edge_head_lines(const struct edge_head *head)
     return head->lines;
 }
 
+/* Of the record at `p` in a block that is whole: a dozen fields are looked for in each head, most in vain. */
+static unsigned field_at(const char *p)
+{
+    uint32_t word;
+    memcpy(&word, p, sizeof(word));
+    return (word & ~WORD_SPELLED) >> WORD_FIELD;
+}
+
+static size_t size_at(const char *p)
+{
+    uint32_t word;
+    uint16_t name_n;
+    memcpy(&word, p, sizeof(word));
+    const size_t size = sizeof(word) + (word & ((UINT32_C(1) << WORD_FIELD) - 1)) + 1;
+    if (!(word & WORD_SPELLED)) {
+        return size;
+    }
+    memcpy(&name_n, p + sizeof(word), sizeof(name_n));
+    return size + sizeof(name_n) + name_n + 1;
+}
+
 bool edge_head_next(const struct edge_head *head, size_t *at, struct edge_head_line *ret)
 {
     const size_t from = *at ? *at : sizeof(*head);
@@ -288,13 +309,18 @@ bool edge_head_next(const struct edge_head *head, size_t *at, struct edge_head_l
 bool edge_head_next_of(const struct edge_head *head, enum edge_head_field f, size_t *at,
                        struct cdn_str *ret_value)
 {
+    size_t from = *at ? *at : sizeof(*head);
     struct edge_head_line line;
-    while (f < EDGE_HEAD_FIELD_COUNT && edge_head_next(head, at, &line)) {
-        if (line.field == f) {
+    while (f < EDGE_HEAD_FIELD_COUNT && from < head->size) {
+        const char *p = (const char *)head + from;
+        if (field_at(p) == (unsigned)f && edge_head_next(head, &from, &line)) {
+            *at = from;
             *ret_value = line.value;
             return true;
         }
+        from += size_at(p);
     }
+    *at = head->size;
     return false;
 }
 
@@ -330,17 +356,26 @@ bool edge_head_get_named(const struct edge_head *head, struct cdn_str name, stru
     return false;
 }
 
+static void join(struct cdn_buf *into, struct cdn_str value, bool first)
+{
+    if (!first) {
+        cdn_buf_add(into, ", ", 2);
+    }
+    cdn_buf_add_str(into, value);
+}
+
 bool edge_head_join_named(const struct edge_head *head, struct cdn_str name, struct cdn_buf *into)
 {
+    const enum edge_head_field f = edge_head_field_find(name);
     struct edge_head_line line;
     size_t at = 0;
     bool found = false;
+    if (f < EDGE_HEAD_FIELD_COUNT) {
+        return edge_head_join(head, f, into);
+    }
     while (edge_head_next(head, &at, &line)) {
-        if (cdn_str_eq_nocase(line.name, name)) {
-            if (found) {
-                cdn_buf_add(into, ", ", 2);
-            }
-            cdn_buf_add_str(into, line.value);
+        if (line.field == EDGE_HEAD_OTHER && cdn_str_eq_nocase(line.name, name)) {
+            join(into, line.value, !found);
             found = true;
         }
     }
@@ -349,7 +384,14 @@ bool edge_head_join_named(const struct edge_head *head, struct cdn_str name, str
 
 bool edge_head_join(const struct edge_head *head, enum edge_head_field f, struct cdn_buf *into)
 {
-    return f < EDGE_HEAD_FIELD_COUNT && edge_head_join_named(head, field_names[f], into);
+    struct cdn_str value;
+    size_t at = 0;
+    bool found = false;
+    while (edge_head_next_of(head, f, &at, &value)) {
+        join(into, value, !found);
+        found = true;
+    }
+    return found;
 }
 
 /* Lines of `head` but those for which `fields` hold a line of the same name; Age and Warning too when
