@@ -42,6 +42,11 @@ int64_t cdn_clock_mono_ms(void)
     return cdn_clock_mono_ns() / 1000000;
 }
 
+int64_t cdn_clock_thread_cpu_ns(void)
+{
+    return read_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
 int64_t cdn_clock_offset_ms(void)
 {
     return atomic_load(&offset_ms);

@@ -16,6 +16,7 @@ int64_t cdn_clock_now_s(void);   /* cache clock, whole seconds since 1970 */
 int64_t cdn_clock_real_ms(void); /* wall clock without the offset: log lines, file times */
 int64_t cdn_clock_mono_ns(void);
 int64_t cdn_clock_mono_ms(void);
+int64_t cdn_clock_thread_cpu_ns(void); /* what the calling thread has used of a processor */
 
 /* Moves the cache clock by `ms` (it may go back). Thread-safe; refused (CDN_REFUSED) until
  * cdn_clock_allow_travel(true) was called, and out of the years 1970 to 9999. */

@@ -1,6 +1,7 @@
 #include "edge/memory/pages.h"
 
 #include "common/mem.h"
+#include "edge/memory/backing.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -18,15 +19,11 @@
 
 #include "common/banned.h"
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* Linux 5.14; older kernels refuse it, which does no harm */
-#endif
-
 #define PAGES (EDGE_PAGES_REGION / EDGE_PAGE) /* of a region; the first is its header */
 #define WORDS (PAGES / 64)
 #define CLASSES 12 /* of regions, by the power of two that their longest free run reaches */
 #define LOOKS 4    /* regions whose run may be long enough or not */
-#define AHEAD 512u /* pages made ready at once: 2 MiB, which may be one huge page */
+#define AHEAD (unsigned)(EDGE_BACKING_HUGE / EDGE_PAGE) /* pages made ready at once */
 #define POPULATE_UP_TO ((size_t)256 << 10)
 #define NICENESS 10
 
@@ -34,6 +31,7 @@ struct region { /* at the start of its memory */
     struct region *next, *previous;
     unsigned longest; /* free run, in pages */
     unsigned used_n;
+    bool huge; /* its stretches of AHEAD are backed by one page each */
     uint64_t used[WORDS];
     uint64_t ready[WORDS];
 };
@@ -153,20 +151,17 @@ static char *page_of(struct region *r, unsigned i)
     return (char *)r + i * EDGE_PAGE;
 }
 
-/* Address space only. Twice as much is reserved, so that an aligned stretch lies in it. */
 static struct region *region_create(void)
 {
-    char *wide =
-        mmap(NULL, 2 * EDGE_PAGES_REGION, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (wide == MAP_FAILED) {
+    struct edge_backing backing;
+    struct region *r = edge_backing_map(EDGE_PAGES_REGION, &backing);
+    if (!r) {
         return NULL;
     }
-    const size_t skip = (size_t)(-(uintptr_t)wide & (uintptr_t)(EDGE_PAGES_REGION - 1));
-    if (skip) {
-        munmap(wide, skip);
+    r->huge = backing.huge;
+    if (backing.ready) {
+        all.ready += fill(r->ready, 1, (unsigned)(backing.ready / EDGE_PAGE) - 1, true);
     }
-    munmap(wide + skip + EDGE_PAGES_REGION, EDGE_PAGES_REGION - skip);
-    struct region *r = (struct region *)(void *)(wide + skip);
     fill(r->used, 0, 1, true);
     r->longest = PAGES - 1;
     list(r);
@@ -254,12 +249,19 @@ static void call_thread(void)
     }
 }
 
-/* What the kernel has not backed yet, by one call instead of a page fault each. */
-static void populate(char *data, size_t n)
+/* A stretch of a huge page that nothing was taken of yet is backed as a whole by the first write to it. Then
+ * *at and *n become that stretch, whose rest is ready. Before the `n` pages at `at` are marked. */
+static void widen(struct region *r, unsigned *at, unsigned *n)
 {
-    if (n <= POPULATE_UP_TO) { /* of more than that nobody knows how soon it comes */
-        madvise(data, n, MADV_POPULATE_WRITE);
+    const unsigned from = *at / AHEAD * AHEAD;
+    const unsigned end = from + AHEAD;
+    if (!r->huge || !from || *at + *n > end || next_bit(r->used, from, true) < end ||
+        next_bit(r->ready, from, true) < end) {
+        return;
     }
+    all.ready += fill(r->ready, from, AHEAD, true);
+    *at = from;
+    *n = AHEAD;
 }
 
 static void *take_alone(size_t n)
@@ -283,15 +285,20 @@ static void *take_shared(unsigned n)
         return NULL;
     }
     const unsigned at = place_in(r, n);
-    const unsigned fresh = n - fill(r->ready, at, n, false);
-    all.ready -= n - fresh;
+    bool fresh = next_bit(r->ready, at, false) < at + n;
+    unsigned back_at = at;
+    unsigned back_n = n;
+    if (fresh) {
+        widen(r, &back_at, &back_n);
+    }
+    all.ready -= fill(r->ready, at, n, false);
     mark_used(r, at, n);
     call_thread();
     pthread_mutex_unlock(&all.lock);
     char *data = page_of(r, at);
     SHOW(data, n * EDGE_PAGE);
-    if (fresh) {
-        populate(data, n * EDGE_PAGE);
+    if (fresh && n <= POPULATE_UP_TO / EDGE_PAGE) { /* of more than that nobody knows how soon it comes */
+        edge_backing_fill(page_of(r, back_at), back_n * EDGE_PAGE);
     }
     return data;
 }
@@ -350,8 +357,13 @@ static void trim(void)
         }
         all.ready -= fill(r->ready, at, n, false);
         mark_used(r, at, n);
+        const bool parts = r->huge && (at % AHEAD || n % AHEAD);
+        r->huge &= !parts;
         pthread_mutex_unlock(&all.lock);
-        madvise(page_of(r, at), n * EDGE_PAGE, MADV_DONTNEED);
+        if (parts) {
+            edge_backing_make_plain(r, EDGE_PAGES_REGION);
+        }
+        edge_backing_drop(page_of(r, at), n * EDGE_PAGE);
         pthread_mutex_lock(&all.lock);
         mark_free(r, at, n);
         struct region *over = next_bit(r->ready, 0, true) == PAGES ? unneeded(r) : NULL;
@@ -404,7 +416,7 @@ static bool make_ready(void)
     if (!r) {
         return false;
     }
-    const bool done = madvise(page_of(r, at), (end - at) * EDGE_PAGE, MADV_POPULATE_WRITE) == 0;
+    const bool done = edge_backing_fill(page_of(r, at), (end - at) * EDGE_PAGE);
     pthread_mutex_lock(&all.lock);
     all.ready += done ? fill(r->ready, at, end - at, true) : 0;
     mark_free(r, at, end - at);

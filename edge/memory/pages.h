@@ -5,7 +5,8 @@
  * they have regions of their own, of EDGE_PAGES_REGION bytes, each with one bit a page for `used` and for
  * `ready` (backed by the kernel, so that writing to it costs no page fault). Pages given back are handed out
  * again first. What is ready and unused is bounded: a thread of low priority gives the rest back to the
- * kernel, and makes some ready before they are wanted. Larger bodies get a mapping of their own.
+ * kernel, and makes some ready before they are wanted. Larger bodies get a mapping of their own. Where the
+ * system has huge pages a stretch of a region becomes ready as a whole (backing.h).
  *
  * Threads: any; one mutex, never held across a system call but for making a region. While the thread works on
  * pages they are marked used, so nobody else has them. Without the thread (unit tests) all is done by who

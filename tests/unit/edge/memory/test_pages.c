@@ -1,6 +1,7 @@
 /* Memory for bodies: blocks never overlap, what is given back is used again, and what stays ready is bounded.
  */
 #include "edge/cache/blob.h"
+#include "edge/memory/backing.h"
 #include "edge/memory/budget.h"
 #include "edge/memory/pages.h"
 
@@ -8,6 +9,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define BLOCKS 300u
 #define ROUNDS 6000u
@@ -95,7 +97,28 @@ START_TEST(pages_are_used_again)
     edge_pages_stats(&s);
     ck_assert_uint_eq(s.regions, 1);
     ck_assert_uint_eq(s.used, 0);
-    ck_assert_uint_eq(s.ready, edge_pages_room(100000));
+    ck_assert_uint_ge(s.ready, edge_pages_room(100000));
+    ck_assert_uint_le(s.ready, EDGE_BACKING_HUGE); /* what a huge page brings */
+}
+END_TEST
+
+START_TEST(mappings_are_aligned_and_backed)
+{
+    const size_t n = EDGE_PAGES_REGION;
+    struct edge_backing backing;
+    for (unsigned i = 0; i < 3; i++) {
+        char *data = edge_backing_map(n, &backing);
+        ck_assert_ptr_nonnull(data);
+        ck_assert_uint_eq((uintptr_t)data % n, 0);
+        ck_assert(backing.ready == 0 || backing.ready == EDGE_BACKING_HUGE);
+        memset(data, 1, n);
+        edge_backing_make_plain(data, n);
+        edge_backing_drop(data + EDGE_PAGE, EDGE_PAGE);
+        ck_assert_int_eq(data[0], 1);
+        ck_assert_int_eq(data[EDGE_PAGE], 0);
+        ck_assert_int_eq(data[2 * EDGE_PAGE], 1);
+        munmap(data, n);
+    }
 }
 END_TEST
 
@@ -153,6 +176,7 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_loop_test(tc, blocks_are_ones_own, 0, 2);
     tcase_add_test(tc, pages_are_used_again);
+    tcase_add_test(tc, mappings_are_aligned_and_backed);
     tcase_add_test(tc, regions_go_when_they_are_empty);
     tcase_add_test(tc, blobs_keep_their_bytes_in_any_size);
     suite_add_tcase(suite, tc);
