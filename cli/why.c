@@ -74,6 +74,9 @@ static void add_story(const json_t *answer, struct cdn_buf *out)
     if (json_array_size(stored) == 0)
         cdn_buf_printf(out, "not stored; next request: MISS (%s: %s)\n", control_text(answer, "missing"),
                        control_text(answer, "because"));
+    if (json_object_get(answer, "ranges"))
+        cdn_buf_printf(out, "%s: %s\n", control_text(answer, "ranges"),
+                       control_text(answer, "ranges_because"));
     if (is_on(answer, "fetching"))
         cdn_buf_printf(out, "is being fetched now\n");
     if (json_object_get(answer, "passing"))

@@ -60,6 +60,7 @@ enum cdn_status edge_cache_create(const struct edge_cache_config *config, struct
     c->bucket = cdn_calloc(FIRST_BUCKETS, sizeof *c->bucket);
     c->bucket_mask = FIRST_BUCKETS - 1;
     c->ghost = edge_ghost_create(GHOST_ENTRIES, UINT64_MAX);
+    c->wholes = edge_whole_create();
     atomic_init(&c->loaded, config->store == NULL);
     enum cdn_status status =
         edge_policy_create(config->memory_policy, config->memory, memory_hash, &c->memory, err);
@@ -98,6 +99,7 @@ void edge_cache_destroy(struct edge_cache *c)
     edge_policy_destroy(c->disk);
     edge_doorkeeper_destroy(c->doorkeeper);
     edge_ghost_destroy(c->ghost);
+    edge_ghost_destroy(c->wholes);
     pthread_mutex_destroy(&c->lock);
     free(c->bucket);
     free(c->early);

@@ -95,6 +95,20 @@ void edge_cache_note_storable(struct edge_cache *cache, const struct edge_entry 
 bool edge_cache_unstorable_locked(const struct edge_cache *cache, const struct edge_entry *entry,
                                   int64_t now_ms, enum edge_store_reason *ret_why, bool *ret_parallel);
 
+/* The origin answered a range of the key with the whole; `keepable`: which may be stored, and there is room
+ * for it. Forgotten after EDGE_WHOLE_S seconds, or when it answers with the range. */
+#define EDGE_WHOLE_S 600
+enum edge_whole { EDGE_WHOLE_UNKNOWN, EDGE_WHOLE_KEEPABLE, EDGE_WHOLE_NOT_KEEPABLE };
+void edge_cache_note_whole(struct edge_cache *cache, const struct edge_entry *entry, bool keepable,
+                           int64_t now_ms);
+void edge_cache_note_ranged(struct edge_cache *cache, const struct edge_entry *entry);
+enum edge_whole edge_cache_whole_locked(const struct edge_cache *cache, const struct edge_entry *entry,
+                                        int64_t now_ms);
+/* Whether `bytes` of a whole that nobody keeps may be read and thrown away to get to a range of it: of one
+ * key EDGE_SKIP_MAX in that time. */
+#define EDGE_SKIP_MAX ((uint64_t)16 << 20)
+bool edge_cache_may_skip(struct edge_cache *cache, struct cdn_str key, uint64_t bytes, int64_t now_ms);
+
 /* The refresh of a stale answer failed: the next one behind it waits 2 s, then doubling to
  * EDGE_REFRESH_PAUSE_MAX_S. Forgotten when the origin answers. */
 #define EDGE_REFRESH_PAUSE_MAX_S 64

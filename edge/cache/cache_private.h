@@ -48,6 +48,7 @@ struct edge_cache {
     struct edge_policy *disk; /* NULL: no disk tier */
     struct edge_doorkeeper *doorkeeper;
     struct edge_ghost *ghost;
+    struct edge_ghost *wholes; /* cache_whole.c */
     struct edge_save_waiter *save_waiters;
     struct edge_wake *wakes;                   /* under way */
     struct edge_object *resting[EDGE_RESTING]; /* a ring, not counted; NULL: free */
@@ -116,6 +117,8 @@ void edge_sleep_forget(struct edge_cache *cache, struct edge_object *object); /*
 /* A soft purge of an object that is asleep. */
 void edge_sleep_soften(struct edge_cache *cache, struct edge_object *object, int64_t now_ms);
 /* cache_tiers.c */
+struct edge_ghost *edge_whole_create(void);
+
 uint64_t edge_object_cost(const struct edge_object *object,
                           const struct edge_rep *rep); /* beside the body, in RAM */
 bool edge_tier_memory_insert(struct edge_cache *cache, struct edge_object *object, struct edge_blob *blob,

@@ -31,6 +31,8 @@ enum edge_ghost_reason {
 
 struct edge_ghost;
 
+#define EDGE_GHOST_NOTE_MAX 127u
+
 struct edge_ghost_entry {
     enum edge_ghost_reason reason;
     int64_t time_s; /* seconds since 1970, as given to put */

@@ -50,6 +50,15 @@ static void tell_missing(struct edge *edge, const struct edge_entry *e, int64_t 
             story, "passing",
             json_string("the last answer may not be stored; requests do not wait for each other"));
     }
+    const enum edge_whole whole = edge_cache_whole_locked(edge->cache, e, now_ms);
+    if (whole != EDGE_WHOLE_UNKNOWN) {
+        json_object_set_new(story, "ranges", json_string(edge_cause_word(EDGE_CAUSE_RANGE_IGNORED)));
+        json_object_set_new(
+            story, "ranges_because",
+            json_string(whole == EDGE_WHOLE_KEEPABLE
+                            ? "the origin answers a range with the whole, so that is asked for"
+                            : "the origin answers a range with the whole, for which there is no room"));
+    }
     json_object_set_new(story, "missing", json_string(edge_cause_word(cause)));
     json_object_set_new(story, "because", json_string(edge_cause_meaning(cause)));
 }

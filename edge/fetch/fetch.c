@@ -319,7 +319,7 @@ static bool is_worth_going_on(struct edge_fetch *f)
 {
     const struct edge_settings *s = &f->owner->edge->settings;
     const uint64_t have = edge_body_length(f->body);
-    if (!f->may_keep || f->request.ranged) {
+    if (!f->may_keep || f->request.ranged || f->request.for_range) {
         return f->may_keep;
     }
     return f->content_length < 0 ? have <= s->abandon_size

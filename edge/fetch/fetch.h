@@ -73,6 +73,7 @@ struct edge_fetch_request {
     bool ranged;                     /* one stretch of the whole is asked for: [range_first, range_last] */
     uint64_t range_first;
     uint64_t range_last;
+    bool for_range; /* the whole, of which a range is wanted: the origin sends no ranges */
     bool has_body;
     int64_t body_length;
     bool upgrade;         /* asks for WebSocket; what is read goes into the tunnel after 101 */

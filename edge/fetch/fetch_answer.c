@@ -248,6 +248,36 @@ static bool asks_for_part(const struct edge_fetch *f)
     return http_fields_find(f->request.fields.item, f->request.fields.count, CDN_STR("Range"), &range);
 }
 
+/* A request for a range has an answer: whether the origin knows ranges. That this one may not be stored is
+ * noted elsewhere (note_unstorable): the next one may. */
+static void note_range(struct edge_fetch *f, unsigned status, int64_t now_ms)
+{
+    struct edge_cache *cache = f->owner->edge->cache;
+    if (!f->entry || f->request.pass || !(f->request.ranged || f->request.for_range)) {
+        return;
+    }
+    if (status == 206) {
+        edge_cache_note_ranged(cache, f->entry);
+    } else if (status == 200) {
+        const bool too_large = edge_store_reason_ok(f->reason) && !f->may_keep;
+        edge_cache_note_whole(cache, f->entry, !too_large, now_ms);
+    }
+}
+
+/* It was to be stored, but found no place. */
+static void note_homeless(struct edge_fetch *f)
+{
+    struct edge_cache *cache = f->owner->edge->cache;
+    if ((f->request.ranged || f->request.for_range) && edge_fetch_is_whole(f) && !atomic_load(&f->kept)) {
+        edge_cache_lock(cache);
+        const bool purged = f->purge_number != edge_cache_purge_number_locked(cache);
+        edge_cache_unlock(cache);
+        if (!purged) {
+            edge_cache_note_whole(cache, f->entry, false, loop_now_ms(f->owner->loop));
+        }
+    }
+}
+
 static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, int64_t now_ms)
 {
     if (h->status == 206 && !asks_for_part(f)) {
@@ -270,6 +300,7 @@ static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, i
     const uint64_t max_object = edge_tuning_now(edge)->max_object;
     f->may_keep = storing && (h->content_length < 0 || (uint64_t)h->content_length <= max_object);
     f->content_length = h->content_length;
+    note_range(f, h->status, now_ms);
     f->body = edge_body_create(h->content_length, h->status == 101 ? 0 : (size_t)edge->settings.memory_object,
                                edge->store, edge_fetch_room_again, f);
     if (!f->may_keep) {
@@ -448,6 +479,7 @@ static void on_end(void *arg, enum http_fetch_error error, const char *text)
         edge_body_finish(f->body, error == HTTP_FETCH_NONE);
         if (error == HTTP_FETCH_NONE && edge_fetch_phase_now(f) == EDGE_FETCH_STORING) {
             store(f);
+            note_homeless(f);
         }
         edge_fetch_unlist(f);
         atomic_store(&f->finished, true);

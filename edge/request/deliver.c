@@ -453,6 +453,15 @@ static bool cuts_range(const struct edge_txn *t, unsigned status)
            t->fetch->content_length >= 0;
 }
 
+/* What nobody keeps is read from its beginning to get to a range: only so much of it. Beyond that the client
+ * gets the whole, as from the origin, and takes every byte itself. */
+static bool may_read_to(const struct edge_txn *t, uint64_t first)
+{
+    const struct edge_fetch *f = t->fetch;
+    const bool kept = edge_fetch_phase_now(t->fetch) == EDGE_FETCH_STORING && atomic_load(&f->may_keep);
+    return kept || edge_cache_may_skip(t->worker->edge->cache, cdn_buf_str(&t->key), first, t->now_ms);
+}
+
 enum edge_step edge_deliver_fetch(struct edge_txn *t)
 {
     struct edge_fetch *f = t->fetch;
@@ -475,7 +484,7 @@ enum edge_step edge_deliver_fetch(struct edge_txn *t)
     if (!edge_deliver_choose(t, told(t), f->content_length < 0 ? 0 : (uint64_t)f->content_length, &plan)) {
         return EDGE_STEP_DONE;
     }
-    return plan.kind == EDGE_RANGE_SINGLE
+    return plan.kind == EDGE_RANGE_SINGLE && may_read_to(t, plan.part[0].first)
                ? respond_stream(t, 206, &plan, plan.part[0].first, (int64_t)edge_range_length(&plan.part[0]))
                : respond_stream(t, status, NULL, 0, f->content_length);
 }

@@ -98,7 +98,10 @@ static enum edge_step whole_answered(struct edge_txn *t)
     t->verdict = t->hold.object ? EDGE_VERDICT_EXPIRED : EDGE_VERDICT_MISS;
     if (edge_fetch_phase_now(t->fetch) == EDGE_FETCH_PASSING && !edge_status_is_error(status)) {
         t->verdict = EDGE_VERDICT_BYPASS;
-        t->cause = t->hold.object ? t->cause : edge_unstorable_cause(f->reason);
+        t->cause = t->hold.object ? t->cause
+                   : status == 200 && (f->request.ranged || f->request.for_range)
+                       ? EDGE_CAUSE_RANGE_IGNORED
+                       : edge_unstorable_cause(f->reason);
     }
     return EDGE_STEP_STREAM;
 }

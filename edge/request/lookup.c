@@ -135,7 +135,7 @@ static bool is_alone_locked(const struct edge_txn *t)
 }
 
 /* Under the lock: joins the running fetch or makes one (returned for starting without the lock). */
-static struct edge_fetch *join_or_make_locked(struct edge_txn *t, bool alone)
+static struct edge_fetch *join_or_make_locked(struct edge_txn *t, bool alone, bool for_range)
 {
     struct edge_vary_source source = {edge_txn_vary_get, t};
     struct edge_fetch *f = edge_fetch_find_locked(t->entry, &source, alone);
@@ -143,6 +143,7 @@ static struct edge_fetch *join_or_make_locked(struct edge_txn *t, bool alone)
     if (!f) {
         f = made = new_fetch_locked(t, false);
         f->request.parallel = alone;
+        f->request.for_range = for_range;
     }
     edge_fetch_join(f, t->worker, &t->waiter);
     t->fetch = f;
@@ -196,15 +197,24 @@ enum edge_step edge_lookup(struct edge_txn *t)
     const bool only_cached = edge_txn_only_cached(t);
     bool serves = found && edge_reuse_serves(reuse);
     const bool alone = is_alone_locked(t);
-    bool passes = !found && alone && t->conditions.range.p; /* of what could not be stored whole */
-    if (!found && !passes && edge_part_wants_locked(t)) {
+    const enum edge_whole whole = !found && t->conditions.range.p
+                                      ? edge_cache_whole_locked(cache, t->entry, t->now_ms)
+                                      : EDGE_WHOLE_UNKNOWN;
+    const bool passes = !found && t->conditions.range.p && /* of what could not be stored whole */
+                        (alone || whole == EDGE_WHOLE_NOT_KEEPABLE);
+    if (whole != EDGE_WHOLE_UNKNOWN && (passes || t->cause == EDGE_CAUSE_COLD)) {
+        t->cause = EDGE_CAUSE_RANGE_IGNORED;
+    } else if (passes) {
+        t->cause = EDGE_CAUSE_BYPASS_RESPONSE;
+    }
+    if (!found && !passes && whole == EDGE_WHOLE_UNKNOWN && edge_part_wants_locked(t)) {
         edge_cache_unlock(cache);
         return EDGE_STEP_PART;
     }
     if (may_refresh_locked(t, reuse)) {
         refresh_behind_locked(t, &start);
     } else if (!serves && !only_cached && !passes && t->http->method == HTTP_GET) {
-        start = join_or_make_locked(t, alone);
+        start = join_or_make_locked(t, alone, whole == EDGE_WHOLE_KEEPABLE);
     }
     edge_cache_unlock(cache);
     start_and_drop(start);
@@ -214,5 +224,5 @@ enum edge_step edge_lookup(struct edge_txn *t)
     if (only_cached) {
         return edge_txn_refuse_uncached(t);
     }
-    return t->fetch ? EDGE_STEP_FETCHED : edge_txn_pass(t, passes ? EDGE_CAUSE_BYPASS_RESPONSE : t->cause);
+    return t->fetch ? EDGE_STEP_FETCHED : edge_txn_pass(t, t->cause);
 }

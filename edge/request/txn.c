@@ -158,7 +158,7 @@ enum edge_step edge_txn_pass(struct edge_txn *t, enum edge_cause cause)
 {
     t->cause = cause;
     t->verdict = edge_txn_is_cached_method(t) && cause != EDGE_CAUSE_BYPASS_REQUEST &&
-                         cause != EDGE_CAUSE_BYPASS_RESPONSE
+                         cause != EDGE_CAUSE_BYPASS_RESPONSE && cause != EDGE_CAUSE_RANGE_IGNORED
                      ? EDGE_VERDICT_MISS
                      : EDGE_VERDICT_BYPASS;
     return EDGE_STEP_PASS;

@@ -42,6 +42,7 @@ const char *edge_verdict_meaning(enum edge_verdict v);
     X(BYPASS_REQUEST, "bypass-request", "request", "the request asked for an answer of the origin")   \
     X(BYPASS_RESPONSE, "bypass-response", "miss", "the origin's answer may not be stored")            \
     X(SET_COOKIE, "set-cookie", "miss", "the origin's answer sets a cookie for this client alone")    \
+    X(RANGE_IGNORED, "range-ignored", "miss", "the origin answers a range with the whole")            \
     X(VALIDATION, "validation", "stale", "the stored answer must be confirmed before every use")      \
     X(UNSYNCED, "unsynced", "stale", "purges may have been missed, so the stored answer was checked") \
     X(CORRUPT, "corrupt", "miss", "the stored bytes were damaged and have been thrown away")          \
