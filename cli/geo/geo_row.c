@@ -6,34 +6,6 @@
 
 #include "common/banned.h"
 
-static const struct {
-    const char *name, *text;
-} fields[] = {
-#define X(name, text) {#name, text},
-    GEO_FIELDS(X)
-#undef X
-};
-
-const char *geo_field_name(enum geo_field field)
-{
-    return fields[field].name;
-}
-
-const char *geo_field_text(enum geo_field field)
-{
-    return fields[field].text;
-}
-
-bool geo_field_find(struct cdn_str name, enum geo_field *ret)
-{
-    for (size_t i = 0; i < GEO_FIELD_COUNT; i++)
-        if (cdn_str_eq(name, cdn_str(fields[i].name))) {
-            *ret = (enum geo_field)i;
-            return true;
-        }
-    return false;
-}
-
 void geo_put_fixed(struct cdn_buf *out, double value, unsigned decimals)
 {
     static const uint64_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
@@ -65,7 +37,191 @@ struct router_candidate *geo_row_ranked(const struct geo_row *row, size_t *ret_n
     return ranked;
 }
 
-static void put_edges(const struct geo_row *row, struct cdn_buf *out)
+/* ---- the fields: one PUT(name) for each row of GEO_FIELDS ---- */
+
+#define PUT(name) static void put_##name(const struct geo_row *row, struct cdn_buf *out)
+#define WHERE (&row->decision.where)
+#define RECORD (&row->decision.where.record)
+#define CHOICE (&row->decision.choice)
+
+static void put_text(struct cdn_str text, struct cdn_buf *out)
+{
+    cdn_buf_add_str(out, text);
+}
+
+static void put_word(const char *word, struct cdn_buf *out) /* NULL: nothing */
+{
+    cdn_buf_add_str(out, cdn_str(word));
+}
+
+PUT(ip)
+{
+    char text[CDN_ADDR_TEXT_SIZE];
+    cdn_addr_format_ip(&row->question.client, text);
+    put_word(text, out);
+}
+
+PUT(network)
+{
+    char text[ROUTER_NETWORK_TEXT_SIZE];
+    router_where_network(WHERE, text);
+    put_word(text, out);
+}
+
+PUT(special)
+{
+    put_word(WHERE->special ? WHERE->special->word : NULL, out);
+}
+
+PUT(continent)
+{
+    put_text(RECORD->continent_code, out);
+}
+
+PUT(country)
+{
+    put_text(RECORD->country_code, out);
+}
+
+PUT(country_name)
+{
+    put_text(RECORD->country, out);
+}
+
+PUT(registered_country)
+{
+    put_text(RECORD->registered_country_code, out);
+}
+
+PUT(subdivision)
+{
+    put_text(RECORD->subdivision, out);
+}
+
+/* The built-in database knows cells and no cities: the one that a cell is near. */
+PUT(city)
+{
+    const struct geo_record *r = RECORD;
+    double km;
+    if (r->city.n || r->precision != GEO_PRECISION_CELL) {
+        put_text(r->city, out);
+        return;
+    }
+    const struct geo_place *place = geo_place_nearest(r->lat, r->lon, &km);
+    if (km <= GEO_NEAR_KM) {
+        put_text(place->name, out);
+    }
+}
+
+PUT(near)
+{
+    if (!router_where_is_default(WHERE)) {
+        put_text(geo_place_nearest(RECORD->lat, RECORD->lon, NULL)->name, out);
+    }
+}
+
+PUT(postcode)
+{
+    put_text(RECORD->postcode, out);
+}
+
+PUT(time_zone)
+{
+    put_text(RECORD->time_zone, out);
+}
+
+PUT(asn)
+{
+    if (RECORD->asn) {
+        cdn_buf_add_uint(out, RECORD->asn);
+    }
+}
+
+PUT(organization)
+{
+    put_text(RECORD->organization, out);
+}
+
+PUT(lat)
+{
+    geo_put_fixed(out, RECORD->lat, 4);
+}
+
+PUT(lon)
+{
+    geo_put_fixed(out, RECORD->lon, 4);
+}
+
+PUT(accuracy_km)
+{
+    cdn_buf_add_uint(out, WHERE->uncertainty_km);
+}
+
+PUT(precision)
+{
+    put_word(router_where_precision(WHERE), out);
+}
+
+PUT(source)
+{
+    put_word(router_where_source(WHERE), out);
+}
+
+PUT(reason)
+{
+    put_word(router_reason_word(row->decision.reason), out);
+}
+
+static const struct router_pop *pop_of(const struct geo_row *row, uint16_t pop) /* NULL: no edge */
+{
+    return pop == ROUTER_NO_POP ? NULL : &row->table->pops->pops[pop];
+}
+
+PUT(edge)
+{
+    const struct router_pop *pop = pop_of(row, CHOICE->pop);
+    put_word(pop ? pop->name : NULL, out);
+}
+
+PUT(url)
+{
+    const struct router_pop *pop = pop_of(row, CHOICE->pop);
+    put_word(pop ? pop->url : NULL, out);
+}
+
+PUT(km)
+{
+    if (CHOICE->pop != ROUTER_NO_POP) {
+        geo_put_fixed(out, (double)CHOICE->at.km, 1);
+    }
+}
+
+PUT(rtt_ms)
+{
+    if (CHOICE->pop != ROUTER_NO_POP) {
+        geo_put_fixed(out, (double)CHOICE->at.rtt_ms, 2);
+    }
+}
+
+PUT(runner_up)
+{
+    const struct router_pop *pop = pop_of(row, CHOICE->runner_up);
+    put_word(pop ? pop->name : NULL, out);
+}
+
+PUT(margin_ms)
+{
+    if (CHOICE->runner_up != ROUTER_NO_POP) {
+        geo_put_fixed(out, (double)row->decision.margin_ms, 2);
+    }
+}
+
+PUT(ambiguous)
+{
+    put_word(row->decision.ambiguous ? "yes" : "no", out);
+}
+
+PUT(edges)
 {
     size_t n;
     CDN_AUTOFREE struct router_candidate *ranked = geo_row_ranked(row, &n);
@@ -73,70 +229,51 @@ static void put_edges(const struct geo_row *row, struct cdn_buf *out)
     for (size_t i = 0; i < n; i++) {
         const struct router_site *site = &pops->sites[ranked[i].site];
         for (size_t k = 0; k < site->count; k++) {
-            if (i || k)
+            if (i || k) {
                 cdn_buf_add_char(out, '|');
-            cdn_buf_add_str(out, cdn_str(pops->pops[pops->members[site->first + k]].name));
+            }
+            put_word(pops->pops[pops->members[site->first + k]].name, out);
             cdn_buf_add_char(out, ':');
             geo_put_fixed(out, (double)ranked[i].rtt_ms, 1);
         }
     }
 }
 
-static void put_ip(const struct cdn_addr *address, struct cdn_buf *out)
+PUT(line)
 {
-    char text[CDN_ADDR_TEXT_SIZE];
-    cdn_addr_format_ip(address, text);
-    cdn_buf_add_str(out, cdn_str(text));
+    cdn_buf_add_uint(out, row->line);
 }
 
-static void put_network(const struct router_where *where, struct cdn_buf *out)
+/* ---- the table ---- */
+
+static const struct {
+    const char *name, *text;
+    void (*put)(const struct geo_row *row, struct cdn_buf *out);
+} fields[] = {
+#define X(name, text) {#name, text, put_##name},
+    GEO_FIELDS(X)
+#undef X
+};
+
+const char *geo_field_name(enum geo_field field)
 {
-    char text[ROUTER_NETWORK_TEXT_SIZE];
-    router_where_network(where, text);
-    cdn_buf_add_str(out, cdn_str(text));
+    return fields[field].name;
 }
 
-/* The built-in database knows cells and no cities: the one that a cell is near. */
-static struct cdn_str city_of(const struct router_where *w)
+const char *geo_field_text(enum geo_field field)
 {
-    double km;
-    if (w->record.city.n || w->record.precision != GEO_PRECISION_CELL)
-        return w->record.city;
-    const struct geo_place *place = geo_place_nearest(w->record.lat, w->record.lon, &km);
-    return km <= GEO_NEAR_KM ? place->name : (struct cdn_str){0};
+    return fields[field].text;
 }
 
-static void put_place_field(const struct router_where *w, enum geo_field field, struct cdn_buf *out)
+bool geo_field_find(struct cdn_str name, enum geo_field *ret)
 {
-    const struct geo_record *r = &w->record;
-    struct cdn_str text = field == GEO_FIELD_continent            ? r->continent_code
-                          : field == GEO_FIELD_country            ? r->country_code
-                          : field == GEO_FIELD_country_name       ? r->country
-                          : field == GEO_FIELD_registered_country ? r->registered_country_code
-                          : field == GEO_FIELD_subdivision        ? r->subdivision
-                          : field == GEO_FIELD_city               ? city_of(w)
-                          : field == GEO_FIELD_postcode           ? r->postcode
-                          : field == GEO_FIELD_organization       ? r->organization
-                                                                  : r->time_zone;
-    cdn_buf_add_str(out, text);
-}
-
-static void put_edge(const struct geo_row *row, enum geo_field field, struct cdn_buf *out)
-{
-    const struct router_choice *c = &row->decision.choice;
-    const struct router_pops *pops = row->table->pops;
-    bool runner = field == GEO_FIELD_runner_up || field == GEO_FIELD_margin_ms;
-    uint16_t pop = runner ? c->runner_up : c->pop;
-    if (pop == ROUTER_NO_POP)
-        return;
-    if (field == GEO_FIELD_edge || field == GEO_FIELD_runner_up)
-        cdn_buf_add_str(out, cdn_str(pops->pops[pop].name));
-    else if (field == GEO_FIELD_url)
-        cdn_buf_add_str(out, cdn_str(pops->pops[pop].url));
-    else if (field == GEO_FIELD_km)
-        geo_put_fixed(out, (double)c->at.km, 1);
-    else
-        geo_put_fixed(out, (double)(field == GEO_FIELD_rtt_ms ? c->at.rtt_ms : row->decision.margin_ms), 2);
+    for (size_t i = 0; i < GEO_FIELD_COUNT; i++) {
+        if (cdn_str_eq(name, cdn_str(fields[i].name))) {
+            *ret = (enum geo_field)i;
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool put_mark(enum geo_field field, struct cdn_buf *out)
@@ -152,75 +289,8 @@ static bool put_mark(enum geo_field field, struct cdn_buf *out)
 
 void geo_field_put(const struct geo_row *row, enum geo_field field, struct cdn_buf *out)
 {
-    const struct router_where *w = &row->decision.where;
-    if (row->stencil && put_mark(field, out))
-        return;
-    switch (field) {
-    case GEO_FIELD_ip:
-        put_ip(&row->question.client, out);
-        break;
-    case GEO_FIELD_network:
-        put_network(w, out);
-        break;
-    case GEO_FIELD_special:
-        cdn_buf_add_str(out, cdn_str(w->special ? w->special->word : NULL));
-        break;
-    case GEO_FIELD_asn:
-        if (w->record.asn)
-            cdn_buf_add_uint(out, w->record.asn);
-        break;
-    case GEO_FIELD_lat:
-        geo_put_fixed(out, w->record.lat, 4);
-        break;
-    case GEO_FIELD_lon:
-        geo_put_fixed(out, w->record.lon, 4);
-        break;
-    case GEO_FIELD_accuracy_km:
-        cdn_buf_add_uint(out, w->uncertainty_km);
-        break;
-    case GEO_FIELD_precision:
-        cdn_buf_add_str(out, cdn_str(router_where_precision(w)));
-        break;
-    case GEO_FIELD_source:
-        cdn_buf_add_str(out, cdn_str(router_where_source(w)));
-        break;
-    case GEO_FIELD_reason:
-        cdn_buf_add_str(out, cdn_str(router_reason_word(row->decision.reason)));
-        break;
-    case GEO_FIELD_ambiguous:
-        cdn_buf_add_str(out, cdn_str(row->decision.ambiguous ? "yes" : "no"));
-        break;
-    case GEO_FIELD_edge:
-    case GEO_FIELD_url:
-    case GEO_FIELD_km:
-    case GEO_FIELD_rtt_ms:
-    case GEO_FIELD_runner_up:
-    case GEO_FIELD_margin_ms:
-        put_edge(row, field, out);
-        break;
-    case GEO_FIELD_edges:
-        put_edges(row, out);
-        break;
-    case GEO_FIELD_near:
-        if (!router_where_is_default(w))
-            cdn_buf_add_str(out, geo_place_nearest(w->record.lat, w->record.lon, NULL)->name);
-        break;
-    case GEO_FIELD_line:
-        cdn_buf_add_uint(out, row->line);
-        break;
-    case GEO_FIELD_continent:
-    case GEO_FIELD_country:
-    case GEO_FIELD_country_name:
-    case GEO_FIELD_registered_country:
-    case GEO_FIELD_subdivision:
-    case GEO_FIELD_city:
-    case GEO_FIELD_postcode:
-    case GEO_FIELD_time_zone:
-    case GEO_FIELD_organization:
-        put_place_field(w, field, out);
-        break;
-    case GEO_FIELD_COUNT:
-        break;
+    if (!row->stencil || !put_mark(field, out)) {
+        fields[field].put(row, out);
     }
 }
 

@@ -1,7 +1,8 @@
 /* geo_row: one answer of `pocketcdn geo` and the fields it can be printed by.
  *
  * One table: the names of `--format`, the columns of `--csv` and `--tsv`. The names equal the keys of
- * `--json` (router/decide/explain.h). Printing allocates nothing beyond the output buffer.
+ * `--json` (router/decide/explain.h). A field is a row here and a PUT(name) in geo_row.c. Printing
+ * allocates nothing beyond the output buffer.
  */
 #ifndef CDN_CLI_GEO_ROW_H
 #define CDN_CLI_GEO_ROW_H
