@@ -56,8 +56,9 @@ format: ## clang-format on every source file
 	$(deps) test
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
-docs: build ## write docs/settings.md from the programs' tables
+docs: build ## write docs/settings.md and docs/words.md from the programs' tables
 	@build/bin/pocketcdn help --settings >docs/settings.md
+	@build/bin/pocketcdn help --words >docs/words.md
 
 lint: ## layers, lengths, format, documents
 	$(deps) build test

@@ -54,16 +54,24 @@ static int print_settings(void)
     CDN_AUTOBUF struct cdn_buf text = {0};
     cdn_buf_printf(
         &text,
-        "# Settings\n\nEvery setting is a key of `cdn.yaml`, a flag and an environment variable; a flag wins "
-        "over "
-        "the environment, the environment\nover the file. `make docs` writes this page from the programs' "
-        "own "
-        "tables. The last rows of each table may also stand in the\nsection `cdn`, for all programs.\n");
+        "# Settings\n\nEvery setting is a key of `cdn.yaml`, a flag and an environment variable. A flag wins "
+        "over the\nenvironment, the environment over the file. `make docs` writes this page from the tables "
+        "of "
+        "the\nprograms. The last rows of each table may also stand in the section `cdn`, for all "
+        "programs.\n");
     for (size_t i = 0; i < CDN_ARRAY_LEN(daemons); i++) {
         cdn_buf_printf(&text, "\n## %s\n\n%s\n\nSection: %s.\n\n", daemons[i]->name, daemons[i]->summary,
                        sections[i]);
         cdn_config_reference(daemons[i], &text);
     }
+    fwrite(text.p, 1, text.n, stdout);
+    return 0;
+}
+
+static int print_words(void)
+{
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    cli_help_words(&text);
     fwrite(text.p, 1, text.n, stdout);
     return 0;
 }
@@ -160,6 +168,9 @@ int cli_help(int argc, char **argv)
     }
     if (strcmp(argv[1], "--settings") == 0) {
         return print_settings();
+    }
+    if (strcmp(argv[1], "--words") == 0) {
+        return print_words();
     }
     if (strcmp(argv[1], "--man") == 0) {
         return print_man(argc > 2 ? argv[2] : "pocketcdn");

@@ -56,9 +56,10 @@ def test_links_lead_somewhere():
     assert not wrong, "\n".join(wrong)
 
 
-def test_the_page_of_settings_is_the_programs_own():
-    page = (source.ROOT / "docs" / "settings.md").read_text()
-    assert page == run("pocketcdn", "help", "--settings").stdout, "run `make docs`"
+@pytest.mark.parametrize("name", ("settings", "words"))
+def test_generated_pages_are_the_programs_own(name):
+    page = (source.ROOT / "docs" / f"{name}.md").read_text()
+    assert page == run("pocketcdn", "help", f"--{name}").stdout, "run `make docs`"
 
 
 @pytest.mark.parametrize("program", DAEMONS)
