@@ -44,6 +44,8 @@ static void add_next(const json_t *object, struct cdn_buf *out)
     long long left = number(object, "ttl_s");
     if (!is_on(object, "next_serves"))
         cdn_buf_printf(out, "asks the origin (%s", cause);
+    else if (left > 0)
+        cdn_buf_printf(out, "HIT (%s%s%lld s left", cause, cause[0] ? ", " : "", left);
     else if (cause[0])
         cdn_buf_printf(out, "STALE (%s, %s", cause, control_text(object, "next_request"));
     else

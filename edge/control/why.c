@@ -30,7 +30,7 @@ static json_t *tell_object(struct edge *edge, const struct edge_object *o, int64
     enum edge_reuse reuse = edge_reuse_decide(&edge_tuning_now(edge)->rules, &rep->fresh, NULL,
                                               EDGE_ORIGIN_UP, atomic_load(&edge->unsynced), now_ms);
     json_object_set_new(j, "next_request", json_string(edge_reuse_word(reuse)));
-    json_object_set_new(j, "next_cause", json_string(edge_cause_word(edge_reuse_cause(reuse))));
+    json_object_set_new(j, "next_cause", json_string(edge_cause_word(edge_stored_cause(reuse, &rep->fresh))));
     json_object_set_new(j, "next_serves", json_boolean(edge_reuse_serves(reuse)));
     return j;
 }

@@ -132,7 +132,7 @@ static struct edge_rep *for_all(struct edge_fetch *f, const struct edge_rules *r
     edge_freshness_compute(rules, head, &control, f->request_ms, now_ms, cdn_clock_offset_ms(), &fresh);
     fresh.received = old->fresh.received;
     fresh.only_coding = old->fresh.only_coding;
-    fresh.mismatch = old->fresh.mismatch;
+    fresh.promise = old->fresh.promise;
     about.method = HTTP_GET;
     about.has_cookie = true; /* cookies are for the leader: they do not hinder */
     if (!edge_store_reason_ok(edge_storable(rules, &about, head, &control, &fresh)) ||

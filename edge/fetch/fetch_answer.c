@@ -305,8 +305,8 @@ static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, i
                                edge->store, edge_fetch_room_again, f);
     if (!f->may_keep) {
         edge_body_do_not_keep(f->body);
-    } else if (!edge_head_count(f->rep->head, EDGE_HEAD_CONTENT_ENCODING)) {
-        f->promise = edge_promise_begin(entry_url(f));
+    } else {
+        f->promise = edge_promise_begin(entry_url(f), f->rep->head);
     }
     edge_cache_fit(edge->cache);
     edge_body_await(f->body, f->request.leader != NULL); /* it hears of the answer at the end of the turn */
@@ -403,30 +403,36 @@ static bool on_data(void *arg, const char *data, size_t n)
 }
 
 /* Whether the body that is to be stored with this head is what a content-hashed name promises. */
-static bool matches_name(struct edge_fetch *f, const struct edge_rep *rep)
+static enum edge_promise_state check_name(struct edge_fetch *f, const struct edge_rep *rep,
+                                          const struct edge_blob *blob)
 {
     char hex[33];
-    if (edge_head_status(rep->head) != 200 || edge_promise_kept(f->promise, hex)) {
-        return true;
+    if (edge_head_status(rep->head) != 200) {
+        return EDGE_PROMISE_KEPT;
     }
-    cdn_metric_add(&f->owner->metrics.mismatch_total, 1);
-    cdn_log(CDN_LOG_INFO, "hash_mismatch", "url=%s md5=%s", f->request.url, hex);
-    return false;
+    const struct cdn_str body = blob ? (struct cdn_str){blob->data, blob->n} : (struct cdn_str){0};
+    const enum edge_promise_state state = edge_promise_check(f->promise, body, hex);
+    if (state == EDGE_PROMISE_BROKEN) {
+        cdn_metric_add(&f->owner->metrics.mismatch_total, 1);
+        cdn_log(CDN_LOG_INFO, "hash_mismatch", "url=%s md5=%s", f->request.url, hex);
+    }
+    return state;
 }
 
 /* Whether the request was to renew what its hashed name promises: that is never replaced by another body. */
 static bool renews_hashed(const struct edge_fetch *f)
 {
     const struct edge_rep *old = f->request.candidate_count ? f->request.candidate[0].rep : NULL;
-    return old && f->request.about.hashed_name && !old->fresh.mismatch && edge_head_status(old->head) == 200;
+    return old && f->request.about.hashed_name && old->fresh.promise != EDGE_PROMISE_BROKEN &&
+           edge_head_status(old->head) == 200;
 }
 
-/* An ordinary file that looks hashed (bundlers write 12 digits of other hashes): stored with a mark that says
- * so. */
-static struct edge_rep *marked(struct edge_rep *rep)
+/* An ordinary file that looks hashed (bundlers write 12 digits of other hashes), or one that cannot be
+ * compared: stored with a mark that says so. */
+static struct edge_rep *marked(struct edge_rep *rep, enum edge_promise_state state)
 {
     struct edge_freshness fresh = rep->fresh;
-    fresh.mismatch = true;
+    fresh.promise = (uint8_t)state;
     struct edge_rep *copy = edge_rep_with(rep, NULL, &fresh, rep->stored_ms);
     edge_rep_unref(rep);
     return copy;
@@ -438,11 +444,12 @@ static void store(struct edge_fetch *f)
     struct edge_blob *blob = edge_body_blob(f->body);
     struct edge_store_file *file = blob ? NULL : edge_body_take_file(f->body);
     struct edge_rep *rep = as_stored(f, edge_body_length(f->body));
-    const bool matches = (!blob && !file) || !rep || !f->may_keep || matches_name(f, rep);
-    if (rep && !matches) {
-        rep = marked(rep);
+    const bool there = (blob || file) && rep && f->may_keep;
+    const enum edge_promise_state state = there ? check_name(f, rep, blob) : EDGE_PROMISE_KEPT;
+    if (state != EDGE_PROMISE_KEPT) {
+        rep = marked(rep, state);
     }
-    if ((!blob && !file) || !rep || !f->may_keep || (!matches && renews_hashed(f))) {
+    if (!there || (state == EDGE_PROMISE_BROKEN && renews_hashed(f))) {
         edge_rep_unref(rep);
         edge_blob_unref(blob);
         if (file) {

@@ -116,10 +116,7 @@ static bool may_refresh_locked(struct edge_txn *t, enum edge_reuse reuse)
 static enum edge_step serve_stored(struct edge_txn *t, enum edge_reuse reuse)
 {
     t->verdict = reuse == EDGE_REUSE_FRESH ? EDGE_VERDICT_HIT : EDGE_VERDICT_STALE;
-    t->cause = edge_reuse_cause(reuse);
-    if (t->cause == EDGE_CAUSE_NONE && t->hold.rep->fresh.mismatch) {
-        t->cause = EDGE_CAUSE_HASH_MISMATCH;
-    }
+    t->cause = edge_stored_cause(reuse, &t->hold.rep->fresh);
     edge_cache_hit(t->worker->edge->cache, &t->hold);
     return EDGE_STEP_STORED;
 }
@@ -188,7 +185,7 @@ enum edge_step edge_lookup(struct edge_txn *t)
         return wait;
     }
     if (found) {
-        t->hashed = t->hashed && !t->hold.rep->fresh.mismatch;
+        t->hashed = t->hashed && t->hold.rep->fresh.promise != EDGE_PROMISE_BROKEN;
         reuse = decide(t);
         t->cause = edge_reuse_cause(reuse);
     } else {

@@ -136,9 +136,9 @@ bool edge_serve_renew_hit(struct MHD_Response *response, struct cdn_str name,
     snprintf(text, sizeof text, "%" PRId64, edge_current_age(fresh, now_ms));
     bool moved = http_head_renew(response, CDN_STR("Age"), cdn_str(text));
     size_t n = edge_cache_status_hit(name, edge_freshness_left(fresh, now_ms), text, sizeof text);
-    if (n && fresh->mismatch) {
+    if (n && fresh->promise != EDGE_PROMISE_KEPT) {
         n += (size_t)snprintf(text + n, sizeof text - n, "; detail=%s",
-                              edge_cause_word(EDGE_CAUSE_HASH_MISMATCH));
+                              edge_cause_word(edge_stored_cause(EDGE_REUSE_FRESH, fresh)));
     }
     if (n && n < sizeof text) {
         moved |= http_head_renew(response, CDN_STR("Cache-Status"), (struct cdn_str){text, n});

@@ -72,6 +72,15 @@ enum edge_cause edge_reuse_cause(enum edge_reuse reuse)
     return EDGE_CAUSE_EXPIRED;
 }
 
+enum edge_cause edge_stored_cause(enum edge_reuse reuse, const struct edge_freshness *fresh)
+{
+    const enum edge_cause cause = edge_reuse_cause(reuse);
+    if (cause != EDGE_CAUSE_NONE || fresh->promise == EDGE_PROMISE_KEPT) {
+        return cause;
+    }
+    return fresh->promise == EDGE_PROMISE_BROKEN ? EDGE_CAUSE_HASH_MISMATCH : EDGE_CAUSE_HASH_UNVERIFIED;
+}
+
 enum edge_cause edge_unstorable_cause(enum edge_store_reason reason)
 {
     return reason == EDGE_STORE_SET_COOKIE ? EDGE_CAUSE_SET_COOKIE : EDGE_CAUSE_BYPASS_RESPONSE;

@@ -46,7 +46,10 @@ const char *edge_verdict_meaning(enum edge_verdict v);
     X(VALIDATION, "validation", "stale", "the stored answer must be confirmed before every use")      \
     X(UNSYNCED, "unsynced", "stale", "purges may have been missed, so the stored answer was checked") \
     X(CORRUPT, "corrupt", "miss", "the stored bytes were damaged and have been thrown away")          \
-    X(HASH_MISMATCH, "hash-mismatch", "miss", "its name looks content-hashed, but is not the MD5 of its body")
+    X(HASH_MISMATCH, "hash-mismatch", "miss",                                                         \
+      "its name looks content-hashed, but is not the MD5 of its body")                                \
+    X(HASH_UNVERIFIED, "hash-unverified", "miss",                                                     \
+      "its name looks content-hashed, and its coded body could not be compared with it")
 
 enum edge_cause {
 #define X(name, word, fwd, meaning) EDGE_CAUSE_##name,
@@ -58,6 +61,8 @@ const char *edge_cause_word(enum edge_cause c);
 const char *edge_cause_fwd(enum edge_cause c);
 const char *edge_cause_meaning(enum edge_cause c);
 enum edge_cause edge_reuse_cause(enum edge_reuse reuse); /* why an answer decided so is no plain hit */
+/* The same for a stored answer, which may have something to say on a plain hit, too. */
+enum edge_cause edge_stored_cause(enum edge_reuse reuse, const struct edge_freshness *fresh);
 enum edge_cause edge_unstorable_cause(enum edge_store_reason reason); /* why one is passed on */
 bool edge_cause_find(struct cdn_str word, enum edge_cause *ret);
 

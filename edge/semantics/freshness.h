@@ -82,6 +82,13 @@ const char *edge_lifetime_source_word(enum edge_lifetime_source s);
 
 #define EDGE_CLOCK_SLACK_MS 5000 /* a clock that is set back by less is not noticed */
 
+/* What a name that looks content-hashed says of the body (promise.h). Stored as numbers. */
+enum edge_promise_state {
+    EDGE_PROMISE_KEPT,       /* or there is none */
+    EDGE_PROMISE_BROKEN,     /* the body has another hash */
+    EDGE_PROMISE_UNVERIFIED, /* the body is coded and cannot be compared */
+};
+
 /* Plain data, fit to be stored (48 bytes). */
 struct edge_freshness {
     int64_t response_ms;   /* when the answer's head arrived */
@@ -100,7 +107,7 @@ struct edge_freshness {
     int32_t age_value_s;    /* the three parts of the age, for /why: Age as sent (0 when unusable), */
     int32_t apparent_age_s; /* response time minus Date, */
     int32_t delay_s;        /* response time minus request time */
-    bool mismatch;          /* its name looks like a content-hashed one, and its body has another hash */
+    uint8_t promise;        /* enum edge_promise_state */
     uint8_t _reserved[3];
 };
 
