@@ -1,8 +1,8 @@
 #include "cli/base/subcommand.h"
 #include "cli/run/control.h"
 #include "cli/base/print.h"
+#include "common/http/syntax/http_percent.h"
 
-#include <ctype.h>
 #include <stdio.h>
 
 #include "common/banned.h"
@@ -122,15 +122,10 @@ static void show_all(const json_t *answers)
     json_decref(stories);
 }
 
-/* Percent-encoded for a query. */
-static void encode(const char *text, struct cdn_buf *out)
+/* What stays as it is in a query of ours: readable, and never a separator. */
+static bool keeps(unsigned char c)
 {
-    for (const char *c = text; *c; c++) {
-        if (isalnum((unsigned char)*c) || strchr("/-._~:", *c))
-            cdn_buf_add_char(out, *c);
-        else
-            cdn_buf_printf(out, "%%%02X", (unsigned char)*c);
-    }
+    return http_percent_is_unreserved(c) || c == '/' || c == ':';
 }
 
 static enum cdn_status run(const void *opaque, const struct cli_args *args, struct cdn_error *err)
@@ -142,7 +137,7 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     if (args->n != 1)
         return cdn_error_set(err, CDN_USAGE, "one URL or path, please (pocketcdn help why)");
     cdn_buf_printf(&path, "/why?url=");
-    encode(args->items[0], &path);
+    http_percent_encode(cdn_str(args->items[0]), keeps, &path);
     enum cdn_status status = control_open(&where, &cdn, err);
     if (status)
         return status;

@@ -1,5 +1,6 @@
 #include "origin/faults.h"
 
+#include "common/mix.h"
 #include "common/parse.h"
 
 #include <fnmatch.h>
@@ -105,13 +106,10 @@ json_t *origin_faults_json(const struct origin_faults *f)
                      : json_pack("{s:b}", "off", 1);
 }
 
-/* A number from 0 to 1 for the n-th request (splitmix64). */
+/* A number from 0 to 1 for the n-th request. */
 static double chance(uint64_t seed, uint64_t n)
 {
-    uint64_t z = seed * UINT64_C(0x9e3779b97f4a7c15) + n * UINT64_C(0xbf58476d1ce4e5b9) + 1;
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
+    return cdn_mix_unit(cdn_mix64(seed * CDN_MIX_STEP + n * UINT64_C(0xbf58476d1ce4e5b9) + 1));
 }
 
 struct origin_verdict origin_faults_decide(const struct origin_faults *f, struct cdn_str path,

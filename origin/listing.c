@@ -1,5 +1,7 @@
 #include "origin/listing.h"
 
+#include "common/http/syntax/http_percent.h"
+
 #include <dirent.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -23,20 +25,6 @@ static void add_html(struct cdn_buf *out, const char *s)
             cdn_buf_add_str(out, cdn_str(entity));
         } else {
             cdn_buf_add_char(out, *s);
-        }
-    }
-}
-
-static void add_escaped(struct cdn_buf *out, const char *s)
-{
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        bool plain =
-            (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || strchr("-._~", c);
-        if (plain) {
-            cdn_buf_add_char(out, *s);
-        } else {
-            cdn_buf_printf(out, "%%%02X", c);
         }
     }
 }
@@ -89,7 +77,7 @@ static void write_page(const char *folder, const struct name *names, size_t n, s
     for (size_t i = 0; i < n; i++) {
         const char *slash = names[i].is_folder ? "/" : "";
         cdn_buf_printf(out, "<li><a href=\"./");
-        add_escaped(out, names[i].text);
+        http_percent_encode(cdn_str(names[i].text), http_percent_is_unreserved, out);
         cdn_buf_printf(out, "%s\">", slash);
         add_html(out, names[i].text);
         cdn_buf_printf(out, "%s</a></li>\n", slash);

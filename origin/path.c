@@ -1,6 +1,8 @@
 #include "origin/path.h"
 
+#include "common/http/syntax/http_percent.h"
 #include "common/parse.h"
+
 #include "common/banned.h"
 
 static const struct {
@@ -29,12 +31,11 @@ static enum origin_path_result unescape(struct cdn_str raw, struct origin_path *
         unsigned char c = (unsigned char)raw.p[i];
         bool escaped = c == '%';
         if (escaped) {
-            int high = i + 2 < raw.n ? cdn_hex_digit(raw.p[i + 1]) : -1,
-                low = i + 2 < raw.n ? cdn_hex_digit(raw.p[i + 2]) : -1;
-            if (high < 0 || low < 0) {
+            const int byte = http_percent_byte(raw, i);
+            if (byte < 0) {
                 return ORIGIN_PATH_MALFORMED;
             }
-            c = (unsigned char)(high * 16 + low);
+            c = (unsigned char)byte;
             i += 2;
         }
         if (c < 0x20 || c == 0x7f) {

@@ -1,31 +1,11 @@
 /* pin: see pin.h */
 #include "router/pin.h"
 
+#include "common/http/syntax/http_percent.h"
+
 #include "common/banned.h"
 
 #define PIN_MAX 200u
-
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
-}
-
-static bool decode(struct cdn_str s, struct cdn_buf *out)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
-        if (c == '%') {
-            int high = i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1,
-                low = i + 2 < s.n ? hex_digit(s.p[i + 2]) : -1;
-            if (high < 0 || low < 0 || (high == 0 && low == 0))
-                return false;
-            c = (char)(high * 16 + low);
-            i += 2;
-        }
-        cdn_buf_add_char(out, c);
-    }
-    return out->n > 0 && out->n <= PIN_MAX;
-}
 
 /* The value of the first NAME=VALUE among the parts between separators. */
 static bool find(struct cdn_str list, char separator, struct cdn_buf *out)
@@ -36,7 +16,7 @@ static bool find(struct cdn_str list, char separator, struct cdn_buf *out)
         struct cdn_str key = cdn_str_cut(&value, '=');
         if (value.p && cdn_str_eq(key, name)) {
             cdn_buf_clear(out);
-            return decode(value, out);
+            return http_percent_decode(value, false, out) && out->n > 0 && out->n <= PIN_MAX;
         }
     }
     return false;

@@ -1,8 +1,7 @@
 /* daemon_access: who may use the admin listener (daemon.h says the rules). */
 #include "common/daemon/daemon_admin.h"
+#include "common/http/server/http_bearer.h"
 #include "common/http/server/http_browser.h"
-
-#include <gnutls/gnutls.h>
 
 #include "common/banned.h"
 
@@ -13,14 +12,7 @@ bool daemon_is_reading(const struct http_request *req)
 
 bool daemon_has_token(const struct daemon *daemon, const struct http_request *req)
 {
-    struct cdn_str token = cdn_str(daemon->config.admin_token);
-    struct cdn_str field = req->field[HTTP_REQ_AUTHORIZATION];
-    struct cdn_str scheme = field.p ? cdn_str_cut(&field, ' ') : CDN_STR("");
-    if (token.n == 0 || !field.p || !cdn_str_eq_nocase(scheme, CDN_STR("Bearer"))) {
-        return false;
-    }
-    struct cdn_str given = cdn_str_trim(field);
-    return given.n == token.n && gnutls_memcmp(given.p, token.p, token.n) == 0;
+    return http_bearer_is(req->field[HTTP_REQ_AUTHORIZATION], cdn_str(daemon->config.admin_token));
 }
 
 static bool refuse(struct http_request *req, unsigned status, const char *detail)

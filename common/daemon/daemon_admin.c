@@ -1,6 +1,7 @@
 #include "common/daemon/daemon_admin.h"
 
 #include "common/clock.h"
+#include "common/http/syntax/http_percent.h"
 #include "common/log.h"
 #include "common/parse.h"
 #include "common/visible.h"
@@ -63,25 +64,11 @@ void daemon_answer_problem(struct http_request *req, unsigned status, const char
     http_respond_problem_with(req, status, detail, fields);
 }
 
-/* Percent-decoding (RFC 3986, 2.1); `plus`: '+' is a space, as in
- * forms. NULL for a broken escape or a NUL. */
+/* NULL for a broken escape or a NUL. */
 static char *decode(struct cdn_str s, bool plus)
 {
     CDN_AUTOBUF struct cdn_buf out = {0};
-    for (size_t i = 0; i < s.n; i++) {
-        int c = s.p[i] == '+' && plus ? ' ' : s.p[i];
-        if (c == '%') {
-            int high = s.n - i > 2 ? cdn_hex_digit(s.p[i + 1]) : -1;
-            int low = s.n - i > 2 ? cdn_hex_digit(s.p[i + 2]) : -1;
-            c = high < 0 || low < 0 ? 0 : high * 16 + low;
-            i += 2;
-        }
-        if (c == 0) {
-            return NULL;
-        }
-        cdn_buf_add_char(&out, (char)c);
-    }
-    return cdn_buf_take(&out);
+    return http_percent_decode(s, plus, &out) ? cdn_buf_take(&out) : NULL;
 }
 
 char *daemon_query(const struct http_request *req, const char *name)

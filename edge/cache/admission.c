@@ -1,24 +1,16 @@
 #include "edge/cache/admission.h"
 
 #include "common/mem.h"
+#include "common/mix.h"
 
 #include <assert.h>
 #include <math.h>
 #include "common/banned.h"
 
-/* The finaliser of splitmix64: every bit of the input moves every bit of the output. */
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
-}
-
 bool edge_admission_by_size(uint64_t seed, uint64_t hash, uint64_t draw, uint64_t size, uint64_t scale)
 {
-    uint64_t bits = mix(mix(hash ^ seed) + draw * UINT64_C(0x9e3779b97f4a7c15));
-    double chance = (double)(bits >> 11) * 0x1p-53;
-    return chance < exp(-(double)size / (double)scale);
+    uint64_t bits = cdn_mix64(cdn_mix64(hash ^ seed) + draw * CDN_MIX_STEP);
+    return cdn_mix_unit(bits) < exp(-(double)size / (double)scale);
 }
 
 struct edge_doorkeeper {
@@ -59,7 +51,7 @@ static void rotate(struct edge_doorkeeper *d)
 
 bool edge_doorkeeper_seen(struct edge_doorkeeper *d, uint64_t hash)
 {
-    uint64_t bit = mix(hash) & d->mask;
+    uint64_t bit = cdn_mix64(hash) & d->mask;
     uint64_t one = UINT64_C(1) << (bit & 63);
     if ((d->young[bit / 64] | d->old[bit / 64]) & one) {
         return true;

@@ -3,11 +3,12 @@
 
 #include "common/clock.h"
 #include "common/daemon/daemon.h"
+#include "common/http/syntax/http_percent.h"
 #include "common/log.h"
+#include "common/mix.h"
 #include "edge/purge/purge.h"
 #include "edge/cache/cache.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 
 #include "common/banned.h"
@@ -58,13 +59,10 @@ struct edge_sync {
 
 static void poll_router(struct edge_sync *s);
 
-/* splitmix64: 0 <= draw < 1 */
+/* 0 <= draw < 1 */
 static double draw(struct edge_sync *s)
 {
-    uint64_t z = (s->draws += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
+    return cdn_mix_unit(cdn_mix_next(&s->draws));
 }
 
 /* ---- synced or not ---- */
@@ -323,17 +321,6 @@ static void on_end(void *arg, enum http_fetch_error error, const char *text)
     on_failure(s, line);
 }
 
-static void add_encoded(const char *text, struct cdn_buf *out)
-{
-    for (const char *c = text; *c; c++) {
-        if (isalnum((unsigned char)*c) || strchr("-._~", *c)) {
-            cdn_buf_add_char(out, *c);
-        } else {
-            cdn_buf_printf(out, "%%%02X", (unsigned char)*c);
-        }
-    }
-}
-
 static void write_url(const struct edge_sync *s, struct cdn_buf *out)
 {
     struct cdn_str base = cdn_str(s->edge->settings.control);
@@ -341,7 +328,7 @@ static void write_url(const struct edge_sync *s, struct cdn_buf *out)
     cdn_buf_printf(out,
                    CDN_STR_FMT "/purges?after=%" PRIu64 "&log=%s&wait=%" PRId64 "ms&edge=", CDN_STR_ARG(base),
                    s->place.id, s->place.log, s->wait_ms);
-    add_encoded(s->edge->settings.name, out);
+    http_percent_encode(cdn_str(s->edge->settings.name), http_percent_is_unreserved, out);
 }
 
 static void poll_router(struct edge_sync *s)

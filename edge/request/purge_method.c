@@ -5,6 +5,7 @@
  * happens to be there is not. The request waits for the start's loading (what is purged must not be loaded
  * afterwards), then for the store's writer (it must not be there again after a crash), and is answered then.
  */
+#include "common/http/server/http_bearer.h"
 #include "common/http/server/http_browser.h"
 #include "common/http/syntax/http_field.h"
 #include "common/mem.h"
@@ -12,24 +13,18 @@
 #include "edge/purge/purge.h"
 #include "edge/request/txn.h"
 
-#include <gnutls/gnutls.h>
 #include <inttypes.h>
 
 #include "common/banned.h"
-
-static bool same_secret(struct cdn_str a, struct cdn_str b)
-{
-    return a.n == b.n && gnutls_memcmp(a.p, b.p, a.n) == 0;
-}
 
 static bool may_purge(struct edge_txn *t)
 {
     struct edge *edge = t->worker->edge;
     const struct edge_tuning *tuning = edge_tuning_now(edge);
     struct cdn_str given = t->http->field[HTTP_REQ_AUTHORIZATION];
-    struct cdn_str scheme = CDN_STR("Bearer ");
-    if (tuning->purge_token[0] && given.p && cdn_str_starts(given, scheme)) {
-        return same_secret(cdn_str_sub(given, scheme.n), cdn_str(tuning->purge_token));
+    struct cdn_str token;
+    if (tuning->purge_token[0] && http_bearer_read(given, &token)) {
+        return http_bearer_is(given, cdn_str(tuning->purge_token));
     }
     struct cdn_addr client; /* nobody is in no network */
     struct http_browser browser;

@@ -1,6 +1,7 @@
 #include "edge/semantics/range.h"
 
 #include "common/mem.h"
+#include "common/mix.h"
 #include "common/parse.h"
 
 #include <inttypes.h>
@@ -62,12 +63,9 @@ static unsigned add_part(struct edge_range *parts, unsigned count, struct edge_r
     return count + 1;
 }
 
-static uint64_t mix(uint64_t x) /* splitmix64's finaliser */
+static uint64_t mix(uint64_t x)
 {
-    x += UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
+    return cdn_mix64(x + CDN_MIX_STEP);
 }
 
 static uint64_t multiple_length(const struct edge_range_plan *plan)

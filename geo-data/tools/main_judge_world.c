@@ -8,6 +8,7 @@
  * others' choice. With `sample` it prints COUNT IPv4 and COUNT / 10 IPv6 addresses with the full database's
  * nearest of 20 sites, which tests/unit/geo/sample-20sites.csv holds.
  */
+#include "common/mix.h"
 #include "geo-data/geo.h"
 #include "geo-data/geodesy.h"
 #include "geo-data/places.h"
@@ -41,14 +42,6 @@ struct tally {
 };
 static const size_t site_counts[3] = {10, 20, 30};
 
-static uint64_t next_random(uint64_t *state) /* splitmix64 */
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
 static size_t nearest_site(double lat, double lon, size_t sites, double *ret_km)
 {
     size_t best = 0;
@@ -67,7 +60,7 @@ static void random_ipv4(uint64_t *state, union address *ret)
 {
     do {
         *ret = (union address){.ipv4 = {.sin_family = AF_INET}};
-        ret->ipv4.sin_addr.s_addr = htonl((uint32_t)(next_random(state) >> 32));
+        ret->ipv4.sin_addr.s_addr = htonl((uint32_t)(cdn_mix_next(state) >> 32));
     } while (geo_special(&ret->any));
 }
 
@@ -87,14 +80,14 @@ static bool keep_network(void *ctx, const struct geo_net *net)
 static void random_ipv6(uint64_t *state, const struct networks *all, union address *ret)
 {
     do {
-        const struct geo_net *net = &all->p[next_random(state) % all->n];
+        const struct geo_net *net = &all->p[cdn_mix_next(state) % all->n];
         *ret = (union address){.ipv6 = {.sin6_family = AF_INET6}};
         for (unsigned i = 0; i < 16; i++) {
             unsigned kept = net->prefix_len >= 8 * (i + 1) ? 8
                             : net->prefix_len > 8 * i      ? net->prefix_len - 8 * i
                                                            : 0;
             uint8_t mask = (uint8_t)(0xff >> kept);
-            ret->ipv6.sin6_addr.s6_addr[i] = (uint8_t)(net->address[i] | (next_random(state) & mask));
+            ret->ipv6.sin6_addr.s6_addr[i] = (uint8_t)(net->address[i] | (cdn_mix_next(state) & mask));
         }
     } while (geo_special(&ret->any));
 }

@@ -2,6 +2,7 @@
 #include "router/choice/spread.h"
 
 #include "common/http/syntax/http_path.h"
+#include "common/mix.h"
 
 #include <math.h>
 #include <xxhash.h>
@@ -22,18 +23,10 @@ uint64_t router_spread_hash(struct cdn_str path)
     return XXH3_64bits(text, http_path_remove_dots(text, n));
 }
 
-/* The finaliser of splitmix64: each bit of the path's and the name's hashes moves every bit of the draw. */
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
 /* -ln(u)/weight with u evenly in (0, 1]: the smallest of these is the winner. */
 static double draw(uint64_t hash, uint64_t seed, uint32_t weight)
 {
-    double u = ((double)(mix(hash ^ seed) >> 11) + 1) * 0x1p-53;
+    double u = ((double)(cdn_mix64(hash ^ seed) >> 11) + 1) * 0x1p-53;
     return -log(u) / weight;
 }
 

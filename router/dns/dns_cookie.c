@@ -1,6 +1,8 @@
 /* dns_cookie: see dns_cookie.h */
 #include "router/dns/dns_cookie.h"
 
+#include "common/parse.h"
+
 #include <errno.h>
 #include <libknot/cookies.h>
 #include <sys/random.h>
@@ -9,14 +11,6 @@
 
 #define OLDEST_S 3600
 #define EARLIEST_S 300
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 enum cdn_status dns_cookie_secret_read(struct cdn_str hex, struct dns_cookie_secret *ret,
                                        struct cdn_error *err)
@@ -30,8 +24,8 @@ enum cdn_status dns_cookie_secret_read(struct cdn_str hex, struct dns_cookie_sec
         return CDN_OK;
     }
     for (size_t i = 0; i < sizeof(secret.bytes); i++) {
-        int high = hex.n == 2 * sizeof(secret.bytes) ? hex_value(hex.p[2 * i]) : -1;
-        int low = high >= 0 ? hex_value(hex.p[2 * i + 1]) : -1;
+        int high = hex.n == 2 * sizeof(secret.bytes) ? cdn_hex_digit(hex.p[2 * i]) : -1;
+        int low = high >= 0 ? cdn_hex_digit(hex.p[2 * i + 1]) : -1;
         if (low < 0)
             return cdn_error_set(err, CDN_INVALID, "dns_cookie_secret: must be %zu hex digits",
                                  2 * sizeof(secret.bytes));

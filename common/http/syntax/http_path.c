@@ -1,26 +1,13 @@
 #include "common/http/syntax/http_path.h"
 
-#include "common/parse.h"
+#include "common/http/syntax/http_percent.h"
+
 #include "common/banned.h"
-
-static bool is_unreserved(unsigned c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
-}
-
-/* The byte that the triplet at s.p[i] stands for; negative: it is none. */
-static int triplet(struct cdn_str s, size_t i)
-{
-    const int high = i + 2 < s.n ? cdn_hex_digit(s.p[i + 1]) : -1;
-    const int low = high >= 0 ? cdn_hex_digit(s.p[i + 2]) : -1;
-    return low < 0 ? -1 : high * 16 + low;
-}
 
 bool http_encoding_is_whole(struct cdn_str s)
 {
     for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '%' && triplet(s, i) < 0) {
+        if (s.p[i] == '%' && http_percent_byte(s, i) < 0) {
             return false;
         }
     }
@@ -43,7 +30,7 @@ static void put(struct writer *w, const char *p, size_t n)
 static void put_byte(struct writer *w, unsigned byte)
 {
     static const char digits[] = "0123456789ABCDEF";
-    if (is_unreserved(byte)) {
+    if (http_percent_is_unreserved((unsigned char)byte)) {
         put(w, (char[]){(char)byte}, 1);
     } else {
         put(w, (char[]){'%', digits[byte >> 4], digits[byte & 15]}, 3);
@@ -62,7 +49,7 @@ enum http_encoding http_encoding_write(struct cdn_str s, char *into, size_t room
         if (c <= 0x20 || c == 0x7f || c == '#') {
             return HTTP_ENCODING_BYTE;
         }
-        const int byte = c == '%' ? triplet(s, i) : c;
+        const int byte = c == '%' ? http_percent_byte(s, i) : c;
         if (byte < 0) {
             return HTTP_ENCODING_PERCENT;
         }

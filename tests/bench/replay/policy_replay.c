@@ -1,6 +1,7 @@
 #include "tests/bench/replay/policy_replay.h"
 
 #include "common/mem.h"
+#include "common/mix.h"
 
 #include <endian.h>
 #include <string.h>
@@ -20,16 +21,9 @@ struct replay {
     struct replay_result result;
 };
 
-static uint64_t hash_of(uint64_t id)
-{
-    id = (id ^ id >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    id = (id ^ id >> 27) * UINT64_C(0x94d049bb133111eb);
-    return id ^ id >> 31;
-}
-
 static uint64_t item_hash(const struct edge_policy_item *item)
 {
-    return hash_of(((const struct object *)(const void *)item)->id);
+    return cdn_mix64(((const struct object *)(const void *)item)->id);
 }
 
 enum cdn_status replay_create(const char *policy, uint64_t capacity, struct replay **ret,
@@ -53,7 +47,7 @@ static void grow(struct replay *r)
     struct object **buckets = cdn_calloc(mask + 1, sizeof(*buckets));
     for (uint64_t i = 0; i <= r->mask; i++) {
         for (struct object *o = r->buckets[i], *next; o; o = next) {
-            struct object **bucket = &buckets[hash_of(o->id) & mask];
+            struct object **bucket = &buckets[cdn_mix64(o->id) & mask];
             next = o->next;
             o->next = *bucket;
             *bucket = o;
@@ -66,7 +60,7 @@ static void grow(struct replay *r)
 
 static struct object *object_of(struct replay *r, uint64_t id)
 {
-    struct object *o = r->buckets[hash_of(id) & r->mask];
+    struct object *o = r->buckets[cdn_mix64(id) & r->mask];
     while (o && o->id != id) {
         o = o->next;
     }
@@ -74,7 +68,7 @@ static struct object *object_of(struct replay *r, uint64_t id)
         if (r->objects++ > r->mask) {
             grow(r);
         }
-        struct object **bucket = &r->buckets[hash_of(id) & r->mask];
+        struct object **bucket = &r->buckets[cdn_mix64(id) & r->mask];
         o = cdn_calloc(1, sizeof(*o));
         o->id = id;
         o->next = *bucket;
@@ -85,7 +79,7 @@ static struct object *object_of(struct replay *r, uint64_t id)
 
 static void miss(struct replay *r, struct object *o, uint64_t size)
 {
-    uint64_t hash = hash_of(o->id);
+    uint64_t hash = cdn_mix64(o->id);
     enum edge_policy_admission admission = edge_policy_admit(r->policy, hash, size);
     if (admission != EDGE_POLICY_REFUSED) {
         while (edge_policy_short(r->policy, size)) {

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/mix.h"
 #include "geo-data/places.h"
 #include "router/decide/compiled_private.h"
 #include "router/decide/decide.h"
@@ -57,12 +58,9 @@ static bool options_parse(struct bench *b, int argc, char **argv)
     return true;
 }
 
-static uint64_t random_at(uint64_t i) /* splitmix64: each number by itself */
+static uint64_t random_at(uint64_t i) /* of the sequence from 0: each number by itself */
 {
-    uint64_t x = (i + 1) * 0x9e3779b97f4a7c15u;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
+    return cdn_mix64((i + 1) * CDN_MIX_STEP);
 }
 
 /* Unicast IPv4; IPv6 in the registries' five large blocks. Made when it is needed: an array of them would
