@@ -5,6 +5,7 @@
 #include "cli/geo/geo_input.h"
 #include "cli/base/print.h"
 #include "cli/base/table.h"
+#include "common/index.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,14 +28,14 @@ struct tally { /* of one edge, or of all */
 struct client {
     uint64_t high, low; /* the address; IPv4 as ::ffff:a.b.c.d */
     uint16_t pop;
-    bool used;
 };
 
 struct log_job {
     const struct router_table *table;
     struct tally *edges; /* one for each, then that of all */
     struct client *clients;
-    size_t client_count, client_room; /* open addressing; the room is a power of two */
+    size_t client_count, client_room;
+    struct cdn_index index; /* of the clients, by address */
     uint64_t lines, without, unserved;
 };
 
@@ -42,7 +43,7 @@ struct log_job {
 
 static struct client client_of(const struct cdn_addr *a)
 {
-    struct client c = {.low = 0xffffull << 32, .used = true};
+    struct client c = {.low = 0xffffull << 32};
     if (a->sa.sa_family == AF_INET) {
         c.low |= __builtin_bswap32(a->v4.sin_addr.s_addr);
         return c;
@@ -52,25 +53,14 @@ static struct client client_of(const struct cdn_addr *a)
     return c;
 }
 
-static struct client *slot_of(struct client *clients, size_t room, const struct client *c)
-{
-    const uint64_t address[2] = {c->high, c->low};
-    size_t i = (size_t)XXH3_64bits(address, sizeof(address)) & (room - 1);
-    while (clients[i].used && (clients[i].high != c->high || clients[i].low != c->low))
-        i = (i + 1) & (room - 1);
-    return &clients[i];
-}
+struct asked {
+    const struct client *clients, *client;
+};
 
-static void grow(struct log_job *job)
+static bool is_same(const void *ctx, uint32_t number)
 {
-    size_t room = job->client_room ? 2 * job->client_room : 4096;
-    struct client *bigger = cdn_calloc(room, sizeof(*bigger));
-    for (size_t i = 0; i < job->client_room; i++)
-        if (job->clients[i].used)
-            *slot_of(bigger, room, &job->clients[i]) = job->clients[i];
-    free(job->clients);
-    job->clients = bigger;
-    job->client_room = room;
+    const struct asked *a = ctx;
+    return a->clients[number].high == a->client->high && a->clients[number].low == a->client->low;
 }
 
 static void tally_client(struct tally *t, const struct router_decision *d)
@@ -83,32 +73,45 @@ static void tally_client(struct tally *t, const struct router_decision *d)
     t->ambiguous += d->ambiguous;
 }
 
+/* The edge of a client that is seen for the first time. */
+static uint16_t meet(struct log_job *job, const struct cdn_addr *address)
+{
+    const struct router_question question = {.client = *address};
+    struct router_decision d;
+    router_decide(job->table, &question, NULL, &d);
+    if (d.choice.pop != ROUTER_NO_POP) {
+        tally_client(&job->edges[d.choice.pop], &d);
+        tally_client(&job->edges[job->table->pops->count], &d);
+    }
+    return d.choice.pop;
+}
+
 static enum cdn_status take(struct log_job *job, const struct cdn_addr *address, struct cdn_error *err)
 {
-    if (2 * job->client_count >= job->client_room)
-        grow(job);
-    struct client client = client_of(address), *slot = slot_of(job->clients, job->client_room, &client);
-    size_t all = job->table->pops->count;
-    if (!slot->used) {
+    struct client client = client_of(address);
+    const uint64_t bytes[2] = {client.high, client.low};
+    const uint64_t hash = XXH3_64bits(bytes, sizeof(bytes));
+    const struct asked asked = {job->clients, &client};
+    uint32_t number = cdn_index_find(&job->index, hash, is_same, &asked);
+    if (number == CDN_INDEX_NONE) {
         if (job->client_count == CLIENTS_MAX)
             return cdn_error_set(err, CDN_TOO_LARGE, "more than %u different clients", CLIENTS_MAX);
-        struct router_question question = {.client = *address};
-        struct router_decision d;
-        router_decide(job->table, &question, NULL, &d);
-        *slot = client;
-        slot->pop = d.choice.pop;
-        job->client_count++;
-        if (d.choice.pop != ROUTER_NO_POP) {
-            tally_client(&job->edges[d.choice.pop], &d);
-            tally_client(&job->edges[all], &d);
+        if (job->client_count == job->client_room) {
+            job->client_room = job->client_room ? 2 * job->client_room : 2048;
+            job->clients = cdn_realloc(job->clients, job->client_room, sizeof(*job->clients));
         }
+        client.pop = meet(job, address);
+        number = (uint32_t)job->client_count++;
+        job->clients[number] = client;
+        cdn_index_put(&job->index, hash, number);
     }
-    if (slot->pop == ROUTER_NO_POP) {
+    const uint16_t pop = job->clients[number].pop;
+    if (pop == ROUTER_NO_POP) {
         job->unserved++;
         return CDN_OK;
     }
-    job->edges[slot->pop].requests++;
-    job->edges[all].requests++;
+    job->edges[pop].requests++;
+    job->edges[job->table->pops->count].requests++;
     return CDN_OK;
 }
 
@@ -256,5 +259,6 @@ enum cdn_status geo_explain_log(const struct router_table *table, const char *pa
         free(job.edges[i].times);
     free(job.edges);
     free(job.clients);
+    cdn_index_free(&job.index);
     return status;
 }

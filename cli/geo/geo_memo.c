@@ -1,11 +1,12 @@
 #include "cli/geo/geo_memo.h"
 
+#include "common/index.h"
+
 #include "common/banned.h"
 
 #define STENCILS_MAX (4u << 20)
 
 struct stencil {
-    uint64_t key; /* + 1; 0: free */
     char *text;
     uint32_t n;
     enum geo_found found;
@@ -13,8 +14,9 @@ struct stencil {
 
 struct geo_memo {
     const struct geo_printer *printer;
-    struct stencil *stencils; /* open addressing; the room is a power of two */
+    struct stencil *stencils;
     size_t count, room;
+    struct cdn_index index; /* by record */
     struct cdn_buf line;
 };
 
@@ -22,8 +24,6 @@ struct geo_memo *geo_memo_create(const struct geo_printer *printer)
 {
     struct geo_memo *m = cdn_calloc(1, sizeof(*m));
     m->printer = printer;
-    m->room = 4096;
-    m->stencils = cdn_calloc(m->room, sizeof(*m->stencils));
     return m;
 }
 
@@ -31,42 +31,29 @@ void geo_memo_destroy(struct geo_memo *memo)
 {
     if (!memo)
         return;
-    for (size_t i = 0; i < memo->room; i++)
+    for (size_t i = 0; i < memo->count; i++)
         free(memo->stencils[i].text);
     free(memo->stencils);
+    cdn_index_free(&memo->index);
     cdn_buf_free(&memo->line);
     free(memo);
 }
 
-static struct stencil *slot_of(struct stencil *stencils, size_t room, uint64_t key)
-{
-    size_t i = (size_t)(key * 0x9e3779b97f4a7c15u >> 32) & (room - 1);
-    while (stencils[i].key && stencils[i].key != key)
-        i = (i + 1) & (room - 1);
-    return &stencils[i];
-}
-
-static void grow(struct geo_memo *m)
-{
-    size_t room = 2 * m->room;
-    struct stencil *bigger = cdn_calloc(room, sizeof(*bigger));
-    for (size_t i = 0; i < m->room; i++)
-        if (m->stencils[i].key)
-            *slot_of(bigger, room, m->stencils[i].key) = m->stencils[i];
-    free(m->stencils);
-    m->stencils = bigger;
-    m->room = room;
-}
-
-static void make(struct geo_memo *m, struct geo_row *row, struct stencil *s, uint64_t key)
+static uint32_t make(struct geo_memo *m, struct geo_row *row, uint64_t key)
 {
     router_decide_where(row->table, &row->question, NULL, &row->decision);
     row->stencil = true;
     cdn_buf_clear(&m->line);
     geo_printer_row(m->printer, row, NULL, &m->line);
     row->stencil = false;
-    *s = (struct stencil){key, cdn_strndup(m->line.p, m->line.n), (uint32_t)m->line.n, geo_row_found(row)};
-    m->count++;
+    if (m->count == m->room) {
+        m->room = m->room ? 2 * m->room : 1024;
+        m->stencils = cdn_realloc(m->stencils, m->room, sizeof(*m->stencils));
+    }
+    m->stencils[m->count] =
+        (struct stencil){cdn_strndup(m->line.p, m->line.n), (uint32_t)m->line.n, geo_row_found(row)};
+    cdn_index_put(&m->index, key, (uint32_t)m->count);
+    return (uint32_t)m->count++;
 }
 
 static void print(const struct stencil *s, const struct geo_row *row, struct cdn_buf *out)
@@ -103,23 +90,20 @@ static bool is_plain(const struct router_where *w)
 enum geo_found geo_memo_row(struct geo_memo *memo, struct geo_row *row, struct cdn_buf *out)
 {
     struct router_where *w = &row->decision.where;
-    struct stencil *s = NULL;
+    uint32_t number = CDN_INDEX_NONE;
     uint64_t key = 0;
-    if (router_resolve_entry(row->table, &row->question.client, w)) {
-        key = ((uint64_t)w->record.entry << 1 | (w->address.sa.sa_family == AF_INET6)) + 1;
-        s = slot_of(memo->stencils, memo->room, key);
+    bool is_known = router_resolve_entry(row->table, &row->question.client, w);
+    if (is_known) {
+        key = (uint64_t)w->record.entry << 1 | (w->address.sa.sa_family == AF_INET6);
+        number = cdn_index_find(&memo->index, key, NULL, NULL);
     }
-    if (!s || !s->key)
+    if (number == CDN_INDEX_NONE) {
         router_resolve(row->table, &row->question, NULL, w);
-    if (s && !s->key && (!is_plain(w) || memo->count == STENCILS_MAX))
-        s = NULL;
-    if (!s)
-        return print_anew(memo, row, out);
-    if (!s->key)
-        make(memo, row, s, key);
-    enum geo_found found = s->found;
+        if (!is_known || !is_plain(w) || memo->count == STENCILS_MAX)
+            return print_anew(memo, row, out);
+        number = make(memo, row, key);
+    }
+    const struct stencil *s = &memo->stencils[number];
     print(s, row, out);
-    if (2 * memo->count > memo->room)
-        grow(memo);
-    return found;
+    return s->found;
 }

@@ -2,6 +2,7 @@
 
 #include "cli/base/print.h"
 #include "cli/base/table.h"
+#include "common/index.h"
 
 #include <jansson.h>
 #include <xxhash.h>
@@ -11,15 +12,16 @@
 #define VALUES_MAX (1u << 20) /* of a field; what comes after is counted as "others" */
 
 struct value {
-    char *text; /* NULL: free */
+    char *text;
     size_t n;
     uint64_t count;
 };
 
 struct tally { /* of one field */
     enum geo_field field;
-    struct value *values; /* open addressing; the room is a power of two */
+    struct value *values;
     size_t count, room;
+    struct cdn_index index; /* of the values, by text */
     uint64_t others;
 };
 
@@ -37,8 +39,6 @@ enum cdn_status geo_summary_create(const char *fields, struct geo_summary **ret,
     while (rest.p && s->tally_count < GEO_FIELD_COUNT) {
         struct cdn_str name = cdn_str_trim(cdn_str_cut(&rest, ','));
         struct tally *t = &s->tallies[s->tally_count++];
-        t->room = 1024;
-        t->values = cdn_calloc(t->room, sizeof(*t->values));
         if (!geo_field_find(name, &t->field)) {
             geo_summary_destroy(s);
             return cdn_error_set(err, CDN_USAGE, "--summary: no field '" CDN_STR_FMT "'", CDN_STR_ARG(name));
@@ -51,55 +51,56 @@ enum cdn_status geo_summary_create(const char *fields, struct geo_summary **ret,
 void geo_summary_destroy(struct geo_summary *s)
 {
     for (size_t i = 0; s && i < s->tally_count; i++) {
-        for (size_t k = 0; k < s->tallies[i].room; k++)
+        for (size_t k = 0; k < s->tallies[i].count; k++)
             free(s->tallies[i].values[k].text);
         free(s->tallies[i].values);
+        cdn_index_free(&s->tallies[i].index);
     }
     if (s)
         cdn_buf_free(&s->text);
     free(s);
 }
 
-static struct value *slot_of(struct value *values, size_t room, struct cdn_str text)
+struct asked {
+    const struct value *values;
+    struct cdn_str text;
+};
+
+static bool is_same(const void *ctx, uint32_t number)
 {
-    size_t i = (size_t)XXH3_64bits(text.p, text.n) & (room - 1);
-    while (values[i].text && !cdn_str_eq((struct cdn_str){values[i].text, values[i].n}, text))
-        i = (i + 1) & (room - 1);
-    return &values[i];
+    const struct asked *a = ctx;
+    const struct value *v = &a->values[number];
+    return cdn_str_eq((struct cdn_str){v->text, v->n}, a->text);
 }
 
-static void grow(struct tally *t)
+static void count_text(struct tally *t, struct cdn_str text)
 {
-    size_t room = 2 * t->room;
-    struct value *bigger = cdn_calloc(room, sizeof(*bigger));
-    for (size_t i = 0; i < t->room; i++)
-        if (t->values[i].text)
-            *slot_of(bigger, room, (struct cdn_str){t->values[i].text, t->values[i].n}) = t->values[i];
-    free(t->values);
-    t->values = bigger;
-    t->room = room;
+    const uint64_t hash = XXH3_64bits(text.p, text.n);
+    const struct asked asked = {t->values, text};
+    uint32_t number = cdn_index_find(&t->index, hash, is_same, &asked);
+    if (number == CDN_INDEX_NONE) {
+        if (t->count == VALUES_MAX) {
+            t->others++;
+            return;
+        }
+        if (t->count == t->room) {
+            t->room = t->room ? 2 * t->room : 512;
+            t->values = cdn_realloc(t->values, t->room, sizeof(*t->values));
+        }
+        number = (uint32_t)t->count++;
+        t->values[number] = (struct value){.text = cdn_strndup(text.p, text.n), .n = text.n};
+        cdn_index_put(&t->index, hash, number);
+    }
+    t->values[number].count++;
 }
 
 void geo_summary_count(struct geo_summary *s, const struct geo_row *row)
 {
     s->addresses++;
     for (size_t i = 0; i < s->tally_count; i++) {
-        struct tally *t = &s->tallies[i];
         cdn_buf_clear(&s->text);
-        geo_field_put(row, t->field, &s->text);
-        struct cdn_str text = s->text.n ? cdn_buf_str(&s->text) : CDN_STR("unknown");
-        struct value *v = slot_of(t->values, t->room, text);
-        if (!v->text && t->count == VALUES_MAX) {
-            t->others++;
-            continue;
-        }
-        if (!v->text) {
-            *v = (struct value){.text = cdn_strndup(text.p, text.n), .n = text.n};
-            t->count++;
-        }
-        v->count++;
-        if (2 * t->count > t->room)
-            grow(t);
+        geo_field_put(row, s->tallies[i].field, &s->text);
+        count_text(&s->tallies[i], s->text.n ? cdn_buf_str(&s->text) : CDN_STR("unknown"));
     }
 }
 
@@ -113,11 +114,9 @@ static int by_count(const void *left, const void *right)
 static struct value *ordered(const struct tally *t)
 {
     struct value *all = cdn_calloc(t->count + 1, sizeof(*all));
-    size_t n = 0;
-    for (size_t i = 0; i < t->room; i++)
-        if (t->values[i].text)
-            all[n++] = t->values[i];
-    qsort(all, n, sizeof(*all), by_count);
+    if (t->count > 0)
+        memcpy(all, t->values, t->count * sizeof(*all));
+    qsort(all, t->count, sizeof(*all), by_count);
     return all;
 }
 

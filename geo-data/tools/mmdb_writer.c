@@ -7,6 +7,7 @@
  */
 #include "geo-data/tools/mmdb_writer.h"
 
+#include "common/index.h"
 #include "geo-data/mmdb_encode.h"
 
 #include <assert.h>
@@ -29,25 +30,22 @@ struct pair {
     uint32_t left, right;
 };
 
-/* Which bytes were stored, by content: open addressing, offsets + 1, over the data section itself. */
-struct content_set {
-    struct {
-        uint32_t offset_plus_1, n;
-    } * slots;
-    size_t room, count;
+struct content { /* bytes of the data section that were added as one */
+    uint32_t offset, n;
 };
 
 struct mmdb_writer {
     unsigned ip_version;
     struct cdn_buf data;
-    struct content_set contents;
+    struct content *contents;
+    size_t content_count, content_room;
+    struct cdn_index by_content;
     struct trie_node *trie;
     size_t trie_count, trie_room;
     /* while writing */
     struct pair *nodes;
     size_t node_count, node_room;
-    uint32_t *slots; /* node numbers + 1, by hash of the pair */
-    size_t slot_room;
+    struct cdn_index by_pair; /* of the nodes */
 };
 
 static uint32_t new_trie_node(struct mmdb_writer *w)
@@ -74,64 +72,54 @@ void mmdb_writer_destroy(struct mmdb_writer *w)
     if (!w)
         return;
     cdn_buf_free(&w->data);
-    free(w->contents.slots);
+    free(w->contents);
+    cdn_index_free(&w->by_content);
     free(w->trie);
     free(w->nodes);
-    free(w->slots);
+    cdn_index_free(&w->by_pair);
     free(w);
 }
 
 /* ---- data ---- */
 
-static size_t hash_bytes(struct cdn_str s)
+static uint64_t hash_bytes(struct cdn_str s)
 {
     uint64_t h = 14695981039346656037u; /* FNV-1a */
     for (size_t i = 0; i < s.n; i++)
         h = (h ^ (unsigned char)s.p[i]) * 1099511628211u;
-    return (size_t)(h ^ h >> 32);
+    return h;
 }
 
-static struct cdn_str slot_bytes(const struct mmdb_writer *w, size_t slot)
-{
-    return (struct cdn_str){w->data.p + w->contents.slots[slot].offset_plus_1 - 1, w->contents.slots[slot].n};
-}
+struct asked { /* one of these */
+    const struct mmdb_writer *of;
+    struct cdn_str bytes;
+    struct pair pair;
+};
 
-static size_t find_slot(const struct mmdb_writer *w, struct cdn_str bytes)
+static bool is_same_content(const void *ctx, uint32_t number)
 {
-    const struct content_set *set = &w->contents;
-    size_t slot = hash_bytes(bytes) & (set->room - 1);
-    while (set->slots[slot].offset_plus_1 && !cdn_str_eq(slot_bytes(w, slot), bytes))
-        slot = (slot + 1) & (set->room - 1);
-    return slot;
-}
-
-static void grow_contents(struct mmdb_writer *w)
-{
-    struct content_set old = w->contents;
-    w->contents.room = old.room ? 2 * old.room : 1024;
-    w->contents.slots = cdn_calloc(w->contents.room, sizeof *old.slots);
-    for (size_t i = 0; i < old.room; i++) {
-        if (old.slots[i].offset_plus_1 == 0)
-            continue;
-        struct cdn_str bytes = {w->data.p + old.slots[i].offset_plus_1 - 1, old.slots[i].n};
-        w->contents.slots[find_slot(w, bytes)] = old.slots[i];
-    }
-    free(old.slots);
+    const struct asked *a = ctx;
+    const struct content *c = &a->of->contents[number];
+    return cdn_str_eq((struct cdn_str){a->of->data.p + c->offset, c->n}, a->bytes);
 }
 
 uint32_t mmdb_writer_add(struct mmdb_writer *w, struct cdn_str record)
 {
-    if (2 * w->contents.count >= w->contents.room)
-        grow_contents(w);
-    size_t slot = find_slot(w, record);
-    if (w->contents.slots[slot].offset_plus_1 == 0) {
-        assert(w->data.n + record.n < NODE_BIT - 1);
-        w->contents.slots[slot].offset_plus_1 = (uint32_t)w->data.n + 1;
-        w->contents.slots[slot].n = (uint32_t)record.n;
-        w->contents.count++;
-        cdn_buf_add_str(&w->data, record);
+    const struct asked asked = {.of = w, .bytes = record};
+    const uint64_t hash = hash_bytes(record);
+    uint32_t number = cdn_index_find(&w->by_content, hash, is_same_content, &asked);
+    if (number != CDN_INDEX_NONE)
+        return w->contents[number].offset;
+    assert(w->data.n + record.n < NODE_BIT - 1);
+    if (w->content_count == w->content_room) {
+        w->content_room = w->content_room ? 2 * w->content_room : 512;
+        w->contents = cdn_realloc(w->contents, w->content_room, sizeof *w->contents);
     }
-    return w->contents.slots[slot].offset_plus_1 - 1;
+    const struct content content = {(uint32_t)w->data.n, (uint32_t)record.n};
+    cdn_index_put(&w->by_content, hash, (uint32_t)w->content_count);
+    w->contents[w->content_count++] = content;
+    cdn_buf_add_str(&w->data, record);
+    return content.offset;
 }
 
 void mmdb_writer_put_shared(struct mmdb_writer *w, struct cdn_buf *record, struct cdn_str text)
@@ -179,40 +167,28 @@ void mmdb_writer_alias_ipv4(struct mmdb_writer *w)
 
 /* ---- the written tree ---- */
 
-static size_t pair_slot(const struct mmdb_writer *w, struct pair pair)
+static bool is_same_pair(const void *ctx, uint32_t number)
 {
-    uint64_t h = ((uint64_t)pair.left << 32 | pair.right) * 0x9e3779b97f4a7c15u;
-    size_t slot = (size_t)(h >> 32) & (w->slot_room - 1);
-    while (w->slots[slot] && (w->nodes[w->slots[slot] - 1].left != pair.left ||
-                              w->nodes[w->slots[slot] - 1].right != pair.right))
-        slot = (slot + 1) & (w->slot_room - 1);
-    return slot;
-}
-
-static void grow_nodes(struct mmdb_writer *w)
-{
-    if (w->node_count == w->node_room) {
-        w->node_room = w->node_room ? 2 * w->node_room : 1024;
-        w->nodes = cdn_realloc(w->nodes, w->node_room, sizeof *w->nodes);
-    }
-    if (2 * w->node_count < w->slot_room)
-        return;
-    free(w->slots);
-    w->slot_room = w->slot_room ? 2 * w->slot_room : 1024;
-    w->slots = cdn_calloc(w->slot_room, sizeof *w->slots);
-    for (size_t i = 0; i < w->node_count; i++)
-        w->slots[pair_slot(w, w->nodes[i])] = (uint32_t)i + 1;
+    const struct asked *a = ctx;
+    const struct pair *node = &a->of->nodes[number];
+    return node->left == a->pair.left && node->right == a->pair.right;
 }
 
 static uint32_t node_value(struct mmdb_writer *w, uint32_t left, uint32_t right)
 {
-    grow_nodes(w);
-    size_t slot = pair_slot(w, (struct pair){left, right});
-    if (w->slots[slot] == 0) {
-        w->nodes[w->node_count++] = (struct pair){left, right};
-        w->slots[slot] = (uint32_t)w->node_count;
+    const struct asked asked = {.of = w, .pair = {left, right}};
+    const uint64_t hash = (uint64_t)left << 32 | right;
+    uint32_t number = cdn_index_find(&w->by_pair, hash, is_same_pair, &asked);
+    if (number == CDN_INDEX_NONE) {
+        if (w->node_count == w->node_room) {
+            w->node_room = w->node_room ? 2 * w->node_room : 1024;
+            w->nodes = cdn_realloc(w->nodes, w->node_room, sizeof *w->nodes);
+        }
+        number = (uint32_t)w->node_count++;
+        w->nodes[number] = asked.pair;
+        cdn_index_put(&w->by_pair, hash, number);
     }
-    return NODE_BIT | (w->slots[slot] - 1);
+    return NODE_BIT | number;
 }
 
 /* Down the zeros to ::/96: its trie node (0: none) and the record that encloses it. */
@@ -309,8 +285,7 @@ enum cdn_status mmdb_writer_finish(struct mmdb_writer *w, const struct mmdb_meta
                                    struct cdn_error *err)
 {
     w->node_count = 0;
-    if (w->slots)
-        memset(w->slots, 0, w->slot_room * sizeof *w->slots);
+    cdn_index_free(&w->by_pair);
     uint32_t root = value_of(w, 0, NOTHING);
     if (!(root & NODE_BIT))
         node_value(w, root, root);

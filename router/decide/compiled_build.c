@@ -8,16 +8,12 @@
 #include "router/decide/compiled_private.h"
 #include "router/decide/decide.h"
 
+#include "common/index.h"
+
 #include <math.h>
 #include <xxhash.h>
 
 #include "common/banned.h"
-
-struct map { /* from a number to a number; open addressing, grows */
-    uint64_t *keys;
-    uint32_t *values; /* + 1; 0: free */
-    size_t count, room;
-};
 
 struct builder {
     struct router_compiled *compiled;
@@ -25,60 +21,16 @@ struct builder {
     const _Atomic bool *stop;
     int family;
     struct layer overrides, as_overrides, specials, anycast;
-    struct map combinations, classes, rows;
-    uint64_t next; /* key behind the networks visited so far */
-    bool done;     /* the last key was visited */
+    struct cdn_index combinations;  /* of the family: class, by key */
+    struct cdn_index classes, rows; /* classes by what they say; those that brought a new row, by the row */
+    uint64_t next;                  /* key behind the networks visited so far */
+    bool done;                      /* the last key was visited */
     bool stopped;
     uint64_t last_combination;
     uint32_t last_class;
     struct trie_run *runs;
     size_t run_count, run_room;
 };
-
-/* ---- map ---- */
-
-static size_t map_slot(const struct map *m, uint64_t key)
-{
-    size_t i = (size_t)(key * 0x9e3779b97f4a7c15u >> 20) & (m->room - 1);
-    while (m->values[i] && m->keys[i] != key)
-        i = (i + 1) & (m->room - 1);
-    return i;
-}
-
-static void map_grow(struct map *m)
-{
-    struct map bigger = {.count = m->count, .room = m->room ? m->room * 2 : 4096};
-    bigger.keys = cdn_malloc(bigger.room * sizeof(*bigger.keys));
-    bigger.values = cdn_calloc(bigger.room, sizeof(*bigger.values));
-    for (size_t i = 0; i < m->room; i++)
-        if (m->values[i]) {
-            size_t to = map_slot(&bigger, m->keys[i]);
-            bigger.keys[to] = m->keys[i];
-            bigger.values[to] = m->values[i];
-        }
-    free(m->keys);
-    free(m->values);
-    *m = bigger;
-}
-
-/* Where the value of a key stands, plus 1; 0 there: put it. */
-static uint32_t *map_at(struct map *m, uint64_t key)
-{
-    if (m->count * 2 >= m->room)
-        map_grow(m);
-    size_t i = map_slot(m, key);
-    if (!m->values[i]) {
-        m->keys[i] = key;
-        m->count++;
-    }
-    return &m->values[i];
-}
-
-static void map_fini(struct map *m)
-{
-    free(m->keys);
-    free(m->values);
-}
 
 /* ---- classes ---- */
 
@@ -93,14 +45,14 @@ static bool class_equal(const struct router_class *a, const struct router_class 
     return a->reach == b->reach && a->reason == b->reason && a->count == b->count && row_equal(a, b);
 }
 
-static uint32_t class_add(struct router_compiled *c, const struct router_class *class)
+static void class_add(struct router_compiled *c, const struct router_class *class)
 {
     if (c->class_count == c->class_room) {
         c->class_room = c->class_room ? c->class_room * 2 : 256;
         c->classes = cdn_realloc(c->classes, c->class_room, sizeof(*c->classes));
     }
     c->classes[c->class_count] = *class;
-    return (uint32_t)c->class_count++;
+    c->class_count++;
 }
 
 static uint64_t row_hash(const struct router_class *class, uint64_t seed)
@@ -109,37 +61,50 @@ static uint64_t row_hash(const struct router_class *class, uint64_t seed)
                                 seed ^ class->named ^ (uint64_t) class->rule << 16);
 }
 
+struct asked {
+    const struct router_class *classes, *class;
+};
+
+static bool is_same_row(const void *ctx, uint32_t id)
+{
+    const struct asked *a = ctx;
+    return row_equal(&a->classes[id], a->class);
+}
+
+static bool is_same_class(const void *ctx, uint32_t id)
+{
+    const struct asked *a = ctx;
+    return class_equal(&a->classes[id], a->class);
+}
+
 /* Gives the class the number of its row: that of a class with an equal one, or a new one. */
 static void row_find(struct builder *b, struct router_class *class, uint32_t id)
 {
-    for (uint64_t key = row_hash(class, 0);; key++) {
-        uint32_t *slot = map_at(&b->rows, key);
-        if (!*slot) {
-            *slot = id + 1;
-            class->row = b->compiled->row_count++;
-            return;
-        }
-        if (row_equal(&b->compiled->classes[*slot - 1], class)) {
-            class->row = b->compiled->classes[*slot - 1].row;
-            return;
-        }
+    const struct asked asked = {b->compiled->classes, class};
+    const uint64_t hash = row_hash(class, 0);
+    uint32_t like = cdn_index_find(&b->rows, hash, is_same_row, &asked);
+    if (like != CDN_INDEX_NONE) {
+        class->row = b->compiled->classes[like].row;
+        return;
     }
+    class->row = b->compiled->row_count++;
+    cdn_index_put(&b->rows, hash, id);
 }
 
 static uint32_t class_find(struct builder *b, struct router_class *class)
 {
     struct router_compiled *c = b->compiled;
-    uint64_t rest[] = {class->reach, class->reason};
-    for (uint64_t key = row_hash(class, XXH3_64bits(rest, sizeof(rest)));; key++) {
-        uint32_t *slot = map_at(&b->classes, key);
-        if (!*slot) {
-            row_find(b, class, (uint32_t)c->class_count);
-            *slot = class_add(c, class) + 1;
-            return *slot - 1;
-        }
-        if (class_equal(&c->classes[*slot - 1], class))
-            return *slot - 1;
+    const struct asked asked = {c->classes, class};
+    const uint64_t rest[] = {class->reach, class->reason};
+    const uint64_t hash = row_hash(class, XXH3_64bits(rest, sizeof(rest)));
+    uint32_t id = cdn_index_find(&b->classes, hash, is_same_class, &asked);
+    if (id == CDN_INDEX_NONE) {
+        id = (uint32_t)c->class_count;
+        row_find(b, class, id);
+        class_add(c, class);
+        cdn_index_put(&b->classes, hash, id);
     }
+    return id;
 }
 
 /* How far the choice hangs on the exact place: which sites behind each one are not clearly worse. */
@@ -202,14 +167,15 @@ static uint32_t class_of(struct builder *b, uint64_t key, uint32_t override, uin
                            (uint64_t)((special + 1) & 0xff) << 32 | entry;
     if (combination == b->last_combination)
         return b->last_class;
-    uint32_t *slot = map_at(&b->combinations, combination);
-    if (!*slot) {
+    uint32_t class_id = cdn_index_find(&b->combinations, combination, NULL, NULL);
+    if (class_id == CDN_INDEX_NONE) {
         struct cdn_addr sample = address_of(b, key);
-        *slot = decide(b, &sample) + 1;
+        class_id = decide(b, &sample);
+        cdn_index_put(&b->combinations, combination, class_id);
     }
     b->last_combination = combination;
-    b->last_class = *slot - 1;
-    return b->last_class;
+    b->last_class = class_id;
+    return class_id;
 }
 
 /* ---- runs ---- */
@@ -384,9 +350,9 @@ static enum cdn_status family_build(struct router_compiled *c, const struct rout
     layer_fini(&b.as_overrides);
     layer_fini(&b.specials);
     layer_fini(&b.anycast);
-    map_fini(&b.combinations);
-    map_fini(&b.classes);
-    map_fini(&b.rows);
+    cdn_index_free(&b.combinations);
+    cdn_index_free(&b.classes);
+    cdn_index_free(&b.rows);
     free(b.runs);
     return status;
 }
