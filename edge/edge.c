@@ -194,8 +194,7 @@ static void charge(struct edge_worker *w)
 
 static void sweep(struct loop_timer *timer)
 {
-    struct edge_worker *w =
-        (struct edge_worker *)(void *)((char *)timer - offsetof(struct edge_worker, sweep));
+    struct edge_worker *w = CDN_CONTAINER_OF(timer, struct edge_worker, sweep);
     edge_hot_sweep(w->hot, SWEEP_SLOTS);
     charge(w);
     loop_timer_start(w->loop, timer, SWEEP_NS);

@@ -54,7 +54,7 @@ void exchange_wake(struct exchange *x)
 
 static void delay_fire(struct loop_timer *timer)
 {
-    exchange_wake((struct exchange *)((char *)timer - offsetof(struct exchange, delay)));
+    exchange_wake(CDN_CONTAINER_OF(timer, struct exchange, delay));
 }
 
 /* A hash is there. Exchanges are reused, never freed before their worker; waking one that does not wait for

@@ -24,8 +24,7 @@ void origin_policy_unref(struct origin_policy *policy)
 
 static void watch_fire(struct loop_timer *timer)
 {
-    struct origin_worker *worker =
-        (struct origin_worker *)((char *)timer - offsetof(struct origin_worker, watch_timer));
+    struct origin_worker *worker = CDN_CONTAINER_OF(timer, struct origin_worker, watch_timer);
     for (struct exchange *x = worker->watched; x; x = x->watch_next) {
         if (!origin_file_is_unchanged(x->watch_fd, &x->watch_id)) {
             exchange_break(x);
@@ -116,8 +115,7 @@ static const struct http_handler handler = {
 
 static void drain_look(struct loop_timer *timer)
 {
-    struct origin_worker *worker =
-        (struct origin_worker *)((char *)timer - offsetof(struct origin_worker, drain_timer));
+    struct origin_worker *worker = CDN_CONTAINER_OF(timer, struct origin_worker, drain_timer);
     if (http_server_open_requests(worker->server) == 0) {
         atomic_store(&worker->is_drained, true);
     } else {

@@ -170,7 +170,7 @@ static int64_t patience_ms(const struct patient *p)
 
 static void probe(struct loop_timer *timer)
 {
-    struct patient *p = (struct patient *)((char *)timer - offsetof(struct patient, timer));
+    struct patient *p = CDN_CONTAINER_OF(timer, struct patient, timer);
     CDN_AUTOFREE char *url = cdn_asprintf("%s/health", pop_of(p)->admin);
     p->patience_ms = patience_ms(p);
     struct http_fetch_request request = {

@@ -140,7 +140,7 @@ static void start_router(struct supervisor *s)
 
 static void router_waited(struct loop_timer *timer)
 {
-    start_router((struct supervisor *)(void *)((char *)timer - offsetof(struct supervisor, router_wait)));
+    start_router(CDN_CONTAINER_OF(timer, struct supervisor, router_wait));
 }
 
 static bool waits_for_sync(const struct node *node)
@@ -274,7 +274,7 @@ static void probe(struct loop_timer *timer)
 {
     static const struct http_fetch_handler handler = {
         .head = probe_head, .data = probe_data, .end = probe_end};
-    struct node *node = (struct node *)(void *)((char *)timer - offsetof(struct node, probe));
+    struct node *node = CDN_CONTAINER_OF(timer, struct node, probe);
     const struct plan_node *plan = node->view->plan;
     const char *path = plan->external ? "" : node->asks_status ? "/status" : "/health";
     CDN_AUTOFREE char *url = cdn_asprintf("%s%s", plan->admin, path);
@@ -315,7 +315,7 @@ static void start_node(struct node *node)
 
 static void restart(struct loop_timer *timer)
 {
-    struct node *node = (struct node *)(void *)((char *)timer - offsetof(struct node, restart));
+    struct node *node = CDN_CONTAINER_OF(timer, struct node, restart);
     node->view->restarts++;
     start_node(node);
     write_state(node->owner);
@@ -386,7 +386,7 @@ static void signal_all(struct supervisor *s, int signal)
 
 static void grace_over(struct loop_timer *timer)
 {
-    struct supervisor *s = (struct supervisor *)(void *)((char *)timer - offsetof(struct supervisor, limit));
+    struct supervisor *s = CDN_CONTAINER_OF(timer, struct supervisor, limit);
     if (s->stopping) {
         signal_all(s, SIGKILL);
         return;
@@ -418,8 +418,7 @@ static void begin_stop(struct supervisor *s)
 
 static void on_signal(struct loop_fd *watch, uint32_t events)
 {
-    struct supervisor *s =
-        (struct supervisor *)(void *)((char *)watch - offsetof(struct supervisor, signals));
+    struct supervisor *s = CDN_CONTAINER_OF(watch, struct supervisor, signals);
     struct signalfd_siginfo info;
     (void)events;
     while (read(s->signals.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
@@ -436,7 +435,7 @@ static void on_signal(struct loop_fd *watch, uint32_t events)
 
 static void on_tick(struct loop_timer *timer)
 {
-    struct supervisor *s = (struct supervisor *)(void *)((char *)timer - offsetof(struct supervisor, tick));
+    struct supervisor *s = CDN_CONTAINER_OF(timer, struct supervisor, tick);
     show(s);
     loop_timer_start(s->loop, timer, 1000 * MS);
 }

@@ -21,12 +21,12 @@ static const int handled[] = {SIGTERM, SIGINT, SIGHUP};
 
 static struct daemon *owner_of_timer(struct loop_timer *timer)
 {
-    return (struct daemon *)(void *)((char *)timer - offsetof(struct daemon, drain_timer));
+    return CDN_CONTAINER_OF(timer, struct daemon, drain_timer);
 }
 
 static struct daemon *owner_of_signals(struct loop_fd *watch)
 {
-    return (struct daemon *)(void *)((char *)watch - offsetof(struct daemon, signals));
+    return CDN_CONTAINER_OF(watch, struct daemon, signals);
 }
 
 static void poll_drained(struct loop_timer *timer)

@@ -55,7 +55,7 @@ void edge_tier_memory_leave(struct edge_cache *c, struct edge_object *o)
 
 static void memory_evicted(struct edge_cache *c, struct edge_policy_item *item)
 {
-    struct edge_ram *ram = (struct edge_ram *)(void *)((char *)item - offsetof(struct edge_ram, item));
+    struct edge_ram *ram = CDN_CONTAINER_OF(item, struct edge_ram, item);
     struct edge_object *o = ram->object;
     c->memory_evictions++;
     c->memory_bodies -= (int64_t)edge_blob_bytes(ram->blob);
@@ -165,8 +165,7 @@ void edge_tier_disk_leave(struct edge_cache *c, struct edge_object *o)
 
 static void disk_evicted(struct edge_cache *c, struct edge_policy_item *item)
 {
-    struct edge_object *o =
-        (struct edge_object *)(void *)((char *)item - offsetof(struct edge_object, disk_item));
+    struct edge_object *o = CDN_CONTAINER_OF(item, struct edge_object, disk_item);
     c->disk_evictions++;
     atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
     edge_tier_disk_leave(c, o);

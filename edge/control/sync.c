@@ -54,8 +54,7 @@ struct edge_sync {
     struct sync_metrics metrics;
 };
 
-#define OWNER(timer, member) \
-    ((struct edge_sync *)(void *)((char *)(timer)-offsetof(struct edge_sync, member)))
+#define OWNER(timer, member) CDN_CONTAINER_OF(timer, struct edge_sync, member)
 
 static void poll_router(struct edge_sync *s);
 

@@ -94,7 +94,7 @@ void edge_tunnel_leave(struct edge_txn *t)
 
 static struct edge_tunnel *of_client(struct loop_fd *client)
 {
-    return (struct edge_tunnel *)(void *)((char *)client - offsetof(struct edge_tunnel, client));
+    return CDN_CONTAINER_OF(client, struct edge_tunnel, client);
 }
 
 static void end(struct edge_tunnel *u, bool cut)
@@ -130,8 +130,7 @@ static int64_t idle_ns(const struct edge_tunnel *u)
 
 static void idle_fired(struct loop_timer *timer)
 {
-    struct edge_tunnel *u =
-        (struct edge_tunnel *)(void *)((char *)timer - offsetof(struct edge_tunnel, idle));
+    struct edge_tunnel *u = CDN_CONTAINER_OF(timer, struct edge_tunnel, idle);
     struct loop *loop = u->txn->worker->loop;
     if (u->moved_ns + idle_ns(u) > loop_mono_ns(loop)) {
         loop_timer_start_at(loop, timer, u->moved_ns + idle_ns(u));
@@ -272,7 +271,7 @@ void edge_tunnel_moved(struct edge_tunnel *u)
 
 static void more_due(struct loop_deferred *more)
 {
-    struct edge_tunnel *u = (struct edge_tunnel *)(void *)((char *)more - offsetof(struct edge_tunnel, more));
+    struct edge_tunnel *u = CDN_CONTAINER_OF(more, struct edge_tunnel, more);
     settle(u, pump_up(u));
 }
 

@@ -179,7 +179,7 @@ static void on_ready(struct loop_fd *watch, uint32_t events)
 
 static void on_timeout(struct loop_timer *timer)
 {
-    struct conn *c = (struct conn *)(void *)((char *)timer - offsetof(struct conn, timer));
+    struct conn *c = CDN_CONTAINER_OF(timer, struct conn, timer);
     cdn_metric_add(&c->tcp->metrics.dns_tcp_timeout_total, 1);
     conn_close(c);
 }
@@ -217,13 +217,13 @@ static void displace_longest_idle(struct dns_tcp *t)
 
 static void on_retry(struct loop_timer *timer)
 {
-    struct dns_tcp *t = (struct dns_tcp *)(void *)((char *)timer - offsetof(struct dns_tcp, retry));
+    struct dns_tcp *t = CDN_CONTAINER_OF(timer, struct dns_tcp, retry);
     loop_fd_change(t->loop, &t->listener, EPOLLIN);
 }
 
 static void on_accept(struct loop_fd *watch, uint32_t events)
 {
-    struct dns_tcp *t = (struct dns_tcp *)(void *)((char *)watch - offsetof(struct dns_tcp, listener));
+    struct dns_tcp *t = CDN_CONTAINER_OF(watch, struct dns_tcp, listener);
     (void)events;
     for (int i = 0; i < ACCEPT_BATCH; i++) {
         struct cdn_addr peer = {0};

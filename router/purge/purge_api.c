@@ -247,7 +247,7 @@ static void start_timer(struct waiter *w)
 
 static void on_timer(struct loop_timer *timer)
 {
-    struct waiter *w = (struct waiter *)(void *)((char *)timer - offsetof(struct waiter, timer));
+    struct waiter *w = CDN_CONTAINER_OF(timer, struct waiter, timer);
     if (loop_mono_ns(w->purges->loop) >= w->until_ns || is_due(w))
         answer_waiter(w);
     else

@@ -62,7 +62,7 @@ static bool has_changed(struct file *file)
 
 static void fire(struct loop_timer *timer)
 {
-    struct router_watch *w = (struct router_watch *)((char *)timer - offsetof(struct router_watch, timer));
+    struct router_watch *w = CDN_CONTAINER_OF(timer, struct router_watch, timer);
     bool any = false;
     for (size_t i = 0; i < w->count; i++)
         any = has_changed(&w->files[i]) || any;

@@ -44,8 +44,7 @@ static int on_timer(CURLM *multi, long ms, void *arg)
 
 static void timer_fired(struct loop_timer *timer)
 {
-    http_client_act((struct http_client *)((char *)timer - offsetof(struct http_client, timer)),
-                    CURL_SOCKET_TIMEOUT, 0);
+    http_client_act(CDN_CONTAINER_OF(timer, struct http_client, timer), CURL_SOCKET_TIMEOUT, 0);
 }
 
 /* ---- lists ---- */
@@ -240,7 +239,7 @@ static void settle_one(struct http_fetch *fetch)
 
 static void settle(struct loop_deferred *self)
 {
-    struct http_client *client = (struct http_client *)((char *)self - offsetof(struct http_client, settle));
+    struct http_client *client = CDN_CONTAINER_OF(self, struct http_client, settle);
     take_messages(client);
     while (client->settling) {
         settle_one(client->settling);

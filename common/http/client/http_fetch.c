@@ -108,7 +108,7 @@ void http_fetch_enter(struct http_fetch *fetch, enum http_fetch_phase phase)
 
 static void timer_fired(struct loop_timer *timer)
 {
-    struct http_fetch *fetch = (struct http_fetch *)((char *)timer - offsetof(struct http_fetch, timer));
+    struct http_fetch *fetch = CDN_CONTAINER_OF(timer, struct http_fetch, timer);
     if (fetch->paused_receive || fetch->paused_send) { /* it is our side that is slow */
         touch(fetch);
     }

@@ -62,8 +62,7 @@ static void start_idle_timer(struct http_client *client)
 
 void http_reuse_idle_fired(struct loop_timer *timer)
 {
-    struct http_client *client =
-        (struct http_client *)((char *)timer - offsetof(struct http_client, idle_timer));
+    struct http_client *client = CDN_CONTAINER_OF(timer, struct http_client, idle_timer);
     const int64_t before = loop_mono_ns(client->loop) - client->config.keep_idle_ms * NS_PER_MS;
     while (client->first_idle && client->first_idle->idle_since_ns <= before) {
         http_reuse_retire(client->first_idle);

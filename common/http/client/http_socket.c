@@ -39,7 +39,7 @@ static void forget(struct http_client *client, curl_socket_t fd)
 
 static void socket_ready(struct loop_fd *self, uint32_t events)
 {
-    struct http_socket *s = (struct http_socket *)((char *)self - offsetof(struct http_socket, watch));
+    struct http_socket *s = CDN_CONTAINER_OF(self, struct http_socket, watch);
     if (s->listed && !s->multiplexed) {
         http_reuse_retire(s);
         return;

@@ -216,7 +216,7 @@ void http_server_break_suspended(struct http_request *req)
 
 void http_server_check_limit(struct loop_timer *timer)
 {
-    struct http_server *server = (struct http_server *)((char *)timer - offsetof(struct http_server, limit));
+    struct http_server *server = CDN_CONTAINER_OF(timer, struct http_server, limit);
     int64_t limit = server->config.suspend_limit_s * NS_PER_S;
     int64_t now = loop_mono_ns(server->loop);
     while (server->first_suspended && server->first_suspended->_suspended_ns + limit <= now) {

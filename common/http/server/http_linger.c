@@ -38,7 +38,7 @@ static void end_linger(struct http_linger *l)
 static void throw_away(struct loop_fd *self, uint32_t events)
 {
     (void)events;
-    struct http_linger *l = (struct http_linger *)((char *)self - offsetof(struct http_linger, watch));
+    struct http_linger *l = CDN_CONTAINER_OF(self, struct http_linger, watch);
     char block[16384];
     ssize_t n = recv(self->fd, block, sizeof block, MSG_DONTWAIT);
     l->bytes += n > 0 ? (size_t)n : 0;
@@ -49,7 +49,7 @@ static void throw_away(struct loop_fd *self, uint32_t events)
 
 static void time_is_up(struct loop_timer *timer)
 {
-    end_linger((struct http_linger *)((char *)timer - offsetof(struct http_linger, timer)));
+    end_linger(CDN_CONTAINER_OF(timer, struct http_linger, timer));
 }
 
 void http_linger_start(struct http_server *server, struct MHD_Connection *connection)

@@ -142,8 +142,7 @@ static bool is_held_back(const struct http_peer *peer)
 
 void http_peer_look(struct loop_timer *timer)
 {
-    struct http_server *server =
-        (struct http_server *)((char *)timer - offsetof(struct http_server, deadlines));
+    struct http_server *server = CDN_CONTAINER_OF(timer, struct http_server, deadlines);
     int64_t now = loop_mono_ns(server->loop);
     for (struct http_peer *peer = server->waiting, *next; peer; peer = next) {
         next = peer->wait_next;
@@ -165,7 +164,7 @@ void http_peer_look(struct loop_timer *timer)
 
 static void peer_ended(struct loop_fd *watch, uint32_t events)
 {
-    struct http_peer *peer = (struct http_peer *)((char *)watch - offsetof(struct http_peer, watch));
+    struct http_peer *peer = CDN_CONTAINER_OF(watch, struct http_peer, watch);
     if (!peer->ended) {
         peer->ended = true;
         http_peer_close(peer);

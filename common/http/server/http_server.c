@@ -40,17 +40,17 @@ static void run_daemon(struct http_server *server)
 static void events_ready(struct loop_fd *self, uint32_t events)
 {
     (void)events;
-    run_daemon((struct http_server *)((char *)self - offsetof(struct http_server, events)));
+    run_daemon(CDN_CONTAINER_OF(self, struct http_server, events));
 }
 
 static void timer_fired(struct loop_timer *self)
 {
-    run_daemon((struct http_server *)((char *)self - offsetof(struct http_server, timer)));
+    run_daemon(CDN_CONTAINER_OF(self, struct http_server, timer));
 }
 
 static void work_due(struct loop_deferred *self)
 {
-    run_daemon((struct http_server *)((char *)self - offsetof(struct http_server, work)));
+    run_daemon(CDN_CONTAINER_OF(self, struct http_server, work));
 }
 
 static void ignore_sigpipe(void)

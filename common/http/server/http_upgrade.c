@@ -42,8 +42,7 @@ static enum MHD_Result add_line(void *cls, enum MHD_ValueKind kind, const char *
 
 static void take_over(struct loop_deferred *deferred)
 {
-    struct http_peer *peer =
-        (struct http_peer *)(void *)((char *)deferred - offsetof(struct http_peer, take_over));
+    struct http_peer *peer = CDN_CONTAINER_OF(deferred, struct http_peer, take_over);
     struct http_request *req = peer->request;
     assert(req && req->_suspended_ns);
     http_server_forget_suspended(req); /* no limit to its time */
