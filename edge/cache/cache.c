@@ -106,16 +106,6 @@ void edge_cache_destroy(struct edge_cache *c)
     free(c);
 }
 
-void edge_cache_lock(struct edge_cache *c)
-{
-    pthread_mutex_lock(&c->lock);
-}
-
-void edge_cache_unlock(struct edge_cache *c)
-{
-    pthread_mutex_unlock(&c->lock);
-}
-
 /* ---- entries ---- */
 
 /* What places an entry: from the hash that it has on disk, too, by which the store speaks of it. */
@@ -191,6 +181,22 @@ struct edge_entry *edge_cache_enter_locked(struct edge_cache *c, struct cdn_str 
     return edge_cache_ref_locked(e);
 }
 
+struct edge_entry *edge_cache_enter(struct edge_cache *c, struct cdn_str key)
+{
+    edge_cache_lock(c);
+    struct edge_entry *e = edge_cache_enter_locked(c, key);
+    edge_cache_unlock(c);
+    return e;
+}
+
+struct edge_entry *edge_cache_ref(struct edge_cache *c, struct edge_entry *e)
+{
+    edge_cache_lock(c);
+    edge_cache_ref_locked(e);
+    edge_cache_unlock(c);
+    return e;
+}
+
 void edge_cache_leave_locked(struct edge_cache *c, struct edge_entry *e)
 {
     if (--e->use->refs) {
@@ -263,6 +269,14 @@ bool edge_cache_hold_locked(struct edge_object *o, struct edge_hold *ret)
     return true;
 }
 
+bool edge_cache_hold(struct edge_cache *c, struct edge_object *o, struct edge_hold *ret)
+{
+    edge_cache_lock(c);
+    const bool awake = edge_cache_hold_locked(o, ret);
+    edge_cache_unlock(c);
+    return awake;
+}
+
 void edge_cache_release(struct edge_cache *c, struct edge_hold *hold)
 {
     if (!hold->object) {
@@ -284,81 +298,6 @@ void edge_cache_release(struct edge_cache *c, struct edge_hold *hold)
     edge_object_unref_locked(c, hold->object);
     edge_cache_unlock(c);
     *hold = (struct edge_hold){0};
-}
-
-static bool decodable(const struct edge_rep *rep, const struct edge_vary_source *request)
-{
-    return rep->fresh.only_coding || edge_vary_accepts_coding(rep->head, request);
-}
-
-static bool suits(const struct edge_rep *rep, const struct edge_vary_source *request, struct cdn_buf *scratch)
-{
-    cdn_buf_clear(scratch);
-    return (rep->spec_length == 0 ||
-            edge_vary_match(edge_rep_spec(rep), edge_rep_variant(rep), request, scratch)) &&
-           decodable(rep, request);
-}
-
-bool edge_rep_suits(const struct edge_rep *rep, const struct edge_vary_source *request)
-{
-    CDN_AUTOBUF struct cdn_buf scratch = {0};
-    return suits(rep, request, &scratch);
-}
-
-/* The stored answer is in the language that the request wants most, though another request brought it. */
-static bool suits_by_language(const struct edge_rep *rep, const struct edge_vary_source *request,
-                              struct cdn_buf *scratch)
-{
-    struct cdn_str language;
-    cdn_buf_clear(scratch);
-    return rep && rep->spec_length && rep->whole < 0 &&
-           edge_head_get_named(rep->head, CDN_STR("Content-Language"), &language) &&
-           edge_vary_match_language(edge_rep_spec(rep), edge_rep_variant(rep), language, request, scratch) &&
-           decodable(rep, request);
-}
-
-bool edge_cache_select_locked(struct edge_cache *c, struct edge_entry *entry,
-                              const struct edge_vary_source *request, struct edge_hold *ret, bool *ret_others)
-{
-    (void)c;
-    CDN_AUTOBUF struct cdn_buf scratch = {0};
-    *ret_others = false;
-    for (struct edge_object *o = entry->objects; o; o = o->next) {
-        const struct edge_rep *rep = atomic_load_explicit(&o->rep, memory_order_relaxed);
-        if (!rep || rep->whole >= 0) {
-            continue; /* asleep, or a part */
-        }
-        if (suits(rep, request, &scratch)) {
-            return edge_cache_hold_locked(o, ret);
-        }
-        *ret_others = true;
-    }
-    for (struct edge_object *o = *ret_others ? entry->objects : NULL; o; o = o->next) {
-        if (suits_by_language(atomic_load_explicit(&o->rep, memory_order_relaxed), request, &scratch)) {
-            return edge_cache_hold_locked(o, ret);
-        }
-    }
-    return false;
-}
-
-bool edge_cache_select_part_locked(struct edge_cache *c, struct edge_entry *entry,
-                                   const struct edge_vary_source *request, uint64_t at,
-                                   const struct edge_head *like, struct edge_hold *ret)
-{
-    (void)c;
-    CDN_AUTOBUF struct cdn_buf scratch = {0};
-    for (struct edge_object *o = entry->objects; o; o = o->next) {
-        const struct edge_rep *rep = atomic_load_explicit(&o->rep, memory_order_relaxed);
-        if (!rep || rep->whole < 0 ||
-            (at != UINT64_MAX && (at < rep->first || at >= rep->first + edge_object_length(o))) ||
-            (like && like != rep->head && !edge_may_combine(like, rep->head))) {
-            continue;
-        }
-        if (suits(rep, request, &scratch)) {
-            return edge_cache_hold_locked(o, ret);
-        }
-    }
-    return false;
 }
 
 void edge_object_link_locked(struct edge_cache *c, struct edge_object *o)
@@ -470,16 +409,19 @@ static void supersede(struct edge_cache *c, struct edge_entry *e, const struct e
     }
 }
 
-uint64_t edge_cache_purge_number_locked(const struct edge_cache *c)
-{
-    return c->purge_number;
-}
-
 /* Without a user the entry does not remember: then any purge since may have been meant. */
 static bool purged_since(const struct edge_cache *c, const struct edge_object *o, uint64_t number)
 {
     const struct edge_use *use = o->entry->use;
     return (use ? use->purged_at : c->purge_number) > number || edge_tags_purged_since(c, o, number);
+}
+
+/* After the change: who finds a fetch gone then finds this number changed, too. */
+static void note_published(struct edge_entry *e)
+{
+    if (e->use) {
+        atomic_fetch_add_explicit(&e->use->published, 1, memory_order_release);
+    }
 }
 
 void edge_cache_publish(struct edge_cache *c, struct edge_entry *e, uint64_t purge_number,
@@ -490,6 +432,7 @@ void edge_cache_publish(struct edge_cache *c, struct edge_entry *e, uint64_t pur
     supersede(c, e, rep);
     struct edge_object *o = edge_object_create(e, rep, blob ? blob->n : file_length);
     edge_object_link_locked(c, o);
+    note_published(e);
     edge_ghost_forget(c->ghost, edge_entry_hash(e).a);
     bool purged = purged_since(c, o, purge_number);
     bool to_disk = !purged && c->disk && edge_tier_disk_admit(c, o, rep);
@@ -517,6 +460,7 @@ bool edge_cache_refresh(struct edge_cache *c, struct edge_object *o, struct edge
     edge_cache_lock(c);
     bool there = edge_object_is(o, EDGE_OBJECT_LINKED) && !purged_since(c, o, purge_number);
     if (there) {
+        note_published(o->entry);
         edge_rep_unref(atomic_exchange(&o->rep, rep));
         edge_cache_changed_locked(c);
         edge_tags_unlink(c, o);

@@ -5,8 +5,8 @@
  * byte-exact (key, head and bookkeeping are counted). Further indexes: entries by key text (a prefix purge
  * costs its result) and objects by surrogate key. Ghosts remember why a key is gone.
  *
- * Locks: one mutex guards all of it; it is held for look-ups and changes, never across I/O. The path of a
- * plain hit does not come here (hot.c). Functions ending in _locked want the lock held; the others take it.
+ * Locks: one mutex guards all of it, inside; it is held for look-ups and changes, never across I/O. Callers ask
+ * for what they need in one call. The path of a plain hit does not come here (hot.c).
  * References: an object lives while anyone holds it; being linked in its entry counts as one. An entry lives
  * while it has objects, fetches or references; linked objects are not among the references, so it is in use
  * exactly while there are any. Disk: publishing queues the body for the disk writer; until that answers, the
@@ -32,7 +32,8 @@ struct edge_fetch;
 
 struct edge_use {               /* what an entry has while it is in use */
     uint32_t refs;              /* of who uses it, and of its objects that are not linked any more */
-    struct edge_fetch *fetches; /* running ones that may be joined (fetch.c) */
+    struct edge_fetch *fetches; /* running ones that may be joined (fetch.c, under its lock) */
+    _Atomic uint32_t published; /* edge_moment */
     uint64_t purged_at;         /* number of the purge that hit the key last (edge_cache_purge_number) */
 };
 
@@ -69,21 +70,14 @@ struct edge_cache_config {
 enum cdn_status edge_cache_create(const struct edge_cache_config *config, struct edge_cache **ret,
                                   struct cdn_error *err) CDN_MUST_CHECK;
 void edge_cache_destroy(struct edge_cache *cache); /* after all holders are gone and the store is closed */
-void edge_cache_lock(struct edge_cache *cache);
-void edge_cache_unlock(struct edge_cache *cache);
 
 /* ---- entries ---- */
 void edge_cache_hash(struct cdn_str key, struct edge_store_key *ret);
 struct edge_store_key edge_entry_hash(const struct edge_entry *entry); /* variant 0 */
-struct edge_entry *edge_cache_ref_locked(struct edge_entry *entry);    /* another reference */
 /* With a reference, made if missing. */
-struct edge_entry *edge_cache_enter_locked(struct edge_cache *cache, struct cdn_str key);
-/* No reference; or NULL. */
-struct edge_entry *edge_cache_find_locked(struct edge_cache *cache, struct cdn_str key);
-void edge_cache_leave_locked(struct edge_cache *cache, struct edge_entry *entry);
+struct edge_entry *edge_cache_enter(struct edge_cache *cache, struct cdn_str key);
+struct edge_entry *edge_cache_ref(struct edge_cache *cache, struct edge_entry *entry); /* another reference */
 void edge_cache_leave(struct edge_cache *cache, struct edge_entry *entry);
-/* Why there is nothing: COLD, EVICTED, PURGED or CORRUPT. */
-enum edge_cause edge_cache_missing_locked(struct edge_cache *cache, const struct edge_entry *entry);
 
 /* An answer to the key could not be stored, because of `why`: for EDGE_PASS_S seconds nobody waits for
  * another's fetch of it, but all try to store theirs. Forgotten when one may be stored. */
@@ -91,9 +85,6 @@ enum edge_cause edge_cache_missing_locked(struct edge_cache *cache, const struct
 void edge_cache_note_unstorable(struct edge_cache *cache, const struct edge_entry *entry,
                                 enum edge_store_reason why, int64_t now_ms);
 void edge_cache_note_storable(struct edge_cache *cache, const struct edge_entry *entry);
-/* Whether the last answer was one of those; *ret_parallel: and is not older than that. */
-bool edge_cache_unstorable_locked(const struct edge_cache *cache, const struct edge_entry *entry,
-                                  int64_t now_ms, enum edge_store_reason *ret_why, bool *ret_parallel);
 
 /* The origin answered a range of the key with the whole; `keepable`: which may be stored, and there is room
  * for it. Forgotten after EDGE_WHOLE_S seconds, or when it answers with the range. */
@@ -102,8 +93,6 @@ enum edge_whole { EDGE_WHOLE_UNKNOWN, EDGE_WHOLE_KEEPABLE, EDGE_WHOLE_NOT_KEEPAB
 void edge_cache_note_whole(struct edge_cache *cache, const struct edge_entry *entry, bool keepable,
                            int64_t now_ms);
 void edge_cache_note_ranged(struct edge_cache *cache, const struct edge_entry *entry);
-enum edge_whole edge_cache_whole_locked(const struct edge_cache *cache, const struct edge_entry *entry,
-                                        int64_t now_ms);
 /* Whether `bytes` of a whole that nobody keeps may be read and thrown away to get to a range of it: of one
  * key EDGE_SKIP_MAX in that time. */
 #define EDGE_SKIP_MAX ((uint64_t)16 << 20)
@@ -115,15 +104,8 @@ bool edge_cache_may_skip(struct edge_cache *cache, struct cdn_str key, uint64_t 
 #define EDGE_REFRESH_PAUSE_LONG_S 8 /* after three failures */
 void edge_cache_refresh_failed(struct edge_cache *cache, const struct edge_entry *entry, int64_t now_ms);
 void edge_cache_refresh_answered(struct edge_cache *cache, const struct edge_entry *entry);
-bool edge_cache_may_refresh_locked(const struct edge_cache *cache, const struct edge_entry *entry,
-                                   int64_t now_ms);
-/* Whether the origin is in trouble with this URL, so that nobody should wait for it who may have something
- * stale (RFC 5861 4): within the pause, or after three failures. */
-bool edge_cache_failing_locked(const struct edge_cache *cache, const struct edge_entry *entry,
-                               int64_t now_ms);
-
+bool edge_cache_may_refresh(struct edge_cache *cache, const struct edge_entry *entry, int64_t now_ms);
 /* ---- sleep ---- */
-bool edge_cache_asleep_locked(const struct edge_entry *entry); /* whether any of its objects is */
 /* Wakes all objects of an entry that the caller holds; those that the disk has lost go. True: they are awake.
  * False: done(arg) will be called once, on another thread; then ask again. `done` NULL: blocks (any thread
  * but the store's writer). Call without the lock. */
@@ -143,17 +125,8 @@ static inline uint64_t edge_hold_length(const struct edge_hold *hold) /* of the 
 /* Whether a request selects this response, if it is stored (RFC 9111 4.1), and accepts its coding, unless the
  * origin has no other form. */
 bool edge_rep_suits(const struct edge_rep *rep, const struct edge_vary_source *request);
-/* The stored complete response that a request selects (RFC 9111 4.1), the newest; false: none. *ret_others:
- * whether the key has other objects. */
-bool edge_cache_select_locked(struct edge_cache *cache, struct edge_entry *entry,
-                              const struct edge_vary_source *request, struct edge_hold *ret,
-                              bool *ret_others);
-/* A stored part (206) that holds byte `at` (UINT64_MAX: any part) and may be combined with `like` (NULL:
- * any). */
-bool edge_cache_select_part_locked(struct edge_cache *cache, struct edge_entry *entry,
-                                   const struct edge_vary_source *request, uint64_t at,
-                                   const struct edge_head *like, struct edge_hold *ret);
-bool edge_cache_hold_locked(struct edge_object *object, struct edge_hold *ret);
+/* What the object says now; false: it is asleep. */
+bool edge_cache_hold(struct edge_cache *cache, struct edge_object *object, struct edge_hold *ret);
 void edge_cache_release(struct edge_cache *cache, struct edge_hold *hold); /* harmless on a zeroed one */
 /* Grows with every change of what some object says or has in RAM: whoever compared a hold with its object at
  * one number may skip that until there is another. Any thread, no lock. */
@@ -161,10 +134,61 @@ uint64_t edge_cache_changes(const struct edge_cache *cache);
 /* Notes a hit on the long way. */
 void edge_cache_hit(struct edge_cache *cache, struct edge_hold *hold);
 
-/* Purges are numbered. A fetch that started at `number` may bring what was purged meanwhile: publish refuses
- * it then. */
-uint64_t edge_cache_purge_number_locked(const struct edge_cache *cache);
+/* ---- what is stored for a request (cache_look.c) ---- */
 
+/* When it was looked. Purges are numbered: a fetch that began at `purge_number` may bring what was purged
+ * meanwhile, and publish refuses it then. `published` counts what was published under the entry, or refreshed
+ * (edge_use): who found nothing and then no fetch to join either looks again if it differs (fetch.h). */
+struct edge_moment {
+    uint64_t purge_number;
+    uint32_t published;
+};
+uint64_t edge_cache_purge_number(struct edge_cache *cache);
+
+struct edge_stored {
+    bool asleep;           /* then nothing else is said: wake the objects of the entry first */
+    struct edge_hold hold; /* the newest complete response that the request selects (RFC 9111 4.1) */
+    struct edge_rep
+        *newest; /* counted: what the newest object says, whoever it is for; NULL: there is none */
+    bool others; /* none is selected, but there are other variants */
+    enum edge_cause missing; /* none is selected: COLD, EVICTED, PURGED, CORRUPT or EXPIRED */
+    bool parallel;           /* edge_cache_note_unstorable: nobody waits for another's fetch */
+    bool failing;          /* within the pause after a failed refresh, or after three: nobody should wait for
+                              * the origin who may have something stale (RFC 5861 4) */
+    bool may_refresh;      /* not within that pause */
+    enum edge_whole whole; /* edge_cache_note_whole */
+    struct edge_moment moment;
+};
+/* All that a request asks of the index, at one moment. Enters the key if *entry is NULL. */
+void edge_cache_look(struct edge_cache *cache, struct cdn_str key, struct edge_entry **entry,
+                     const struct edge_vary_source *request, int64_t now_ms, struct edge_stored *ret);
+/* A stored part (206) that holds byte `at` (UINT64_MAX: any part) and may be combined with `like` (NULL:
+ * any); ret_moment may be NULL. */
+bool edge_cache_select_part(struct edge_cache *cache, struct edge_entry *entry,
+                            const struct edge_vary_source *request, uint64_t at, const struct edge_head *like,
+                            struct edge_hold *ret, struct edge_moment *ret_moment);
+/* Stored responses worth asking the origin about: `selected` first (its object may be NULL), then other
+ * variants that the origin may choose for the request. How many. */
+unsigned edge_cache_candidates(struct edge_cache *cache, struct edge_entry *entry,
+                               const struct edge_hold *selected, const struct edge_vary_source *request,
+                               struct edge_hold *ret, unsigned max);
+
+/* All there is to tell about a key. Blocks: what sleeps is read from disk. */
+struct edge_story {
+    struct edge_entry *entry; /* counted */
+    json_t *about;            /* an object for each stored response, as edge_cache_list has them */
+    struct edge_rep **rep;    /* counted, one each */
+    size_t count;
+    enum edge_cause missing; /* when there is none */
+    bool unstorable;         /* the last answer could not be stored, because of `why`; */
+    bool parallel;           /* and that was a moment ago */
+    enum edge_store_reason why;
+    enum edge_whole whole; /* edge_cache_note_whole */
+};
+void edge_cache_story(struct edge_cache *cache, struct cdn_str key, int64_t now_ms, struct edge_story *ret);
+void edge_story_free(struct edge_cache *cache, struct edge_story *story);
+
+/* ---- changes ---- */
 /* Publishes a complete response and replaces what it supersedes: objects of the same variant. `blob` or
  * `file` holds the body; the reference of `rep`, of `blob` and the handle `file` are consumed. On return
  * *ret_hold holds the object, also when neither tier took it. *ret_kept: whether one did. */
@@ -198,8 +222,6 @@ void edge_cache_offer_ram(struct edge_cache *cache, struct edge_object *object, 
 void edge_cache_disk_lost(struct edge_cache *cache, const struct edge_hold *hold,
                           enum edge_ghost_reason reason);
 void edge_cache_remove(struct edge_cache *cache, struct edge_object *object, enum edge_ghost_reason reason);
-void edge_cache_remove_locked(struct edge_cache *cache, struct edge_object *object,
-                              enum edge_ghost_reason reason);
 
 /* ---- purge: how many objects went; soft: made stale instead ---- */
 uint64_t edge_cache_purge_key(struct edge_cache *cache, struct cdn_str key, bool soft, int64_t now_ms);
@@ -245,8 +267,6 @@ struct edge_cache_stats {
     uint64_t memory_on_the_way, memory_connections, memory_index, memory_spare; /* of the process */
 };
 void edge_cache_stats(struct edge_cache *cache, struct edge_cache_stats *ret);
-/* A new reference. The object is awake. */
-json_t *edge_cache_describe_locked(const struct edge_object *object, int64_t now_ms);
 /* Up to `limit` objects whose key starts with `prefix`, in order of keys, from `after` (exclusive; empty: the
  * first). Blocks: what sleeping objects say is read from disk. */
 json_t *edge_cache_list(struct edge_cache *cache, struct cdn_str prefix, struct cdn_str after, unsigned limit,

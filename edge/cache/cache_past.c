@@ -100,6 +100,14 @@ bool edge_cache_may_refresh_locked(const struct edge_cache *c, const struct edge
     return age_s < 0 || age_s > failing.note; /* both are cut to seconds: at least the pause */
 }
 
+bool edge_cache_may_refresh(struct edge_cache *c, const struct edge_entry *e, int64_t now_ms)
+{
+    edge_cache_lock(c);
+    const bool may = edge_cache_may_refresh_locked(c, e, now_ms);
+    edge_cache_unlock(c);
+    return may;
+}
+
 bool edge_cache_failing_locked(const struct edge_cache *c, const struct edge_entry *e, int64_t now_ms)
 {
     struct edge_ghost_entry failing;

@@ -87,6 +87,11 @@ void edge_tags_unlink(struct edge_cache *cache, struct edge_object *object);
 bool edge_tags_purged_since(const struct edge_cache *cache, const struct edge_object *object,
                             uint64_t number);
 size_t edge_tags_size(const struct edge_object *object); /* bytes of memory */
+/* The objects that carry a tag; a purge of it has the next number. */
+uint64_t edge_tags_hash(struct cdn_str tag);
+void edge_tags_note_purge(struct edge_cache *cache, uint64_t tag);
+struct edge_tag_link *edge_tags_first(struct edge_cache *cache, uint64_t tag);
+struct edge_tag_link *edge_tags_next(struct edge_tag_link *link);
 /* cache_load.c: the key is purged; its rows may come yet. */
 void edge_load_purge_early(struct edge_cache *cache, struct cdn_str key);
 /* cache_keys.c */
@@ -94,6 +99,49 @@ void edge_keys_insert(struct edge_cache *cache, struct edge_entry *entry);
 void edge_keys_remove(struct edge_cache *cache, struct edge_entry *entry);
 /* The first entry whose key is not less than `key`, or greater (`after`); NULL: none. */
 struct edge_entry *edge_keys_from(const struct edge_cache *cache, struct cdn_str key, bool after);
+
+/* ---- under the lock: whoever calls a function ending in _locked holds it ---- */
+static inline void edge_cache_lock(struct edge_cache *cache)
+{
+    pthread_mutex_lock(&cache->lock);
+}
+static inline void edge_cache_unlock(struct edge_cache *cache)
+{
+    pthread_mutex_unlock(&cache->lock);
+}
+struct edge_entry *edge_cache_ref_locked(struct edge_entry *entry); /* another reference */
+/* With a reference, made if missing. */
+struct edge_entry *edge_cache_enter_locked(struct edge_cache *cache, struct cdn_str key);
+struct edge_entry *edge_cache_find_locked(struct edge_cache *cache,
+                                          struct cdn_str key); /* no reference; or NULL */
+void edge_cache_leave_locked(struct edge_cache *cache, struct edge_entry *entry);
+bool edge_cache_hold_locked(struct edge_object *object, struct edge_hold *ret);
+void edge_cache_remove_locked(struct edge_cache *cache, struct edge_object *object,
+                              enum edge_ghost_reason reason);
+/* cache_look.c: the stored complete response that a request selects, the newest; false: none. *ret_others:
+ * whether there are other variants. */
+bool edge_cache_select_locked(struct edge_entry *entry, const struct edge_vary_source *request,
+                              struct edge_hold *ret, bool *ret_others);
+/* cache_past.c */
+/* Why there is nothing: COLD, EVICTED, PURGED or CORRUPT. */
+enum edge_cause edge_cache_missing_locked(struct edge_cache *cache, const struct edge_entry *entry);
+/* Whether the last answer was one of those; *ret_parallel: and is not older than that. */
+bool edge_cache_unstorable_locked(const struct edge_cache *cache, const struct edge_entry *entry,
+                                  int64_t now_ms, enum edge_store_reason *ret_why, bool *ret_parallel);
+bool edge_cache_may_refresh_locked(const struct edge_cache *cache, const struct edge_entry *entry,
+                                   int64_t now_ms);
+/* Whether the origin is in trouble with this URL, so that nobody should wait for it who may have something
+ * stale (RFC 5861 4): within the pause, or after three failures. */
+bool edge_cache_failing_locked(const struct edge_cache *cache, const struct edge_entry *entry,
+                               int64_t now_ms);
+/* cache_sleep.c */
+bool edge_cache_asleep_locked(const struct edge_entry *entry); /* whether any of its objects is */
+/* cache_whole.c */
+enum edge_whole edge_cache_whole_locked(const struct edge_cache *cache, const struct edge_entry *entry,
+                                        int64_t now_ms);
+/* cache_list.c */
+/* A new reference. The object is awake. */
+json_t *edge_cache_describe_locked(const struct edge_object *object, int64_t now_ms);
 
 /* After another representation, or none, was put into an object, or its body left the RAM tier. */
 static inline void edge_cache_changed_locked(struct edge_cache *cache)
@@ -116,9 +164,9 @@ void edge_sleep_rest(struct edge_cache *cache, struct edge_object *object);
 void edge_sleep_forget(struct edge_cache *cache, struct edge_object *object); /* it goes */
 /* A soft purge of an object that is asleep. */
 void edge_sleep_soften(struct edge_cache *cache, struct edge_object *object, int64_t now_ms);
-/* cache_tiers.c */
+/* cache_whole.c */
 struct edge_ghost *edge_whole_create(void);
-
+/* cache_tiers.c */
 uint64_t edge_object_cost(const struct edge_object *object,
                           const struct edge_rep *rep); /* beside the body, in RAM */
 bool edge_tier_memory_insert(struct edge_cache *cache, struct edge_object *object, struct edge_blob *blob,

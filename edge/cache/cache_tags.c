@@ -1,4 +1,5 @@
-/* cache_tags: objects by surrogate key, and purges, which walk only what they hit. */
+/* cache_tags: objects by surrogate key, in a tree: a purge by tag walks only what it hits. The latest purges by
+ * tag are remembered for the fetches that ran while they came. */
 #include "common/mem.h"
 #include "edge/cache/cache_private.h"
 
@@ -123,94 +124,28 @@ bool edge_tags_purged_since(const struct edge_cache *c, const struct edge_object
     return false;
 }
 
-/* ---- purge ---- */
+/* ---- purges ---- */
 
-/* A soft purge makes the object stale (its windows count from now); the new representation goes to disk as
- * well, so that it stays stale over a restart. */
-static void soften(struct edge_cache *c, struct edge_object *o, int64_t now_ms)
+uint64_t edge_tags_hash(struct cdn_str tag)
 {
-    const struct edge_rep *old = atomic_load(&o->rep);
-    if (!old) {
-        edge_sleep_soften(c, o, now_ms);
-        return;
-    }
-    struct edge_freshness fresh = old->fresh;
-    edge_freshness_soft_purge(&fresh, now_ms);
-    struct edge_rep *rep = edge_rep_with(old, NULL, &fresh, old->stored_ms);
-    edge_rep_unref(atomic_exchange(&o->rep, rep));
-    edge_cache_changed_locked(c);
-    edge_tier_disk_update(c, o, rep);
+    return XXH3_64bits(tag.p, tag.n);
 }
 
-static uint64_t purge_entry(struct edge_cache *c, struct edge_entry *e, bool soft, int64_t now_ms)
+void edge_tags_note_purge(struct edge_cache *c, uint64_t tag)
 {
-    uint64_t count = 0;
-    edge_cache_ref_locked(e);
-    e->use->purged_at = c->purge_number;
-    for (struct edge_object *o = e->objects, *next; o; o = next, count++) {
-        next = o->next;
-        if (soft) {
-            soften(c, o, now_ms);
-        } else {
-            edge_cache_remove_locked(c, o, EDGE_GHOST_PURGED);
-        }
-    }
-    edge_cache_leave_locked(c, e);
-    return count;
-}
-
-uint64_t edge_cache_purge_key(struct edge_cache *c, struct cdn_str key, bool soft, int64_t now_ms)
-{
-    edge_cache_lock(c);
-    c->purge_number++;
-    if (!soft && !edge_cache_loaded(c)) {
-        edge_load_purge_early(c, key);
-    }
-    struct edge_entry *e = edge_cache_find_locked(c, key);
-    uint64_t count = e ? purge_entry(c, e, soft, now_ms) : 0;
-    edge_cache_unlock(c);
-    return count;
-}
-
-uint64_t edge_cache_purge_prefix(struct edge_cache *c, struct cdn_str prefix, bool soft, int64_t now_ms)
-{
-    uint64_t count = 0;
-    edge_cache_lock(c);
-    c->purge_number++;
-    for (struct edge_entry *e = edge_keys_from(c, prefix, false), *next;
-         e && cdn_str_starts(edge_entry_key(e), prefix); e = next) {
-        next = edge_keys_from(c, edge_entry_key(e), true);
-        count += purge_entry(c, e, soft, now_ms);
-    }
-    edge_cache_unlock(c);
-    return count;
-}
-
-uint64_t edge_cache_purge_all(struct edge_cache *c, bool soft, int64_t now_ms)
-{
-    return edge_cache_purge_prefix(c, CDN_STR(""), soft, now_ms);
-}
-
-uint64_t edge_cache_purge_tag(struct edge_cache *c, struct cdn_str tag, bool soft, int64_t now_ms)
-{
-    struct edge_tag_link probe = {.tag = XXH3_64bits(tag.p, tag.n)};
-    uint64_t count = 0;
-    edge_cache_lock(c);
     c->tag_purge[c->tag_purge_count % EDGE_TAG_PURGES].number = ++c->purge_number;
-    c->tag_purge[c->tag_purge_count++ % EDGE_TAG_PURGES].tag = probe.tag;
+    c->tag_purge[c->tag_purge_count++ % EDGE_TAG_PURGES].tag = tag;
+}
+
+struct edge_tag_link *edge_tags_first(struct edge_cache *c, uint64_t tag)
+{
+    struct edge_tag_link probe = {.tag = tag};
     struct edge_tag_link *first = RB_NFIND(edge_tag_tree, &c->tags, &probe);
-    for (struct edge_tag_link *link = first && first->tag == probe.tag ? first : NULL, *next; link;
-         link = next, count++) {
-        next = RB_NEXT(edge_tag_tree, &c->tags, link);
-        if (next && next->tag != probe.tag) { /* may be another tag of the object that goes now */
-            next = NULL;
-        }
-        if (soft) {
-            soften(c, link->object, now_ms);
-        } else {
-            edge_cache_remove_locked(c, link->object, EDGE_GHOST_PURGED);
-        }
-    }
-    edge_cache_unlock(c);
-    return count;
+    return first && first->tag == tag ? first : NULL;
+}
+
+struct edge_tag_link *edge_tags_next(struct edge_tag_link *link)
+{
+    struct edge_tag_link *next = RB_NEXT(edge_tag_tree, NULL, link);
+    return next && next->tag == link->tag ? next : NULL; /* else of another tag of the object that goes now */
 }

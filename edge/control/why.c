@@ -1,7 +1,7 @@
 #include "edge/control/why.h"
 
 #include "common/mem.h"
-#include "edge/request/txn.h"
+#include "edge/fetch/fetch.h"
 #include "edge/cache/cache.h"
 
 #include "common/banned.h"
@@ -20,10 +20,8 @@ static json_t *lines_of(struct cdn_str text)
     return lines;
 }
 
-static json_t *tell_object(struct edge *edge, const struct edge_object *o, int64_t now_ms)
+static void tell_object(struct edge *edge, const struct edge_rep *rep, int64_t now_ms, json_t *j)
 {
-    json_t *j = edge_cache_describe_locked(o, now_ms);
-    const struct edge_rep *rep = atomic_load(&((struct edge_object *)(uintptr_t)o)->rep);
     CDN_AUTOBUF struct cdn_buf text = {0};
     edge_freshness_explain(&rep->fresh, now_ms, &text);
     json_object_set_new(j, "freshness", lines_of(cdn_buf_str(&text)));
@@ -32,55 +30,46 @@ static json_t *tell_object(struct edge *edge, const struct edge_object *o, int64
     json_object_set_new(j, "next_request", json_string(edge_reuse_word(reuse)));
     json_object_set_new(j, "next_cause", json_string(edge_cause_word(edge_stored_cause(reuse, &rep->fresh))));
     json_object_set_new(j, "next_serves", json_boolean(edge_reuse_serves(reuse)));
-    return j;
 }
 
-static void tell_missing(struct edge *edge, const struct edge_entry *e, int64_t now_ms, json_t *story)
+static void tell_missing(const struct edge_story *s, json_t *into)
 {
-    enum edge_cause cause = edge_cache_missing_locked(edge->cache, e);
-    enum edge_store_reason why;
-    bool passes = false;
-    if (edge_cache_unstorable_locked(edge->cache, e, now_ms, &why, &passes)) {
-        cause = edge_unstorable_cause(why);
-        json_object_set_new(story, "unstorable", json_string(edge_store_reason_word(why)));
-        json_object_set_new(story, "unstorable_by", json_sprintf("RFC %s", edge_store_reason_section(why)));
+    enum edge_cause cause = s->missing;
+    if (s->unstorable) {
+        cause = edge_unstorable_cause(s->why);
+        json_object_set_new(into, "unstorable", json_string(edge_store_reason_word(s->why)));
+        json_object_set_new(into, "unstorable_by", json_sprintf("RFC %s", edge_store_reason_section(s->why)));
     }
-    if (passes) {
+    if (s->unstorable && s->parallel) {
         json_object_set_new(
-            story, "passing",
+            into, "passing",
             json_string("the last answer may not be stored; requests do not wait for each other"));
     }
-    const enum edge_whole whole = edge_cache_whole_locked(edge->cache, e, now_ms);
-    if (whole != EDGE_WHOLE_UNKNOWN) {
-        json_object_set_new(story, "ranges", json_string(edge_cause_word(EDGE_CAUSE_RANGE_IGNORED)));
+    if (s->whole != EDGE_WHOLE_UNKNOWN) {
+        json_object_set_new(into, "ranges", json_string(edge_cause_word(EDGE_CAUSE_RANGE_IGNORED)));
         json_object_set_new(
-            story, "ranges_because",
-            json_string(whole == EDGE_WHOLE_KEEPABLE
+            into, "ranges_because",
+            json_string(s->whole == EDGE_WHOLE_KEEPABLE
                             ? "the origin answers a range with the whole, so that is asked for"
                             : "the origin answers a range with the whole, for which there is no room"));
     }
-    json_object_set_new(story, "missing", json_string(edge_cause_word(cause)));
-    json_object_set_new(story, "because", json_string(edge_cause_meaning(cause)));
+    json_object_set_new(into, "missing", json_string(edge_cause_word(cause)));
+    json_object_set_new(into, "because", json_string(edge_cause_meaning(cause)));
 }
 
 static json_t *tell_entry(struct edge *edge, struct cdn_str key, int64_t now_ms)
 {
-    json_t *objects = json_array();
-    json_t *story = json_pack("{s:o, s:o}", "key", json_stringn(key.p, key.n), "stored", objects);
-    edge_cache_lock(edge->cache);
-    struct edge_entry *e = edge_cache_enter_locked(edge->cache, key);
-    edge_cache_unlock(edge->cache);
-    edge_cache_wake(edge->cache, e, NULL, NULL);
-    edge_cache_lock(edge->cache);
-    for (const struct edge_object *o = e->objects; o; o = o->next) {
-        json_array_append_new(objects, tell_object(edge, o, now_ms));
+    struct edge_story s;
+    edge_cache_story(edge->cache, key, now_ms, &s);
+    for (size_t i = 0; i < s.count; i++) {
+        tell_object(edge, s.rep[i], now_ms, json_array_get(s.about, i));
     }
-    if (!e->objects) {
-        tell_missing(edge, e, now_ms, story);
+    json_t *story = json_pack("{s:o, s:O}", "key", json_stringn(key.p, key.n), "stored", s.about);
+    if (!s.count) {
+        tell_missing(&s, story);
     }
-    json_object_set_new(story, "fetching", json_boolean(e->use->fetches != NULL));
-    edge_cache_leave_locked(edge->cache, e);
-    edge_cache_unlock(edge->cache);
+    json_object_set_new(story, "fetching", json_boolean(edge_fetch_is_running(s.entry)));
+    edge_story_free(edge->cache, &s);
     return story;
 }
 

@@ -109,7 +109,7 @@ void edge_fetch_tell_later(struct edge_fetch *f)
     }
 }
 
-void edge_fetch_join(struct edge_fetch *f, struct edge_worker *worker, struct edge_fetch_waiter *waiter)
+static void join(struct edge_fetch *f, struct edge_worker *worker, struct edge_fetch_waiter *waiter)
 {
     struct edge_fetch_slot *slot = &f->slot[worker->index];
     edge_fetch_ref(f);
@@ -153,7 +153,27 @@ void edge_fetch_leave(struct edge_fetch *f, struct edge_worker *worker, struct e
 
 /* ---- in the entry's list ---- */
 
-void edge_fetch_list_locked(struct edge_fetch *f)
+/* One lock for the lists of many entries. Held for moments; the cache's lock may be taken under it. */
+#define LISTS 64u
+static struct {
+    _Alignas(64) pthread_mutex_t lock;
+} lists[LISTS];
+
+static void __attribute__((constructor)) make_lists(void)
+{
+    for (unsigned i = 0; i < LISTS; i++) {
+        pthread_mutex_init(&lists[i].lock, NULL);
+    }
+}
+
+static pthread_mutex_t *lock_list(const struct edge_entry *e)
+{
+    pthread_mutex_t *lock = &lists[e->hash % LISTS].lock;
+    pthread_mutex_lock(lock);
+    return lock;
+}
+
+static void list_locked(struct edge_fetch *f)
 {
     f->next = f->entry->use->fetches;
     f->entry->use->fetches = f;
@@ -175,10 +195,18 @@ static void unlist_locked(struct edge_fetch *f)
 void edge_fetch_unlist(struct edge_fetch *f)
 {
     if (f->entry) {
-        edge_cache_lock(f->owner->edge->cache);
+        pthread_mutex_t *lock = lock_list(f->entry);
         unlist_locked(f);
-        edge_cache_unlock(f->owner->edge->cache);
+        pthread_mutex_unlock(lock);
     }
+}
+
+bool edge_fetch_is_running(const struct edge_entry *e)
+{
+    pthread_mutex_t *lock = lock_list(e);
+    const bool running = e->use->fetches != NULL;
+    pthread_mutex_unlock(lock);
+    return running;
 }
 
 bool edge_fetch_is_whole(const struct edge_fetch *f)
@@ -196,49 +224,51 @@ static bool fits(const struct edge_fetch *f, const struct edge_vary_source *sour
     if (atomic_load(&((struct edge_fetch *)(uintptr_t)f)->phase) == EDGE_FETCH_STORING) {
         return edge_rep_suits(f->rep, source);
     }
-    return !sure && !f->request.parallel && (!f->request.about.authorized || f->expected_spec) &&
+    return !sure && !f->scope.parallel && (!f->scope.authorized || f->expected_spec) &&
            (!f->expected_spec ||
             edge_vary_match(cdn_str(f->expected_spec), cdn_str(f->expected_variant), source, &scratch));
 }
 
-struct edge_fetch *edge_fetch_find_locked(struct edge_entry *e, const struct edge_vary_source *source,
-                                          bool sure)
+static struct edge_fetch *find_whole(struct edge_entry *e, const struct edge_vary_source *source, bool sure)
 {
     struct edge_fetch *f = e->use->fetches;
-    while (f && ((f->request.ranged && !edge_fetch_is_whole(f)) || !fits(f, source, sure))) {
+    while (f && ((f->scope.ranged && !edge_fetch_is_whole(f)) || !fits(f, source, sure))) {
         f = f->next;
     }
     return f;
 }
 
-struct edge_fetch *edge_fetch_find_part_locked(struct edge_entry *e, const struct edge_vary_source *source,
-                                               uint64_t at)
+static struct edge_fetch *find_part(struct edge_entry *e, const struct edge_vary_source *source, uint64_t at)
 {
     struct edge_fetch *f = e->use->fetches;
-    while (f && (!f->request.ranged || at < f->request.range_first || at > f->request.range_last ||
+    while (f && (!f->scope.ranged || at < f->scope.range_first || at > f->scope.range_last ||
                  !fits(f, source, false))) {
         f = f->next;
     }
     return f;
 }
 
+bool edge_fetch_is_near(struct edge_entry *e, const struct edge_vary_source *source, uint64_t at,
+                        uint64_t ahead)
+{
+    pthread_mutex_t *lock = lock_list(e);
+    struct edge_fetch *f = find_whole(e, source, false);
+    const bool near = f && (f->scope.ranged || edge_fetch_phase_now(f) != EDGE_FETCH_STORING ||
+                            at <= edge_body_length(f->body) + ahead);
+    pthread_mutex_unlock(lock);
+    return near;
+}
+
 /* ---- life ---- */
 
-struct edge_fetch *edge_fetch_create(struct edge_worker *owner, struct edge_entry *entry,
-                                     const struct edge_request_control *control,
-                                     struct edge_fetch_request *request)
+static struct edge_fetch *create(struct edge_worker *owner, struct edge_entry *entry, uint64_t purge_number)
 {
     const unsigned workers = owner->edge->worker_count;
     struct edge_fetch *f = cdn_calloc(1, sizeof *f + workers * sizeof f->slot[0]);
-    struct cdn_str cookie;
     atomic_init(&f->refs, 1);
     f->owner = owner;
     f->entry = entry;
-    f->request = *request;
-    f->control = *control;
-    f->request.about.control = &f->control;
-    f->request.about.has_cookie =
-        http_fields_find(f->request.fields.item, f->request.fields.count, CDN_STR("Cookie"), &cookie) > 0;
+    f->purge_number = purge_number;
     f->tell.call = tell_all;
     f->may_keep = true;
     f->origin_us = -1;
@@ -246,7 +276,54 @@ struct edge_fetch *edge_fetch_create(struct edge_worker *owner, struct edge_entr
         f->slot[i].fetch = f;
         f->slot[i].worker = &owner->edge->worker[i];
     }
-    *request = (struct edge_fetch_request){0};
+    return f;
+}
+
+struct edge_fetch *edge_fetch_make_alone(struct edge_worker *worker, struct edge_entry *entry,
+                                         uint64_t purge_number, struct edge_fetch_waiter *waiter)
+{
+    struct edge_fetch *f = create(worker, entry, purge_number);
+    join(f, worker, waiter);
+    return f;
+}
+
+static struct edge_fetch *make_locked(struct edge_worker *worker, struct edge_entry *entry,
+                                      const struct edge_fetch_wish *wish)
+{
+    struct edge_fetch *f =
+        create(worker, edge_cache_ref(worker->edge->cache, entry), wish->moment.purge_number);
+    f->scope = wish->scope;
+    if (wish->newest) {
+        CDN_AUTOBUF struct cdn_buf variant = {0};
+        edge_vary_key(edge_rep_spec(wish->newest), wish->source, &variant);
+        f->expected_spec = cdn_str_dup(edge_rep_spec(wish->newest));
+        f->expected_variant = cdn_str_dup(cdn_buf_str(&variant));
+    }
+    list_locked(f);
+    return f;
+}
+
+/* A fetch publishes before it leaves the list: when it is not there any more, its answer is in the index, and
+ * the entry's number has changed. */
+struct edge_fetch *edge_fetch_join_or_make(struct edge_worker *worker, struct edge_entry *entry,
+                                           const struct edge_fetch_wish *wish,
+                                           struct edge_fetch_waiter *waiter, bool *ret_made)
+{
+    pthread_mutex_t *lock = lock_list(entry);
+    struct edge_fetch *f = wish->scope.ranged ? find_part(entry, wish->source, wish->at)
+                                              : find_whole(entry, wish->source, wish->sure);
+    *ret_made = false;
+    if (f && !waiter) {
+        f = NULL;
+    } else if (!f &&
+               atomic_load_explicit(&entry->use->published, memory_order_acquire) == wish->moment.published) {
+        f = make_locked(worker, entry, wish);
+        *ret_made = true;
+    }
+    if (f && waiter) {
+        join(f, worker, waiter);
+    }
+    pthread_mutex_unlock(lock);
     return f;
 }
 
@@ -259,7 +336,7 @@ static int64_t retry_ms(const struct edge_fetch *f)
     return worth ? edge->settings.origin_retry : 0;
 }
 
-void edge_fetch_start(struct edge_fetch *f)
+void edge_fetch_send(struct edge_fetch *f)
 {
     struct edge_worker *w = f->owner;
     f->request_ms = loop_now_ms(w->loop);
@@ -281,6 +358,21 @@ void edge_fetch_start(struct edge_fetch *f)
     edge_fetch_ref(f); /* until on_end or edge_fetch_end_early */
     cdn_metric_add(&w->metrics.origin_request_total, 1);
     f->http = http_fetch_start(f->request.upgrade ? w->upgrades : w->client, &r);
+}
+
+void edge_fetch_start(struct edge_fetch *f, const struct edge_request_control *control,
+                      struct edge_fetch_request *request)
+{
+    struct cdn_str cookie;
+    f->request = *request;
+    *request = (struct edge_fetch_request){0};
+    f->control = *control;
+    f->request.about.control = &f->control;
+    f->request.about.authorized = f->request.about.authorized || f->scope.authorized;
+    f->request.about.has_cookie =
+        http_fields_find(f->request.fields.item, f->request.fields.count, CDN_STR("Cookie"), &cookie) > 0;
+    edge_fetch_send(f);
+    edge_fetch_unref(f);
 }
 
 void edge_fetch_publish(struct edge_fetch *f, enum edge_fetch_phase phase)
@@ -319,7 +411,7 @@ static bool is_worth_going_on(struct edge_fetch *f)
 {
     const struct edge_settings *s = &f->owner->edge->settings;
     const uint64_t have = edge_body_length(f->body);
-    if (!f->may_keep || f->request.ranged || f->request.for_range) {
+    if (!f->may_keep || f->scope.ranged || f->request.for_range) {
         return f->may_keep;
     }
     return f->content_length < 0 ? have <= s->abandon_size
@@ -329,17 +421,16 @@ static bool is_worth_going_on(struct edge_fetch *f)
 
 bool edge_fetch_abandon(struct edge_fetch *f)
 {
-    struct edge_cache *cache = f->owner->edge->cache;
     if (!atomic_load_explicit(&f->deserted, memory_order_relaxed) || f->request.background || !f->entry ||
         edge_fetch_phase_now(f) != EDGE_FETCH_STORING || is_worth_going_on(f)) {
         return false;
     }
-    edge_cache_lock(cache); /* nobody joins meanwhile */
+    pthread_mutex_t *lock = lock_list(f->entry); /* nobody joins meanwhile */
     const bool awaited = is_awaited(f);
     if (!awaited) {
         unlist_locked(f);
     }
-    edge_cache_unlock(cache);
+    pthread_mutex_unlock(lock);
     if (!awaited) {
         edge_fetch_end_early(f);
     }

@@ -14,7 +14,7 @@
  * each, however many pieces came. A waiter that joins sets its slot's flag and then reads the phase; the
  * owner publishes the phase and then reads the flags (both sequentially consistent), so nobody is forgotten.
  * Life: references by the owner (until the end), each waiter, and messages under way. While it may be joined
- * it is in its entry's list, under the cache's lock.
+ * it is in its entry's list, under one of a few locks of this file's own, by entry.
  */
 #ifndef CDN_EDGE_FETCH_H
 #define CDN_EDGE_FETCH_H
@@ -61,6 +61,15 @@ struct edge_fetch_slot { /* the waiters of one worker */
     _Atomic bool posted;
 };
 
+/* What decides who may join: fixed before a fetch can be found. */
+struct edge_fetch_scope {
+    bool ranged; /* one stretch of the whole is asked for: [range_first, range_last] */
+    uint64_t range_first;
+    uint64_t range_last;
+    bool parallel;   /* others do not wait for it before it is known to be storable */
+    bool authorized; /* the request carried Authorization */
+};
+
 struct edge_fetch_request {
     const char *method;
     char *url;                       /* taken over */
@@ -69,11 +78,7 @@ struct edge_fetch_request {
     bool pass;                       /* never store, never share */
     bool unkeyed;                    /* it has fields that are in no key (outgoing.h) */
     bool background;                 /* nobody waits: a refresh behind a stale answer */
-    bool parallel;                   /* others do not wait for it before it is known to be storable */
-    bool ranged;                     /* one stretch of the whole is asked for: [range_first, range_last] */
-    uint64_t range_first;
-    uint64_t range_last;
-    bool for_range; /* the whole, of which a range is wanted: the origin sends no ranges */
+    bool for_range;                  /* the whole, of which a range is wanted: the origin sends no ranges */
     bool has_body;
     int64_t body_length;
     bool upgrade;         /* asks for WebSocket; what is read goes into the tunnel after 101 */
@@ -89,8 +94,9 @@ struct edge_fetch {
     _Atomic unsigned refs;
     struct edge_worker *owner;
     struct edge_entry *entry; /* counted; NULL: passing, and never stored */
-    struct edge_fetch *next;  /* in the entry's list (cache lock) */
-    bool listed;              /* (cache lock) */
+    struct edge_fetch *next;  /* in the entry's list */
+    bool listed;
+    struct edge_fetch_scope scope;
     uint64_t purge_number;
     struct edge_fetch_request request;
     struct edge_request_control control;    /* copy of the leader's */
@@ -124,24 +130,36 @@ struct edge_fetch {
     struct edge_fetch_slot slot[];
 };
 
-/* Makes a fetch for `entry` (NULL with request->pass); takes what `request` owns. Call
- * edge_fetch_list_locked() to let others join, then edge_fetch_start() without the lock. Returns with one
- * reference for the caller. */
-struct edge_fetch *edge_fetch_create(struct edge_worker *owner, struct edge_entry *entry,
-                                     const struct edge_request_control *control,
-                                     struct edge_fetch_request *request);
-void edge_fetch_list_locked(struct edge_fetch *fetch);
-void edge_fetch_start(struct edge_fetch *fetch);
-/* The running fetch of an entry whose answer the request may share; no reference is taken. For the whole, or
- * for the stretch that holds byte `at`. `sure`: only one whose answer is being stored already. */
-struct edge_fetch *edge_fetch_find_locked(struct edge_entry *entry, const struct edge_vary_source *source,
-                                          bool sure);
-struct edge_fetch *edge_fetch_find_part_locked(struct edge_entry *entry,
-                                               const struct edge_vary_source *source, uint64_t at);
+/* What a request wants of the origin. */
+struct edge_fetch_wish {
+    const struct edge_vary_source *source; /* the request */
+    struct edge_moment moment;             /* of the look at what is stored that found nothing to use */
+    const struct edge_rep *newest;         /* Vary as it was last; NULL: unknown */
+    struct edge_fetch_scope scope;         /* of the fetch that is made when there is none to join */
+    uint64_t at;                           /* with scope.ranged: the byte that must be in its stretch */
+    bool sure;                             /* joins only one whose answer is being stored already */
+};
+/* Joins a running fetch of the entry, or makes and joins one that others may join from now on: *ret_made; it
+ * wants edge_fetch_start() then, and the caller has a reference for that besides the waiter's. Without a
+ * waiter (a refresh behind a stale answer) none is joined. NULL: look again, something was published since
+ * the wish's moment (its fetch may have been the one to wait for); or, without a waiter, one is running. */
+struct edge_fetch *edge_fetch_join_or_make(struct edge_worker *worker, struct edge_entry *entry,
+                                           const struct edge_fetch_wish *wish,
+                                           struct edge_fetch_waiter *waiter, bool *ret_made);
+/* One that nobody finds, for the waiter's request alone. The reference of `entry` (NULL: its answer is never
+ * stored) is consumed. Start it. */
+struct edge_fetch *edge_fetch_make_alone(struct edge_worker *worker, struct edge_entry *entry,
+                                         uint64_t purge_number, struct edge_fetch_waiter *waiter);
+/* Asks the origin. Takes what `request` owns, and the caller's reference. */
+void edge_fetch_start(struct edge_fetch *fetch, const struct edge_request_control *control,
+                      struct edge_fetch_request *request);
+bool edge_fetch_is_running(const struct edge_entry *entry); /* whether there is one to be joined */
+/* Whether a fetch of the whole that the request may join will soon have byte `at`: it is within `ahead` of
+ * what has come. */
+bool edge_fetch_is_near(struct edge_entry *entry, const struct edge_vary_source *source, uint64_t at,
+                        uint64_t ahead);
 /* Whether its answer is the whole and is being stored, also where a range was asked for and ignored. */
 bool edge_fetch_is_whole(const struct edge_fetch *fetch);
-/* Joins a waiter on its own worker. */
-void edge_fetch_join(struct edge_fetch *fetch, struct edge_worker *worker, struct edge_fetch_waiter *waiter);
 /* Leaves; drops the waiter's reference. When the leader of an answer that only it can use leaves, the fetch
  * ends. */
 void edge_fetch_leave(struct edge_fetch *fetch, struct edge_worker *worker, struct edge_fetch_waiter *waiter);

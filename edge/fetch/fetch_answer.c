@@ -96,7 +96,7 @@ static struct cdn_str entry_url(const struct edge_fetch *f)
 /* Which part of the whole a 206 brings; false when it cannot be told, or it is not what was asked for. */
 static bool place_part(const struct edge_fetch *f, struct edge_rep *rep)
 {
-    const struct edge_fetch_request *r = &f->request;
+    const struct edge_fetch_scope *r = &f->scope;
     struct http_content_range range;
     if (!r->ranged || !http_content_range_parse(edge_head_get(rep->head, EDGE_HEAD_CONTENT_RANGE), &range) ||
         range.unsatisfied || range.complete_length < 0) {
@@ -144,9 +144,7 @@ static void replace_stored(struct edge_fetch *f, int64_t now_ms)
     struct edge_cache *cache = f->owner->edge->cache;
     cdn_metric_add(&f->owner->metrics.invalidated_total,
                    edge_cache_purge_key(cache, edge_entry_key(f->entry), false, now_ms));
-    edge_cache_lock(cache);
-    f->purge_number = edge_cache_purge_number_locked(cache);
-    edge_cache_unlock(cache);
+    f->purge_number = edge_cache_purge_number(cache);
 }
 
 bool edge_fetch_sent_get(void *arg, struct cdn_str name, struct cdn_buf *into)
@@ -253,7 +251,7 @@ static bool asks_for_part(const struct edge_fetch *f)
 static void note_range(struct edge_fetch *f, unsigned status, int64_t now_ms)
 {
     struct edge_cache *cache = f->owner->edge->cache;
-    if (!f->entry || f->request.pass || !(f->request.ranged || f->request.for_range)) {
+    if (!f->entry || f->request.pass || !(f->scope.ranged || f->request.for_range)) {
         return;
     }
     if (status == 206) {
@@ -268,11 +266,8 @@ static void note_range(struct edge_fetch *f, unsigned status, int64_t now_ms)
 static void note_homeless(struct edge_fetch *f)
 {
     struct edge_cache *cache = f->owner->edge->cache;
-    if ((f->request.ranged || f->request.for_range) && edge_fetch_is_whole(f) && !atomic_load(&f->kept)) {
-        edge_cache_lock(cache);
-        const bool purged = f->purge_number != edge_cache_purge_number_locked(cache);
-        edge_cache_unlock(cache);
-        if (!purged) {
+    if ((f->scope.ranged || f->request.for_range) && edge_fetch_is_whole(f) && !atomic_load(&f->kept)) {
+        if (f->purge_number == edge_cache_purge_number(cache)) { /* else a purge may be why */
             edge_cache_note_whole(cache, f->entry, false, loop_now_ms(f->owner->loop));
         }
     }
@@ -314,16 +309,16 @@ static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, i
         if (f->request.pass) {
             replace_stored(f, now_ms);
         }
-        if (f->request.parallel) {
+        if (f->scope.parallel) {
             edge_cache_note_storable(edge->cache, f->entry);
         }
         edge_fetch_publish(f, EDGE_FETCH_STORING);
         return;
     }
-    edge_fetch_unlist(f);
     if (f->entry && !f->request.pass) {
         note_unstorable(f, h->status, now_ms);
     }
+    edge_fetch_unlist(f);
     edge_fetch_publish(f, EDGE_FETCH_PASSING);
     if (!f->request.leader) {
         edge_fetch_end_early(f);
@@ -347,11 +342,9 @@ static void ask_again(struct edge_fetch *f)
     for (; f->request.candidate_count; f->request.candidate_count--) {
         edge_cache_release(f->owner->edge->cache, &f->request.candidate[f->request.candidate_count - 1]);
     }
-    edge_cache_lock(f->owner->edge->cache);
-    f->purge_number = edge_cache_purge_number_locked(f->owner->edge->cache);
-    edge_cache_unlock(f->owner->edge->cache);
+    f->purge_number = edge_cache_purge_number(f->owner->edge->cache);
     http_fetch_cancel(CDN_TAKE(f->http));
-    edge_fetch_start(f);
+    edge_fetch_send(f);
     edge_fetch_unref(f); /* the reference of the first try */
 }
 

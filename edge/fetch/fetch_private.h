@@ -8,6 +8,7 @@
 extern const struct http_fetch_handler edge_fetch_handler; /* fetch_answer.c */
 
 void edge_fetch_tell_later(struct edge_fetch *fetch); /* all waiters, at the end of the turn */
+void edge_fetch_send(struct edge_fetch *fetch);       /* its request, for the first time or again */
 void edge_fetch_unlist(struct edge_fetch *fetch);     /* nobody joins any more */
 void edge_fetch_publish(struct edge_fetch *fetch, enum edge_fetch_phase phase);
 void edge_fetch_fail(struct edge_fetch *fetch, enum http_fetch_error error);

@@ -99,7 +99,7 @@ static enum edge_step whole_answered(struct edge_txn *t)
     if (edge_fetch_phase_now(t->fetch) == EDGE_FETCH_PASSING && !edge_status_is_error(status)) {
         t->verdict = EDGE_VERDICT_BYPASS;
         t->cause = t->hold.object ? t->cause
-                   : status == 200 && (f->request.ranged || f->request.for_range)
+                   : status == 200 && (f->scope.ranged || f->request.for_range)
                        ? EDGE_CAUSE_RANGE_IGNORED
                        : edge_unstorable_cause(f->reason);
     }
@@ -128,10 +128,7 @@ static enum edge_step whole_confirmed(struct edge_txn *t)
         return look_again(t);
     }
     edge_cache_release(cache, &t->hold);
-    edge_cache_lock(cache);
-    bool there = edge_cache_hold_locked(result->object, &t->hold);
-    edge_cache_unlock(cache);
-    if (!there) {
+    if (!edge_cache_hold(cache, result->object, &t->hold)) {
         return look_again(t);
     }
     if (t->leader && t->fetch->leader_rep) {

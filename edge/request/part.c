@@ -52,7 +52,7 @@ static bool is_combinable(const struct edge_rep *rep)
     return edge_may_combine(rep->head, rep->head);
 }
 
-bool edge_part_wants_locked(struct edge_txn *t)
+bool edge_part_wants(struct edge_txn *t)
 {
     struct edge_vary_source source = {edge_txn_vary_get, t};
     struct http_range_spec spec;
@@ -61,20 +61,15 @@ bool edge_part_wants_locked(struct edge_txn *t)
         return false;
     }
     if (single_range(t, &spec)) { /* unless the whole is on its way and nearly there */
-        struct edge_fetch *whole = edge_fetch_find_locked(t->entry, &source, false);
-        bool near = whole && spec.first != HTTP_RANGE_OPEN &&
-                    (whole->request.ranged || edge_fetch_phase_now(whole) != EDGE_FETCH_STORING ||
-                     spec.first <= edge_body_length(whole->body) + slice_size(t));
-        return !near;
+        return spec.first == HTTP_RANGE_OPEN ||
+               !edge_fetch_is_near(t->entry, &source, spec.first, slice_size(t));
     }
     if (t->conditions.range.p ||
-        !edge_cache_select_part_locked(cache_of(t), t->entry, &source, UINT64_MAX, NULL, &any)) {
+        !edge_cache_select_part(cache_of(t), t->entry, &source, UINT64_MAX, NULL, &any, NULL)) {
         return false;
     }
     const bool usable = is_combinable(any.rep);
-    edge_rep_unref(any.rep);
-    edge_ram_unref(any.ram);
-    atomic_fetch_sub(&any.object->refs, 1); /* linked, so never the last */
+    edge_cache_release(cache_of(t), &any);
     return usable;
 }
 
@@ -105,50 +100,61 @@ static bool is_usable(const struct edge_txn *t, const struct edge_rep *rep)
     return t->verdict == EDGE_VERDICT_STALE || edge_reuse_serves(decide(t, rep, EDGE_ORIGIN_UP));
 }
 
-static void set_candidate(struct edge_fetch_request *r, const struct edge_hold *part)
+static struct edge_fetch_scope scope_of_part(const struct edge_hold *part)
 {
-    r->ranged = true;
-    r->range_first = part->rep->first;
-    r->range_last = part->rep->first + edge_hold_length(part) - 1;
-    r->candidate[0] = *part;
-    r->candidate_count = 1;
+    return (struct edge_fetch_scope){.ranged = true,
+                                     .range_first = part->rep->first,
+                                     .range_last = part->rep->first + edge_hold_length(part) - 1};
 }
 
-/* Under the lock: joins or makes the fetch of the slice that holds `at` (HTTP_RANGE_OPEN with `suffix`: the
- * last bytes). `stale` is a part to confirm (its references are consumed), or NULL. */
-static struct edge_fetch *join_slice_locked(struct edge_txn *t, uint64_t at, uint64_t suffix, uint64_t whole,
-                                            struct edge_hold *stale)
+/* The slice that holds `at` (HTTP_RANGE_OPEN with `suffix`: the last bytes). `whole` 0: not known. */
+static struct edge_fetch_scope scope_of_slice(const struct edge_txn *t, uint64_t at, uint64_t suffix,
+                                              uint64_t whole)
+{
+    struct edge_fetch_scope scope = {.ranged = true, .range_first = at, .range_last = suffix};
+    if (at != HTTP_RANGE_OPEN) {
+        const uint64_t first = at / slice_size(t) * slice_size(t);
+        scope.range_last = first + slice_size(t) - 1;
+        scope.range_last = whole && scope.range_last + 1 >= whole ? HTTP_RANGE_OPEN : scope.range_last;
+        scope.range_first = whole ? at : first;
+    }
+    return scope;
+}
+
+/* Asks the origin for a stretch; `stale`: the part to confirm, whose references are consumed. */
+static void begin(struct edge_txn *t, struct edge_fetch *f, struct edge_hold *stale, bool background)
+{
+    struct edge_fetch_request r = {.background = background};
+    if (stale && stale->object) {
+        r.candidate[0] = *stale;
+        r.candidate_count = 1;
+        *stale = (struct edge_hold){0};
+    }
+    edge_upstream_request(t, &f->scope, &r);
+    edge_fetch_start(f, &t->control, &r);
+}
+
+/* Joins or makes the fetch of the stretch around `at`. False: look again. */
+static bool join_stretch(struct edge_txn *t, uint64_t at, const struct edge_fetch_scope *scope,
+                         const struct edge_moment *moment, const struct edge_rep *newest,
+                         struct edge_hold *stale)
 {
     struct edge_vary_source source = {edge_txn_vary_get, t};
-    struct edge_fetch *f = edge_fetch_find_part_locked(t->entry, &source, at);
-    struct edge_fetch *made = NULL;
+    struct edge_fetch_wish wish = {
+        .source = &source, .moment = *moment, .newest = newest, .scope = *scope, .at = at};
+    wish.scope.authorized = t->http->field[HTTP_REQ_AUTHORIZATION].p != NULL;
+    bool made;
+    struct edge_fetch *f = edge_fetch_join_or_make(t->worker, t->entry, &wish, &t->waiter, &made);
     if (!f) {
-        struct edge_fetch_request r = {.ranged = true, .range_first = at, .range_last = suffix};
-        if (stale) {
-            set_candidate(&r, stale);
-            *stale = (struct edge_hold){0};
-        } else if (at != HTTP_RANGE_OPEN) {
-            r.range_last = at / slice_size(t) * slice_size(t) + slice_size(t) - 1;
-            r.range_last = whole && r.range_last + 1 >= whole ? HTTP_RANGE_OPEN : r.range_last;
-            if (!whole) {
-                r.range_first = at / slice_size(t) * slice_size(t);
-            }
-        }
-        f = made = edge_txn_new_fetch_locked(t, &r, false);
+        return false;
     }
-    edge_fetch_join(f, t->worker, &t->waiter);
     t->fetch = f;
-    t->leader = made != NULL;
+    t->leader = made;
     t->wish = EDGE_WISH_SLICE;
-    return made;
-}
-
-static void start(struct edge_fetch *made)
-{
     if (made) {
-        edge_fetch_start(made);
-        edge_fetch_unref(made);
+        begin(t, f, stale, false);
     }
+    return true;
 }
 
 static void drop_source(struct edge_ranger *r)
@@ -157,25 +163,23 @@ static void drop_source(struct edge_ranger *r)
     edge_blob_unref(CDN_TAKE(r->blob));
 }
 
+/* Neither a part nor a fetch afterwards: look again. */
 static void next_source(struct edge_ranger *r)
 {
     struct edge_txn *t = r->txn;
     struct edge_vary_source source = {edge_txn_vary_get, t};
     struct edge_hold part = {0};
-    struct edge_fetch *made = NULL;
+    struct edge_moment moment;
     drop_source(r);
-    edge_cache_lock(cache_of(t));
-    bool found = edge_cache_select_part_locked(cache_of(t), t->entry, &source, r->at, r->rep->head, &part);
+    bool found = edge_cache_select_part(cache_of(t), t->entry, &source, r->at, r->rep->head, &part, &moment);
     if (found && is_usable(t, part.rep)) {
         r->hold = part;
-    } else {
-        made = join_slice_locked(t, r->at, 0, (uint64_t)r->rep->whole, found ? &part : NULL);
+        return;
     }
-    edge_cache_unlock(cache_of(t));
-    if (!r->hold.object) {
-        edge_cache_release(cache_of(t), &part); /* another's fetch was joined */
-    }
-    start(made);
+    const struct edge_fetch_scope scope =
+        found ? scope_of_part(&part) : scope_of_slice(t, r->at, 0, (uint64_t)r->rep->whole);
+    join_stretch(t, r->at, &scope, &moment, r->rep, &part);
+    edge_cache_release(cache_of(t), &part); /* unless the fetch took it */
 }
 
 static void lose_source(struct edge_ranger *r, enum cdn_status status)
@@ -257,9 +261,7 @@ static ssize_t read_fetch(struct edge_ranger *r, char *into, size_t max)
         return HTTP_STREAM_WAIT;
     }
     if (phase == EDGE_FETCH_CONFIRMED) {
-        edge_cache_lock(cache_of(t));
-        edge_cache_hold_locked(f->result.object, &r->hold);
-        edge_cache_unlock(cache_of(t));
+        (void)edge_cache_hold(cache_of(t), f->result.object, &r->hold);
         edge_txn_leave_fetch(t);
         return r->hold.object || ++r->lost < MAX_SOURCES_LOST ? 0 : HTTP_STREAM_FAIL;
     }
@@ -337,9 +339,7 @@ static bool is_stored(struct edge_txn *t, const struct edge_rep *rep, uint64_t f
     bool all = true;
     while (all && at < from + n) {
         struct edge_hold part = {0};
-        edge_cache_lock(cache_of(t));
-        all = edge_cache_select_part_locked(cache_of(t), t->entry, &source, at, rep->head, &part);
-        edge_cache_unlock(cache_of(t));
+        all = edge_cache_select_part(cache_of(t), t->entry, &source, at, rep->head, &part, NULL);
         if (all) {
             at = part.rep->first + edge_hold_length(&part);
             edge_cache_release(cache_of(t), &part);
@@ -371,7 +371,7 @@ static enum edge_step serve(struct edge_txn *t, struct edge_rep *part, uint64_t 
         }
         t->ranger = cdn_calloc(1, sizeof *t->ranger);
         *t->ranger = (struct edge_ranger){.txn = t, .rep = edge_rep_ref(part), .at = from, .end = from + n};
-        if (t->fetch && (from < t->fetch->rep->first || from > t->fetch->request.range_last)) {
+        if (t->fetch && (from < t->fetch->rep->first || from > t->fetch->scope.range_last)) {
             edge_txn_leave_fetch(t);
         }
         t->block = edge_budget_block((int64_t)n);
@@ -389,8 +389,8 @@ static enum edge_step serve(struct edge_txn *t, struct edge_rep *part, uint64_t 
 /* Behind the last byte that the fetch brings of f->rep. */
 static uint64_t fetch_end(const struct edge_fetch *f)
 {
-    const uint64_t whole = (uint64_t)f->rep->whole, last = f->request.range_last;
-    return f->request.range_first == HTTP_RANGE_OPEN || last >= whole ? whole : last + 1;
+    const uint64_t whole = (uint64_t)f->rep->whole, last = f->scope.range_last;
+    return f->scope.range_first == HTTP_RANGE_OPEN || last >= whole ? whole : last + 1;
 }
 
 bool edge_part_serve_stale(struct edge_txn *t, enum edge_origin_state origin, enum edge_step *ret)
@@ -422,9 +422,7 @@ enum edge_step edge_part_serve_fetched(struct edge_txn *t)
 enum edge_step edge_part_serve_confirmed(struct edge_txn *t)
 {
     struct edge_hold part = {0};
-    edge_cache_lock(cache_of(t));
-    edge_cache_hold_locked(t->fetch->result.object, &part);
-    edge_cache_unlock(cache_of(t));
+    (void)edge_cache_hold(cache_of(t), t->fetch->result.object, &part);
     edge_txn_leave_fetch(t);
     if (!part.object) {
         return edge_txn_pass(t, t->cause);
@@ -435,27 +433,31 @@ enum edge_step edge_part_serve_confirmed(struct edge_txn *t)
     return step;
 }
 
-/* Under the lock: a fetch that confirms the stale part while it is being served; NULL: one is on its way. */
-static struct edge_fetch *refresh_behind_locked(struct edge_txn *t, const struct edge_hold *part)
+/* A fetch that confirms the stale part while it is being served, unless one is on its way. */
+static void refresh_behind(struct edge_txn *t, const struct edge_hold *part, const struct edge_moment *moment)
 {
     struct edge_vary_source source = {edge_txn_vary_get, t};
-    struct edge_fetch_request r = {0};
+    const struct edge_fetch_wish wish = {.source = &source,
+                                         .moment = *moment,
+                                         .newest = part->rep,
+                                         .scope = scope_of_part(part),
+                                         .at = part->rep->first};
     struct edge_hold own = {0};
-    if (edge_fetch_find_part_locked(t->entry, &source, part->rep->first) ||
-        !edge_cache_hold_locked(part->object, &own)) {
-        return NULL;
+    bool made;
+    struct edge_fetch *f = edge_fetch_join_or_make(t->worker, t->entry, &wish, NULL, &made);
+    if (f) {
+        (void)edge_cache_hold(cache_of(t), part->object, &own);
+        begin(t, f, &own, true);
     }
-    set_candidate(&r, &own);
-    return edge_txn_new_fetch_locked(t, &r, true);
 }
 
-/* Under the lock: the stored part that holds the first byte wanted, and whether it may be used. */
-static bool find_part_locked(struct edge_txn *t, const struct edge_rep *known, uint64_t at,
-                             struct edge_hold *ret_part, struct edge_fetch **ret_refresh)
+/* The stored part that holds the first byte wanted, and whether it may be used. */
+static bool find_part(struct edge_txn *t, const struct edge_rep *known, uint64_t at,
+                      struct edge_hold *ret_part, struct edge_moment *ret_moment)
 {
     struct edge_vary_source source = {edge_txn_vary_get, t};
     const struct edge_head *like = is_combinable(known) ? known->head : NULL;
-    if (!edge_cache_select_part_locked(cache_of(t), t->entry, &source, at, like, ret_part)) {
+    if (!edge_cache_select_part(cache_of(t), t->entry, &source, at, like, ret_part, ret_moment)) {
         return false;
     }
     const enum edge_reuse reuse = decide(t, ret_part->rep, EDGE_ORIGIN_UP);
@@ -463,9 +465,8 @@ static bool find_part_locked(struct edge_txn *t, const struct edge_rep *known, u
     if (edge_reuse_serves(reuse) && reuse != EDGE_REUSE_FRESH) {
         t->verdict = EDGE_VERDICT_STALE;
     }
-    if (reuse == EDGE_REUSE_STALE_REVALIDATE &&
-        edge_cache_may_refresh_locked(cache_of(t), t->entry, t->now_ms)) {
-        *ret_refresh = refresh_behind_locked(t, ret_part);
+    if (reuse == EDGE_REUSE_STALE_REVALIDATE && edge_cache_may_refresh(cache_of(t), t->entry, t->now_ms)) {
+        refresh_behind(t, ret_part, ret_moment);
     }
     return edge_reuse_serves(reuse);
 }
@@ -489,43 +490,60 @@ static enum edge_step serve_only_stored(struct edge_txn *t, const struct edge_ho
     return edge_txn_refuse_uncached(t);
 }
 
+/* What the request wants, by what is known of the whole from any stored part. */
+struct stretch {
+    struct http_range_spec spec;
+    struct edge_range range; /* when it can be told */
+    uint64_t at;             /* the first byte wanted */
+    uint64_t whole;          /* 0: not known */
+    struct edge_hold part;   /* stored, and holds `at`; or zeroed */
+    struct edge_moment moment;
+    bool fresh;  /* the part may be used */
+    bool passes; /* parts cannot be put together, and one is not enough */
+};
+
+static void find_stretch(struct edge_txn *t, const struct edge_hold *known, struct stretch *s)
+{
+    s->spec = (struct http_range_spec){0, HTTP_RANGE_OPEN};
+    single_range(t, &s->spec);
+    s->at = s->spec.first;
+    s->whole = known->object ? (uint64_t)known->rep->whole : 0;
+    if (known->object && edge_range_resolve(&s->spec, s->whole, &s->range)) {
+        s->at = s->range.first;
+        s->fresh = find_part(t, known->rep, s->at, &s->part, &s->moment);
+        s->passes = !is_combinable(known->rep) && !in_one_part(t, &s->part, &s->range);
+    }
+}
+
+static enum edge_step fetch_stretch(struct edge_txn *t, const struct edge_hold *known, struct stretch *s)
+{
+    const struct edge_fetch_scope scope =
+        s->part.object
+            ? scope_of_part(&s->part)
+            : scope_of_slice(t, s->at, s->spec.first == HTTP_RANGE_OPEN ? s->spec.last : 0, s->whole);
+    return join_stretch(t, s->at, &scope, &s->moment, known->rep, &s->part) ? EDGE_STEP_FETCHED
+                                                                            : EDGE_STEP_LOOKUP;
+}
+
 enum edge_step edge_part_begin(struct edge_txn *t)
 {
     struct edge_vary_source source = {edge_txn_vary_get, t};
-    struct http_range_spec spec = {0, HTTP_RANGE_OPEN};
-    struct edge_range range = {0, 0};
     struct edge_hold known = {0};
-    struct edge_hold part = {0};
-    struct edge_fetch *made = NULL;
-    const bool only_cached = edge_txn_only_cached(t);
-    single_range(t, &spec);
+    struct stretch s = {0};
+    enum edge_step step;
     t->verdict = EDGE_VERDICT_MISS;
-    edge_cache_lock(cache_of(t));
-    edge_cache_select_part_locked(cache_of(t), t->entry, &source, UINT64_MAX, NULL, &known);
-    const uint64_t whole = known.object ? (uint64_t)known.rep->whole : 0;
-    uint64_t at = spec.first;
-    bool fresh = false;
-    bool passes = false;
-    if (known.object && edge_range_resolve(&spec, whole, &range)) {
-        at = range.first;
-        fresh = find_part_locked(t, known.rep, at, &part, &made);
-        passes = !is_combinable(known.rep) && !in_one_part(t, &part, &range);
-    }
-    if (!fresh && !only_cached && !passes) {
-        made = join_slice_locked(t, at, spec.first == HTTP_RANGE_OPEN ? spec.last : 0, whole,
-                                 part.object ? &part : NULL);
-    }
-    edge_cache_unlock(cache_of(t));
-    start(made);
-    enum edge_step step = EDGE_STEP_FETCHED;
-    if (only_cached) {
-        step = serve_only_stored(t, fresh ? &part : NULL, &range);
-    } else if (passes) {
+    (void)edge_cache_select_part(cache_of(t), t->entry, &source, UINT64_MAX, NULL, &known, &s.moment);
+    find_stretch(t, &known, &s);
+    if (edge_txn_only_cached(t)) {
+        step = serve_only_stored(t, s.fresh ? &s.part : NULL, &s.range);
+    } else if (s.passes) {
         step = edge_txn_pass_instead(t, EDGE_CAUSE_BYPASS_RESPONSE);
-    } else if (fresh) {
-        step = serve(t, part.rep, part.rep->first + edge_hold_length(&part));
+    } else if (s.fresh) {
+        step = serve(t, s.part.rep, s.part.rep->first + edge_hold_length(&s.part));
+    } else {
+        step = fetch_stretch(t, &known, &s);
     }
     edge_cache_release(cache_of(t), &known);
-    edge_cache_release(cache_of(t), &part);
+    edge_cache_release(cache_of(t), &s.part);
     return step;
 }

@@ -11,7 +11,7 @@
 
 #include "edge/request/txn.h"
 
-bool edge_part_wants_locked(struct edge_txn *txn); /* whether PART is the way of this request */
+bool edge_part_wants(struct edge_txn *txn); /* whether PART is the way of this request */
 /* The slice that was fetched, or confirmed, has come. */
 enum edge_step edge_part_serve_fetched(struct edge_txn *txn);
 enum edge_step edge_part_serve_confirmed(struct edge_txn *txn);

@@ -41,35 +41,25 @@ static ssize_t read_upload(void *arg, char *into, size_t max)
 
 void edge_pass_start(struct edge_txn *t)
 {
+    struct edge_cache *cache = t->worker->edge->cache;
     struct edge_fetch_request r = {0};
-    edge_upstream_request(t, true, false, &r);
-    r.has_body = t->http->has_body && !edge_txn_is_cached_method(t);
+    edge_upstream_request(t, NULL, &r);
+    r.has_body = t->upgrading || (t->http->has_body && !edge_txn_is_cached_method(t));
     r.upgrade = t->upgrading;
-    if (t->upgrading) {
-        r.has_body = true;
-    }
     r.body_length = t->upgrading ? -1 : t->http->body_length;
     r.expect_continue = t->holding;
     r.read_body = read_upload;
-    struct edge_cache *cache = t->worker->edge->cache;
-    edge_cache_lock(cache);
     if (t->http->method == HTTP_HEAD && t->hold.object &&
-        edge_cache_hold_locked(t->hold.object, &r.candidate[0])) {
+        edge_cache_hold(cache, t->hold.object, &r.candidate[0])) {
         r.candidate_count = 1; /* what a HEAD says may confirm or end it (9111 4.3.5) */
     }
     struct edge_entry *entry = /* its answer may be what a GET gets (9110 9.3.3) */
-        t->http->method == HTTP_POST ? edge_cache_enter_locked(cache, cdn_buf_str(&t->key)) : NULL;
-    const uint64_t purge_number = edge_cache_purge_number_locked(cache);
-    edge_cache_unlock(cache);
+        t->http->method == HTTP_POST ? edge_cache_enter(cache, cdn_buf_str(&t->key)) : NULL;
     t->passing = true;
     t->leader = true;
     t->wish = EDGE_WISH_ALONE;
-    struct edge_fetch *f = edge_fetch_create(t->worker, entry, &t->control, &r);
-    f->purge_number = purge_number;
-    edge_fetch_join(f, t->worker, &t->waiter);
-    t->fetch = f;
-    edge_fetch_start(f);
-    edge_fetch_unref(f);
+    t->fetch = edge_fetch_make_alone(t->worker, entry, edge_cache_purge_number(cache), &t->waiter);
+    edge_fetch_start(t->fetch, &t->control, &r);
 }
 
 enum edge_step edge_pass_begin(struct edge_txn *t)

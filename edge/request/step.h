@@ -27,11 +27,12 @@ struct edge_txn;
 #define EDGE_STEPS(X)                                                                                        \
     X(BEGIN, edge_request_begin, TO(LOOKUP) | TO(PASS) | TO(UPGRADE) | TO(PURGE),                            \
       "reads target and conditions; answers what needs neither cache nor origin")                            \
-    X(LOOKUP, edge_lookup, TO(WAIT) | TO(STORED) | TO(FETCHED) | TO(PART) | TO(PASS),                        \
+    X(LOOKUP, edge_lookup, TO(WAIT) | TO(LOOKUP) | TO(STORED) | TO(FETCHED) | TO(PART) | TO(PASS),           \
       "finds what is stored and decides what to do with it")                                                 \
     X(FETCHED, edge_fetched, TO(WAIT) | TO(STORED) | TO(STREAM) | TO(LOOKUP) | TO(PASS),                     \
       "acts on what its fetch brought: an answer, a confirmation or a failure")                              \
-    X(PART, edge_part_begin, TO(FETCHED) | TO(PASS), "finds or fetches the stretch that is wanted")          \
+    X(PART, edge_part_begin, TO(FETCHED) | TO(PASS) | TO(LOOKUP),                                            \
+      "finds or fetches the stretch that is wanted")                                                         \
     X(PASS, edge_pass_begin, TO(FETCHED), "asks the origin for this request alone")                          \
     X(UPGRADE, edge_tunnel_ask, TO(PASS), "checks a WebSocket handshake and the limits of tunnels")          \
     X(STORED, edge_deliver_stored, TO(WAIT) | TO(READ) | TO(FILE) | TO(LOOKUP),                              \

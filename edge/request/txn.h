@@ -101,13 +101,10 @@ extern const struct http_handler edge_handler;
 /* One field of it, for Vary (struct edge_vary_source): the origin chooses by what it is told, not by what we
  * were. */
 bool edge_txn_vary_get(void *txn, struct cdn_str name, struct cdn_buf *into);
-void edge_upstream_request(struct edge_txn *txn, bool pass, bool background, struct edge_fetch_request *ret);
-
-/* ---- lookup.c ---- */
-/* Under the cache's lock: a fetch that others may join, for what `request` says already (range, candidates).
- * Start it without the lock. */
-struct edge_fetch *edge_txn_new_fetch_locked(struct edge_txn *txn, struct edge_fetch_request *request,
-                                             bool background);
+/* The request for a fetch of that scope, with `ret`'s candidates as conditions and `background` as it says;
+ * scope NULL: for this request alone. */
+void edge_upstream_request(struct edge_txn *txn, const struct edge_fetch_scope *scope,
+                           struct edge_fetch_request *ret);
 
 /* ---- pass.c ---- */
 void edge_pass_start(struct edge_txn *txn); /* asks the origin for this request alone */

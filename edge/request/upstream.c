@@ -205,7 +205,7 @@ static void add_validators(struct edge_fields *f, struct edge_fetch_request *r)
     }
 }
 
-static void add_range(struct edge_fields *f, const struct edge_fetch_request *r)
+static void add_range(struct edge_fields *f, const struct edge_fetch_scope *r)
 {
     char text[HTTP_CONTENT_RANGE_SIZE];
     if (r->range_first == HTTP_RANGE_OPEN) {
@@ -237,8 +237,10 @@ static const char *method_text(struct edge_txn *t)
                                                                             : t->http->method_name.p;
 }
 
-void edge_upstream_request(struct edge_txn *t, bool pass, bool background, struct edge_fetch_request *ret)
+void edge_upstream_request(struct edge_txn *t, const struct edge_fetch_scope *scope,
+                           struct edge_fetch_request *ret)
 {
+    const bool pass = !scope;
     CDN_AUTOBUF struct cdn_buf connection = {0};
     struct copying copying = {
         .edge = t->worker->edge, .into = &ret->fields, .which = outgoing_of(t, pass, &connection)};
@@ -253,16 +255,15 @@ void edge_upstream_request(struct edge_txn *t, bool pass, bool background, struc
     if (!pass) {
         add_validators(&ret->fields, ret);
     }
-    if (ret->ranged) {
-        add_range(&ret->fields, ret);
+    if (scope && scope->ranged) {
+        add_range(&ret->fields, scope);
     }
     edge_fields_seal(&ret->fields);
     ret->method = pass ? method_text(t) : "GET";
     ret->url = upstream_url(t);
     ret->pass = pass;
     ret->unkeyed = copying.unkeyed;
-    ret->background = background;
-    ret->leader = background ? NULL : &t->waiter;
+    ret->leader = ret->background ? NULL : &t->waiter;
     ret->about = (struct edge_store_request){
         .method = t->http->method == HTTP_HEAD && !pass ? HTTP_GET : t->http->method,
         .authorized = t->http->field[HTTP_REQ_AUTHORIZATION].p != NULL,

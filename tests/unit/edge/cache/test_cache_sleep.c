@@ -86,10 +86,8 @@ static void publish(unsigned number, const char *variant)
     CDN_AUTOFREE unsigned char *body = body_of(number, BODY_N);
     bool kept;
     memcpy(blob->data, body, BODY_N);
-    edge_cache_lock(cache);
-    struct edge_entry *e = edge_cache_enter_locked(cache, key_text(number, text));
-    const uint64_t purges = edge_cache_purge_number_locked(cache);
-    edge_cache_unlock(cache);
+    struct edge_entry *e = edge_cache_enter(cache, key_text(number, text));
+    const uint64_t purges = edge_cache_purge_number(cache);
     edge_cache_wake(cache, e, NULL, NULL);
     edge_cache_publish(cache, e, purges, rep_of(number, variant), blob, NULL, 0, &hold, &kept);
     ck_assert(kept);
@@ -132,18 +130,17 @@ static bool look_up(unsigned number, struct edge_hold *ret)
     char text[48];
     struct waiter w = WAITER;
     const struct edge_vary_source source = {no_field, NULL};
-    bool others;
-    edge_cache_lock(cache);
-    struct edge_entry *e = edge_cache_enter_locked(cache, key_text(number, text));
-    edge_cache_unlock(cache);
-    while (!edge_cache_wake(cache, e, woken, &w)) {
-        await(&w);
+    struct edge_stored stored;
+    struct edge_entry *e = NULL;
+    while (edge_cache_look(cache, key_text(number, text), &e, &source, 0, &stored), stored.asleep) {
+        while (!edge_cache_wake(cache, e, woken, &w)) {
+            await(&w);
+        }
     }
-    edge_cache_lock(cache);
-    bool found = edge_cache_select_locked(cache, e, &source, ret, &others);
-    edge_cache_leave_locked(cache, e);
-    edge_cache_unlock(cache);
-    return found;
+    *ret = stored.hold;
+    edge_rep_unref(stored.newest);
+    edge_cache_leave(cache, e);
+    return ret->object != NULL;
 }
 
 /* What is stored under `number` is right; seconds of freshness left, INT64_MIN: nothing stored. */
@@ -254,9 +251,7 @@ START_TEST(refreshed_objects_wake_as_they_were_last)
     ck_assert(look_up(5, &hold));
     struct edge_freshness fresh = hold.rep->fresh;
     fresh.lifetime_s = 2 * LIFETIME_S;
-    edge_cache_lock(cache);
-    const uint64_t number = edge_cache_purge_number_locked(cache);
-    edge_cache_unlock(cache);
+    const uint64_t number = edge_cache_purge_number(cache);
     ck_assert(edge_cache_refresh(cache, hold.object,
                                  edge_rep_with(hold.rep, NULL, &fresh, hold.rep->stored_ms), number));
     edge_cache_release(cache, &hold);
