@@ -34,7 +34,8 @@ bool cdn_str_same_nocase(const char *a, const char *b, size_t n); /* ASCII only 
 
 static inline bool cdn_str_eq_nocase(struct cdn_str a, struct cdn_str b)
 {
-    return a.n == b.n && cdn_str_same_nocase(a.p, b.p, a.n); /* mostly the lengths differ */
+    /* mostly the lengths differ, or the first letters */
+    return a.n == b.n && (!a.n || ((a.p[0] ^ b.p[0]) & ~0x20) == 0) && cdn_str_same_nocase(a.p, b.p, a.n);
 }
 
 bool cdn_str_starts(struct cdn_str s, struct cdn_str prefix);

@@ -1,6 +1,7 @@
 #include "edge/semantics/head.h"
 
 #include "common/http/syntax/http_field.h"
+#include "common/http/syntax/http_server_check.h"
 
 #include "common/banned.h"
 
@@ -21,6 +22,7 @@ _Static_assert(EDGE_HEAD_MAX_BYTES < 1u << WORD_FIELD && EDGE_HEAD_OTHER < 128, 
 struct lines { /* what a new head is made of */
     size_t count;
     struct http_field item[EDGE_HEAD_MAX_LINES];
+    struct record record[EDGE_HEAD_MAX_LINES]; /* of each, once it is packed */
 };
 
 static const struct cdn_str field_names[EDGE_HEAD_FIELD_COUNT] = {
@@ -65,6 +67,13 @@ static struct record record_of(const struct http_field *line)
 
 static void copy_value(char *into, struct cdn_str value)
 {
+    if (!value.n) {
+        return;
+    }
+    if (http_check_field_value(value) && !memchr(value.p, '\t', value.n)) { /* nearly always */
+        memcpy(into, value.p, value.n);
+        return;
+    }
     for (size_t i = 0; i < value.n; i++) {
         char c = value.p[i];
         into[i] = c == '\r' || c == '\n' || c == '\0' || c == '\t' ? ' ' : c;
@@ -72,18 +81,18 @@ static void copy_value(char *into, struct cdn_str value)
 }
 
 /* Returns the size of the record. The NULs are there already. */
-static size_t write_record(struct edge_head *head, size_t at, const struct http_field *line)
+static size_t write_record(struct edge_head *head, size_t at, const struct http_field *line,
+                           const struct record *r)
 {
     char *p = (char *)head + at;
-    const struct record r = record_of(line);
-    const uint32_t word = r.value_n | (uint32_t)r.field << WORD_FIELD | (r.name_n ? WORD_SPELLED : 0);
+    const uint32_t word = r->value_n | (uint32_t)r->field << WORD_FIELD | (r->name_n ? WORD_SPELLED : 0);
     memcpy(p, &word, sizeof(word));
-    if (r.name_n) {
-        memcpy(p + sizeof(word), &r.name_n, sizeof(r.name_n));
-        memcpy(p + sizeof(word) + sizeof(r.name_n), line->name.p, r.name_n);
+    if (r->name_n) {
+        memcpy(p + sizeof(word), &r->name_n, sizeof(r->name_n));
+        memcpy(p + sizeof(word) + sizeof(r->name_n), line->name.p, r->name_n);
     }
-    copy_value(p + value_at(&r), line->value);
-    return record_size(&r);
+    copy_value(p + value_at(r), line->value);
+    return record_size(r);
 }
 
 /* Of a record, of which `left` bytes are there; false when that is not the whole. */
@@ -114,7 +123,7 @@ static struct edge_head_line line_at(const char *p, const struct record *r)
 }
 
 /* The block of `lines`; names have been checked. */
-static enum cdn_status pack(unsigned status, const struct lines *lines, struct edge_head **ret,
+static enum cdn_status pack(unsigned status, struct lines *lines, struct edge_head **ret,
                             struct cdn_error *err)
 {
     size_t size = sizeof(struct edge_head), at = sizeof(struct edge_head);
@@ -126,8 +135,8 @@ static enum cdn_status pack(unsigned status, const struct lines *lines, struct e
             return cdn_error_set(err, CDN_TOO_LARGE, "response field is longer than %u bytes",
                                  EDGE_HEAD_MAX_BYTES);
         }
-        const struct record r = record_of(&lines->item[i]);
-        size += record_size(&r);
+        lines->record[i] = record_of(&lines->item[i]);
+        size += record_size(&lines->record[i]);
         if (size > EDGE_HEAD_MAX_BYTES) {
             return cdn_error_set(err, CDN_TOO_LARGE, "response head is larger than %u bytes",
                                  EDGE_HEAD_MAX_BYTES);
@@ -139,7 +148,7 @@ static enum cdn_status pack(unsigned status, const struct lines *lines, struct e
     head->status = (uint16_t)status;
     head->lines = (uint16_t)lines->count;
     for (size_t i = 0; i < lines->count; i++) {
-        at += write_record(head, at, &lines->item[i]);
+        at += write_record(head, at, &lines->item[i], &lines->record[i]);
     }
     *ret = head;
     return CDN_OK;

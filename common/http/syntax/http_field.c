@@ -32,6 +32,10 @@ bool http_is_field_value(struct cdn_str s)
 static size_t find_unquoted(struct cdn_str s, char sep)
 {
     bool quoted = false;
+    if (s.n && !memchr(s.p, '"', s.n)) { /* nearly always */
+        const char *at = memchr(s.p, sep, s.n);
+        return at ? (size_t)(at - s.p) : s.n;
+    }
     for (size_t i = 0; i < s.n; i++) {
         if (quoted && s.p[i] == '\\') {
             i++;
