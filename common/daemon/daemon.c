@@ -146,6 +146,11 @@ static unsigned admin_connections(unsigned configured)
     return most < share ? most : share;
 }
 
+unsigned daemon_admin_connections(const struct daemon *daemon)
+{
+    return admin_connections(daemon->config.connections);
+}
+
 uint64_t daemon_descriptors(unsigned workers)
 {
     const uint64_t limit = descriptor_limit();

@@ -96,6 +96,8 @@ int daemon_fail(const char *program, const struct cdn_error *err);
 /* How many descriptors the workers of this process may open together, beyond what it needs itself and for its
  * admin listener: at least 16; UINT64_MAX: no limit. */
 uint64_t daemon_descriptors(unsigned workers);
+/* Connections that the admin listener takes at once. */
+unsigned daemon_admin_connections(const struct daemon *daemon);
 /* For a daemon whose workers open, for each client, at most one more descriptor: connections of each worker,
  * of the number that is configured. Few are logged. */
 unsigned daemon_client_connections(unsigned configured, unsigned workers);

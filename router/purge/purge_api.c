@@ -285,11 +285,19 @@ static void wake(struct router_purges *p, bool all)
     }
 }
 
+/* Of the admin listener's connections each kind of those that wait for no edge has a quarter: where few files
+ * may be open the edges' own polls have room, too. */
+static unsigned at_most(const struct router_purges *p, unsigned most)
+{
+    const unsigned part = daemon_admin_connections(p->daemon) / 4;
+    return part < most ? part : most;
+}
+
 /* An edge has one poll: a further one means that it gave the one before up. Nobody's are a few; the oldest
  * goes. The newest stand first in the list. */
 static void replace_poll(struct router_purges *p, size_t edge)
 {
-    unsigned kept = 1, most = edge == ROUTER_BOOK_NO_EDGE ? ROUTER_PURGE_READERS : 1;
+    unsigned kept = 1, most = edge == ROUTER_BOOK_NO_EDGE ? at_most(p, ROUTER_PURGE_READERS) : 1;
     for (struct waiter *w = p->waiters, *next; w; w = next) {
         next = w->next;
         if (w->polls && w->edge == edge && kept++ >= most)
@@ -299,7 +307,7 @@ static void replace_poll(struct router_purges *p, size_t edge)
 
 static bool may_wait(const struct router_purges *p, bool polls)
 {
-    return !p->draining && (polls || p->receipts_waiting < ROUTER_PURGE_WAITERS);
+    return !p->draining && (polls || p->receipts_waiting < at_most(p, ROUTER_PURGE_WAITERS));
 }
 
 /* ---- what a request says ---- */

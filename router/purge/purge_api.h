@@ -17,9 +17,10 @@
  * table and others that polled within the last minute.
  *
  * Limits: one waiting poll an edge, ROUTER_PURGE_READERS of nobody's (a newer one ends the oldest),
- * ROUTER_PURGE_WAITERS who wait for receipts (further ones are answered at once), ROUTER_PURGE_EDGES names, a
- * minute of waiting. Control thread only. Life cycle: create -> watch -> (verbs)* -> drain ->
- * destroy, which must come behind the admin listener's end.
+ * ROUTER_PURGE_WAITERS who wait for receipts (further ones are answered at once), of either no more than a
+ * quarter of the admin listener's connections, ROUTER_PURGE_EDGES names, a minute of waiting. Control thread
+ * only. Life cycle: create -> watch -> (verbs)* -> drain -> destroy, which must come behind the admin listener's
+ * end.
  */
 #ifndef CDN_ROUTER_PURGE_API_H
 #define CDN_ROUTER_PURGE_API_H

@@ -519,7 +519,7 @@ class Daemon(Process):
 
     def metric(self, name):
         """One metric: by its full name, or without the 'pocketcdn_<program>_' prefix; label sets are summed."""
-        program = pathlib.Path(self.argv[0]).name.rpartition("-")[2]
+        program = next(pathlib.Path(arg).name.rpartition("-")[2] for arg in self.argv if "pocketcdn-" in arg)
         wanted = {name, f"pocketcdn_{program}_{name}"}
         found = [v for k, v in self.metrics().items() if k in wanted or k.partition("{")[0] in wanted]
         assert found, f"no metric {name}"
@@ -882,7 +882,11 @@ class Cdn:
         """Any program, not waited for."""
         return self.keep(Process(program, args, **kw))
 
-    def daemon(self, program, args, wait=True, **kw):
+    def daemon(self, program, args, wait=True, files=None, **kw):
+        """`files`: how many it may open (ulimit -n)."""
+        if files:
+            args, kw["name"] = ["-c", f'ulimit -n {files}; exec "$0" "$@"', BIN / program, *args], kw.get("name", program)
+            program = "/bin/sh"
         daemon = self.keep(Daemon(program, args, wait=False, **kw))
         return daemon.wait_ready() if wait else daemon
 
@@ -890,20 +894,21 @@ class Cdn:
         settings = {"root": root, "listen": listen, "admin": admin, **settings}
         return self.daemon("pocketcdn-origin", [*flags(settings), *args], wait, env=env)
 
-    def edge(self, origin=None, *args, name="fra", wait=True, env=None, listen="127.0.0.1:0", admin="127.0.0.1:0", **settings):
+    def edge(self, origin=None, *args, name="fra", wait=True, env=None, listen="127.0.0.1:0", admin="127.0.0.1:0",
+             files=None, **settings):
         if "cache_dir" not in settings:
             settings["cache_dir"] = self.folder(f"cache-{name}")
         url = origin if origin is None or isinstance(origin, str) else origin.url
         settings = {"name": name, "origin": url, "listen": listen, "admin": admin, **settings}
-        return self.daemon("pocketcdn-edge", [*flags(settings), *args], wait, env=env, name=f"edge {name}")
+        return self.daemon("pocketcdn-edge", [*flags(settings), *args], wait, files, env=env, name=f"edge {name}")
 
     def router(self, config=None, *args, wait=True, env=None, listen="127.0.0.1:0", admin="127.0.0.1:0",
-               dns_listen="127.0.0.1:0", **settings):
+               dns_listen="127.0.0.1:0", files=None, **settings):
         """`config` is the text of a cdn.yaml, or a dict (written as JSON, which is YAML), or a path."""
         if config is not None:
             settings["config"] = self.config(config)
         settings = {"listen": listen, "admin": admin, "dns_listen": dns_listen, **settings}
-        return self.daemon("pocketcdn-router", [*flags(settings), *args], wait, env=env)
+        return self.daemon("pocketcdn-router", [*flags(settings), *args], wait, files, env=env)
 
     def django(self, static=True, **env):
         """The site of origin/django on a database of its own; `env` goes to its settings (DJANGO_STATIC_HOST=...)."""
