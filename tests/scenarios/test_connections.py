@@ -191,6 +191,14 @@ def test_health_answers_at_the_limit(cdn, origin):
         assert late.get("/health").status == 200
     with edge.connect() as late:
         assert late.get("/other").status == 503
+    spare = [edge.connect() for _ in range(3)]  # they don't make room for one another
+    assert [client.get("/health").status for client in spare] == [200] * 3
+    poll(lambda: open_connections(edge) == 16 + 3)
+    spare += [edge.connect() for _ in range(40)]  # but for the newest
+    with edge.connect() as late:
+        assert late.get("/health").status == 200
+    for client in spare:
+        client.close()
     gate.open()
     assert [client.response().body for client in clients] == [b"x"] * 16
     for client in clients:

@@ -65,15 +65,28 @@ void http_peer_end(struct http_peer *peer)
     }
 }
 
-/* False: all within the limit have requests under way. */
+static void close_idle(struct http_peer *peer)
+{
+    leave_idle(peer);
+    http_peer_close(peer);
+}
+
+/* False: all within the limit have requests under way. Those beyond it may be about to ask for /health: they
+ * go for one another only when there is no room for more of them. */
 static bool make_room(struct http_server *server)
 {
+    const unsigned limit = server->config.max_connections;
     struct http_peer *oldest = server->idle_first;
-    if (oldest) {
-        leave_idle(oldest);
-        http_peer_close(oldest);
+    while (oldest && oldest->extra) {
+        oldest = oldest->idle_next;
     }
-    return oldest && !oldest->extra;
+    if (oldest) {
+        close_idle(oldest);
+    } else if (server->idle_first &&
+               http_server_open_connections(server) >= limit + http_server_spare(limit)) {
+        close_idle(server->idle_first);
+    }
+    return oldest != NULL;
 }
 
 /* ---- time limits ---- */
