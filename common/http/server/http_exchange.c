@@ -71,11 +71,8 @@ void *http_server_note_line(void *cls, const char *uri, struct MHD_Connection *c
         peer->busy = true;
         http_peer_begin(peer);
     }
-    /* An empty query keeps libmicrohttpd from splitting it into arguments that nobody asks for: some 60 bytes
-     * of the connection's pool each, so that a long query would be refused. The bytes are its read buffer. */
-    const char *query = memchr(uri, '?', n);
-    if (query) {
-        ((char *)(uintptr_t)query)[1] = '\0';
+    if (server->in_place) {
+        http_mhd_text_end_query(uri);
     }
     return req;
 }

@@ -1,5 +1,6 @@
 #include "common/http/server/http_head.h"
 
+#include "common/http/server/http_mhd_text.h"
 #include "common/http/server/http_server.h"
 #include "common/http/syntax/http_server_check.h"
 
@@ -61,21 +62,16 @@ static void add_singly(struct http_head *head, struct MHD_Response *response, st
 static char *reserve(struct http_head *head, struct MHD_Response *response, const char *name, size_t n)
 {
     struct cdn_buf *blank = &head->blank;
+    if (!http_mhd_text_responses()) {
+        return NULL;
+    }
     while (blank->n <= n) {
         cdn_buf_reserve(blank, n + 1);
         memset(blank->p + blank->n, '-', blank->room - blank->n - 1);
         blank->n = blank->room - 1;
     }
     blank->p[n] = '\0';
-    char *copy = NULL;
-    if (n && MHD_add_response_header(response, name, blank->p) == MHD_YES) {
-        const char *found = MHD_get_response_header(response, name);
-        if (found && found != blank->p && strlen(found) == n && memcmp(found, blank->p, n) == 0) {
-            copy = (char *)(uintptr_t)found;
-        } else {
-            MHD_del_response_header(response, name, blank->p);
-        }
-    }
+    char *copy = http_mhd_text_copy(response, name, blank->p, n);
     blank->p[n] = '-';
     return copy;
 }
@@ -209,8 +205,8 @@ bool http_head_renew(struct MHD_Response *response, struct cdn_str name, struct 
     if (!r.old.p || !http_check_field_value(value)) {
         return false;
     }
-    if (r.old.n == value.n) { /* nearly always */
-        memcpy((char *)(uintptr_t)r.old.p, value.p, value.n);
+    if (r.old.n == value.n && http_mhd_text_responses()) { /* nearly always */
+        http_mhd_text_write(r.old, value);
         return false;
     }
     http_head_each(response, copy_line, &r);

@@ -5,8 +5,8 @@
  * of the first field, its value that field's value, CRLF, "Name: value", CRLF and so on, which libmicrohttpd
  * copies to the connection as it is. It refuses line ends in a value, so it is given a value of the same
  * length without any, and its own copy, to which MHD_get_response_header() points, is written over. That it
- * is a copy and is sent byte by byte is what this relies on (true for all releases of 0.9 and 1.0); what is
- * not found as it was put in is added field by field instead.
+ * is a copy and is sent byte by byte is what this relies on (true for all releases of 0.9 and 1.0), and what
+ * http_mhd_text.h tries first; elsewhere the fields are added one by one instead.
  *
  * Date comes first, because libmicrohttpd adds one where it finds none. Connection, Content-Length and
  * Transfer-Encoding are the server's own and left out. Only this file writes line ends into a head: a name

@@ -1,16 +1,11 @@
-/* The view of a request's head: one walk over the lines as libmicrohttpd keeps them.
- *
- * libmicrohttpd 0.9.75 cuts the head up in place: a NUL over each ':', CR and LF. So the lines of a
- * well-formed head lie behind each other with exactly two NULs between, and a bare line feed, a folded line
- * or a NUL inside, none of which it reports, shows as a gap. */
+/* The view of a request's head: one walk over the lines as libmicrohttpd keeps them, which shows what it does
+ * not report (http_mhd_text.h). Where it keeps them in another way the lines are taken for what it says. */
 #include "common/http/server/http_server_private.h"
 
 #include <string.h>
 #include <strings.h>
 
 #include "common/banned.h"
-
-#define LINE_END 2 /* CR LF, both NUL by now */
 
 static const struct {
     const char *name;
@@ -42,7 +37,7 @@ void http_field_slots_fill(uint8_t slots[static HTTP_FIELD_SLOTS])
 
 struct walk {
     struct http_request *req;
-    const char *next; /* where the next line must start */
+    const char *at; /* where the next line must start; NULL: anywhere */
     enum http_refusal refusal;
 };
 
@@ -62,14 +57,6 @@ static bool note_known(struct http_request *req, struct cdn_str name, struct cdn
     return false;
 }
 
-/* http_frame.c hid it; the bytes are those of libmicrohttpd's buffer. */
-static void show_cookie(const char *name, size_t n)
-{
-    if (n == sizeof "Cookie" - 1 && name[n - 1] == HTTP_COOKIE_HIDDEN) {
-        ((char *)(uintptr_t)name)[n - 1] = 'e';
-    }
-}
-
 static enum MHD_Result note_line(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_size,
                                  const char *value, size_t value_size)
 {
@@ -77,8 +64,8 @@ static enum MHD_Result note_line(void *cls, enum MHD_ValueKind kind, const char 
     struct walk *walk = cls;
     struct cdn_str name = {key, key_size};
     struct cdn_str text = {value ? value : "", value_size};
-    show_cookie(key, key_size);
-    if (key != walk->next || text.p <= key + key_size) {
+    http_mhd_text_show_cookie(key, key_size);
+    if (walk->at && !http_mhd_text_is_line(&walk->at, name, text)) {
         walk->refusal = HTTP_REFUSE_LINES;
     } else if (!key_size) {
         walk->refusal = HTTP_REFUSE_FIELD_NAME;
@@ -87,7 +74,6 @@ static enum MHD_Result note_line(void *cls, enum MHD_ValueKind kind, const char 
     } else if (!note_known(walk->req, name, cdn_str_trim(text)) && !http_check_token(name)) {
         walk->refusal = HTTP_REFUSE_FIELD_NAME;
     }
-    walk->next = text.p + text.n + LINE_END;
     return walk->refusal ? MHD_NO : MHD_YES;
 }
 
@@ -117,11 +103,9 @@ static enum http_refusal read_lines(struct http_request *req, const char *method
 {
     memset(req->field, 0, sizeof req->field);
     memset(req->field_lines, 0, sizeof req->field_lines);
-    struct walk walk = {.req = req, .next = version + strlen(version) + LINE_END};
+    struct walk walk = {.req = req, .at = req->server->in_place ? http_mhd_text_first_line(version) : NULL};
     MHD_get_connection_values_n(req->connection, MHD_HEADER_KIND, note_line, &walk);
-    const union MHD_ConnectionInfo *size =
-        MHD_get_connection_info(req->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    if (!walk.refusal && size && walk.next + LINE_END != method + size->header_size) {
+    if (!walk.refusal && walk.at && !http_mhd_text_is_end(req->connection, method, walk.at)) {
         walk.refusal = HTTP_REFUSE_LINES;
     }
     return walk.refusal;
@@ -169,8 +153,7 @@ enum http_refusal http_request_read(struct http_request *req, const char *method
     req->method_name = cdn_str(method);
     req->target = cdn_buf_str(&req->_target);
     req->http10 = strcmp(version, "HTTP/1.0") == 0;
-    /* one space on either side of the target, and no NUL inside */
-    if (url != method + req->method_name.n + 1 || version != url + req->target.n + 1) {
+    if (req->server->in_place && !http_mhd_text_is_request_line(method, url, req->target.n, version)) {
         return HTTP_REFUSE_TARGET;
     }
     enum http_refusal bad = check_method(req);

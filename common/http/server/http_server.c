@@ -166,7 +166,8 @@ enum cdn_status http_server_start(struct loop *loop, const struct http_server_co
     server->limit.fire = http_server_check_limit;
     server->work.call = work_due;
     server->deadlines.fire = http_peer_look;
-    server->gated = http_mhd_is_known();
+    server->in_place = http_mhd_text_requests();
+    server->gated = server->in_place && http_mhd_is_known();
     apply_defaults(&server->config);
     server->config.upgrades &= server->gated;
     http_field_slots_fill(server->field_slots);

@@ -7,6 +7,7 @@
 #include "common/http/server/http_server.h"
 #include "common/http/syntax/http_frame.h"
 #include "common/http/server/http_mhd.h"
+#include "common/http/server/http_mhd_text.h"
 
 #include <stdatomic.h>
 
@@ -75,7 +76,8 @@ struct http_server {
     struct loop_timer deadlines;              /* looks at those */
     int64_t looked_ns;                        /* when it last did */
     size_t held_bytes;                        /* of incomplete heads */
-    bool gated;                               /* http_mhd.c can be used */
+    bool in_place;                            /* heads lie as http_mhd_text.h says */
+    bool gated;                               /* that, and http_mhd.c can be used */
     int64_t log_second;                       /* of refusals */
     unsigned log_lines, log_left_out;
     _Atomic unsigned open_peers; /* likewise */
