@@ -196,7 +196,8 @@ void edge_cache_publish(struct edge_cache *cache, struct edge_entry *entry, uint
                         struct edge_rep *rep, struct edge_blob *blob, struct edge_store_file *file,
                         uint64_t file_length, struct edge_hold *ret_hold, bool *ret_kept);
 /* Swaps what an object says (304, HEAD); the reference of `rep` is consumed. False: the object is gone, or a
- * purge after `purge_number` hit it, which an older confirmation must not undo. */
+ * purge after `purge_number` hit it, or a tag that it would have from now on: an older confirmation must not
+ * undo that. */
 bool edge_cache_refresh(struct edge_cache *cache, struct edge_object *object, struct edge_rep *rep,
                         uint64_t purge_number);
 /* Between its fetch and the disk, a large body is in no tier. Calls done(arg) on another thread once the disk

@@ -86,6 +86,9 @@ void edge_tags_unlink(struct edge_cache *cache, struct edge_object *object);
 /* Whether one of the object's tags was purged after purge `number`. */
 bool edge_tags_purged_since(const struct edge_cache *cache, const struct edge_object *object,
                             uint64_t number);
+/* The same of the tags that a head names. */
+bool edge_tags_head_purged_since(const struct edge_cache *cache, const struct edge_head *head,
+                                 uint64_t number);
 size_t edge_tags_size(const struct edge_object *object); /* bytes of memory */
 /* The objects that carry a tag; a purge of it has the next number. */
 uint64_t edge_tags_hash(struct cdn_str tag);

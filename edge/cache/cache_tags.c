@@ -72,12 +72,17 @@ static unsigned collect(const struct edge_head *head, enum edge_head_field field
     return n;
 }
 
+static unsigned tags_of(const struct edge_head *head, uint64_t *tags)
+{
+    unsigned n = collect(head, EDGE_HEAD_SURROGATE_KEY, true, tags, 0);
+    n = collect(head, EDGE_HEAD_XKEY, true, tags, n);
+    return collect(head, EDGE_HEAD_CACHE_TAG, false, tags, n);
+}
+
 void edge_tags_link(struct edge_cache *c, struct edge_object *o, const struct edge_head *head)
 {
     uint64_t tags[TAGS_MAX];
-    unsigned n = collect(head, EDGE_HEAD_SURROGATE_KEY, true, tags, 0);
-    n = collect(head, EDGE_HEAD_XKEY, true, tags, n);
-    n = collect(head, EDGE_HEAD_CACHE_TAG, false, tags, n);
+    const unsigned n = tags_of(head, tags);
     if (n == 0) {
         return;
     }
@@ -108,20 +113,35 @@ void edge_tags_unlink(struct edge_cache *c, struct edge_object *o)
     free(CDN_TAKE(o->tags));
 }
 
-bool edge_tags_purged_since(const struct edge_cache *c, const struct edge_object *o, uint64_t number)
+static bool purged_since(const struct edge_cache *c, const uint64_t *tags, size_t count, uint64_t number)
 {
     for (uint64_t i = 1; i <= c->tag_purge_count; i++) {
         uint64_t at = (c->tag_purge_count - i) % EDGE_TAG_PURGES;
         if (i > EDGE_TAG_PURGES || c->tag_purge[at].number <= number) {
             return i > EDGE_TAG_PURGES; /* more came than are remembered: assume the worst */
         }
-        for (size_t t = 0; t < tag_count(o); t++) {
-            if (o->tags->link[t].tag == c->tag_purge[at].tag) {
+        for (size_t t = 0; t < count; t++) {
+            if (tags[t] == c->tag_purge[at].tag) {
                 return true;
             }
         }
     }
     return false;
+}
+
+bool edge_tags_purged_since(const struct edge_cache *c, const struct edge_object *o, uint64_t number)
+{
+    uint64_t tags[TAGS_MAX];
+    for (size_t t = 0; t < tag_count(o); t++) {
+        tags[t] = o->tags->link[t].tag;
+    }
+    return purged_since(c, tags, tag_count(o), number);
+}
+
+bool edge_tags_head_purged_since(const struct edge_cache *c, const struct edge_head *head, uint64_t number)
+{
+    uint64_t tags[TAGS_MAX];
+    return purged_since(c, tags, tags_of(head, tags), number);
 }
 
 /* ---- purges ---- */
