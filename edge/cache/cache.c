@@ -466,13 +466,8 @@ bool edge_cache_refresh(struct edge_cache *c, struct edge_object *o, struct edge
         edge_cache_changed_locked(c);
         edge_tags_unlink(c, o);
         edge_tags_link(c, o, rep->head);
-        struct edge_ram *ram = atomic_load(&o->ram);
-        if (ram && edge_policy_has(&ram->item)) {
-            edge_policy_resize(c->memory, &ram->item, edge_object_cost(o, rep) + edge_blob_bytes(ram->blob));
-        }
-    }
-    if (there) {
         edge_tier_disk_update(c, o, rep);
+        edge_tier_memory_resize(c, o); /* the last: the object may be the one that has to go */
     }
     edge_cache_unlock(c);
     if (!there) {

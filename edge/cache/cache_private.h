@@ -174,6 +174,8 @@ uint64_t edge_object_cost(const struct edge_object *object,
                           const struct edge_rep *rep); /* beside the body, in RAM */
 bool edge_tier_memory_insert(struct edge_cache *cache, struct edge_object *object, struct edge_blob *blob,
                              bool forced);
+/* After what the object says was changed: it may take more. */
+void edge_tier_memory_resize(struct edge_cache *cache, struct edge_object *object);
 void edge_tier_memory_leave(struct edge_cache *cache, struct edge_object *object);
 /* Decides on admission, makes room and enters the disk policy; false: do not store. */
 bool edge_tier_disk_admit(struct edge_cache *cache, struct edge_object *object, const struct edge_rep *rep);

@@ -131,6 +131,17 @@ bool edge_tier_memory_insert(struct edge_cache *c, struct edge_object *o, struct
     return true;
 }
 
+void edge_tier_memory_resize(struct edge_cache *c, struct edge_object *o)
+{
+    struct edge_ram *ram = atomic_load(&o->ram);
+    if (ram && edge_policy_has(&ram->item)) {
+        edge_policy_resize(c->memory, &ram->item,
+                           edge_object_cost(o, atomic_load(&o->rep)) + edge_blob_bytes(ram->blob));
+        memory_room(c, 0);
+        tell_budget(c);
+    }
+}
+
 void edge_cache_add_coded(struct edge_cache *c, struct edge_ram *ram, enum edge_coded_form form,
                           struct edge_blob *blob)
 {
