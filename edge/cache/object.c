@@ -123,6 +123,7 @@ void edge_rep_format(const struct edge_rep *rep, struct cdn_buf *into)
     s.stored_ms = rep->stored_ms;
     s.first = rep->first;
     s.whole = rep->whole;
+    cdn_buf_reserve(into, sizeof s + rep->spec_length + rep->variant_length + head_length);
     cdn_buf_add(into, &s, sizeof s);
     cdn_buf_add(into, rep_text(rep), rep->spec_length + rep->variant_length);
     cdn_buf_add(into, head, head_length);

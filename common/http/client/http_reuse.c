@@ -5,7 +5,8 @@
  * the next answer. So
  *  - an idle connection on which anything happens is shut down, and libcurl finds it dead;
  *  - just before a request is sent the socket is looked at once more, and on one that is not silent the
- *    request is not sent but begun again on a fresh connection;
+ *    request is not sent but begun again on a fresh connection. For a plain connection libcurl 7.88.1 does
+ *    that, by the poll() with which it takes an idle one (http_client_reuse has rows for it);
  *  - bytes behind an answer that came in the same read are seen by libcurl alone, which throws them away and
  *    keeps the connection when the answer had no body or a chunked one. It says so in its trace only, which
  *    is therefore listened to for such answers. A unit test (http_client_reuse) breaks if it falls silent.
@@ -218,16 +219,17 @@ enum http_reuse http_reuse_take(struct http_fetch *fetch, const struct http_ends
     http_reuse_unlist(s);
     s->users++;
     s->uses++;
-    const gnutls_session_t session = is_tls(fetch) ? tls_session(fetch->easy) : NULL;
+    const bool tls = is_tls(fetch);
+    const gnutls_session_t session = tls ? tls_session(fetch->easy) : NULL;
     s->multiplexed |= s->uses == 1 && speaks_h2(session);
-    if (s->multiplexed || (s->uses == 1 && is_tls(fetch))) {
+    if (s->multiplexed || (s->uses == 1 && tls)) {
         return HTTP_REUSE_GO;
     }
-    const int seen = s->retired ? 0 : look(s->watch.fd);
     if (s->uses == 1) {
-        return seen > 0 ? HTTP_REUSE_SPOKE_FIRST : HTTP_REUSE_GO;
+        return !s->retired && look(s->watch.fd) > 0 ? HTTP_REUSE_SPOKE_FIRST : HTTP_REUSE_GO;
     }
-    if (seen < 0 && !(session && gnutls_record_check_pending(session))) {
+    const bool silent = !tls || (look(s->watch.fd) < 0 && !(session && gnutls_record_check_pending(session)));
+    if (silent && !s->retired) {
         return HTTP_REUSE_GO;
     }
     http_reuse_retire(s);
