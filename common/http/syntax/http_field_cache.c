@@ -80,10 +80,51 @@ static void add_directive(struct http_cache_control *cc, enum http_cache_directi
     cc->present |= UINT32_C(1) << d;
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == ';';
+}
+
+/* The next word of an element, up to a blank or ';'; what is quoted is skipped. */
+static bool next_word(struct cdn_str *rest, struct cdn_str *ret)
+{
+    size_t from = 0;
+    while (from < rest->n && is_blank(rest->p[from])) {
+        from++;
+    }
+    size_t at = from;
+    for (bool quoted = false; at < rest->n && (quoted || !is_blank(rest->p[at])); at++) {
+        if (quoted && rest->p[at] == '\\' && at + 1 < rest->n) {
+            at++; /* what it escapes */
+        } else {
+            quoted ^= rest->p[at] == '"';
+        }
+    }
+    *ret = (struct cdn_str){rest->p + from, at - from};
+    *rest = cdn_str_sub(*rest, at);
+    return ret->n > 0;
+}
+
+/* Some separate by ';' or blanks, or end with them. What forbids is heard all the same: "max-age=60; private"
+ * is for nobody else. */
+static void add_forbidding(struct http_cache_control *cc, struct cdn_str element)
+{
+    struct cdn_str word;
+    struct cdn_str rest = element;
+    while (next_word(&rest, &word)) {
+        const enum http_cache_directive d =
+            word.n < element.n ? find(cdn_str_cut(&word, '=')) : HTTP_CC_COUNT;
+        if (d == HTTP_CC_NO_STORE || d == HTTP_CC_PRIVATE || d == HTTP_CC_NO_CACHE) {
+            add_directive(cc, d, (struct cdn_str){0});
+        }
+    }
+}
+
 void http_cache_control_add(struct http_cache_control *cc, struct cdn_str value)
 {
     struct cdn_str element, name, argument;
     while (http_list_next(&value, &element)) {
+        add_forbidding(cc, element);
         http_parameter_split(element, &name, &argument);
         /* "max-age =5": the name is trimmed to recognise it;
          * with the space the argument counts as unreadable */
