@@ -12,7 +12,7 @@
 
 static bool decodable(const struct edge_rep *rep, const struct edge_vary_source *request)
 {
-    return rep->fresh.only_coding || edge_vary_accepts_coding(rep->head, request);
+    return edge_vary_takes_coding(rep->head, rep->fresh.despite, request);
 }
 
 static bool suits(const struct edge_rep *rep, const struct edge_vary_source *request, struct cdn_buf *scratch)
@@ -147,7 +147,7 @@ static bool may_be_chosen(const struct edge_rep *rep, const struct edge_vary_sou
 {
     CDN_AUTOBUF struct cdn_buf own = {0};
     if (rep->whole >= 0 || !edge_head_count(rep->head, EDGE_HEAD_ETAG) ||
-        !edge_vary_accepts_coding(rep->head, request)) {
+        !edge_vary_takes_coding(rep->head, 0, request)) {
         return false;
     }
     edge_vary_key(edge_rep_spec(rep), request, &own);

@@ -131,7 +131,7 @@ static struct edge_rep *for_all(struct edge_fetch *f, const struct edge_rules *r
     edge_control_read(rules, head, &scratch, &control);
     edge_freshness_compute(rules, head, &control, f->request_ms, now_ms, cdn_clock_offset_ms(), &fresh);
     fresh.received = old->fresh.received;
-    fresh.only_coding = old->fresh.only_coding;
+    fresh.despite = old->fresh.despite;
     fresh.promise = old->fresh.promise;
     about.method = HTTP_GET;
     about.has_cookie = true; /* cookies are for the leader: they do not hinder */
@@ -200,11 +200,28 @@ bool edge_confirm_not_modified(struct edge_fetch *f, const struct http_fetch_hea
     return true;
 }
 
+/* Whether a GET answered so would be for others, too. */
+static bool is_for_others(const struct edge_fetch *f)
+{
+    const struct edge_rules *rules = &edge_tuning_now(f->owner->edge)->rules;
+    struct edge_store_request about = f->request.about;
+    CDN_AUTOBUF struct cdn_buf scratch = {0};
+    struct edge_control control;
+    edge_control_read(rules, f->rep->head, &scratch, &control);
+    about.method = HTTP_GET;
+    const enum edge_store_reason r = edge_storable(rules, &about, f->rep->head, &control, &f->rep->fresh);
+    return edge_store_reason_ok(r) || r == EDGE_STORE_NO_FRESHNESS;
+}
+
+/* RFC 9111 4.3.5, with the care of 3.5: what one client is told does not make a stored answer stale. */
 void edge_confirm_by_head(struct edge_fetch *f, const struct http_fetch_head *h, int64_t now_ms)
 {
     const struct edge_hold *stored = &f->request.candidate[0];
     struct edge_rep *rep;
     struct edge_rep *leader = NULL; /* gets the answer itself */
+    if (!is_for_others(f)) {
+        return;
+    }
     if (edge_head_answer_matches(stored->rep->head, h->fields, h->field_count)) {
         rep = updated(f, stored, h, now_ms, &leader);
         edge_rep_unref(leader);

@@ -180,7 +180,7 @@ static struct edge_rep *make_rep(struct edge_fetch *f, const struct http_field *
     CDN_AUTOBUF struct cdn_buf variant = {0};
     struct edge_vary_fields from = {f->request.fields.item, f->request.fields.count};
     struct edge_vary_source source = {edge_fetch_sent_get, &from};
-    fresh.only_coding = !edge_vary_accepts_coding(head, &source);
+    fresh.despite = edge_vary_despite(head, &source);
     if (edge_vary_spec(head, &spec)) {
         edge_vary_key(cdn_buf_str(&spec), &source, &variant);
     }

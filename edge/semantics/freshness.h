@@ -91,19 +91,19 @@ enum edge_promise_state {
 
 /* Plain data, fit to be stored (48 bytes). */
 struct edge_freshness {
-    int64_t response_ms;   /* when the answer's head arrived */
-    int32_t initial_age_s; /* corrected_initial_age of 4.2.3, at response_ms */
-    int32_t lifetime_s;    /* freshness_lifetime of 4.2.1 */
-    int32_t swr_s;         /* stale-while-revalidate window behind the lifetime */
-    int32_t sie_s;         /* stale-if-error window */
-    uint8_t source;        /* enum edge_lifetime_source */
-    bool no_cache;         /* validate before every reuse (no-cache without field names) */
-    bool must_revalidate;  /* must-revalidate, proxy-revalidate or s-maxage: never serve stale */
-    bool immutable;        /* RFC 8246 */
-    bool has_validator;    /* ETag or Last-Modified: a conditional request makes sense */
-    bool windows_only;     /* s-maxage beside explicit stale windows: stale within these, never beyond */
-    uint8_t received;      /* version of the answer: 0: HTTP/1.1, 10: HTTP/1.0, 20: HTTP/2 (9110 7.6.3) */
-    bool only_coding; /* its Content-Encoding came although the request refused it: there is no other form */
+    int64_t response_ms;    /* when the answer's head arrived */
+    int32_t initial_age_s;  /* corrected_initial_age of 4.2.3, at response_ms */
+    int32_t lifetime_s;     /* freshness_lifetime of 4.2.1 */
+    int32_t swr_s;          /* stale-while-revalidate window behind the lifetime */
+    int32_t sie_s;          /* stale-if-error window */
+    uint8_t source;         /* enum edge_lifetime_source */
+    bool no_cache;          /* validate before every reuse (no-cache without field names) */
+    bool must_revalidate;   /* must-revalidate, proxy-revalidate or s-maxage: never serve stale */
+    bool immutable;         /* RFC 8246 */
+    bool has_validator;     /* ETag or Last-Modified: a conditional request makes sense */
+    bool windows_only;      /* s-maxage beside explicit stale windows: stale within these, never beyond */
+    uint8_t received;       /* version of the answer: 0: HTTP/1.1, 10: HTTP/1.0, 20: HTTP/2 (9110 7.6.3) */
+    uint8_t despite;        /* edge_vary_despite() of the request that brought it */
     int32_t age_value_s;    /* the three parts of the age, for /why: Age as sent (0 when unusable), */
     int32_t apparent_age_s; /* response time minus Date, */
     int32_t delay_s;        /* response time minus request time */

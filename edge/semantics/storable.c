@@ -117,6 +117,27 @@ static enum edge_store_reason check_method(const struct edge_rules *policy,
     return EDGE_STORE_OK;
 }
 
+/* Says something of the request or its client that is in no key, not of the resource. */
+static bool is_about_request(unsigned status, const struct edge_head *head)
+{
+    switch (status) {
+    case 428: /* RFC 6585 3 to 6: must not be stored */
+    case 429:
+    case 431:
+    case 511:
+        return true;
+    case 406: /* RFC 9110 15.5: what was asked for, or how; Vary may tell which field */
+    case 408:
+    case 415:
+    case 417:
+    case 421:
+    case 425:
+        return !edge_head_count(head, EDGE_HEAD_VARY);
+    default:
+        return false;
+    }
+}
+
 static enum edge_store_reason check_status(const struct edge_store_request *request,
                                            const struct edge_head *head)
 {
@@ -129,6 +150,9 @@ static enum edge_store_reason check_status(const struct edge_store_request *requ
     }
     if (status == 412 || status == 416) {
         return EDGE_STORE_CONDITIONAL;
+    }
+    if (is_about_request(status, head)) {
+        return EDGE_STORE_ABOUT_REQUEST;
     }
     if (request->hashed_name && status >= 400) {
         return EDGE_STORE_HASHED_ERROR;
@@ -273,6 +297,7 @@ enum edge_aftermath edge_storable_aftermath(enum edge_store_reason reason,
     case EDGE_STORE_AUTHORIZATION:
     case EDGE_STORE_PARTIAL:
     case EDGE_STORE_CONDITIONAL:
+    case EDGE_STORE_ABOUT_REQUEST:
     case EDGE_STORE_HASHED_ERROR:
     case EDGE_STORE_COUNT:
         return EDGE_AFTER_NOTHING;

@@ -11,23 +11,24 @@
 
 #include <stdbool.h>
 
-#define EDGE_STORE_REASONS(X) /* name, may be stored, word, RFC section */                          \
-    X(OK, true, "ok", "9111 3")                                                                     \
-    X(METHOD, false, "method", "9111 3") /* not GET, or a POST that 9110 9.3.3 excludes */          \
-    X(REQUEST_NO_STORE, false, "request-no-store", "9111 5.2.1.5")                                  \
-    X(INTERIM, false, "interim", "9111 3")           /* 1xx is not final */                         \
-    X(NOT_MODIFIED, false, "not-modified", "9111 3") /* 304 updates, it is not stored */            \
-    X(NOT_UNDERSTOOD, false, "not-understood",                                                      \
-      "9111 5.2.2.3") /* must-understand and a status we do not know */                             \
-    X(NO_STORE, false, "no-store", "9111 5.2.2.5")                                                  \
-    X(PRIVATE, false, "private", "9111 5.2.2.7")                                                    \
-    X(AUTHORIZATION, false, "authorization", "9111 3.5")                                            \
-    X(VARY_ANY, false, "vary-any", "9111 4.1")        /* Vary: * never matches */                   \
-    X(SET_COOKIE, false, "set-cookie", "9111 7.3")    /* for this client alone */                   \
-    X(PARTIAL, false, "partial", "9111 3.3")          /* a 206 whose Content-Range is unusable */   \
-    X(CONDITIONAL, false, "conditional", "9110 13.1") /* 412 and 416 speak of one request only */   \
-    X(HASHED_ERROR, false, "hashed-name", "9111 3")   /* a content-hashed name and not a success */ \
-    X(NO_FRESHNESS, false, "no-freshness",                                                          \
+#define EDGE_STORE_REASONS(X) /* name, may be stored, word, RFC section */                           \
+    X(OK, true, "ok", "9111 3")                                                                      \
+    X(METHOD, false, "method", "9111 3") /* not GET, or a POST that 9110 9.3.3 excludes */           \
+    X(REQUEST_NO_STORE, false, "request-no-store", "9111 5.2.1.5")                                   \
+    X(INTERIM, false, "interim", "9111 3")           /* 1xx is not final */                          \
+    X(NOT_MODIFIED, false, "not-modified", "9111 3") /* 304 updates, it is not stored */             \
+    X(NOT_UNDERSTOOD, false, "not-understood",                                                       \
+      "9111 5.2.2.3") /* must-understand and a status we do not know */                              \
+    X(NO_STORE, false, "no-store", "9111 5.2.2.5")                                                   \
+    X(PRIVATE, false, "private", "9111 5.2.2.7")                                                     \
+    X(AUTHORIZATION, false, "authorization", "9111 3.5")                                             \
+    X(VARY_ANY, false, "vary-any", "9111 4.1")         /* Vary: * never matches */                   \
+    X(SET_COOKIE, false, "set-cookie", "9111 7.3")     /* for this client alone */                   \
+    X(PARTIAL, false, "partial", "9111 3.3")           /* a 206 whose Content-Range is unusable */   \
+    X(CONDITIONAL, false, "conditional", "9110 13.1")  /* 412 and 416 speak of one request only */   \
+    X(ABOUT_REQUEST, false, "about-request", "9111 3") /* 429, 406 and the like, by no key */        \
+    X(HASHED_ERROR, false, "hashed-name", "9111 3")    /* a content-hashed name and not a success */ \
+    X(NO_FRESHNESS, false, "no-freshness",                                                           \
       "9111 3") /* nothing explicit, nothing heuristic, no use as stale */
 
 enum edge_store_reason {

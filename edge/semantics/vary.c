@@ -3,6 +3,8 @@
 #include "common/http/syntax/http_field.h"
 #include "common/http/syntax/http_field_accept.h"
 
+#include <assert.h>
+
 #include "common/banned.h"
 
 #define ABSENT '-'
@@ -149,30 +151,56 @@ static bool accepts(const struct http_accept_encoding *a, struct cdn_str accept_
                     struct cdn_str coding)
 {
     const enum http_coding c = http_coding_find(coding);
-    return c == HTTP_CODING_IDENTITY ||
-           (c == HTTP_CODING_OTHER ? http_list_has_token(accept_encoding, coding) : a->weight[c] > 0);
+    return c == HTTP_CODING_OTHER ? http_list_has_token(accept_encoding, coding) : a->weight[c] > 0;
 }
 
-bool edge_vary_accepts_coding(const struct edge_head *head, const struct edge_vary_source *source)
+static bool accepts_head(const struct edge_head *head, const struct http_accept_encoding *a,
+                         struct cdn_str accept_encoding)
 {
     struct cdn_str line;
     struct cdn_str coding;
-    struct http_accept_encoding a;
-    if (!edge_head_get(head, EDGE_HEAD_CONTENT_ENCODING).p) {
-        return true;
-    }
-    CDN_AUTOBUF struct cdn_buf value = {0};
-    (void)source->get(source->arg, CDN_STR("accept-encoding"), &value);
-    const struct cdn_str text = value.n ? cdn_buf_str(&value) : CDN_STR("");
-    http_accept_encoding_parse(text, &a);
+    bool coded = false;
     for (size_t at = 0; edge_head_next_of(head, EDGE_HEAD_CONTENT_ENCODING, &at, &line);) {
         while (http_list_next(&line, &coding)) {
-            if (!accepts(&a, text, coding)) {
+            coded = true;
+            if (!accepts(a, accept_encoding, coding)) {
                 return false;
             }
         }
     }
-    return true;
+    return coded || a->weight[HTTP_CODING_IDENTITY] > 0;
+}
+
+#define DESPITE 0x80u /* beside the codings that the request accepts, a bit for each */
+static_assert(HTTP_CODING_COUNT < 7, "all in a byte");
+
+static unsigned despite(const struct edge_head *head, const struct edge_vary_source *source)
+{
+    struct http_accept_encoding a;
+    CDN_AUTOBUF struct cdn_buf value = {0};
+    (void)source->get(source->arg, CDN_STR("accept-encoding"), &value);
+    const struct cdn_str text = value.n ? cdn_buf_str(&value) : CDN_STR("");
+    http_accept_encoding_parse(text, &a);
+    if (accepts_head(head, &a, text)) {
+        return 0;
+    }
+    unsigned accepted = DESPITE;
+    for (unsigned c = 0; c < HTTP_CODING_COUNT; c++) {
+        accepted |= a.weight[c] > 0 ? 1u << c : 0;
+    }
+    return accepted;
+}
+
+uint8_t edge_vary_despite(const struct edge_head *head, const struct edge_vary_source *source)
+{
+    return (uint8_t)despite(head, source);
+}
+
+bool edge_vary_takes_coding(const struct edge_head *head, uint8_t known,
+                            const struct edge_vary_source *source)
+{
+    const unsigned own = despite(head, source);
+    return (own & ~(unsigned)known) == 0;
 }
 
 bool edge_vary_same_encoding(struct cdn_str spec, struct cdn_str a, struct cdn_str b)

@@ -37,9 +37,14 @@ bool edge_vary_match(struct cdn_str spec, struct cdn_str key, const struct edge_
  * language that this request wants most: asking the origin could not give it anything it likes better. */
 bool edge_vary_match_language(struct cdn_str spec, struct cdn_str key, struct cdn_str content_language,
                               const struct edge_vary_source *source, struct cdn_buf *scratch);
-/* Whether the request accepts the codings of this head (RFC 9110 12.5.3; one that says nothing accepts none:
- * those who can decode something say so). */
-bool edge_vary_accepts_coding(const struct edge_head *head, const struct edge_vary_source *source);
+/* 0: the request accepts the codings of this head, or the plain form where it has none (RFC 9110 12.5.3; one
+ * that says nothing accepts no coding: those who can decode something say so). Else: the answer came despite
+ * of what the request accepts, which is said here: the origin has nothing of that. */
+uint8_t edge_vary_despite(const struct edge_head *head, const struct edge_vary_source *source);
+/* Whether the request accepts this head, or the origin is known to have nothing that it would. `known`: what
+ * edge_vary_despite() said of the request that brought it; 0: nothing is known. */
+bool edge_vary_takes_coding(const struct edge_head *head, uint8_t known,
+                            const struct edge_vary_source *source);
 /* Whether two secondary keys under `spec` have the same Accept-Encoding, or the spec does not name it. */
 bool edge_vary_same_encoding(struct cdn_str spec, struct cdn_str a, struct cdn_str b);
 /* A source for an array of fields (tests, prefetching). */
