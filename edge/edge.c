@@ -346,20 +346,31 @@ fail:
     return err ? err->status : CDN_INTERNAL;
 }
 
-void edge_run(struct edge *edge)
+static enum cdn_status start_workers(struct edge *edge, struct cdn_error *err)
 {
-    struct cdn_addr address;
-    http_server_address(edge->worker[0].server, &address);
     for (unsigned i = 0; i < edge->worker_count; i++) {
         struct edge_worker *w = &edge->worker[i];
         char name[24];
-        w->running = pthread_create(&w->thread, NULL, work, w) == 0;
-        snprintf(name, sizeof name, "worker-%u", i);
-        if (w->running) {
-            pthread_setname_np(w->thread, name);
+        const int problem = pthread_create(&w->thread, NULL, work, w);
+        if (problem) {
+            return cdn_error_set(err, CDN_UNAVAILABLE, "threads: cannot start worker %u of %u: %s", i + 1,
+                                 edge->worker_count, strerror(problem));
         }
+        w->running = true;
+        snprintf(name, sizeof name, "worker-%u", i);
+        pthread_setname_np(w->thread, name);
     }
-    daemon_run(edge->daemon, &address);
+    return CDN_OK;
+}
+
+enum cdn_status edge_run(struct edge *edge, struct cdn_error *err)
+{
+    struct cdn_addr address;
+    http_server_address(edge->worker[0].server, &address);
+    const enum cdn_status status = start_workers(edge, err);
+    if (status == CDN_OK) {
+        daemon_run(edge->daemon, &address);
+    }
     for (unsigned i = 0; i < edge->worker_count; i++) {
         loop_stop(edge->worker[i].loop);
         if (edge->worker[i].running) {
@@ -367,6 +378,7 @@ void edge_run(struct edge *edge)
             edge->worker[i].running = false;
         }
     }
+    return status;
 }
 
 void edge_destroy(struct edge *edge)

@@ -11,7 +11,8 @@ struct edge;
  * use. */
 enum cdn_status edge_create(struct edge_settings *settings, int argc, char **argv, struct edge **ret,
                             struct cdn_error *err) CDN_MUST_CHECK;
-void edge_run(struct edge *edge);
+/* Until told to end. CDN_UNAVAILABLE: there is no thread for a worker, whose listener nobody would serve. */
+enum cdn_status edge_run(struct edge *edge, struct cdn_error *err) CDN_MUST_CHECK;
 void edge_destroy(struct edge *edge); /* NULL is fine */
 
 #endif

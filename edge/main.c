@@ -24,7 +24,7 @@ int main(int argc, char **argv)
         cdn_config_free(&edge_program, &settings);
         return daemon_fail(edge_program.name, &err);
     }
-    edge_run(edge);
+    const enum cdn_status status = edge_run(edge, &err);
     edge_destroy(edge);
-    return 0;
+    return status == CDN_OK ? 0 : daemon_fail(edge_program.name, &err);
 }

@@ -189,13 +189,16 @@ struct origin_hasher *origin_hasher_create(struct origin_hash_file *file)
     return hasher;
 }
 
-void origin_hasher_start(struct origin_hasher *hasher)
+enum cdn_status origin_hasher_start(struct origin_hasher *hasher, struct cdn_error *err)
 {
-    if (pthread_create(&hasher->thread, NULL, run, hasher) != 0) {
-        abort(); /* as when memory is out */
+    const int problem = pthread_create(&hasher->thread, NULL, run, hasher);
+    if (problem) {
+        return cdn_error_set(err, CDN_UNAVAILABLE, "cannot start the thread that hashes files: %s",
+                             strerror(problem));
     }
     pthread_setname_np(hasher->thread, "origin-hash");
     hasher->is_running = true;
+    return CDN_OK;
 }
 
 void origin_hasher_destroy(struct origin_hasher *hasher)

@@ -26,7 +26,8 @@ struct origin_hash_file;
 /* `file`: what was known before, and where to keep what is found; or NULL. Borrowed, used by the hasher's
  * thread. */
 struct origin_hasher *origin_hasher_create(struct origin_hash_file *file);
-void origin_hasher_start(struct origin_hasher *hasher);   /* the thread; jobs may be queued before */
+/* The thread; jobs may be queued before. */
+enum cdn_status origin_hasher_start(struct origin_hasher *hasher, struct cdn_error *err) CDN_MUST_CHECK;
 void origin_hasher_destroy(struct origin_hasher *hasher); /* ends the thread; jobs still waiting are told */
 
 /* Known already? A result that was got soon after the file's last change counts only while that is so, and

@@ -25,7 +25,7 @@ int main(int argc, char **argv)
     if (origin_create(&settings, argc, argv, &origin, &err) != CDN_OK) {
         return daemon_fail(origin_program.name, &err);
     }
-    origin_run(origin);
+    status = origin_run(origin, &err);
     origin_destroy(origin);
-    return 0;
+    return status == CDN_OK ? 0 : daemon_fail(origin_program.name, &err);
 }

@@ -283,14 +283,17 @@ enum cdn_status origin_create(struct origin_settings *take, int argc, char **arg
     return CDN_OK;
 }
 
-void origin_run(struct origin *origin)
+enum cdn_status origin_run(struct origin *origin, struct cdn_error *err)
 {
     /* after daemon_create, which blocked the signals that only its loop may take */
-    origin_hasher_start(origin->hasher);
-    for (size_t i = 0; i < origin->worker_count; i++) {
-        origin_worker_start(origin->workers[i]);
+    enum cdn_status status = origin_hasher_start(origin->hasher, err);
+    for (size_t i = 0; i < origin->worker_count && status == CDN_OK; i++) {
+        status = origin_worker_start(origin->workers[i], err);
     }
-    daemon_run(origin->daemon, &origin->address);
+    if (status == CDN_OK) {
+        daemon_run(origin->daemon, &origin->address);
+    }
+    return status;
 }
 
 void origin_destroy(struct origin *origin)

@@ -15,7 +15,8 @@ struct origin;
 /* Takes the settings over. argc and argv are read again at each reload. */
 enum cdn_status origin_create(struct origin_settings *take, int argc, char **argv, struct origin **ret,
                               struct cdn_error *err) CDN_MUST_CHECK;
-void origin_run(struct origin *origin);
+/* Until told to end. CDN_UNAVAILABLE: a thread cannot be started. */
+enum cdn_status origin_run(struct origin *origin, struct cdn_error *err) CDN_MUST_CHECK;
 void origin_destroy(struct origin *origin); /* NULL is fine */
 
 #endif

@@ -188,13 +188,15 @@ static void *run(void *arg)
     return NULL;
 }
 
-void origin_worker_start(struct origin_worker *worker)
+enum cdn_status origin_worker_start(struct origin_worker *worker, struct cdn_error *err)
 {
-    if (pthread_create(&worker->thread, NULL, run, worker) != 0) {
-        abort(); /* as when memory is out */
+    const int problem = pthread_create(&worker->thread, NULL, run, worker);
+    if (problem) {
+        return cdn_error_set(err, CDN_UNAVAILABLE, "threads: cannot start a worker: %s", strerror(problem));
     }
     worker->is_running = true;
     pthread_setname_np(worker->thread, "origin-worker");
+    return CDN_OK;
 }
 
 struct message {

@@ -29,7 +29,7 @@ enum cdn_status origin_worker_create(struct origin_shared *shared, struct origin
                                      struct cdn_error *err) CDN_MUST_CHECK;
 void origin_worker_address(const struct origin_worker *worker, struct cdn_addr *ret);
 const struct origin_metrics *origin_worker_metrics(const struct origin_worker *worker);
-void origin_worker_start(struct origin_worker *worker);
+enum cdn_status origin_worker_start(struct origin_worker *worker, struct cdn_error *err) CDN_MUST_CHECK;
 void origin_worker_post_policy(struct origin_worker *worker,
                                struct origin_policy *policy); /* takes a reference over */
 void origin_worker_post_faults(struct origin_worker *worker, const struct origin_faults *faults);

@@ -8,6 +8,7 @@
 #include "edge/log/access_log.h"
 #include "edge/control/certificate.h"
 #include "edge/purge/purge.h"
+#include "edge/purge/purge_job.h"
 #include "edge/control/sync.h"
 #include "edge/base/tuning.h"
 #include "edge/control/why.h"
@@ -239,15 +240,13 @@ static void handle_why(void *self, struct http_request *req, json_t *body)
     }
 }
 
-/* A purge waits until the disk tier is loaded and is answered when what it hit cannot come back after a
- * crash. */
 struct purge_call {
-    struct edge *edge;
+    struct edge_purge_job job;
     struct http_request *req; /* NULL: over */
     json_t *body;             /* counted */
-    struct edge_load_waiter loaded;
-    uint64_t count;
-    bool pending; /* another thread will post back */
+    struct cdn_error err;
+    enum cdn_status status;
+    bool pending; /* the job is not done */
 };
 
 static void end_purge(struct purge_call *p)
@@ -265,73 +264,45 @@ static void purge_over(void *arg)
     end_purge(p);
 }
 
+static bool apply_purge(struct edge_purge_job *job)
+{
+    struct purge_call *p = CDN_CONTAINER_OF(job, struct purge_call, job);
+    p->status =
+        p->req ? edge_purge_json(job->edge, p->body, cdn_clock_now_ms(), &job->count, &p->err) : CDN_OK;
+    return p->req && p->status == CDN_OK;
+}
+
 static void answer_purge(struct purge_call *p)
 {
-    daemon_answer_json(p->req, 200, json_pack("{s:s, s:I}", "status", "ok", "purged", (json_int_t)p->count));
-}
-
-static void purge_settled(void *arg) /* loop thread */
-{
-    struct purge_call *p = arg;
     p->pending = false;
-    if (p->req) {
-        answer_purge(p);
-    } else {
+    if (!p->req) {
         end_purge(p);
-    }
-}
-
-static void post_settled(void *arg) /* disk writer's thread */
-{
-    struct purge_call *p = arg;
-    loop_post(daemon_loop(p->edge->daemon), purge_settled, p);
-}
-
-static void apply_purge(struct purge_call *p)
-{
-    struct cdn_error err;
-    if (edge_purge_json(p->edge, p->body, cdn_clock_now_ms(), &p->count, &err) != CDN_OK) {
-        daemon_answer_error(p->req, &err);
-    } else if (p->edge->store) {
-        p->pending = true;
-        if (!p->req->suspended) {
-            http_request_suspend(p->req);
-        }
-        edge_store_settle(p->edge->store, post_settled, p);
+    } else if (p->status != CDN_OK) {
+        daemon_answer_error(p->req, &p->err);
     } else {
-        answer_purge(p);
+        daemon_answer_json(p->req, 200,
+                           json_pack("{s:s, s:I}", "status", "ok", "purged", (json_int_t)p->job.count));
     }
 }
 
-static void purge_loaded(void *arg) /* loop thread */
+static void purge_done(struct edge_purge_job *job)
 {
-    struct purge_call *p = arg;
-    p->pending = false;
-    if (p->req) {
-        apply_purge(p);
-    } else {
-        end_purge(p);
-    }
-}
-
-static void post_loaded(void *arg) /* loader's thread */
-{
-    struct purge_call *p = arg;
-    loop_post(daemon_loop(p->edge->daemon), purge_loaded, p);
+    answer_purge(CDN_CONTAINER_OF(job, struct purge_call, job));
 }
 
 static void handle_purge(void *self, struct http_request *req, json_t *body)
 {
+    struct edge *edge = self;
     struct purge_call *p = cdn_calloc(1, sizeof *p);
-    *p = (struct purge_call){.edge = self, .req = req, .body = json_incref(body), .pending = true};
-    p->loaded = (struct edge_load_waiter){.done = post_loaded, .arg = p};
+    *p = (struct purge_call){.req = req, .body = json_incref(body), .pending = true};
+    p->job = (struct edge_purge_job){
+        .edge = edge, .loop = daemon_loop(edge->daemon), .apply = apply_purge, .done = purge_done};
     daemon_on_end(req, purge_over, p);
-    if (edge_cache_await_load(p->edge->cache, &p->loaded)) {
+    if (edge_purge_job_run(&p->job)) {
+        answer_purge(p);
+    } else {
         http_request_suspend(req);
-        return;
     }
-    p->pending = false;
-    apply_purge(p);
 }
 
 static const struct daemon_route routes[] = {

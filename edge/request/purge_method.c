@@ -89,7 +89,7 @@ static bool purge_tags(void *arg, struct cdn_str name, struct cdn_str value)
 enum edge_step edge_purge_method_answer(struct edge_txn *t)
 {
     CDN_AUTOFREE char *body = cdn_asprintf("{\"status\":\"ok\",\"purged\":%" PRIu64 ",\"soft\":%s}\n",
-                                           t->purged, is_soft(t) ? "true" : "false");
+                                           t->purge.count, is_soft(t) ? "true" : "false");
     t->status = 200;
     t->sent = strlen(body);
     t->verdict = EDGE_VERDICT_BYPASS;
@@ -98,24 +98,27 @@ enum edge_step edge_purge_method_answer(struct edge_txn *t)
     return EDGE_STEP_DONE;
 }
 
-enum edge_step edge_purge_method_apply(struct edge_txn *t)
+static bool apply(struct edge_purge_job *job)
 {
-    struct edge *edge = t->worker->edge;
+    struct edge_txn *t = CDN_CONTAINER_OF(job, struct edge_txn, purge);
     struct purge_fields f = {.txn = t};
+    if (t->over) { /* the client went while the start's loading went on */
+        return false;
+    }
     http_request_each_field(t->http, find_field, &f);
     if (f.tag_lines) {
         http_request_each_field(t->http, purge_tags, &f);
     } else {
-        f.total = edge_purge_key(edge, cdn_buf_str(&t->key), f.soft, t->now_ms);
+        f.total = edge_purge_key(job->edge, cdn_buf_str(&t->key), f.soft, t->now_ms);
     }
     cdn_metric_add(&t->worker->metrics.purged_total, f.total);
-    t->purged = f.total;
-    if (!edge->store) {
-        return EDGE_STEP_PURGE_ANSWER;
-    }
-    const enum edge_step wait = edge_txn_wait_disk(t, EDGE_STEP_PURGE_ANSWER);
-    edge_store_settle(edge->store, edge_txn_disk_done, t);
-    return wait;
+    job->count = f.total;
+    return true;
+}
+
+static void done(struct edge_purge_job *job)
+{
+    edge_txn_disk_done(CDN_CONTAINER_OF(job, struct edge_txn, purge));
 }
 
 enum edge_step edge_purge_method(struct edge_txn *t)
@@ -124,11 +127,8 @@ enum edge_step edge_purge_method(struct edge_txn *t)
         return edge_deliver_error(t, 403,
                                   "PURGE is allowed with the purge_token, or to programs in purge_allow");
     }
-    t->loaded = (struct edge_load_waiter){.done = edge_txn_disk_done, .arg = t};
-    t->disk_pending = true;
-    if (edge_cache_await_load(t->worker->edge->cache, &t->loaded)) {
-        return edge_txn_wait(t, EDGE_STEP_PURGE_APPLY);
-    }
-    t->disk_pending = false;
-    return EDGE_STEP_PURGE_APPLY;
+    t->purge = (struct edge_purge_job){
+        .edge = t->worker->edge, .loop = t->worker->loop, .apply = apply, .done = done};
+    return edge_purge_job_run(&t->purge) ? EDGE_STEP_PURGE_ANSWER
+                                         : edge_txn_wait_disk(t, EDGE_STEP_PURGE_ANSWER);
 }

@@ -11,7 +11,7 @@
  *                   -> PART -> FETCHED -> ..                one stretch of it is wanted
  *         -> PASS -> FETCHED -> STREAM -> DONE              the client's own affair
  *         -> UPGRADE -> PASS -> ..                          WebSocket
- *         -> PURGE -> PURGE_APPLY -> PURGE_ANSWER -> DONE
+ *         -> PURGE -> PURGE_ANSWER -> DONE
  *
  * A state goes back to LOOKUP when the disk, or a fetch that was joined, did not keep its promise; that is
  * bounded (edge_txn.tries).
@@ -24,24 +24,23 @@
 struct edge_txn;
 
 /* name, function, successors (besides DONE), what it does. A test compares docs/architecture.md with it. */
-#define EDGE_STEPS(X)                                                                                        \
-    X(BEGIN, edge_request_begin, TO(LOOKUP) | TO(PASS) | TO(UPGRADE) | TO(PURGE),                            \
-      "reads target and conditions; answers what needs neither cache nor origin")                            \
-    X(LOOKUP, edge_lookup, TO(WAIT) | TO(LOOKUP) | TO(STORED) | TO(FETCHED) | TO(PART) | TO(PASS),           \
-      "finds what is stored and decides what to do with it")                                                 \
-    X(FETCHED, edge_fetched, TO(WAIT) | TO(STORED) | TO(STREAM) | TO(LOOKUP) | TO(PASS),                     \
-      "acts on what its fetch brought: an answer, a confirmation or a failure")                              \
-    X(PART, edge_part_begin, TO(FETCHED) | TO(PASS) | TO(LOOKUP),                                            \
-      "finds or fetches the stretch that is wanted")                                                         \
-    X(PASS, edge_pass_begin, TO(FETCHED), "asks the origin for this request alone")                          \
-    X(UPGRADE, edge_tunnel_ask, TO(PASS), "checks a WebSocket handshake and the limits of tunnels")          \
-    X(STORED, edge_deliver_stored, TO(WAIT) | TO(READ) | TO(FILE) | TO(LOOKUP),                              \
-      "answers with the stored response: from RAM, or by the way to its body on disk")                       \
-    X(READ, edge_deliver_read, TO(LOOKUP), "answers with a small body that was read from disk")              \
-    X(FILE, edge_deliver_file, TO(WAIT) | TO(LOOKUP), "answers with a large body on disk, by sendfile")      \
-    X(STREAM, edge_deliver_fetch, TO(PASS), "answers with what its fetch brings, complete or under way")     \
-    X(PURGE, edge_purge_method, TO(WAIT) | TO(PURGE_APPLY), "checks who may; waits for the start's loading") \
-    X(PURGE_APPLY, edge_purge_method_apply, TO(WAIT) | TO(PURGE_ANSWER), "purges; waits for the disk")       \
+#define EDGE_STEPS(X)                                                                                      \
+    X(BEGIN, edge_request_begin, TO(LOOKUP) | TO(PASS) | TO(UPGRADE) | TO(PURGE),                          \
+      "reads target and conditions; answers what needs neither cache nor origin")                          \
+    X(LOOKUP, edge_lookup, TO(WAIT) | TO(LOOKUP) | TO(STORED) | TO(FETCHED) | TO(PART) | TO(PASS),         \
+      "finds what is stored and decides what to do with it")                                               \
+    X(FETCHED, edge_fetched, TO(WAIT) | TO(STORED) | TO(STREAM) | TO(LOOKUP) | TO(PASS),                   \
+      "acts on what its fetch brought: an answer, a confirmation or a failure")                            \
+    X(PART, edge_part_begin, TO(FETCHED) | TO(PASS) | TO(LOOKUP),                                          \
+      "finds or fetches the stretch that is wanted")                                                       \
+    X(PASS, edge_pass_begin, TO(FETCHED), "asks the origin for this request alone")                        \
+    X(UPGRADE, edge_tunnel_ask, TO(PASS), "checks a WebSocket handshake and the limits of tunnels")        \
+    X(STORED, edge_deliver_stored, TO(WAIT) | TO(READ) | TO(FILE) | TO(LOOKUP),                            \
+      "answers with the stored response: from RAM, or by the way to its body on disk")                     \
+    X(READ, edge_deliver_read, TO(LOOKUP), "answers with a small body that was read from disk")            \
+    X(FILE, edge_deliver_file, TO(WAIT) | TO(LOOKUP), "answers with a large body on disk, by sendfile")    \
+    X(STREAM, edge_deliver_fetch, TO(PASS), "answers with what its fetch brings, complete or under way")   \
+    X(PURGE, edge_purge_method, TO(WAIT) | TO(PURGE_ANSWER), "checks who may, purges, waits for the disk") \
     X(PURGE_ANSWER, edge_purge_method_answer, 0, "says how many objects went")
 
 enum edge_step {

@@ -9,6 +9,7 @@
 
 #include "edge/fetch/body.h"
 #include "edge/fetch/fetch.h"
+#include "edge/purge/purge_job.h"
 #include "edge/request/step.h"
 #include "edge/semantics/range.h"
 #include "edge/semantics/validate.h"
@@ -42,10 +43,9 @@ struct edge_txn {
     enum cdn_status disk_status; /* of the last read */
     bool looked_on_disk;
     struct edge_save_waiter saved;
-    struct edge_load_waiter loaded;
-    uint64_t purged;   /* objects, of a PURGE */
-    bool disk_pending; /* another thread will post back: the transaction must not go before */
-    bool over;         /* done() was called: it goes as soon as no stream and no other thread holds it */
+    struct edge_purge_job purge; /* of the PURGE method */
+    bool disk_pending;           /* another thread will post back: the transaction must not go before */
+    bool over; /* done() was called: it goes as soon as no stream and no other thread holds it */
     unsigned tries;
     /* the fetch it waits for */
     struct edge_fetch_waiter waiter;
