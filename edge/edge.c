@@ -13,7 +13,7 @@
 #include "edge/control/sync.h"
 #include "edge/request/tunnel.h"
 #include "edge/base/tuning.h"
-#include "edge/request/txn.h"
+#include "edge/request/request.h"
 #include "edge/cache/cache.h"
 #include "edge/request/hot.h"
 
@@ -217,7 +217,7 @@ static enum cdn_status open_worker(struct edge_worker *w, const struct cdn_addr 
         .max_body = s->max_body,
         .tls_certificate = w->edge->certificate.certificate,
         .tls_key = w->edge->certificate.key,
-        .handler = &edge_handler,
+        .handler = &edge_request_handler,
         .handler_self = w,
         .upgrades = true,
     };
@@ -294,12 +294,7 @@ static void close_worker(struct edge_worker *w)
     edge_hot_destroy(w->hot);
     http_head_free(&w->head);
     loop_destroy(w->loop);
-    for (struct edge_txn *t = w->free_txn, *next; t; t = next) {
-        next = t->next;
-        cdn_buf_free(&t->key);
-        cdn_buf_free(&t->text);
-        free(t);
-    }
+    edge_request_free(w);
 }
 
 /* ---- life ---- */

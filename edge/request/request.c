@@ -3,6 +3,7 @@
  * A plain hit is answered from the hot table without a transaction. All else gets one at the first callback,
  * and the states of step.h run whenever libmicrohttpd asks for the answer: first, and after every suspension.
  */
+#include "edge/request/request.h"
 #include "edge/request/txn.h"
 
 #include "common/http/syntax/http_field.h"
@@ -329,9 +330,20 @@ static void on_refused(void *self, unsigned status)
     cdn_metric_add(&w->metrics.refused_total, 1);
 }
 
-const struct http_handler edge_handler = {.head = on_head,
-                                          .held = on_held,
-                                          .body = on_body,
-                                          .ready = on_ready,
-                                          .done = on_done,
-                                          .refused = on_refused};
+const struct http_handler edge_request_handler = {.head = on_head,
+                                                  .held = on_held,
+                                                  .body = on_body,
+                                                  .ready = on_ready,
+                                                  .done = on_done,
+                                                  .refused = on_refused};
+
+void edge_request_free(struct edge_worker *w)
+{
+    for (struct edge_txn *t = w->free_txn, *next; t; t = next) {
+        next = t->next;
+        cdn_buf_free(&t->key);
+        cdn_buf_free(&t->text);
+        free(t);
+    }
+    w->free_txn = NULL;
+}

@@ -94,9 +94,6 @@ enum edge_step edge_txn_refuse_uncached(struct edge_txn *txn);
 enum edge_step edge_txn_pass(struct edge_txn *txn, enum edge_cause cause);
 enum edge_step edge_txn_pass_instead(struct edge_txn *txn, enum edge_cause cause);
 
-/* ---- request.c ---- */
-extern const struct http_handler edge_handler;
-
 /* ---- upstream.c: what goes to the origin for this request ---- */
 /* One field of it, for Vary (struct edge_vary_source): the origin chooses by what it is told, not by what we
  * were. */
