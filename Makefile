@@ -48,9 +48,7 @@ install: ## into PREFIX (/usr/local), under DESTDIR when set
 	@cmake --install build-release --prefix $(PREFIX)
 
 uninstall: ## what the last `make install` wrote, with the same DESTDIR
-	@[ -f build-release/install_manifest.txt ] || { echo "uninstall: build-release/install_manifest.txt is missing" >&2; exit 2; }
-	@sed 's|^|$(DESTDIR)|' build-release/install_manifest.txt | while read -r file; do rm -f "$$file"; done
-	@echo "uninstall: $$(wc -l <build-release/install_manifest.txt) files removed"
+	@cmake/uninstall.sh build-release/install_manifest.txt '$(DESTDIR)'
 
 format: ## clang-format on every source file
 	$(deps) test

@@ -28,7 +28,8 @@ def commands_in(text):
 
 
 def documents():
-    return [source.ROOT / "README.md", *sorted((source.ROOT / "docs").glob("**/*.md"))]
+    return [source.ROOT / name for name in ("README.md", "CONTRIBUTING.md", "geo-data/README.md", "origin/django/README.md")
+            ] + sorted((source.ROOT / "docs").glob("**/*.md"))
 
 
 def test_make_targets_and_subcommands_exist():
@@ -53,6 +54,46 @@ def test_links_lead_somewhere():
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
             if not re.match(r"[a-z]+:", target) and not (page.parent / target).exists():
                 wrong.append(f"{source.show(page)}: {target}")
+    assert not wrong, "\n".join(wrong)
+
+
+PARTS = "|".join(("cli", "cmake", "common", "docker", "docs", "edge", "geo-data", "origin", "router", "tests"))
+NAMED = re.compile(rf"`((?:{PARTS})/[\w./*-]*)(?::(\w+))?`")
+
+
+def sources_of(name):
+    """The files that a document means by edge/cache/cache, edge/cache, tests/lint/test_text.py or compiled*."""
+    ways = [source.ROOT / (name + ending) for ending in ("", ".c", ".h", ".py")]
+    return [p for p in ways if p.exists()] or list(source.ROOT.glob(name))
+
+
+def test_named_files_and_functions_exist():
+    """`edge/fetch/confirm` is a file without its ending, `edge/fetch/confirm:edge_confirm_by_head` a function in it."""
+    wrong = []
+    for page in documents():
+        for name, function in NAMED.findall(page.read_text()):
+            files = sources_of(name)
+            if not files and not re.search("[A-Z]{3}", name):  # test_NAME.py stands for many
+                wrong.append(f"{source.show(page)}: {name} is not there")
+            elif function and not any(re.search(rf"\b{function}\(", p.read_text()) for p in files if p.is_file()):
+                wrong.append(f"{source.show(page)}: no {function}() in {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+def prose(text):
+    """Numbered lines outside of code and tables."""
+    code = False
+    for i, line in enumerate(text.split("\n"), 1):
+        if line.lstrip().startswith("```"):
+            code = not code
+        elif not code and not line.lstrip().startswith(("|", "<")):
+            yield i, line
+
+
+def test_prose_is_wrapped():
+    """At 100 columns, but for a single word (an address, a piece of code) that is longer."""
+    wrong = [f"{source.show(page)}:{i}: {len(line)} columns" for page in documents() for i, line in prose(page.read_text())
+             if len(line) > 100 and " " in line.strip().removeprefix("- ")]
     assert not wrong, "\n".join(wrong)
 
 
