@@ -4,7 +4,7 @@ import itertools
 import re
 
 import pytest
-from cdn import Gate, Reply, poll
+from cdn import Gate, poll
 from test_edge_http import edge, ok, origin, told  # noqa: F401 (edge and origin are fixtures)
 
 # what a request says, and the codings that it accepts ("": the plain form)
@@ -119,3 +119,37 @@ def test_a_406_is_for_the_one_who_asked(edge, origin, fields, stored):  # noqa: 
         assert r.status == (406 if ask else 200)
     assert told(r) == ("HIT", None)
     assert origin.count("/a") == (2 if stored else 3)
+
+
+@pytest.mark.parametrize("vary", [True, False])
+@pytest.mark.parametrize("first", [None, "gzip", "br", "identity;q=0, gzip"])
+@pytest.mark.parametrize("asked", ["bytes=0-9", "bytes=-5", "bytes=5-"])
+def test_a_range_is_of_a_form_that_the_request_accepts(edge, origin, vary, first, asked):  # noqa: F811
+    """One entity tag for all: parts and wholes of one form never stand for another."""
+    size = len(BODY)
+
+    def form(coding):
+        return (coding.upper().encode() + BODY)[:size]
+
+    def answer(request):
+        coding = next((f for f in ("br", "gzip") if f in asked_for(request)), "")
+        fields = [("ETag", '"same"'), *([("Vary", "Accept-Encoding")] if vary else []),
+                  *([("Content-Encoding", coding)] if coding else [])]
+        if request.header("If-None-Match"):
+            return ok(b"", "max-age=60", *fields, status=304)
+        if not request.header("Range"):
+            return ok(form(coding), "max-age=60", *fields)
+        a, b = request["Range"].removeprefix("bytes=").split("-")
+        a, b = (size - int(b), size - 1) if not a else (int(a), min(int(b or size), size - 1))
+        return ok(form(coding)[a:b + 1], "max-age=60", *fields, ("Content-Range", f"bytes {a}-{b}/{size}"), status=206)
+    origin.on("/a", answer)
+    edge.get("/a", [("Accept-Encoding", first)] if first else [])
+    for step in ("0s", "61s", "1s"):
+        edge.clock_advance(step)
+        for ask, forms in SPELLINGS.items():
+            for more in ([("Range", asked)], []):
+                r = edge.get("/a", ([("Accept-Encoding", ask)] if ask is not None else []) + more)
+                coding = r.header("Content-Encoding", "")
+                assert coding in forms or not forms, (ask, coding)
+                part = r.header("Content-Range", f"bytes 0-{size - 1}/{size}").removeprefix("bytes ").split("/")[0].split("-")
+                assert r.body == form(coding)[int(part[0]):int(part[1]) + 1], (ask, more)

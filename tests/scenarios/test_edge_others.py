@@ -3,7 +3,8 @@
 import itertools
 
 import pytest
-from test_edge_http import edge, ok, origin, told  # noqa: F811, F401 (edge and origin are fixtures)
+from cdn import Gate
+from test_edge_http import edge, ok, origin, told  # noqa: F401 (edge and origin are fixtures)
 
 ODD = ("X-Odd", "1")
 
@@ -93,3 +94,74 @@ def test_what_is_told_to_someone_authorised_changes_nothing(edge, origin, method
     r = edge.get("/a")
     assert told(r) == ("HIT", None) and r.body == b"for all" and "X-User" not in r and r["ETag"] == '"v1"'
     assert origin.count("/a") == 2
+
+
+# fields that say how the bytes of one message are to be read: a 304 or a HEAD has none of the stored ones
+FRAMING = [("Content-Encoding", "br"), ("Content-Encoding", "gzip"), ("Content-Length", "5"), ("Content-Range", "bytes 0-4/10"),
+           ("Transfer-Encoding", "chunked"), ("Connection", "X-Foo"), ("Trailer", "X"), ("Set-Cookie", "a=1")]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("name, value", FRAMING)
+def test_an_update_does_not_change_how_the_body_is_read(edge, origin, name, value, method):  # noqa: F811
+    """RFC 9111 3.2: servers with one entity tag for all codings send the fields of another one."""
+    body = bytes(range(97, 123)) * 100
+
+    def answer(request):
+        if request.header("If-None-Match"):
+            return ok(b"", "max-age=60", ("ETag", '"1"'), (name, value), status=304)
+        more = [(name, value)] if request.method == "HEAD" else []
+        return ok(body, "max-age=60" if more else "max-age=1", ("ETag", '"1"'), *more, length=len(body))
+    origin.on("/a", answer)
+    edge.get("/a")
+    edge.clock_advance("2s")
+    if method == "HEAD":
+        edge.head("/a")
+    edge.get("/a")  # what is personal is its own
+    r = edge.get("/a")
+    assert (r.status, r.body, r.complete) == (200, body, True) and value not in r.all(name)
+
+
+LANGUAGES = {"de": b"de", "de, en;q=0.5": b"de", "en, de": b"en", "de;q=0, en;q=0.5": b"en", "*;q=0, en": b"en",
+             "de-AT, de;q=0.9": b"de", "de;q=0.5, en": b"en", "de-CH;q=0, de": b"de", "en;q=0.1, de;q=0.05": b"en"}
+
+
+@pytest.mark.parametrize("first", ["de", "de, en;q=0.5", "en"])
+def test_nobody_gets_a_language_that_he_likes_less(edge, origin, first):  # noqa: F811
+    """A stored answer in the language wanted most is given, whoever brought it; no other."""
+    origin.on("/a", lambda r: ok(LANGUAGES[r["Accept-Language"]] if r.header("Accept-Language") in LANGUAGES else b"en", "max-age=60",
+                                 ("Vary", "Accept-Language"),
+                                 ("Content-Language", LANGUAGES.get(r.header("Accept-Language"), b"en").decode())))
+    edge.get("/a", [("Accept-Language", first)])
+    for asks, wanted in LANGUAGES.items():
+        assert edge.get("/a", [("Accept-Language", asks)]).body == wanted, asks
+
+
+@pytest.mark.parametrize("waiter", [[("Cookie", "a=2")], [], [("Authorization", "x")]], ids=str)
+@pytest.mark.parametrize("leader", [[("Cookie", "a=1")], [], [("Authorization", "y")]], ids=str)
+@pytest.mark.parametrize("cc, vary", [("max-age=60", "Cookie, Authorization"), ("private", None), ("max-age=60, private", None), ("no-store", None),
+                                      ("max-age=60", "*")])
+def test_those_who_wait_get_answers_of_their_own(edge, origin, leader, waiter, cc, vary):  # noqa: F811
+    gate, count = Gate(), itertools.count()
+
+    def who(fields):
+        return (fields[0][1] if fields else "nobody").encode()
+
+    def answer(request):
+        number = next(count)
+        if number == 0:
+            gate._pass()
+        name = request.header("Cookie") or request.header("Authorization") or "nobody"
+        return ok(name.encode(), cc, *([("Vary", vary)] if vary else []), ("Set-Cookie", f"s={number}"))
+    origin.on("/a", answer)
+    clients = [edge.connect() for _ in range(4)]
+    for number, client in enumerate(clients):
+        client.send_request("GET", "/a", waiter if number else leader)
+        if not number:
+            gate.wait_reached()
+    edge.get("/nothing-else")
+    gate.open()
+    answers = [client.response() for client in clients]
+    assert [r.body for r in answers] == [who(leader)] + [who(waiter)] * 3
+    cookies = [c for r in answers for c in r.all("Set-Cookie")]
+    assert len(cookies) == len(set(cookies))
