@@ -1,3 +1,6 @@
+/* clock: `pocketcdn clock`: shows and moves the cache clock of every node. All are asked one after
+ * the other and all are told the same, because edges whose clocks differ disagree about what is
+ * fresh. */
 #include "cli/base/subcommand.h"
 #include "cli/run/control.h"
 #include "cli/base/print.h"

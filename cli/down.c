@@ -1,3 +1,6 @@
+/* down: `pocketcdn down`: ends the process that holds the state folder's lock, by a descriptor of
+ * it (pidfd) and only after the lock has proved that it is ours: a pid alone may be somebody else's
+ * by now. */
 #include "cli/base/subcommand.h"
 #include "cli/base/print.h"
 #include "cli/run/state.h"

@@ -1,3 +1,5 @@
+/* fault: `pocketcdn fault`: makes a node late, wrong or silent, by POST /faults of its admin
+ * listener. Words become the JSON that the node checks; nothing is judged twice. */
 #include "cli/base/subcommand.h"
 #include "cli/run/control.h"
 #include "cli/base/note.h"

@@ -1,3 +1,6 @@
+/* get: `pocketcdn get`: a request as a client at some place would make it, through the router to
+ * the edge, with what each hop said. It follows one redirect of the router's itself, since curl -L
+ * would lose who decided what. */
 #include "cli/base/subcommand.h"
 #include "cli/run/control.h"
 #include "cli/base/print.h"

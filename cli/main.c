@@ -1,4 +1,5 @@
-/* pocketcdn: the one command a person types. */
+/* main: pocketcdn: the one command a person types. Everything is in the library beside it, which
+ * the tests link too; here the process is set up. */
 #include "cli/command.h"
 #include "common/process.h"
 

@@ -1,3 +1,6 @@
+/* purge: `pocketcdn purge`: puts a purge into the router's log, which every edge follows, and shows
+ * the receipts. The router alone keeps that log, so that an edge which is away gets the purge when
+ * it is back. */
 #include "cli/base/subcommand.h"
 #include "cli/run/control.h"
 #include "cli/base/print.h"

@@ -1,4 +1,5 @@
-/* rtt: the modelled round-trip time between places, with the way it takes. */
+/* rtt: `pocketcdn rtt`: the modelled time between two places, with the way it takes; or of many
+ * pairs, a line each, for programs. It says that it is modelled wherever it prints a number. */
 #include "cli/base/subcommand.h"
 #include "cli/geo/geo_input.h"
 #include "cli/base/print.h"

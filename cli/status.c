@@ -1,3 +1,5 @@
+/* status: `pocketcdn status`: one row a node from its own report, asked now. A node that does not
+ * answer is a row too: that is what one wants to know. */
 #include "cli/base/subcommand.h"
 #include "cli/run/control.h"
 #include "cli/run/up_display.h"

@@ -1,3 +1,6 @@
+/* up: `pocketcdn up`: ports, plan, state folder, then the supervisor, in front or detached.
+ * Detached it waits until all is up or has failed, so that the exit code of the shell is about the
+ * CDN and not about a fork. */
 #include "cli/base/subcommand.h"
 #include "cli/run/ports.h"
 #include "cli/base/print.h"

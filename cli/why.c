@@ -1,3 +1,5 @@
+/* why: `pocketcdn why`: the story of one URL at every edge, as the edges tell it (GET /why), turned
+ * from fields into sentences. It decides nothing itself. */
 #include "cli/base/subcommand.h"
 #include "cli/run/control.h"
 #include "cli/base/print.h"

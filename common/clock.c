@@ -1,3 +1,5 @@
+/* clock: the offset of the cache clock is one atomic word, so a thread that only asks for the time
+ * takes no lock; each change of it is refused unless the program allowed travel (simulation). */
 #include "common/clock.h"
 
 #include <inttypes.h>

@@ -1,3 +1,5 @@
+/* folder: trust in a folder is judged from descriptors, never from names: between a look at a path
+ * and the use of it somebody else could put another folder in its place. */
 #include "common/folder.h"
 
 #include "common/mem.h"

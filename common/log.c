@@ -1,3 +1,6 @@
+/* log: one line is one write(2) to stderr: lines of threads do not mix, and a pipe whose reader has
+ * gone cannot stop the program. The conversions of printf are read here, so that strings can be
+ * escaped and numbers become numbers in JSON. */
 #include "common/log.h"
 
 #include "common/clock.h"

@@ -1,3 +1,6 @@
+/* loop: timers are a heap of pointers into the caller's structs, so each can be stopped at once, in
+ * its own callback too. Messages of other threads are a list that is taken whole: what they post
+ * themselves runs in the next turn, and none can keep a turn from ending. */
 #include "common/loop.h"
 
 #include "common/clock.h"

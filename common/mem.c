@@ -1,3 +1,6 @@
+/* mem: every allocation of the project goes through these, which end the process when memory is
+ * out. What may fail for its size is refused by limits before; what is left to fail here nobody
+ * could answer sensibly. */
 #include "common/mem.h"
 
 #include <stdarg.h>

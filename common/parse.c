@@ -1,3 +1,6 @@
+/* parse: text to values by hand instead of strtol(3) and its kin, which take blanks, signs and
+ * rubbish at the end, stop at a NUL and heed the locale (decimal fractions go to strtod_l with that
+ * of C, once their form is judged). Values with a unit are multiplied with a check for overflow. */
 #include "common/parse.h"
 
 #include <arpa/inet.h>

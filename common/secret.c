@@ -1,3 +1,5 @@
+/* secret: bytes of getrandom(2), asked for by each table for itself: one secret that got out would
+ * be worth one table. */
 #include "common/secret.h"
 
 #include <errno.h>

@@ -1,3 +1,6 @@
+/* status: one table of kinds of failure gives the word, the exit code and the HTTP status, so that
+ * a program, its admin listener and its command agree on what has happened. Texts hold foreign
+ * bytes made harmless. */
 #include "common/status.h"
 
 #include "common/visible.h"

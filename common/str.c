@@ -1,3 +1,5 @@
+/* str: slices and the growing buffer. Growth doubles, so that appending costs the same however long
+ * the buffer is; case is folded for ASCII only, as all protocols here want it. */
 #include "common/str.h"
 
 #include <stdarg.h>

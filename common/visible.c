@@ -1,4 +1,5 @@
-/* visible: see visible.h */
+/* visible: plain bytes are looked for eight at a time and copied in runs, since nearly all output
+ * is plain; only what is not is decoded. */
 #include "common/visible.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* anycast: see anycast.h. The rows' texts become bytes once, at the first look-up. */
+/* anycast: rows of networks that are announced from many places. Their texts become bytes once, at
+ * the first look-up; a first byte that no row has ends nearly every search at once. */
 #include "geo-data/anycast.h"
 
 #include <arpa/inet.h>

@@ -1,4 +1,6 @@
-/* backbone: see backbone.h */
+/* backbone: reads and checks the graph, each row with its line: names known once, borders crossed
+ * by border links only, and one piece in all. A wrong row would bend the times of a continent
+ * without anybody seeing it. */
 #include "geo-data/backbone.h"
 
 #include "common/parse.h"

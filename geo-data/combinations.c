@@ -1,3 +1,5 @@
+/* combinations: an array of combinations with an index by hash, behind a mutex. Taken by look-ups
+ * in several files only; with one file nobody comes here. */
 #include "geo-data/combinations.h"
 
 #include "common/index.h"

@@ -1,4 +1,6 @@
-/* decode: fields, see decode.h; decode_record.c makes records of them. */
+/* decode: fields of the data section, one at a time, where they stand, each read within the
+ * section's bounds; decode_record.c makes records of them. So a look-up reads only the fields that
+ * are wanted and allocates nothing. */
 #include "geo-data/decode.h"
 
 #include "common/banned.h"

@@ -1,4 +1,5 @@
-/* fold: see fold.h */
+/* fold: a table from letters beyond ASCII to what one would type for them, and the edit distance on
+ * folded names, so that "Sao Paolo" finds its city and a typing error its suggestion. */
 #include "geo-data/fold.h"
 
 #include <assert.h>

@@ -1,4 +1,6 @@
-/* latency: see latency.h */
+/* latency: the committed model, prepared once and then read-only: every edge keeps its way to the
+ * graph, so that a time between two places is a walk over few hubs and ranking all edges takes
+ * microseconds. */
 #include "geo-data/latency.h"
 
 #include "geo-data/embedded.h"

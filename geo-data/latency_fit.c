@@ -1,4 +1,5 @@
-/* latency_fit: see latency_fit.h */
+/* latency_fit: gradient descent over all measured pairs, in one order and from fixed starts: a
+ * refit gives the same numbers on every run, so that a difference is the data's. */
 #include "geo-data/latency_fit.h"
 
 #include <math.h>

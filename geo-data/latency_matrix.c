@@ -1,4 +1,6 @@
-/* latency_matrix: reading a measured matrix, see latency_fit.h */
+/* latency_matrix: reads a measured matrix (latency_fit.h) and drops what cannot be: times below
+ * light in fibre mean that a host is not where it says it is. The host with the most of such pairs
+ * goes first. */
 #include "geo-data/latency_fit.h"
 
 #include "common/parse.h"

@@ -1,4 +1,6 @@
-/* latency_model: see latency_model.h */
+/* latency_model: Dijkstra's algorithm from every hub once, kept as a matrix; a place reaches the
+ * graph through its nearest hubs. The way itself is found again when somebody asks for it, which is
+ * rare. */
 #include "geo-data/latency_model.h"
 
 #include "geo-data/geodesy.h"

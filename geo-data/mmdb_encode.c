@@ -1,4 +1,5 @@
-/* mmdb_encode: see mmdb_encode.h */
+/* mmdb_encode: the encodings of the format, numbers and sizes in their shortest form. Used to write
+ * databases and, in metadata.c, to complete one whose optional keys are missing. */
 #include "geo-data/mmdb_encode.h"
 
 #include <assert.h>

@@ -1,4 +1,5 @@
-/* record: what follows from a record's own fields: precision, country, default points. */
+/* record: what follows from a record's own fields: precision, country, default points. Files of all
+ * makers are brought to one meaning here, so that nobody above asks which file it was. */
 #include "geo-data/database.h"
 #include "geo-data/geodesy.h"
 #include "geo-data/places.h"

@@ -1,4 +1,6 @@
-/* special: see special.h. The rows' texts become bytes once, at the first look-up. */
+/* special: the registries' rows. Their texts become bytes once, at the first look-up; embedded IPv4
+ * (mapped, 6to4, NAT64, Teredo) is taken out, so that an address is judged as the one that is
+ * meant. */
 #include "geo-data/special.h"
 
 #include <arpa/inet.h>

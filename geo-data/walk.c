@@ -1,4 +1,6 @@
-/* walk: whole files: visiting every network, and verifying. */
+/* walk: whole files: visiting every network in order, and verifying. Goes down the tree by
+ * recursion, no deeper than an address has bits; how much of a damaged file's data is read is
+ * bounded by a budget. */
 #include "geo-data/database.h"
 
 #include <stdio.h>

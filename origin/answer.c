@@ -1,3 +1,6 @@
+/* answer: responses of libmicrohttpd for a representation. Those for the whole and for "not
+ * modified" are made once and shared by all requests of their thread; parts and errors are made for
+ * the request at hand. */
 #include "origin/answer.h"
 
 #include "common/http/syntax/http_date.h"

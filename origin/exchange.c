@@ -1,3 +1,6 @@
+/* exchange: the steps of one request, in order, each of which ends it or hands it on: fault,
+ * method, path, entry, coding, conditions and range, answer. It waits (delay, hash of a large file)
+ * by being suspended, never by blocking its thread. */
 #include "origin/exchange.h"
 
 #include "common/clock.h"

@@ -1,3 +1,6 @@
+/* faults: faults are drawn from a seed and the number of the request, not from a clock or a
+ * generator with a state: so a test that asks a hundred times gets the same failures on every
+ * machine. */
 #include "origin/faults.h"
 
 #include "common/mix.h"

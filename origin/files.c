@@ -1,3 +1,6 @@
+/* files: a table by raw request path, least recently used out first, that belongs to one thread. A
+ * file is looked at again after a moment, and by identity (inode, size, times), so a change is seen
+ * and a hit costs no system call. */
 #include "origin/files.h"
 
 #include "origin/load.h"

@@ -1,3 +1,6 @@
+/* hash: a thread of its own hashes large files, so that no request waits behind somebody else's
+ * gigabyte; whoever asks for a file that is not hashed yet is told when it is. Identities that were
+ * hashed are remembered. */
 #include "origin/hash.h"
 
 #include "common/clock.h"

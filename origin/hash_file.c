@@ -1,3 +1,5 @@
+/* hash_file: an append-only file of fixed records, each with its check. Nothing is ever rewritten
+ * in place, so a crash costs the last record at most. */
 #include "origin/hash_file.h"
 
 #include "common/mem.h"

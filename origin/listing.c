@@ -1,3 +1,5 @@
+/* listing: the page of a folder: names sorted, folders first, at most as many as a page can bear.
+ * Names come from the disk and are escaped twice, for the URL and for the HTML. */
 #include "origin/listing.h"
 
 #include "common/http/syntax/http_percent.h"

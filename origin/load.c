@@ -1,3 +1,6 @@
+/* load: from a path to its representations: the file itself, compressed siblings beside it that an
+ * edit has not left behind, and small bodies in memory. The only code that reads files for answers,
+ * so what a representation is stands in one place. */
 #include "origin/load.h"
 
 #include "common/clock.h"

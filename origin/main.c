@@ -1,4 +1,5 @@
-/* pocketcdn-origin: flags, then the daemon until it is told to end. */
+/* main: pocketcdn-origin: flags, then the daemon until it is told to end. All else is a library, so
+ * that tests and the command can use the same code. */
 #include "common/daemon/daemon.h"
 #include "common/process.h"
 #include "common/log.h"

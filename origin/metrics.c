@@ -1,3 +1,5 @@
+/* metrics: the rows of metrics.h as a table; its own file, because the daemon prints them and each
+ * worker counts into them, and neither should own the names. */
 #include "origin/metrics.h"
 
 #include "common/banned.h"

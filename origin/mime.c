@@ -1,3 +1,5 @@
+/* mime: rows are sorted once at start and found by binary search, the system's table before the
+ * built-in one. The extension is folded into a small buffer; longer ones mean nothing. */
 #include "origin/mime.h"
 
 #include "common/http/syntax/http_field.h"

@@ -1,3 +1,6 @@
+/* origin: the daemon: opens what all workers share before the first of them starts, reloads by
+ * posting values to their loops, and drains by asking each. No lock is held across threads, since
+ * nothing shared changes. */
 #include "origin/origin.h"
 
 #include "common/admin_address.h"

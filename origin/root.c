@@ -1,3 +1,6 @@
+/* root: opens files by openat2(2) below one descriptor. The kernel resolves and refuses in one
+ * step, so there is no moment between check and use; where it lacks the call the program says so at
+ * start. */
 #include "origin/root.h"
 
 #include "common/mem.h"

@@ -1,3 +1,6 @@
+/* select: conditions, then Range, as RFC 9110 13.2.2 orders them, over values: what is asked and
+ * what there is. Whether If-Range holds decides between part and whole, so both stand in one
+ * function's reach. */
 #include "origin/select.h"
 
 #include "common/http/syntax/http_date.h"

@@ -1,3 +1,5 @@
+/* settings: the rows of settings.h as the table that common/config reads. Its own file, so that the
+ * command can read an origin's settings without its daemon. */
 #include "origin/settings.h"
 
 #include "common/banned.h"

@@ -1,3 +1,6 @@
+/* worker: a thread with a loop, a server and files of its own. Others speak to it by messages only
+ * (policy, faults, drain, stop), so that a request takes no lock and its counters need no locked
+ * instruction. */
 #include "origin/worker.h"
 
 #include "common/clock.h"

@@ -1,4 +1,5 @@
-/* answer: see answer.h */
+/* answer: redirects from a short list of responses that are used again: one is taken, its Location
+ * renewed in place, and given back when it is sent. So the usual answer allocates nothing. */
 #include "router/answer.h"
 
 #include "common/clock.h"

@@ -1,4 +1,5 @@
-/* health: see health.h */
+/* health: one probe an edge, begun spread over the interval so that they do not come at once. What
+ * the probes saw goes with the edge's name through reloads; what it means is pulse.h's to say. */
 #include "router/health.h"
 
 #include <stdio.h>

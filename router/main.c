@@ -1,4 +1,5 @@
-/* main: pocketcdn-router */
+/* main: pocketcdn-router: settings, then the daemon until it is told to end. All else is a library,
+ * which the command and the tests link too. */
 #include "common/daemon/daemon.h"
 #include "common/process.h"
 #include "common/log.h"

@@ -1,4 +1,5 @@
-/* pulse: see pulse.h */
+/* pulse: two counters and a threshold that grows when an edge flaps. All state is in the struct and
+ * the time comes as a value, so a day of probes is a test of milliseconds. */
 #include "router/pulse.h"
 
 #include "common/banned.h"

@@ -1,4 +1,6 @@
-/* router: see router.h */
+/* router: the order of things: what may fail is built beside what runs and swapped in when all of
+ * it is sound; what is handed to other threads is handed over last, and taken down in the reverse
+ * order. */
 #include "router/router.h"
 
 #include <unistd.h>

@@ -1,4 +1,5 @@
-/* server: see server.h */
+/* server: threads that share a port and nothing else. A new table goes to each as a message and is
+ * swapped between two requests; counters are each thread's own and summed when somebody asks. */
 #include "router/server.h"
 
 #include <assert.h>

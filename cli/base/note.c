@@ -1,3 +1,5 @@
+/* note: what is out of the ordinary at a node, found in its own report. Read leniently: a report of
+ * another version, or half of one, gives fewer words and no error. */
 #include "cli/base/note.h"
 
 #include "common/parse.h"

@@ -1,3 +1,6 @@
+/* options: a command line against a table of rows. Not getopt_long(3): here a number below zero is
+ * an argument ("-33.9,151.2", "-1h"), no name may be cut short (a new option would change what an
+ * old script means), and nothing is kept in globals. */
 #include "cli/base/options.h"
 
 #include "common/config/config.h"

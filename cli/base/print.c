@@ -1,4 +1,5 @@
-/* print: see the header */
+/* print: everything a command writes passes through these few functions, so one place makes foreign
+ * bytes harmless. JSON is escaped by the library's rules on top. */
 #include "cli/base/print.h"
 
 #include "common/visible.h"

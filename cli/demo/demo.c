@@ -1,3 +1,6 @@
+/* demo: the stages of the demonstration, each of which is shown as it goes: a folder to serve, a
+ * CDN of real processes on free ports, clients of many places, a report, and the end of all
+ * processes whatever happened before. */
 #include "cli/demo/demo.h"
 
 #include "cli/run/child.h"

@@ -1,3 +1,5 @@
+/* demo_report: what the visits amount to: medians instead of means, since one cold connection would
+ * colour a mean; as a table for people, as JSON for programs, from the same numbers. */
 #include "cli/demo/demo.h"
 #include "cli/base/print.h"
 

@@ -1,3 +1,6 @@
+/* demo_site: the folder that the demonstration serves: Django's collected files where Django is
+ * there (of these, what has a content hash in its name, as a real page asks for), else the user's
+ * own. */
 #include "cli/demo/demo.h"
 
 #include "cli/run/child.h"

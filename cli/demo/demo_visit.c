@@ -1,3 +1,6 @@
+/* demo_visit: visits by real requests in the name of clients elsewhere (cli/run/traveller): first
+ * asks the router, then the edge that it names. What is modelled (time to the client) and what is
+ * measured (the rest) is kept apart. */
 #include "cli/demo/demo.h"
 
 #include "common/clock.h"

@@ -1,3 +1,6 @@
+/* geo: the command itself: from options to one way of working, then lines in, rows out. Input is
+ * answered as it comes and output is flushed when the reader of a pipe would wait, so it works in
+ * the middle of `tail -f`. */
 #include "cli/base/subcommand.h"
 #include "cli/geo/geo.h"
 #include "cli/geo/geo_client.h"

@@ -1,3 +1,6 @@
+/* geo_client: the client in a log line, in any of the forms that servers write: by column, by name,
+ * in JSON, behind a list of proxies. Trusted and private addresses are passed over from the right,
+ * as a proxy chain has to be read. */
 #include "cli/geo/geo_client.h"
 
 #include "cli/geo/geo_input.h"

@@ -1,3 +1,5 @@
+/* geo_info: `geo info`, `geo verify` and `geo --bench`: about the database itself, not about an
+ * address. Verifying walks every record, since a file that opens may still be torn in its middle. */
 #include "cli/geo/geo.h"
 #include "cli/base/print.h"
 

@@ -1,3 +1,6 @@
+/* geo_input: finding addresses in text by looking at what may begin one and only then parsing:
+ * nearly all bytes of a log are none. What an address must not be (a version, a time, a hash) is
+ * ruled out by its neighbours. */
 #include "cli/geo/geo_input.h"
 
 #include <ctype.h>

@@ -1,4 +1,6 @@
-/* geo --explain-log: who would be served from where. */
+/* geo_log: `geo --explain-log`: who would be served from where. A client is decided once, at its
+ * first line, and counted in bins of its modelled time, so that a log of any length needs memory
+ * for its clients only. */
 #include "cli/geo/geo.h"
 
 #include "cli/geo/geo_client.h"

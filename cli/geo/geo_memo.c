@@ -1,3 +1,6 @@
+/* geo_memo: a line is printed once with marks where address, network and line number go, and copied
+ * for every further address of the record. Found by the record's number: what overrides or special
+ * ranges touch is never taken from here. */
 #include "cli/geo/geo_memo.h"
 
 #include "common/index.h"

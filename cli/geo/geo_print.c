@@ -1,3 +1,6 @@
+/* geo_print: rows in each form: for people, CSV, TSV, JSON, a format of the user's. The form is
+ * compiled into a list of columns once; per row only values are put. Foreign text is escaped by the
+ * rules of the form. */
 #include "cli/geo/geo.h"
 #include "cli/base/print.h"
 

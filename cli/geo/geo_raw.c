@@ -1,3 +1,6 @@
+/* geo_raw: a value straight from the database, by its path, with nothing derived: to see what a
+ * file really says where our reading of it is in doubt. So it walks with libmaxminddb and not with
+ * geo-data. */
 #include "cli/geo/geo.h"
 #include "cli/base/print.h"
 #include "common/visible.h"

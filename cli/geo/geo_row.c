@@ -1,3 +1,5 @@
+/* geo_row: the fields of a row by name: one table for all forms, so a new field is a row here and
+ * appears in CSV, formats, summaries and help. */
 #include "cli/geo/geo_row.h"
 
 #include "common/visible.h"

@@ -1,3 +1,5 @@
+/* geo_summary: counts by value, found by hash. The number of values is limited, because a field
+ * such as `ip` has as many as there are lines; what comes after is counted together. */
 #include "cli/geo/geo_summary.h"
 
 #include "cli/base/print.h"

@@ -1,3 +1,5 @@
+/* geo_text: an address, network or range as people write them, with a sentence for each way to
+ * write them wrongly: inet_pton(3) says only that it is none. */
 #include "cli/geo/geo_text.h"
 
 #include <ctype.h>

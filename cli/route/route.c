@@ -1,3 +1,6 @@
+/* route: `pocketcdn route`: one decision, in words, as a map of the terminal or as SVG. The
+ * decision is made by the router's own code with the same table, so the picture cannot disagree
+ * with the redirect. */
 #include "cli/route/route.h"
 
 #include "cli/base/subcommand.h"

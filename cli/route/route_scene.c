@@ -1,3 +1,5 @@
+/* route_scene: what there is to draw, in degrees, before anybody knows on what: land, edges, the
+ * client and the way of the latency model. Both drawings take the same scene. */
 #include "cli/route/route.h"
 
 #include <math.h>

@@ -1,3 +1,5 @@
+/* route_svg: the scene as SVG of fixed size, written by hand: a handful of elements with all texts
+ * escaped need no library, and the file has no script and no outside reference. */
 #include "cli/route/route.h"
 
 #include <math.h>

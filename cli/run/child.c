@@ -1,3 +1,5 @@
+/* child: starts a program in a process group of its own with its output in a log, and has the
+ * kernel end it when `up` dies (PR_SET_PDEATHSIG), so that no crash leaves a daemon behind. */
 #include "cli/run/child.h"
 
 #include "common/folder.h"

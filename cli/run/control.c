@@ -1,3 +1,6 @@
+/* control: finds the nodes of a CDN in one of three ways and asks their admin listeners, one
+ * blocking request each: a command lives for a moment and talks to a few nodes, so it needs no
+ * loop. */
 #include "cli/run/control.h"
 
 #include "cli/run/plan.h"

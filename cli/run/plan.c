@@ -1,3 +1,6 @@
+/* plan: from a cdn.yaml to command lines. Each program's settings are read by its own rows, the
+ * ones it will read itself, so that a plan never means anything else than the processes do. Pure
+ * but for reading the file. */
 #include "cli/run/plan.h"
 
 #include "cli/run/child.h"

@@ -1,3 +1,5 @@
+/* plan_check: everything that can be known to be wrong before a process starts is said here, all
+ * with file and line: a daemon that ends two seconds later says it too late and to a log. */
 #include "cli/run/plan.h"
 
 #include "cli/run/ports.h"

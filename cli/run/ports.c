@@ -1,3 +1,5 @@
+/* ports: tries to bind each address and gives it back at once. A look and no claim: it is for the
+ * message, and the daemons' own claim decides. */
 #include "cli/run/ports.h"
 
 #include <errno.h>

@@ -1,3 +1,6 @@
+/* state: the folder of a running CDN, behind a lock that the kernel releases when its holder dies:
+ * whether it runs is asked of the lock and not of a file that may be left over. Files are replaced
+ * whole by rename. */
 #include "cli/run/state.h"
 
 #include "cli/run/state_form.h"

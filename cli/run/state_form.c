@@ -1,3 +1,5 @@
+/* state_form: a table of what stands where in up.json, and a walk over it. All is refused with the
+ * first thing that cannot be right, since half a state is more dangerous than none. */
 #include "cli/run/state_form.h"
 
 #include "cli/run/plan.h"

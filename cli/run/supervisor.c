@@ -1,3 +1,6 @@
+/* supervisor: one loop over children, probes and signals. A node that ends is started again with
+ * growing pauses, what is shown and written follows from its state, and the end is a polite signal
+ * first and SIGKILL after a while. */
 #include "cli/run/supervisor.h"
 
 #include "cli/run/child.h"

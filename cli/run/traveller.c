@@ -1,3 +1,5 @@
+/* traveller: finds an address that the database places near a point by walking its networks, since
+ * the database has no index by place; and asks in its name by X-Forwarded-For. */
 #include "cli/run/traveller.h"
 
 #include "geo-data/geodesy.h"

@@ -1,3 +1,5 @@
+/* up_display: on a terminal the table is drawn over itself, elsewhere each change is a line: a log
+ * file full of cursor movements helps nobody. The same words in both. */
 #include "cli/run/up_display.h"
 
 #include "cli/base/note.h"

@@ -1,3 +1,6 @@
+/* config: flags, environment and file are read in this order but applied from weak to strong, since
+ * the file may be named by a flag and an item of a list is found by a name that any of the three
+ * can give. What fails leaves the caller's settings as they were: all is read into a copy first. */
 #include "common/config/config_private.h"
 
 #include <ctype.h>

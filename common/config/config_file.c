@@ -1,3 +1,6 @@
+/* config_file: one `cdn.yaml` from bytes to a document of libyaml, within limits. Size and text are
+ * judged before the parser sees a byte, so that a file which is no YAML at all gets one sentence
+ * that says so. */
 #include "common/config/config_private.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* config_man: a daemon's man page, from the same rows as its --help. */
+/* config_man: a daemon's man page, from the same rows as its --help: what a flag does is written
+ * once, and so neither text can fall behind the other. */
 #include "common/config/config_private.h"
 
 #include "common/banned.h"

@@ -1,3 +1,6 @@
+/* config_text: all that is printed from the rows: --help, --print-config, the commented YAML and
+ * the reference page. Also the search for the nearest name, by edit distance, for everybody who has
+ * to say "did you mean". */
 #include "common/config/config_private.h"
 
 #include <stdio.h>

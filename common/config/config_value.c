@@ -1,3 +1,5 @@
+/* config_value: one value from text to a field and back, with its bounds. Here alone a type is
+ * known by its kind, so a new kind of setting is a case in these functions and nowhere else. */
 #include "common/config/config_private.h"
 
 #include "common/parse.h"

@@ -1,3 +1,6 @@
+/* config_yaml: from a YAML document to fields: sections, the item of a list, sequences and maps.
+ * Nodes are walked with a budget, because an alias may stand for its node a million times, and
+ * every complaint carries the line of the node it is about. */
 #include "common/config/config_private.h"
 
 #include <stdio.h>

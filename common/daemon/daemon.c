@@ -1,3 +1,6 @@
+/* daemon: the frame of a daemon on its main loop. Signals arrive by signalfd as events among
+ * others, so no handler runs at a moment that nobody chose; draining is polled, since what still
+ * runs is known to the program alone. */
 #include "common/daemon/daemon_admin.h"
 
 #include "common/clock.h"

@@ -1,3 +1,6 @@
+/* daemon_admin: the admin listener's verbs, its own and those of the program's table, behind one
+ * door: the body is collected within its limit, access is judged, JSON is parsed, then the route is
+ * looked for. So a handler sees only requests that may be answered. */
 #include "common/daemon/daemon_admin.h"
 
 #include "common/clock.h"

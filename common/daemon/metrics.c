@@ -1,3 +1,5 @@
+/* metrics: counters as text for Prometheus and as JSON. A struct of counters is summed as the array
+ * that it is: a row added to a table is counted, summed and printed with no further line of code. */
 #include "common/daemon/metrics.h"
 
 #include <inttypes.h>

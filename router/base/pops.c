@@ -1,4 +1,5 @@
-/* pops: see pops.h */
+/* pops: edges are sorted by place into sites once. A change at run time writes one atomic word and
+ * works out anew whether all is well, the one question that the usual decision asks. */
 #include "router/base/pops.h"
 
 #include <ctype.h>

@@ -1,4 +1,5 @@
-/* reason: see reason.h */
+/* reason: the words of the table as arrays. Its own file, since answers, log, metrics and DNS print
+ * them and none of these knows another. */
 #include "router/base/reason.h"
 
 #include "common/banned.h"

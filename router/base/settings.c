@@ -1,4 +1,6 @@
-/* settings: see settings.h */
+/* settings: reads the router's rows and completes its edges: a place from the name, a URL from the
+ * listener, an admin address from the port. What cannot be completed is refused here with its line,
+ * and never guessed later. */
 #include "router/base/settings.h"
 
 #include "common/admin_address.h"

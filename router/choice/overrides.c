@@ -1,4 +1,5 @@
-/* overrides: see overrides.h */
+/* overrides: sorted by address and prefix, so the innermost network around an address is one binary
+ * search and a climb over parents; AS, country and continent are found by number in the same array. */
 #include "router/choice/overrides.h"
 
 #include "geo-data/places.h"

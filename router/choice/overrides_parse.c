@@ -1,4 +1,6 @@
-/* overrides_parse: one entry of `overrides` from text. See overrides.h. */
+/* overrides_parse: one entry of `overrides` from text: key, then actions. Every complaint names
+ * entry and value as written, and names that are no edge are told apart from places that are not
+ * known. */
 #include "router/choice/overrides.h"
 
 #include <ctype.h>

@@ -1,4 +1,6 @@
-/* select: see select.h */
+/* select: the ranking and the pick. Costs are measured for all sites, but only as many as the row
+ * holds are kept in order: a few hundred sites are gone through faster than any structure over them
+ * could be kept. Ties fall to the order of the configuration. */
 #include "router/choice/select.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* spread: see spread.h */
+/* spread: weighted rendezvous hashing over the edges of one site. The path is brought to its one
+ * spelling before it is hashed, because an edge keys all spellings of it as one. */
 #include "router/choice/spread.h"
 
 #include "common/http/syntax/http_path.h"

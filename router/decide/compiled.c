@@ -1,4 +1,6 @@
-/* compiled: see compiled.h. Look-ups; compiled_build.c and compiled_trie.c make what is looked up. */
+/* compiled: look-ups and scopes; compiled_build.c and compiled_trie.c make what is looked up. The
+ * look-up is written for the processor: no call, few branches, loads that do not wait for one
+ * another. */
 #include "router/decide/compiled_private.h"
 
 #include "common/banned.h"

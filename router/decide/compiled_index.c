@@ -1,4 +1,6 @@
-/* compiled_index: a trie again, in the form that look-ups are quickest in. See compiled_private.h. */
+/* compiled_index: a trie again, in the form that look-ups are quickest in (compiled_private.h):
+ * leaves of 64 slots instead of nodes of 256. Left out when it would be larger than caches are;
+ * then the trie alone answers. */
 #include "router/decide/compiled_private.h"
 
 #include "common/banned.h"

@@ -1,4 +1,5 @@
-/* compiled_layer: see compiled_layer.h */
+/* compiled_layer: nested networks are sorted and unwound with a stack, which gives the points at
+ * which the innermost one changes. Then each layer is a cursor that only moves on. */
 #include "router/decide/compiled_layer.h"
 
 #include "common/mem.h"

@@ -1,4 +1,6 @@
-/* compiled_trie: from sorted runs to the trie of compiled_private.h. */
+/* compiled_trie: from sorted runs to the trie of compiled_private.h, bottom-up: equal neighbours
+ * become one run and a block of one class no node at all, so the size follows from what differs and
+ * not from the database. */
 #include "router/decide/compiled_private.h"
 
 #include <sys/mman.h>

@@ -1,4 +1,6 @@
-/* decide: see decide.h */
+/* decide: the chain's place, the ranking and the choice put together, with each step written to the
+ * trace when there is one. The order of who names an edge (override, operator, ranking) stands here
+ * and nowhere else. */
 #include "router/decide/decide.h"
 
 #include "router/choice/spread.h"

@@ -1,4 +1,6 @@
-/* decide_brief: see decide.h. Decisions from the compiled table. */
+/* decide_brief: decisions from the compiled table. The usual one is a copy of eight bytes; whatever
+ * needs more (an edge down, named or pinned, several at a place) goes a longer way, and what the
+ * row does not hold is left to the chain. */
 #include "router/decide/compiled_private.h"
 #include "router/decide/decide.h"
 #include "router/choice/spread.h"

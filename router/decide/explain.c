@@ -1,4 +1,5 @@
-/* explain: see explain.h */
+/* explain: a decision as JSON, key by key in a fixed order. It takes what was decided and decides
+ * nothing, so that GET /route and the redirect cannot differ. */
 #include "router/decide/explain.h"
 
 #include <math.h>

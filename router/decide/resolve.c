@@ -1,4 +1,6 @@
-/* resolve: see resolve.h */
+/* resolve: the links of the chain as functions over one struct, each of which may end it. Assumed
+ * radii stand here: a database that does not say how sure it is must not make every place look
+ * exact. */
 #include "router/decide/resolve.h"
 
 #include <stdarg.h>

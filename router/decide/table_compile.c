@@ -1,4 +1,5 @@
-/* table_compile: see table_compile.h */
+/* table_compile: one thread at a time compiles; a newer table stops the one under way. The result
+ * comes back as a message of the loop, so nothing here is shared but a flag to stop. */
 #include "router/decide/table_compile.h"
 
 #include <pthread.h>

@@ -1,4 +1,6 @@
-/* dns_answer: see dns_answer.h */
+/* dns_answer: records are put until one does not fit: from then on the answer is marked as
+ * truncated and only what must be there follows. All memory is the thread's arena, which is emptied
+ * with each message. */
 #include "router/dns/dns_answer.h"
 
 #include <stdio.h>

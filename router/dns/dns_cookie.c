@@ -1,4 +1,5 @@
-/* dns_cookie: see dns_cookie.h */
+/* dns_cookie: libknot makes and checks the cookie; here are the secret, which is random where none
+ * is set, and how old or early a time may be. */
 #include "router/dns/dns_cookie.h"
 
 #include "common/parse.h"

@@ -1,4 +1,5 @@
-/* dns_metrics: see dns_metrics.h */
+/* dns_metrics: kinds and codes are counted by a table of those that have a row, the rest as
+ * "other": else a stranger's queries would make as many rows as there are types. */
 #include "router/dns/dns_metrics.h"
 
 #include "common/banned.h"

@@ -1,4 +1,6 @@
-/* dns_pick: see dns_pick.h */
+/* dns_pick: the edges of an answer and the scope it holds for come from one question, asked with
+ * the set of edges that have an address of the family: filtering afterwards would name an edge that
+ * nobody ranked. */
 #include "router/dns/dns_pick.h"
 
 #include "common/banned.h"

@@ -1,4 +1,6 @@
-/* dns_query: see dns_query.h */
+/* dns_query: each check has its answer in the RFC that asks for it, so the outcome is a response
+ * code and not yes or no. libknot allocates for options; its memory is an arena of fixed size, and
+ * a message that needs more is malformed. */
 #include "router/dns/dns_query.h"
 
 #include <assert.h>

@@ -1,4 +1,6 @@
-/* dns_rate: see dns_rate.h */
+/* dns_rate: a table of times in a fixed memory, hashed with a seed that nobody outside knows.
+ * Networks that share a cell are held to one rate together, so a flood of forged addresses costs no
+ * memory and no search. */
 #include "router/dns/dns_rate.h"
 
 #include <stdatomic.h>

@@ -1,4 +1,5 @@
-/* dns_scope: see dns_scope.h */
+/* dns_scope: cuts are the bounds of all networks that matter, sorted once: the scope of an address
+ * is what it has in common with its neighbours among them, found by binary search. */
 #include "router/dns/dns_scope.h"
 
 #include "common/banned.h"

@@ -1,4 +1,6 @@
-/* dns_send: see dns_send.h */
+/* dns_send: answers of a batch are put together by peer and size while they are made. A kernel that
+ * refuses segmentation is noticed at the first refusal, and then each answer is a message of its
+ * own. */
 #include "router/dns/dns_send.h"
 
 #include <errno.h>

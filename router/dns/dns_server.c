@@ -1,4 +1,5 @@
-/* dns_server: see dns_server.h */
+/* dns_server: sockets first, threads after, zones by message: a zone that cannot be built leaves
+ * the running one in place, and whoever is switched off costs nothing. */
 #include "router/dns/dns_server.h"
 
 #include <signal.h>

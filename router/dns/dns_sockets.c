@@ -1,4 +1,6 @@
-/* dns_sockets: see dns_sockets.h */
+/* dns_sockets: one address, several sockets. All are opened before the first is read, because the
+ * kernel spreads clients over those that are there, and a late one would change where everybody's
+ * messages go. */
 #include "router/dns/dns_sockets.h"
 
 #include "common/http/server/http_listen.h"

@@ -1,4 +1,5 @@
-/* dns_tcp: see dns_tcp.h */
+/* dns_tcp: one thread for all connections, each with a timer. A client that leaves answers unread
+ * is not read from any more, so that they do not pile up here. */
 #include "router/dns/dns_tcp.h"
 
 #include <errno.h>

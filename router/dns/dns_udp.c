@@ -1,4 +1,5 @@
-/* dns_udp: see dns_udp.h */
+/* dns_udp: the loop of a thread: receive a batch, answer it, send it. The zone is changed between
+ * two batches only, so the way of a message reads one pointer and no lock. */
 #include "router/dns/dns_udp.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* dns_why: see dns_why.h */
+/* dns_why: key=value strings of at most 255 bytes each, as TXT wants them; a value that is longer
+ * is cut, since a record that does not fit would take the whole answer with it. */
 #include "router/dns/dns_why.h"
 
 #include <stdarg.h>

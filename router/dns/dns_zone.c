@@ -1,4 +1,5 @@
-/* dns_zone: see dns_zone.h */
+/* dns_zone: look-up of a name by hash among the few that a zone has, and the life of what a zone
+ * holds: counted, since threads answer from the old one while the new one is handed out. */
 #include "router/dns/dns_zone.h"
 
 #include <xxhash.h>

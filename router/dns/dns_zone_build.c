@@ -1,4 +1,5 @@
-/* dns_zone_build: from settings and edges to the names and records of dns_zone.h. */
+/* dns_zone_build: from settings and edges to the names and records of dns_zone.h. Everything is
+ * checked while it is built, so that answering has no error to report and no text to parse. */
 #include "router/dns/dns_zone.h"
 
 #include "common/banned.h"

@@ -1,4 +1,6 @@
-/* purge_api: see purge_api.h */
+/* purge_api: requests that wait are a list of suspended ones, each with a timer; whatever may have
+ * changed an answer looks through it. Waiting is bounded in number and time, and none outlives the
+ * drain. */
 #include "router/purge/purge_api.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* purge_book: see purge_book.h */
+/* purge_book: an array of edges that only grows, within a limit, and a ring of the latest purges
+ * with the time each edge took: receipts of older ones say that, not when. */
 #include "router/purge/purge_book.h"
 
 #include "common/banned.h"

@@ -1,4 +1,5 @@
-/* purge_item: see purge_item.h */
+/* purge_item: every spelling of a purge is checked as strictly as an edge would and written in one
+ * form, since what stands in the log will be applied by edges that cannot ask back. */
 #include "router/purge/purge_item.h"
 
 #include <stdint.h>

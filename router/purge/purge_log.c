@@ -1,4 +1,6 @@
-/* purge_log: see purge_log.h */
+/* purge_log: SQLite with full synchronisation: an answered purge survives a power cut. A file that
+ * is no sound log is set aside and a new identity begun, which makes every edge drop all: safe,
+ * never stale. */
 #include "router/purge/purge_log.h"
 
 #include <errno.h>

@@ -1,4 +1,6 @@
-/* table: see table.h */
+/* table: built in the order in which parts need each other: edges, overrides over them, places,
+ * databases. The first thing that is wrong ends it with a sentence, and the half-built table is
+ * freed by the same function as a whole one. */
 #include "router/table/table.h"
 
 #include <stdatomic.h>

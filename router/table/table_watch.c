@@ -1,4 +1,5 @@
-/* table_watch: see table_watch.h */
+/* table_watch: stat(2) once a second instead of inotify: it works on every file system, sees a
+ * replaced file as well as a written one, and needs no event to be caught. */
 #include "router/table/table_watch.h"
 
 #include <sys/stat.h>

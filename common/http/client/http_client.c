@@ -1,3 +1,6 @@
+/* http_client: the client's turn: what libcurl reports is handled in one place after its functions
+ * have returned, because it forbids to remove a transfer from inside of its callbacks. Ended
+ * fetches are settled by the loop, so no caller is called back from within its own call. */
 #include "common/http/client/http_client_private.h"
 
 #include <assert.h>

@@ -1,4 +1,6 @@
-/* The fields of a fetch's request in libcurl's form. */
+/* http_fetch_fields: the fields of a fetch's request in libcurl's form. libcurl adds fields of its
+ * own unless it is told "Name:" for each; what it would add, and what framing belongs to it alone,
+ * is decided here. */
 #include "common/http/client/http_client_private.h"
 #include "common/http/syntax/http_server_check.h"
 

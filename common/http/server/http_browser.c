@@ -1,4 +1,6 @@
-/* http_browser: see http_browser.h */
+/* http_browser: reads what a browser tells about the page that sends a request (Origin,
+ * Sec-Fetch-Site, Content-Type). A page cannot leave these out or forge them, and programs other
+ * than browsers do not send them: so their presence is what is judged. */
 #include "common/http/server/http_browser.h"
 
 #include "common/http/syntax/http_field.h"

@@ -1,3 +1,6 @@
+/* http_head: sealing, reading and renewing a head that is one field to libmicrohttpd. Lines are
+ * built in a buffer that is kept, so a head costs one copy; all ways to read one understand both
+ * forms, since a response may also have been filled field by field. */
 #include "common/http/server/http_head.h"
 
 #include "common/http/server/http_mhd_text.h"

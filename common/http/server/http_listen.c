@@ -1,3 +1,6 @@
+/* http_listen: the first socket is bound without port sharing, which fails when any program has the
+ * port, and made shareable only afterwards. An abstract socket of the address' name keeps a second
+ * pocketcdn of the same user out, whom sharing would let in. */
 #include "common/http/server/http_listen.h"
 
 #include <errno.h>

@@ -1,3 +1,6 @@
+/* http_mhd: the structs of one release of libmicrohttpd, and a trial on a socket pair that they are
+ * what is installed. The trial reads every field that is used later, and exchanges a pool, before
+ * any client's connection is touched. */
 #include "common/http/server/http_mhd.h"
 
 #include "common/log.h"

@@ -1,3 +1,6 @@
+/* http_respond: answers on their way out. Each place at which libmicrohttpd takes no answer (while
+ * a body arrives), sends a wrong one (chunked to a bodiless answer) or runs out of room is caught
+ * here, so that handlers need not know them. */
 #include "common/clock.h"
 #include "common/http/syntax/http_date.h"
 #include "common/http/server/http_problem.h"

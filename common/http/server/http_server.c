@@ -1,3 +1,6 @@
+/* http_server: the daemon of libmicrohttpd as a guest of our loop: its epoll descriptor is watched,
+ * its time-out becomes a timer, and it is run once more after anything was resumed. Why it gets no
+ * thread of its own: docs/architecture.md. */
 #include "common/http/server/http_server_private.h"
 
 #include <assert.h>

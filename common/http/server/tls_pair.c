@@ -1,3 +1,6 @@
+/* tls_pair: reads a certificate and its key as GnuTLS will use them and compares the two, since a
+ * pair that does not fit would otherwise fail at the first handshake, in front of a client. Key
+ * bytes are wiped before their memory is given back. */
 #include "common/http/server/tls_pair.h"
 
 #include "common/mem.h"

@@ -1,3 +1,5 @@
+/* http_date: calendar by arithmetic on days (no mktime, no locale, no time zone): dates are read
+ * for nearly every stored answer, on any thread, and must come out the same on each. */
 #include "common/http/syntax/http_date.h"
 
 #include <stdio.h>

@@ -1,3 +1,5 @@
+/* http_field: lists, parameters, quoted strings, ETags, Via and CDN-Loop as cursors over slices.
+ * Whoever splits at a comma by hand splits quoted ones too; here that is done once. */
 #include "common/http/syntax/http_field.h"
 
 #include "common/http/syntax/http_server_check.h"

@@ -1,3 +1,6 @@
+/* http_field_accept: weights are thousandths as integers: floats would make two spellings of one
+ * weight differ in a cache key. Elements are put in order while they are read, so one pass gives
+ * the canonical form. */
 #include "common/http/syntax/http_field_accept.h"
 
 #include "common/http/syntax/http_field.h"

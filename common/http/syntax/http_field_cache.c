@@ -1,3 +1,5 @@
+/* http_field_cache: one table maps a directive to its bit or its seconds, for Cache-Control and for
+ * the structured CDN-Cache-Control alike, so both know the same directives. */
 #include "common/http/syntax/http_field_cache.h"
 
 #include "common/http/syntax/http_field.h"

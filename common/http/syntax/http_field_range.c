@@ -1,3 +1,6 @@
+/* http_field_range: ranges as they were written, before they are laid over a length: what is
+ * unsatisfiable depends on the representation, what is malformed does not, and the two are answered
+ * in different ways (416, or as if no Range was there). */
 #include "common/http/syntax/http_field_range.h"
 
 #include "common/http/syntax/http_field.h"

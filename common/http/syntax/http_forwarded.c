@@ -1,4 +1,6 @@
-/* http_forwarded: see http_forwarded.h */
+/* http_forwarded: the chain of addresses is walked from its end, where our own side wrote, and the
+ * walk stops at the first address that no trusted proxy vouches for. Read from the front anybody
+ * could name himself. */
 #include "common/http/syntax/http_forwarded.h"
 
 #include "common/http/syntax/http_field.h"

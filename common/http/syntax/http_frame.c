@@ -1,3 +1,6 @@
+/* http_frame: a state machine over bytes that may arrive in any pieces: its verdict after n bytes
+ * depends on those bytes only, never on how they were cut. So every split is tested against the
+ * whole. */
 #include "common/http/syntax/http_frame.h"
 
 #include "common/http/syntax/http_field.h"

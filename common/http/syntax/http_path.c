@@ -1,3 +1,6 @@
+/* http_path: one spelling of a path and query, written in one pass into the caller's memory: it is
+ * the first part of each cache key, so it allocates nothing, and two spellings of one resource
+ * become one. */
 #include "common/http/syntax/http_path.h"
 
 #include "common/http/syntax/http_percent.h"

@@ -1,3 +1,5 @@
+/* http_server_check: checks by a table of byte classes where libmicrohttpd and the RFC disagree.
+ * Each refusal is a row, so that the status, the sentence and the tests come from one line. */
 #include "common/http/syntax/http_server_check.h"
 
 #include "common/parse.h"

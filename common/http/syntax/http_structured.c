@@ -1,3 +1,6 @@
+/* http_structured: a reader by recursive descent that is strict as RFC 8941 wants it: on the first
+ * wrong byte the whole field counts as absent. Nothing is built; members are walked where they
+ * stand. */
 #include "common/http/syntax/http_structured.h"
 
 #include "common/banned.h"
