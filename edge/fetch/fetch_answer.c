@@ -276,8 +276,8 @@ static void note_homeless(struct edge_fetch *f)
 static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, int64_t now_ms)
 {
     if (h->status == 206 && !asks_for_part(f)) {
-        cdn_log(CDN_LOG_WARN, "origin_head", "url=%s error=\"a part (206) that nobody asked for\"",
-                f->request.url);
+        cdn_log(CDN_LOG_WARN, "origin_head", "url=%s error=%s", f->request.url,
+                "a part (206) that nobody asked for");
     } else {
         f->rep = make_rep(f, h->fields, h->field_count, h->status, now_ms);
     }
