@@ -2,7 +2,8 @@
  *
  * Two times. The *cache clock* is wall time plus an offset: freshness, Age, purges and everything that RFC
  * 9111 speaks of use it, and in simulation `POST /clock` moves it on every daemon. The *monotonic clock* is
- * real and cannot be moved: time-outs, measurements and delays use it. Units say themselves: _ms, _us, _ns.
+ * real and cannot be moved: time-outs, measurements and delays use it. Names end in their unit: _ms, _us,
+ * _ns.
  */
 #ifndef CDN_COMMON_CLOCK_H
 #define CDN_COMMON_CLOCK_H

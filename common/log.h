@@ -2,7 +2,7 @@
  *
  *     cdn_log(CDN_LOG_WARN, "store_full", "path=%s bytes=%" PRIu64, path, n);
  *
- * The event is a fixed word (so that it can be searched for); what varies stands in fields. Strings are
+ * The event is a fixed word (so that it can be searched for); what varies is in fields. Strings are
  * escaped, so a header from the network cannot forge a line. Level and format are process-wide, set once by
  * main and at reload.
  */
@@ -19,7 +19,7 @@ enum cdn_log_level {
 #undef X
 };
 
-/* `program` (borrowed for ever) and `node` (copied; may be NULL) stand in every line. */
+/* `program` (borrowed for good) and `node` (copied; may be NULL) are in every line. */
 void cdn_log_init(const char *program, const char *node, enum cdn_log_level level, bool json);
 void cdn_log_set_level(enum cdn_log_level level); /* any thread */
 bool cdn_log_wants(enum cdn_log_level level);     /* to skip costly arguments */

@@ -2,8 +2,8 @@
  *
  * It waits (epoll) for descriptors, timers and messages. libmicrohttpd's epoll descriptor and libcurl's
  * sockets are ordinary descriptors here, so a fetch and its waiters live on one thread and need no lock
- * between them. Why not libmicrohttpd's own thread: it goes to sleep with the requests in hand when exactly
- * 128 connections are ready.
+ * between them. libmicrohttpd's own thread is not used, because it goes to sleep with the requests in hand
+ * when exactly 128 connections are ready.
  *
  * Ownership: everything but loop_post and loop_stop is called on the loop's own thread (or before it runs).
  * A turn: wait -> refresh the cached times -> descriptors -> due timers -> messages -> deferred calls (until

@@ -1,7 +1,7 @@
 /* mem: allocation that never returns NULL, and scope-bound release.
  *
- * Small allocations abort when memory is out (as in Redis, h2o, gdnsd): there is nothing sensible to do then.
- * Sizes that come from a peer or a file are limited before they get here.
+ * Small allocations abort when memory runs out (as in Redis, h2o, gdnsd): there is nothing sensible to do
+ * then. Sizes that come from a peer or a file are limited before they get here.
  */
 #ifndef CDN_COMMON_MEM_H
 #define CDN_COMMON_MEM_H

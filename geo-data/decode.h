@@ -23,7 +23,7 @@ struct mmdb_field {
                       arrays that were no pointer: `body`, and the items have to be skipped */
 };
 
-/* Reads the field at `at`, following one pointer. False when it leaves the section or is no field. */
+/* Reads the field at `at`, following one pointer. False when it leaves the section or is not a field. */
 bool mmdb_field_read(struct mmdb_section section, size_t at, struct mmdb_field *ret_field);
 /* The offset behind the field, its items included. `budget` counts items down. */
 bool mmdb_field_skip(struct mmdb_section section, const struct mmdb_field *field, unsigned depth,

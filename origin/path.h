@@ -1,10 +1,10 @@
 /* path: the path of a request as a file name below the root. Pure.
  *
- * The kernel (openat2, RESOLVE_BENEATH) is what keeps requests inside the root; this is the first fence, and
- * it decides what is asked for at all: one spelling a file. Percent-escapes are undone once. What no client
- * that follows RFC 3986 sends (dot segments, control bytes, broken escapes) is malformed; what no file can be
- * called (an escaped slash, a backslash, an empty segment, an over-long segment) is not there; names that
- * start with a dot are nobody's business, but for /.well-known/ (RFC 8615).
+ * The kernel (openat2, RESOLVE_BENEATH) is what keeps requests inside the root; this is the first fence,
+ * and it decides what is asked for at all: one spelling a file. Percent-escapes are undone once. What no
+ * client that follows RFC 3986 sends (dot segments, control bytes, broken escapes) is malformed; what no
+ * file can be called (an escaped slash, a backslash, an empty segment, an over-long segment) is not there;
+ * names that start with a dot are private, except /.well-known/ (RFC 8615).
  */
 #ifndef CDN_ORIGIN_PATH_H
 #define CDN_ORIGIN_PATH_H
@@ -44,7 +44,7 @@ const char *origin_path_detail(enum origin_path_result r);
 #define ORIGIN_HASH_DIGITS_MAX 64
 /* The name has the form of a content-hashed file, as Django (NAME.HASH.EXT) or a bundler (NAME-HASH.EXT)
  * writes it: the hash in lower-case hex, of n digits where bit n-1 of `lengths` is set. Decimal digits alone
- * are a date or a number (but for Django's 12 between dots), and the end of a UUID is no hash. */
+ * are a date or a number (but for Django's 12 between dots), and the end of a UUID is not a hash. */
 bool origin_path_is_hashed(struct cdn_str name, uint64_t lengths);
 
 #endif

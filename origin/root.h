@@ -15,7 +15,7 @@
 
 struct origin_root;
 
-/* CDN_IO when `dir` is no folder or cannot be read. */
+/* CDN_IO when `dir` is not a folder or cannot be read. */
 enum cdn_status origin_root_open(const char *dir, struct origin_root **ret,
                                  struct cdn_error *err) CDN_MUST_CHECK;
 /* When the path leads to another folder than the open one, that one is served from now on, on all threads.

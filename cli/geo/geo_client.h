@@ -21,7 +21,7 @@ struct geo_client {
     const struct router_table *table; /* whose trusted proxies count */
 };
 
-/* `text` NULL: the usual one. CDN_USAGE when it is no choice. */
+/* `text` NULL: the usual one. CDN_USAGE when it is not one of the choices. */
 enum cdn_status geo_client_init(struct geo_client *client, const char *text, const struct router_table *table,
                                 struct cdn_error *err) CDN_MUST_CHECK;
 /* Whether the line is a comment, of which a `#Fields:` line is remembered. */

@@ -15,7 +15,7 @@
 /* The next address in `line` from byte `*at` on; moves `*at` behind it. False when there is none any more. */
 bool geo_input_next_address(struct cdn_str line, size_t *at, struct cdn_addr *ret);
 
-/* What to do with input that begins like this and is no text ("is compressed with gzip: ..."), or NULL. */
+/* What to do with input that begins like this and is not text ("is compressed with gzip: ..."), or NULL. */
 const char *geo_input_hint(const char *bytes, size_t n);
 
 #define GEO_INPUT_LINE_MAX (1u << 20)

@@ -6,7 +6,8 @@
 
 struct geo_summary;
 
-/* `fields`: names joined by commas; NULL: country, asn and edge. CDN_USAGE names the one that is none. */
+/* `fields`: names joined by commas; NULL: country, asn and edge. CDN_USAGE names the one that is not a
+ * field. */
 enum cdn_status geo_summary_create(const char *fields, struct geo_summary **ret,
                                    struct cdn_error *err) CDN_MUST_CHECK;
 void geo_summary_destroy(struct geo_summary *summary); /* NULL is fine */

@@ -16,7 +16,7 @@ struct edge_accept {
     unsigned coding_count;
     const struct cdn_config_list *languages; /* borrowed; empty: as sent */
 };
-/* The lists are borrowed. CDN_INVALID: a coding or a language that is none. */
+/* The lists are borrowed. CDN_INVALID: an unknown coding, or a language that is not one. */
 enum cdn_status edge_accept_read(const struct edge_settings *settings, struct edge_accept *ret,
                                  struct cdn_error *err) CDN_MUST_CHECK;
 

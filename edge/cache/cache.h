@@ -31,7 +31,7 @@ struct edge_cache;
 struct edge_fetch;
 
 struct edge_use {               /* what an entry has while it is in use */
-    uint32_t refs;              /* of who uses it, and of its objects that are not linked any more */
+    uint32_t refs;              /* of its users, and of its objects that are not linked any more */
     struct edge_fetch *fetches; /* running ones that may be joined (fetch.c, under its lock) */
     _Atomic uint32_t published; /* edge_moment */
     uint64_t purged_at;         /* number of the purge that hit the key last (edge_cache_purge_number) */
@@ -230,8 +230,9 @@ uint64_t edge_cache_purge_prefix(struct edge_cache *cache, struct cdn_str prefix
 uint64_t edge_cache_purge_tag(struct edge_cache *cache, struct cdn_str tag, bool soft, int64_t now_ms);
 uint64_t edge_cache_purge_all(struct edge_cache *cache, bool soft, int64_t now_ms);
 
-/* For who must know that no write to disk, begun before a purge, is still to come: take the turn behind the
- * purge and ask until it is settled. What those writes left to remove is queued at the store by then. */
+/* For callers that must know that no write to disk, begun before a purge, is still to come: take the turn
+ * after the purge, and ask until it is settled. What those writes left to remove is queued at the store by
+ * then. */
 uint64_t edge_cache_save_turn(struct edge_cache *cache);
 bool edge_cache_saves_settled(struct edge_cache *cache, uint64_t turn);
 

@@ -21,10 +21,10 @@ struct edge_tags {
     struct edge_tag_link link[];
 };
 
-/* So many purges by tag are remembered for the fetches that run while they come. */
+/* How many purges by tag are remembered, for the fetches that run when they come. */
 #define EDGE_TAG_PURGES 1024
 
-/* So many unused objects on disk stay awake after their last use. */
+/* How many unused objects on disk stay awake after their last use. */
 #define EDGE_RESTING 1024u
 
 RB_HEAD(edge_tag_tree, edge_tag_link);

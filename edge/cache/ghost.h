@@ -1,7 +1,7 @@
 /* ghost: a bounded memory of keys that are gone.
  *
- * A ghost knows of a 64-bit key hash why its object went away, when, and how large it was. It serves two
- * masters: the engine asks it on a miss ("was it evicted or purged, or may it not be stored at all?"), and
+ * For a 64-bit key hash, a ghost knows why its object went away, when, and how large it was. It has two
+ * users: the engine asks it on a miss ("was it evicted or purged, or may it not be stored at all?"), and
  * S3-FIFO asks whether a key was pushed out of the small queue a short while ago. It is a FIFO bounded by a
  * number of entries and by the bytes of the objects its entries stand for; 24 bytes an entry in a ring plus
  * four for the hash chains, memory grown as needed. Locks: none of its own; all calls under the lock of the

@@ -34,7 +34,7 @@ struct edge_policy_item { /* 24 bytes; zero it before the first insert; all fiel
     _Atomic uint8_t
         heat;          /* high half: how far hits count (15: not at all, LRU moves); low half: hits counted */
     uint8_t queue : 2; /* 0: in no policy */
-    uint8_t owner : 6; /* of who embeds the item, under the owner's lock */
+    uint8_t owner : 6; /* for the struct that embeds the item, under the owner's lock */
 };
 /* The hash of the key that an item in the policy stands for, as given to edge_policy_admit. */
 typedef uint64_t edge_policy_hash_fn(const struct edge_policy_item *item);
@@ -88,7 +88,7 @@ bool edge_policy_insert(struct edge_policy *p, struct edge_policy_item *item, ui
 /* Unlinks (SIEVE's hand moves on first) and forgets the key in the
  * ghost. Harmless on an item in no policy. */
 void edge_policy_remove(struct edge_policy *p, struct edge_policy_item *item);
-/* Purge of a key that is not resident: it must not come back as an old acquaintance. */
+/* Purge of a key that is not resident: it must not come back as a proven one. */
 void edge_policy_forget(struct edge_policy *p, uint64_t hash);
 /* The object has another size now (revalidated with new headers); make room afterwards if
  * edge_policy_short(p, 0). */

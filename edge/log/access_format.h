@@ -50,7 +50,7 @@ struct edge_access_record {
     bool secure : 1;
     bool http10 : 1;
     uint16_t text_n[EDGE_ACCESS_TEXT_COUNT];
-    char text[]; /* one behind the other */
+    char text[]; /* one after another */
 };
 
 /* Appends the line with its newline. `edge`: this edge's name, for JSON. */

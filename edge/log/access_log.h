@@ -1,4 +1,4 @@
-/* access_log: one line for each request on the public listener, written behind everybody's back.
+/* access_log: one line for each request on the public listener, written by a thread of its own.
  *
  * Each worker puts a bounded record into a ring of its own (access_ring.h); one writer thread takes them out,
  * formats and writes them in batches, at least every tenth of a second. A request never waits: when its ring

@@ -16,7 +16,7 @@
 
 struct edge_backing {
     bool huge;    /* each EDGE_BACKING_HUGE is backed as a whole when a byte of it is written to */
-    size_t ready; /* so many bytes at the start are backed already */
+    size_t ready; /* how many bytes at the start are backed already */
 };
 /* `n` bytes at a multiple of `n`, which is one of EDGE_BACKING_HUGE. NULL: there is no address space left. */
 void *edge_backing_map(size_t n, struct edge_backing *ret);

@@ -1,10 +1,11 @@
 /* budget: one account of the memory that `memory` allows, for the process.
  *
  * The setting is for all that grows with the load: bodies in the RAM tier, bodies on their way (being
- * fetched, waiting for the disk's writer, or held by a client that does not read them), what connections and
- * origin requests hold, and the index. The tier gets what the others leave. Bodies on their way may take half
- * of the setting; who wants more is told (edge_budget_has) and goes through a file or a small window. Of what
- * is not in the tier, the first few megabytes are not charged: they are in the rest that docs/edge.md names.
+ * fetched, waiting for the disk's writer, or held by a client that does not read them), what connections
+ * and origin requests hold, and the index. The tier gets what the others leave. Bodies on their way may
+ * take half of the setting; a body that wants more is told so (edge_budget_has), and goes through a file or
+ * a small window. Of what is not in the tier, the first few megabytes are not charged: they are in the rest
+ * that docs/edge.md names.
  *
  * Threads: any, no lock; figures may be a moment old.
  */
@@ -31,13 +32,13 @@ void edge_budget_tier(int64_t bodies, uint64_t used);
 void edge_budget_others(int64_t change);
 void edge_budget_index(uint64_t bytes);
 
-bool edge_budget_has(size_t n); /* whether a body on its way may take so many bytes more */
+bool edge_budget_has(size_t n); /* whether a body on its way may take this many more bytes */
 /* The block of a stream of `length` bytes (negative: unknown), taken: give it back with edge_budget_sub. */
 size_t edge_budget_block(int64_t length);
 uint64_t edge_budget_charge(void); /* what the tier has to do without */
 bool edge_budget_is_over(void);    /* the tier has to give something up */
 
-/* For who calls it a few times a second, each thread with one of its own: gives back what the thread's
+/* To be called a few times a second, by each thread with one of its own: gives back what the thread's
  * allocator keeps, when the process has much more than the account says. */
 struct edge_trim {
     unsigned rest, pause; /* calls until it looks again; how many after the next time */

@@ -8,9 +8,9 @@
  * kernel, and makes some ready before they are wanted. Larger bodies get a mapping of their own. Where the
  * system has huge pages a stretch of a region becomes ready as a whole (backing.h).
  *
- * Threads: any; one mutex, never held across a system call but for making a region. While the thread works on
- * pages they are marked used, so nobody else has them. Without the thread (unit tests) all is done by who
- * asks. Life cycle: for the process; edge_pages_start/_stop are about the thread only.
+ * Threads: any; one mutex, never held across a system call but for making a region. While the thread works
+ * on pages they are marked used, so nobody else has them. Without the thread (unit tests) the caller does
+ * all of it. Life cycle: for the process; edge_pages_start/_stop are about the thread only.
  */
 #ifndef CDN_EDGE_PAGES_H
 #define CDN_EDGE_PAGES_H
@@ -38,7 +38,8 @@ void edge_pages_give(void *data, size_t n);
  * as it is. */
 bool edge_pages_shrink(void *data, size_t from, size_t n);
 
-/* So many bytes may stay ready and unused. Starts the thread; false: there is none, which does no harm. */
+/* Starts the thread; `spare` bytes may stay ready and unused. False: there is no thread, which does no
+ * harm. */
 bool edge_pages_start(size_t spare);
 void edge_pages_stop(void);
 

@@ -15,7 +15,7 @@ struct edge_purge {     /* exactly one of url, prefix, tag, all */
     bool all;
     bool soft;
 };
-/* Carries it out; how many objects it hit. CDN_INVALID for a URL that is none. Any thread. */
+/* Carries it out; *ret_count: how many objects it hit. CDN_INVALID when the URL is not one. Any thread. */
 enum cdn_status edge_purge_apply(struct edge *edge, const struct edge_purge *purge, int64_t now_ms,
                                  uint64_t *ret_count, struct cdn_error *err) CDN_MUST_CHECK;
 /* From JSON {"url": ...} | {"urls": [...]} | {"prefix": ...} | {"tag": ...} | {"tags": [...]} | {"all":

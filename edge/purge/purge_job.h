@@ -4,8 +4,8 @@
  * until no write to disk that was begun before can bring back what it hit. One for the admin verb and for the
  * PURGE method.
  *
- * Threads: the owner's loop; the loader and the disk's writer post to it. Life: embedded in who asks, which
- * must live until edge_purge_job_run() has returned true or `done` was called.
+ * Threads: the owner's loop; the loader and the disk's writer post to it. Life: embedded in its owner,
+ * which must live until edge_purge_job_run() has returned true or `done` was called.
  */
 #ifndef CDN_EDGE_PURGE_JOB_H
 #define CDN_EDGE_PURGE_JOB_H

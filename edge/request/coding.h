@@ -21,7 +21,7 @@ struct edge_coding_rules {
     uint64_t min, max; /* length of the body */
     int gzip_level, br_level;
 };
-/* CDN_INVALID for a coding that is none of ours. The strings are borrowed. */
+/* CDN_INVALID for a coding that we do not have. The strings are borrowed. */
 enum cdn_status edge_coding_rules_read(const struct edge_settings *settings, struct edge_coding_rules *ret,
                                        struct cdn_error *err) CDN_MUST_CHECK;
 void edge_coding_rules_free(struct edge_coding_rules *rules);

@@ -9,7 +9,7 @@
  *
  * Age and Cache-Status count seconds, so they are renewed in the response at most once a second.
  * Owned by one worker thread; bounded in entries. An answer is made ready at the second hit, if that comes
- * before many others do; a clock hand and the sweep drop what was not asked for lately.
+ * before many others do; a clock hand and the sweep drop what was not asked for recently.
  */
 #ifndef CDN_EDGE_HOT_H
 #define CDN_EDGE_HOT_H

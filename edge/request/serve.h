@@ -20,7 +20,7 @@ void edge_serve_marks(struct http_head *into, const struct edge_marks *marks);
 enum edge_serve_personal { /* which personal fields (edge_field_is_personal) an answer has */
                            EDGE_SERVE_SHARED,  /* none */
                            EDGE_SERVE_COOKIES, /* cookies, as the setting says */
-                           EDGE_SERVE_ALL,     /* it is for the one whose request it was */
+                           EDGE_SERVE_ALL,     /* it is for the client whose request it was */
 };
 /* Adds the stored fields. Left out: Content-Length (the server counts), Age (counted anew); for 304 also what
  * describes the body (RFC 9110 15.4.5). `plan`: Content-Range or the multipart type in place of the stored

@@ -79,8 +79,8 @@ bool edge_txn_release(struct edge_txn *txn);
 void edge_txn_leave_fetch(struct edge_txn *txn);
 /* Suspends the request until somebody calls http_request_resume; `step` comes then. */
 enum edge_step edge_txn_wait(struct edge_txn *txn, enum edge_step step);
-/* The same for who will call edge_txn_disk_done: disk, cache or writer, on any thread. The transaction stays
- * until then, whatever becomes of the request. */
+/* The same when somebody will call edge_txn_disk_done: disk, cache or writer, on any thread. The
+ * transaction stays until then, whatever becomes of the request. */
 enum edge_step edge_txn_wait_disk(struct edge_txn *txn, enum edge_step step);
 void edge_txn_disk_done(void *txn);
 

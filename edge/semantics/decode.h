@@ -1,4 +1,4 @@
-/* decode: the plain form of a coded body (RFC 9110 8.4), for who wants to look at it. What is stored and sent
+/* decode: the plain form of a coded body (RFC 9110 8.4), for looking at it. What is stored and sent
  * stays coded.
  *
  * In one go, so that a thread has no more than one decoder's window (16 MiB at most, of Brotli) at a time, and

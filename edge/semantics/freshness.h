@@ -117,11 +117,12 @@ struct edge_freshness {
 void edge_freshness_compute(const struct edge_rules *policy, const struct edge_head *head,
                             const struct edge_control *control, int64_t request_ms, int64_t response_ms,
                             int64_t travelled_ms, struct edge_freshness *ret);
-/* Age of 9111 5.1: the first element of the first line; false when it is no number (then it is ignored). */
+/* Age of 9111 5.1: the first element of the first line; false when it is not a number (then it is
+ * ignored). */
 bool edge_age_parse(const struct edge_head *head, int64_t *ret_s);
 /* Seconds; never negative, even when the clock went back. */
 int64_t edge_current_age(const struct edge_freshness *f, int64_t now_ms);
-/* Seconds left; negative: stale for so long. */
+/* Seconds left; negative: stale for that long. */
 int64_t edge_freshness_left(const struct edge_freshness *f, int64_t now_ms);
 /* When it turns stale, ms. */
 int64_t edge_freshness_expires_ms(const struct edge_freshness *f);

@@ -57,7 +57,7 @@ enum edge_head_field edge_head_field_find(struct cdn_str name); /* letter case d
 #define EDGE_HEAD_MAX_BYTES (256u * 1024) /* of a whole block */
 #define EDGE_HEAD_MAX_LINES 1024u
 
-struct edge_head { /* the fixed part; of head.c only, but for who has the block in another (object.h) */
+struct edge_head { /* the fixed part; for head.c only, and object.h, which embeds it */
     uint32_t magic;
     uint32_t size; /* of the whole block */
     uint16_t status;
@@ -66,11 +66,11 @@ struct edge_head { /* the fixed part; of head.c only, but for who has the block 
 
 /* Copies the lines, leaving out those of the hop and those that Connection names (RFC 9111 3.1); `drop` lists
  * further names to leave out (NULL: none). Line ends, NULs and tabs in values become spaces (RFC 9110 5.5).
- * CDN_TOO_LARGE, CDN_INVALID (a name that is no token, a status out of 100-999). The caller owns *ret. */
+ * CDN_TOO_LARGE, CDN_INVALID (a name that is not a token, a status out of 100-999). The caller owns *ret. */
 enum cdn_status edge_head_build(unsigned status, const struct http_field *fields, size_t count,
                                 const struct cdn_str *drop, size_t drop_count, struct edge_head **ret,
                                 struct cdn_error *err) CDN_MUST_CHECK;
-/* From bytes of unknown worth (copied). CDN_CORRUPT when they are no head. */
+/* From bytes that nobody vouches for (copied). CDN_CORRUPT when they are not a head. */
 enum cdn_status edge_head_parse(const void *bytes, size_t n, struct edge_head **ret,
                                 struct cdn_error *err) CDN_MUST_CHECK;
 void edge_head_destroy(struct edge_head *head);

@@ -60,10 +60,11 @@ struct edge_key_parts {
  * or than EDGE_KEY_MAX, or more than 256 parameters where they are picked or sorted. */
 enum edge_key_error edge_key_build(const struct edge_key_parts *parts, const struct edge_query_policy *query,
                                    char *into, size_t size, struct cdn_str *ret_key);
-/* A host, with its port if that is not the scheme's, in the form that a key has it; false: it is none. */
+/* A host, with its port if that is not the scheme's, in the form that it has in a key; false: it is not a
+ * host. */
 bool edge_key_host_write(struct cdn_str host, bool secure, char into[static EDGE_KEY_HOST_MAX],
                          struct cdn_str *ret);
-/* The parts of an absolute URL (http, https); false when it is none. `path` empty when there is none. */
+/* The parts of an absolute URL (http, https); false when it is not one. `path` empty when there is none. */
 bool edge_key_split(struct cdn_str url, struct edge_key_parts *ret);
 /* Path and query of a key, as sent to the origin: "/a?b". */
 struct cdn_str edge_key_target(struct cdn_str key);

@@ -59,8 +59,8 @@ enum edge_store_reason edge_storable(const struct edge_rules *policy,
 /* Statuses this cache understands (RFC 9110 15 and the ones it treats as complete). */
 bool edge_status_understood(unsigned status);
 
-/* What an answer that is not stored says about others. An answer to one request is no statement about its
- * URL: everybody else still tries to store, and what is stored stays. */
+/* What an answer that is not stored says about others. An answer to one request says nothing about its URL:
+ * all others still try to store theirs, and what is stored stays. */
 enum edge_aftermath {
     EDGE_AFTER_NOTHING,  /* it was about this request or this moment */
     EDGE_AFTER_PARALLEL, /* for a while nobody waits for another's fetch, which may be in vain */
@@ -70,8 +70,8 @@ enum edge_aftermath {
 enum edge_aftermath edge_storable_aftermath(enum edge_store_reason reason,
                                             const struct edge_store_request *request, unsigned status);
 
-/* Fields for the one whose request was answered, in no stored answer: cookies and what signs in or out.
- * `replay`: the policy lets cookies be given to others. */
+/* Fields that are for the client whose request was answered, and in no stored answer: cookies, and what
+ * signs in or out. `replay`: the policy lets cookies be given to others. */
 bool edge_field_is_personal(enum edge_head_field field, struct cdn_str name, bool replay);
 /* A response whose no-cache="..." and private="..." name more fields than this is not stored. */
 #define EDGE_DROP_NAMES_MAX 31u

@@ -6,24 +6,24 @@
  *     segments/N      append-only files of records: small complete objects, packed
  *     files/ID        an object of its own: large, or partial (sparse)
  *     tmp/            files of their own that are not committed yet; emptied at the start
- * A record describes itself (header, key, meta, body, checksums), and so does the front of a file, so a lost
- * index is rebuilt from them. Bytes once written are never changed, so who reads may go on reading what is
- * being removed; a removed record is marked dead in its header. Space comes back by deleting segments, after
- * moving what still lives. Removing an object means: unlink or dead mark at once, its row gone in the next
- * batch. So a row that outlived its object (crash) answers CDN_NOT_FOUND when read, never bytes.
+ * A record describes itself (header, key, meta, body, checksums), and so does the front of a file, so a
+ * lost index is rebuilt from them. Bytes once written are never changed, so a reader may go on reading what
+ * is being removed; a removed record is marked dead in its header. Space comes back by deleting segments,
+ * after moving what still lives. Removing an object means: unlink or dead mark at once, its row gone in the
+ * next batch. So a row that outlived its object (crash) answers CDN_NOT_FOUND when read, never bytes.
  *
- * A folder that is deleted while the store is open is made anew within about a second (store_remake.c): all
- * that lay there is gone, what comes then is stored again. A deleted index alone is rebuilt, a deleted
+ * A folder that is deleted while the store is open is made again within about a second (store_remake.c):
+ * what was there is gone, what comes then is stored again. A deleted index alone is rebuilt, a deleted
  * segment given up.
  *
  * `meta` is opaque to the store: the engine's serialised head. `key` is text, kept in a column of its own so
  * that `sqlite3 index.db` is readable for people.
  *
  * Threads: one writer (SQLite, appends, commits, deletes, compaction), readers (EDGE_STORE_READERS), one
- * loader until all rows are loaded. All functions are thread-safe and none blocks on a disk, but for the ones
- * that say so. Callbacks run on the thread named with them and must not wait for the store, but that who
- * takes rows may read (edge_store_meta) and wait for the writer (edge_store_newest_meta). Except for
- * on_event's text they may call back any non-blocking function of the store.
+ * loader until all rows are loaded. All functions are thread-safe and none blocks on a disk, but for the
+ * ones that say so. Callbacks run on the thread named with them, and must not wait for the store. (The
+ * exception: a callback that takes rows may read with edge_store_meta, and wait for the writer with
+ * edge_store_newest_meta.) They may call any non-blocking function of the store.
  */
 #ifndef CDN_EDGE_STORE_H
 #define CDN_EDGE_STORE_H
@@ -127,16 +127,16 @@ struct edge_store_settings {
     uint64_t budget;        /* bytes on disk, index included; at least 1 MiB */
     uint64_t segment_bytes; /* 0: chosen from the budget, 256 KiB to 64 MiB */
     uint64_t queue_bytes;   /* bodies waiting for the writer, at most; 0: 64 MiB */
-    unsigned commit_ms;     /* a batch is committed after so long at the latest; 0: 250 */
-    unsigned gather_ms;     /* puts wait so long at most for others to be written with; 0: 100 */
+    unsigned commit_ms;     /* a batch is committed after this long at the latest; 0: 250 */
+    unsigned gather_ms;     /* puts wait this long at most for others to be written with; 0: 100 */
     unsigned descriptors;   /* open files kept, at most; 0: 256 */
 };
 
 struct edge_store;
 
-/* Opens or creates. Blocks (start of the process). CDN_CONFLICT: another process owns the directory; CDN_IO:
- * cannot be made, read or written. A corrupt index is no error here: it is quarantined, and edge_store_load
- * rebuilds. */
+/* Opens or creates. Blocks (start of the process). CDN_CONFLICT: another process owns the directory;
+ * CDN_IO: cannot be made, read or written. A corrupt index is not an error here: it is quarantined, and
+ * edge_store_load rebuilds it. */
 enum cdn_status edge_store_open(const struct edge_store_settings *settings,
                                 const struct edge_store_hooks *hooks, struct edge_store **ret,
                                 struct cdn_error *err) CDN_MUST_CHECK;
@@ -235,7 +235,8 @@ void edge_store_remove(struct edge_store *s, const struct edge_store_location *l
 void edge_store_update(struct edge_store *s, const struct edge_store_key *key_hash,
                        const struct edge_store_location *location, struct cdn_str meta);
 
-/* The same for who does not have the meta at hand: `edit` changes the newest one in place (writer thread). */
+/* The same for callers that do not have the meta at hand: `edit` changes the newest one in place (writer
+ * thread). */
 typedef void edge_store_edit_fn(char *meta, size_t n, int64_t arg);
 void edge_store_edit(struct edge_store *s, const struct edge_store_key *key_hash,
                      const struct edge_store_location *location, edge_store_edit_fn *edit, int64_t arg);

@@ -23,7 +23,7 @@
 #define EDGE_FRONT_BODY (2 * EDGE_FRONT_SLOT)
 #define EDGE_ROW_COST 160u /* of an index row, beside key and meta */
 #define EDGE_FULL_RETRY_MS 1000
-#define EDGE_RETIRE_MS 250 /* an emptied segment stays readable for so long */
+#define EDGE_RETIRE_MS 250 /* how long an emptied segment stays readable */
 #define EDGE_APPEND_MAX 64 /* records in one write */
 
 /* ---- records in segments ---- */
@@ -245,7 +245,7 @@ void edge_store_event(struct edge_store *s, enum edge_store_event event, const c
 /* The status of a failed write by errno; a full disk stops storing for a moment. */
 enum cdn_status edge_store_write_failed(struct edge_store *s, const char *what, int error);
 uint64_t edge_store_disk_bytes(struct edge_store *s);           /* takes `lock` */
-bool edge_store_has_room(struct edge_store *s, uint64_t bytes); /* for so many more, within the budget */
+bool edge_store_has_room(struct edge_store *s, uint64_t bytes); /* for this many more, within the budget */
 int64_t edge_store_after(struct timespec *ret, int64_t ms);
 
 /* The folder, its parts and its lock; again after it was deleted: the new ones take the old descriptors. */

@@ -26,7 +26,7 @@ struct router_class {
     uint32_t rule;     /* number + 1 of the override that limits or prefers edges; 0: none */
     uint16_t named;    /* edge that an override names, or ROUTER_NO_POP */
     uint8_t reason;    /* enum router_reason, of the place */
-    uint8_t preferred; /* so many of the sites, by their preferred edges only */
+    uint8_t preferred; /* how many of the sites, by their preferred edges only */
     uint16_t count;
     uint16_t sites[ROUTER_ROW]; /* best first */
 };

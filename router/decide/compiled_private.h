@@ -59,7 +59,7 @@ struct trie { /* of one family */
         struct trie_node *nodes;
         const uint32_t *words; /* the same memory: the nodes, then the values of those with many runs */
     } u;
-    size_t class_count; /* so many of the nodes are classes */
+    size_t class_count; /* how many of the nodes are classes */
     size_t bytes, runs;
 };
 

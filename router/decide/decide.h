@@ -26,8 +26,9 @@ struct router_decision {
 void router_decide(const struct router_table *table, const struct router_question *question,
                    struct router_trace *trace, struct router_decision *ret);
 
-/* The same in two steps, for who can do without the second: router_resolve fills ret->where, then this the
- * rest. For one table in one state, the rest depends on ret->where and the question's path alone. */
+/* The same in two steps, for callers that can do without the second: router_resolve fills ret->where, then
+ * this the rest. For one table in one state, the rest depends on ret->where and the question's path
+ * alone. */
 void router_decide_where(const struct router_table *table, const struct router_question *question,
                          struct router_trace *trace, struct router_decision *ret);
 

@@ -8,11 +8,11 @@
  *     unknown name                  NXDOMAIN + SOA     no such records                   NOERROR + SOA
  *
  * Answers are authoritative, keep the case of the question, never offer recursion, and fit into what the
- * client takes and udp_size allows; else TC is set and the sections are empty. Client Subnet (RFC 7871): the
- * option comes back with the scope that the answer holds for, 0 where it did not depend on the client;
+ * client takes and udp_size allows; else TC is set and the sections are empty. Client Subnet (RFC 7871):
+ * the option comes back with the scope that the answer holds for, 0 where it did not depend on the client;
  * without it, or with a source prefix of 0, the resolver's own address counts. A client cookie comes back
- * with a fresh server cookie; who shows a good one is not limited in rate. NSID (RFC 5001) is answered when
- * the configuration gives the server a name.
+ * with a fresh server cookie; a client that shows a good one is not limited in rate. NSID (RFC 5001) is
+ * answered when the configuration gives the server a name.
  */
 #ifndef CDN_ROUTER_DNS_ANSWER_H
 #define CDN_ROUTER_DNS_ANSWER_H

@@ -16,7 +16,7 @@
  * acknowledges arrived, null where that was not seen (the router began anew since). Edges are those of the
  * table and others that polled within the last minute.
  *
- * Limits: one waiting poll an edge, ROUTER_PURGE_READERS of nobody's (a newer one ends the oldest),
+ * Limits: one waiting poll an edge, ROUTER_PURGE_READERS without a name (a newer one ends the oldest),
  * ROUTER_PURGE_WAITERS who wait for receipts (further ones are answered at once), of either no more than a
  * quarter of the admin listener's connections, ROUTER_PURGE_EDGES names, a minute of waiting. Control thread
  * only. Life cycle: create -> watch -> (verbs)* -> drain -> destroy, which must come behind the admin listener's
@@ -33,7 +33,7 @@
 
 #define ROUTER_PURGE_EDGES 8192u
 #define ROUTER_PURGE_WAITERS 1024u /* for receipts */
-#define ROUTER_PURGE_READERS 64u   /* polls of nobody's */
+#define ROUTER_PURGE_READERS 64u   /* polls without an edge's name */
 
 #define ROUTER_PURGE_METRICS(X)                                                \
     X(COUNTER, purge_total, "Purges appended to the log")                      \

@@ -17,7 +17,7 @@
 #include <jansson.h>
 
 #define ROUTER_PURGE_ITEMS_MAX 1000u /* of one purge */
-#define ROUTER_PURGE_URL_MAX 8192u   /* bytes; a longer one is no key of any edge */
+#define ROUTER_PURGE_URL_MAX 8192u   /* bytes; a longer one is not a key of any edge */
 #define ROUTER_PURGE_TAG_MAX 1024u
 
 /* `*ret` is a new reference; keys named in `besides` (NULL-ended) are the caller's and passed over.

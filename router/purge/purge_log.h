@@ -3,8 +3,8 @@
  *
  * Numbers grow by one and are never used twice. The log has a random identity: an edge that knows another
  * one's number knows nothing about this log (its file was deleted, or restored from elsewhere) and has to
- * drop all. The oldest entries go by age and by count; who was away for longer than the log reaches back is
- * told so.
+ * drop all. The oldest entries go by age and by count; an edge that was away for longer than the log
+ * reaches back is told so.
  *
  * Durable: write-ahead log with synchronous=FULL, one transaction and one fsync a purge, so that a number
  * once given out survives power loss. An append takes some tenths of a millisecond (docs/purge.md), hence no
@@ -43,8 +43,8 @@ uint64_t router_purge_log_last(
     const struct router_purge_log *log); /* the highest number given; 0: none yet */
 /* The lowest number that is kept; last + 1 when nothing is. */
 uint64_t router_purge_log_oldest(const struct router_purge_log *log);
-/* True when all behind `after` can still be read, so that who has applied all up to it need not drop all. A
- * number that was never given is none of ours. */
+/* True when everything after `after` can still be read, so that an edge that has applied all up to it need
+ * not drop everything. A number that was never given is none of ours. */
 bool router_purge_log_reaches(const struct router_purge_log *log, uint64_t after);
 
 /* `what` is text (purge_item.h). On return it is on disk. Forgets what is over the limits. */

@@ -24,7 +24,7 @@ struct http_client_config {
     int64_t idle_timeout_ms;       /* between two pieces of the body; 0: 30000 */
     size_t max_head_bytes;         /* of an answer; 0: 64 KiB */
     unsigned max_idle;             /* connections kept without a request; 0: 32 */
-    int64_t keep_idle_ms;          /* for at most so long; 0: 60000 */
+    int64_t keep_idle_ms;          /* for at most this long; 0: 60000 */
     int64_t lifetime_ms;           /* of a connection; the next one resolves the name again; 0: 300000 */
     const char *ca_file;           /* NULL: the system's */
     bool insecure;                 /* do not verify certificates (tests) */
@@ -96,7 +96,7 @@ struct http_fetch_request {
     void *arg;
     int64_t first_byte_timeout_ms; /* 0: the client's */
     int64_t total_timeout_ms;      /* 0: none */
-    int64_t retry_ms; /* a refused connection is tried again for so long, and a safe request that got no
+    int64_t retry_ms; /* a refused connection is tried again for this long, and a safe request that got no
                          byte of an answer once; 0: neither */
     const char *local_address; /* source address to bind, or NULL */
 };

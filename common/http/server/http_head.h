@@ -10,7 +10,7 @@
  *
  * Date comes first, because libmicrohttpd adds one where it finds none. Connection, Content-Length and
  * Transfer-Encoding are the server's own and left out. Only this file writes line ends into a head: a name
- * that is no token and a value with control characters are left out as well (response splitting).
+ * that is not a token, and a value with control characters, are left out, too (response splitting).
  *
  * Life cycle: zeroed -> (add ... -> seal) any number of times -> free. A sealed response must get no further
  * fields by other means, and is read and renewed on the thread that answers with it only.

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 /* Whether an Accept field (p NULL: absent) names text/html, and no JSON of at least its weight (RFC 9110
- * 12.5.1). "*" is no wish for HTML: programs send it. */
+ * 12.5.1). "*" does not ask for HTML: programs send it. */
 bool http_problem_wants_html(struct cdn_str accept);
 
 /* Appends the body; returns its Content-Type. `detail` may be NULL, and may hold anything: it is escaped. */

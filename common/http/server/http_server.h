@@ -163,7 +163,7 @@ struct loop *http_server_loop(const struct http_server *server);
 unsigned http_server_open_requests(const struct http_server *server);
 unsigned http_server_open_connections(const struct http_server *server);
 /* Connections beyond max_connections that one with requests for GET /health may be; and the largest
- * max_connections that takes so many descriptors with them, at least 1. */
+ * max_connections that needs no more than this many descriptors, those included; at least 1. */
 unsigned http_server_spare(unsigned max_connections);
 unsigned http_server_limit_within(uint64_t descriptors);
 /* Stops accepting, closes idle connections after their answer; requests under way go on. */

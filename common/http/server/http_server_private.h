@@ -146,7 +146,7 @@ void http_upgrades_end(struct http_server *server);
 /* http_gate.c */
 void http_gate_open(struct http_peer *peer);
 void http_gate_close(struct http_peer *peer);
-void http_gate_go_on(struct http_peer *peer); /* its request is over, and it is no tunnel */
+void http_gate_go_on(struct http_peer *peer); /* its request is over, and it is not a tunnel */
 
 /* http_refuse.c */
 void http_note_refusal(struct http_server *server, struct MHD_Connection *connection, enum http_refusal why);

@@ -1,9 +1,9 @@
 /* http_date: HTTP's three date forms (RFC 9110 5.6.7), read leniently where that is safe and written one way.
  *
- * Read: IMF-fixdate, RFC 850 (its two-digit year belongs to the century that puts it at most 50 years ahead)
- * and asctime, in any case of letters. The weekday must be one but is not checked against the date. Not read:
- * other zones than GMT ("UTC" too), a missing comma, an IMF-fixdate with two digits of the year or with
- * dashes, times without seconds, days that the month lacks, years out of 1970-9999.
+ * Read: IMF-fixdate, RFC 850 (its two-digit year belongs to the century that puts it at most 50 years
+ * ahead) and asctime, in any letter case. The weekday must be one, but is not checked against the date. Not
+ * read: zones other than GMT ("UTC" too), a missing comma, an IMF-fixdate with two digits of the year or
+ * with dashes, times without seconds, days that the month lacks, years out of 1970-9999.
  */
 #ifndef CDN_COMMON_HTTP_DATE_H
 #define CDN_COMMON_HTTP_DATE_H

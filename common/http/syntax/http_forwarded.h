@@ -2,7 +2,7 @@
  *
  * Anyone can write these fields, and a proxy that writes one of them passes the other on as its client sent
  * it. So exactly one is believed (setting `client_field`), from trusted proxies only: it is read from its
- * right end, and the first entry that is no trusted proxy is the client. An entry that names no address
+ * right end, and the first entry that is not a trusted proxy is the client. An entry that names no address
  * (obfuscated, "unknown", malformed, empty) ends the walk: the client is nobody then, not the proxy. It has
  * no rights and no place. Scheme and host come from the same family of fields. What the next server gets is
  * written anew from what was believed, the same in both forms.
@@ -34,7 +34,7 @@ struct http_forwarded_in {
     struct cdn_str x_forwarded_for, x_forwarded_proto, x_forwarded_host, forwarded;
 };
 
-#define HTTP_FORWARDED_MAX 64 /* entries on the way; who came over more is nobody */
+#define HTTP_FORWARDED_MAX 64 /* entries on the way; a client that came over more is nobody */
 
 /* What is believed of it. Texts are slices of what went in. */
 struct http_forwarded {
