@@ -106,7 +106,7 @@ START_TEST(what_the_name_says)
     ck_assert_int_eq(edge_promise_check(p, whole, hex), rows[_i].state);
     ck_assert_uint_eq(strlen(hex), rows[_i].state == EDGE_PROMISE_BROKEN ? 32 : 0);
     edge_promise_free(p);
-    free(head);
+    edge_head_destroy(head);
 }
 END_TEST
 

@@ -120,12 +120,88 @@ START_TEST(language_rows)
 }
 END_TEST
 
+#define PLAIN ""
+#define GZIP "Content-Encoding: gzip"
+#define NOTHING NULL /* is known of the origin */
+
+static const struct {
+    const char *head;    /* stored */
+    const char *brought; /* Accept-Encoding of the request that brought it */
+    const char *asks;    /* of the one that may get it; NULL: says nothing */
+    bool takes;
+} codings[] = {
+    {PLAIN, NOTHING, NULL, true},
+    {PLAIN, NOTHING, "", true},
+    {PLAIN, NOTHING, "gzip", true},
+    {PLAIN, NOTHING, "*;q=0, identity", true},
+    {PLAIN, NOTHING, "identity;q=0.001", true},
+    {PLAIN, NOTHING, "identity;q=0", false},
+    {PLAIN, NOTHING, "*;q=0", false},
+    {PLAIN, NOTHING, "*;q=0, gzip", false},
+    {PLAIN, NOTHING, "gzip;q=0, identity;q=0", false},
+    {PLAIN, NOTHING, "identity;q=0.000, br", false},
+    {PLAIN, "gzip", "identity;q=0", false}, /* it was accepted: nothing is known of other forms */
+    {PLAIN, "identity;q=0", "*;q=0", true}, /* it came all the same */
+    {PLAIN, "identity;q=0", "gzip, identity;q=0", false},
+    {PLAIN, "gzip, identity;q=0", "gzip, identity;q=0", true},
+    {PLAIN, "gzip, identity;q=0", "identity;q=0", true},
+    {PLAIN, "gzip, identity;q=0", "br, identity;q=0", false},
+    {PLAIN, "*, identity;q=0", "br, identity;q=0", true},
+    {GZIP, NOTHING, NULL, false},
+    {GZIP, NOTHING, "", false},
+    {GZIP, NOTHING, "gzip", true},
+    {GZIP, NOTHING, "x-gzip", true},
+    {GZIP, NOTHING, "*", true},
+    {GZIP, NOTHING, "br", false},
+    {GZIP, NOTHING, "gzip;q=0, *", false},
+    {GZIP, NOTHING, "identity;q=0", false},
+    {GZIP, "identity", NULL, true},
+    {GZIP, "identity", "identity", true},
+    {GZIP, "identity", "br", false}, /* it was not asked for br */
+    {GZIP, "br", "identity", true},
+    {GZIP, "identity;q=0", "identity", false}, /* nor for the plain form */
+    {GZIP, "identity;q=0", "*;q=0", true},
+    {GZIP "\n" GZIP, NOTHING, "gzip", true},
+    {"Content-Encoding: identity", NOTHING, "identity;q=0", false},
+    {"Content-Encoding: identity", NOTHING, "", true},
+    {"Content-Encoding: gzip, br", NOTHING, "gzip", false},
+    {"Content-Encoding: gzip, br", NOTHING, "gzip, br", true},
+    {"Content-Encoding: secret", NOTHING, "gzip", false},
+    {"Content-Encoding: secret", NOTHING, "secret", true},
+};
+
+static bool get_encoding(void *arg, struct cdn_str name, struct cdn_buf *into)
+{
+    const char *value = arg;
+    if (!value || !cdn_str_eq_nocase(name, CDN_STR("Accept-Encoding"))) {
+        return false;
+    }
+    cdn_buf_add_str(into, cdn_str(value));
+    return true;
+}
+
+static struct edge_vary_source asking(const char *value)
+{
+    return (struct edge_vary_source){get_encoding, (void *)(uintptr_t)value};
+}
+
+START_TEST(coding_rows)
+{
+    struct edge_head *head = head_of(200, codings[_i].head);
+    const struct edge_vary_source asks = asking(codings[_i].asks), brought = asking(codings[_i].brought);
+    const uint8_t known = codings[_i].brought ? edge_vary_despite(head, &brought) : 0;
+    ck_assert_int_eq(edge_vary_takes_coding(head, known, &asks), codings[_i].takes);
+    edge_head_destroy(head);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("vary");
     TCase *rows = tcase_create("rows");
     tcase_add_loop_test(rows, spec_rows, 0, (int)CDN_ARRAY_LEN(specs));
     tcase_add_loop_test(rows, match_rows, 0, (int)CDN_ARRAY_LEN(rows_));
+    tcase_add_loop_test(rows, coding_rows, 0, (int)CDN_ARRAY_LEN(codings));
     tcase_add_loop_test(rows, language_rows, 0, (int)CDN_ARRAY_LEN(languages));
     suite_add_tcase(suite, rows);
     SRunner *runner = srunner_create(suite);
