@@ -15,28 +15,28 @@
 
 #include "common/banned.h"
 
-static json_t *edge_json(const struct router *r, uint16_t pop)
+static json_t *edge_json(const struct router *r, uint16_t edge)
 {
-    const struct router_pops *pops = r->table->pops;
-    const struct router_pop *p = &pops->pops[pop];
-    uint32_t flags = router_pop_flags(pops, pop);
+    const struct router_edges *edges = r->table->edges;
+    const struct router_edge *p = &edges->at[edge];
+    uint32_t flags = router_edge_flags(edges, edge);
     json_t *o = json_pack("{s:s, s:s, s:f, s:f, s:s, s:s}", "name", p->name, "place", p->place, "lat", p->lat,
                           "lon", p->lon, "url", p->url, "admin", p->admin);
-    json_object_set_new(o, "state", json_string(flags & ROUTER_POP_DRAINED ? "drain" : "active"));
-    json_object_set_new(o, "healthy", json_boolean(!(flags & ROUTER_POP_SICK)));
-    json_object_set_new(o, "full", json_boolean(flags & ROUTER_POP_FULL));
-    json_object_set_new(o, "pinned", json_boolean(router_pops_pinned(pops) == pop));
-    json_object_set_new(o, "weight", json_integer(router_pop_weight(pops, pop)));
+    json_object_set_new(o, "state", json_string(flags & ROUTER_EDGE_DRAINED ? "drain" : "active"));
+    json_object_set_new(o, "healthy", json_boolean(!(flags & ROUTER_EDGE_SICK)));
+    json_object_set_new(o, "full", json_boolean(flags & ROUTER_EDGE_FULL));
+    json_object_set_new(o, "pinned", json_boolean(router_edges_pinned(edges) == edge));
+    json_object_set_new(o, "weight", json_integer(router_edge_weight(edges, edge)));
     json_object_set_new(o, "capacity", json_integer((json_int_t)p->capacity));
-    json_object_set_new(o, "answers", json_integer((json_int_t)router_server_answers(r->server, pop)));
-    json_object_set_new(o, "health", router_health_edge_json(r->health, pop));
+    json_object_set_new(o, "answers", json_integer((json_int_t)router_server_answers(r->server, edge)));
+    json_object_set_new(o, "health", router_health_edge_json(r->health, edge));
     return o;
 }
 
 static json_t *edges_json(const struct router *r)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < r->table->pops->count; i++)
+    for (size_t i = 0; i < r->table->edges->count; i++)
         json_array_append_new(list, edge_json(r, (uint16_t)i));
     return list;
 }
@@ -51,21 +51,21 @@ static void get_edges(void *self, struct http_request *req, json_t *body)
 static uint16_t edge_of(const struct router *r, struct http_request *req)
 {
     struct cdn_str name = cdn_str_sub(req->path, sizeof("/edges/") - 1);
-    uint16_t pop = router_pops_find(r->table->pops, name);
-    if (pop == ROUTER_NO_POP) {
+    uint16_t edge = router_edges_find(r->table->edges, name);
+    if (edge == ROUTER_NO_EDGE) {
         struct cdn_error err;
         cdn_error_set(&err, CDN_NOT_FOUND, "there is no edge '" CDN_STR_FMT "'", CDN_STR_ARG(name));
         daemon_answer_error(req, &err);
     }
-    return pop;
+    return edge;
 }
 
 static void get_edge(void *self, struct http_request *req, json_t *body)
 {
     (void)body;
-    uint16_t pop = edge_of(self, req);
-    if (pop != ROUTER_NO_POP)
-        daemon_answer_json(req, 200, edge_json(self, pop));
+    uint16_t edge = edge_of(self, req);
+    if (edge != ROUTER_NO_EDGE)
+        daemon_answer_json(req, 200, edge_json(self, edge));
 }
 
 struct change { /* of POST /edges/NAME; NULL: not asked for */
@@ -106,29 +106,29 @@ static enum cdn_status change_parse(json_t *body, struct change *ret, struct cdn
     return CDN_OK;
 }
 
-static void change_drain(struct router *r, uint16_t pop, bool drain)
+static void change_drain(struct router *r, uint16_t edge, bool drain)
 {
-    bool was = router_pop_flags(r->table->pops, pop) & ROUTER_POP_DRAINED;
-    router_pop_flag_set(r->table->pops, pop, ROUTER_POP_DRAINED, drain);
+    bool was = router_edge_flags(r->table->edges, edge) & ROUTER_EDGE_DRAINED;
+    router_edge_flag_set(r->table->edges, edge, ROUTER_EDGE_DRAINED, drain);
     if (drain != was)
-        router_health_note(r->health, pop, drain ? "drained" : "active", "by the operator");
+        router_health_note(r->health, edge, drain ? "drained" : "active", "by the operator");
 }
 
-static void change_weight(struct router *r, uint16_t pop, unsigned weight)
+static void change_weight(struct router *r, uint16_t edge, unsigned weight)
 {
     char text[48];
-    snprintf(text, sizeof(text), "%u, was %u", weight, router_pop_weight(r->table->pops, pop));
-    router_pop_weight_set(r->table->pops, pop, weight);
-    router_health_note(r->health, pop, "weight", text);
+    snprintf(text, sizeof(text), "%u, was %u", weight, router_edge_weight(r->table->edges, edge));
+    router_edge_weight_set(r->table->edges, edge, weight);
+    router_health_note(r->health, edge, "weight", text);
 }
 
-static void change_pinned(struct router *r, uint16_t pop, bool pinned)
+static void change_pinned(struct router *r, uint16_t edge, bool pinned)
 {
-    bool was = router_pops_pinned(r->table->pops) == pop;
+    bool was = router_edges_pinned(r->table->edges) == edge;
     if (pinned == was)
         return;
-    router_pops_pin(r->table->pops, pinned ? pop : ROUTER_NO_POP);
-    router_health_note(r->health, pop, pinned ? "pinned" : "unpinned", "by the operator");
+    router_edges_pin(r->table->edges, pinned ? edge : ROUTER_NO_EDGE);
+    router_health_note(r->health, edge, pinned ? "pinned" : "unpinned", "by the operator");
 }
 
 static void post_edge(void *self, struct http_request *req, json_t *body)
@@ -136,22 +136,22 @@ static void post_edge(void *self, struct http_request *req, json_t *body)
     struct router *r = self;
     struct change c = {0};
     struct cdn_error err;
-    uint16_t pop = edge_of(r, req);
-    if (pop == ROUTER_NO_POP)
+    uint16_t edge = edge_of(r, req);
+    if (edge == ROUTER_NO_EDGE)
         return;
     if (change_parse(body, &c, &err) != CDN_OK) {
         daemon_answer_error(req, &err);
         return;
     }
     if (c.state)
-        change_drain(r, pop, strcmp(json_string_value(c.state), "drain") == 0);
+        change_drain(r, edge, strcmp(json_string_value(c.state), "drain") == 0);
     if (c.drain)
-        change_drain(r, pop, json_is_true(c.drain));
+        change_drain(r, edge, json_is_true(c.drain));
     if (c.weight)
-        change_weight(r, pop, (unsigned)json_integer_value(c.weight));
+        change_weight(r, edge, (unsigned)json_integer_value(c.weight));
     if (c.pinned)
-        change_pinned(r, pop, json_is_true(c.pinned));
-    daemon_answer_json(req, 200, edge_json(r, pop));
+        change_pinned(r, edge, json_is_true(c.pinned));
+    daemon_answer_json(req, 200, edge_json(r, edge));
 }
 
 /* What the probes know of each candidate; null where nothing was measured or reported. */
@@ -162,7 +162,8 @@ static void add_measured(const struct router *r, json_t *route)
     json_array_foreach(json_object_get(route, "candidates"), i, candidate)
     {
         const char *name = json_string_value(json_object_get(candidate, "edge"));
-        json_t *health = router_health_edge_json(r->health, router_pops_find(r->table->pops, cdn_str(name)));
+        json_t *health =
+            router_health_edge_json(r->health, router_edges_find(r->table->edges, cdn_str(name)));
         json_object_set(candidate, "probe_ms", json_object_get(health, "probe_ms"));
         json_object_set(candidate, "load", json_object_get(health, "load"));
         json_decref(health);
@@ -256,21 +257,21 @@ void router_admin_status(void *self, json_t *into)
 
 static void edge_metrics(const struct router *r, struct cdn_buf *out)
 {
-    const struct router_pops *pops = r->table->pops;
-    size_t n = pops->count, count = 3 * n;
+    const struct router_edges *edges = r->table->edges;
+    size_t n = edges->count, count = 3 * n;
     CDN_AUTOFREE struct cdn_metric_row *rows = cdn_calloc(count + 1, sizeof(*rows));
     CDN_AUTOFREE uint64_t *values = cdn_calloc(count + 1, sizeof(*values));
     for (size_t i = 0; i < n; i++) {
-        const char *labels = cdn_asprintf("edge=\"%s\"", pops->pops[i].name);
-        uint32_t flags = router_pop_flags(pops, (uint16_t)i);
+        const char *labels = cdn_asprintf("edge=\"%s\"", edges->at[i].name);
+        uint32_t flags = router_edge_flags(edges, (uint16_t)i);
         rows[i] = (struct cdn_metric_row){CDN_METRIC_COUNTER, "edge_redirect_total", labels,
                                           "Clients sent to the edge"};
         rows[n + i] =
             (struct cdn_metric_row){CDN_METRIC_GAUGE, "edge_healthy", labels, "1: the probes succeed"};
         rows[2 * n + i] = (struct cdn_metric_row){CDN_METRIC_GAUGE, "edge_drained", labels, "1: draining"};
         values[i] = router_server_answers(r->server, (uint16_t)i);
-        values[n + i] = !(flags & ROUTER_POP_SICK);
-        values[2 * n + i] = (flags & ROUTER_POP_DRAINED) != 0;
+        values[n + i] = !(flags & ROUTER_EDGE_SICK);
+        values[2 * n + i] = (flags & ROUTER_EDGE_DRAINED) != 0;
     }
     cdn_metrics_prometheus("pocketcdn_router_", rows, values, count, out);
     for (size_t i = 0; i < n; i++)

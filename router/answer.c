@@ -132,10 +132,10 @@ static enum router_outcome redirect(struct router_answer *a, const struct router
     decide(a, table, req);
     if (a->decision.count == 0) {
         http_respond_problem(req, 503, "no edge can serve at the moment");
-        return ROUTER_NO_EDGE;
+        return ROUTER_UNSERVED;
     }
     enum cdn_status status =
-        router_target_build(&table->pops->pops[a->decision.pops[0]], req->path, req->query, &a->location);
+        router_target_build(&table->edges->at[a->decision.edges[0]], req->path, req->query, &a->location);
     if (status != CDN_OK) {
         http_respond_problem(req, status == CDN_TOO_LARGE ? 414 : 400,
                              status == CDN_TOO_LARGE ? "the target is too long" : "the target has no path");

@@ -12,7 +12,7 @@ enum router_outcome {
     ROUTER_REDIRECTED,
     ROUTER_PREFLIGHT,
     ROUTER_REFUSED,
-    ROUTER_NO_EDGE,
+    ROUTER_UNSERVED,
 };
 
 /* A redirect that may be used again once its request is over: only Location differs, and is written over in

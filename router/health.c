@@ -20,7 +20,7 @@ struct patient { /* one probed edge */
     struct router_health *health;
     struct loop_timer timer;
     struct http_fetch *fetch; /* the probe under way, or NULL */
-    uint16_t pop;
+    uint16_t edge;
     struct router_pulse pulse;
     unsigned status;
     struct cdn_buf body;
@@ -53,14 +53,14 @@ struct router_health {
     struct health_metrics metrics;
 };
 
-static const struct router_pop *pop_of(const struct patient *p)
+static const struct router_edge *edge_of(const struct patient *p)
 {
-    return &p->health->table->pops->pops[p->pop];
+    return &p->health->table->edges->at[p->edge];
 }
 
-void router_health_note(struct router_health *health, uint16_t pop, const char *event, const char *text)
+void router_health_note(struct router_health *health, uint16_t edge, const char *event, const char *text)
 {
-    const char *name = health->table->pops->pops[pop].name;
+    const char *name = health->table->edges->at[edge].name;
     struct event *e = &health->events[health->event_count++ % EVENTS];
     e->at_ms = cdn_clock_real_ms();
     cdn_str_copy(e->edge, sizeof(e->edge), cdn_str(name));
@@ -78,16 +78,16 @@ static void schedule(struct patient *p, int64_t after_ns)
 
 static void judge_load(struct patient *p)
 {
-    uint64_t capacity = pop_of(p)->capacity;
-    struct router_pops *pops = p->health->table->pops;
-    bool was = router_pop_flags(pops, p->pop) & ROUTER_POP_FULL;
+    uint64_t capacity = edge_of(p)->capacity;
+    struct router_edges *edges = p->health->table->edges;
+    bool was = router_edge_flags(edges, p->edge) & ROUTER_EDGE_FULL;
     bool is = capacity > 0 && p->load >= (double)capacity * (was ? 0.9 : 1.0);
     if (is == was)
         return;
     char text[64];
     snprintf(text, sizeof(text), "load %.0f of %llu", p->load, (unsigned long long)capacity);
-    router_pop_flag_set(pops, p->pop, ROUTER_POP_FULL, is);
-    router_health_note(p->health, p->pop, is ? "full" : "not-full", text);
+    router_edge_flag_set(edges, p->edge, ROUTER_EDGE_FULL, is);
+    router_health_note(p->health, p->edge, is ? "full" : "not-full", text);
 }
 
 static void read_report(struct patient *p)
@@ -108,9 +108,9 @@ static void judge(struct patient *p, bool ok)
     if (change != ROUTER_PULSE_SAME) {
         bool fell = change == ROUTER_PULSE_FELL;
         p->changed_ms = p->probed_ms;
-        router_pop_flag_set(h->table->pops, p->pop, ROUTER_POP_SICK, fell);
+        router_edge_flag_set(h->table->edges, p->edge, ROUTER_EDGE_SICK, fell);
         cdn_metric_add(fell ? &h->metrics.edge_down_total : &h->metrics.edge_up_total, 1);
-        router_health_note(h, p->pop, fell ? "down" : "up", fell ? p->error : "answers again");
+        router_health_note(h, p->edge, fell ? "down" : "up", fell ? p->error : "answers again");
     }
     if (ok)
         judge_load(p);
@@ -161,10 +161,10 @@ static const struct http_fetch_handler probe_handler = {
 static int64_t patience_ms(const struct patient *p)
 {
     const struct router_health *h = p->health;
-    const struct router_pop *pop = pop_of(p);
+    const struct router_edge *edge = edge_of(p);
     if (h->times.slow_ms == 0)
         return h->times.timeout_ms;
-    double modelled = geo_rtt_ms(h->table->default_lat, h->table->default_lon, pop->lat, pop->lon);
+    double modelled = geo_rtt_ms(h->table->default_lat, h->table->default_lon, edge->lat, edge->lon);
     int64_t limit = h->times.slow_ms + (int64_t)modelled;
     return limit < h->times.timeout_ms ? limit : h->times.timeout_ms;
 }
@@ -172,7 +172,7 @@ static int64_t patience_ms(const struct patient *p)
 static void probe(struct loop_timer *timer)
 {
     struct patient *p = CDN_CONTAINER_OF(timer, struct patient, timer);
-    CDN_AUTOFREE char *url = cdn_asprintf("%s/health", pop_of(p)->admin);
+    CDN_AUTOFREE char *url = cdn_asprintf("%s/health", edge_of(p)->admin);
     p->patience_ms = patience_ms(p);
     struct http_fetch_request request = {
         .method = "GET",
@@ -214,23 +214,23 @@ static void patient_inherit(struct patient *p, const struct patient *from)
 }
 
 static void patient_init(struct patient *p, struct router_health *h, const struct router_table *table,
-                         uint16_t pop)
+                         uint16_t edge)
 {
-    const struct router_pop *now = &table->pops->pops[pop];
-    *p = (struct patient){.health = h, .pop = pop, .timer.fire = probe, .load = -1};
-    uint16_t old = h->table ? router_pops_find(h->table->pops, cdn_str(now->name)) : ROUTER_NO_POP;
-    if (old != ROUTER_NO_POP && strcmp(h->table->pops->pops[old].admin, now->admin) == 0) {
+    const struct router_edge *now = &table->edges->at[edge];
+    *p = (struct patient){.health = h, .edge = edge, .timer.fire = probe, .load = -1};
+    uint16_t old = h->table ? router_edges_find(h->table->edges, cdn_str(now->name)) : ROUTER_NO_EDGE;
+    if (old != ROUTER_NO_EDGE && strcmp(h->table->edges->at[old].admin, now->admin) == 0) {
         patient_inherit(p, &h->patients[old]);
         return;
     }
-    router_pop_flag_set(table->pops, pop, ROUTER_POP_SICK, false);
-    router_pop_flag_set(table->pops, pop, ROUTER_POP_FULL, false);
+    router_edge_flag_set(table->edges, edge, ROUTER_EDGE_SICK, false);
+    router_edge_flag_set(table->edges, edge, ROUTER_EDGE_FULL, false);
 }
 
 void router_health_watch(struct router_health *health, struct router_table *table,
                          const struct router_health_times *times)
 {
-    size_t count = table->pops->count;
+    size_t count = table->edges->count;
     struct patient *patients = cdn_calloc(count + 1, sizeof(*patients));
     for (size_t i = 0; i < count; i++)
         patient_init(&patients[i], health, table, (uint16_t)i);
@@ -242,7 +242,7 @@ void router_health_watch(struct router_health *health, struct router_table *tabl
     health->patients = patients;
     health->count = count;
     for (size_t i = 0; i < count; i++) /* spread over the interval, the first at once */
-        if (table->pops->pops[i].admin[0])
+        if (table->edges->at[i].admin[0])
             schedule(&patients[i], times->interval_ms * NS_PER_MS / 2 * (int64_t)i / (int64_t)count);
 }
 
@@ -251,7 +251,7 @@ enum cdn_status router_health_create(struct loop *loop, struct router_health **r
     struct router_health *h = cdn_calloc(1, sizeof(*h));
     h->loop = loop;
     struct http_client_config config = {
-        .max_connections = ROUTER_POPS_MAX,
+        .max_connections = ROUTER_EDGES_MAX,
         .max_per_host = 4,
         .connect_timeout_ms = 60000, /* each probe has a shorter one */
         .user_agent = "pocketcdn-router/" CDN_VERSION,
@@ -277,9 +277,9 @@ void router_health_destroy(struct router_health *health)
 
 /* ---- telling ---- */
 
-json_t *router_health_edge_json(const struct router_health *health, uint16_t pop)
+json_t *router_health_edge_json(const struct router_health *health, uint16_t edge)
 {
-    const struct patient *p = &health->patients[pop];
+    const struct patient *p = &health->patients[edge];
     json_t *o = json_object();
     json_object_set_new(o, "known", json_boolean(p->pulse.known));
     json_object_set_new(o, "healthy", json_boolean(!p->pulse.sick));

@@ -42,9 +42,9 @@ void router_health_destroy(struct router_health *health); /* NULL is fine */
 void router_health_watch(struct router_health *health, struct router_table *table,
                          const struct router_health_times *times);
 /* What is known of an edge: healthy, known, probe_ms (measured), last_change_ms, error, load, ... */
-json_t *router_health_edge_json(const struct router_health *health, uint16_t pop);
+json_t *router_health_edge_json(const struct router_health *health, uint16_t edge);
 /* A transition that somebody else caused (drain, weight, pin), for the list of events and the log. */
-void router_health_note(struct router_health *health, uint16_t pop, const char *event, const char *text);
+void router_health_note(struct router_health *health, uint16_t edge, const char *event, const char *text);
 json_t *router_health_events_json(const struct router_health *health); /* oldest first */
 void router_health_metrics(const struct router_health *health, struct cdn_buf *out);
 

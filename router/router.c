@@ -27,7 +27,7 @@ static struct router_health_times times_of(const struct router_settings *s)
 static void take_in(struct router *r, struct router_table *table)
 {
     struct router_health_times times = times_of(&r->config.settings);
-    router_purges_watch(r->purges, table->pops);
+    router_purges_watch(r->purges, table->edges);
     router_table_unref(r->table);
     r->table = table;
     r->loaded_ms = cdn_clock_real_ms();
@@ -35,8 +35,8 @@ static void take_in(struct router *r, struct router_table *table)
     router_compiler_submit(r->compiler, table);
     router_watch_files(r->watch, &r->config.settings);
     cdn_log_set_level((enum cdn_log_level)r->config.settings.log_level);
-    cdn_log(CDN_LOG_INFO, "routing", "edges=%zu places=%zu overrides=%zu policy=%s", table->pops->count,
-            table->pops->site_count, router_overrides_count(table->overrides),
+    cdn_log(CDN_LOG_INFO, "routing", "edges=%zu places=%zu overrides=%zu policy=%s", table->edges->count,
+            table->edges->site_count, router_overrides_count(table->overrides),
             router_policy_word(table->policy));
 }
 
@@ -78,7 +78,7 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
     r->last_failure = (struct cdn_error){0};
     router_config_free(&r->config);
     r->config = next;
-    router_pops_inherit(table->pops, r->table->pops);
+    router_edges_inherit(table->edges, r->table->edges);
     take_in(r, table);
     router_server_publish(r->server, table);
     dns_server_publish(r->dns, zone);
@@ -111,7 +111,7 @@ static bool drained(void *self)
 static bool healthy(void *self, char why[static 128])
 {
     const struct router *r = self;
-    if (r->table->pops->count > 0)
+    if (r->table->edges->count > 0)
         return true;
     cdn_str_copy(why, 128, CDN_STR("there are no edges"));
     return false;

@@ -23,7 +23,7 @@ static const struct cdn_metric_row metric_rows[] = {ROUTER_SERVER_METRICS(CDN_ME
 struct view {
     struct router_table *table;
     struct worker *worker;
-    uint16_t *heirs; /* new index of each edge of the view before, or ROUTER_NO_POP; NULL for the first */
+    uint16_t *heirs; /* new index of each edge of the view before, or ROUTER_NO_EDGE; NULL for the first */
     _Atomic uint64_t answers[]; /* by edge; written by the worker only */
 };
 
@@ -59,7 +59,7 @@ static void count(struct worker *w, enum router_outcome outcome)
     switch (outcome) {
     case ROUTER_REDIRECTED:
         cdn_metric_add(&m->redirect_total, 1);
-        cdn_metric_add(&w->view->answers[w->answer.decision.pops[0]], 1);
+        cdn_metric_add(&w->view->answers[w->answer.decision.edges[0]], 1);
         cdn_metric_add(&w->reasons[w->answer.decision.reason], 1);
         cdn_metric_add(&m->ambiguous_total, w->answer.decision.ambiguous);
         cdn_metric_add(&m->decision_nanoseconds_total, (uint64_t)w->answer.decision_ns);
@@ -70,7 +70,7 @@ static void count(struct worker *w, enum router_outcome outcome)
     case ROUTER_REFUSED:
         cdn_metric_add(&m->refused_total, 1);
         break;
-    case ROUTER_NO_EDGE:
+    case ROUTER_UNSERVED:
         cdn_metric_add(&m->no_edge_total, 1);
         break;
     }
@@ -126,8 +126,8 @@ static void view_adopt(void *arg)
 {
     struct view *next = arg;
     struct worker *w = next->worker;
-    for (size_t i = 0; w->view && i < w->view->table->pops->count; i++)
-        if (next->heirs[i] != ROUTER_NO_POP)
+    for (size_t i = 0; w->view && i < w->view->table->edges->count; i++)
+        if (next->heirs[i] != ROUTER_NO_EDGE)
             cdn_metric_add(&next->answers[next->heirs[i]], cdn_metric_get(&w->view->answers[i]));
     view_free(w->view);
     w->view = next;
@@ -161,14 +161,14 @@ static void *run(void *arg)
 
 static struct view *view_create(struct worker *w, struct router_table *table)
 {
-    struct view *v = cdn_calloc(1, sizeof(*v) + (table->pops->count + 1) * sizeof(v->answers[0]));
+    struct view *v = cdn_calloc(1, sizeof(*v) + (table->edges->count + 1) * sizeof(v->answers[0]));
     v->table = router_table_ref(table);
     v->worker = w;
     if (w->latest) {
-        const struct router_pops *before = w->latest->table->pops;
+        const struct router_edges *before = w->latest->table->edges;
         v->heirs = cdn_calloc(before->count + 1, sizeof(*v->heirs));
         for (size_t i = 0; i < before->count; i++)
-            v->heirs[i] = router_pops_find(table->pops, cdn_str(before->pops[i].name));
+            v->heirs[i] = router_edges_find(table->edges, cdn_str(before->at[i].name));
     }
     w->latest = v;
     return v;
@@ -284,11 +284,11 @@ void router_server_destroy(struct router_server *server)
     free(server);
 }
 
-uint64_t router_server_answers(const struct router_server *server, uint16_t pop)
+uint64_t router_server_answers(const struct router_server *server, uint16_t edge)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; i < server->count; i++)
-        sum += cdn_metric_get(&server->workers[i].latest->answers[pop]);
+        sum += cdn_metric_get(&server->workers[i].latest->answers[edge]);
     return sum;
 }
 

@@ -48,7 +48,7 @@ bool router_server_drained(struct router_server *server);
 void router_server_destroy(struct router_server *server); /* joins the threads; NULL is fine */
 
 /* Sent to this edge, ever. */
-uint64_t router_server_answers(const struct router_server *server, uint16_t pop);
+uint64_t router_server_answers(const struct router_server *server, uint16_t edge);
 void router_server_metrics(const struct router_server *server, struct cdn_buf *out);
 json_t *router_server_metrics_json(const struct router_server *server); /* a new reference */
 

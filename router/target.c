@@ -11,7 +11,7 @@ static bool is_plain(unsigned char c)
     return c > 0x20 && c < 0x7f && c != '"' && c != '#' && c != '<' && c != '>';
 }
 
-enum cdn_status router_target_build(const struct router_pop *pop, struct cdn_str path, struct cdn_str query,
+enum cdn_status router_target_build(const struct router_edge *edge, struct cdn_str path, struct cdn_str query,
                                     struct cdn_buf *out)
 {
     if (path.n == 0)
@@ -21,7 +21,7 @@ enum cdn_status router_target_build(const struct router_pop *pop, struct cdn_str
     if (path.n + query.n > ROUTER_TARGET_MAX)
         return CDN_TOO_LARGE;
     cdn_buf_clear(out);
-    cdn_buf_add(out, pop->url, pop->url_n);
+    cdn_buf_add(out, edge->url, edge->url_n);
     http_percent_encode(path, is_plain, out);
     if (query.p) {
         cdn_buf_add_char(out, '?');

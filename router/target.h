@@ -9,14 +9,14 @@
 #ifndef CDN_ROUTER_TARGET_H
 #define CDN_ROUTER_TARGET_H
 
-#include "router/base/pops.h"
+#include "router/base/edges.h"
 
 #define ROUTER_TARGET_MAX 8000u   /* bytes of path and query */
 #define ROUTER_LOCATION_MAX 9000u /* bytes of the whole, encoded */
 
 /* Replaces what `out` holds. `query.p` NULL: there was no '?'.
  * CDN_INVALID: the path is none; CDN_TOO_LARGE. */
-enum cdn_status router_target_build(const struct router_pop *pop, struct cdn_str path, struct cdn_str query,
+enum cdn_status router_target_build(const struct router_edge *edge, struct cdn_str path, struct cdn_str query,
                                     struct cdn_buf *out);
 
 #endif

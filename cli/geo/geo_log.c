@@ -29,7 +29,7 @@ struct tally { /* of one edge, or of all */
 
 struct client {
     uint64_t high, low; /* the address; IPv4 as ::ffff:a.b.c.d */
-    uint16_t pop;
+    uint16_t edge;
 };
 
 struct log_job {
@@ -81,11 +81,11 @@ static uint16_t meet(struct log_job *job, const struct cdn_addr *address)
     const struct router_question question = {.client = *address};
     struct router_decision d;
     router_decide(job->table, &question, NULL, &d);
-    if (d.choice.pop != ROUTER_NO_POP) {
-        tally_client(&job->edges[d.choice.pop], &d);
-        tally_client(&job->edges[job->table->pops->count], &d);
+    if (d.choice.edge != ROUTER_NO_EDGE) {
+        tally_client(&job->edges[d.choice.edge], &d);
+        tally_client(&job->edges[job->table->edges->count], &d);
     }
-    return d.choice.pop;
+    return d.choice.edge;
 }
 
 static enum cdn_status take(struct log_job *job, const struct cdn_addr *address, struct cdn_error *err)
@@ -102,18 +102,18 @@ static enum cdn_status take(struct log_job *job, const struct cdn_addr *address,
             job->client_room = job->client_room ? 2 * job->client_room : 2048;
             job->clients = cdn_realloc(job->clients, job->client_room, sizeof(*job->clients));
         }
-        client.pop = meet(job, address);
+        client.edge = meet(job, address);
         number = (uint32_t)job->client_count++;
         job->clients[number] = client;
         cdn_index_put(&job->index, hash, number);
     }
-    const uint16_t pop = job->clients[number].pop;
-    if (pop == ROUTER_NO_POP) {
+    const uint16_t edge = job->clients[number].edge;
+    if (edge == ROUTER_NO_EDGE) {
         job->unserved++;
         return CDN_OK;
     }
-    job->edges[pop].requests++;
-    job->edges[job->table->pops->count].requests++;
+    job->edges[edge].requests++;
+    job->edges[job->table->edges->count].requests++;
     return CDN_OK;
 }
 
@@ -146,19 +146,19 @@ static json_t *tally_json(const struct tally *t, const struct tally *all)
 
 static void report_json(const struct log_job *job, struct cdn_buf *out)
 {
-    const struct router_pops *pops = job->table->pops;
-    const struct tally *all = &job->edges[pops->count];
-    json_t *edges = json_array();
-    for (size_t i = 0; i < pops->count; i++) {
+    const struct router_edges *edges = job->table->edges;
+    const struct tally *all = &job->edges[edges->count];
+    json_t *list = json_array();
+    for (size_t i = 0; i < edges->count; i++) {
         json_t *one = tally_json(&job->edges[i], all);
-        json_object_set_new(one, "edge", json_string(pops->pops[i].name));
-        json_array_append_new(edges, one);
+        json_object_set_new(one, "edge", json_string(edges->at[i].name));
+        json_array_append_new(list, one);
     }
     json_t *o = tally_json(all, all);
     json_object_set_new(o, "lines", json_integer((json_int_t)job->lines));
     json_object_set_new(o, "lines_without_address", json_integer((json_int_t)job->without));
     json_object_set_new(o, "rtt_label", json_string("modelled"));
-    json_object_set_new(o, "edges", edges);
+    json_object_set_new(o, "edges", list);
     cli_add_json(out, o, JSON_COMPACT);
     cdn_buf_add_char(out, '\n');
     json_decref(o);
@@ -179,12 +179,12 @@ static void report_row(struct table *table, const char *name, const char *place,
 
 static void report_table(const struct log_job *job, struct cdn_buf *out)
 {
-    const struct router_pops *pops = job->table->pops;
-    const struct tally *all = &job->edges[pops->count];
+    const struct router_edges *edges = job->table->edges;
+    const struct tally *all = &job->edges[edges->count];
     struct table table;
     table_init(&table, "EDGE|PLACE|>CLIENTS|>%|>% OF REQUESTS|>P50 MS|>P95 MS|>% AMBIGUOUS");
-    for (size_t i = 0; i < pops->count; i++)
-        report_row(&table, pops->pops[i].name, pops->pops[i].place, &job->edges[i], all);
+    for (size_t i = 0; i < edges->count; i++)
+        report_row(&table, edges->at[i].name, edges->at[i].place, &job->edges[i], all);
     report_row(&table, "all", "", all, all);
     table_print(&table, out);
     table_fini(&table);
@@ -247,7 +247,7 @@ enum cdn_status geo_explain_log(const struct router_table *table, const char *pa
     if (status)
         return status;
     struct log_job job = {.table = table};
-    size_t count = table->pops->count + 1;
+    size_t count = table->edges->count + 1;
     job.edges = cdn_calloc(count, sizeof(*job.edges));
     status = read_file(&job, path, &client, err);
     CDN_AUTOBUF struct cdn_buf out = {0};

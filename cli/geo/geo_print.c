@@ -276,14 +276,14 @@ static void put_candidates(const struct geo_row *row, struct cdn_buf *out)
     size_t n;
     struct table table;
     CDN_AUTOFREE struct router_candidate *ranked = geo_row_ranked(row, &n);
-    const struct router_pops *pops = row->table->pops;
+    const struct router_edges *edges = row->table->edges;
     table_init(&table, "    EDGE|PLACE|>KM|>MS (MODELLED)");
     for (size_t i = 0; i < n; i++) {
-        const struct router_site *site = &pops->sites[ranked[i].site];
+        const struct router_site *site = &edges->sites[ranked[i].site];
         for (size_t k = 0; k < site->count; k++) {
-            const struct router_pop *pop = &pops->pops[pops->members[site->first + k]];
-            table_add(&table, "    %s", pop->name);
-            table_add(&table, "%s", pop->place);
+            const struct router_edge *edge = &edges->at[edges->members[site->first + k]];
+            table_add(&table, "    %s", edge->name);
+            table_add(&table, "%s", edge->place);
             table_add(&table, "%.0f", (double)ranked[i].km);
             table_add(&table, "%.1f", (double)ranked[i].rtt_ms);
         }
@@ -296,20 +296,20 @@ static void put_human(const struct geo_printer *p, const struct geo_row *row,
                       const struct router_trace *trace, struct cdn_buf *out)
 {
     const struct router_choice *c = &row->decision.choice;
-    const struct router_pops *pops = row->table->pops;
+    const struct router_edges *edges = row->table->edges;
     size_t from = out->n;
     geo_field_put(row, GEO_FIELD_ip, out);
     cdn_buf_add(out, "  ", 2);
     put_place(row, out);
     cdn_buf_printf(out, "  in ");
     geo_field_put(row, GEO_FIELD_network, out);
-    if (c->pop == ROUTER_NO_POP) {
+    if (c->edge == ROUTER_NO_EDGE) {
         cdn_buf_printf(out, "  -> no edge");
     } else {
-        cdn_buf_printf(out, "  -> %s %.0f km, %.1f ms modelled", pops->pops[c->pop].name, (double)c->at.km,
+        cdn_buf_printf(out, "  -> %s %.0f km, %.1f ms modelled", edges->at[c->edge].name, (double)c->at.km,
                        (double)c->at.rtt_ms);
-        if (c->runner_up != ROUTER_NO_POP)
-            cdn_buf_printf(out, "; then %s %+.1f ms", pops->pops[c->runner_up].name,
+        if (c->runner_up != ROUTER_NO_EDGE)
+            cdn_buf_printf(out, "; then %s %+.1f ms", edges->at[c->runner_up].name,
                            (double)row->decision.margin_ms);
         cdn_buf_printf(out, "  [%s%s]", router_reason_word(row->decision.reason),
                        row->decision.ambiguous ? ", ambiguous" : "");

@@ -34,8 +34,8 @@ struct router_candidate *geo_row_ranked(const struct geo_row *row, size_t *ret_n
 {
     const struct router_table *table = row->table;
     const struct geo_record *r = &row->decision.where.record;
-    struct router_candidate *ranked = cdn_calloc(table->pops->site_count + 1, sizeof(*ranked));
-    *ret_n = router_rank(table->pops, table->policy, r->lat, r->lon, 0, ranked, table->pops->site_count);
+    struct router_candidate *ranked = cdn_calloc(table->edges->site_count + 1, sizeof(*ranked));
+    *ret_n = router_rank(table->edges, table->policy, r->lat, r->lon, 0, ranked, table->edges->site_count);
     return ranked;
 }
 
@@ -174,46 +174,46 @@ PUT(reason)
     put_word(router_reason_word(row->decision.reason), out);
 }
 
-static const struct router_pop *pop_of(const struct geo_row *row, uint16_t pop) /* NULL: no edge */
+static const struct router_edge *edge_of(const struct geo_row *row, uint16_t edge) /* NULL: no edge */
 {
-    return pop == ROUTER_NO_POP ? NULL : &row->table->pops->pops[pop];
+    return edge == ROUTER_NO_EDGE ? NULL : &row->table->edges->at[edge];
 }
 
 PUT(edge)
 {
-    const struct router_pop *pop = pop_of(row, CHOICE->pop);
-    put_word(pop ? pop->name : NULL, out);
+    const struct router_edge *edge = edge_of(row, CHOICE->edge);
+    put_word(edge ? edge->name : NULL, out);
 }
 
 PUT(url)
 {
-    const struct router_pop *pop = pop_of(row, CHOICE->pop);
-    put_word(pop ? pop->url : NULL, out);
+    const struct router_edge *edge = edge_of(row, CHOICE->edge);
+    put_word(edge ? edge->url : NULL, out);
 }
 
 PUT(km)
 {
-    if (CHOICE->pop != ROUTER_NO_POP) {
+    if (CHOICE->edge != ROUTER_NO_EDGE) {
         geo_put_fixed(out, (double)CHOICE->at.km, 1);
     }
 }
 
 PUT(rtt_ms)
 {
-    if (CHOICE->pop != ROUTER_NO_POP) {
+    if (CHOICE->edge != ROUTER_NO_EDGE) {
         geo_put_fixed(out, (double)CHOICE->at.rtt_ms, 2);
     }
 }
 
 PUT(runner_up)
 {
-    const struct router_pop *pop = pop_of(row, CHOICE->runner_up);
-    put_word(pop ? pop->name : NULL, out);
+    const struct router_edge *edge = edge_of(row, CHOICE->runner_up);
+    put_word(edge ? edge->name : NULL, out);
 }
 
 PUT(margin_ms)
 {
-    if (CHOICE->runner_up != ROUTER_NO_POP) {
+    if (CHOICE->runner_up != ROUTER_NO_EDGE) {
         geo_put_fixed(out, (double)row->decision.margin_ms, 2);
     }
 }
@@ -227,14 +227,14 @@ PUT(edges)
 {
     size_t n;
     CDN_AUTOFREE struct router_candidate *ranked = geo_row_ranked(row, &n);
-    const struct router_pops *pops = row->table->pops;
+    const struct router_edges *edges = row->table->edges;
     for (size_t i = 0; i < n; i++) {
-        const struct router_site *site = &pops->sites[ranked[i].site];
+        const struct router_site *site = &edges->sites[ranked[i].site];
         for (size_t k = 0; k < site->count; k++) {
             if (i || k) {
                 cdn_buf_add_char(out, '|');
             }
-            put_word(pops->pops[pops->members[site->first + k]].name, out);
+            put_word(edges->at[edges->members[site->first + k]].name, out);
             cdn_buf_add_char(out, ':');
             geo_put_fixed(out, (double)ranked[i].rtt_ms, 1);
         }

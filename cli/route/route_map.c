@@ -46,18 +46,18 @@ static void mark(struct canvas *c, double lat, double lon, char what)
 
 static void draw(struct canvas *c, const struct route_scene *scene)
 {
-    const struct router_pops *pops = scene->table->pops;
+    const struct router_edges *edges = scene->table->edges;
     const struct router_choice *choice = &scene->decision->choice;
     for (size_t i = 0; i < scene->land_count; i++)
         dot(c, &scene->land[i]);
     for (size_t i = 0; i < scene->path_count; i++)
         mark(c, (double)scene->path[i].lat, (double)scene->path[i].lon, '+');
-    for (size_t i = 0; i < pops->count; i++)
-        mark(c, pops->pops[i].lat, pops->pops[i].lon, 'o');
-    if (choice->runner_up != ROUTER_NO_POP)
-        mark(c, pops->pops[choice->runner_up].lat, pops->pops[choice->runner_up].lon, '#');
-    if (choice->pop != ROUTER_NO_POP)
-        mark(c, pops->pops[choice->pop].lat, pops->pops[choice->pop].lon, '@');
+    for (size_t i = 0; i < edges->count; i++)
+        mark(c, edges->at[i].lat, edges->at[i].lon, 'o');
+    if (choice->runner_up != ROUTER_NO_EDGE)
+        mark(c, edges->at[choice->runner_up].lat, edges->at[choice->runner_up].lon, '#');
+    if (choice->edge != ROUTER_NO_EDGE)
+        mark(c, edges->at[choice->edge].lat, edges->at[choice->edge].lon, '@');
     mark(c, scene->decision->where.record.lat, scene->decision->where.record.lon, 'X');
 }
 
@@ -112,24 +112,24 @@ static void put_row(const struct canvas *c, unsigned y, const struct route_map_s
 static void put_legend(const struct route_scene *scene, const struct route_map_style *style,
                        struct cdn_buf *out)
 {
-    const struct router_pops *pops = scene->table->pops;
+    const struct router_edges *edges = scene->table->edges;
     const struct router_choice *choice = &scene->decision->choice;
     put_mark('X', style, out);
     cdn_buf_printf(out, " client");
-    if (choice->pop != ROUTER_NO_POP) {
+    if (choice->edge != ROUTER_NO_EDGE) {
         cdn_buf_printf(out, "   ");
         put_mark('@', style, out);
         cdn_buf_add_char(out, ' ');
-        cdn_buf_add_visible(out, cdn_str(pops->pops[choice->pop].name));
+        cdn_buf_add_visible(out, cdn_str(edges->at[choice->edge].name));
         cdn_buf_printf(out, "   ");
         put_mark('+', style, out);
         cdn_buf_printf(out, " modelled path");
     }
-    if (choice->runner_up != ROUTER_NO_POP) {
+    if (choice->runner_up != ROUTER_NO_EDGE) {
         cdn_buf_printf(out, "   ");
         put_mark('#', style, out);
         cdn_buf_add_char(out, ' ');
-        cdn_buf_add_visible(out, cdn_str(pops->pops[choice->runner_up].name));
+        cdn_buf_add_visible(out, cdn_str(edges->at[choice->runner_up].name));
         cdn_buf_printf(out, ", runner-up");
     }
     cdn_buf_printf(out, "   ");

@@ -88,11 +88,11 @@ static void path_extend(struct route_scene *scene, double lat, double lon)
 
 static void path_find(struct route_scene *scene)
 {
-    uint16_t pop = scene->decision->choice.pop;
-    if (pop == ROUTER_NO_POP)
+    uint16_t edge = scene->decision->choice.edge;
+    if (edge == ROUTER_NO_EDGE)
         return;
     const struct geo_record *from = &scene->decision->where.record;
-    const struct router_pop *to = &scene->table->pops->pops[pop];
+    const struct router_edge *to = &scene->table->edges->at[edge];
     struct geo_rtt_path *path = cdn_malloc(sizeof(*path));
     geo_rtt_path(from->lat, from->lon, to->lat, to->lon, path);
     scene->path = cdn_malloc(sizeof(*scene->path));

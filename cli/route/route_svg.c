@@ -56,16 +56,16 @@ static void put_path(const struct route_scene *scene, struct cdn_buf *out)
 
 static void put_edge(const struct route_scene *scene, uint16_t i, struct cdn_buf *out)
 {
-    const struct router_pop *pop = &scene->table->pops->pops[i];
+    const struct router_edge *edge = &scene->table->edges->at[i];
     const struct router_choice *choice = &scene->decision->choice;
-    const char *class = i == choice->pop ? "chosen" : i == choice->runner_up ? "next" : "edge";
-    double x = x_of(pop->lon), y = y_of(pop->lat);
-    cdn_buf_printf(out, "<g class=\"%s\"><title>%s, ", class, pop->name);
-    put_text(pop->place, out);
+    const char *class = i == choice->edge ? "chosen" : i == choice->runner_up ? "next" : "edge";
+    double x = x_of(edge->lon), y = y_of(edge->lat);
+    cdn_buf_printf(out, "<g class=\"%s\"><title>%s, ", class, edge->name);
+    put_text(edge->place, out);
     cdn_buf_printf(out,
                    "</title><circle cx=\"%.1f\" cy=\"%.1f\" r=\"6\"/>"
                    "<text x=\"%.1f\" y=\"%.1f\">%s</text></g>\n",
-                   x, y, x + 9, y + 4, pop->name);
+                   x, y, x + 9, y + 4, edge->name);
 }
 
 static void put_caption(const struct route_scene *scene, struct cdn_buf *out)
@@ -74,9 +74,9 @@ static void put_caption(const struct route_scene *scene, struct cdn_buf *out)
     char ip[CDN_ADDR_TEXT_SIZE];
     cdn_addr_format_ip(&d->where.address, ip);
     cdn_buf_printf(out, "<text class=\"caption\" x=\"12\" y=\"%.0f\">%s", y_of((double)ROUTE_SOUTH) + 26, ip);
-    if (d->choice.pop != ROUTER_NO_POP)
+    if (d->choice.edge != ROUTER_NO_EDGE)
         cdn_buf_printf(out, " to %s: %.0f km, %.1f ms modelled (%s%s)",
-                       scene->table->pops->pops[d->choice.pop].name, (double)d->choice.at.km,
+                       scene->table->edges->at[d->choice.edge].name, (double)d->choice.at.km,
                        (double)d->choice.at.rtt_ms, router_reason_word(d->reason),
                        d->ambiguous ? ", ambiguous" : "");
     cdn_buf_printf(out, "</text>\n");
@@ -94,7 +94,7 @@ void route_svg_print(const struct route_scene *scene, struct cdn_buf *out)
                    height);
     put_land(scene, out);
     put_path(scene, out);
-    for (size_t i = 0; i < scene->table->pops->count; i++)
+    for (size_t i = 0; i < scene->table->edges->count; i++)
         put_edge(scene, (uint16_t)i, out);
     cdn_buf_printf(
         out, "<g class=\"client\"><title>client</title><path d=\"M%.1f %.1fl12 12m0 -12l-12 12\"/></g>\n",

@@ -65,7 +65,7 @@ static bool authority_parse(const char *text, struct cdn_str *ret_host, unsigned
     return rest.n > 0;
 }
 
-static enum cdn_status edge_complete_url(struct router_edge *e, struct cdn_error *err)
+static enum cdn_status edge_complete_url(struct router_edge_entry *e, struct cdn_error *err)
 {
     struct router_edge_settings *s = &e->settings;
     struct cdn_addr listen;
@@ -86,7 +86,7 @@ static enum cdn_status edge_complete_url(struct router_edge *e, struct cdn_error
     return CDN_OK;
 }
 
-static enum cdn_status edge_complete_admin(struct router_edge *e, struct cdn_error *err)
+static enum cdn_status edge_complete_admin(struct router_edge_entry *e, struct cdn_error *err)
 {
     struct router_edge_settings *s = &e->settings;
     struct cdn_str host;
@@ -110,7 +110,7 @@ static enum cdn_status edge_complete_admin(struct router_edge *e, struct cdn_err
 }
 
 /* Fills what was left out of edge number `i`. */
-static enum cdn_status edge_complete(struct router_edge *e, size_t i, struct cdn_error *err)
+static enum cdn_status edge_complete(struct router_edge_entry *e, size_t i, struct cdn_error *err)
 {
     struct router_edge_settings *s = &e->settings;
     if (!s->name[0])
@@ -128,11 +128,11 @@ static enum cdn_status edge_complete(struct router_edge *e, size_t i, struct cdn
 
 /* ---- where edges come from ---- */
 
-static struct router_edge *edge_add(struct router_config *config, char *take_origin)
+static struct router_edge_entry *edge_add(struct router_config *config, char *take_origin)
 {
     config->edges = cdn_realloc(config->edges, config->edge_count + 1, sizeof(*config->edges));
-    struct router_edge *e = &config->edges[config->edge_count++];
-    *e = (struct router_edge){.origin = take_origin};
+    struct router_edge_entry *e = &config->edges[config->edge_count++];
+    *e = (struct router_edge_entry){.origin = take_origin};
     return e;
 }
 
@@ -158,7 +158,7 @@ static struct cdn_str pair_cut(struct cdn_str *rest)
     return pair;
 }
 
-static enum cdn_status edge_from_text(struct router_edge *e, struct cdn_str text, struct cdn_error *err)
+static enum cdn_status edge_from_text(struct router_edge_entry *e, struct cdn_str text, struct cdn_error *err)
 {
     enum cdn_status status = cdn_config_load_item(&edge_program, NULL, 0, &e->settings, err);
     while (status == CDN_OK && text.p) {
@@ -182,7 +182,7 @@ static enum cdn_status edges_from_flags(struct router_config *config, struct cdn
     enum cdn_status status = CDN_OK;
     for (size_t i = 0; i < list->n && status == CDN_OK; i++) {
         const struct cdn_config_entry *item = &list->items[i];
-        struct router_edge *e = edge_add(config, cdn_strdup(item->origin ? item->origin : "--edge"));
+        struct router_edge_entry *e = edge_add(config, cdn_strdup(item->origin ? item->origin : "--edge"));
         status = edge_from_text(e, cdn_str(item->key), err);
     }
     return status;

@@ -69,14 +69,14 @@
 CDN_CONFIG_STRUCT(router_settings, ROUTER_SETTINGS);
 CDN_CONFIG_STRUCT(router_edge_settings, ROUTER_EDGE_SETTINGS);
 
-struct router_edge {
+struct router_edge_entry {
     struct router_edge_settings settings; /* completed: place, url and admin are never empty */
     char *origin;                         /* "cdn.yaml: edges[fra]" */
 };
 
 struct router_config {
     struct router_settings settings;
-    struct router_edge *edges;
+    struct router_edge_entry *edges;
     size_t edge_count;
 };
 

@@ -47,8 +47,9 @@ static enum cdn_status nest(struct router_overrides *all, struct cdn_error *err)
     return CDN_OK;
 }
 
-enum cdn_status router_overrides_create(const struct cdn_config_list *entries, const struct router_pops *pops,
-                                        struct router_overrides **ret, struct cdn_error *err)
+enum cdn_status router_overrides_create(const struct cdn_config_list *entries,
+                                        const struct router_edges *edges, struct router_overrides **ret,
+                                        struct cdn_error *err)
 {
     if (entries->n > ROUTER_OVERRIDES_MAX)
         return cdn_error_set(err, CDN_INVALID, "%zu overrides are too many: at most %u", entries->n,
@@ -57,7 +58,7 @@ enum cdn_status router_overrides_create(const struct cdn_config_list *entries, c
     enum cdn_status status = CDN_OK;
     while (status == CDN_OK && all->count < entries->n) {
         struct router_override *o = &all->items[all->count++];
-        status = router_override_parse(&entries->items[all->count - 1], pops, o, err);
+        status = router_override_parse(&entries->items[all->count - 1], edges, o, err);
         all->counts[o->kind]++;
     }
     if (status == CDN_OK) {

@@ -21,7 +21,7 @@
 #include "common/config/config.h"
 #include "common/parse.h"
 #include "geo-data/geo.h"
-#include "router/base/pops.h"
+#include "router/base/edges.h"
 
 #define ROUTER_OVERRIDES_MAX 100000u
 
@@ -37,7 +37,7 @@ struct router_override {
     enum router_override_kind kind;
     struct cdn_cidr network; /* of a network */
     uint32_t number;         /* else: the AS, or the two letters of the code */
-    uint16_t pop;            /* of `edge:NAME`, else ROUTER_NO_POP */
+    uint16_t edge;           /* of `edge:NAME`, else ROUTER_NO_EDGE */
     bool has_place;
     double lat, lon;     /* of the place, else of the edge */
     char *place;         /* as written, with has_place */
@@ -59,8 +59,9 @@ static inline bool router_override_limits(const struct router_override *o)
 struct router_overrides;
 
 /* `entries`: key -> actions. CDN_INVALID names entry, value and where both stand. */
-enum cdn_status router_overrides_create(const struct cdn_config_list *entries, const struct router_pops *pops,
-                                        struct router_overrides **ret, struct cdn_error *err) CDN_MUST_CHECK;
+enum cdn_status router_overrides_create(const struct cdn_config_list *entries,
+                                        const struct router_edges *edges, struct router_overrides **ret,
+                                        struct cdn_error *err) CDN_MUST_CHECK;
 void router_overrides_destroy(struct router_overrides *overrides);
 /* The most specific network that holds the address, or NULL. */
 const struct router_override *router_overrides_find(const struct router_overrides *overrides,
@@ -79,7 +80,7 @@ size_t router_overrides_index(const struct router_overrides *overrides, const st
 
 /* overrides_parse.c: fills in `ret`, whose strings and sets are
  * the caller's to free, also after a failure. */
-enum cdn_status router_override_parse(const struct cdn_config_entry *entry, const struct router_pops *pops,
+enum cdn_status router_override_parse(const struct cdn_config_entry *entry, const struct router_edges *edges,
                                       struct router_override *ret, struct cdn_error *err) CDN_MUST_CHECK;
 
 #endif

@@ -101,7 +101,7 @@ static const char *const list_words[LIST_ACTIONS] = {"only:", "exclude:", "prefe
 
 struct parsing {
     struct router_override *o;
-    const struct router_pops *pops;
+    const struct router_edges *edges;
     uint64_t *lists[LIST_ACTIONS]; /* NULL: not given */
     int last;                      /* the list action before, which a bare name of an edge goes on with; -1 */
 };
@@ -109,8 +109,8 @@ struct parsing {
 static enum cdn_status edge_find(const struct parsing *p, struct cdn_str name, uint16_t *ret,
                                  struct cdn_error *err)
 {
-    *ret = router_pops_find(p->pops, name);
-    return *ret != ROUTER_NO_POP
+    *ret = router_edges_find(p->edges, name);
+    return *ret != ROUTER_NO_EDGE
                ? CDN_OK
                : cdn_error_set(err, CDN_INVALID, "there is no edge '" CDN_STR_FMT "'", CDN_STR_ARG(name));
 }
@@ -139,12 +139,12 @@ static enum cdn_status list_add(struct parsing *p, int action, struct cdn_str li
     enum cdn_status status = action == PREFER ? margin_cut(p, &list, err) : CDN_OK;
     while (status == CDN_OK && list.p) {
         struct cdn_str name = cdn_str_trim(cdn_str_cut(&list, ','));
-        uint16_t pop;
+        uint16_t edge;
         if (name.n == 0)
             return cdn_error_set(err, CDN_INVALID, "%s without an edge", list_words[action]);
-        status = edge_find(p, name, &pop, err);
+        status = edge_find(p, name, &edge, err);
         if (status == CDN_OK)
-            router_set_add(p->lists[action], pop);
+            router_set_add(p->lists[action], edge);
     }
     return status;
 }
@@ -153,7 +153,7 @@ static enum cdn_status list_action(struct parsing *p, int action, struct cdn_str
 {
     if (p->lists[action])
         return cdn_error_set(err, CDN_INVALID, "%s is there twice", list_words[action]);
-    p->lists[action] = cdn_calloc(router_set_words(p->pops->count), sizeof(uint64_t));
+    p->lists[action] = cdn_calloc(router_set_words(p->edges->count), sizeof(uint64_t));
     p->last = action;
     return list_add(p, action, list, err);
 }
@@ -161,12 +161,12 @@ static enum cdn_status list_action(struct parsing *p, int action, struct cdn_str
 static enum cdn_status edge_action(struct parsing *p, struct cdn_str name, struct cdn_error *err)
 {
     struct router_override *o = p->o;
-    if (o->pop != ROUTER_NO_POP)
+    if (o->edge != ROUTER_NO_EDGE)
         return cdn_error_set(err, CDN_INVALID, "edge: is there twice");
-    enum cdn_status status = edge_find(p, name, &o->pop, err);
+    enum cdn_status status = edge_find(p, name, &o->edge, err);
     if (status == CDN_OK && !o->has_place) {
-        o->lat = p->pops->pops[o->pop].lat;
-        o->lon = p->pops->pops[o->pop].lon;
+        o->lat = p->edges->at[o->edge].lat;
+        o->lon = p->edges->at[o->edge].lon;
     }
     return status;
 }
@@ -198,7 +198,7 @@ static enum cdn_status action_parse(struct parsing *p, struct cdn_str text, stru
             return list_action(p, i, cdn_str_sub(text, strlen(list_words[i])), err);
     /* a flow sequence of YAML cuts [only:fra,lhr] at the comma */
     struct cdn_str rest = text, name = cdn_str_trim(cdn_str_cut(&rest, ' '));
-    if (p->last >= 0 && router_pops_find(p->pops, name) != ROUTER_NO_POP)
+    if (p->last >= 0 && router_edges_find(p->edges, name) != ROUTER_NO_EDGE)
         return list_add(p, p->last, text, err);
     p->last = -1;
     return cdn_str_starts(text, edge) ? edge_action(p, cdn_str_trim(cdn_str_sub(text, edge.n)), err)
@@ -212,15 +212,15 @@ static void allowed_fill(struct parsing *p)
     const uint64_t *only = p->lists[ONLY], *exclude = p->lists[EXCLUDE];
     if (!only && !exclude)
         return;
-    p->o->allowed = cdn_calloc(router_set_words(p->pops->count), sizeof(uint64_t));
-    for (size_t i = 0; i < p->pops->count; i++)
+    p->o->allowed = cdn_calloc(router_set_words(p->edges->count), sizeof(uint64_t));
+    for (size_t i = 0; i < p->edges->count; i++)
         if ((!only || router_set_has(only, i)) && !(exclude && router_set_has(exclude, i)))
             router_set_add(p->o->allowed, i);
 }
 
-static bool is_allowed(const struct parsing *p, size_t pop)
+static bool is_allowed(const struct parsing *p, size_t edge)
 {
-    return !p->o->allowed || router_set_has(p->o->allowed, pop);
+    return !p->o->allowed || router_set_has(p->o->allowed, edge);
 }
 
 /* Actions of one entry must not contradict each other. */
@@ -228,16 +228,16 @@ static enum cdn_status actions_check(const struct parsing *p, struct cdn_error *
 {
     const struct router_override *o = p->o;
     bool any = false;
-    if (o->pop != ROUTER_NO_POP && o->preferred)
+    if (o->edge != ROUTER_NO_EDGE && o->preferred)
         return cdn_error_set(err, CDN_INVALID, "edge: and prefer: both say which edge comes first");
-    for (size_t i = 0; i < p->pops->count; i++) {
+    for (size_t i = 0; i < p->edges->count; i++) {
         any |= is_allowed(p, i);
-        bool wanted = i == o->pop || (o->preferred && router_set_has(o->preferred, i));
+        bool wanted = i == o->edge || (o->preferred && router_set_has(o->preferred, i));
         if (wanted && !is_allowed(p, i))
             return cdn_error_set(err, CDN_INVALID,
                                  "edge '%s' shall come first, and is left out by only: or "
                                  "exclude:",
-                                 p->pops->pops[i].name);
+                                 p->edges->at[i].name);
     }
     return any || !o->allowed ? CDN_OK : cdn_error_set(err, CDN_INVALID, "only: and exclude: leave no edge");
 }
@@ -256,14 +256,14 @@ static enum cdn_status actions_parse(struct parsing *p, struct cdn_error *err)
     return actions_check(p, err);
 }
 
-enum cdn_status router_override_parse(const struct cdn_config_entry *entry, const struct router_pops *pops,
+enum cdn_status router_override_parse(const struct cdn_config_entry *entry, const struct router_edges *edges,
                                       struct router_override *ret, struct cdn_error *err)
 {
-    *ret = (struct router_override){.pop = ROUTER_NO_POP,
+    *ret = (struct router_override){.edge = ROUTER_NO_EDGE,
                                     .margin_ms = INFINITY,
                                     .text = cdn_strdup(entry->value),
                                     .origin = cdn_strdup(entry->origin ? entry->origin : "overrides")};
-    struct parsing p = {.o = ret, .pops = pops, .last = -1};
+    struct parsing p = {.o = ret, .edges = edges, .last = -1};
     struct cdn_error why;
     if (key_parse(ret, cdn_str(entry->key), &why) != CDN_OK)
         return cdn_error_set(err, CDN_INVALID, "%s: overrides: %s: %s", ret->origin, entry->key, why.text);

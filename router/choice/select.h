@@ -8,7 +8,7 @@
 #define CDN_ROUTER_SELECT_H
 
 #include "router/base/among.h"
-#include "router/base/pops.h"
+#include "router/base/edges.h"
 
 #define ROUTER_POLICY_TABLE(X) /* name, word, text */    \
     X(RTT, "rtt", "the lowest modelled round-trip time") \
@@ -41,11 +41,11 @@ struct router_limits { /* which edges a client may be sent to, and which come fi
 
 /* The best `max` sites for a point, best first; equals in the order of the configuration. Sites whose edges
  * all have one of the `blocked` flags (or no weight) are left out; 0 keeps all. Returns how many. */
-size_t router_rank(const struct router_pops *pops, enum router_policy policy, double lat, double lon,
+size_t router_rank(const struct router_edges *edges, enum router_policy policy, double lat, double lon,
                    uint32_t blocked, struct router_candidate *ret, size_t max);
 /* The same within limits (NULL: none): sites of preferred edges first, then all that have an allowed edge; a
  * site of both kinds is there twice. */
-size_t router_rank_within(const struct router_pops *pops, enum router_policy policy, double lat, double lon,
+size_t router_rank_within(const struct router_edges *edges, enum router_policy policy, double lat, double lon,
                           uint32_t blocked, const struct router_limits *limits, struct router_candidate *ret,
                           size_t max);
 /* The edges of a candidate that count. */
@@ -55,12 +55,12 @@ static inline const struct router_among *router_limits_among(const struct router
     return preferred ? &limits->preferred : &limits->allowed;
 }
 /* Whether any edge of the site is among these, whatever its state. */
-bool router_site_is_among(const struct router_pops *pops, uint16_t site, const struct router_among *among);
+bool router_site_is_among(const struct router_edges *edges, uint16_t site, const struct router_among *among);
 /* Distance and time to one site. */
-struct router_candidate router_candidate_of(const struct router_pops *pops, uint16_t site, double lat,
+struct router_candidate router_candidate_of(const struct router_edges *edges, uint16_t site, double lat,
                                             double lon);
 
-#define ROUTER_BLOCK_ALL (ROUTER_POP_SICK | ROUTER_POP_DRAINED | ROUTER_POP_FULL)
+#define ROUTER_BLOCK_ALL (ROUTER_EDGE_SICK | ROUTER_EDGE_DRAINED | ROUTER_EDGE_FULL)
 
 /* What bars an edge, from the usual to the desperate: full edges are used when no other is left, sick ones
  * when all look sick (the probes' view is then likely what is wrong), draining ones never. */
@@ -68,16 +68,16 @@ struct router_candidate router_candidate_of(const struct router_pops *pops, uint
 extern const uint32_t router_strictness[ROUTER_STRICTNESS_COUNT];
 
 struct router_choice {
-    uint16_t pop;       /* ROUTER_NO_POP: no edge at all can serve */
-    uint16_t runner_up; /* the next edge elsewhere that could serve, or ROUTER_NO_POP */
+    uint16_t edge;      /* ROUTER_NO_EDGE: no edge at all can serve */
+    uint16_t runner_up; /* the next edge elsewhere that could serve, or ROUTER_NO_EDGE */
     uint16_t skipped;   /* the edge that would come first if all were well, when it is another one; else
-                           ROUTER_NO_POP */
+                           ROUTER_NO_EDGE */
     bool optimistic;    /* every edge looks sick, so none is held to be */
     struct router_candidate at, runner_at;
 };
 
 /* `hash` is of the path, for sites of several edges. `row` is from router_rank_within with these limits. */
-void router_pick(const struct router_pops *pops, enum router_policy policy, double lat, double lon,
+void router_pick(const struct router_edges *edges, enum router_policy policy, double lat, double lon,
                  uint64_t hash, const struct router_limits *limits, const struct router_candidate *row,
                  size_t row_n, struct router_choice *ret);
 

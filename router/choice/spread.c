@@ -31,23 +31,23 @@ static double draw(uint64_t hash, uint64_t seed, uint32_t weight)
     return -log(u) / weight;
 }
 
-uint16_t router_spread(const struct router_pops *pops, uint16_t site, uint64_t hash, uint32_t blocked,
+uint16_t router_spread(const struct router_edges *edges, uint16_t site, uint64_t hash, uint32_t blocked,
                        const struct router_among *among)
 {
-    const struct router_site *s = &pops->sites[site];
-    uint16_t best = ROUTER_NO_POP;
+    const struct router_site *s = &edges->sites[site];
+    uint16_t best = ROUTER_NO_EDGE;
     double best_draw = INFINITY;
     for (size_t i = 0; i < s->count; i++) {
-        uint16_t pop = pops->members[s->first + i];
-        uint32_t weight = router_pop_weight(pops, pop);
-        if (weight == 0 || (router_pop_flags(pops, pop) & blocked) ||
-            (among && !router_among_has(among, pop)))
+        uint16_t edge = edges->members[s->first + i];
+        uint32_t weight = router_edge_weight(edges, edge);
+        if (weight == 0 || (router_edge_flags(edges, edge) & blocked) ||
+            (among && !router_among_has(among, edge)))
             continue;
         if (s->count == 1)
-            return pop;
-        double d = draw(hash, pops->pops[pop].seed, weight);
-        if (d < best_draw || best == ROUTER_NO_POP) {
-            best = pop;
+            return edge;
+        double d = draw(hash, edges->at[edge].seed, weight);
+        if (d < best_draw || best == ROUTER_NO_EDGE) {
+            best = edge;
             best_draw = d;
         }
     }

@@ -10,12 +10,12 @@
 #define CDN_ROUTER_SPREAD_H
 
 #include "router/base/among.h"
-#include "router/base/pops.h"
+#include "router/base/edges.h"
 
 uint64_t router_spread_hash(struct cdn_str path);
 /* The edge of the site, among those that have none of the `blocked` flags and some weight, and are in `among`
- * (NULL: all); ROUTER_NO_POP when none. */
-uint16_t router_spread(const struct router_pops *pops, uint16_t site, uint64_t hash, uint32_t blocked,
+ * (NULL: all); ROUTER_NO_EDGE when none. */
+uint16_t router_spread(const struct router_edges *edges, uint16_t site, uint64_t hash, uint32_t blocked,
                        const struct router_among *among);
 
 #endif

@@ -128,12 +128,12 @@ static uint32_t decide(struct builder *b, const struct cdn_addr *sample)
     router_resolve(t, &question, NULL, &w);
     struct router_limits limits;
     bool limited = w.override && router_override_limits(w.override);
-    struct router_class class = {.named = w.pop, .reason = (uint8_t)w.reason};
+    struct router_class class = {.named = w.edge, .reason = (uint8_t)w.reason};
     if (limited)
         class.rule = (uint32_t)router_overrides_index(t->overrides, w.override) + 1;
     router_limits_of(t, w.override, &question, &limits);
     memset(class.sites, 0xff, sizeof(class.sites));
-    class.count = (uint16_t)router_rank_within(t->pops, t->policy, w.record.lat, w.record.lon, 0, &limits,
+    class.count = (uint16_t)router_rank_within(t->edges, t->policy, w.record.lat, w.record.lon, 0, &limits,
                                                row, ROUTER_ROW);
     for (size_t i = 0; i < class.count; i++) {
         class.sites[i] = row[i].site;
@@ -362,23 +362,23 @@ static enum cdn_status family_build(struct router_compiled *c, const struct rout
 static struct router_quick quick_of(const struct router_class *class, const struct router_table *table,
                                     int family)
 {
-    const struct router_pops *pops = table->pops;
+    const struct router_edges *edges = table->edges;
     const struct router_question question = {.client.sa.sa_family = (sa_family_t)family};
-    struct router_quick q = {.pops = {ROUTER_NO_POP, ROUTER_NO_POP}};
+    struct router_quick q = {.edges = {ROUTER_NO_EDGE, ROUTER_NO_EDGE}};
     const struct router_quick none = q;
     struct router_limits limits;
     unsigned at[2] = {0, 0};
     router_limits_of(table, router_class_override(table, class), &question, &limits);
     q.reason = router_reason_ranked(table, limits.by_override, class->reason);
-    for (unsigned k = 0; k < class->count && q.count < CDN_ARRAY_LEN(q.pops); k++) {
-        const struct router_site *site = &pops->sites[class->sites[k]];
-        uint16_t pop = pops->members[site->first];
-        if (class->named != ROUTER_NO_POP || site->count > 1)
+    for (unsigned k = 0; k < class->count && q.count < CDN_ARRAY_LEN(q.edges); k++) {
+        const struct router_site *site = &edges->sites[class->sites[k]];
+        uint16_t edge = edges->members[site->first];
+        if (class->named != ROUTER_NO_EDGE || site->count > 1)
             return none;
-        if (!router_among_has(router_limits_among(&limits, k < class->preferred), pop))
+        if (!router_among_has(router_limits_among(&limits, k < class->preferred), edge))
             continue;
         at[q.count] = k;
-        q.pops[q.count++] = pop;
+        q.edges[q.count++] = edge;
     }
     if (q.count < 2 && class->count == ROUTER_ROW)
         return none; /* there may be more behind the row */
@@ -396,7 +396,7 @@ static void quick_fill(struct router_compiled *c, const struct router_table *tab
 enum cdn_status compiled_build(struct router_compiled *compiled, const struct router_table *table,
                                const _Atomic bool *stop, struct cdn_error *err)
 {
-    struct router_class chain = {.row = TRIE_NO_ROW, .named = ROUTER_NO_POP};
+    struct router_class chain = {.row = TRIE_NO_ROW, .named = ROUTER_NO_EDGE};
     class_add(compiled, &chain);
     enum cdn_status status = family_build(compiled, table, AF_INET, stop, err);
     compiled->ipv6_classes = compiled->class_count;

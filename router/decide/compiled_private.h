@@ -17,7 +17,7 @@ struct router_quick {
     _Alignas(8) uint8_t reason;
     bool ambiguous, optimistic;
     uint8_t count; /* 0: look at the class */
-    uint16_t pops[2];
+    uint16_t edges[2];
 };
 _Static_assert(sizeof(struct router_quick) == 8, "one register");
 

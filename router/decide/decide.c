@@ -23,10 +23,10 @@ static const uint64_t *within_reach(const struct router_table *table, const stru
 {
     struct cdn_addr client = q->client;
     cdn_addr_unmap(&client);
-    const uint64_t *ipv4 = table->pops->ipv4;
+    const uint64_t *ipv4 = table->edges->ipv4;
     if (q->among || q->any_family || !ipv4 || client.sa.sa_family != AF_INET)
         return q->among;
-    bool some = !o || !o->allowed || router_sets_meet(o->allowed, ipv4, table->pops->count);
+    bool some = !o || !o->allowed || router_sets_meet(o->allowed, ipv4, table->edges->count);
     return some ? ipv4 : NULL; /* as for families_find: where none is left, none is barred */
 }
 
@@ -51,16 +51,16 @@ struct deciding {
     struct router_limits limits;
 };
 
-static const char *name_of(const struct deciding *x, uint16_t pop)
+static const char *name_of(const struct deciding *x, uint16_t edge)
 {
-    return x->table->pops->pops[pop].name;
+    return x->table->edges->at[edge].name;
 }
 
 /* When all edges look sick, a named one is as good as another. */
-static bool can_serve(const struct deciding *x, uint16_t pop)
+static bool can_serve(const struct deciding *x, uint16_t edge)
 {
-    uint32_t blocked = x->d->choice.optimistic ? (uint32_t)ROUTER_POP_DRAINED : (uint32_t)ROUTER_BLOCK_ALL;
-    return !(router_pop_flags(x->table->pops, pop) & blocked);
+    uint32_t blocked = x->d->choice.optimistic ? (uint32_t)ROUTER_EDGE_DRAINED : (uint32_t)ROUTER_BLOCK_ALL;
+    return !(router_edge_flags(x->table->edges, edge) & blocked);
 }
 
 static const char *flag_word(uint32_t flags)
@@ -68,38 +68,38 @@ static const char *flag_word(uint32_t flags)
 #define X(name, bit, word) \
     if (flags & (bit))     \
         return word;
-    ROUTER_POP_FLAGS(X)
+    ROUTER_EDGE_FLAGS(X)
 #undef X
     return "without weight";
 }
 
 /* Somebody named the edge: it comes first when it can serve. False: it cannot. */
-static bool choose_named(struct deciding *x, uint16_t pop, const char *by)
+static bool choose_named(struct deciding *x, uint16_t edge, const char *by)
 {
     struct router_choice *c = &x->d->choice;
-    const struct router_pops *pops = x->table->pops;
-    if (!router_among_has(&x->limits.allowed, pop)) {
+    const struct router_edges *edges = x->table->edges;
+    if (!router_among_has(&x->limits.allowed, edge)) {
         router_trace_add(x->trace, ROUTER_STEP_PICK, "edge %s, named by %s, is not for this client",
-                         name_of(x, pop), by);
+                         name_of(x, edge), by);
         return false;
     }
-    if (!can_serve(x, pop)) {
-        router_trace_add(x->trace, ROUTER_STEP_PICK, "edge %s, named by %s, is %s", name_of(x, pop), by,
-                         flag_word(router_pop_flags(pops, pop)));
-        c->skipped = pop;
+    if (!can_serve(x, edge)) {
+        router_trace_add(x->trace, ROUTER_STEP_PICK, "edge %s, named by %s, is %s", name_of(x, edge), by,
+                         flag_word(router_edge_flags(edges, edge)));
+        c->skipped = edge;
         return false;
     }
     const struct geo_record *r = &x->d->where.record;
-    if (c->pop != pop) {
-        c->runner_up = c->pop;
+    if (c->edge != edge) {
+        c->runner_up = c->edge;
         c->runner_at = c->at;
     }
     x->named = true;
-    c->pop = pop;
-    c->at = router_candidate_of(pops, pops->pops[pop].site, r->lat, r->lon);
-    c->skipped = ROUTER_NO_POP;
-    c->optimistic = router_pop_flags(pops, pop) & ROUTER_POP_SICK;
-    router_trace_add(x->trace, ROUTER_STEP_PICK, "edge %s is named by %s", name_of(x, pop), by);
+    c->edge = edge;
+    c->at = router_candidate_of(edges, edges->at[edge].site, r->lat, r->lon);
+    c->skipped = ROUTER_NO_EDGE;
+    c->optimistic = router_edge_flags(edges, edge) & ROUTER_EDGE_SICK;
+    router_trace_add(x->trace, ROUTER_STEP_PICK, "edge %s is named by %s", name_of(x, edge), by);
     return true;
 }
 
@@ -116,17 +116,17 @@ static void choose_ranked(struct deciding *x)
     struct router_decision *d = x->d;
     const struct router_choice *c = &d->choice;
     d->reason = router_reason_ranked(x->table, x->limits.by_override, d->where.reason);
-    if (c->skipped != ROUTER_NO_POP) {
-        uint32_t flags = router_pop_flags(x->table->pops, c->skipped);
-        d->reason = flags == ROUTER_POP_FULL ? ROUTER_REASON_LOAD : ROUTER_REASON_HEALTH;
+    if (c->skipped != ROUTER_NO_EDGE) {
+        uint32_t flags = router_edge_flags(x->table->edges, c->skipped);
+        d->reason = flags == ROUTER_EDGE_FULL ? ROUTER_REASON_LOAD : ROUTER_REASON_HEALTH;
         router_trace_add(x->trace, ROUTER_STEP_PICK, "edge %s would come first but is %s",
                          name_of(x, c->skipped), flag_word(flags));
     }
     if (c->optimistic)
         router_trace_add(x->trace, ROUTER_STEP_PICK, "all edges that count look sick, so none is held to be");
-    if (c->pop != ROUTER_NO_POP)
-        router_trace_add(x->trace, ROUTER_STEP_PICK, "edge %s: %.0f km, modelled %.1f ms", name_of(x, c->pop),
-                         (double)c->at.km, (double)c->at.rtt_ms);
+    if (c->edge != ROUTER_NO_EDGE)
+        router_trace_add(x->trace, ROUTER_STEP_PICK, "edge %s: %.0f km, modelled %.1f ms",
+                         name_of(x, c->edge), (double)c->at.km, (double)c->at.rtt_ms);
     else
         router_trace_add(x->trace, ROUTER_STEP_PICK, "no edge can serve");
 }
@@ -135,7 +135,7 @@ static void compare_with_runner_up(struct deciding *x)
 {
     struct router_decision *d = x->d;
     const struct router_choice *c = &d->choice;
-    if (c->runner_up == ROUTER_NO_POP)
+    if (c->runner_up == ROUTER_NO_EDGE)
         return;
     d->margin_ms = c->runner_at.rtt_ms - c->at.rtt_ms;
     float gap_km = c->runner_at.km - c->at.km;
@@ -163,16 +163,16 @@ void router_decide_where(const struct router_table *table, const struct router_q
     const struct router_where *w = &ret->where;
     struct router_candidate row[ROUTER_ROW];
     router_limits_of(table, w->override, question, &x.limits);
-    size_t n = router_rank_within(table->pops, table->policy, w->record.lat, w->record.lon, 0, &x.limits, row,
-                                  ROUTER_ROW);
-    router_trace_add(trace, ROUTER_STEP_RANK, "%zu edges at %zu places by %s", table->pops->count,
-                     table->pops->site_count, router_policy_word(table->policy));
-    router_pick(table->pops, table->policy, w->record.lat, w->record.lon, router_spread_hash(question->path),
+    size_t n = router_rank_within(table->edges, table->policy, w->record.lat, w->record.lon, 0, &x.limits,
+                                  row, ROUTER_ROW);
+    router_trace_add(trace, ROUTER_STEP_RANK, "%zu edges at %zu places by %s", table->edges->count,
+                     table->edges->site_count, router_policy_word(table->policy));
+    router_pick(table->edges, table->policy, w->record.lat, w->record.lon, router_spread_hash(question->path),
                 &x.limits, row, n, &ret->choice);
-    uint32_t pinned = router_pops_pinned(table->pops);
-    if (w->pop != ROUTER_NO_POP && choose_named(&x, w->pop, router_reason_word(w->reason)))
+    uint32_t pinned = router_edges_pinned(table->edges);
+    if (w->edge != ROUTER_NO_EDGE && choose_named(&x, w->edge, router_reason_word(w->reason)))
         ret->reason = w->reason;
-    else if (pinned != ROUTER_NO_POP && choose_named(&x, (uint16_t)pinned, "the operator"))
+    else if (pinned != ROUTER_NO_EDGE && choose_named(&x, (uint16_t)pinned, "the operator"))
         ret->reason = ROUTER_REASON_PINNED;
     else
         choose_ranked(&x);

@@ -17,7 +17,7 @@
 struct router_decision {
     struct router_where where;
     enum router_reason reason;
-    struct router_choice choice; /* choice.pop ROUTER_NO_POP: there is no edge to send anybody to */
+    struct router_choice choice; /* choice.edge ROUTER_NO_EDGE: there is no edge to send anybody to */
     float margin_ms;             /* what the runner-up would cost more, modelled; 0 without one */
     bool ambiguous;              /* the place may be off by more than the runner-up is farther away */
     unsigned scope_len;          /* see router_scope; of the address that asked */
@@ -35,9 +35,9 @@ void router_decide_where(const struct router_table *table, const struct router_q
 struct router_brief {
     _Alignas(8) uint8_t reason; /* enum router_reason */
     bool ambiguous, optimistic;
-    uint8_t count;             /* 0: there is no edge to send anybody to */
-    uint16_t pops[ROUTER_ROW]; /* the chosen edge, then the next ones at other places that can serve */
-    bool beyond;               /* decided by the place itself, so that router_scope may be too wide for it */
+    uint8_t count;              /* 0: there is no edge to send anybody to */
+    uint16_t edges[ROUTER_ROW]; /* the chosen edge, then the next ones at other places that can serve */
+    bool beyond;                /* decided by the place itself, so that router_scope may be too wide for it */
 };
 /* `want`: 2 to ROUTER_ROW edges; there may be fewer. */
 void router_decide_brief(const struct router_table *table, const struct router_question *question,

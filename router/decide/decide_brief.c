@@ -30,7 +30,7 @@ void router_prefetch(const struct router_table *table, const struct cdn_addr *cl
 }
 
 struct short_way {
-    const struct router_pops *pops;
+    const struct router_edges *edges;
     const struct router_class *class;
     uint64_t hash;
     unsigned want;
@@ -39,17 +39,17 @@ struct short_way {
     struct router_brief *brief;
 };
 
-/* The edge of site `k` of the row that can serve, or ROUTER_NO_POP. */
+/* The edge of site `k` of the row that can serve, or ROUTER_NO_EDGE. */
 static uint16_t serving(const struct short_way *s, unsigned k, uint32_t blocked)
 {
-    const struct router_site *site = &s->pops->sites[s->class->sites[k]];
+    const struct router_site *site = &s->edges->sites[s->class->sites[k]];
     const struct router_among *among = router_limits_among(&s->limits, k < s->class->preferred);
     if (site->count > 1)
-        return router_spread(s->pops, s->class->sites[k], s->hash, blocked, among);
-    uint16_t pop = s->pops->members[site->first];
-    bool can = router_pop_weight(s->pops, pop) > 0 && !(router_pop_flags(s->pops, pop) & blocked) &&
-               router_among_has(among, pop);
-    return can ? pop : ROUTER_NO_POP;
+        return router_spread(s->edges, s->class->sites[k], s->hash, blocked, among);
+    uint16_t edge = s->edges->members[site->first];
+    bool can = router_edge_weight(s->edges, edge) > 0 && !(router_edge_flags(s->edges, edge) & blocked) &&
+               router_among_has(among, edge);
+    return can ? edge : ROUTER_NO_EDGE;
 }
 
 /* A site with preferred edges and others is there twice. */
@@ -67,22 +67,22 @@ static bool pick_from_row(struct short_way *s)
     struct router_brief *b = s->brief;
     for (unsigned i = 0; i < ROUTER_STRICTNESS_COUNT && b->count == 0; i++) {
         for (unsigned k = 0; k < s->class->count && b->count < s->want; k++) {
-            uint16_t pop = is_taken(s, k) ? ROUTER_NO_POP : serving(s, k, router_strictness[i]);
-            if (pop == ROUTER_NO_POP)
+            uint16_t edge = is_taken(s, k) ? ROUTER_NO_EDGE : serving(s, k, router_strictness[i]);
+            if (edge == ROUTER_NO_EDGE)
                 continue;
             s->at[b->count] = k;
-            b->pops[b->count++] = pop;
+            b->edges[b->count++] = edge;
         }
         if (b->count < 2 && s->class->count == ROUTER_ROW)
             return false;
-        b->optimistic = b->count > 0 && !(router_strictness[i] & ROUTER_POP_SICK);
+        b->optimistic = b->count > 0 && !(router_strictness[i] & ROUTER_EDGE_SICK);
     }
     return true;
 }
 
-static enum router_reason reason_of_skipped(const struct router_pops *pops, uint16_t pop)
+static enum router_reason reason_of_skipped(const struct router_edges *edges, uint16_t edge)
 {
-    return router_pop_flags(pops, pop) == ROUTER_POP_FULL ? ROUTER_REASON_LOAD : ROUTER_REASON_HEALTH;
+    return router_edge_flags(edges, edge) == ROUTER_EDGE_FULL ? ROUTER_REASON_LOAD : ROUTER_REASON_HEALTH;
 }
 
 static void explain_row(struct short_way *s, const struct router_table *table)
@@ -91,12 +91,12 @@ static void explain_row(struct short_way *s, const struct router_table *table)
     const struct router_class *c = s->class;
     b->reason = (uint8_t)router_reason_ranked(table, s->limits.by_override, c->reason);
     unsigned top = 0; /* of the row, for those whom this client may be sent to */
-    while (top < c->count &&
-           !router_site_is_among(s->pops, c->sites[top], router_limits_among(&s->limits, top < c->preferred)))
+    while (top < c->count && !router_site_is_among(s->edges, c->sites[top],
+                                                   router_limits_among(&s->limits, top < c->preferred)))
         top++;
-    uint16_t first = top < c->count ? serving(s, top, 0) : ROUTER_NO_POP;
-    if (first != ROUTER_NO_POP && (b->count == 0 || first != b->pops[0]))
-        b->reason = (uint8_t)reason_of_skipped(s->pops, first);
+    uint16_t first = top < c->count ? serving(s, top, 0) : ROUTER_NO_EDGE;
+    if (first != ROUTER_NO_EDGE && (b->count == 0 || first != b->edges[0]))
+        b->reason = (uint8_t)reason_of_skipped(s->edges, first);
     if (b->count > 1)
         b->ambiguous = s->at[1] - s->at[0] <= (c->reach >> 4 * s->at[0] & 15);
 }
@@ -106,28 +106,28 @@ static void put_named_first(struct short_way *s)
 {
     struct router_brief *b = s->brief;
     uint16_t named = s->class->named;
-    uint32_t blocked = b->optimistic ? (uint32_t)ROUTER_POP_DRAINED : (uint32_t)ROUTER_BLOCK_ALL;
-    uint32_t flags = router_pop_flags(s->pops, named);
+    uint32_t blocked = b->optimistic ? (uint32_t)ROUTER_EDGE_DRAINED : (uint32_t)ROUTER_BLOCK_ALL;
+    uint32_t flags = router_edge_flags(s->edges, named);
     if (!router_among_has(&s->limits.allowed, named))
         return;
     if (flags & blocked) {
-        b->reason = (uint8_t)reason_of_skipped(s->pops, named);
+        b->reason = (uint8_t)reason_of_skipped(s->edges, named);
         return;
     }
     b->reason = s->class->reason;
-    b->optimistic = flags & ROUTER_POP_SICK;
+    b->optimistic = flags & ROUTER_EDGE_SICK;
     b->ambiguous = false; /* whoever named it is sure */
-    if (b->count > 0 && b->pops[0] == named)
+    if (b->count > 0 && b->edges[0] == named)
         return;
     unsigned behind = 0; /* edges that move back by one: those before the named one's place */
-    while (behind < b->count && b->pops[behind] != named)
+    while (behind < b->count && b->edges[behind] != named)
         behind++;
     if (behind == b->count && b->count < s->want)
         b->count++;
     else if (behind == b->count)
         behind--;
-    memmove(b->pops + 1, b->pops, behind * sizeof(*b->pops));
-    b->pops[0] = named;
+    memmove(b->edges + 1, b->edges, behind * sizeof(*b->edges));
+    b->edges[0] = named;
 }
 
 static void brief_by_chain(const struct router_table *table, const struct router_question *question,
@@ -139,10 +139,10 @@ static void brief_by_chain(const struct router_table *table, const struct router
                                  .ambiguous = d.ambiguous,
                                  .optimistic = d.choice.optimistic,
                                  .beyond = true};
-    if (d.choice.pop != ROUTER_NO_POP)
-        ret->pops[ret->count++] = d.choice.pop;
-    if (d.choice.runner_up != ROUTER_NO_POP)
-        ret->pops[ret->count++] = d.choice.runner_up;
+    if (d.choice.edge != ROUTER_NO_EDGE)
+        ret->edges[ret->count++] = d.choice.edge;
+    if (d.choice.runner_up != ROUTER_NO_EDGE)
+        ret->edges[ret->count++] = d.choice.runner_up;
 }
 
 /* Edges are down, named, pinned or share a place; or the chain has to decide. */
@@ -152,12 +152,12 @@ static __attribute__((noinline)) void decide_long(const struct router_table *tab
 {
     const struct router_compiled *compiled = compiled_of(table);
     bool plain = compiled && question->pin.n == 0 && http_forwarded_is_known(&question->client) &&
-                 router_pops_pinned(table->pops) == ROUTER_NO_POP;
+                 router_edges_pinned(table->edges) == ROUTER_NO_EDGE;
     struct cdn_addr address = question->client;
     cdn_addr_unmap(&address);
     const struct router_class *class = plain ? router_compiled_find(compiled, &address) : NULL;
     struct short_way s = {
-        .pops = table->pops, .class = class, .want = want < ROUTER_ROW ? want : ROUTER_ROW, .brief = ret};
+        .edges = table->edges, .class = class, .want = want < ROUTER_ROW ? want : ROUTER_ROW, .brief = ret};
     *ret = (struct router_brief){0};
     s.hash = router_spread_hash(question->path);
     router_limits_of(table, class ? router_class_override(table, class) : NULL, question, &s.limits);
@@ -166,21 +166,21 @@ static __attribute__((noinline)) void decide_long(const struct router_table *tab
         return;
     }
     explain_row(&s, table);
-    if (class->named != ROUTER_NO_POP)
+    if (class->named != ROUTER_NO_EDGE)
         put_named_first(&s);
 }
 
 _Static_assert(offsetof(struct router_brief, count) == offsetof(struct router_quick, count) &&
-                   offsetof(struct router_brief, pops) == offsetof(struct router_quick, pops),
+                   offsetof(struct router_brief, edges) == offsetof(struct router_quick, edges),
                "a quick answer is the front of a brief one");
 
 void router_decide_brief(const struct router_table *table, const struct router_question *question,
                          unsigned want, struct router_brief *ret)
 {
     const struct router_compiled *compiled = compiled_of(table);
-    bool plain = question->pin.n == 0 && !question->among && !(question->any_family && table->pops->ipv4) &&
+    bool plain = question->pin.n == 0 && !question->among && !(question->any_family && table->edges->ipv4) &&
                  http_forwarded_is_known(&question->client);
-    if (compiled && plain && want == 2 && router_pops_all_well(table->pops)) {
+    if (compiled && plain && want == 2 && router_edges_all_well(table->edges)) {
         const struct router_quick *quick = &compiled->quick[compiled->find(compiled, &question->client)];
         if (quick->count > 0) {
             memcpy(ret, quick, sizeof(*quick));

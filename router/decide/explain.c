@@ -93,42 +93,42 @@ static void add_place(json_t *into, const struct router_where *w)
     json_object_set_new(into, "override", override_json(w->override));
 }
 
-static json_t *edge_name(const struct router_pops *pops, uint16_t pop)
+static json_t *edge_name(const struct router_edges *edges, uint16_t edge)
 {
-    return pop == ROUTER_NO_POP ? json_null() : json_string(pops->pops[pop].name);
+    return edge == ROUTER_NO_EDGE ? json_null() : json_string(edges->at[edge].name);
 }
 
 static void add_choice(json_t *into, const struct router_table *table, const struct router_decision *d)
 {
     const struct router_choice *c = &d->choice;
-    bool any = c->pop != ROUTER_NO_POP, two = c->runner_up != ROUTER_NO_POP;
+    bool any = c->edge != ROUTER_NO_EDGE, two = c->runner_up != ROUTER_NO_EDGE;
     json_object_set_new(into, "reason", json_string(router_reason_word(d->reason)));
     json_object_set_new(into, "place_reason", json_string(router_reason_word(d->where.reason)));
-    json_object_set_new(into, "edge", edge_name(table->pops, c->pop));
-    json_object_set_new(into, "url", any ? json_string(table->pops->pops[c->pop].url) : json_null());
+    json_object_set_new(into, "edge", edge_name(table->edges, c->edge));
+    json_object_set_new(into, "url", any ? json_string(table->edges->at[c->edge].url) : json_null());
     json_object_set_new(into, "km", any ? number((double)c->at.km, 10) : json_null());
     json_object_set_new(into, "rtt_ms", any ? number((double)c->at.rtt_ms, 100) : json_null());
     json_object_set_new(into, "rtt_label", json_string("modelled"));
-    json_object_set_new(into, "runner_up", edge_name(table->pops, c->runner_up));
+    json_object_set_new(into, "runner_up", edge_name(table->edges, c->runner_up));
     json_object_set_new(into, "margin_ms", two ? number((double)d->margin_ms, 100) : json_null());
     json_object_set_new(into, "ambiguous", json_boolean(d->ambiguous));
     json_object_set_new(into, "optimistic", json_boolean(c->optimistic));
     json_object_set_new(into, "policy", json_string(router_policy_word(table->policy)));
 }
 
-static json_t *candidate_json(const struct router_pops *pops, uint16_t pop, const struct router_candidate *at,
-                              bool allowed)
+static json_t *candidate_json(const struct router_edges *edges, uint16_t edge,
+                              const struct router_candidate *at, bool allowed)
 {
-    uint32_t flags = router_pop_flags(pops, pop);
-    return json_pack("{s:s, s:s, s:o, s:o, s:b, s:b, s:b, s:b, s:i}", "edge", pops->pops[pop].name, "place",
-                     pops->pops[pop].place, "km", number((double)at->km, 10), "rtt_ms",
+    uint32_t flags = router_edge_flags(edges, edge);
+    return json_pack("{s:s, s:s, s:o, s:o, s:b, s:b, s:b, s:b, s:i}", "edge", edges->at[edge].name, "place",
+                     edges->at[edge].place, "km", number((double)at->km, 10), "rtt_ms",
                      number((double)at->rtt_ms, 100), "allowed", allowed, "healthy",
-                     !(flags & ROUTER_POP_SICK), "drained", (flags & ROUTER_POP_DRAINED) != 0, "full",
-                     (flags & ROUTER_POP_FULL) != 0, "weight", (int)router_pop_weight(pops, pop));
+                     !(flags & ROUTER_EDGE_SICK), "drained", (flags & ROUTER_EDGE_DRAINED) != 0, "full",
+                     (flags & ROUTER_EDGE_FULL) != 0, "weight", (int)router_edge_weight(edges, edge));
 }
 
 struct listing { /* of candidates */
-    const struct router_pops *pops;
+    const struct router_edges *edges;
     const struct router_limits *limits;
     json_t *list;
     size_t max;
@@ -139,15 +139,15 @@ struct listing { /* of candidates */
 static void list_add(struct listing *l, const struct router_candidate *row, size_t n, bool allowed)
 {
     for (size_t i = 0; i < n; i++) {
-        const struct router_site *site = &l->pops->sites[row[i].site];
+        const struct router_site *site = &l->edges->sites[row[i].site];
         for (size_t j = 0; j < site->count && json_array_size(l->list) < l->max; j++) {
-            uint16_t pop = l->pops->members[site->first + j];
-            bool first = router_among_has(router_limits_among(l->limits, row[i].preferred), pop);
+            uint16_t edge = l->edges->members[site->first + j];
+            bool first = router_among_has(router_limits_among(l->limits, row[i].preferred), edge);
             for (size_t k = 0; k < i && allowed; k++)
                 first &= !(row[k].preferred && row[k].site == row[i].site &&
-                           router_among_has(&l->limits->preferred, pop));
+                           router_among_has(&l->limits->preferred, edge));
             if (first == allowed)
-                json_array_append_new(l->list, candidate_json(l->pops, pop, &row[i], allowed));
+                json_array_append_new(l->list, candidate_json(l->edges, edge, &row[i], allowed));
         }
     }
 }
@@ -156,15 +156,15 @@ static void list_add(struct listing *l, const struct router_candidate *row, size
 static json_t *candidates_json(const struct router_table *table, const struct router_question *question,
                                const struct router_where *w, size_t max)
 {
-    const struct router_pops *pops = table->pops;
+    const struct router_edges *edges = table->edges;
     struct router_limits limits;
-    size_t room = 2 * pops->site_count;
+    size_t room = 2 * edges->site_count;
     struct router_candidate *row = cdn_calloc(room + 1, sizeof(*row));
     router_limits_of(table, w->override, question, &limits);
-    struct listing l = {pops, &limits, json_array(), max};
-    size_t n = router_rank_within(pops, table->policy, w->record.lat, w->record.lon, 0, &limits, row, room);
+    struct listing l = {edges, &limits, json_array(), max};
+    size_t n = router_rank_within(edges, table->policy, w->record.lat, w->record.lon, 0, &limits, row, room);
     list_add(&l, row, n, true);
-    n = router_rank(pops, table->policy, w->record.lat, w->record.lon, 0, row, pops->site_count);
+    n = router_rank(edges, table->policy, w->record.lat, w->record.lon, 0, row, edges->site_count);
     list_add(&l, row, n, false);
     free(row);
     return l.list;

@@ -76,9 +76,9 @@ static void locate_at(struct chain *c, enum router_reason reason, struct cdn_str
     located(c, reason);
 }
 
-static void name_edge(struct chain *c, enum router_reason reason, uint16_t pop)
+static void name_edge(struct chain *c, enum router_reason reason, uint16_t edge)
 {
-    c->where->pop = pop;
+    c->where->edge = edge;
     c->where->reason = reason;
     c->edge_named = true;
 }
@@ -88,8 +88,8 @@ static bool apply_override(struct chain *c, const struct router_override *o)
 {
     router_trace_add(c->trace, ROUTER_STEP_OVERRIDE, "%s is '%s' (%s)", o->match, o->text, o->origin);
     c->where->override = o;
-    if (o->pop != ROUTER_NO_POP && !c->edge_named)
-        name_edge(c, ROUTER_REASON_OVERRIDE, o->pop);
+    if (o->edge != ROUTER_NO_EDGE && !c->edge_named)
+        name_edge(c, ROUTER_REASON_OVERRIDE, o->edge);
     if (!o->has_place)
         return false;
     locate_at(c, ROUTER_REASON_OVERRIDE, cdn_str(o->place), CDN_STR(""), o->lat, o->lon, 0);
@@ -104,23 +104,23 @@ static bool override_by_record(struct chain *c, const struct geo_record *r)
     return o && apply_override(c, o);
 }
 
-static const char *edge_name(const struct chain *c, uint16_t pop)
+static const char *edge_name(const struct chain *c, uint16_t edge)
 {
-    return c->table->pops->pops[pop].name;
+    return c->table->edges->at[edge].name;
 }
 
 static bool pinned_edge(struct chain *c, struct cdn_str pin)
 {
-    struct cdn_str edge = CDN_STR("edge:");
-    if (!cdn_str_starts(pin, edge))
+    const struct cdn_str key = CDN_STR("edge:");
+    if (!cdn_str_starts(pin, key))
         return false;
-    uint16_t pop = router_pops_find(c->table->pops, cdn_str_sub(pin, edge.n));
-    if (pop == ROUTER_NO_POP) {
+    uint16_t edge = router_edges_find(c->table->edges, cdn_str_sub(pin, key.n));
+    if (edge == ROUTER_NO_EDGE) {
         router_trace_add(c->trace, ROUTER_STEP_PINNED, "'" CDN_STR_FMT "' is no edge: ignored",
                          CDN_STR_ARG(pin));
     } else {
-        router_trace_add(c->trace, ROUTER_STEP_PINNED, "the client asks for edge %s", edge_name(c, pop));
-        name_edge(c, ROUTER_REASON_PINNED, pop);
+        router_trace_add(c->trace, ROUTER_STEP_PINNED, "the client asks for edge %s", edge_name(c, edge));
+        name_edge(c, ROUTER_REASON_PINNED, edge);
     }
     return true;
 }
@@ -294,7 +294,7 @@ void router_resolve(const struct router_table *table, const struct router_questi
 {
     static bool (*const links[])(struct chain *) = {link_pinned, link_override, link_special, link_database,
                                                     link_default};
-    *ret = (struct router_where){.address = question->client, .pop = ROUTER_NO_POP};
+    *ret = (struct router_where){.address = question->client, .edge = ROUTER_NO_EDGE};
     cdn_addr_unmap(&ret->address);
     struct chain chain = {table, question, trace, ret, false};
     if (links[0](&chain))

@@ -62,7 +62,7 @@ struct router_where {
     const struct geo_special *special;      /* range that the address is in, or NULL */
     const struct geo_anycast *anycast; /* network of many places whose record was taken, or NULL: the place
                                           stands, and may be off by half the Earth */
-    uint16_t pop;                      /* the edge that was named, or ROUTER_NO_POP */
+    uint16_t edge;                     /* the edge that was named, or ROUTER_NO_EDGE */
     unsigned network_len;              /* prefix of `address` that the answer depended on */
     unsigned uncertainty_km;           /* the record's radius, or what its precision means */
     bool uncertainty_assumed;

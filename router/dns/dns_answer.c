@@ -71,7 +71,7 @@ static uint16_t site_addresses(struct answering *a)
     dns_pick(a->zone, &a->client, family, a->by_subnet, &pick);
     a->scope = pick.scope;
     for (size_t i = 0; i < pick.count; i++)
-        put_own(a, &a->zone->edges[pick.pops[i]].address[family]);
+        put_own(a, &a->zone->edges[pick.edges[i]].address[family]);
     if (pick.count > 0)
         return KNOT_RCODE_NOERROR;
     return pick.no_edge ? KNOT_RCODE_SERVFAIL : negative(a, KNOT_RCODE_NOERROR);

@@ -11,7 +11,7 @@ _Static_assert(DNS_ANSWERS_MAX <= ROUTER_ROW, "a decision names that many edges"
 
 struct picking {
     const struct dns_zone *zone;
-    const struct router_pops *pops;
+    const struct router_edges *edges;
     int family;
     struct dns_pick *pick;
 };
@@ -21,15 +21,15 @@ static bool is_full(const struct picking *p)
     return p->pick->count == p->zone->limits.answers;
 }
 
-static void take(struct picking *p, uint16_t pop)
+static void take(struct picking *p, uint16_t edge)
 {
     struct dns_pick *pick = p->pick;
-    if (is_full(p) || !p->zone->edges[pop].address[p->family].owner)
+    if (is_full(p) || !p->zone->edges[edge].address[p->family].owner)
         return;
     for (size_t i = 0; i < pick->count; i++)
-        if (pick->pops[i] == pop)
+        if (pick->edges[i] == edge)
             return;
-    pick->pops[pick->count++] = pop;
+    pick->edges[pick->count++] = edge;
 }
 
 struct own_family { /* a client's address, and the bits before it when it was mapped into IPv6 */
@@ -80,7 +80,7 @@ struct place_in_network { /* the question, with the bytes that stand for a path 
 
 static bool places_are_shared(const struct dns_zone *zone)
 {
-    return zone->table->pops->count > zone->table->pops->site_count;
+    return zone->table->edges->count > zone->table->edges->site_count;
 }
 
 /* `among`: the edges that the answer can name; NULL: all. */
@@ -109,20 +109,22 @@ static void take_by_rank(struct picking *p, const struct router_question *questi
     struct router_candidate row[LOOKED_AT];
     struct router_limits limits;
     router_decide(p->zone->table, question, NULL, &d);
-    if (d.choice.pop == ROUTER_NO_POP)
+    if (d.choice.edge == ROUTER_NO_EDGE)
         return;
-    uint32_t blocked = ROUTER_BLOCK_ALL & ~router_pop_flags(p->pops, d.choice.pop); /* as strict as it was */
+    uint32_t blocked =
+        ROUTER_BLOCK_ALL & ~router_edge_flags(p->edges, d.choice.edge); /* as strict as it was */
     const struct geo_record *r = &d.where.record;
     router_limits_of(p->zone->table, d.where.override, question, &limits);
-    size_t n =
-        router_rank_within(p->pops, p->zone->table->policy, r->lat, r->lon, blocked, &limits, row, LOOKED_AT);
+    size_t n = router_rank_within(p->edges, p->zone->table->policy, r->lat, r->lon, blocked, &limits, row,
+                                  LOOKED_AT);
     for (size_t i = 0; i < n && !is_full(p); i++) {
-        const struct router_site *site = &p->pops->sites[row[i].site];
+        const struct router_site *site = &p->edges->sites[row[i].site];
         for (size_t k = 0; k < site->count; k++) {
-            uint16_t pop = p->pops->members[site->first + k];
-            bool counts = router_among_has(router_limits_among(&limits, row[i].preferred), pop);
-            if (counts && router_pop_weight(p->pops, pop) > 0 && !(router_pop_flags(p->pops, pop) & blocked))
-                take(p, pop);
+            uint16_t edge = p->edges->members[site->first + k];
+            bool counts = router_among_has(router_limits_among(&limits, row[i].preferred), edge);
+            if (counts && router_edge_weight(p->edges, edge) > 0 &&
+                !(router_edge_flags(p->edges, edge) & blocked))
+                take(p, edge);
         }
     }
 }
@@ -139,7 +141,7 @@ static bool no_edge_at_all(const struct picking *p, struct router_question quest
 void dns_pick(const struct dns_zone *zone, const struct cdn_addr *client, int family, bool wants_scope,
               struct dns_pick *ret)
 {
-    struct picking p = {zone, zone->table->pops, family, ret};
+    struct picking p = {zone, zone->table->edges, family, ret};
     struct place_in_network place;
     struct router_brief brief;
     ret->scope = 0;
@@ -153,9 +155,9 @@ void dns_pick(const struct dns_zone *zone, const struct cdn_addr *client, int fa
     router_decide_brief(zone->table, &place.question, want, &brief);
     ret->no_edge = brief.count == 0 && no_edge_at_all(&p, place.question);
     for (size_t i = 0; i < brief.count; i++)
-        take(&p, brief.pops[i]);
+        take(&p, brief.edges[i]);
     /* the chain names two edges only, and the nearest may have other addresses */
-    bool by_rank = !is_full(&p) && brief.count > 0 && (!all || brief.count < p.pops->site_count);
+    bool by_rank = !is_full(&p) && brief.count > 0 && (!all || brief.count < p.edges->site_count);
     if (by_rank)
         take_by_rank(&p, &place.question);
     if (wants_scope && zone->by_place && (by_rank || brief.beyond)) {

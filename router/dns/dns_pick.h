@@ -15,7 +15,7 @@
 struct dns_pick {
     unsigned scope; /* prefix length of the client's address that the answer holds for; 0 when not wanted */
     bool no_edge;   /* there is no edge to send anybody to */
-    uint16_t pops[DNS_ANSWERS_MAX];
+    uint16_t edges[DNS_ANSWERS_MAX];
     size_t count; /* 0: no_edge, or none that can serve has such an address */
 };
 

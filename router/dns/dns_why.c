@@ -27,16 +27,16 @@ static void add(struct cdn_buf *out, const char *fmt, ...)
 
 static void add_choice(const struct router_table *table, const struct router_decision *d, struct cdn_buf *out)
 {
-    const struct router_pop *pops = table->pops->pops;
-    const struct router_pop *pop = &pops[d->choice.pop];
-    add(out, "edge=%s", pop->name);
-    add(out, "place=%s", pop->place);
+    const struct router_edge *edges = table->edges->at;
+    const struct router_edge *edge = &edges[d->choice.edge];
+    add(out, "edge=%s", edge->name);
+    add(out, "place=%s", edge->place);
     add(out, "reason=%s", router_reason_word(d->reason));
     add(out, "km=%.0f", (double)d->choice.at.km);
     add(out, "rtt_ms=%.1f", (double)d->choice.at.rtt_ms);
     add(out, "modelled=yes");
-    if (d->choice.runner_up != ROUTER_NO_POP) {
-        add(out, "runner_up=%s", pops[d->choice.runner_up].name);
+    if (d->choice.runner_up != ROUTER_NO_EDGE) {
+        add(out, "runner_up=%s", edges[d->choice.runner_up].name);
         add(out, "margin_ms=%.1f", (double)d->margin_ms);
     }
     add(out, "ambiguous=%s", d->ambiguous ? "yes" : "no");
@@ -52,7 +52,7 @@ void dns_why(const struct router_table *table, const struct cdn_addr *client, bo
     add(out, "client=%s", ip);
     add(out, "by=%s", by_subnet ? "subnet" : "resolver");
     add(out, "network=%s", network);
-    if (decision->choice.pop != ROUTER_NO_POP)
+    if (decision->choice.edge != ROUTER_NO_EDGE)
         add_choice(table, decision, out);
     else
         add(out, "edge=none");

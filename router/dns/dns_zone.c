@@ -60,7 +60,7 @@ static void nodes_free(struct dns_zone *zone)
 
 static void edges_free(struct dns_zone *zone)
 {
-    for (size_t i = 0; zone->edges && i < zone->table->pops->count; i++)
+    for (size_t i = 0; zone->edges && i < zone->table->edges->count; i++)
         records_clear(zone->edges[i].address, 2);
     free(zone->edges);
 }

@@ -104,9 +104,9 @@ static bool is_wildcard(const struct cdn_addr *a)
 }
 
 /* Of the url first; of the listen what the url does not say. */
-static void edge_addresses(const struct build *b, size_t pop, struct dns_edge *edge)
+static void edge_addresses(const struct build *b, size_t number, struct dns_edge *edge)
 {
-    const struct router_edge_settings *e = &b->config->edges[pop].settings;
+    const struct router_edge_settings *e = &b->config->edges[number].settings;
     const char *texts[] = {e->url, e->listen};
     for (size_t i = 0; i < CDN_ARRAY_LEN(texts); i++) {
         struct cdn_addr address;
@@ -118,12 +118,12 @@ static void edge_addresses(const struct build *b, size_t pop, struct dns_edge *e
     }
 }
 
-static enum cdn_status edge_build(struct build *b, size_t pop, struct cdn_error *err)
+static enum cdn_status edge_build(struct build *b, size_t number, struct cdn_error *err)
 {
     struct dns_zone *zone = b->zone;
-    struct dns_edge *edge = &zone->edges[pop];
-    const struct router_pop *p = &zone->table->pops->pops[pop];
-    edge_addresses(b, pop, edge);
+    struct dns_edge *edge = &zone->edges[number];
+    const struct router_edge *p = &zone->table->edges->at[number];
+    edge_addresses(b, number, edge);
     for (int family = V4; family <= V6; family++) {
         zone->any_address[family] |= edge->address[family].owner != NULL;
         zone->all_addresses[family] &= edge->address[family].owner != NULL;
@@ -296,8 +296,8 @@ static void index_make(struct build *b)
     size_t size = 64, names = 2 * places_of(b->s->dns_name) + 4;
     for (size_t i = 0; i < b->s->dns_ns.n; i++)
         names += places_of(b->s->dns_ns.items[i].key);
-    for (size_t i = 0; i < zone->table->pops->count; i++)
-        names += places_of(zone->table->pops->pops[i].name);
+    for (size_t i = 0; i < zone->table->edges->count; i++)
+        names += places_of(zone->table->edges->at[i].name);
     while (size < names * 2)
         size *= 2;
     zone->nodes = cdn_calloc(size, sizeof(*zone->nodes));
@@ -327,15 +327,15 @@ static bool place_matters(const struct router_table *table)
 {
     for (size_t i = 0; i < router_overrides_count(table->overrides); i++) {
         const struct router_override *o = router_overrides_at(table->overrides, i);
-        if (o->pop != ROUTER_NO_POP || router_override_limits(o))
+        if (o->edge != ROUTER_NO_EDGE || router_override_limits(o))
             return true;
     }
-    return table->policy != ROUTER_POLICY_PINNED && table->pops->site_count > 1;
+    return table->policy != ROUTER_POLICY_PINNED && table->edges->site_count > 1;
 }
 
 static void families_find(struct dns_zone *zone)
 {
-    size_t count = zone->table->pops->count;
+    size_t count = zone->table->edges->count;
     for (int family = 0; family < 2; family++) {
         zone->with_address[family] = cdn_calloc(router_set_words(count), sizeof(uint64_t));
         for (size_t i = 0; i < count; i++)
@@ -347,7 +347,7 @@ static void families_find(struct dns_zone *zone)
 static enum cdn_status zone_build(struct build *b, struct cdn_error *err)
 {
     struct dns_zone *zone = b->zone;
-    size_t count = zone->table->pops->count;
+    size_t count = zone->table->edges->count;
     enum cdn_status status = apex_build(b, err);
     if (status != CDN_OK)
         return status;

@@ -37,8 +37,8 @@ struct waiter { /* a suspended request */
 
 struct router_purges {
     struct loop *loop;
-    const struct daemon *daemon;    /* knows who has the admin token */
-    const struct router_pops *pops; /* of the table in force */
+    const struct daemon *daemon;      /* knows who has the admin token */
+    const struct router_edges *edges; /* of the table in force */
     struct router_purge_log *log;
     struct router_purge_limits limits;
     char *unused_path; /* where the log, in memory and empty so far, will be; NULL: it is where it belongs */
@@ -154,24 +154,24 @@ static json_t *receipt_json(const struct router_purges *p, const char *name, boo
                      "acknowledged", has, "ms", has && ms >= 0 ? json_real(ms) : json_null());
 }
 
-static bool is_healthy(const struct router_pops *pops, size_t pop)
+static bool is_healthy(const struct router_edges *edges, size_t edge)
 {
-    return !(router_pop_flags(pops, (uint16_t)pop) & ROUTER_POP_SICK);
+    return !(router_edge_flags(edges, (uint16_t)edge) & ROUTER_EDGE_SICK);
 }
 
 /* An edge that is not configured, but has asked of late. */
 static bool is_stranger(const struct router_purges *p, size_t edge)
 {
-    return router_pops_find(p->pops, cdn_str(router_book_name(p->book, edge))) == ROUTER_NO_POP &&
+    return router_edges_find(p->edges, cdn_str(router_book_name(p->book, edge))) == ROUTER_NO_EDGE &&
            router_book_seen_ns(p->book, edge) > loop_mono_ns(p->loop) - STRANGER_NS;
 }
 
 static json_t *receipts_json(const struct router_purges *p, uint64_t id)
 {
-    const struct router_pops *pops = p->pops;
+    const struct router_edges *edges = p->edges;
     json_t *list = json_array();
-    for (size_t i = 0; i < pops->count; i++)
-        json_array_append_new(list, receipt_json(p, pops->pops[i].name, is_healthy(pops, i), id));
+    for (size_t i = 0; i < edges->count; i++)
+        json_array_append_new(list, receipt_json(p, edges->at[i].name, is_healthy(edges, i), id));
     for (size_t i = 0; i < router_book_count(p->book); i++)
         if (is_stranger(p, i))
             json_array_append_new(list, receipt_json(p, router_book_name(p->book, i), true, id));
@@ -181,12 +181,12 @@ static json_t *receipts_json(const struct router_purges *p, uint64_t id)
 /* By every healthy edge. */
 static bool is_acknowledged(const struct router_purges *p, uint64_t id)
 {
-    const struct router_pops *pops = p->pops;
+    const struct router_edges *edges = p->edges;
     bool all = true;
     double ms;
-    for (size_t i = 0; i < pops->count && all; i++)
-        all = !is_healthy(pops, i) ||
-              router_book_has(p->book, router_book_find(p->book, cdn_str(pops->pops[i].name)), id, &ms);
+    for (size_t i = 0; i < edges->count && all; i++)
+        all = !is_healthy(edges, i) ||
+              router_book_has(p->book, router_book_find(p->book, cdn_str(edges->at[i].name)), id, &ms);
     for (size_t i = 0; i < router_book_count(p->book) && all; i++)
         all = router_book_has(p->book, i, id, &ms) || !is_stranger(p, i);
     return all;
@@ -371,7 +371,7 @@ static enum cdn_status speaks_for(const struct router_purges *p, struct http_req
         return cdn_error_set(err, CDN_REFUSED,
                              "edge: acknowledging for '%.64s' needs the field Pocketcdn-Edge with its name",
                              edge);
-    if (router_pops_find(p->pops, cdn_str(edge)) == ROUTER_NO_POP && !daemon_has_token(p->daemon, req))
+    if (router_edges_find(p->edges, cdn_str(edge)) == ROUTER_NO_EDGE && !daemon_has_token(p->daemon, req))
         return cdn_error_set(err, CDN_REFUSED,
                              "edge: '%.64s' is no edge of the configuration, and there is no admin token",
                              edge);
@@ -542,9 +542,9 @@ enum cdn_status router_purges_create(const struct router_settings *settings, str
     return CDN_OK;
 }
 
-void router_purges_watch(struct router_purges *p, const struct router_pops *pops)
+void router_purges_watch(struct router_purges *p, const struct router_edges *edges)
 {
-    p->pops = pops;
+    p->edges = edges;
 }
 
 void router_purges_drain(struct router_purges *p)

@@ -26,7 +26,7 @@
 #define CDN_ROUTER_PURGE_API_H
 
 #include "common/daemon/daemon.h"
-#include "router/base/pops.h"
+#include "router/base/edges.h"
 #include "router/base/settings.h"
 
 #include <jansson.h>
@@ -49,7 +49,7 @@ struct router_purges;
 enum cdn_status router_purges_create(const struct router_settings *settings, struct daemon *daemon,
                                      struct router_purges **ret, struct cdn_error *err) CDN_MUST_CHECK;
 /* The edges of the table in force, whose receipts count; borrowed until the next call. */
-void router_purges_watch(struct router_purges *purges, const struct router_pops *pops);
+void router_purges_watch(struct router_purges *purges, const struct router_edges *edges);
 void router_purges_drain(
     struct router_purges *purges); /* answers all that wait; then nobody waits any more */
 void router_purges_destroy(struct router_purges *purges); /* NULL is fine */

@@ -10,22 +10,22 @@
 
 #include "common/banned.h"
 
-static enum cdn_status pops_build(const struct router_config *config, struct router_pops **ret,
-                                  struct cdn_error *err)
+static enum cdn_status edges_build(const struct router_config *config, struct router_edges **ret,
+                                   struct cdn_error *err)
 {
-    CDN_AUTOFREE struct router_pop_config *pops = cdn_calloc(config->edge_count + 1, sizeof(*pops));
+    CDN_AUTOFREE struct router_edge_config *edges = cdn_calloc(config->edge_count + 1, sizeof(*edges));
     for (size_t i = 0; i < config->edge_count; i++) {
-        const struct router_edge *e = &config->edges[i];
+        const struct router_edge_entry *e = &config->edges[i];
         const struct router_edge_settings *s = &e->settings;
         struct geo_place place;
         struct cdn_error why;
         if (geo_place_find(cdn_str(s->place), &place, &why) != CDN_OK)
             return cdn_error_set(err, CDN_INVALID, "%s: place: %s", e->origin, why.text);
-        pops[i] = (struct router_pop_config){s->name,  s->place, place.lat,           place.lon,
-                                             s->url,   s->admin, (unsigned)s->weight, s->capacity,
-                                             e->origin};
+        edges[i] = (struct router_edge_config){s->name,  s->place, place.lat,           place.lon,
+                                               s->url,   s->admin, (unsigned)s->weight, s->capacity,
+                                               e->origin};
     }
-    return router_pops_create(pops, config->edge_count, ret, err);
+    return router_edges_create(edges, config->edge_count, ret, err);
 }
 
 static enum cdn_status files_open(const struct cdn_config_list *files, struct geo_db **ret,
@@ -88,7 +88,7 @@ static enum cdn_status databases_open(struct router_table *t, const struct route
 
 static enum cdn_status default_place_find(struct router_table *t, const char *setting, struct cdn_error *err)
 {
-    const char *text = setting[0] ? setting : t->pops->count > 0 ? t->pops->pops[0].place : "0,0";
+    const char *text = setting[0] ? setting : t->edges->count > 0 ? t->edges->at[0].place : "0,0";
     struct geo_place place;
     struct cdn_error why;
     if (geo_place_find(cdn_str(text), &place, &why) != CDN_OK)
@@ -130,9 +130,9 @@ static enum cdn_status table_fill(struct router_table *t, const struct router_co
     special_heads_find(t);
     t->redirect_status = s->redirect_status == 0 ? 307 : 302;
     t->cache_control = cdn_asprintf("private, max-age=%lld", (long long)(s->redirect_max_age / 1000));
-    enum cdn_status status = pops_build(config, &t->pops, err);
+    enum cdn_status status = edges_build(config, &t->edges, err);
     if (status == CDN_OK)
-        status = router_overrides_create(&s->overrides, t->pops, &t->overrides, err);
+        status = router_overrides_create(&s->overrides, t->edges, &t->overrides, err);
     if (status == CDN_OK)
         status = default_place_find(t, s->default_place, err);
     if (status == CDN_OK)
@@ -167,7 +167,7 @@ void router_table_unref(struct router_table *table)
     if (atomic_load(&table->compiled))
         atomic_load (&table->compiled_destroy)(atomic_load(&table->compiled));
     router_overrides_destroy(table->overrides);
-    router_pops_destroy(table->pops);
+    router_edges_destroy(table->edges);
     geo_db_unref(table->db);
     geo_db_unref(table->asn_db);
     free(table->default_name);

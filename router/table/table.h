@@ -1,7 +1,7 @@
 /* table: everything that one configuration says about routing, as the threads use it.
  *
  * Built whole beside the old one, then handed to each thread; never changed afterwards, but for the atomic
- * words of its edges (pops.h). Each thread holds one reference and swaps it when it is told to (server.h), so
+ * words of its edges (edges.h). Each thread holds one reference and swaps it when it is told to (server.h), so
  * that a decision takes neither a lock nor an atomic instruction.
  *
  * Life cycle: router_table_create -> (router_table_compile) -> router_table_ref/unref. Without having been
@@ -14,14 +14,14 @@
 #include "geo-data/geo.h"
 #include "common/http/syntax/http_forwarded.h"
 #include "router/choice/overrides.h"
-#include "router/base/pops.h"
+#include "router/base/edges.h"
 #include "router/choice/select.h"
 #include "router/base/settings.h"
 
 struct router_compiled;
 
 struct router_table {
-    struct router_pops *pops;
+    struct router_edges *edges;
     struct router_overrides *overrides;
     struct geo_db *db;
     struct geo_db *asn_db; /* of the setting asn_database; NULL: the AS is what `db` says */

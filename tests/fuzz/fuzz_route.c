@@ -16,8 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         MUST(out.n <= 200);
     }
     static char url[] = "http://127.0.1.1:8088";
-    struct router_pop pop = {.url = url, .url_n = sizeof url - 1};
-    if (router_target_build(&pop, path, query, &out) == CDN_OK) {
+    struct router_edge edge = {.url = url, .url_n = sizeof url - 1};
+    if (router_target_build(&edge, path, query, &out) == CDN_OK) {
         MUST(cdn_str_starts(cdn_buf_str(&out), CDN_STR("http://127.0.1.1:8088/")));
         for (size_t i = 0; i < out.n; i++) {
             MUST(out.p[i] > ' ' && out.p[i] < 0x7f && out.p[i] != '"' && out.p[i] != '#');

@@ -128,20 +128,20 @@ static void by_chain(struct bench *b, const struct router_question *q)
 {
     struct router_decision d;
     router_decide(b->table, q, NULL, &d);
-    b->check += d.choice.pop;
+    b->check += d.choice.edge;
 }
 
 static void compiled(struct bench *b, const struct router_question *q)
 {
     struct router_brief brief;
     router_decide_brief(b->table, q, 2, &brief);
-    b->check += brief.pops[0];
+    b->check += brief.edges[0];
 }
 
 static void edge_only(struct bench *b, const struct router_question *q)
 {
     const struct router_compiled *c = atomic_load(&b->table->compiled);
-    b->check += c->quick[c->find(c, &q->client)].pops[0];
+    b->check += c->quick[c->find(c, &q->client)].edges[0];
 }
 
 static void scope(struct bench *b, const struct router_question *q)

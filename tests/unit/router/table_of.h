@@ -47,16 +47,16 @@ static inline struct cdn_addr addr(const char *ip)
     return a;
 }
 
-static inline const char *edge_name(const struct router_table *table, uint16_t pop)
+static inline const char *edge_name(const struct router_table *table, uint16_t edge)
 {
-    return pop == ROUTER_NO_POP ? "-" : table->pops->pops[pop].name;
+    return edge == ROUTER_NO_EDGE ? "-" : table->edges->at[edge].name;
 }
 
-static inline uint16_t pop_named(const struct router_table *table, const char *name)
+static inline uint16_t edge_named(const struct router_table *table, const char *name)
 {
-    uint16_t pop = router_pops_find(table->pops, cdn_str(name));
-    ck_assert_msg(pop != ROUTER_NO_POP, "%s", name);
-    return pop;
+    uint16_t edge = router_edges_find(table->edges, cdn_str(name));
+    ck_assert_msg(edge != ROUTER_NO_EDGE, "%s", name);
+    return edge;
 }
 
 static inline int run_suite(const char *name, const TTest *const tests[], size_t n)

@@ -7,7 +7,7 @@
 #include "common/banned.h"
 
 static char url[] = "http://127.0.1.1:8088";
-static const struct router_pop pop = {.url = url, .url_n = sizeof(url) - 1};
+static const struct router_edge edge = {.url = url, .url_n = sizeof(url) - 1};
 
 START_TEST(targets)
 {
@@ -42,7 +42,7 @@ START_TEST(targets)
     CDN_AUTOBUF struct cdn_buf out = {0};
     for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
         struct cdn_str query = rows[i].query ? cdn_str(rows[i].query) : (struct cdn_str){0};
-        enum cdn_status status = router_target_build(&pop, cdn_str(rows[i].path), query, &out);
+        enum cdn_status status = router_target_build(&edge, cdn_str(rows[i].path), query, &out);
         ck_assert_msg((status == CDN_OK) == (rows[i].location != NULL), "row %zu: %d", i, status);
         if (rows[i].location)
             ck_assert_str_eq(out.p, rows[i].location);
@@ -57,11 +57,11 @@ START_TEST(limits)
     memset(path, 'a', sizeof(path));
     path[0] = '/';
     struct cdn_str none = {0}, longest = {path, ROUTER_TARGET_MAX}, longer = {path, ROUTER_TARGET_MAX + 1};
-    ck_assert_int_eq(router_target_build(&pop, longest, none, &out), CDN_OK);
-    ck_assert_int_eq(router_target_build(&pop, longer, none, &out), CDN_TOO_LARGE);
-    ck_assert_int_eq(router_target_build(&pop, longest, CDN_STR("a"), &out), CDN_TOO_LARGE);
+    ck_assert_int_eq(router_target_build(&edge, longest, none, &out), CDN_OK);
+    ck_assert_int_eq(router_target_build(&edge, longer, none, &out), CDN_TOO_LARGE);
+    ck_assert_int_eq(router_target_build(&edge, longest, CDN_STR("a"), &out), CDN_TOO_LARGE);
     memset(path + 1, '#', sizeof(path) - 1); /* three times as long when encoded */
-    ck_assert_int_eq(router_target_build(&pop, longest, none, &out), CDN_TOO_LARGE);
+    ck_assert_int_eq(router_target_build(&edge, longest, none, &out), CDN_TOO_LARGE);
 }
 END_TEST
 

@@ -83,7 +83,7 @@ START_TEST(edges_from_a_file)
     ck_assert_int_eq(table->policy, ROUTER_POLICY_DISTANCE);
     struct cdn_addr a = addr("10.1.1.1");
     const struct router_override *o = router_overrides_find(table->overrides, &a);
-    ck_assert_str_eq(edge_name(table, o->pop), "b");
+    ck_assert_str_eq(edge_name(table, o->edge), "b");
     ck_assert_msg(strstr(o->origin, path) && strstr(o->origin, ":4"), "%s", o->origin); /* file and line */
     router_table_unref(table);
     router_config_free(&config);

@@ -76,29 +76,30 @@ static void check(const struct router_table *table, const char *ip, const char *
     struct router_brief b;
     router_decide(table, &question, NULL, &d);
     router_decide_brief(table, &question, 2, &b);
-    ck_assert_msg(strcmp(edge_name(table, d.choice.pop), edge) == 0, "row %zu: %s: edge %s", row, ip,
-                  edge_name(table, d.choice.pop));
+    ck_assert_msg(strcmp(edge_name(table, d.choice.edge), edge) == 0, "row %zu: %s: edge %s", row, ip,
+                  edge_name(table, d.choice.edge));
     if (next)
         ck_assert_msg(strcmp(edge_name(table, d.choice.runner_up), next) == 0, "row %zu: runner-up %s", row,
                       edge_name(table, d.choice.runner_up));
     ck_assert_msg(strcmp(router_reason_word(d.reason), reason) == 0, "row %zu: %s: reason %s", row, ip,
                   router_reason_word(d.reason));
-    ck_assert_msg(b.count == (size_t)(d.choice.pop != ROUTER_NO_POP) + (d.choice.runner_up != ROUTER_NO_POP),
+    ck_assert_msg(b.count ==
+                      (size_t)(d.choice.edge != ROUTER_NO_EDGE) + (d.choice.runner_up != ROUTER_NO_EDGE),
                   "row %zu: %u edges", row, b.count);
-    ck_assert(b.count < 1 || b.pops[0] == d.choice.pop);
-    ck_assert(b.count < 2 || b.pops[1] == d.choice.runner_up);
+    ck_assert(b.count < 1 || b.edges[0] == d.choice.edge);
+    ck_assert(b.count < 2 || b.edges[1] == d.choice.runner_up);
     ck_assert_int_eq(b.reason, d.reason);
     ck_assert_int_eq(b.ambiguous, d.ambiguous);
     ck_assert_int_eq(b.optimistic, d.choice.optimistic);
 }
 
-static void flags_set(const struct router_table *table, const char *names, enum router_pop_flag flag)
+static void flags_set(const struct router_table *table, const char *names, enum router_edge_flag flag)
 {
     struct cdn_str rest = cdn_str(names);
     while (rest.p && rest.n > 0) {
-        uint16_t pop = router_pops_find(table->pops, cdn_str_cut(&rest, ' '));
-        ck_assert_int_ne(pop, ROUTER_NO_POP);
-        router_pop_flag_set(table->pops, pop, flag, true);
+        uint16_t edge = router_edges_find(table->edges, cdn_str_cut(&rest, ' '));
+        ck_assert_int_ne(edge, ROUTER_NO_EDGE);
+        router_edge_flag_set(table->edges, edge, flag, true);
     }
 }
 
@@ -146,8 +147,8 @@ START_TEST(actions)
     for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
         const char *const *o = rows[i].overrides;
         struct router_table *table = TABLE_OF("--overrides", o[0], o[1] ? "--overrides" : NULL, o[1]);
-        flags_set(table, rows[i].sick, ROUTER_POP_SICK);
-        flags_set(table, rows[i].drained, ROUTER_POP_DRAINED);
+        flags_set(table, rows[i].sick, ROUTER_EDGE_SICK);
+        flags_set(table, rows[i].drained, ROUTER_EDGE_DRAINED);
         check(table, rows[i].ip, rows[i].edge, rows[i].next, rows[i].reason, i);
         ck_assert_int_eq(router_table_compile(table, NULL, NULL), CDN_OK);
         check(table, rows[i].ip, rows[i].edge, rows[i].next, rows[i].reason, i);
@@ -162,12 +163,12 @@ START_TEST(pins)
     struct router_table *table = TABLE_OF("--simulate", PAIR("country:NL=only:iad,nrt"));
     struct router_question question = {.client = addr(NL)};
     struct router_decision d;
-    router_pops_pin(table->pops, pop_named(table, "syd"));
+    router_edges_pin(table->edges, edge_named(table, "syd"));
     check(table, NL, "iad", "nrt", "override", 0);
     check(table, US, "syd", "iad", "pinned", 1);
-    router_pops_pin(table->pops, pop_named(table, "nrt"));
+    router_edges_pin(table->edges, edge_named(table, "nrt"));
     check(table, NL, "nrt", "iad", "pinned", 2);
-    router_pops_pin(table->pops, ROUTER_NO_POP);
+    router_edges_pin(table->edges, ROUTER_NO_EDGE);
     static const struct {
         const char *pin, *edge;
     } rows[] = {
@@ -175,8 +176,8 @@ START_TEST(pins)
     for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
         question.pin = cdn_str(rows[i].pin);
         router_decide(table, &question, NULL, &d);
-        ck_assert_msg(strcmp(edge_name(table, d.choice.pop), rows[i].edge) == 0, "row %zu: %s", i,
-                      edge_name(table, d.choice.pop));
+        ck_assert_msg(strcmp(edge_name(table, d.choice.edge), rows[i].edge) == 0, "row %zu: %s", i,
+                      edge_name(table, d.choice.edge));
     }
     router_table_unref(table);
 }
@@ -200,11 +201,11 @@ START_TEST(edges_of_one_place)
         struct router_table *table =
             TABLE_OF("--edge", "name=a,place=Paris,url=http://a", "--edge", "name=b,place=Paris,url=http://b",
                      "--edge", "name=c,place=Tokyo,url=http://c", "--overrides", rows[i].override);
-        flags_set(table, rows[i].sick, ROUTER_POP_SICK);
+        flags_set(table, rows[i].sick, ROUTER_EDGE_SICK);
         struct router_question question = {.client = addr(NL), .path = CDN_STR("/a.js")};
         struct router_brief b;
         router_decide_brief(table, &question, 2, &b);
-        const char *edge = rows[i].edge ? rows[i].edge : edge_name(table, b.pops[0]);
+        const char *edge = rows[i].edge ? rows[i].edge : edge_name(table, b.edges[0]);
         check(table, NL, edge, rows[i].next, rows[i].reason, i);
         ck_assert_int_eq(router_table_compile(table, NULL, NULL), CDN_OK);
         check(table, NL, edge, rows[i].next, rows[i].reason, i);
@@ -263,12 +264,12 @@ START_TEST(as_numbers)
             struct router_decision d;
             struct dns_pick pick;
             router_decide(table, &question, NULL, &d);
-            const char *edge = rows[i].edge ? rows[i].edge : edge_name(table, d.choice.pop);
+            const char *edge = rows[i].edge ? rows[i].edge : edge_name(table, d.choice.edge);
             const char *reason = rows[i].reason ? rows[i].reason : router_reason_word(d.reason);
             bool by_country = strcmp(edge, "fra") == 0 && d.where.override;
             check(table, rows[i].ip, edge, NULL, by_country ? "override" : reason, i);
             dns_pick(zone, &question.client, 0, true, &pick);
-            ck_assert_msg(pick.count == 1 && pick.pops[0] == d.choice.pop, "row %zu", i);
+            ck_assert_msg(pick.count == 1 && pick.edges[0] == d.choice.edge, "row %zu", i);
             ck_assert_msg(pick.scope >= rows[i].scope_least, "row %zu: scope %u", i, pick.scope);
         }
         ck_assert_int_eq(router_table_compile(table, NULL, NULL), CDN_OK);
@@ -295,8 +296,8 @@ START_TEST(compiled_and_scopes)
     for (unsigned i = 0; i < 4000; i++) {
         seed = seed * 1664525u + 1013904223u;
         if (i % 100 == 99)
-            router_pop_flag_set(table->pops, (uint16_t)(i / 100 % 10),
-                                (enum router_pop_flag)(1u << i / 1000 % 3), i / 100 % 3 != 0);
+            router_edge_flag_set(table->edges, (uint16_t)(i / 100 % 10),
+                                 (enum router_edge_flag)(1u << i / 1000 % 3), i / 100 % 3 != 0);
         struct cdn_addr a = {.v4 = {.sin_family = AF_INET, .sin_addr.s_addr = seed}};
         if (i % 3 == 0)
             a.v4.sin_addr.s_addr = __builtin_bswap32(0xc1000000u | (seed >> 20)); /* 193.0.0.0/20 */
@@ -313,11 +314,11 @@ START_TEST(compiled_and_scopes)
         struct dns_pick pick;
         router_decide(table, &question, NULL, &d);
         router_decide_brief(table, &question, 2, &b);
-        uint16_t first = b.count ? b.pops[0] : ROUTER_NO_POP;
-        ck_assert_msg(first == d.choice.pop && b.reason == d.reason && b.optimistic == d.choice.optimistic &&
+        uint16_t first = b.count ? b.edges[0] : ROUTER_NO_EDGE;
+        ck_assert_msg(first == d.choice.edge && b.reason == d.reason && b.optimistic == d.choice.optimistic &&
                           b.ambiguous == d.ambiguous,
                       "%u: %s %s, the chain says %s %s", i, edge_name(table, first),
-                      router_reason_word(b.reason), edge_name(table, d.choice.pop),
+                      router_reason_word(b.reason), edge_name(table, d.choice.edge),
                       router_reason_word(d.reason));
         dns_pick(zone, &a, 0, true, &pick);
         size_t size;
@@ -325,8 +326,8 @@ START_TEST(compiled_and_scopes)
         for (unsigned bit = pick.scope; bit < size * 8; bit++) /* the last address of the scope */
             bytes[bit / 8] |= (unsigned char)(0x80u >> bit % 8);
         router_decide(table, &question, NULL, &other);
-        ck_assert_msg(other.choice.pop == d.choice.pop, "%u: scope %u: %s and %s", i, pick.scope,
-                      edge_name(table, d.choice.pop), edge_name(table, other.choice.pop));
+        ck_assert_msg(other.choice.edge == d.choice.edge, "%u: scope %u: %s and %s", i, pick.scope,
+                      edge_name(table, d.choice.edge), edge_name(table, other.choice.edge));
     }
     dns_zone_unref(zone);
     unlink(path);
@@ -359,8 +360,8 @@ START_TEST(families)
     };
     for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
         struct router_table *table = TABLE_OF(FRA4, LHR4, AMS6, CDG6);
-        flags_set(table, rows[i].sick, ROUTER_POP_SICK);
-        flags_set(table, rows[i].drained, ROUTER_POP_DRAINED);
+        flags_set(table, rows[i].sick, ROUTER_EDGE_SICK);
+        flags_set(table, rows[i].drained, ROUTER_EDGE_DRAINED);
         for (int compiled = 0; compiled < 2; compiled++) {
             struct router_question question = {.client = addr(rows[i].ip)};
             struct router_decision d;
@@ -407,8 +408,8 @@ START_TEST(families_in_dns)
     for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
         struct dns_zone *zone = ZONE_OF(FRA4, LHR4, AMS6, CDG6, "--overrides", rows[i].override);
         struct router_table *table = zone->table;
-        flags_set(table, rows[i].sick, ROUTER_POP_SICK);
-        flags_set(table, rows[i].drained, ROUTER_POP_DRAINED);
+        flags_set(table, rows[i].sick, ROUTER_EDGE_SICK);
+        flags_set(table, rows[i].drained, ROUTER_EDGE_DRAINED);
         for (int k = 0; k < 8; k++) {
             const struct cdn_addr client = addr(k & 1 ? "2001:610::1" : NL);
             const char *want = k & 2 ? rows[i].aaaa : rows[i].a;
@@ -416,7 +417,7 @@ START_TEST(families_in_dns)
             if (k == 4)
                 ck_assert_int_eq(router_table_compile(table, NULL, NULL), CDN_OK);
             dns_pick(zone, &client, k & 2 ? 1 : 0, true, &pick);
-            const char *got = pick.count > 0 ? edge_name(table, pick.pops[0]) : pick.no_edge ? "!" : "-";
+            const char *got = pick.count > 0 ? edge_name(table, pick.edges[0]) : pick.no_edge ? "!" : "-";
             ck_assert_msg(strcmp(got, want) == 0, "row %zu.%d: %s, not %s", i, k, got, want);
         }
         dns_zone_unref(zone);

@@ -8,11 +8,11 @@
 
 #define NAMES_MAX 8
 
-static struct router_pops *pops_at(const char *text)
+static struct router_edges *edges_at(const char *text)
 {
-    static struct router_pop_config configs[NAMES_MAX];
+    static struct router_edge_config configs[NAMES_MAX];
     static char names[NAMES_MAX][16];
-    struct router_pops *pops = NULL;
+    struct router_edges *edges = NULL;
     struct cdn_error err = {0};
     size_t n = 0;
     struct cdn_str rest = cdn_str(text);
@@ -21,11 +21,11 @@ static struct router_pops *pops_at(const char *text)
         cdn_str_copy(names[n], sizeof(names[n]), cdn_str_cut(&one, ':'));
         double lat = 0, lon = 0;
         ck_assert(cdn_parse_real(cdn_str_cut(&one, ':'), &lat) && cdn_parse_real(one, &lon));
-        configs[n] = (struct router_pop_config){names[n], "x", lat, lon, "http://h", "", 1, 0, "test"};
+        configs[n] = (struct router_edge_config){names[n], "x", lat, lon, "http://h", "", 1, 0, "test"};
         n++;
     }
-    ck_assert_msg(router_pops_create(configs, n, &pops, &err) == CDN_OK, "%s", err.text);
-    return pops;
+    ck_assert_msg(router_edges_create(configs, n, &edges, &err) == CDN_OK, "%s", err.text);
+    return edges;
 }
 
 START_TEST(orders)
@@ -50,16 +50,16 @@ START_TEST(orders)
     };
     for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++)
         for (size_t max = 1; max <= NAMES_MAX; max++) {
-            struct router_pops *pops = pops_at(rows[i].edges);
+            struct router_edges *edges = edges_at(rows[i].edges);
             struct router_candidate row[NAMES_MAX];
-            size_t n = router_rank(pops, ROUTER_POLICY_DISTANCE, rows[i].lat, rows[i].lon, 0, row, max);
-            ck_assert_uint_eq(n, max < pops->site_count ? max : pops->site_count);
+            size_t n = router_rank(edges, ROUTER_POLICY_DISTANCE, rows[i].lat, rows[i].lon, 0, row, max);
+            ck_assert_uint_eq(n, max < edges->site_count ? max : edges->site_count);
             CDN_AUTOBUF struct cdn_buf got = {0};
             for (size_t k = 0; k < n; k++)
-                cdn_buf_printf(&got, "%s%s", k ? " " : "", pops->pops[pops->sites[row[k].site].order].name);
+                cdn_buf_printf(&got, "%s%s", k ? " " : "", edges->at[edges->sites[row[k].site].order].name);
             ck_assert_msg(cdn_str_starts(cdn_str(rows[i].order), cdn_buf_str(&got)), "row %zu, %zu: %s", i,
                           max, got.p);
-            router_pops_destroy(pops);
+            router_edges_destroy(edges);
         }
 }
 END_TEST
@@ -76,9 +76,9 @@ START_TEST(points_of_two_names)
         {"a:89.9999:0 b:89.9999:120", 2}, {"a:0:0 b:-0.0:0", 1},         {"a:0:0 b:0:-0.0", 1},
     };
     for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
-        struct router_pops *pops = pops_at(rows[i].edges);
-        ck_assert_msg(pops->site_count == rows[i].sites, "row %zu: %zu sites", i, pops->site_count);
-        router_pops_destroy(pops);
+        struct router_edges *edges = edges_at(rows[i].edges);
+        ck_assert_msg(edges->site_count == rows[i].sites, "row %zu: %zu sites", i, edges->site_count);
+        router_edges_destroy(edges);
     }
     static const double pairs[][4] = {
         {0, 180, 0, -180}, {-33, 180, -33, -180}, {90, 0, 90, 135}, {-90, 7, -90, 0}};
@@ -93,18 +93,18 @@ START_TEST(points_of_two_names)
 }
 END_TEST
 
-static struct router_choice pick(const struct router_pops *pops, double lat, double lon, uint64_t hash)
+static struct router_choice pick(const struct router_edges *edges, double lat, double lon, uint64_t hash)
 {
     struct router_candidate row[ROUTER_ROW];
     struct router_choice choice;
-    size_t n = router_rank(pops, ROUTER_POLICY_RTT, lat, lon, 0, row, ROUTER_ROW);
-    router_pick(pops, ROUTER_POLICY_RTT, lat, lon, hash, NULL, row, n, &choice);
+    size_t n = router_rank(edges, ROUTER_POLICY_RTT, lat, lon, 0, row, ROUTER_ROW);
+    router_pick(edges, ROUTER_POLICY_RTT, lat, lon, hash, NULL, row, n, &choice);
     return choice;
 }
 
-static const char *name(const struct router_pops *pops, uint16_t pop)
+static const char *name(const struct router_edges *edges, uint16_t edge)
 {
-    return pop == ROUTER_NO_POP ? "-" : pops->pops[pop].name;
+    return edge == ROUTER_NO_EDGE ? "-" : edges->at[edge].name;
 }
 
 START_TEST(states)
@@ -115,94 +115,95 @@ START_TEST(states)
         bool optimistic;
     } rows[] = {
         {{0, 0, 0}, "a", "b", "-", false},
-        {{ROUTER_POP_SICK, 0, 0}, "b", "c", "a", false},
-        {{ROUTER_POP_DRAINED, 0, 0}, "b", "c", "a", false},
-        {{ROUTER_POP_FULL, 0, 0}, "b", "c", "a", false},
-        {{0, ROUTER_POP_SICK, 0}, "a", "c", "-", false},
-        {{0, ROUTER_POP_SICK, ROUTER_POP_SICK}, "a", "-", "-", false},
-        {{ROUTER_POP_SICK, ROUTER_POP_SICK, 0}, "c", "-", "a", false},
-        {{ROUTER_POP_SICK, ROUTER_POP_FULL, 0}, "c", "-", "a", false},
-        {{ROUTER_POP_SICK, ROUTER_POP_FULL, ROUTER_POP_SICK},
+        {{ROUTER_EDGE_SICK, 0, 0}, "b", "c", "a", false},
+        {{ROUTER_EDGE_DRAINED, 0, 0}, "b", "c", "a", false},
+        {{ROUTER_EDGE_FULL, 0, 0}, "b", "c", "a", false},
+        {{0, ROUTER_EDGE_SICK, 0}, "a", "c", "-", false},
+        {{0, ROUTER_EDGE_SICK, ROUTER_EDGE_SICK}, "a", "-", "-", false},
+        {{ROUTER_EDGE_SICK, ROUTER_EDGE_SICK, 0}, "c", "-", "a", false},
+        {{ROUTER_EDGE_SICK, ROUTER_EDGE_FULL, 0}, "c", "-", "a", false},
+        {{ROUTER_EDGE_SICK, ROUTER_EDGE_FULL, ROUTER_EDGE_SICK},
          "b",
          "-",
          "a",
          false}, /* full is better than sick */
-        {{ROUTER_POP_FULL, ROUTER_POP_FULL, ROUTER_POP_FULL}, "a", "b", "-", false},
-        {{ROUTER_POP_SICK, ROUTER_POP_SICK, ROUTER_POP_SICK}, "a", "b", "-", true},
-        {{ROUTER_POP_SICK | ROUTER_POP_DRAINED, ROUTER_POP_SICK, ROUTER_POP_SICK}, "b", "c", "a", true},
-        {{ROUTER_POP_DRAINED, ROUTER_POP_DRAINED, ROUTER_POP_DRAINED}, "-", "-", "a", false},
+        {{ROUTER_EDGE_FULL, ROUTER_EDGE_FULL, ROUTER_EDGE_FULL}, "a", "b", "-", false},
+        {{ROUTER_EDGE_SICK, ROUTER_EDGE_SICK, ROUTER_EDGE_SICK}, "a", "b", "-", true},
+        {{ROUTER_EDGE_SICK | ROUTER_EDGE_DRAINED, ROUTER_EDGE_SICK, ROUTER_EDGE_SICK}, "b", "c", "a", true},
+        {{ROUTER_EDGE_DRAINED, ROUTER_EDGE_DRAINED, ROUTER_EDGE_DRAINED}, "-", "-", "a", false},
     };
     for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
-        struct router_pops *pops = pops_at("a:0:0 b:0:10 c:0:20");
+        struct router_edges *edges = edges_at("a:0:0 b:0:10 c:0:20");
         for (size_t k = 0; k < 3; k++)
-            for (uint32_t bit = 1; bit <= ROUTER_POP_FULL; bit <<= 1)
-                router_pop_flag_set(pops, (uint16_t)k, (enum router_pop_flag)bit, rows[i].flags[k] & bit);
-        struct router_choice c = pick(pops, 0, 1, 0);
-        ck_assert_msg(strcmp(name(pops, c.pop), rows[i].edge) == 0, "row %zu: %s", i, name(pops, c.pop));
-        ck_assert_msg(strcmp(name(pops, c.runner_up), rows[i].runner_up) == 0, "row %zu: runner-up %s", i,
-                      name(pops, c.runner_up));
-        ck_assert_msg(strcmp(name(pops, c.skipped), rows[i].skipped) == 0, "row %zu: skipped %s", i,
-                      name(pops, c.skipped));
+            for (uint32_t bit = 1; bit <= ROUTER_EDGE_FULL; bit <<= 1)
+                router_edge_flag_set(edges, (uint16_t)k, (enum router_edge_flag)bit, rows[i].flags[k] & bit);
+        struct router_choice c = pick(edges, 0, 1, 0);
+        ck_assert_msg(strcmp(name(edges, c.edge), rows[i].edge) == 0, "row %zu: %s", i, name(edges, c.edge));
+        ck_assert_msg(strcmp(name(edges, c.runner_up), rows[i].runner_up) == 0, "row %zu: runner-up %s", i,
+                      name(edges, c.runner_up));
+        ck_assert_msg(strcmp(name(edges, c.skipped), rows[i].skipped) == 0, "row %zu: skipped %s", i,
+                      name(edges, c.skipped));
         ck_assert_msg(c.optimistic == rows[i].optimistic, "row %zu", i);
-        router_pops_destroy(pops);
+        router_edges_destroy(edges);
     }
 }
 END_TEST
 
 START_TEST(no_edges)
 {
-    struct router_pops *pops = pops_at("");
-    struct router_choice c = pick(pops, 0, 0, 0);
-    ck_assert_uint_eq(c.pop, ROUTER_NO_POP);
-    ck_assert_uint_eq(c.runner_up, ROUTER_NO_POP);
-    router_pops_destroy(pops);
+    struct router_edges *edges = edges_at("");
+    struct router_choice c = pick(edges, 0, 0, 0);
+    ck_assert_uint_eq(c.edge, ROUTER_NO_EDGE);
+    ck_assert_uint_eq(c.runner_up, ROUTER_NO_EDGE);
+    router_edges_destroy(edges);
 }
 END_TEST
 
-static struct router_pops *many(size_t n)
+static struct router_edges *many(size_t n)
 {
-    struct router_pop_config *configs = cdn_calloc(n, sizeof(*configs));
+    struct router_edge_config *configs = cdn_calloc(n, sizeof(*configs));
     char(*names)[24] = cdn_calloc(n, sizeof(*names));
-    struct router_pops *pops = NULL;
+    struct router_edges *edges = NULL;
     for (size_t i = 0; i < n; i++) {
         snprintf(names[i], sizeof(names[i]), "e%zu", i);
         double lat = -90 + 180.0 * (double)(i * 7 % n) / (double)n;
         double lon = -180 + 360.0 * (double)(i * 13 % n) / (double)n;
-        configs[i] = (struct router_pop_config){names[i], "x", lat, lon, "http://h", "", 1, 0, "test"};
+        configs[i] = (struct router_edge_config){names[i], "x", lat, lon, "http://h", "", 1, 0, "test"};
     }
     struct cdn_error err = {0};
-    enum cdn_status status = router_pops_create(configs, n, &pops, &err);
-    ck_assert_msg((n <= ROUTER_POPS_MAX) == (status == CDN_OK), "%zu: %s", n, err.text);
+    enum cdn_status status = router_edges_create(configs, n, &edges, &err);
+    ck_assert_msg((n <= ROUTER_EDGES_MAX) == (status == CDN_OK), "%zu: %s", n, err.text);
     free(configs);
     free(names);
-    return pops;
+    return edges;
 }
 
 /* The short row must agree with the ranking of all, and so must a pick far beyond the row. */
 START_TEST(two_thousand_edges)
 {
-    struct router_pops *pops = many(2000);
+    struct router_edges *edges = many(2000);
     struct router_candidate *all = cdn_calloc(2000, sizeof(*all)), row[ROUTER_ROW];
     for (double lat = -90; lat <= 90; lat += 45)
         for (double lon = -180; lon <= 180; lon += 60) {
-            size_t n = router_rank(pops, ROUTER_POLICY_RTT, lat, lon, 0, all, 2000);
-            ck_assert_uint_eq(n, pops->site_count);
-            ck_assert_uint_eq(router_rank(pops, ROUTER_POLICY_RTT, lat, lon, 0, row, ROUTER_ROW), ROUTER_ROW);
+            size_t n = router_rank(edges, ROUTER_POLICY_RTT, lat, lon, 0, all, 2000);
+            ck_assert_uint_eq(n, edges->site_count);
+            ck_assert_uint_eq(router_rank(edges, ROUTER_POLICY_RTT, lat, lon, 0, row, ROUTER_ROW),
+                              ROUTER_ROW);
             for (size_t i = 0; i < ROUTER_ROW; i++)
                 ck_assert_uint_eq(row[i].site, all[i].site);
             for (size_t i = 1; i < n; i++)
                 ck_assert(all[i - 1].rtt_ms <= all[i].rtt_ms);
         }
-    router_rank(pops, ROUTER_POLICY_RTT, 10, 10, 0, all, 2000);
+    router_rank(edges, ROUTER_POLICY_RTT, 10, 10, 0, all, 2000);
     for (size_t i = 0; i < 100; i++) /* the hundred nearest die */
-        router_pop_flag_set(pops, pops->members[pops->sites[all[i].site].first], ROUTER_POP_SICK, true);
-    struct router_choice c = pick(pops, 10, 10, 0);
-    ck_assert_uint_eq(pops->pops[c.pop].site, all[100].site);
-    ck_assert_uint_eq(pops->pops[c.runner_up].site, all[101].site);
-    ck_assert_uint_eq(pops->pops[c.skipped].site, all[0].site);
+        router_edge_flag_set(edges, edges->members[edges->sites[all[i].site].first], ROUTER_EDGE_SICK, true);
+    struct router_choice c = pick(edges, 10, 10, 0);
+    ck_assert_uint_eq(edges->at[c.edge].site, all[100].site);
+    ck_assert_uint_eq(edges->at[c.runner_up].site, all[101].site);
+    ck_assert_uint_eq(edges->at[c.skipped].site, all[0].site);
     free(all);
-    router_pops_destroy(pops);
-    ck_assert_ptr_null(many(ROUTER_POPS_MAX + 1));
+    router_edges_destroy(edges);
+    ck_assert_ptr_null(many(ROUTER_EDGES_MAX + 1));
 }
 END_TEST
 
@@ -236,48 +237,48 @@ END_TEST
 START_TEST(spread_follows_weights)
 {
     static const unsigned weights[] = {1, 2, 1, 0};
-    struct router_pops *pops = pops_at(SAME_PLACE);
+    struct router_edges *edges = edges_at(SAME_PLACE);
     unsigned got[4] = {0};
     for (uint16_t i = 0; i < 4; i++)
-        router_pop_weight_set(pops, i, weights[i]);
+        router_edge_weight_set(edges, i, weights[i]);
     for (unsigned i = 0; i < PATHS; i++)
-        got[pick(pops, 0, 0, path_hash(i)).pop]++;
+        got[pick(edges, 0, 0, path_hash(i)).edge]++;
     for (size_t i = 0; i < 4; i++) {
         double share = (double)got[i] / PATHS, expected = weights[i] / 4.0;
         ck_assert_msg(share > expected - 0.015 && share < expected + 0.015, "edge %zu: %.3f, not %.3f", i,
                       share, expected);
     }
     ck_assert_uint_eq(got[3], 0);
-    router_pops_destroy(pops);
+    router_edges_destroy(edges);
 }
 END_TEST
 
 START_TEST(spread_is_stable)
 {
-    struct router_pops *pops = pops_at(SAME_PLACE);
+    struct router_edges *edges = edges_at(SAME_PLACE);
     uint16_t *before = cdn_calloc(PATHS, sizeof(*before));
     for (unsigned i = 0; i < PATHS; i++)
-        before[i] = pick(pops, 0, 0, path_hash(i)).pop;
-    router_pop_flag_set(pops, 2, ROUTER_POP_SICK, true);
+        before[i] = pick(edges, 0, 0, path_hash(i)).edge;
+    router_edge_flag_set(edges, 2, ROUTER_EDGE_SICK, true);
     unsigned moved[4] = {0};
     for (unsigned i = 0; i < PATHS; i++) {
-        struct router_choice c = pick(pops, 0, 0, path_hash(i));
-        ck_assert_uint_ne(c.pop, 2);
-        ck_assert_uint_eq(c.skipped, before[i] == 2 ? 2 : ROUTER_NO_POP);
+        struct router_choice c = pick(edges, 0, 0, path_hash(i));
+        ck_assert_uint_ne(c.edge, 2);
+        ck_assert_uint_eq(c.skipped, before[i] == 2 ? 2 : ROUTER_NO_EDGE);
         if (before[i] != 2)
-            ck_assert_uint_eq(c.pop, before[i]); /* nobody else's paths move */
+            ck_assert_uint_eq(c.edge, before[i]); /* nobody else's paths move */
         else
-            moved[c.pop]++;
+            moved[c.edge]++;
     }
     ck_assert(moved[0] > PATHS / 20 && moved[1] > PATHS / 20 &&
               moved[3] > PATHS / 20); /* shared among the others */
-    router_pops_destroy(pops);
-    pops = pops_at("d:1:1 b:1:1 a:1:1 c:1:1"); /* the order of the configuration does not matter */
+    router_edges_destroy(edges);
+    edges = edges_at("d:1:1 b:1:1 a:1:1 c:1:1"); /* the order of the configuration does not matter */
     static const char names[] = "abcd";
     for (unsigned i = 0; i < PATHS; i++)
-        ck_assert_int_eq(pops->pops[pick(pops, 0, 0, path_hash(i)).pop].name[0], names[before[i]]);
+        ck_assert_int_eq(edges->at[pick(edges, 0, 0, path_hash(i)).edge].name[0], names[before[i]]);
     free(before);
-    router_pops_destroy(pops);
+    router_edges_destroy(edges);
 }
 END_TEST
 
@@ -289,11 +290,11 @@ START_TEST(policies)
     struct router_question question = {.client = addr("10.0.0.1"), .pin = CDN_STR("Osaka")};
     struct router_decision d;
     router_decide(table, &question, NULL, &d);
-    ck_assert_str_eq(edge_name(table, d.choice.pop), "lhr");
+    ck_assert_str_eq(edge_name(table, d.choice.edge), "lhr");
     ck_assert_int_eq(d.reason, ROUTER_REASON_PINNED);
-    router_pop_flag_set(table->pops, 0, ROUTER_POP_SICK, true);
+    router_edge_flag_set(table->edges, 0, ROUTER_EDGE_SICK, true);
     router_decide(table, &question, NULL, &d);
-    ck_assert_str_eq(edge_name(table, d.choice.pop), "nrt");
+    ck_assert_str_eq(edge_name(table, d.choice.edge), "nrt");
     ck_assert_int_eq(d.reason, ROUTER_REASON_HEALTH);
     router_table_unref(table);
 }

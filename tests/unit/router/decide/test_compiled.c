@@ -65,9 +65,10 @@ static void check_equal(const struct router_table *table, const struct cdn_addr 
     router_decide_brief(table, &question, 2, &b);
     char text[CDN_ADDR_TEXT_SIZE];
     cdn_addr_format_ip(address, text);
-    uint16_t pop = b.count > 0 ? b.pops[0] : ROUTER_NO_POP, next = b.count > 1 ? b.pops[1] : ROUTER_NO_POP;
-    ck_assert_msg(pop == d.choice.pop, "%s: edge %s, the chain says %s", text, edge_name(table, pop),
-                  edge_name(table, d.choice.pop));
+    uint16_t edge = b.count > 0 ? b.edges[0] : ROUTER_NO_EDGE,
+             next = b.count > 1 ? b.edges[1] : ROUTER_NO_EDGE;
+    ck_assert_msg(edge == d.choice.edge, "%s: edge %s, the chain says %s", text, edge_name(table, edge),
+                  edge_name(table, d.choice.edge));
     ck_assert_msg(next == d.choice.runner_up, "%s: runner-up %s, the chain says %s", text,
                   edge_name(table, next), edge_name(table, d.choice.runner_up));
     ck_assert_msg(b.reason == d.reason, "%s: reason %s, the chain says %s", text,
@@ -169,11 +170,11 @@ START_TEST(states)
         compile(table);
         uint64_t state = 3 + p;
         for (size_t round = 0; round < STATE_ROUNDS; round++) {
-            for (uint16_t pop = 0; pop < table->pops->count; pop++)
-                for (uint32_t bit = 1; bit <= ROUTER_POP_FULL; bit <<= 1)
-                    router_pop_flag_set(table->pops, pop, (enum router_pop_flag)bit,
-                                        random_next(&state) >> 32 < (uint64_t)round << 27);
-            router_pops_pin(table->pops, round % 10 == 9 ? (uint16_t)(round / 10) : ROUTER_NO_POP);
+            for (uint16_t edge = 0; edge < table->edges->count; edge++)
+                for (uint32_t bit = 1; bit <= ROUTER_EDGE_FULL; bit <<= 1)
+                    router_edge_flag_set(table->edges, edge, (enum router_edge_flag)bit,
+                                         random_next(&state) >> 32 < (uint64_t)round << 27);
+            router_edges_pin(table->edges, round % 10 == 9 ? (uint16_t)(round / 10) : ROUTER_NO_EDGE);
             check_random(table, 400, random_next(&state));
         }
         router_table_unref(table);
@@ -244,8 +245,8 @@ START_TEST(many_edges)
     struct router_table *table = table_of(argc, flags);
     compile(table);
     check_random(table, 2000, 7);
-    for (uint16_t pop = 0; pop < 290; pop++)
-        router_pop_flag_set(table->pops, pop, ROUTER_POP_SICK, true);
+    for (uint16_t edge = 0; edge < 290; edge++)
+        router_edge_flag_set(table->edges, edge, ROUTER_EDGE_SICK, true);
     check_random(table, 2000, 8);
     router_table_unref(table);
     for (int i = 2; i < argc; i += 2)
@@ -266,7 +267,7 @@ START_TEST(more_than_two)
             ck_assert_uint_eq(b.count, want);
             for (unsigned k = 0; k < b.count; k++)
                 for (unsigned j = 0; j < k; j++)
-                    ck_assert_uint_ne(b.pops[k], b.pops[j]);
+                    ck_assert_uint_ne(b.edges[k], b.edges[j]);
         }
     }
     router_table_unref(table);

@@ -39,26 +39,26 @@ START_TEST(reasons)
         struct router_table *table = three();
         struct router_question question = {.client = addr(rows[i].ip), .pin = cdn_str(rows[i].pin)};
         if (rows[i].sick >= 0)
-            router_pop_flag_set(table->pops, (uint16_t)rows[i].sick, ROUTER_POP_SICK, true);
+            router_edge_flag_set(table->edges, (uint16_t)rows[i].sick, ROUTER_EDGE_SICK, true);
         if (rows[i].full >= 0)
-            router_pop_flag_set(table->pops, (uint16_t)rows[i].full, ROUTER_POP_FULL, true);
+            router_edge_flag_set(table->edges, (uint16_t)rows[i].full, ROUTER_EDGE_FULL, true);
         if (rows[i].drained >= 0)
-            router_pop_flag_set(table->pops, (uint16_t)rows[i].drained, ROUTER_POP_DRAINED, true);
+            router_edge_flag_set(table->edges, (uint16_t)rows[i].drained, ROUTER_EDGE_DRAINED, true);
         if (rows[i].pinned >= 0)
-            router_pops_pin(table->pops, (uint16_t)rows[i].pinned);
+            router_edges_pin(table->edges, (uint16_t)rows[i].pinned);
         struct router_decision plain, traced;
         struct router_trace trace = {0};
         router_decide(table, &question, NULL, &plain);
         router_decide(table, &question, &trace, &traced);
-        ck_assert_msg(strcmp(edge_name(table, plain.choice.pop), rows[i].edge) == 0, "row %zu: %s", i,
-                      edge_name(table, plain.choice.pop));
+        ck_assert_msg(strcmp(edge_name(table, plain.choice.edge), rows[i].edge) == 0, "row %zu: %s", i,
+                      edge_name(table, plain.choice.edge));
         ck_assert_msg(strcmp(router_reason_word(plain.reason), rows[i].reason) == 0, "row %zu: %s", i,
                       router_reason_word(plain.reason));
         ck_assert_str_eq(router_reason_word(plain.where.reason), rows[i].place_reason);
         ck_assert_msg(strcmp(edge_name(table, plain.choice.runner_up), rows[i].runner_up) == 0, "row %zu: %s",
                       i, edge_name(table, plain.choice.runner_up));
         ck_assert_msg(plain.ambiguous == rows[i].ambiguous, "row %zu", i);
-        ck_assert(traced.choice.pop == plain.choice.pop && traced.reason == plain.reason &&
+        ck_assert(traced.choice.edge == plain.choice.edge && traced.reason == plain.reason &&
                   traced.choice.runner_up == plain.choice.runner_up && traced.ambiguous == plain.ambiguous &&
                   traced.margin_ms == plain.margin_ms);
         ck_assert(trace.count > 2 && trace.count < ROUTER_TRACE_MAX);
@@ -105,8 +105,8 @@ START_TEST(explanations)
             struct router_question question = {.client = addr(ips[i])};
             struct router_trace trace = {0};
             struct router_decision d;
-            for (uint16_t pop = 0; pop < 3; pop++)
-                router_pop_flag_set(table->pops, pop, ROUTER_POP_DRAINED, drained);
+            for (uint16_t edge = 0; edge < 3; edge++)
+                router_edge_flag_set(table->edges, edge, ROUTER_EDGE_DRAINED, drained);
             router_decide(table, &question, &trace, &d);
             json_t *o = router_explain(table, &question, &d, &trace, SIZE_MAX);
             for (size_t k = 0; k < CDN_ARRAY_LEN(keys); k++)
@@ -154,14 +154,14 @@ START_TEST(inheritance)
     struct router_table *after =
         TABLE_OF("--edge", "name=nrt,place=Tokyo,url=http://c", "--edge", "name=new,place=Oslo,url=http://d",
                  "--edge", "name=fra,place=Frankfurt,url=http://a,weight=7");
-    router_pop_flag_set(before->pops, pop_named(before, "fra"), ROUTER_POP_DRAINED, true);
-    router_pop_flag_set(before->pops, pop_named(before, "lhr"), ROUTER_POP_SICK, true);
-    router_pops_pin(before->pops, pop_named(before, "nrt"));
-    router_pops_inherit(after->pops, before->pops);
-    ck_assert_uint_eq(router_pop_flags(after->pops, pop_named(after, "fra")), ROUTER_POP_DRAINED);
-    ck_assert_uint_eq(router_pop_weight(after->pops, pop_named(after, "fra")), 7);
-    ck_assert_uint_eq(router_pop_flags(after->pops, pop_named(after, "new")), 0);
-    ck_assert_uint_eq(router_pops_pinned(after->pops), pop_named(after, "nrt"));
+    router_edge_flag_set(before->edges, edge_named(before, "fra"), ROUTER_EDGE_DRAINED, true);
+    router_edge_flag_set(before->edges, edge_named(before, "lhr"), ROUTER_EDGE_SICK, true);
+    router_edges_pin(before->edges, edge_named(before, "nrt"));
+    router_edges_inherit(after->edges, before->edges);
+    ck_assert_uint_eq(router_edge_flags(after->edges, edge_named(after, "fra")), ROUTER_EDGE_DRAINED);
+    ck_assert_uint_eq(router_edge_weight(after->edges, edge_named(after, "fra")), 7);
+    ck_assert_uint_eq(router_edge_flags(after->edges, edge_named(after, "new")), 0);
+    ck_assert_uint_eq(router_edges_pinned(after->edges), edge_named(after, "nrt"));
     router_table_unref(before);
     router_table_unref(after);
 }

@@ -3,14 +3,14 @@
 
 #include "common/banned.h"
 
-static const char *const edges[] = {
+static const char *const two_edges[] = {
     "name=fra,place=Frankfurt,url=http://127.0.1.1:8088",
     "name=nrt,place=Tokyo,url=http://127.0.1.2:8088",
 };
 
 static struct router_table *table_with(const char *overrides_flag, const char *overrides)
 {
-    return TABLE_OF("--edge", edges[0], "--edge", edges[1], "--default-place", "Lima", "--simulate",
+    return TABLE_OF("--edge", two_edges[0], "--edge", two_edges[1], "--default-place", "Lima", "--simulate",
                     overrides_flag, overrides);
 }
 
@@ -77,7 +77,7 @@ START_TEST(chain)
     struct router_table *table =
         table_with("--overrides=192.168.0.0/16=Tokyo", "--overrides=192.168.7.0/24=Paris");
     router_table_unref(table);
-    table = TABLE_OF("--edge", edges[0], "--edge", edges[1], "--default-place", "Lima", "--simulate",
+    table = TABLE_OF("--edge", two_edges[0], "--edge", two_edges[1], "--default-place", "Lima", "--simulate",
                      "--overrides=192.168.7.9=Oslo", "--overrides=192.168.0.0/16=Tokyo",
                      "--overrides=192.168.7.0/24=Paris", "--overrides=2001:db8:1::/48=Madrid");
     check_rows(table, rows, CDN_ARRAY_LEN(rows));
@@ -97,7 +97,7 @@ END_TEST
 START_TEST(default_place_is_the_first_edge)
 {
     static const struct row rows[] = {{"10.0.0.1", NULL, "special", "Tokyo", "default", "/8"}};
-    struct router_table *table = TABLE_OF("--edge", edges[1], "--edge", edges[0]);
+    struct router_table *table = TABLE_OF("--edge", two_edges[1], "--edge", two_edges[0]);
     check_rows(table, rows, CDN_ARRAY_LEN(rows));
     router_table_unref(table);
 }
@@ -155,7 +155,7 @@ END_TEST
 START_TEST(nested_overrides)
 {
     struct cdn_config_list list = {.items = cdn_calloc(33, sizeof(struct cdn_config_entry)), .n = 33};
-    struct router_pops *pops = NULL;
+    struct router_edges *edges = NULL;
     struct router_overrides *overrides = NULL;
     for (unsigned i = 0; i < 33; i++) {
         uint32_t address = i == 0 ? 0 : 0xffffffffu << (32 - i);
@@ -163,8 +163,8 @@ START_TEST(nested_overrides)
                                          address >> 8 & 255, address & 255, i);
         list.items[i].value = cdn_asprintf("0,%u", i);
     }
-    ck_assert_int_eq(router_pops_create(NULL, 0, &pops, NULL), CDN_OK);
-    ck_assert_int_eq(router_overrides_create(&list, pops, &overrides, NULL), CDN_OK);
+    ck_assert_int_eq(router_edges_create(NULL, 0, &edges, NULL), CDN_OK);
+    ck_assert_int_eq(router_overrides_create(&list, edges, &overrides, NULL), CDN_OK);
     for (unsigned ones = 0; ones < 33; ones++) { /* `ones` leading ones, then zeros */
         struct cdn_addr a = addr("0.0.0.0");
         a.v4.sin_addr.s_addr = htonl(ones == 0 ? 0 : 0xffffffffu << (32 - ones));
@@ -176,7 +176,7 @@ START_TEST(nested_overrides)
     struct cdn_addr v6 = addr("2001:db8::1");
     ck_assert_ptr_null(router_overrides_find(overrides, &v6));
     router_overrides_destroy(overrides);
-    router_pops_destroy(pops);
+    router_edges_destroy(edges);
     for (size_t i = 0; i < list.n; i++) {
         free(list.items[i].key);
         free(list.items[i].value);
@@ -199,11 +199,11 @@ START_TEST(overrides_against_the_plain_search)
     struct cdn_config_entry items[NETWORKS];
     struct cdn_cidr networks[NETWORKS];
     struct cdn_config_list list = {.items = items};
-    struct router_pops *pops = NULL;
+    struct router_edges *edges = NULL;
     struct router_overrides *overrides = NULL;
     struct cdn_error err = {0};
     uint32_t seed = 7;
-    ck_assert_int_eq(router_pops_create(NULL, 0, &pops, NULL), CDN_OK);
+    ck_assert_int_eq(router_edges_create(NULL, 0, &edges, NULL), CDN_OK);
     while (list.n < NETWORKS) {
         unsigned prefix = 16 + next_random(&seed) % 17;
         uint32_t address = (0x0a000000u | (next_random(&seed) & 0xffffu)) & 0xffffffffu << (32 - prefix);
@@ -224,7 +224,7 @@ START_TEST(overrides_against_the_plain_search)
         items[list.n].origin = NULL;
         list.n++;
     }
-    ck_assert_msg(router_overrides_create(&list, pops, &overrides, &err) == CDN_OK, "%s", err.text);
+    ck_assert_msg(router_overrides_create(&list, edges, &overrides, &err) == CDN_OK, "%s", err.text);
     for (uint32_t low = 0; low < 0x10000u; low += 3) {
         struct cdn_addr a = addr("10.0.0.0");
         a.v4.sin_addr.s_addr = htonl(0x0a000000u | low);
@@ -237,7 +237,7 @@ START_TEST(overrides_against_the_plain_search)
         ck_assert(!found || found->network.prefix == best->prefix);
     }
     router_overrides_destroy(overrides);
-    router_pops_destroy(pops);
+    router_edges_destroy(edges);
     for (size_t i = 0; i < list.n; i++) {
         free(items[i].key);
         free(items[i].value);

@@ -211,24 +211,24 @@ START_TEST(health)
     const char *ecs = "0008 0008 0001 1900 cb007100";
     struct dns_zone *zone = ZONE_OF(FRA, NRT, "--edge", "name=lhr,place=London,listen=192.0.2.4:80", PLACES,
                                     "--dns-answers", "2", "--dns-ttl", "5s");
-    struct router_pops *pops = zone->table->pops;
+    struct router_edges *edges = zone->table->edges;
     struct asking *a = asking_create(zone);
     uint8_t message[512];
 #define BOTH(first, second) \
     "NOERROR aa rd; www.cdn.test. 5 A " first "; www.cdn.test. 5 A " second " edns0 25/25"
     ck_assert_str_eq(QUERY_A(a, ecs), BOTH("192.0.2.1", "192.0.2.4"));
-    router_pop_flag_set(pops, 0, ROUTER_POP_SICK, true);
+    router_edge_flag_set(edges, 0, ROUTER_EDGE_SICK, true);
     ck_assert_str_eq(QUERY_A(a, ecs), BOTH("192.0.2.4", "192.0.2.2"));
-    router_pop_flag_set(pops, 2, ROUTER_POP_DRAINED, true);
+    router_edge_flag_set(edges, 2, ROUTER_EDGE_DRAINED, true);
     ck_assert_str_eq(QUERY_A(a, ecs), "NOERROR aa rd; www.cdn.test. 5 A 192.0.2.2 edns0 25/25");
-    router_pop_flag_set(pops, 1, ROUTER_POP_SICK, true); /* all sick or draining: sick is believed less */
+    router_edge_flag_set(edges, 1, ROUTER_EDGE_SICK, true); /* all sick or draining: sick is believed less */
     ck_assert_str_eq(QUERY_A(a, ecs), BOTH("192.0.2.1", "192.0.2.2"));
-    router_pop_flag_set(pops, 0, ROUTER_POP_DRAINED, true);
-    router_pop_flag_set(pops, 1, ROUTER_POP_DRAINED, true);
+    router_edge_flag_set(edges, 0, ROUTER_EDGE_DRAINED, true);
+    router_edge_flag_set(edges, 1, ROUTER_EDGE_DRAINED, true);
     ck_assert_str_eq(QUERY_A(a, ecs), "SERVFAIL aa rd edns0 25/25");
-    router_pop_flag_set(pops, 0, ROUTER_POP_DRAINED, false);
-    router_pop_flag_set(pops, 0, ROUTER_POP_SICK, false);
-    router_pops_pin(pops, 0);
+    router_edge_flag_set(edges, 0, ROUTER_EDGE_DRAINED, false);
+    router_edge_flag_set(edges, 0, ROUTER_EDGE_SICK, false);
+    router_edges_pin(edges, 0);
     ck_assert_msg(strstr(QUERY_A(a, "0008 0008 0001 1900 cb007180"), "A 192.0.2.1"), "%s", a->text.p);
     asking_destroy(a);
     dns_zone_unref(zone);

@@ -103,7 +103,7 @@ static void neighbours_agree(const struct dns_zone *zone, const struct cdn_addr 
         cdn_addr_format_ip(one, a);
         cdn_addr_format_ip(&other, b);
         ck_assert_msg(first.count == second.count &&
-                          memcmp(first.pops, second.pops, first.count * sizeof(first.pops[0])) == 0,
+                          memcmp(first.edges, second.edges, first.count * sizeof(first.edges[0])) == 0,
                       "%s/%u and %s/%u go to other edges", a, first.scope, b, second.scope);
         ck_assert_msg(first.scope == second.scope, "%s/%u and %s/%u", a, first.scope, b, second.scope);
     }
@@ -144,18 +144,18 @@ START_TEST(everybody_in_a_scope_when_a_row_is_down)
     static const char *const answers[] = {"1", "3"};
     for (size_t i = 0; i < CDN_ARRAY_LEN(answers); i++) {
         struct dns_zone *zone = ZONE_OF("--dns-answers", answers[i]); /* the ten default edges */
-        struct router_pops *pops = zone->table->pops;
+        struct router_edges *edges = zone->table->edges;
         ck_assert_int_eq(router_table_compile(zone->table, NULL, NULL), CDN_OK);
-        ck_assert_uint_eq(pops->count, ROUTER_ROW + 2);
+        ck_assert_uint_eq(edges->count, ROUTER_ROW + 2);
         for (unsigned k = 0; k < 5000; k++) {
             const struct cdn_addr one = random_address(k % 4 == 0);
             const struct router_class *class =
                 router_compiled_find(atomic_load(&zone->table->compiled), &one);
-            for (uint16_t pop = 0; pop < pops->count; pop++)
-                router_pop_flag_set(pops, pop, ROUTER_POP_SICK, false);
+            for (uint16_t edge = 0; edge < edges->count; edge++)
+                router_edge_flag_set(edges, edge, ROUTER_EDGE_SICK, false);
             for (unsigned site = 0; class && site < class->count; site++)
-                router_pop_flag_set(pops, pops->members[pops->sites[class->sites[site]].first],
-                                    ROUTER_POP_SICK, true);
+                router_edge_flag_set(edges, edges->members[edges->sites[class->sites[site]].first],
+                                     ROUTER_EDGE_SICK, true);
             neighbours_agree(zone, &one);
         }
         dns_zone_unref(zone);
@@ -175,7 +175,7 @@ START_TEST(agrees_with_route)
             router_decide(zone->table, &question, NULL, &d);
             dns_pick(zone, &question.client, 0, false, &pick);
             ck_assert_uint_eq(pick.count, 1);
-            ck_assert_uint_eq(pick.pops[0], d.choice.pop);
+            ck_assert_uint_eq(pick.edges[0], d.choice.edge);
         }
         ck_assert_int_eq(router_table_compile(zone->table, NULL, NULL), CDN_OK);
     }
@@ -196,9 +196,9 @@ START_TEST(shared_places_and_families)
         struct dns_pick pick;
         dns_pick(zone, &client, 0, true, &pick);
         ck_assert_uint_eq(pick.count, 1);
-        got[pick.pops[0]]++;
+        got[pick.edges[0]]++;
         dns_pick(zone, &client, 1, true, &pick);
-        ck_assert(pick.count == 1 && pick.pops[0] == 2);
+        ck_assert(pick.count == 1 && pick.edges[0] == 2);
     }
     ck_assert(got[0] > 200 && got[1] > 200 && got[2] == 0);
     dns_zone_unref(zone);

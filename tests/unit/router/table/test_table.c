@@ -50,8 +50,8 @@ static void check_agreement(const struct router_table *table, size_t n, uint64_t
         struct router_brief b;
         router_decide(table, &question, NULL, &d);
         router_decide_brief(table, &question, 2, &b);
-        ck_assert_uint_eq(b.count > 0 ? b.pops[0] : ROUTER_NO_POP, d.choice.pop);
-        ck_assert_uint_eq(b.count > 1 ? b.pops[1] : ROUTER_NO_POP, d.choice.runner_up);
+        ck_assert_uint_eq(b.count > 0 ? b.edges[0] : ROUTER_NO_EDGE, d.choice.edge);
+        ck_assert_uint_eq(b.count > 1 ? b.edges[1] : ROUTER_NO_EDGE, d.choice.runner_up);
         ck_assert_int_eq(b.reason, d.reason);
     }
 }
@@ -161,8 +161,8 @@ static struct router_table *table_of_edges(size_t n)
     struct router_table *table;
     struct cdn_error err = {0};
     ck_assert_msg(router_config_read(NULL, &config, &err) == CDN_OK, "%s", err.text);
-    const struct router_edge like = config.edges[0];
-    struct router_edge *own = config.edges, *edges = cdn_calloc(n + 1, sizeof(*edges));
+    const struct router_edge_entry like = config.edges[0];
+    struct router_edge_entry *own = config.edges, *edges = cdn_calloc(n + 1, sizeof(*edges));
     size_t own_count = config.edge_count;
     for (size_t i = 0; i < n; i++) {
         edges[i] = like;
@@ -192,8 +192,8 @@ START_TEST(numbers_of_edges)
         struct cdn_error err;
         ck_assert_msg(router_table_compile(table, NULL, &err) == CDN_OK, "%s", err.text);
         check_agreement(table, 500, 3);
-        for (uint16_t pop = 0; pop < counts[i]; pop++)
-            router_pop_flag_set(table->pops, pop, ROUTER_POP_DRAINED, true);
+        for (uint16_t edge = 0; edge < counts[i]; edge++)
+            router_edge_flag_set(table->edges, edge, ROUTER_EDGE_DRAINED, true);
         check_agreement(table, 20, 4);
         router_table_unref(table);
     }

@@ -1,6 +1,6 @@
-/* pops: edges are sorted by place into sites once. A change at run time writes one atomic word and
+/* edges: edges are sorted by place into sites once. A change at run time writes one atomic word and
  * works out anew whether all is well, the one question that the usual decision asks. */
-#include "router/base/pops.h"
+#include "router/base/edges.h"
 
 #include <ctype.h>
 #include <xxhash.h>
@@ -39,7 +39,7 @@ static bool url_is_good(const char *url)
     return true;
 }
 
-static enum cdn_status config_check(const struct router_pop_config *c, struct cdn_error *err)
+static enum cdn_status config_check(const struct router_edge_config *c, struct cdn_error *err)
 {
     if (!name_is_good(c->name))
         return cdn_error_set(err, CDN_INVALID,
@@ -60,11 +60,11 @@ static enum cdn_status config_check(const struct router_pop_config *c, struct cd
     return CDN_OK;
 }
 
-static void pop_init(struct router_pop *pop, const struct router_pop_config *c)
+static void edge_init(struct router_edge *edge, const struct router_edge_config *c)
 {
     double lat = c->lat, lon = c->lon;
     geo_canonical(&lat, &lon); /* edges of one point share its clients, however it is written */
-    *pop = (struct router_pop){
+    *edge = (struct router_edge){
         .name = cdn_strdup(c->name),
         .place = cdn_strdup(c->place),
         .url = cdn_strdup(c->url),
@@ -81,33 +81,33 @@ static void pop_init(struct router_pop *pop, const struct router_pop_config *c)
 
 static int by_name(const void *a, const void *b, void *ctx)
 {
-    const struct router_pop *pops = ctx;
-    return strcmp(pops[*(const uint16_t *)a].name, pops[*(const uint16_t *)b].name);
+    const struct router_edge *edges = ctx;
+    return strcmp(edges[*(const uint16_t *)a].name, edges[*(const uint16_t *)b].name);
 }
 
 static int by_place(const void *a, const void *b, void *ctx)
 {
-    const struct router_pop *pops = ctx;
+    const struct router_edge *edges = ctx;
     uint16_t i = *(const uint16_t *)a, j = *(const uint16_t *)b;
-    if (pops[i].lat != pops[j].lat)
-        return pops[i].lat < pops[j].lat ? -1 : 1;
-    if (pops[i].lon != pops[j].lon)
-        return pops[i].lon < pops[j].lon ? -1 : 1;
+    if (edges[i].lat != edges[j].lat)
+        return edges[i].lat < edges[j].lat ? -1 : 1;
+    if (edges[i].lon != edges[j].lon)
+        return edges[i].lon < edges[j].lon ? -1 : 1;
     return i - j;
 }
 
-static void indexes_sort(struct router_pops *p, int (*compare)(const void *, const void *, void *))
+static void indexes_sort(struct router_edges *p, int (*compare)(const void *, const void *, void *))
 {
     for (size_t i = 0; i < p->count; i++)
         p->members[i] = (uint16_t)i;
-    qsort_r(p->members, p->count, sizeof(*p->members), compare, p->pops);
+    qsort_r(p->members, p->count, sizeof(*p->members), compare, p->at);
 }
 
-static enum cdn_status names_check(struct router_pops *p, struct cdn_error *err)
+static enum cdn_status names_check(struct router_edges *p, struct cdn_error *err)
 {
     indexes_sort(p, by_name);
     for (size_t i = 1; i < p->count; i++) {
-        const struct router_pop *a = &p->pops[p->members[i - 1]], *b = &p->pops[p->members[i]];
+        const struct router_edge *a = &p->at[p->members[i - 1]], *b = &p->at[p->members[i]];
         if (strcmp(a->name, b->name) == 0)
             return cdn_error_set(err, CDN_INVALID, "%s: the edge '%s' is already there: %s", b->origin,
                                  b->name, a->origin);
@@ -121,23 +121,23 @@ static int by_order(const void *a, const void *b)
 }
 
 /* Sites stand in the order of their first edge, so that equal costs are decided by the configuration. */
-static void sites_build(struct router_pops *p)
+static void sites_build(struct router_edges *p)
 {
     indexes_sort(p, by_place);
     for (size_t i = 0; i < p->count; i++) {
-        const struct router_pop *pop = &p->pops[p->members[i]];
+        const struct router_edge *edge = &p->at[p->members[i]];
         struct router_site *last = p->site_count ? &p->sites[p->site_count - 1] : NULL;
-        if (last && last->lat == pop->lat && last->lon == pop->lon)
+        if (last && last->lat == edge->lat && last->lon == edge->lon)
             last->count++;
         else
             p->sites[p->site_count++] = (struct router_site){
-                .lat = pop->lat, .lon = pop->lon, .first = (uint16_t)i, .count = 1, .order = p->members[i]};
+                .lat = edge->lat, .lon = edge->lon, .first = (uint16_t)i, .count = 1, .order = p->members[i]};
     }
     qsort(p->sites, p->site_count, sizeof(*p->sites), by_order);
     for (size_t s = 0; s < p->site_count; s++) {
         geo_rtt_point(p->sites[s].lat, p->sites[s].lon, &p->sites[s].point);
         for (size_t i = 0; i < p->sites[s].count; i++)
-            p->pops[p->members[p->sites[s].first + i]].site = (uint16_t)s;
+            p->at[p->members[p->sites[s].first + i]].site = (uint16_t)s;
     }
 }
 
@@ -149,12 +149,12 @@ static bool url_is_ipv6(const char *url)
 }
 
 /* Nothing is barred when no edge is left then: what the router's own address says is likely wrong. */
-static void families_find(struct router_pops *p)
+static void families_find(struct router_edges *p)
 {
     size_t n = 0;
     uint64_t *set = cdn_calloc(router_set_words(p->count), sizeof(*set));
     for (size_t i = 0; i < p->count; i++)
-        if (!url_is_ipv6(p->pops[i].url)) {
+        if (!url_is_ipv6(p->at[i].url)) {
             router_set_add(set, i);
             n++;
         }
@@ -164,105 +164,106 @@ static void families_find(struct router_pops *p)
         free(set);
 }
 
-enum cdn_status router_pops_create(const struct router_pop_config *configs, size_t count,
-                                   struct router_pops **ret, struct cdn_error *err)
+enum cdn_status router_edges_create(const struct router_edge_config *configs, size_t count,
+                                    struct router_edges **ret, struct cdn_error *err)
 {
-    if (count > ROUTER_POPS_MAX)
-        return cdn_error_set(err, CDN_INVALID, "%zu edges are too many: at most %u", count, ROUTER_POPS_MAX);
+    if (count > ROUTER_EDGES_MAX)
+        return cdn_error_set(err, CDN_INVALID, "%zu edges are too many: at most %u", count, ROUTER_EDGES_MAX);
     for (size_t i = 0; i < count; i++) {
         enum cdn_status status = config_check(&configs[i], err);
         if (status != CDN_OK)
             return status;
     }
-    struct router_pops *p = cdn_calloc(1, sizeof(*p));
-    p->pops = cdn_calloc(count + 1, sizeof(*p->pops));
+    struct router_edges *p = cdn_calloc(1, sizeof(*p));
+    p->at = cdn_calloc(count + 1, sizeof(*p->at));
     p->sites = cdn_calloc(count + 1, sizeof(*p->sites));
     p->members = cdn_calloc(count + 1, sizeof(*p->members));
     p->state = cdn_calloc(count + 1, sizeof(*p->state));
     p->count = count;
     for (size_t i = 0; i < count; i++) {
-        pop_init(&p->pops[i], &configs[i]);
+        edge_init(&p->at[i], &configs[i]);
         atomic_init(&p->state[i].weight, configs[i].weight);
     }
     enum cdn_status status = names_check(p, err);
     if (status != CDN_OK) {
-        router_pops_destroy(p);
+        router_edges_destroy(p);
         return status;
     }
     sites_build(p);
     families_find(p);
-    router_pops_pin(p, ROUTER_NO_POP);
+    router_edges_pin(p, ROUTER_NO_EDGE);
     *ret = p;
     return CDN_OK;
 }
 
-void router_pops_destroy(struct router_pops *pops)
+void router_edges_destroy(struct router_edges *edges)
 {
-    if (!pops)
+    if (!edges)
         return;
-    for (size_t i = 0; i < pops->count; i++) {
-        free(pops->pops[i].name);
-        free(pops->pops[i].place);
-        free(pops->pops[i].url);
-        free(pops->pops[i].admin);
-        free(pops->pops[i].origin);
+    for (size_t i = 0; i < edges->count; i++) {
+        free(edges->at[i].name);
+        free(edges->at[i].place);
+        free(edges->at[i].url);
+        free(edges->at[i].admin);
+        free(edges->at[i].origin);
     }
-    free(pops->pops);
-    free(pops->sites);
-    free(pops->members);
-    free(pops->ipv4);
-    free(pops->state);
-    free(pops);
+    free(edges->at);
+    free(edges->sites);
+    free(edges->members);
+    free(edges->ipv4);
+    free(edges->state);
+    free(edges);
 }
 
-uint16_t router_pops_find(const struct router_pops *pops, struct cdn_str name)
+uint16_t router_edges_find(const struct router_edges *edges, struct cdn_str name)
 {
-    for (size_t i = 0; i < pops->count; i++)
-        if (cdn_str_eq(cdn_str(pops->pops[i].name), name))
+    for (size_t i = 0; i < edges->count; i++)
+        if (cdn_str_eq(cdn_str(edges->at[i].name), name))
             return (uint16_t)i;
-    return ROUTER_NO_POP;
+    return ROUTER_NO_EDGE;
 }
 
 /* After each change of an edge's state. One thread writes. */
-static void judge_all(struct router_pops *pops)
+static void judge_all(struct router_edges *edges)
 {
-    bool well = router_pops_pinned(pops) == ROUTER_NO_POP;
-    for (size_t i = 0; i < pops->count; i++)
-        well = well && router_pop_flags(pops, (uint16_t)i) == 0 && router_pop_weight(pops, (uint16_t)i) > 0;
-    atomic_store(&pops->all_well, well);
+    bool well = router_edges_pinned(edges) == ROUTER_NO_EDGE;
+    for (size_t i = 0; i < edges->count; i++)
+        well =
+            well && router_edge_flags(edges, (uint16_t)i) == 0 && router_edge_weight(edges, (uint16_t)i) > 0;
+    atomic_store(&edges->all_well, well);
 }
 
-void router_pops_inherit(struct router_pops *pops, const struct router_pops *from)
+void router_edges_inherit(struct router_edges *edges, const struct router_edges *from)
 {
-    uint32_t pinned = router_pops_pinned(from);
+    uint32_t pinned = router_edges_pinned(from);
     for (size_t i = 0; i < from->count; i++) {
-        uint16_t heir = router_pops_find(pops, cdn_str(from->pops[i].name));
-        if (heir == ROUTER_NO_POP)
+        uint16_t heir = router_edges_find(edges, cdn_str(from->at[i].name));
+        if (heir == ROUTER_NO_EDGE)
             continue;
-        atomic_store(&pops->state[heir].flags, router_pop_flags(from, (uint16_t)i));
+        atomic_store(&edges->state[heir].flags, router_edge_flags(from, (uint16_t)i));
         if (i == pinned)
-            router_pops_pin(pops, heir);
+            router_edges_pin(edges, heir);
     }
-    judge_all(pops);
+    judge_all(edges);
 }
 
-void router_pop_flag_set(struct router_pops *pops, uint16_t pop, enum router_pop_flag flag, bool on)
+void router_edge_flag_set(struct router_edges *edges, uint16_t edge, enum router_edge_flag flag, bool on)
 {
     if (on)
-        atomic_fetch_or(&pops->state[pop].flags, (uint32_t)flag);
+        atomic_fetch_or(&edges->state[edge].flags, (uint32_t)flag);
     else
-        atomic_fetch_and(&pops->state[pop].flags, ~(uint32_t)flag);
-    judge_all(pops);
+        atomic_fetch_and(&edges->state[edge].flags, ~(uint32_t)flag);
+    judge_all(edges);
 }
 
-void router_pop_weight_set(struct router_pops *pops, uint16_t pop, unsigned weight)
+void router_edge_weight_set(struct router_edges *edges, uint16_t edge, unsigned weight)
 {
-    atomic_store(&pops->state[pop].weight, weight);
-    judge_all(pops);
+    atomic_store(&edges->state[edge].weight, weight);
+    judge_all(edges);
 }
 
-void router_pops_pin(struct router_pops *pops, uint16_t pop)
+void router_edges_pin(struct router_edges *edges, uint16_t edge)
 {
-    atomic_store(&pops->pinned, pop);
-    judge_all(pops);
+    atomic_store(&edges->pinned, edge);
+    judge_all(edges);
 }
