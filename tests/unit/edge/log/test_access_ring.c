@@ -98,6 +98,75 @@ START_TEST(commit_tells_when_it_is_half_full)
 }
 END_TEST
 
+/* The counters run past their end, and past half of it, as they do after so many bytes. */
+static const struct {
+    size_t start;
+    size_t size;
+} starts[] = {
+    {0, 64},
+    {0, 4096},
+    {SIZE_MAX - 63, 64}, /* multiples of 8, as all ends of records are */
+    {SIZE_MAX - 7, 64},
+    {SIZE_MAX - 255, 256},
+    {SIZE_MAX - 1023, 256},
+    {(SIZE_MAX >> 1) - 7, 256},
+    {(SIZE_MAX >> 1) + 1, 128},
+    {(size_t)UINT32_MAX - 7, 256},
+};
+
+static struct edge_access_ring *ring_at(size_t start, size_t size)
+{
+    struct edge_access_ring *ring = edge_access_ring_create(size);
+    atomic_store(&ring->head, start);
+    atomic_store(&ring->tail, start);
+    ring->reserved = ring->tail_seen = start;
+    return ring;
+}
+
+START_TEST(counters_wrap_around)
+{
+    struct edge_access_ring *ring = ring_at(starts[_i].start, starts[_i].size);
+    const size_t most = starts[_i].size / 4 - sizeof(struct item);
+    uint32_t in = 0;
+    uint32_t out = 0;
+    while (out < 1000) {
+        while (put(ring, in, (in * 7) % (most + 1))) {
+            in++;
+        }
+        ck_assert_uint_ge(in - out, 2); /* never fewer than fit whatever the places */
+        while (in - out > out % 3 && take(ring, out, (out * 7) % (most + 1))) {
+            out++;
+        }
+    }
+    while (take(ring, out, (out * 7) % (most + 1))) {
+        out++;
+    }
+    ck_assert_uint_eq(in, out);
+    edge_access_ring_destroy(ring);
+}
+END_TEST
+
+/* What is half full is told by what is there, not by where it stands. */
+START_TEST(half_full_wherever_it_stands)
+{
+    const size_t eighth = starts[_i].size / 8;
+    struct edge_access_ring *ring = ring_at(starts[_i].start & ~(eighth - 1), starts[_i].size);
+    for (unsigned i = 0; i < 40; i++) {
+        for (unsigned k = 1; k <= 5; k++) {
+            struct item *item = edge_access_ring_reserve(ring, eighth);
+            ck_assert_ptr_nonnull(item);
+            ck_assert_int_eq(edge_access_ring_commit(ring, item, eighth), k > 4);
+        }
+        for (unsigned k = 0; k < 5; k++) {
+            ck_assert_ptr_nonnull(edge_access_ring_peek(ring));
+            edge_access_ring_pop(ring);
+        }
+        ck_assert_ptr_null(edge_access_ring_peek(ring));
+    }
+    edge_access_ring_destroy(ring);
+}
+END_TEST
+
 #define COUNT 20000u
 
 static void *produce(void *arg)
@@ -140,6 +209,8 @@ int main(void)
     tcase_add_test(tests, sizes_of_all_kinds_wrap);
     tcase_add_test(tests, full_is_refused_and_loses_nothing);
     tcase_add_test(tests, commit_tells_when_it_is_half_full);
+    tcase_add_loop_test(tests, counters_wrap_around, 0, CDN_ARRAY_LEN(starts));
+    tcase_add_loop_test(tests, half_full_wherever_it_stands, 0, CDN_ARRAY_LEN(starts));
     tcase_add_test(tests, two_threads);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
