@@ -35,7 +35,7 @@ static void bash(struct cdn_buf *out)
                             "complete -o default -F _pocketcdn pocketcdn\n"));
 }
 
-/* Within '...' and behind '[' or ':' of zsh's own syntax. */
+/* Within '...' and after '[' or ':' of zsh's own syntax. */
 static void add_zsh_text(struct cdn_buf *out, const char *text)
 {
     for (; *text; text++) {

@@ -1,4 +1,5 @@
-/* index: finds the entries of an array by hash. Open addressing; the array is the caller's, who appends to it:
+/* index: finds the entries of an array by hash. Open addressing; the array is the caller's, who appends to
+ * it:
  *
  *     uint32_t number = cdn_index_find(&index, hash, is_same, ctx);
  *     if (number == CDN_INDEX_NONE) {

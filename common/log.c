@@ -86,7 +86,7 @@ static void add_pair(struct cdn_buf *line, bool json, struct cdn_str key, struct
     }
 }
 
-/* One printf conversion behind its '%': [flags][width][.precision][length]conversion. Flags and width only
+/* One printf conversion after its '%': [flags][width][.precision][length]conversion. Flags and width only
  * pad, which means nothing in a log line; they are skipped. */
 struct conversion {
     int precision; /* -1: none */

@@ -1,5 +1,5 @@
-/* mix: splitmix64 (Steele, Lea and Flood 2014), for hashes that must be spread and for draws that must repeat.
- * Nothing secret comes from it: who needs that takes secret.h. */
+/* mix: splitmix64 (Steele, Lea and Flood 2014), for hashes that must be spread and for draws that must
+ * repeat. Nothing secret comes from it: who needs that takes secret.h. */
 #ifndef CDN_COMMON_MIX_H
 #define CDN_COMMON_MIX_H
 

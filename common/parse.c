@@ -69,7 +69,7 @@ static size_t count_digits(struct cdn_str s, size_t from)
     return i - from;
 }
 
-/* [+-] digits [. digits] [e [+-] digits], at least one digit in front or behind the point: no hex, no nan. */
+/* [+-] digits [. digits] [e [+-] digits], at least one digit before or after the point: no hex, no nan. */
 static bool looks_real(struct cdn_str s)
 {
     size_t i = s.n && (s.p[0] == '-' || s.p[0] == '+');
@@ -380,7 +380,7 @@ bool cdn_parse_host_port(struct cdn_str s, struct cdn_addr *ret)
     return true;
 }
 
-/* Whether all bits behind the first `prefix` are zero. */
+/* Whether all bits after the first `prefix` are zero. */
 static bool host_bits_zero(const struct cdn_addr *a, unsigned prefix)
 {
     size_t n;

@@ -1,6 +1,6 @@
 /* str: slices (borrowed bytes with a length) and a growing buffer.
  *
- * `struct cdn_str` never owns; `struct cdn_buf` owns and always keeps a NUL behind its bytes.
+ * `struct cdn_str` never owns; `struct cdn_buf` owns and always keeps a NUL after its bytes.
  */
 #ifndef CDN_COMMON_STR_H
 #define CDN_COMMON_STR_H
@@ -42,7 +42,7 @@ bool cdn_str_starts(struct cdn_str s, struct cdn_str prefix);
 bool cdn_str_ends(struct cdn_str s, struct cdn_str suffix);
 struct cdn_str cdn_str_trim(struct cdn_str s);             /* spaces and tabs at both ends (HTTP's OWS) */
 struct cdn_str cdn_str_sub(struct cdn_str s, size_t from); /* from byte `from`; empty when beyond */
-/* Cuts `rest` at the first `sep`: returns what stands before it and leaves what stands behind. Without one,
+/* Cuts `rest` at the first `sep`: returns what is before it and leaves what is after it. Without one,
  * returns all and leaves rest->p NULL; so `while (rest.p)` visits every part, empty ones included. */
 struct cdn_str cdn_str_cut(struct cdn_str *rest, char sep);
 ptrdiff_t cdn_str_find(struct cdn_str s, char c); /* index or -1 */

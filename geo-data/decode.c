@@ -13,7 +13,7 @@ uint32_t mmdb_big_endian(const uint8_t *p, unsigned bytes)
     return value;
 }
 
-/* The control byte's size, with its extra bytes (29: +1, 30: +2, 31: +3). Moves *at behind them. */
+/* The control byte's size, with its extra bytes (29: +1, 30: +2, 31: +3). Moves *at past them. */
 static bool read_size(struct mmdb_section s, size_t *at, uint32_t *size)
 {
     static const uint32_t base[] = {29, 285, 65821};
@@ -75,7 +75,7 @@ bool mmdb_has_items(unsigned type)
     return type == MMDB_DATA_TYPE_MAP || type == MMDB_DATA_TYPE_ARRAY;
 }
 
-/* A field that is no pointer; `at` is behind its control byte. */
+/* A field that is no pointer; `at` is after its control byte. */
 static bool read_plain(struct mmdb_section s, size_t at, uint8_t control, struct mmdb_field *f)
 {
     f->type = control >> 5;
@@ -111,7 +111,7 @@ bool mmdb_field_read(struct mmdb_section s, size_t at, struct mmdb_field *ret_fi
     return true;
 }
 
-/* Were the items of a map or array behind the field itself, or
+/* Were the items of a map or array after the field itself, or
  * elsewhere? Only the former have to be skipped. */
 static bool is_inline(const struct mmdb_field *f)
 {

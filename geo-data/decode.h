@@ -19,13 +19,13 @@ struct mmdb_field {
     unsigned type;
     uint32_t size; /* bytes of payload; pairs of a map, items of an array, the value of a boolean */
     size_t body;   /* offset of the payload or of the first item */
-    size_t next;   /* offset behind the field where it stood (behind the pointer, if it was one); for maps and
+    size_t next;   /* offset after the field where it stood (after the pointer, if it was one); for maps and
                       arrays that were no pointer: `body`, and the items have to be skipped */
 };
 
 /* Reads the field at `at`, following one pointer. False when it leaves the section or is not a field. */
 bool mmdb_field_read(struct mmdb_section section, size_t at, struct mmdb_field *ret_field);
-/* The offset behind the field, its items included. `budget` counts items down. */
+/* The offset after the field, its items included. `budget` counts items down. */
 bool mmdb_field_skip(struct mmdb_section section, const struct mmdb_field *field, unsigned depth,
                      uint32_t *budget, size_t *ret_next);
 /* Reads everything under the field at `at` and checks it: types, bounds, depth, UTF-8. */

@@ -14,7 +14,7 @@ enum target {
     TEXT,    /* struct cdn_str */
     REAL,    /* double, from any number or from text */
     UINT,    /* unsigned */
-    ASN,     /* asn, from a number or from "AS64496"; with a name behind it, organization */
+    ASN,     /* asn, from a number or from "AS64496"; with a name after it, organization */
     OWNER,   /* organization; with "AS64496" before it, asn */
     COUNTRY, /* country_code when it has two letters, else country */
     REGION,  /* subdivision_code when it has up to three letters, all of them capitals, else subdivision */

@@ -1,4 +1,4 @@
-/* metadata: see metadata.h. The metadata is the map behind the last marker in the final 128 KiB. */
+/* metadata: see metadata.h. The metadata is the map after the last marker in the final 128 KiB. */
 #include "geo-data/metadata.h"
 
 #include "geo-data/decode.h"
@@ -125,7 +125,7 @@ static void put_value(struct mmdb_section s, const struct mmdb_field *value, enu
 }
 
 struct reading {
-    struct cdn_buf *complete; /* the same metadata with every key, behind a marker; NULL: not wanted */
+    struct cdn_buf *complete; /* the same metadata with every key, after a marker; NULL: not wanted */
     const char *flaw;         /* the first one's key, "" when the whole is no map, NULL when all is well */
     bool is_complete;
 };

@@ -123,7 +123,7 @@ static bool ends_uuid(struct cdn_str name, size_t dash, size_t n)
     return true;
 }
 
-/* Whether a hash stands between the separator at `at` and the next dot, with something behind that. */
+/* Whether a hash stands between the separator at `at` and the next dot, with something after that. */
 static bool has_hash_at(struct cdn_str name, size_t at, uint64_t lengths)
 {
     size_t n = 0;

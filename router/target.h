@@ -1,7 +1,7 @@
 /* target: where a client is sent: the edge's URL, then the request's path and query exactly as they came.
  * Pure.
  *
- * No open redirect: the authority is the edge's always, since the path stands behind it and begins with '/':
+ * No open redirect: the authority is the edge's always, since the path comes after it and begins with '/':
  * `//evil.example` and `/\evil.example` stay paths, and of an absolute target the path alone is taken. Bytes
  * that must not stand in a URI (RFC 3986: controls, blanks, quotes, '#', beyond ASCII) are percent-encoded,
  * so that a Location field stays one line and means the same path.

@@ -8,7 +8,7 @@
 struct cli_command {
     const char *name;
     const char *summary; /* one line */
-    const char *usage;   /* behind "usage: pocketcdn NAME "; further lines as they are */
+    const char *usage;   /* after "usage: pocketcdn NAME "; further lines as they are */
     const char *more;    /* the text below the options: examples, exit codes; may be NULL */
     const struct cli_option *options;
     size_t option_count;

@@ -1,5 +1,5 @@
 /* geo_client: the client in a log line, in any of the forms that servers write: by column, by name,
- * in JSON, behind a list of proxies. Trusted and private addresses are passed over from the right,
+ * in JSON, after a list of proxies. Trusted and private addresses are passed over from the right,
  * as a proxy chain has to be read. */
 #include "cli/geo/geo_client.h"
 
@@ -194,7 +194,7 @@ static size_t value_end(struct cdn_str line, size_t at)
     return i;
 }
 
-/* The value behind a key that ends in "forwarded", "forwarded_for", "Forwarded-For" or "xff". */
+/* The value after a key that ends in "forwarded", "forwarded_for", "Forwarded-For" or "xff". */
 static bool keyed_list(struct cdn_str line, struct cdn_str *ret)
 {
     static const char *const keys[] = {"forwarded", "xff"};

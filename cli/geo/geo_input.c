@@ -177,7 +177,7 @@ static bool word_address(struct cdn_str word, struct cdn_addr *ret)
 }
 
 /* A word that starts here can be an address: not Chrome/120.0.0.0, but http://192.0.2.1/, [/192.0.2.1:80] and
- * host/192.0.2.1:80 (Java). `from`: behind the address before, so that a range has two. */
+ * host/192.0.2.1:80 (Java). `from`: after the address before, so that a range has two. */
 static bool may_start(struct cdn_str line, size_t at, size_t end, size_t from)
 {
     if (at == 0)
@@ -277,7 +277,7 @@ static enum cdn_status look_at_start(struct geo_reader *r, struct cdn_error *err
     return CDN_OK;
 }
 
-/* Reads more behind what is there; `at_end` when there is no more. */
+/* Reads more after what is there; `at_end` when there is no more. */
 static enum cdn_status fill(struct geo_reader *r, struct cdn_error *err)
 {
     memmove(r->bytes, r->bytes + r->from, r->n - r->from);

@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-/* The next address in `line` from byte `*at` on; moves `*at` behind it. False when there is none any more. */
+/* The next address in `line` from byte `*at` on; moves `*at` past it. False when there is none any more. */
 bool geo_input_next_address(struct cdn_str line, size_t *at, struct cdn_addr *ret);
 
 /* What to do with input that begins like this and is not text ("is compressed with gzip: ..."), or NULL. */

@@ -98,7 +98,7 @@ static enum cdn_status compile(struct geo_printer *p, struct cdn_str text, struc
         }
         text = cdn_str_sub(text, used);
     }
-    p->part_count++; /* the text behind the last field */
+    p->part_count++; /* the text after the last field */
     return CDN_OK;
 }
 

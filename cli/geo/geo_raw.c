@@ -78,7 +78,7 @@ static json_t *array_json(MMDB_entry_data_list_s **list, uint32_t items)
     return array;
 }
 
-/* The value at the head of the list, which moves on behind it. */
+/* The value at the head of the list, which moves on after it. */
 static json_t *to_json(MMDB_entry_data_list_s **list)
 {
     const MMDB_entry_data_s *value = &(*list)->entry_data;

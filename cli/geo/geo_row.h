@@ -67,7 +67,7 @@ bool geo_field_find(struct cdn_str name, enum geo_field *ret);
 /* Text of a database or a configuration made visible. */
 void geo_field_put_visible(const struct geo_row *row, enum geo_field field, struct cdn_buf *out);
 void geo_field_put(const struct geo_row *row, enum geo_field field, struct cdn_buf *out);
-/* `value` with `decimals` (0 to 6) behind the point; |value| < 1e9. */
+/* `value` with `decimals` (0 to 6) after the point; |value| < 1e9. */
 void geo_put_fixed(struct cdn_buf *out, double value, unsigned decimals);
 
 /* What the database or an override says of the address. */

@@ -54,7 +54,7 @@ static const char *const marks[] = {
     "\"",           "'",        "`",        "\xe2\x80\x9c", "\xe2\x80\x9d", "\xe2\x80\x9e", "\xe2\x80\x98",
     "\xe2\x80\x99", "\xc2\xab", "\xc2\xbb", "\xef\xbb\xbf", "\xc2\xa0"};
 
-/* Without quotes around it, and a comma or semicolon behind it. */
+/* Without quotes around it, and a comma or semicolon after it. */
 static struct cdn_str bare(struct cdn_str text)
 {
     for (bool more = true; more;) {
@@ -100,7 +100,7 @@ static bool read_address(struct cdn_str text, struct cdn_addr *ret)
     return cdn_parse_ip(host, ret);
 }
 
-/* `from` with all bits behind the prefix set to `bit`. */
+/* `from` with all bits after the prefix set to `bit`. */
 static struct cdn_addr fill(struct cdn_addr from, unsigned prefix, bool bit)
 {
     bool is_v4 = from.sa.sa_family == AF_INET;

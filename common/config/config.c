@@ -235,7 +235,7 @@ static enum cdn_status read_flags(struct load *load, int argc, char **argv, stru
         } else if (flag->kind < FLAG_ROW) {
             load->answer = flag->kind;
             if (flag->kind != FLAG_PRINT_CONFIG) {
-                return CDN_OK; /* --help answers whatever stands behind it */
+                return CDN_OK; /* --help answers whatever comes after it */
             }
         } else {
             load->given[load->given_count++] = (struct given){flag, optarg};

@@ -148,7 +148,7 @@ struct cdn_config_program {
     const char *name;        /* "pocketcdn-edge" */
     const char *env;         /* "EDGE": POCKETCDN_EDGE_... */
     const char *summary;     /* first line of --help */
-    const char *usage;       /* the line(s) behind "usage: " */
+    const char *usage;       /* the line(s) after "usage: " */
     const char *sections[4]; /* top-level mappings of cdn.yaml to read, weakest first; NULL-ended */
     const char *list;        /* top-level sequence of mappings to take one item of, or NULL */
     /* the sections and items belong to another program, which checks them: unknown keys are ignored */
@@ -175,7 +175,7 @@ enum cdn_status cdn_config_load(const struct cdn_config_program *program, int ar
                                 size_t *ret_rest_count, struct cdn_error *err) CDN_MUST_CHECK;
 
 /* The settings of one item of a cdn.yaml without flags or environment; `item` counts from 0 in program->list
- * and is ignored when the program has none. CDN_NOT_FOUND behind the last item. `path` NULL: defaults only
+ * and is ignored when the program has none. CDN_NOT_FOUND after the last item. `path` NULL: defaults only
  * (item 0). A program that reads another one's items for a few fields sets `others_rows`. */
 enum cdn_status cdn_config_load_item(const struct cdn_config_program *program, const char *path, size_t item,
                                      void *ret_settings, struct cdn_error *err) CDN_MUST_CHECK;

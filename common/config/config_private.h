@@ -35,7 +35,7 @@ enum cdn_status config_value_set(const struct cdn_config_row *row, void *setting
                                  const struct config_place *place, struct cdn_str text,
                                  struct cdn_error *err) CDN_MUST_CHECK;
 void config_value_clear(const struct cdn_config_row *row, void *settings);
-/* One item of a LIST (`value` empty) or MAP behind the others; for
+/* One item of a LIST (`value` empty) or MAP after the others; for
  * a MAP the caller has seen to duplicates. */
 enum cdn_status config_list_add(const struct cdn_config_row *row, void *settings,
                                 const struct config_place *place, struct cdn_str key, struct cdn_str value,

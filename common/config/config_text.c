@@ -184,7 +184,7 @@ static bool is_secret(const struct cdn_config_row *row)
     return row->type != CDN_CONFIG_CHOICE && row->choices && strcmp(row->choices, CDN_CONFIG_SECRET) == 0;
 }
 
-/* The lines of one setting; `lead` stands in front of each ("  " or "  # "), `note` behind the first. */
+/* The lines of one setting; `lead` stands in front of each ("  " or "  # "), `note` after the first. */
 static void add_yaml_setting(const struct cdn_config_row *row, const void *settings, const char *lead,
                              const char *note, struct cdn_buf *out)
 {

@@ -38,7 +38,7 @@ static struct cdn_str text_of(const yaml_node_t *node)
     return (struct cdn_str){(const char *)node->data.scalar.value, node->data.scalar.length};
 }
 
-/* `section: ` with nothing behind it: as if it were not there. */
+/* `section: ` with nothing after it: as if it were not there. */
 static bool is_nothing(const yaml_node_t *node)
 {
     return node->type == YAML_SCALAR_NODE && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
@@ -307,7 +307,7 @@ static enum cdn_status read_section(struct config_file *file, struct config_targ
     return status;
 }
 
-/* The value of a key of a mapping (NULL: not there, or nothing behind it). */
+/* The value of a key of a mapping (NULL: not there, or nothing after it). */
 static const yaml_node_t *child(const struct config_file *file, const yaml_node_t *map, const char *name)
 {
     if (!map || map->type != YAML_MAPPING_NODE) {

@@ -83,7 +83,7 @@ bool daemon_has_token(const struct daemon *daemon, const struct http_request *re
 /* For a handler that suspends: over(arg) is called once when the request has ended, answered or not. */
 void daemon_on_end(struct http_request *req, void (*over)(void *arg), void *arg);
 
-/* The decoded rest of the path behind `prefix` ("/edges/"), owned by the caller; NULL when badly encoded. */
+/* The decoded rest of the path after `prefix` ("/edges/"), owned by the caller; NULL when badly encoded. */
 char *daemon_path_rest(const struct http_request *req, const char *prefix);
 /* The decoded value of a query parameter of the request, owned by the caller, or NULL when absent or badly
  * encoded. */

@@ -2,7 +2,7 @@
  *
  * When several connections to the origin in a row fail it counts as disconnected (RFC 9111 4.2.4). Then
  * whoever has a stale answer that may be used so gets it at once instead of after a time-out, and now and
- * then a refresh behind such an answer tries whether the origin is back.
+ * then a background refresh of such an answer tries whether the origin is back.
  *
  * Threads: any; the figures may be a moment old. Life cycle: zeroed, for the process.
  */

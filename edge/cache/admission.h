@@ -1,6 +1,6 @@
 /* admission: what is worth storing at all.
  *
- * Two filters. In front of the memory tier, when a disk tier stands behind it, an object is let in with
+ * Two filters. In front of the memory tier, when there is a disk tier, an object is let in with
  * probability exp(-size / scale) (after AdaptSize, Berger et al., NSDI 2017); the chance is drawn from a hash
  * of key, count of misses and seed, so a replay repeats. In front of the disk tier, once that is nearly full,
  * a key is written only when it is asked for the second time: two bitmaps, the older dropped when enough new

@@ -5,15 +5,15 @@
  * byte-exact (key, head and bookkeeping are counted). Further indexes: entries by key text (a prefix purge
  * costs its result) and objects by surrogate key. Ghosts remember why a key is gone.
  *
- * Locks: one mutex guards all of it, inside; it is held for look-ups and changes, never across I/O. Callers ask
- * for what they need in one call. The path of a plain hit does not come here (hot.c).
- * References: an object lives while anyone holds it; being linked in its entry counts as one. An entry lives
- * while it has objects, fetches or references; linked objects are not among the references, so it is in use
- * exactly while there are any. Disk: publishing queues the body for the disk writer; until that answers, the
- * body stays in RAM. After a start the rows of the disk tier come in from the loader thread while requests
- * are served already. Sleep (cache_sleep.c): objects on disk that nobody uses keep in memory only what finds,
- * evicts and purges them. Whoever looks at what the objects of an entry say holds a reference to it and wakes
- * them first; then they stay awake while the reference is held.
+ * Locks: one mutex guards all of it, inside; it is held for look-ups and changes, never across I/O. Callers
+ * ask for what they need in one call. The path of a plain hit does not come here (hot.c). References: an
+ * object lives while anyone holds it; being linked in its entry counts as one. An entry lives while it has
+ * objects, fetches or references; linked objects are not among the references, so it is in use exactly while
+ * there are any. Disk: publishing queues the body for the disk writer; until that answers, the body stays in
+ * RAM. After a start the rows of the disk tier come in from the loader thread while requests are served
+ * already. Sleep (cache_sleep.c): objects on disk that nobody uses keep in memory only what finds, evicts and
+ * purges them. Whoever looks at what the objects of an entry say holds a reference to it and wakes them
+ * first; then they stay awake while the reference is held.
  */
 #ifndef CDN_EDGE_CACHE_H
 #define CDN_EDGE_CACHE_H
@@ -98,7 +98,7 @@ void edge_cache_note_ranged(struct edge_cache *cache, const struct edge_entry *e
 #define EDGE_SKIP_MAX ((uint64_t)16 << 20)
 bool edge_cache_may_skip(struct edge_cache *cache, struct cdn_str key, uint64_t bytes, int64_t now_ms);
 
-/* The refresh of a stale answer failed: the next one behind it waits 2 s, then doubling to
+/* The refresh of a stale answer failed: the next background refresh waits 2 s, then doubling to
  * EDGE_REFRESH_PAUSE_MAX_S. Forgotten when the origin answers. */
 #define EDGE_REFRESH_PAUSE_MAX_S 64
 #define EDGE_REFRESH_PAUSE_LONG_S 8 /* after three failures */

@@ -1,5 +1,5 @@
-/* cache_purge: by key, prefix and tag, and all; each walks only what it hits. A purge has a number; a fetch that
- * began before it does not bring back what it hit.
+/* cache_purge: by key, prefix and tag, and all; each walks only what it hits. A purge has a number; a fetch
+ * that began before it does not bring back what it hit.
  */
 #include "edge/cache/cache_private.h"
 

@@ -5,7 +5,7 @@
  * asked for again and again does not come from disk each time. Parts (206) never sleep: there are many in one
  * entry, and they are large beside what they say.
  * Waking reads what was stored beside the body, unless that was updated since (a 304, a soft purge): then the
- * index has it, and the writer's queue is asked, behind all updates that are still in it.
+ * index has it, and the writer's queue is asked, after all updates that are still in it.
  */
 #include "common/mem.h"
 #include "edge/cache/cache_private.h"

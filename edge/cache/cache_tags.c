@@ -1,5 +1,5 @@
-/* cache_tags: objects by surrogate key, in a tree: a purge by tag walks only what it hits. The latest purges by
- * tag are remembered for the fetches that ran while they came. */
+/* cache_tags: objects by surrogate key, in a tree: a purge by tag walks only what it hits. The latest purges
+ * by tag are remembered for the fetches that ran while they came. */
 #include "common/mem.h"
 #include "edge/cache/cache_private.h"
 

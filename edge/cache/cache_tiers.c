@@ -21,7 +21,7 @@ uint64_t edge_object_cost(const struct edge_object *o, const struct edge_rep *re
 
 static uint64_t disk_cost(const struct edge_object *o, const struct edge_rep *rep)
 {
-    /* The stored form of a representation is its head and texts behind a fixed part of about its own size. */
+    /* The stored form of a representation is its head and texts after a fixed part of about its own size. */
     return edge_store_cost(o->entry->key_length, edge_rep_size(rep), edge_object_length(o));
 }
 

@@ -18,7 +18,7 @@
 #define WAIT_MAX_MS 25000
 #define LOADING_MS 10      /* how often to look whether the disk tier is loaded */
 #define MARK_MS 50         /* how often to look whether the mark may be written */
-#define EARLY_PAUSE_MS 100 /* behind an answer without news that came before its time */
+#define EARLY_PAUSE_MS 100 /* after an answer without news that came before its time */
 
 CDN_METRICS_STRUCT(sync_metrics, EDGE_SYNC_METRICS);
 

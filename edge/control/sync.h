@@ -1,6 +1,6 @@
 /* sync: an edge follows the router's purge log, so that nothing purged ever comes back.
  *
- * With the setting `control` the edge asks the router for the entries behind the last one it has applied
+ * With the setting `control` the edge asks the router for the entries after the last one it has applied
  * (GET /purges?after=N, a long poll), applies them in order, and asks again, which acknowledges them. Without
  * it nothing here happens.
  *
@@ -9,7 +9,7 @@
  * waits for half of that time at most, so that a router that hangs is noticed too.
  *
  * What was applied must not come back after a crash. Purges remove rows from the store's index in batches;
- * the mark (store.h) with the log's identity and number is committed behind them, when no body is being
+ * the mark (store.h) with the log's identity and number is committed after them, when no body is being
  * written any more that was on its way before the purge (edge_cache_saves_settled). An edge that starts asks
  * from its mark: it may apply a purge twice, never miss one. No mark, or a damaged one: from the beginning of
  * the log. The router answers `reset` when the log does not reach back that far or is another one: then all
@@ -57,7 +57,7 @@ struct edge_sync_place {          /* how far an edge is */
 void edge_sync_place_format(const struct edge_sync_place *place, struct cdn_buf *into);
 bool edge_sync_place_parse(struct cdn_str text, struct edge_sync_place *ret);
 
-/* The pause behind failure number `failures` (from 1): 25 ms doubling up to 250 ms, and of that between half
+/* The pause after failure number `failures` (from 1): 25 ms doubling up to 250 ms, and of that between half
  * and all by the draw (0 to 1), so that edges do not ask all at once. */
 int64_t edge_sync_pause_ms(unsigned failures, double draw);
 

@@ -5,8 +5,8 @@
  * written by the owner before it publishes the phase (release), and never changes afterwards; the body has
  * its own lock (body.h).
  *
- *   ASKING -> STORING    the answer may be stored: all waiters stream it; at its end it is published to the cache
- *          -> PASSING    it may not: the leader gets it, the others are released at once to ask for themselves
+ *   ASKING -> STORING    the answer may be stored: all waiters stream it; at its end the cache gets it
+ *          -> PASSING    it may not: the leader gets it, the others are released to ask for themselves
  *          -> CONFIRMED  304: a stored response is good again (`result`)
  *          -> FAILED     no usable answer
  *
@@ -77,7 +77,7 @@ struct edge_fetch_request {
     struct edge_store_request about; /* `control` points into the caller's; only read at the start */
     bool pass;                       /* never store, never share */
     bool unkeyed;                    /* it has fields that are in no key (outgoing.h) */
-    bool background;                 /* nobody waits: a refresh behind a stale answer */
+    bool background;                 /* nobody waits: a background refresh of a stale answer */
     bool for_range;                  /* the whole, of which a range is wanted: the origin sends no ranges */
     bool has_body;
     int64_t body_length;
@@ -141,8 +141,9 @@ struct edge_fetch_wish {
 };
 /* Joins a running fetch of the entry, or makes and joins one that others may join from now on: *ret_made; it
  * wants edge_fetch_start() then, and the caller has a reference for that besides the waiter's. Without a
- * waiter (a refresh behind a stale answer) none is joined. NULL: look again, something was published since
- * the wish's moment (its fetch may have been the one to wait for); or, without a waiter, one is running. */
+ * waiter (a background refresh of a stale answer) none is joined. NULL: look again, something was published
+ * since the wish's moment (its fetch may have been the one to wait for); or, without a waiter, one is
+ * running. */
 struct edge_fetch *edge_fetch_join_or_make(struct edge_worker *worker, struct edge_entry *entry,
                                            const struct edge_fetch_wish *wish,
                                            struct edge_fetch_waiter *waiter, bool *ret_made);

@@ -74,7 +74,7 @@ static unsigned fill(uint64_t *map, unsigned from, unsigned n, bool on)
     return changed;
 }
 
-/* The first page at or behind `from` whose bit is `on`; PAGES: none. */
+/* The first page at or after `from` whose bit is `on`; PAGES: none. */
 static unsigned next_bit(const uint64_t *map, unsigned from, bool on)
 {
     while (from < PAGES) {
@@ -87,7 +87,7 @@ static unsigned next_bit(const uint64_t *map, unsigned from, bool on)
     return PAGES;
 }
 
-/* The next free run at or behind *at; its length, 0: none. */
+/* The next free run at or after *at; its length, 0: none. */
 static unsigned next_run(const struct region *r, unsigned *at)
 {
     *at = next_bit(r->used, *at, false);

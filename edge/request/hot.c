@@ -17,7 +17,7 @@
 
 #define ROUNDS_UNUSED 3 /* of the clock hand or the sweep; then an entry goes */
 
-/* A plain hit reads the second cache line and the key behind it. */
+/* A plain hit reads the second cache line and the key after it. */
 struct hot_entry {
     struct edge_hold hold;           /* counted; ram is not NULL */
     struct edge_blob *body;          /* counted */
@@ -88,7 +88,7 @@ static void drop_entry(struct edge_hot *h, struct hot_entry *e)
     free(e);
 }
 
-/* Linear probing without tombstones: what stands behind moves up (Knuth 6.4, algorithm R). */
+/* Linear probing without tombstones: what comes after moves up (Knuth 6.4, algorithm R). */
 static void remove_slot(struct edge_hot *h, size_t i)
 {
     drop_entry(h, h->slot[i].entry);
@@ -231,7 +231,7 @@ static struct MHD_Response *unchanged_response(struct hot_entry *e)
     return e->unchanged;
 }
 
-/* What libmicrohttpd is about to read, one thing behind the other; so it all comes at once. */
+/* What libmicrohttpd is about to read, one thing after another; so it all comes at once. */
 static void prefetch(const struct hot_entry *e)
 {
     const char *response = (const char *)e->full;

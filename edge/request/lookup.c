@@ -75,7 +75,7 @@ static enum edge_reuse reuse_of(const struct edge_txn *t, const struct edge_stor
     return origin != EDGE_ORIGIN_UP && edge_reuse_serves(down) ? down : reuse;
 }
 
-/* Whether a stale answer is refreshed behind now. */
+/* Whether a stale answer is refreshed in the background now. */
 static bool may_refresh(struct edge_txn *t, const struct edge_stored *s, enum edge_reuse reuse)
 {
     struct edge *edge = t->worker->edge;

@@ -7,7 +7,7 @@
 struct edge_lookup_facts {
     bool found;            /* something stored is selected, and */
     enum edge_reuse reuse; /* this may be done with it */
-    bool may_refresh;      /* stale, and a refresh behind it is due */
+    bool may_refresh;      /* stale, and a background refresh is due */
     bool get;              /* not HEAD */
     bool only_cached;      /* only-if-cached (RFC 9111 5.2.1.7) */
     bool ranged;           /* the request has a Range */

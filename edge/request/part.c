@@ -17,7 +17,7 @@
 struct edge_ranger {
     struct edge_txn *txn;
     struct edge_rep *rep;   /* counted: all bytes are of this version */
-    uint64_t at, end;       /* the next byte; behind the last one */
+    uint64_t at, end;       /* the next byte; after the last one */
     struct edge_hold hold;  /* the stored part that `blob` is from */
     struct edge_blob *blob; /* bytes [blob_first, +n) of the whole */
     uint64_t blob_first;

@@ -29,7 +29,7 @@ static bool hand_over(struct out *o, size_t n)
     return true;
 }
 
-/* One member, and any number behind it (RFC 1952 2.2). */
+/* One member, and any number after it (RFC 1952 2.2). */
 static bool gunzip(struct cdn_str body, struct out *o)
 {
     z_stream z = {.next_in = (Bytef *)(uintptr_t)body.p, .avail_in = (uInt)body.n};

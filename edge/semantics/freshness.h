@@ -94,7 +94,7 @@ struct edge_freshness {
     int64_t response_ms;    /* when the answer's head arrived */
     int32_t initial_age_s;  /* corrected_initial_age of 4.2.3, at response_ms */
     int32_t lifetime_s;     /* freshness_lifetime of 4.2.1 */
-    int32_t swr_s;          /* stale-while-revalidate window behind the lifetime */
+    int32_t swr_s;          /* stale-while-revalidate window after the lifetime */
     int32_t sie_s;          /* stale-if-error window */
     uint8_t source;         /* enum edge_lifetime_source */
     bool no_cache;          /* validate before every reuse (no-cache without field names) */

@@ -191,7 +191,7 @@ void edge_range_request(const struct edge_range *r, uint64_t complete_length,
     }
 }
 
-/* Index of the first extent that ends at `at` or behind it. */
+/* Index of the first extent that ends at `at` or after it. */
 static unsigned extent_find(const struct edge_extents *e, uint64_t at)
 {
     unsigned low = 0, high = e->count;

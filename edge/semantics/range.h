@@ -73,7 +73,7 @@ bool edge_extents_cover(const struct edge_extents *e, struct edge_range r);
 bool edge_extents_complete(const struct edge_extents *e, uint64_t complete_length);
 /* The first part of `r` that is missing; false when all is there. */
 bool edge_extents_first_missing(const struct edge_extents *e, struct edge_range r, struct edge_range *ret);
-/* How far the bytes reach without a gap from `at`: the offset behind the last one (at itself: none). */
+/* How far the bytes reach without a gap from `at`: the offset after the last one (at itself: none). */
 uint64_t edge_extents_reach(const struct edge_extents *e, uint64_t at);
 uint64_t edge_extents_bytes(const struct edge_extents *e);
 void edge_extents_clear(struct edge_extents *e); /* releases; fine on a zeroed struct */

@@ -78,7 +78,7 @@ struct edge_store_location {
     uint64_t id;        /* of the object, never used again; grows in order of insertion; 0: nowhere */
     uint32_t segment;   /* 0: a file of its own */
     uint32_t place;     /* segment: start of the record, in units; file of its own: unused */
-    uint64_t text : 20; /* bytes of key and meta in the record (body starts behind them) */
+    uint64_t text : 20; /* bytes of key and meta in the record (body starts after them) */
     uint64_t body : 44; /* bytes of body; of a partial object its whole length, holes included */
 };
 

@@ -146,7 +146,7 @@ bool edge_front_stretches(const struct edge_store_extent *extents, size_t n, uin
     uint64_t begin = block * EDGE_STORE_BLOCK;
     uint64_t end = begin + EDGE_STORE_BLOCK;
     size_t low = 0;
-    for (size_t high = n; low < high;) { /* the first that ends behind the begin of the block */
+    for (size_t high = n; low < high;) { /* the first that ends after the begin of the block */
         size_t middle = (low + high) / 2;
         if (extents[middle].to <= begin) {
             low = middle + 1;

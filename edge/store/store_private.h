@@ -133,7 +133,7 @@ struct edge_op {
     struct edge_store_extent *extents;
     size_t n_extents;
     bool uncounted; /* REMOVE: a row whose bytes are not there */
-    bool again;     /* MARK, SETTLE: was queued a second time, behind what the first round brought */
+    bool again;     /* MARK, SETTLE: was queued a second time, after what the first round brought */
     char text[];    /* key and meta */
 };
 
@@ -283,7 +283,7 @@ void edge_segment_delete(struct edge_store *s, uint32_t number);                
 bool edge_record_valid(const struct edge_store *s, const struct edge_record *r);
 bool edge_segment_verified(struct edge_store *s, const struct edge_store_location *l);
 void edge_segment_verified_set(struct edge_store *s, const struct edge_store_location *l, bool on);
-/* The next live or dead record at or behind `*at`: moves *at to it. False: none up to the end. */
+/* The next live or dead record at or after `*at`: moves *at to it. False: none up to the end. */
 bool edge_segment_next(struct edge_store *s, int fd, uint64_t end, uint64_t *at, struct edge_record *ret);
 /* Under lock. */
 void edge_segment_count(struct edge_store *s, const struct edge_store_location *l, bool born);

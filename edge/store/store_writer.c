@@ -197,7 +197,7 @@ static enum cdn_status append(struct edge_store *s, struct edge_op *op, struct e
     return edge_segment_append(s, items, n);
 }
 
-/* Stores `op` and those behind it that go along in the same write; the last of them. */
+/* Stores `op` and those after it that go along in the same write; the last of them. */
 static struct edge_op *put(struct edge_store *s, struct edge_op *op)
 {
     struct edge_append items[EDGE_APPEND_MAX];
@@ -338,7 +338,7 @@ static void tell_meta(struct edge_store *s, const struct edge_op *op)
     cdn_buf_free(&n.meta);
 }
 
-/* True the first time: it went to the end of the queue once more, behind what its first round brings. */
+/* True the first time: it went to the end of the queue once more, after what its first round brings. */
 static bool goes_round(struct edge_store *s, struct edge_op *op)
 {
     if (op->again) {

@@ -28,7 +28,7 @@ void mmdb_writer_put_shared(struct mmdb_writer *w, struct cdn_buf *record, struc
 uint32_t mmdb_writer_add(struct mmdb_writer *w, struct cdn_str record);
 
 /* Gives a network its record; the same network again replaces it. `address` has 4 bytes for IPv4 (also in a
- * tree of 128 bits, where it goes under ::/96) or 16; bits behind the prefix are ignored. */
+ * tree of 128 bits, where it goes under ::/96) or 16; bits after the prefix are ignored. */
 void mmdb_writer_insert(struct mmdb_writer *w, int family, const uint8_t *address, unsigned prefix_len,
                         uint32_t record);
 

@@ -20,7 +20,7 @@ static bool name_is_good(const char *name)
     return n > 0 && n <= 63;
 }
 
-/* http(s)://authority and nothing else, so that a client's path can stand behind it and never become the
+/* http(s)://authority and nothing else, so that a client's path can stand after it and never become the
  * authority. */
 static bool url_is_good(const char *url)
 {

@@ -136,7 +136,7 @@ static void rank_all(struct ranking *r)
     complete(r->edges, r->policy, &r->from, r->row, r->n);
 }
 
-/* The sites of preferred edges that are not too far off; leaves `r` behind them. Returns how many. */
+/* The sites of preferred edges that are not too far off; leaves `r` after them. Returns how many. */
 static size_t rank_preferred(struct ranking *r, const struct router_limits *limits)
 {
     struct router_candidate best = {0};

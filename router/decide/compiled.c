@@ -17,7 +17,7 @@ static __attribute__((noinline)) uint32_t find_without_index(const struct trie *
     return walk(t, t->root[key >> (64 - TRIE_ROOT_BITS)], key << TRIE_ROOT_BITS);
 }
 
-/* `rest` is the key behind what the run's node stands for. */
+/* `rest` is the key after what the run's node stands for. */
 static __attribute__((noinline)) uint32_t find_deep(const struct trie *t, const uint64_t *leaf, unsigned run,
                                                     uint64_t rest)
 {
@@ -136,7 +136,7 @@ static unsigned run_begin(const struct trie_node *node, unsigned i)
     return word * 64 + 63 - (unsigned)__builtin_clzll(up_to);
 }
 
-/* The slot behind the run of slot `i`; 256: it is the last one. */
+/* The slot after the run of slot `i`; 256: it is the last one. */
 static unsigned run_end(const struct trie_node *node, unsigned i)
 {
     if (++i == 256)

@@ -22,7 +22,7 @@
 
 struct router_class {
     uint32_t row;      /* equal for classes with the same sites, the same named edge and the same limits */
-    uint32_t reach;    /* 4 bits for each site: how many of those behind it are not clearly worse */
+    uint32_t reach;    /* 4 bits for each site: how many of those after it are not clearly worse */
     uint32_t rule;     /* number + 1 of the override that limits or prefers edges; 0: none */
     uint16_t named;    /* edge that an override names, or ROUTER_NO_EDGE */
     uint8_t reason;    /* enum router_reason, of the place */

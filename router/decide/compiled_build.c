@@ -23,7 +23,7 @@ struct builder {
     struct layer overrides, as_overrides, specials, anycast;
     struct cdn_index combinations;  /* of the family: class, by key */
     struct cdn_index classes, rows; /* classes by what they say; those that brought a new row, by the row */
-    uint64_t next;                  /* key behind the networks visited so far */
+    uint64_t next;                  /* key after the networks visited so far */
     bool done;                      /* the last key was visited */
     bool stopped;
     uint64_t last_combination;
@@ -107,7 +107,7 @@ static uint32_t class_find(struct builder *b, struct router_class *class)
     return id;
 }
 
-/* How far the choice hangs on the exact place: which sites behind each one are not clearly worse. */
+/* How far the choice hangs on the exact place: which sites after each one are not clearly worse. */
 static void reach_fill(const struct builder *b, const struct router_where *w,
                        const struct router_candidate *row, struct router_class *class)
 {
@@ -381,7 +381,7 @@ static struct router_quick quick_of(const struct router_class *class, const stru
         q.edges[q.count++] = edge;
     }
     if (q.count < 2 && class->count == ROUTER_ROW)
-        return none; /* there may be more behind the row */
+        return none; /* there may be more after the row */
     q.ambiguous = q.count == 2 && at[1] - at[0] <= (class->reach >> 4 * at[0] & 15);
     return q;
 }

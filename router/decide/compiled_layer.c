@@ -55,7 +55,7 @@ void layer_build(struct layer *layer, struct layer_net *nets, size_t n)
         open[depth++] = &nets[i];
         point_add(layer, nets[i].first, nets[i].value);
     }
-    unwind(layer, open, &depth, UINT64_MAX); /* what ends at the last key needs no point behind it */
+    unwind(layer, open, &depth, UINT64_MAX); /* what ends at the last key needs no point after it */
     free(open);
 }
 

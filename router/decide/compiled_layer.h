@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define LAYER_NONE UINT32_MAX        /* no network of the layer holds the key */
-#define LAYER_MIXED (UINT32_MAX - 1) /* it depends on what is behind the key */
+#define LAYER_MIXED (UINT32_MAX - 1) /* it depends on what is after the key */
 
 struct layer_net {
     uint64_t first, last; /* keys */

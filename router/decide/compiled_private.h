@@ -96,7 +96,7 @@ static inline uint32_t trie_slot(const struct trie *t, const struct trie_node *n
     return t->u.words[node->base + node->before[word] + (unsigned)__builtin_popcountll(up_to)];
 }
 
-/* The run that a slot is in: counts what is left when the slots behind it are shifted out. */
+/* The run that a slot is in: counts what is left when the slots after it are shifted out. */
 static inline unsigned trie_leaf_run(const uint64_t *leaf, uint64_t slot)
 {
     return (unsigned)__builtin_popcountll(leaf[0] << (63 - slot));
@@ -115,7 +115,7 @@ static inline unsigned trie_leaf_begin(const uint64_t *leaf, unsigned slot)
     return 63 - (unsigned)__builtin_clzll((leaf[0] | 1) & (~(uint64_t)0 >> (63 - slot)));
 }
 
-/* The slot behind the run of `slot`; 64: it is the last one. */
+/* The slot after the run of `slot`; 64: it is the last one. */
 static inline unsigned trie_leaf_end(const uint64_t *leaf, unsigned slot)
 {
     uint64_t behind = slot == 63 ? 0 : leaf[0] >> (slot + 1);

@@ -350,7 +350,7 @@ static void count_query(struct answering *a)
         dns_metrics_count_type(m, a->query.type);
 }
 
-/* A message of another opcode may look otherwise behind its header (RFC 2136, RFC 8490). */
+/* A message of another opcode may be laid out differently after its header (RFC 2136, RFC 8490). */
 static size_t not_implemented(struct answering *a, uint8_t *out)
 {
     memcpy(out, a->query.packet->wire, KNOT_WIRE_HEADER_SIZE);

@@ -7,7 +7,7 @@
 
 #include "common/banned.h"
 
-/* A query needs no record but OPT, TSIG or SIG(0) behind its question; an IXFR has a SOA too. The limit keeps
+/* A query needs no record but OPT, TSIG or SIG(0) after its question; an IXFR has a SOA too. The limit keeps
  * the parser from work that no answer needs. */
 #define AUTHORITY_MAX 1
 #define ADDITIONAL_MAX 2
@@ -71,7 +71,7 @@ static void options_find(const knot_rrset_t *opt, struct options *ret)
     }
 }
 
-/* RFC 7871 section 6 refuses too few or too many octets, bits behind the prefix, and a scope in a query.
+/* RFC 7871 section 6 refuses too few or too many octets, bits after the prefix, and a scope in a query.
  * Family 0 with an empty address is how `dig +subnet=0` says that the client's network shall not count. */
 static bool subnet_is_sound(const knot_edns_client_subnet_t *s, const uint8_t *address, size_t octets)
 {

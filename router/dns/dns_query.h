@@ -36,7 +36,7 @@ knot_mm_t dns_arena_mm(struct dns_arena *arena); /* also empties it */
 bool dns_query_parse(uint8_t *message, size_t n, knot_mm_t *mm, struct dns_query *ret);
 /* The opcode of a message that dns_query_parse reads; only 0 is a query. */
 unsigned dns_query_opcode(const struct dns_query *query);
-/* The address that the client subnet stands for, the bits behind its prefix zero. False: there is none, or it
+/* The address that the client subnet stands for, the bits after its prefix zero. False: there is none, or it
  * says nothing (prefix 0). */
 bool dns_query_subnet(const struct dns_query *query, struct cdn_addr *ret);
 

@@ -54,7 +54,7 @@ void dns_box_add(struct dns_box *box, const struct msghdr *in, void *answer, siz
                                                       .msg_controllen = in->msg_controllen};
 }
 
-/* Tells the kernel where to cut, behind the address to send from. */
+/* Tells the kernel where to cut, after the address to send from. */
 static void cut_add(struct msghdr *m)
 {
     uint16_t size = (uint16_t)m->msg_iov->iov_len;

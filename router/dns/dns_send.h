@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 
 #define DNS_BATCH 64         /* messages; also the least that any kernel cuts one into */
-#define DNS_CONTROL_MAX 64   /* one in_pktinfo or in6_pktinfo, and behind it room for the size of a cut */
+#define DNS_CONTROL_MAX 64   /* one in_pktinfo or in6_pktinfo, and after it room for the size of a cut */
 #define DNS_BOX_BYTES 64000u /* of answers in one message */
 
 struct dns_box {

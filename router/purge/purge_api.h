@@ -4,11 +4,11 @@
  *                               once, or with "wait": "2s" (or ?wait=) when all healthy edges have
  *                               acknowledged or the time is over
  *     GET  /purges/N            the same for a purge of before
- *     GET  /purges?after=N      {"purges": [...], "last", "oldest", "log"}: the entries behind N, at most
+ *     GET  /purges?after=N      {"purges": [...], "last", "oldest", "log"}: the entries after N, at most
  * 1000 &edge=NAME       an edge asks, which acknowledges all up to N. It says its name in the field
  *                               Pocketcdn-Edge, too, which no web page can add to a request unasked; and it
  *                               is one of the configuration, or has the token
- *              &wait=25s        long poll: answered when there is something behind N, or the time is over
+ *              &wait=25s        long poll: answered when there is something after N, or the time is over
  *              &log=IDENTITY    the log that N belongs to; another one, or an N out of reach (forgotten, or
  *                               never given), is answered {"reset": true}: drop everything, go on from "last"
  *
@@ -19,8 +19,8 @@
  * Limits: one waiting poll an edge, ROUTER_PURGE_READERS without a name (a newer one ends the oldest),
  * ROUTER_PURGE_WAITERS who wait for receipts (further ones are answered at once), of either no more than a
  * quarter of the admin listener's connections, ROUTER_PURGE_EDGES names, a minute of waiting. Control thread
- * only. Life cycle: create -> watch -> (verbs)* -> drain -> destroy, which must come behind the admin listener's
- * end.
+ * only. Life cycle: create -> watch -> (verbs)* -> drain -> destroy, which must come after the admin
+ * listener's end.
  */
 #ifndef CDN_ROUTER_PURGE_API_H
 #define CDN_ROUTER_PURGE_API_H

@@ -51,7 +51,7 @@ bool router_purge_log_reaches(const struct router_purge_log *log, uint64_t after
 enum cdn_status router_purge_log_append(struct router_purge_log *log, int64_t now_ms, struct cdn_str what,
                                         uint64_t *ret_id, struct cdn_error *err) CDN_MUST_CHECK;
 
-/* The entries behind `after`, in order, until there are no more or `entry` returns false. */
+/* The entries after `after`, in order, until there are no more or `entry` returns false. */
 typedef bool router_purge_entry_fn(void *arg, uint64_t id, int64_t time_ms, struct cdn_str what);
 enum cdn_status router_purge_log_read(struct router_purge_log *log, uint64_t after,
                                       router_purge_entry_fn *entry, void *arg,

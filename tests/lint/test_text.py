@@ -37,3 +37,10 @@ def test_comments_close_where_they_end():
             if m.start() and re.search(r"\n\s*$", m.group(1)) and "\n *\n" not in m.group(1):
                 wrong.append(f"{source.show(path)}:{text[:m.end()].count(chr(10)) + 1}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_comments_are_wrapped():
+    """At 110 columns, as the code; clang-format leaves comments alone."""
+    wrong = [f"{source.show(path)}:{i}: {len(line)} columns" for path in source.c_files()
+             for i, line in enumerate(path.read_text().split("\n"), 1) if len(line) > 110]
+    assert not wrong, "\n".join(wrong)

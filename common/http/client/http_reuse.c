@@ -7,7 +7,7 @@
  *  - just before a request is sent the socket is looked at once more, and on one that is not silent the
  *    request is not sent but begun again on a fresh connection. For a plain connection libcurl 7.88.1 does
  *    that, by the poll() with which it takes an idle one (http_client_reuse has rows for it);
- *  - bytes behind an answer that came in the same read are seen by libcurl alone, which throws them away and
+ *  - bytes after an answer that came in the same read are seen by libcurl alone, which throws them away and
  *    keeps the connection when the answer had no body or a chunked one. It says so in its trace only, which
  *    is therefore listened to for such answers. A unit test (http_client_reuse) breaks if it falls silent.
  *
@@ -236,7 +236,7 @@ enum http_reuse http_reuse_take(struct http_fetch *fetch, const struct http_ends
     return HTTP_REUSE_STALE;
 }
 
-/* ---- bytes behind an answer ---- */
+/* ---- bytes after an answer ---- */
 
 static int on_trace(CURL *easy, curl_infotype type, char *text, size_t n, void *arg)
 {

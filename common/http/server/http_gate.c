@@ -123,7 +123,7 @@ static ssize_t receive(struct MHD_Connection *connection, void *into, size_t max
     return judge(peer, peer->held.p, peer->held.n, into, max);
 }
 
-/* The request that asked for an upgrade got another answer. Bytes behind it were sent into the blue: they are
+/* The request that asked for an upgrade got another answer. Bytes after it were sent in vain: they are
  * no request of a client that waits, and the connection ends (RFC 6455 4.1 has it wait). */
 void http_gate_go_on(struct http_peer *peer)
 {

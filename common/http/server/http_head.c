@@ -90,7 +90,7 @@ void http_head_seal(struct http_head *head, struct MHD_Response *response)
         }
         cut_line(&head->lines, &at, &name, &value);
     }
-    /* the line end of the last line stands behind the first value instead */
+    /* the line end of the last line comes after the first value instead */
     struct cdn_str rest = cdn_str_sub(cdn_buf_str(&head->lines), at);
     char *copy = reserve(head, response, name.p, value.n + rest.n);
     if (copy) {

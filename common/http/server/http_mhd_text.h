@@ -2,15 +2,15 @@
  * place: what is read from how they lie in its memory, and what is written over.
  *
  * - A request's head stays in the read buffer and is cut up there: a NUL over the blanks of the request line,
- *   over each ':', CR and LF. So the lines of a well-formed head lie behind each other with exactly two NULs
+ *   over each ':', CR and LF. So the lines of a well-formed head follow one another with exactly two NULs
  *   between; a bare line feed, a folded line or a NUL inside, none of which 0.9.75 reports, shows as a gap.
  * - A response's value is a copy of its own, to which MHD_get_response_header() points, and is sent byte by
  *   byte.
  *
  * Nothing documents either. So both are tried, once a process, by documented calls alone; where one is not so
  * (another release, another allocator) a line of the log says it and the documented way is taken: a request's
- * gaps are not looked for and a long query costs memory of the connection; a response's fields are given one by
- * one. Nothing is refused for it. http_mhd.h is about the library's structs and needs its very release.
+ * gaps are not looked for and a long query costs memory of the connection; a response's fields are given one
+ * by one. Nothing is refused for it. http_mhd.h is about the library's structs and needs its very release.
  */
 #ifndef CDN_COMMON_HTTP_MHD_TEXT_H
 #define CDN_COMMON_HTTP_MHD_TEXT_H
@@ -28,7 +28,8 @@ bool http_mhd_text_responses(void); /* a response's value may be written over */
 /* ---- a request's head, with http_mhd_text_requests() ---- */
 
 /* An empty query keeps libmicrohttpd from splitting it into arguments that nobody asks for: some 60 bytes of
- * the connection's pool each, so that a long query would be refused. `target`: of MHD_OPTION_URI_LOG_CALLBACK. */
+ * the connection's pool each, so that a long query would be refused. `target`: of
+ * MHD_OPTION_URI_LOG_CALLBACK. */
 static inline void http_mhd_text_end_query(const char *target)
 {
     char *query = strchr((char *)(uintptr_t)target, '?');
@@ -50,7 +51,7 @@ static inline const char *http_mhd_text_first_line(const char *version)
     return version + strlen(version) + HTTP_MHD_LINE_END;
 }
 
-/* Whether the line lies at `at`; moves it behind. */
+/* Whether the line lies at `at`; moves it past. */
 static inline bool http_mhd_text_is_line(const char **at, struct cdn_str name, struct cdn_str value)
 {
     bool is = name.p == *at && value.p > name.p + name.n;

@@ -200,7 +200,8 @@ size_t http_respond_problem_with(struct http_request *req, unsigned status, cons
 /* Upgrades (RFC 9110 7.8), on plain and TLS listeners. The answer 101 to a request for WebSocket, to which
  * fields are added; http_respond() as usual. At the end of that turn begin() gets the connection: `fd` to be
  * watched, no more; `head`, to be written before all else; `early`, which the client sent already (copy
- * both). The request lives until http_upgrade_end(); done() follows, without begin() when the client has left before. */
+ * both). The request lives until http_upgrade_end(); done() follows, without begin() when the client has left
+ * before. */
 struct MHD_Response *http_response_upgrade(struct http_request *req, http_upgrade_begin begin, void *arg);
 #define HTTP_UPGRADE_AGAIN ((ssize_t)-1) /* when the socket is ready again */
 #define HTTP_UPGRADE_FAILED ((ssize_t)-2)

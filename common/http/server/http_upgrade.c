@@ -6,7 +6,7 @@
  * in the middle of its request: it neither reads, writes nor counts time until it is resumed to be closed.
  * The head of the 101 is made here; socket and GnuTLS session are read and written here, plain and TLS alike.
  *
- * Needs the gate (http_gate.c): it hands over not a byte more than the head, and holds what came behind it.
+ * Needs the gate (http_gate.c): it hands over no byte beyond the head, and holds what came after it.
  *
  * Life: respond -> (end of this turn) take_over, begin() -> read, write -> end -> completed. */
 #include "common/clock.h"
@@ -139,7 +139,7 @@ void http_upgrade_end(struct http_request *req, bool cut)
 {
     struct http_peer *peer = req->_peer;
     const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
-    if (cut) { /* a reset at once: behind close_notify or FIN, half a stream would look like a whole one */
+    if (cut) { /* a reset at once: after close_notify or FIN, half a stream would look like a whole one */
         (void)connect(fd_of(peer), &nobody, sizeof nobody);
     }
     req->_unread = !cut; /* the client may still be sending: what was written to it is not to be lost */

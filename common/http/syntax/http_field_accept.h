@@ -30,7 +30,7 @@ struct http_accept_encoding {
     uint16_t weight[HTTP_CODING_COUNT];
 };
 /* `value` joined; p NULL means that the field is absent (then anything goes: all 1000). An empty value
- * means identity only. A malformed weight counts as 1, one that is some kind of zero ("0.0000", behind
+ * means identity only. A malformed weight counts as 1, one that is some kind of zero ("0.0000", after
  * other parameters) as refused, and so does what is refused anywhere in the list; RFC 9110 12.5.3 for
  * "*" and identity. */
 void http_accept_encoding_parse(struct cdn_str value, struct http_accept_encoding *ret);

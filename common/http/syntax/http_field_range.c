@@ -11,7 +11,7 @@
 
 #include "common/banned.h"
 
-/* A position fits 63 bits; anything larger is "behind the end" all the same. */
+/* A position fits 63 bits; anything larger is "after the end" all the same. */
 static bool parse_position(struct cdn_str s, uint64_t *ret)
 {
     uint64_t v;

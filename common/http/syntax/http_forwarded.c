@@ -112,7 +112,7 @@ static void tail_read(struct tail *t, struct cdn_str list, bool quotes)
         }
         return;
     }
-    while (list.p) { /* X-Forwarded-*: knows no quotes, so that one cannot swallow what stands behind it */
+    while (list.p) { /* X-Forwarded-*: knows no quotes, so that one cannot swallow what comes after it */
         entry = cdn_str_trim(cdn_str_cut(&list, ','));
         if (entry.n > 0) {
             t->item[t->count++ % HTTP_FORWARDED_MAX] = entry;

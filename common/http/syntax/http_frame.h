@@ -8,7 +8,7 @@
  * http_request.c, which reads the head once more.
  *
  * Pure: bytes in, a verdict out; any split of the same bytes gives the same verdict. Two things are changed
- * in the bytes: white space behind the value of a framing field goes before it (libmicrohttpd does not trim
+ * in the bytes: white space after the value of a framing field goes before it (libmicrohttpd does not trim
  * there), and Cookie is hidden under another name until http_request.c has its fields (libmicrohttpd would
  * take it to pieces, with a node for each, which nobody asks for).
  */
@@ -43,11 +43,11 @@ struct http_frame { /* zeroed: a request is to come */
     uint32_t line;       /* bytes of this chunk line, or of the trailers */
     uint32_t extensions; /* bytes of all of the body's */
     uint64_t left;       /* of the body or the chunk */
-    uint64_t body;       /* bytes seen behind the head, framing included */
+    uint64_t body;       /* bytes seen after the head, framing included */
 };
 
 /* p[0..n): what has come since the last request's end, or of its body. *ret_ready says how many bytes may be
- * handed on; the rest is an incomplete head, to be offered again with more behind it. With a refusal it is
+ * handed on; the rest is an incomplete head, to be offered again with more after it. With a refusal it is
  * the end of the last complete request before the bad one. */
 enum http_refusal http_frame_feed(struct http_frame *f, char *p, size_t n, size_t *ret_ready);
 

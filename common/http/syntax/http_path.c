@@ -70,7 +70,7 @@ size_t http_path_remove_dots(char *p, size_t end)
 {
     size_t in = 0, out = 0;
     while (in < end) {
-        size_t next = in + 1; /* behind this segment: the next '/' or the end */
+        size_t next = in + 1; /* after this segment: the next '/' or the end */
         while (next < end && p[next] != '/') {
             next++;
         }

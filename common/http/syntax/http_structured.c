@@ -71,7 +71,7 @@ static bool read_key(struct cdn_str *s, struct cdn_str *ret)
     return true;
 }
 
-/* RFC 8941 4.2.4: up to 15 digits, or 12 with up to 3 behind the point. */
+/* RFC 8941 4.2.4: up to 15 digits, or 12 with up to 3 after the point. */
 static bool read_number(struct cdn_str *s, struct http_structured_value *ret)
 {
     bool negative = peek(s) == '-';

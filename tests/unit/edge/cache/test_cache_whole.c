@@ -1,4 +1,5 @@
-/* Origins that answer a range with the whole: how long that is known, and how much is read and thrown away. */
+/* Origins that answer a range with the whole: how long that is known, and how much is read and thrown
+ * away. */
 #include "tests/unit/edge/cache_fixture.h"
 
 #include "common/banned.h"
