@@ -60,29 +60,6 @@ const char *plan_kind_word(enum plan_kind kind)
     return words[kind];
 }
 
-void plan_default_yaml(const struct plan_wish *wish, const struct plan_ports *ports, struct cdn_buf *out)
-{
-    cdn_buf_printf(out, "# Written by `pocketcdn up`. A copy of it is a start for a cdn.yaml of your "
-                        "own.\ncdn:\n  simulate: yes\n"
-                        "  trusted_proxies: [\"127.0.0.0/8\"]\n");
-    if (wish->root)
-        cdn_buf_printf(out, "origin:\n  listen: %s:%u\n  admin: %s:%u\n  place: Frankfurt\n",
-                       ports->router_host, ports->origin, ports->router_host, cdn_admin_port(ports->origin));
-    cdn_buf_printf(out, "router:\n  listen: %s:%u\n  admin: %s:%u\n  dns_listen: %s:%u\nedges:\n",
-                   ports->router_host, ports->router, ports->router_host, cdn_admin_port(ports->router),
-                   ports->router_host, plan_dns_port(ports));
-    for (unsigned i = 0; i < GEO_DEFAULT_EDGES && i < geo_site_count(); i++) {
-        const struct geo_site *site = geo_site_at(i);
-        unsigned host = ports->first_edge + i;
-        cdn_buf_printf(out,
-                       "  - name: " CDN_STR_FMT "\n    place: \"" CDN_STR_FMT
-                       "\"\n    listen: 127.0.1.%u:%u\n"
-                       "    admin: 127.0.1.%u:%u\n",
-                       CDN_STR_ARG(site->name), CDN_STR_ARG(site->city), host, ports->edges, host,
-                       cdn_admin_port(ports->edges));
-    }
-}
-
 static void add_args(struct plan_node *node, ...)
 {
     size_t n = 0;

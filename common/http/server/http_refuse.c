@@ -1,5 +1,6 @@
 /* Refusals made without a handler: counted, logged, and the ones that libmicrohttpd knows nothing of written
  * past it, as one problem document (RFC 9457) after which the connection closes. */
+#include "common/http/server/http_problem.h"
 #include "common/http/server/http_server_private.h"
 
 #include "common/log.h"
@@ -42,13 +43,12 @@ static void write_problem(struct http_server *server, struct MHD_Connection *con
 {
     unsigned status = http_refusal_status(why);
     CDN_AUTOBUF struct cdn_buf body = {0};
-    cdn_buf_printf(&body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%u,\"detail\":\"%s\"}",
-                   http_reason(status), status, http_refusal_detail(why));
+    const char *type = http_problem_write(false, status, http_refusal_detail(why), &body);
     CDN_AUTOBUF struct cdn_buf text = {0};
     cdn_buf_printf(&text,
                    "HTTP/1.1 %u %s\r\nConnection: close\r\nCache-Control: no-store\r\n"
-                   "Content-Type: application/problem+json\r\nContent-Length: %zu\r\n\r\n",
-                   status, http_reason(status), body.n);
+                   "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n",
+                   status, http_reason(status), type, body.n);
     cdn_buf_add_str(&text, cdn_buf_str(&body));
     http_write_connection(connection, server->config.tls_certificate != NULL, cdn_buf_str(&text));
 }
