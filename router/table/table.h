@@ -1,8 +1,8 @@
 /* table: everything that one configuration says about routing, as the threads use it.
  *
  * Built whole beside the old one, then handed to each thread; never changed afterwards, but for the atomic
- * words of its edges (edges.h). Each thread holds one reference and swaps it when it is told to (server.h), so
- * that a decision takes neither a lock nor an atomic instruction.
+ * words of its edges (edges.h). Each thread holds one reference and swaps it when it is told to (server.h),
+ * so that a decision takes neither a lock nor an atomic instruction.
  *
  * Life cycle: router_table_create -> (router_table_compile) -> router_table_ref/unref. Without having been
  * compiled (compiled.h) a table gives the same answers, in microseconds.
