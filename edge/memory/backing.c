@@ -65,12 +65,13 @@ static char *map_aligned(size_t n)
     return wide + skip;
 }
 
-void *edge_backing_map(size_t n, struct edge_backing *ret)
+void *edge_backing_map(size_t n, bool lean, struct edge_backing *ret)
 {
     char *data = map_aligned(n);
+    const size_t from = lean ? EDGE_BACKING_HUGE : 0;
     *ret = (struct edge_backing){.huge = false};
-    if (data && wants_huge() && madvise(data, n, MADV_HUGEPAGE) == 0) {
-        ret->ready = edge_backing_fill(data, EDGE_BACKING_HUGE) ? EDGE_BACKING_HUGE : 0;
+    if (data && wants_huge() && madvise(data + from, n - from, MADV_HUGEPAGE) == 0) {
+        ret->ready = !lean && edge_backing_fill(data, EDGE_BACKING_HUGE) ? EDGE_BACKING_HUGE : 0;
         ret->huge = atomic_load_explicit(&plain_left, memory_order_relaxed) < PLAIN_MAPPINGS;
         if (!ret->huge) { /* it was dear */
             edge_backing_make_plain(data, n);

@@ -15,11 +15,13 @@
 #define EDGE_BACKING_HUGE ((size_t)2 << 20)
 
 struct edge_backing {
-    bool huge;    /* each EDGE_BACKING_HUGE is backed as a whole when a byte of it is written to */
+    bool huge;    /* an EDGE_BACKING_HUGE is backed as a whole when a byte of it is written to */
     size_t ready; /* how many bytes at the start are backed already */
 };
-/* `n` bytes at a multiple of `n`, which is one of EDGE_BACKING_HUGE. NULL: there is no address space left. */
-void *edge_backing_map(size_t n, struct edge_backing *ret);
+/* `n` bytes at a multiple of `n`, which is one of EDGE_BACKING_HUGE. NULL: there is no address space
+ * left. `lean`: the first EDGE_BACKING_HUGE has small pages in any case, so that little use takes
+ * little. */
+void *edge_backing_map(size_t n, bool lean, struct edge_backing *ret);
 /* By one call instead of a page fault each; false: the kernel knows no such call, or has no memory. */
 bool edge_backing_fill(void *data, size_t n);
 /* No more huge pages in this mapping. The kernel would also make whole ones again, behind our back, of those

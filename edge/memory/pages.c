@@ -25,13 +25,14 @@
 #define LOOKS 4    /* regions whose run may be long enough or not */
 #define AHEAD (unsigned)(EDGE_BACKING_HUGE / EDGE_PAGE) /* pages made ready at once */
 #define POPULATE_UP_TO ((size_t)256 << 10)
+#define IDLE_PAGES 128u /* who uses no more has nothing made ready */
 #define NICENESS 10
 
 struct region { /* at the start of its memory */
     struct region *next, *previous;
     unsigned longest; /* free run, in pages */
     unsigned used_n;
-    bool huge; /* its stretches of AHEAD are backed by one page each */
+    bool huge; /* its stretches of AHEAD, but perhaps the first, are backed by one page each */
     uint64_t used[WORDS];
     uint64_t ready[WORDS];
 };
@@ -154,7 +155,7 @@ static char *page_of(struct region *r, unsigned i)
 static struct region *region_create(void)
 {
     struct edge_backing backing;
-    struct region *r = edge_backing_map(EDGE_PAGES_REGION, &backing);
+    struct region *r = edge_backing_map(EDGE_PAGES_REGION, all.regions == 0, &backing);
     if (!r) {
         return NULL;
     }
@@ -242,9 +243,14 @@ static struct region *region_for(unsigned n)
     return region_create();
 }
 
+static bool few_are_ready(void)
+{
+    return all.ready < all.spare / 4 && all.used > IDLE_PAGES;
+}
+
 static void call_thread(void)
 {
-    if (all.runs && (all.ready < all.spare / 4 || all.ready > all.spare)) {
+    if (all.runs && (few_are_ready() || all.ready > all.spare)) {
         pthread_cond_signal(&all.work);
     }
 }
@@ -476,7 +482,7 @@ static void *work(void *arg)
     setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS); /* of this thread alone, on Linux */
     pthread_mutex_lock(&all.lock);
     while (!all.stop) {
-        const bool few = all.ready < all.spare / 4 && all.used && !all.no_ahead;
+        const bool few = few_are_ready() && !all.no_ahead;
         if (!few && all.ready <= all.spare) {
             pthread_cond_wait(&all.work, &all.lock);
             continue;
