@@ -30,7 +30,7 @@
 #define HOT_SHARE ((uint64_t)16 << 10) /* one ready answer a thread for so many bytes of `memory` */
 #define QUEUE_MIN ((uint64_t)4 << 20)
 #define QUEUE_MAX ((uint64_t)64 << 20)
-#define SPARE_PAGES ((size_t)4 << 20)
+#define SPARE_PAGES ((size_t)3 << 20)
 #define SWEEP_NS INT64_C(250000000)
 #define SWEEP_SLOTS 2048u
 #define FEW_CLIENTS 1000u
