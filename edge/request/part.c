@@ -5,6 +5,7 @@
 #include "common/mem.h"
 #include "edge/memory/budget.h"
 #include "edge/request/serve.h"
+#include "edge/request/slice.h"
 #include "edge/cache/cache.h"
 
 #include "common/banned.h"
@@ -107,20 +108,6 @@ static struct edge_fetch_scope scope_of_part(const struct edge_hold *part)
                                      .range_last = part->rep->first + edge_hold_length(part) - 1};
 }
 
-/* The slice that holds `at` (HTTP_RANGE_OPEN with `suffix`: the last bytes). `whole` 0: not known. */
-static struct edge_fetch_scope scope_of_slice(const struct edge_txn *t, uint64_t at, uint64_t suffix,
-                                              uint64_t whole)
-{
-    struct edge_fetch_scope scope = {.ranged = true, .range_first = at, .range_last = suffix};
-    if (at != HTTP_RANGE_OPEN) {
-        const uint64_t first = at / slice_size(t) * slice_size(t);
-        scope.range_last = first + slice_size(t) - 1;
-        scope.range_last = whole && scope.range_last + 1 >= whole ? HTTP_RANGE_OPEN : scope.range_last;
-        scope.range_first = whole ? at : first;
-    }
-    return scope;
-}
-
 /* Asks the origin for a stretch; `stale`: the part to confirm, whose references are consumed. */
 static void begin(struct edge_txn *t, struct edge_fetch *f, struct edge_hold *stale, bool background)
 {
@@ -177,7 +164,7 @@ static void next_source(struct edge_ranger *r)
         return;
     }
     const struct edge_fetch_scope scope =
-        found ? scope_of_part(&part) : scope_of_slice(t, r->at, 0, (uint64_t)r->rep->whole);
+        found ? scope_of_part(&part) : edge_slice_around(slice_size(t), r->at, 0, (uint64_t)r->rep->whole);
     join_stretch(t, r->at, &scope, &moment, r->rep, &part);
     edge_cache_release(cache_of(t), &part); /* unless the fetch took it */
 }
@@ -386,13 +373,6 @@ static enum edge_step serve(struct edge_txn *t, struct edge_rep *part, uint64_t 
     return EDGE_STEP_DONE;
 }
 
-/* Behind the last byte that the fetch brings of f->rep. */
-static uint64_t fetch_end(const struct edge_fetch *f)
-{
-    const uint64_t whole = (uint64_t)f->rep->whole, last = f->scope.range_last;
-    return f->scope.range_first == HTTP_RANGE_OPEN || last >= whole ? whole : last + 1;
-}
-
 bool edge_part_serve_stale(struct edge_txn *t, enum edge_origin_state origin, enum edge_step *ret)
 {
     const struct edge_fetch *f = t->fetch;
@@ -416,7 +396,7 @@ bool edge_part_serve_stale(struct edge_txn *t, enum edge_origin_state origin, en
 
 enum edge_step edge_part_serve_fetched(struct edge_txn *t)
 {
-    return serve(t, t->fetch->rep, fetch_end(t->fetch));
+    return serve(t, t->fetch->rep, edge_slice_end(&t->fetch->scope, (uint64_t)t->fetch->rep->whole));
 }
 
 enum edge_step edge_part_serve_confirmed(struct edge_txn *t)
@@ -518,9 +498,9 @@ static void find_stretch(struct edge_txn *t, const struct edge_hold *known, stru
 static enum edge_step fetch_stretch(struct edge_txn *t, const struct edge_hold *known, struct stretch *s)
 {
     const struct edge_fetch_scope scope =
-        s->part.object
-            ? scope_of_part(&s->part)
-            : scope_of_slice(t, s->at, s->spec.first == HTTP_RANGE_OPEN ? s->spec.last : 0, s->whole);
+        s->part.object ? scope_of_part(&s->part)
+                       : edge_slice_around(slice_size(t), s->at,
+                                           s->spec.first == HTTP_RANGE_OPEN ? s->spec.last : 0, s->whole);
     return join_stretch(t, s->at, &scope, &s->moment, known->rep, &s->part) ? EDGE_STEP_FETCHED
                                                                             : EDGE_STEP_LOOKUP;
 }
