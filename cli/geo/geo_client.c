@@ -186,12 +186,32 @@ static size_t value_end(struct cdn_str line, size_t at)
     char open = line.p[at], close = open == '[' ? ']' : open == '"' || open == '\'' ? open : '\0';
     size_t i = at + (close != '\0');
     for (; i < line.n; i++) {
+        if (!close && line.p[i] == '"' && i > at && line.p[i - 1] == '=') {
+            const char *end = memchr(line.p + i + 1, '"', line.n - i - 1);
+            if (!end) {
+                break;
+            }
+            i = (size_t)(end - line.p); /* for="[2001:db8::1]:4711" is one of several (RFC 7239 6) */
+            continue;
+        }
         if (close ? line.p[i] == close && line.p[i - 1] != '\\' : strchr("\"'|}", line.p[i]) != NULL)
             break;
         if (!close && line.p[i] == ' ' && line.p[i - 1] != ',' && (i + 1 == line.n || line.p[i + 1] != ','))
             break;
     }
     return i;
+}
+
+/* Of a Forwarded field whose first address is quoted (for="[2001:db8::1]", for=...), the place before that;
+ * else `at`: x_forwarded_for="..." is quoted as a whole. */
+static size_t before_for(struct cdn_str line, size_t at)
+{
+    struct cdn_str name = CDN_STR("for=");
+    if (at <= name.n || line.p[at] != '"' || !cdn_str_same_nocase(line.p + at - name.n, name.p, name.n)) {
+        return at;
+    }
+    const char before = line.p[at - name.n - 1];
+    return isalnum((unsigned char)before) || before == '_' || before == '-' ? at : at - name.n;
 }
 
 /* The value after a key that ends in "forwarded", "forwarded_for", "Forwarded-For" or "xff". */
@@ -209,6 +229,7 @@ static bool keyed_list(struct cdn_str line, struct cdn_str *ret)
                    !(line.p[at - 1] == ' ' && strchr("\"'", line.p[at])))
                 at++;
             if (at < line.n) {
+                at = before_for(line, at);
                 *ret = (struct cdn_str){line.p + at, value_end(line, at) - at};
                 return true;
             }
