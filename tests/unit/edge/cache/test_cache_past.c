@@ -135,7 +135,7 @@ END_TEST
 static const struct {
     unsigned failures;
     int64_t pause_s;
-    bool always_failing; /* also behind the pause */
+    bool always_failing; /* also after the pause */
 } pauses[] = {{1, 2, false}, {2, 4, false}, {3, 8, true},  {4, 16, true},
               {5, 32, true}, {6, 64, true}, {7, 64, true}, {300, 64, true}};
 

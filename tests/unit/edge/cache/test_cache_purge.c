@@ -126,7 +126,7 @@ START_TEST(all_variants_and_parts_go)
 }
 END_TEST
 
-/* Keys are bytes: what is not ASCII comes behind, a NUL before all. */
+/* Keys are bytes: what is not ASCII comes last, a NUL first. */
 START_TEST(prefixes_are_bytes)
 {
     const struct cdn_str keys[] = {CDN_STR("http://h/\xff\xff"), CDN_STR("http://h/\xff"),

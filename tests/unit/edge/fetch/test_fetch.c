@@ -147,7 +147,7 @@ START_TEST(published_since_the_look)
 }
 END_TEST
 
-/* A purge is no reason to look again: what it hit was not there, and the fetch begins behind it or not. */
+/* A purge is no reason to look again: what it hit was not there, and the fetch begins after it or not. */
 START_TEST(purged_since_the_look)
 {
     struct waiting a;

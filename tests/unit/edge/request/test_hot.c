@@ -119,7 +119,7 @@ static void tear_down(void)
     loop_destroy(loop);
 }
 
-/* Sends one and waits for its answer; whether the table gave it. `body`: as sent behind the head. */
+/* Sends one and waits for its answer; whether the table gave it. `body`: as sent after the head. */
 static bool send_text(const char *line, const char *fields, const char *body)
 {
     const unsigned before = hits;
@@ -419,7 +419,7 @@ START_TEST(what_nobody_asks_for_is_swept)
 }
 END_TEST
 
-/* Those that stand behind a removed one are still found, each with its own answer. */
+/* Those that stand after a removed one are still found, each with its own answer. */
 START_TEST(removal_leaves_the_others)
 {
     enum { KEYS = 60 };
