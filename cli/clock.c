@@ -10,10 +10,10 @@
 
 #include "common/banned.h"
 
-#define CLOCK_OPTIONS(X)                                              \
-    X(TEXT, set, 0, "INSTANT", "Go there, as 2027-01-01T00:00:00Z")   \
-    X(FLAG, reset, 0, NULL, "Back to the true time")                  \
-    X(FLAG, json, 'j', NULL, "The nodes' answers as one JSON object") \
+#define CLOCK_OPTIONS(X)                                                        \
+    X(TEXT, set, 0, "INSTANT", "Go to this time, such as 2027-01-01T00:00:00Z") \
+    X(FLAG, reset, 0, NULL, "Back to the true time")                            \
+    X(FLAG, json, 'j', NULL, "The nodes' answers as one JSON object")           \
     CONTROL_OPTIONS(X)
 CLI_OPTIONS_STRUCT(clock_options, CLOCK_OPTIONS);
 

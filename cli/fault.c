@@ -10,7 +10,7 @@
 #include "common/banned.h"
 
 #define FAULT_OPTIONS(X)                                             \
-    X(TEXT, node, 0, "NAME", "Node to trouble; default: the origin") \
+    X(TEXT, node, 0, "NAME", "Node to disturb; default: the origin") \
     X(FLAG, json, 'j', NULL, "What is on, as JSON")                  \
     CONTROL_OPTIONS(X)
 CLI_OPTIONS_STRUCT(fault_options, FAULT_OPTIONS);

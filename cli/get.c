@@ -19,8 +19,8 @@
 
 #define GET_OPTIONS(X)                                                                              \
     X(TEXT, from, 0, "PLACE|IP", "Be a client there: a city, LAT,LON, a site's name or an address") \
-    X(LIST, header, 'H', "FIELD", "Send this field, as 'Cookie: a=b'; may be repeated")             \
-    X(TEXT, request, 'X', "METHOD", "Another method than GET (POST with --data)")                   \
+    X(LIST, header, 'H', "FIELD", "Send this field, such as 'Cookie: a=b'; may be repeated")        \
+    X(TEXT, request, 'X', "METHOD", "Method other than GET (POST with --data)")                     \
     X(TEXT, data, 'd', "DATA", "Send a body: text, @FILE, or @- for standard input")                \
     X(TEXT, output, 'o', "FILE", "Write the body there ('-': standard output, after the report)")   \
     X(FLAG, json, 'j', NULL, "The report as one JSON object")                                       \

@@ -16,10 +16,10 @@
 #define SLACK_MS 5000
 
 #define PURGE_OPTIONS(X)                                                                                    \
-    X(LIST, prefix, 0, "PREFIX", "Everything whose path or URL begins so")                                  \
-    X(LIST, tag, 0, "TAG", "Everything tagged so (Surrogate-Key, Cache-Tag, xkey)")                         \
+    X(LIST, prefix, 0, "PREFIX", "Everything whose path or URL begins like this")                           \
+    X(LIST, tag, 0, "TAG", "Everything with this tag (Surrogate-Key, Cache-Tag, xkey)")                     \
     X(FLAG, all, 0, NULL, "Everything")                                                                     \
-    X(FLAG, soft, 0, NULL, "Mark as stale in place of removing")                                            \
+    X(FLAG, soft, 0, NULL, "Mark as stale instead of removing")                                             \
     X(FLAG, wait, 'w', NULL, "Wait for every healthy edge, and show how long each took")                    \
     X(TEXT, timeout, 0, "TIME", "The longest wait; default: " DEFAULT_WAIT ", at most 60s; implies --wait") \
     X(FLAG, json, 'j', NULL, "The router's answer as JSON")                                                 \

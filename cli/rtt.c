@@ -235,7 +235,7 @@ static const struct cli_option rows[] = {RTT_OPTIONS(ROW)};
 
 const struct cli_command cli_command_rtt = {
     .name = "rtt",
-    .summary = "The modelled round-trip time between two places, and the way it takes",
+    .summary = "The modelled round-trip time between two places, and its path",
     .usage = "[--json] FROM TO\n       pocketcdn rtt [--json] -",
     .more =
         "FROM and TO are a city (\"Zurich\", \"Valencia,VE\"), a site (fra), LAT,LON or an IP address. For "

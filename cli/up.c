@@ -20,10 +20,10 @@
 
 #define UP_OPTIONS(X)                                                                       \
     X(TEXT, config, 'c', "FILE", "cdn.yaml; default: ten edges in ten cities of the world") \
-    X(TEXT, root, 0, "DIR", "Folder to serve, by an origin of our own")                     \
-    X(TEXT, origin, 0, "URL", "Origin that runs already, as http://127.0.0.1:8000")         \
+    X(TEXT, root, 0, "DIR", "Folder to serve, by pocketcdn-origin")                         \
+    X(TEXT, origin, 0, "URL", "Origin that runs already, such as http://127.0.0.1:8000")    \
     X(TEXT, port, 'p', "PORT",                                                              \
-      "Port of the router in place of 8080; all other ports move as far; 0: any free one")  \
+      "Port of the router instead of 8080; all other ports move as far; 0: any free one")   \
     X(FLAG, detach, 'd', NULL, "Return when all is up, and leave it running")               \
     X(TEXT, state, 0, "DIR", "Folder for caches, logs and who runs")
 

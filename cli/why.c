@@ -159,7 +159,7 @@ static const struct cli_option rows[] = {WHY_OPTIONS(ROW)};
 
 const struct cli_command cli_command_why = {
     .name = "why",
-    .summary = "What each edge has of a URL, and what the next request would get",
+    .summary = "What each edge has for a URL, and what the next request would get",
     .usage = "URL | /PATH [--edge NAME]",
     .more = "With --json also the arithmetic of its freshness.\n"
             "\n"

@@ -14,8 +14,8 @@
 #include <jansson.h>
 #include <sys/types.h>
 
-#define DEMO_OPTIONS(X)                                                           \
-    X(TEXT, root, 0, "DIR", "Serve this folder in place of Django's admin files") \
+#define DEMO_OPTIONS(X)                                                          \
+    X(TEXT, root, 0, "DIR", "Serve this folder instead of Django's admin files") \
     X(FLAG, json, 'j', NULL, "The result as one JSON object")
 CLI_OPTIONS_STRUCT(demo_options, DEMO_OPTIONS);
 

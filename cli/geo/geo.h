@@ -21,26 +21,28 @@
 #include "cli/geo/geo_row.h"
 #include "cli/base/options.h"
 
-#define GEO_OPTIONS(X)                                                                                     \
-    X(FLAG, json, 'j', NULL, "One JSON object a line, as GET /route?ip= of the router gives it")           \
-    X(FLAG, csv, 0, NULL, "Comma-separated values (RFC 4180) with a header line")                          \
-    X(FLAG, tsv, 0, NULL, "Tab-separated values with a header line")                                       \
-    X(TEXT, fields, 0, "NAMES", "Of --csv, --tsv, --summary: ip,country,city,edge (also behind them)")     \
-    X(TEXT, format, 'f', "TEXT", "A line of your own: %{ip} %{country} %{edge} ...; \\t, \\n, %%")         \
-    X(TEXT, raw, 0, "PATH", "The value at PATH of the database's record, as country_code; . is all of it") \
-    X(FLAG, log, 'l', NULL, "Input lines are log lines: every address in them is looked up")               \
-    X(TEXT, client, 0, "WHICH",                                                                            \
-      "Of a log line, the client: a column (4), a name (c-ip, request.client_ip), xff")                    \
-    X(FLAG, annotate, 0, NULL, "Write log lines back with country, edge and AS (or --format) behind them") \
-    X(FLAG, summary, 0, NULL, "Count by country, asn and edge, or by the fields named behind it")          \
-    X(TEXT, explain_log, 0, "FILE", "Which edges the clients of a log are sent to, how far, how surely")   \
-    X(FLAG, why, 'w', NULL, "Show how the decision came about")                                            \
-    X(FLAG, all_edges, 'a', NULL, "Show all edges, best first")                                            \
-    X(LIST, db, 0, "FILE", "Database (.mmdb); several: each field from the first that has it")             \
-    X(TEXT, config, 'c', "FILE", "cdn.yaml whose router to be; default: the built-in edges")               \
-    X(FLAG, as_router, 0, NULL, "Decide as the router does; always so, and accepted to say it")            \
-    X(FLAG, strict, 0, NULL, "Stop at the first bad line")                                                 \
-    X(FLAG, bench, 0, NULL, "Measure look-ups and decisions a second")                                     \
+#define GEO_OPTIONS(X)                                                                                      \
+    X(FLAG, json, 'j', NULL, "One JSON object a line, as GET /route?ip= of the router gives it")            \
+    X(FLAG, csv, 0, NULL, "Comma-separated values (RFC 4180) with a header line")                           \
+    X(FLAG, tsv, 0, NULL, "Tab-separated values with a header line")                                        \
+    X(TEXT, fields, 0, "NAMES",                                                                             \
+      "For --csv, --tsv, --summary: ip,country,city,edge (also right after these)")                         \
+    X(TEXT, format, 'f', "TEXT", "A line of your own: %{ip} %{country} %{edge} ...; \\t, \\n, %%")          \
+    X(TEXT, raw, 0, "PATH",                                                                                 \
+      "The value at PATH of the database's record, as country_code; . is all of it")                   \
+    X(FLAG, log, 'l', NULL, "Input lines are log lines: every address in them is looked up")                \
+    X(TEXT, client, 0, "WHICH",                                                                             \
+      "The client of a log line: a column (4), a name (c-ip, request.client_ip), xff")                      \
+    X(FLAG, annotate, 0, NULL, "Write log lines back, followed by country, edge and AS (or --format)")      \
+    X(FLAG, summary, 0, NULL, "Count by country, asn and edge, or by the fields named after it")            \
+    X(TEXT, explain_log, 0, "FILE", "Which edges the clients of a log are sent to, how far, how certainly") \
+    X(FLAG, why, 'w', NULL, "Show how the decision came about")                                             \
+    X(FLAG, all_edges, 'a', NULL, "Show all edges, best first")                                             \
+    X(LIST, db, 0, "FILE", "Database (.mmdb); several: each field from the first that has it")              \
+    X(TEXT, config, 'c', "FILE", "Decide as the router of this cdn.yaml; default: the built-in edges")      \
+    X(FLAG, as_router, 0, NULL, "Decide as the router does; always so, and accepted to say it")             \
+    X(FLAG, strict, 0, NULL, "Stop at the first bad line")                                                  \
+    X(FLAG, bench, 0, NULL, "Measure look-ups and decisions a second")                                      \
     X(FLAG, quiet, 'q', NULL, "No summary on stderr")
 
 CLI_OPTIONS_STRUCT(geo_options, GEO_OPTIONS);

@@ -23,7 +23,7 @@
     X(FLAG, ascii, 0, NULL, "Draw with plain characters; otherwise as the locale says")                     \
     X(FLAG, json, 'j', NULL, "The decision as JSON, as GET /route?ip= of the router gives it")              \
     X(LIST, db, 0, "FILE", "Database (.mmdb); twice: one for each address family")                          \
-    X(TEXT, config, 'c', "FILE", "cdn.yaml whose router to be; default: the built-in edges")
+    X(TEXT, config, 'c', "FILE", "Decide as the router of this cdn.yaml; default: the built-in edges")
 CLI_OPTIONS_STRUCT(route_options, ROUTE_OPTIONS);
 
 /* ---- drawing ---- */

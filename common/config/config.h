@@ -121,7 +121,7 @@ struct cdn_config_row {
 /* Settings that every daemon has; their place in cdn.yaml is the section `cdn`. */
 #define CDN_SHARED_SETTINGS(X)                                                                            \
     X(CHOICE, log_level, "info", 0, 0, "debug|info|warn|error", RUNTIME, "LEVEL",                         \
-      "Least level that is logged")                                                                       \
+      "Lowest level that is logged")                                                                      \
     X(BOOL, log_json, "no", 0, 0, NULL, RESTART, "yes|no", "Log lines as JSON objects")                   \
     X(BOOL, simulate, "no", 0, 0, NULL, RESTART, "yes|no",                                                \
       "Simulation: POST /clock and, at the origin, /faults on the admin listener; clients may say where " \
@@ -131,10 +131,10 @@ struct cdn_config_row {
     X(DURATION, head_timeout, "10s", 10, 3600000, NULL, RESTART, "TIME",                                  \
       "For a whole request head, or TLS handshake, from its first byte; slower ones get 408")             \
     X(DURATION, body_timeout, "30s", 10, 3600000, NULL, RESTART, "TIME",                                  \
-      "For a whole request body, beside the time that body_rate gives it; slower ones get 408")           \
+      "For a whole request body, besides the time that body_rate gives it; slower ones get 408")          \
     X(SIZE, body_rate, "1000", 1, 1e12, NULL, RESTART, "SIZE",                                            \
-      "Slowest request body in bytes a second: what has come extends body_timeout by the time it would "  \
-      "have taken so")                                                                                    \
+      "Slowest request body, in bytes a second: what has come extends body_timeout by the time it would " \
+      "have taken at this rate")                                                                          \
     X(LIST, trusted_proxies, "", 0, 10000, CDN_CONFIG_CIDRS, RUNTIME, "CIDR",                             \
       "Peers whose client_field is believed")                                                             \
     X(CHOICE, client_field, "x-forwarded-for", 0, 0, "x-forwarded-for|forwarded|none", RUNTIME, "FIELD",  \

@@ -17,10 +17,11 @@
     X(STRING, control, "", 0, 0, NULL, RESTART, "URL",                                                      \
       "Admin address of the router, which keeps the purge log")                                             \
     X(DURATION, sync_grace, "5s", 100, 3600000, NULL, RESTART, "TIME",                                      \
-      "When the router was silent for so long, every reuse is revalidated until the purge log is replayed") \
+      "When the router was silent for this long, every reuse is revalidated until the purge log is "        \
+      "replayed")                                                                                           \
     X(UINT, threads, "0", 0, 64, NULL, RESTART, "N", "Worker threads; 0: one for each core")                \
     X(STRING, cache_dir, "", 0, 0, NULL, RESTART, "DIR",                                                    \
-      "Disk cache; default: a folder of the user's cache for this name")                                    \
+      "Disk cache; default: a folder in the user's cache for this name")                                    \
     X(SIZE, memory, "256MiB", 65536, 1e15, NULL, RESTART, "SIZE",                                           \
       "Memory for bodies in RAM and on their way, connections and the index; see docs/edge.md")             \
     X(SIZE, disk, "10GiB", 0, 1e15, NULL, RESTART, "SIZE", "Budget of the disk tier; 0: no disk tier")      \
@@ -29,8 +30,9 @@
       "Requests for a range of what is not stored are fetched and stored in slices of this size; 0: whole " \
       "objects only")                                                                                       \
     X(SIZE, abandon_size, "16MiB", 0, 1e15, NULL, RESTART, "SIZE",                                          \
-      "A fetch that nobody waits for any more goes on when its body is no larger than this")                \
-    X(REAL, abandon_part, "0.8", 0, 1, NULL, RESTART, "N", "... or when this part of it is here already")   \
+      "A fetch that nobody waits for any more goes on if its body is no larger than this")                  \
+    X(REAL, abandon_part, "0.8", 0, 1, NULL, RESTART, "N",                                                  \
+      "... or when this part of it has arrived already")                                                    \
     X(SIZE, max_object, "5GiB", 4096, 1e15, NULL, RUNTIME, "SIZE", "Largest body that is stored at all")    \
     X(CHOICE, memory_policy, "s3fifo", 0, 0, "s3fifo|sieve|lru|fifo", RESTART, "NAME",                      \
       "Eviction policy of the RAM tier")                                                                    \
@@ -42,10 +44,11 @@
     X(LIST, query_allow, "", 0, 0, NULL, RESTART, "NAME",                                                   \
       "Query parameters that belong to the key with --query allow")                                         \
     X(LIST, query_ignore, "", 0, 1000, NULL, RESTART, "NAME",                                               \
-      "Query parameters that are neither keyed nor sent: names, 'utm_*' for all that begin so, 'tracking' " \
+      "Query parameters that are neither keyed nor sent: names, 'utm_*' for all that begin like that, "     \
+      "'tracking' "                                                                                         \
       "for those that advertisers add")                                                                     \
     X(LIST, accept_encoding, "br,gzip", 0, 8, NULL, RESTART, "CODING",                                      \
-      "Codings the origin is asked for, of those a request accepts; 'client': as the request has it")       \
+      "Codings that the origin is asked for, if the request accepts them; 'client': as the request has it") \
     X(LIST, accept_language, "", 0, 64, NULL, RESTART, "LANGUAGE",                                          \
       "Languages that the origin has: it is asked for the one that a request wants most; empty: as the "    \
       "request has it")                                                                                     \
@@ -53,7 +56,7 @@
       "Request fields that go to the origin though they are in no key and change what some origins answer " \
       "(X-Original-URL, X-HTTP-Method-Override ...; docs/edge.md has the list)")                            \
     X(BOOL, honor_request_directives, "yes", 0, 0, NULL, RUNTIME, "yes|no",                                 \
-      "Whether Cache-Control of requests (no-cache, max-age, only-if-cached ...) is followed")              \
+      "Whether Cache-Control of requests (no-cache, max-age, only-if-cached ...) is obeyed")                \
     X(REAL, heuristic_fraction, "0.1", 0, 1, NULL, RUNTIME, "N",                                            \
       "Heuristic freshness: this part of the time since Last-Modified")                                     \
     X(DURATION, heuristic_max, "1d", 0, EDGE_YEAR_MS, NULL, RUNTIME, "TIME",                                \
@@ -65,20 +68,21 @@
     X(DURATION, stale_if_disconnected, "1d", 0, EDGE_YEAR_MS, NULL, RUNTIME, "TIME",                        \
       "How long past its lifetime an answer may be served when the origin cannot be reached")               \
     X(MAP, negative_ttl, "", 0, 0, NULL, RUNTIME, "STATUS=TIME",                                            \
-      "Freshness of answers of a status that name none, as 404=5s")                                         \
+      "Freshness of answers with this status that name none, such as 404=5s")                               \
     X(LIST, targeted_fields, "pocketcdn-Cache-Control,CDN-Cache-Control", 0, 0, NULL, RUNTIME, "NAME",      \
       "Targeted cache control fields, strongest first (RFC 9213)")                                          \
     X(CHOICE, cache_set_cookie, "yes", 0, 0, "no|yes|replay", RUNTIME, "HOW",                               \
       "Store answers with Set-Cookie that name a lifetime, without their cookies; no: only public, "        \
       "s-maxage "                                                                                           \
-      "or targeted ones; replay: with their cookies, which everybody gets then")                            \
+      "or targeted ones; replay: with their cookies, which then go to everybody")                           \
     X(BOOL, send_tags, "no", 0, 0, NULL, RESTART, "yes|no",                                                 \
       "Send the fields that answers can be purged by (Surrogate-Key, Cache-Tag, xkey) to clients, too")     \
-    X(DURATION, connect_timeout, "5s", 1, 3600000, NULL, RESTART, "TIME", "Connecting to the origin")       \
+    X(DURATION, connect_timeout, "5s", 1, 3600000, NULL, RESTART, "TIME",                                   \
+      "Time-out for connecting to the origin")                                                              \
     X(DURATION, first_byte_timeout, "30s", 1, 3600000, NULL, RESTART, "TIME",                               \
-      "Waiting for the origin's head")                                                                      \
+      "Time-out for the head of the origin's answer")                                                       \
     X(DURATION, idle_timeout, "30s", 1, 3600000, NULL, RESTART, "TIME",                                     \
-      "Between two pieces of the origin's body")                                                            \
+      "Time-out between two pieces of the origin's body")                                                   \
     X(DURATION, keepalive, "60s", 1000, 86400000, NULL, RESTART, "TIME",                                    \
       "Idle time-out of client connections")                                                                \
     X(SIZE, max_body, "1GiB", 0, 1e15, NULL, RESTART, "SIZE",                                               \
@@ -92,26 +96,26 @@
     X(DURATION, origin_keepalive, "60s", 1000, 86400000, NULL, RESTART, "TIME",                             \
       "Idle time-out of connections to the origin")                                                         \
     X(DURATION, origin_lifetime, "5m", 1000, 86400000, NULL, RESTART, "TIME",                               \
-      "Longest life of a connection to the origin, whose name is resolved again for the next one")          \
+      "Longest life of a connection to the origin; the name is resolved again for the next one")            \
     X(DURATION, origin_retry, "1s", 0, 60000, NULL, RESTART, "TIME",                                        \
-      "An origin that refuses connections is tried again for so long; 0: never")                            \
+      "An origin that refuses connections is tried again for this long; 0: never")                          \
     X(CHOICE, upgrade, "tunnel", 0, 0, "tunnel|refuse", RESTART, "HOW",                                     \
       "Requests for WebSocket: a tunnel to the origin, or 501")                                             \
     X(UINT, upgrade_connections, "1000", 1, 1e6, NULL, RESTART, "N",                                        \
-      "WebSocket tunnels open at once; further ones are answered 503")                                      \
+      "WebSocket tunnels open at once; more are answered 503")                                              \
     X(DURATION, upgrade_idle, "5m", 1000, 86400000, NULL, RESTART, "TIME",                                  \
-      "A tunnel in which nothing moves for so long is closed")                                              \
+      "A tunnel in which nothing moves for this long is closed")                                            \
     X(STRING, origin_ca, "", 0, 0, NULL, RESTART, "FILE",                                                   \
       "CA certificates for an https origin; default: the system's")                                         \
     X(BOOL, origin_insecure, "no", 0, 0, NULL, RESTART, "yes|no",                                           \
       "Do not verify the origin's certificate (tests only)")                                                \
     X(STRING, tls_certificate, "", 0, 4096, NULL, RUNTIME, "FILE",                                          \
-      "The public listener speaks TLS with this certificate (PEM, its chain behind it); read again at a "   \
+      "The public listener speaks TLS with this certificate (PEM, followed by its chain); read again at a " \
       "reload")                                                                                             \
     X(STRING, tls_key, "", 0, 4096, NULL, RUNTIME, "FILE",                                                  \
       "Private key of --tls-certificate (PEM, no passphrase)")                                              \
     X(STRING, access_log, "", 0, 4096, NULL, RESTART, "FILE",                                               \
-      "Access log, '-' for standard output; empty: none. SIGHUP opens the file anew")                       \
+      "Access log, '-' for standard output; empty: none. SIGHUP opens the file again")                      \
     X(CHOICE, access_log_format, "json", 0, 0, "clf|combined|json", RESTART, "NAME",                        \
       "Lines of the access log: Common Log Format, that with referrer and agent, or JSON objects")          \
     X(LIST, compress, "br,gzip", 0, 4, NULL, RESTART, "CODING",                                             \
@@ -120,16 +124,16 @@
       "text/*,application/javascript,application/json,application/manifest+json,application/xml,"           \
       "application/xhtml+xml,application/rss+xml,application/atom+xml,application/ld+json,"                 \
       "application/wasm,image/svg+xml,image/x-icon,font/ttf,font/otf",                                      \
-      0, 64, NULL, RESTART, "TYPE", "Media types that are worth compressing; 'text/*' is all of text")      \
+      0, 64, NULL, RESTART, "TYPE", "Media types that are worth compressing; 'text/*' is all text types")   \
     X(SIZE, compress_min, "1KiB", 64, 1e9, NULL, RESTART, "SIZE", "Smaller bodies are not compressed")      \
-    X(UINT, compress_gzip_level, "6", 1, 9, NULL, RESTART, "N", "Effort of gzip, 9: most")                  \
-    X(UINT, compress_br_level, "6", 0, 11, NULL, RESTART, "N", "Effort of Brotli, 11: most")                \
+    X(UINT, compress_gzip_level, "6", 1, 9, NULL, RESTART, "N", "Effort of gzip; 9 is the most")            \
+    X(UINT, compress_br_level, "6", 0, 11, NULL, RESTART, "N", "Effort of Brotli; 11 is the most")          \
     X(LIST, purge_allow, "127.0.0.0/8,::1", 0, 1000, CDN_CONFIG_CIDRS, RUNTIME, "CIDR",                     \
       "Networks that may send PURGE to the public listener")                                                \
     X(STRING, purge_token, "", 0, 1024, CDN_CONFIG_SECRET, RUNTIME, "TOKEN",                                \
       "Bearer token that allows PURGE from anywhere")                                                       \
     X(STRING, url, "", 0, 255, NULL, RESTART, "URL",                                                        \
-      "What the router sends clients to; default: http://LISTEN")                                           \
+      "Where the router sends clients; default: http://LISTEN")                                             \
     X(UINT, weight, "1", 0, 10000, NULL, RESTART, "N", "For the router: share among edges of one place")    \
     X(UINT, capacity, "0", 0, 1000000000, NULL, RESTART, "N",                                               \
       "For the router: requests a second; 0: no limit")                                                     \

@@ -11,13 +11,13 @@
     X(STRING, dns_zone, "cdn.test.", 1, 253, NULL, RUNTIME, "NAME",                                          \
       "Zone that the DNS listener answers for")                                                              \
     X(STRING, dns_name, "www", 1, 253, NULL, RUNTIME, "NAME",                                                \
-      "Name in the zone that leads each client to its edge, as the zone's own name does")                    \
+      "Name in the zone that leads each client to its edge, like the zone's own name")                       \
     X(LIST, dns_ns, "", 0, 13, NULL, RUNTIME, "NAME[=ADDRESS]",                                              \
       "Name servers of the zone; one in the zone needs its address; none: ns1 at the listener's address")    \
     X(LIST, dns_caa, "", 0, 16, NULL, RUNTIME, "ISSUER",                                                     \
       "Certification authorities that may issue for the zone (CAA records); none: no record")                \
     X(DURATION, dns_ttl, "30s", 0, 604800000, NULL, RUNTIME, "TIME",                                         \
-      "How long a resolver may keep an address, or that there is none")                                      \
+      "How long a resolver may keep an address, or the answer that there is none")                           \
     X(UINT, dns_answers, "1", 1, DNS_ANSWERS_MAX, NULL, RUNTIME, "N", "Nearest healthy edges in one answer") \
     X(UINT, dns_udp_size, "1232", 512, 1400, NULL, RUNTIME, "BYTES",                                         \
       "Largest answer over UDP, however much a client offers to take; none is ever fragmented")              \
@@ -30,10 +30,10 @@
     X(STRING, dns_cookie_secret, "", 0, 32, CDN_CONFIG_SECRET, RESTART, "HEX",                               \
       "Secret of DNS cookies, 32 hex digits, equal on all servers of one address; empty: a random one")      \
     X(STRING, dns_nsid, "", 0, 128, NULL, RUNTIME, "TEXT",                                                   \
-      "What this server calls itself to who asks for it (NSID, RFC 5001); empty: nothing is said")           \
+      "How this server names itself when asked (NSID, RFC 5001); empty: not at all")                         \
     X(UINT, dns_tcp_clients, "256", 1, 60000, NULL, RESTART, "N",                                            \
-      "DNS connections at a time; a further one takes the place of the longest idle")                        \
+      "DNS connections at a time; one more takes the place of the longest idle")                             \
     X(DURATION, dns_tcp_timeout, "10s", 10, 3600000, NULL, RESTART, "TIME",                                  \
-      "A DNS connection without a whole query for so long is closed")
+      "A DNS connection without a whole query for this long is closed")
 
 #endif

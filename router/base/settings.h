@@ -27,9 +27,9 @@
     X(LIST, database, "", 0, 8, NULL, RUNTIME, "FILE",                                                       \
       "Geo databases (.mmdb): each field from the first that has it; none: the embedded one")                \
     X(LIST, asn_database, "", 0, 2, NULL, RUNTIME, "FILE",                                                   \
-      "Database (.mmdb) of AS numbers, or two, one for each address family, where `database` has none")      \
+      "Database (.mmdb) of AS numbers, or one for each address family, where `database` has none")           \
     X(STRING, default_place, "", 0, 200, NULL, RUNTIME, "PLACE",                                             \
-      "City or LAT,LON of addresses that nothing is known about; empty: the first edge's")                   \
+      "City or LAT,LON for addresses of which nothing is known; empty: the first edge's")                    \
     X(MAP, overrides, "", 0, 100000, CDN_CONFIG_VALUES, RUNTIME, "KEY=ACTIONS",                              \
       "For a network, asn:N, country:CC or continent:CC: a place, edge:NAME, only:, exclude: or prefer: "    \
       "edges")                                                                                               \
