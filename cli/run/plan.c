@@ -31,13 +31,17 @@ static const struct cdn_config_program up_program = {.name = "pocketcdn up",
                                                      .row_count = CDN_ARRAY_LEN(up_rows),
                                                      .settings_size = sizeof(struct up_part)};
 const struct plan_ports plan_default_ports = {"127.0.0.1", 8080, 8090, 8088, 1};
+#define DNS_BELOW 27u    /* 8053 beside 8080 */
+#define PORTS_FREE 1024u /* those below need rights */
 
 enum cdn_status plan_ports_move(unsigned router, struct plan_ports *ret, struct cdn_error *err)
 {
     const unsigned highest =
         UINT16_MAX - CDN_ADMIN_PORT_OFFSET - (plan_default_ports.origin - plan_default_ports.router);
-    if (router < 1024 || router > highest)
-        return cdn_error_set(err, CDN_USAGE, "--port: %u is not from 1024 to %u", router, highest);
+    const unsigned lowest = PORTS_FREE + DNS_BELOW;
+    if (router < lowest || router > highest) {
+        return cdn_error_set(err, CDN_USAGE, "--port: %u is not from %u to %u", router, lowest, highest);
+    }
     *ret = plan_default_ports;
     ret->router = router;
     ret->origin += router - plan_default_ports.router; /* unsigned: either way */
@@ -47,7 +51,7 @@ enum cdn_status plan_ports_move(unsigned router, struct plan_ports *ret, struct 
 
 unsigned plan_dns_port(const struct plan_ports *ports)
 {
-    return ports->router - 27; /* 8053 beside 8080 */
+    return ports->router - DNS_BELOW;
 }
 
 const char *plan_kind_word(enum plan_kind kind)

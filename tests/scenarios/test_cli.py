@@ -72,7 +72,7 @@ def test_version_carries_the_attribution_of_the_data(cdn):
     (["up", "--state", "s", "--root", "/etc/hostname"], 3, "/etc/hostname"),
     (["up", "--state", "s", "--origin", "nonsense"], 2, "is not a URL"),
     (["up", "--state", "s", "--origin", "ftp://127.0.0.1/"], 2, "is not a URL"),
-    (["up", "--state", "s", "--root", ".", "--port", "80"], 2, "--port: 80 is not from 1024"),
+    (["up", "--state", "s", "--root", ".", "--port", "80"], 2, "--port: 80 is not from 1051"),
     (["up", "--state", "s", "--root", ".", "--port", "8o80"], 2, "'8o80' is not a port"),
     (["up", "--state", "s", "-c", "x.yaml", "--port", "9000"], 2, "the ports are in x.yaml"),
     (["down", "--state", "s"], 1, "no CDN runs"),
