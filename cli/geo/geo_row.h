@@ -25,7 +25,7 @@ struct geo_row {
 
 #define GEO_FIELDS(X) /* name, text */                                                  \
     X(ip, "the address asked about")                                                    \
-    X(network, "the network that the answer holds for")                                 \
+    X(network, "the network that the place depended on")                                \
     X(special, "word of the special range, such as private or documentation")           \
     X(continent, "two letters")                                                         \
     X(country, "two letters (ISO 3166)")                                                \
