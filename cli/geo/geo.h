@@ -28,8 +28,7 @@
     X(TEXT, fields, 0, "NAMES",                                                                             \
       "For --csv, --tsv, --summary: ip,country,city,edge (also right after these)")                         \
     X(TEXT, format, 'f', "TEXT", "A line of your own: %{ip} %{country} %{edge} ...; \\t, \\n, %%")          \
-    X(TEXT, raw, 0, "PATH",                                                                                 \
-      "The value at PATH of the database's record, as country_code; . is all of it")                   \
+    X(TEXT, raw, 0, "PATH", "The value at PATH of the database's record, as country_code; . is all of it")  \
     X(FLAG, log, 'l', NULL, "Input lines are log lines: every address in them is looked up")                \
     X(TEXT, client, 0, "WHICH",                                                                             \
       "The client of a log line: a column (4), a name (c-ip, request.client_ip), xff")                      \
