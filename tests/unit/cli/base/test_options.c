@@ -37,6 +37,16 @@ static const struct {
     {{"--bd", "x"}, "unknown option '--bd'; did you mean --db?"},
     {{"--nothing-like-it"}, "unknown option '--nothing-like-it' (--help lists them)"},
     {{"-x"}, "unknown option '-x' (--help lists them)"},
+    {{"--format", "a", "-f", "b"}, "0 b [] []"},
+    {{"--format", "--all-edges"}, "0 --all-edges [] []"}, /* a value, whatever it looks like */
+    {{"-f"}, "'-f' needs a value: F"},
+    {{"--db"}, "'--db' needs a value: FILE"},
+    {{"-ax"}, "'-ax' takes no value"},
+    {{"--formatt", "x"}, "unknown option '--formatt'; did you mean --format?"},
+    {{"--formar"}, "unknown option '--formar'; did you mean --format?"},
+    {{"--ormat"}, "unknown option '--ormat'; did you mean --format?"},
+    {{"--dbs"}, "unknown option '--dbs'; did you mean --db?"},
+    {{"--alledges"}, "unknown option '--alledges'; did you mean --all-edges?"},
     {{"--al"}, "unknown option '--al' (--help lists them)"},
 };
 

@@ -46,6 +46,49 @@ START_TEST(test_place_round_trip)
 }
 END_TEST
 
+/* Nothing but the very text that was written is one. */
+static const struct {
+    const char *before, *after;
+} spoils[] = {{" ", ""}, {"", " "}, {"", "\n"}, {"", " x"}, {"0", ""}, {"", "0"}, {"\n", ""}};
+
+START_TEST(test_place_spoilt)
+{
+    const struct edge_sync_place place = {"abc", 7};
+    struct edge_sync_place again;
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    edge_sync_place_format(&place, &text);
+    ck_assert(edge_sync_place_parse(cdn_buf_str(&text), &again));
+    CDN_AUTOFREE char *spoilt = cdn_asprintf("%s%s%s", spoils[_i].before, text.p, spoils[_i].after);
+    ck_assert_msg(!edge_sync_place_parse(cdn_str(spoilt), &again), "'%s'", spoilt);
+}
+END_TEST
+
+static const struct {
+    struct edge_sync_place place;
+    bool fine;
+} places[] = {
+    {{"a", 0}, true},
+    {{"0123456789abcdef", UINT64_MAX}, true},
+    {{"000000000000000000000000000000000000000000000000000000000000000", 1}, true}, /* 63 */
+    {{"", 1}, false},
+    {{"ABC", 1}, false},
+    {{"abg", 1}, false},
+    {{"a-b", 1}, false},
+    {{"a\nb", 1}, false},
+};
+
+/* What is written of an identity that no router has is not read again. */
+START_TEST(test_place_identities)
+{
+    struct edge_sync_place again;
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    edge_sync_place_format(&places[_i].place, &text);
+    ck_assert(edge_sync_place_parse(cdn_buf_str(&text), &again) == places[_i].fine);
+    ck_assert(!places[_i].fine ||
+              (again.id == places[_i].place.id && strcmp(again.log, places[_i].place.log) == 0));
+}
+END_TEST
+
 /* ---- pauses ---- */
 
 static const struct {
@@ -81,6 +124,28 @@ static const struct {
     {"{\"log\":\"a b\",\"last\":1,\"purges\":[]}", -1},
     {"{\"log\":\"\",\"last\":1,\"purges\":[]}", -1},
     {"{\"last\":1,\"purges\":[]}", -1},
+    {"{\"log\":\"ab\",\"last\":9,\"purges\":[{\"id\":3},{\"id\":3}]}", -1},
+    {"{\"log\":\"ab\",\"last\":9,\"purges\":[{\"id\":3.0}]}", -1},
+    {"{\"log\":\"ab\",\"last\":9,\"purges\":[{\"id\":-3}]}", -1},
+    {"{\"log\":\"ab\",\"last\":9,\"purges\":[{}]}", -1},
+    {"{\"log\":\"ab\",\"last\":9,\"purges\":{}}", -1},
+    {"{\"log\":\"ab\",\"last\":9,\"purges\":null}", -1},
+    {"{\"log\":\"ab\",\"last\":1.5,\"purges\":[]}", -1},
+    {"{\"log\":\"ab\",\"last\":\"9\",\"purges\":[]}", -1},
+    {"{\"log\":\"ab\",\"last\":9,\"last\":9,\"purges\":[]}", -1}, /* which one? */
+    {"{\"log\":7,\"last\":9,\"purges\":[]}", -1},
+    {"{\"log\":\"AB\",\"last\":9,\"purges\":[]}", -1},
+    {"{\"log\":\"a\\u0000\",\"last\":9,\"purges\":[]}", -1},
+    {"{\"log\":\"000000000000000000000000000000000000000000000000000000000000000\",\"last\":9,\"purges\":[]}",
+     0},
+    {"{\"log\":\"0000000000000000000000000000000000000000000000000000000000000000\",\"last\":9,\"purges\":[]"
+     "}",
+     -1},
+    {"{\"log\":\"ab\",\"last\":9,\"reset\":true,\"purges\":\"any\"}", -2},
+    {"{\"log\":\"ab\",\"last\":9,\"reset\":1,\"purges\":[]}", 0}, /* only true is true */
+    {"{\"log\":\"ab\",\"last\":9223372036854775807,\"purges\":[{\"id\":9223372036854775807}]}", 1},
+    {"{\"log\":\"ab\",\"last\":9223372036854775808,\"purges\":[]}", -1},
+    {"{\"log\":\"ab\",\"last\":0,\"purges\":[]} {}", -1},
     {"[]", -1},
     {"", -1},
     {"nonsense", -1},
@@ -144,6 +209,8 @@ int main(void)
     TCase *all = tcase_create("all");
     tcase_add_loop_test(all, test_place_refused, 0, (int)CDN_ARRAY_LEN(not_places));
     tcase_add_test(all, test_place_round_trip);
+    tcase_add_loop_test(all, test_place_spoilt, 0, (int)CDN_ARRAY_LEN(spoils));
+    tcase_add_loop_test(all, test_place_identities, 0, (int)CDN_ARRAY_LEN(places));
     tcase_add_loop_test(all, test_pause, 0, (int)CDN_ARRAY_LEN(pauses));
     tcase_add_loop_test(all, test_answer, 0, (int)CDN_ARRAY_LEN(answers));
     tcase_add_test(all, test_mark);
