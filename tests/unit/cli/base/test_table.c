@@ -1,5 +1,5 @@
-/* Tables on terminals of 80 columns and others: nothing is wider than the terminal but a single long word, and no
- * note is lost. */
+/* Tables on terminals of 80 columns and others: nothing is wider than the terminal but a single long word,
+ * and no note is lost. */
 #include "cli/base/table.h"
 
 #include "common/mem.h"

@@ -20,8 +20,8 @@ static void tear_down(void)
 }
 
 static const struct {
-    /* ip|network|source|reason|edge|url|runner_up|ambiguous|line; the network is what the place depended on, and
-     * an override that names an edge says no place */
+    /* ip|network|source|reason|edge|url|runner_up|ambiguous|line; the network is what the place depended on,
+     * and an override that names an edge says no place */
     const char *ip, *values;
 } rows[] = {
     {"10.1.2.3", "10.1.2.3|10.0.0.0/8|default|override|nrt|http://b.example|fra|no|7"},

@@ -1,4 +1,5 @@
-/* From a cdn.yaml to the processes of a CDN, and what is said about one that cannot be. Nothing is started. */
+/* From a cdn.yaml to the processes of a CDN, and what is said about one that cannot be. Nothing is
+ * started. */
 #include "cli/run/plan.h"
 
 #include "common/mem.h"
