@@ -190,7 +190,7 @@ int main(void)
 {
     Suite *suite = suite_create("geo_client");
     TCase *all = tcase_create("all");
-    tcase_add_checked_fixture(all, set_up, tear_down);
+    tcase_add_unchecked_fixture(all, set_up, tear_down); /* once: nobody changes the table */
     tcase_add_loop_test(all, clients, 0, (int)CDN_ARRAY_LEN(rows));
     tcase_add_loop_test(all, choices_of_the_option, 0, (int)CDN_ARRAY_LEN(choices));
     tcase_add_test(all, long_lists);
