@@ -155,6 +155,22 @@ def test_an_unsafe_request_is_not_sent_twice(edge, origin):  # noqa: F811
     assert origin.count("/g") == 2
 
 
+@pytest.mark.parametrize("cut", [b"H", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nDate: x\r\nContent-Le",
+                                 b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"])
+def test_a_head_that_breaks_off_is_asked_for_again_once(edge, origin, cut):  # noqa: F811
+    """A server that is stopped writes its head line by line, and not all of it."""
+    for method in ("GET", "HEAD", "OPTIONS"):
+        target = f"/{method}"
+        origin.on(target, Reply(raw=cut), ok(b"whole"))
+        answer = edge.request(method, target)
+        assert answer.status == 200 and answer.body == (b"" if method == "HEAD" else b"whole")
+        assert origin.count(target) == 2
+    origin.on("/never", Reply(raw=cut))
+    assert edge.get("/never").status == 502 and 2 <= origin.count("/never") <= 3  # one more on a used connection
+    origin.on("/p", Reply(raw=cut), Reply(200, b"posted"))
+    assert edge.request("POST", "/p", body=b"x").status == 502 and origin.count("/p") == 1
+
+
 # ---------------------------------------------------------------------------------------------------- Expect: 100-continue
 
 EXPECTING = (b"POST /up HTTP/1.1\r\nHost: test.example\r\nContent-Length: 20000000\r\nExpect: 100-continue\r\n\r\n",

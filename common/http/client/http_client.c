@@ -160,7 +160,7 @@ static bool may_retry(const struct http_fetch *fetch, enum http_fetch_error erro
 {
     const bool unsent = error == HTTP_FETCH_CONNECT && !fetch->asked;
     const bool unanswered = error == HTTP_FETCH_CLOSED && fetch->repeatable && !fetch->resent &&
-                            fetch->phase == HTTP_FETCH_ASKING && !fetch->answer.bytes;
+                            fetch->phase == HTTP_FETCH_ASKING && !fetch->interim_given;
     return !fetch->cancelled && (unsent || unanswered) &&
            loop_mono_ns(fetch->client->loop) + fetch->rest_ns < fetch->retry_until_ns;
 }

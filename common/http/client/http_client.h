@@ -97,7 +97,7 @@ struct http_fetch_request {
     int64_t first_byte_timeout_ms; /* 0: the client's */
     int64_t total_timeout_ms;      /* 0: none */
     int64_t retry_ms; /* a refused connection is tried again for this long, and a safe request that got no
-                         byte of an answer once; 0: neither */
+                         whole head of an answer once; 0: neither */
     const char *local_address; /* source address to bind, or NULL */
 };
 

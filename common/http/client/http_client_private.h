@@ -59,7 +59,7 @@ struct http_client {
 enum http_fetch_phase {
     HTTP_FETCH_RESTING,    /* until it is tried again */
     HTTP_FETCH_CONNECTING, /* also waiting for a free connection */
-    HTTP_FETCH_ASKING,     /* connected; no byte of the answer yet */
+    HTTP_FETCH_ASKING,     /* connected; no whole head of the final answer yet */
     HTTP_FETCH_BODY,       /* head() was called */
     HTTP_FETCH_OVER        /* end() is being called or will be */
 };
@@ -91,13 +91,14 @@ struct http_fetch {
     bool settling;  /* something for client->settle */
     bool resume;
     bool paused_send, paused_receive;
-    bool repeatable; /* idempotent and without a body: may be sent twice (RFC 9110 9.2.2) */
-    bool body_begun; /* read_body() was called */
-    bool expecting;  /* Expect: 100-continue was sent */
-    bool asked;      /* the request may have left */
-    bool switched;   /* 101 was answered */
-    bool peer_ended; /* after that: the server has closed its half */
-    bool again;      /* the connection was no good: on a fresh one, at once */
+    bool repeatable;    /* idempotent and without a body: may be sent twice (RFC 9110 9.2.2) */
+    bool body_begun;    /* read_body() was called */
+    bool expecting;     /* Expect: 100-continue was sent */
+    bool asked;         /* the request may have left */
+    bool switched;      /* 101 was answered */
+    bool peer_ended;    /* after that: the server has closed its half */
+    bool again;         /* the connection was no good: on a fresh one, at once */
+    bool interim_given; /* an interim answer was passed on */
     bool resent;
     int curl_socket; /* the connection it is on; socket_id 0: none */
     uint64_t socket_id;

@@ -180,6 +180,7 @@ static bool take_line(struct http_fetch *fetch, struct cdn_str line)
     case HTTP_ANSWER_MORE:
         return true;
     case HTTP_ANSWER_INTERIM:
+        fetch->interim_given = true;
         if (fetch->handler->interim) {
             fetch->handler->interim(fetch->arg, &head);
         }
@@ -501,7 +502,7 @@ bool http_fetch_prepare(struct http_fetch *fetch, const struct http_fetch_reques
                                                            : fetch->client->config.first_byte_timeout_ms;
     fetch->handler = request->handler;
     fetch->arg = request->arg;
-    fetch->cancelled = fetch->resume = fetch->added = fetch->resent = false;
+    fetch->cancelled = fetch->resume = fetch->added = fetch->resent = fetch->interim_given = false;
     fetch->expecting = request->expect_continue;
     fetch->repeatable = !request->has_body && is_idempotent(request->method);
     fetch->first_byte_limit_ns = first_byte_ms * NS_PER_MS;
