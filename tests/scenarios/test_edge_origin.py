@@ -83,7 +83,7 @@ def test_what_nobody_asked_for_answers_nobody(cdn, talker, stray, when, secure):
     pair = Pair(cdn.folder("tls")) if secure else None
     source = talker(stray, when, pair.server() if secure else None)
     more = {"origin_ca": pair.certificate} if secure else {}
-    edge = cdn.edge(source.url, threads=1, **more)  # noqa: F811
+    edge = cdn.edge(source.url, threads=1, connect_timeout="60s", first_byte_timeout="60s", **more)  # noqa: F811
     for i in range(4):
         if i and when == "later":
             source.now.set()
