@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "common/mem.h"
@@ -19,12 +20,14 @@ static struct geo_anycast rows[] = {
     GEO_ANYCAST_TABLE(X)
 #undef X
 };
-static bool heads[2][256]; /* IPv4, IPv6: whether a row begins with the byte; most addresses end there */
+/* The rows that begin with a byte, in their order: the number of the first one, and of the next of each; 0 is
+ * none. IPv4, IPv6. */
+static uint16_t firsts[2][256], nexts[CDN_ARRAY_LEN(rows) + 1];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void prepare(void)
 {
-    for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
+    for (size_t i = CDN_ARRAY_LEN(rows); i-- > 0;) {
         struct geo_anycast *row = &rows[i];
         struct cdn_str length = cdn_str(row->network);
         struct cdn_str address = cdn_str_cut(&length, '/');
@@ -35,7 +38,9 @@ static void prepare(void)
         int parsed = inet_pton(row->family, text, row->address);
         assert(parsed == 1 && row->prefix_len >= 8 && row->prefix_len <= 64);
         (void)parsed;
-        heads[row->family == AF_INET6][row->address[0]] = true;
+        uint16_t *first = &firsts[row->family == AF_INET6][row->address[0]];
+        nexts[i + 1] = *first;
+        *first = (uint16_t)(i + 1);
     }
 }
 
@@ -43,6 +48,8 @@ static bool has_prefix(const unsigned char *address, const struct geo_anycast *r
 {
     size_t bytes = row->prefix_len / 8;
     unsigned bits = row->prefix_len % 8;
+    if (bytes > 1 && address[1] != row->address[1]) /* nearly all end here: the first byte is the chain's */
+        return false;
     return memcmp(address, row->address, bytes) == 0 &&
            (bits == 0 || (address[bytes] ^ row->address[bytes]) >> (8 - bits) == 0);
 }
@@ -52,18 +59,16 @@ const struct geo_anycast *geo_anycast(const struct sockaddr *address)
     pthread_once(&once, prepare);
     struct in_addr ipv4;
     const unsigned char *bytes = (const unsigned char *)&ipv4;
-    int family = AF_INET;
+    bool is_ipv6 = false;
     if (!geo_address_ipv4(address, &ipv4)) {
         if (address->sa_family != AF_INET6)
             return NULL;
         bytes = ((const struct sockaddr_in6 *)(const void *)address)->sin6_addr.s6_addr;
-        family = AF_INET6;
+        is_ipv6 = true;
     }
-    if (!heads[family == AF_INET6][bytes[0]])
-        return NULL;
-    for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++)
-        if (rows[i].family == family && has_prefix(bytes, &rows[i]))
-            return &rows[i];
+    for (size_t i = firsts[is_ipv6][bytes[0]]; i; i = nexts[i])
+        if (has_prefix(bytes, &rows[i - 1]))
+            return &rows[i - 1];
     return NULL;
 }
 
