@@ -1,13 +1,15 @@
 /* anycast: networks that are announced from many places at once, so that a database's one place for them says
  * where nobody in particular is: public resolvers, the root servers, large CDNs.
  *
- * Sources, as of June 2026 (the resolvers after Hurricane Electric, the second addresses, AWS, Azure, GitHub
- * and Google Cloud: November 2026): each resolver's own documentation of its addresses; the root hints
- * (https://www.internic.net/domain/named.root), of which each server's address is announced as a /24 or /48,
- * and B's address of before; https://www.cloudflare.com/ips/, https://api.fastly.com/public-ip-list; the
- * networks of the scope "global" in https://www.gstatic.com/ipranges/cloud.json and of the service
- * GLOBALACCELERATOR in https://ip-ranges.amazonaws.com/ip-ranges.json. Far from all that there are. Akamai and
- * CloudFront choose a place by DNS: their addresses are of one place each, and not here.
+ * Sources, as of June 2026: each resolver's own documentation of its addresses; the root hints
+ * (https://www.internic.net/domain/named.root), of which each server's address is announced as a /24 or /48;
+ * https://www.cloudflare.com/ips/ and https://api.fastly.com/public-ip-list. Far from all that there are.
+ *
+ * Added in November 2026 by hand, from general knowledge and copies in public repositories, not read from the
+ * source: further resolvers and IPv6 addresses, B's old address, Google, AWS, Azure, GitHub, two of Fastly's.
+ * To be checked against the scope "global" of https://www.gstatic.com/ipranges/cloud.json and the service
+ * GLOBALACCELERATOR of https://ip-ranges.amazonaws.com/ip-ranges.json. Akamai and CloudFront choose a place
+ * by DNS: their addresses are of one place each, and not here.
  */
 #ifndef CDN_GEO_DATA_ANYCAST_H
 #define CDN_GEO_DATA_ANYCAST_H
