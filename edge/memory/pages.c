@@ -3,6 +3,7 @@
 #include "common/mem.h"
 #include "edge/memory/backing.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -188,7 +189,9 @@ static void mark_used(struct region *r, unsigned at, unsigned n)
     all.empty -= r->used_n == 0;
     r->used_n += n;
     all.used += n;
-    fill(r->used, at, n, true);
+    const unsigned changed = fill(r->used, at, n, true);
+    assert(changed == n); /* nobody else has them */
+    (void)changed;
     if (was_longest) {
         set_longest(r, longest_run(r));
     }
@@ -196,7 +199,9 @@ static void mark_used(struct region *r, unsigned at, unsigned n)
 
 static void mark_free(struct region *r, unsigned at, unsigned n)
 {
-    fill(r->used, at, n, false);
+    const unsigned changed = fill(r->used, at, n, false);
+    assert(changed == n);
+    (void)changed;
     r->used_n -= n;
     all.used -= n;
     all.empty += r->used_n == 0;
@@ -404,23 +409,25 @@ static struct region *region_to_make_ready(unsigned *ret_at)
         }
     }
     struct region *r = region_create();
-    *ret_at = 1;
+    *ret_at = r && !bit(r->ready, 1) ? 1 : 0;
     return r;
 }
 
-/* Backs the next stretch; false: it cannot be done. */
+/* Backs the next stretch; false: it cannot be done. A new region may come with its first stretch ready. That
+ * one is left alone: pages that are ready while they are marked used would be given back by trim(), and then
+ * be free twice. */
 static bool make_ready(void)
 {
     unsigned at;
     pthread_mutex_lock(&all.lock);
     struct region *r = region_to_make_ready(&at);
     const unsigned end = (at / AHEAD + 1) * AHEAD;
-    if (r) {
+    if (r && at) {
         mark_used(r, at, end - at);
     }
     pthread_mutex_unlock(&all.lock);
-    if (!r) {
-        return false;
+    if (!r || !at) {
+        return r != NULL;
     }
     const bool done = edge_backing_fill(page_of(r, at), (end - at) * EDGE_PAGE);
     pthread_mutex_lock(&all.lock);
