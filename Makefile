@@ -1,6 +1,6 @@
 # The front door. CMake does the work; see CMakePresets.json. `make help` lists what there is.
 .DEFAULT_GOAL := build
-.PHONY: help deps build demo test test-long bench install uninstall format docs lint geo-data geo-full clean
+.PHONY: help deps build demo test test-long bench install uninstall format includes docs lint geo-data geo-full clean
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 DEPS ?= yes
@@ -53,6 +53,11 @@ uninstall: ## what the last `make install` wrote, with the same DESTDIR
 format: ## clang-format on every source file
 	$(deps) test
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+includes: ## write the #include lines that each file needs, by include-what-you-use
+	$(deps) build test
+	@$(call configure,dev)
+	@/usr/bin/python3 tests/lint/analysis.py
 
 docs: build ## write docs/settings.md and docs/words.md from the programs' tables
 	@build/bin/pocketcdn help --settings >docs/settings.md

@@ -5,7 +5,7 @@
 #include "edge/cache/admission.h"
 #include "edge/cache/cache.h"
 
-#include <bsd/sys/cdefs.h>
+#include <bsd/sys/cdefs.h> // IWYU pragma: keep
 #include <bsd/sys/tree.h>
 #include <pthread.h>
 

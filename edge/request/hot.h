@@ -16,7 +16,6 @@
 
 #include "common/http/server/http_server.h"
 #include "edge/cache/cache.h"
-#include "edge/request/hot.h"
 
 struct edge_hot;
 

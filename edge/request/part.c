@@ -3,10 +3,13 @@
 #include "edge/request/part.h"
 
 #include "common/mem.h"
+#include "edge/cache/cache.h"
 #include "edge/memory/budget.h"
 #include "edge/request/serve.h"
 #include "edge/request/slice.h"
-#include "edge/cache/cache.h"
+
+#include <stddef.h>
+#include <sys/types.h>
 
 #include "common/banned.h"
 

@@ -2,13 +2,15 @@
  *
  * Order that survives a crash: append the copies, change the rows, commit, wait until no reader can still
  * hold the old place, delete. A record is alive when its row points at it. */
+#include "common/clock.h"
 #include "edge/store/store_private.h"
 
-#include "common/clock.h"
-
 #include <inttypes.h>
+#include <stddef.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 #include <xxhash.h>
+
 #include "common/banned.h"
 
 #define STEP_BYTES (4u << 20)

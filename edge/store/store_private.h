@@ -12,9 +12,10 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <xxhash.h>
+#include <xxhash.h> // IWYU pragma: export
 #ifdef CDN_XXHASH_DISPATCH
-#include <xxh_x86dispatch.h> /* the same sums with the widest vectors of this processor */
+// The same sums with the widest vectors of this processor.
+#include <xxh_x86dispatch.h> // IWYU pragma: export
 #endif
 
 #define EDGE_RECORD_UNIT 256u /* records start at multiples of it */

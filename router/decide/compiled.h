@@ -16,8 +16,8 @@
  */
 #ifndef CDN_ROUTER_COMPILED_H
 #define CDN_ROUTER_COMPILED_H
-
 #include "router/base/reason.h"
+#include "router/choice/overrides.h"
 #include "router/table/table.h"
 
 struct router_class {

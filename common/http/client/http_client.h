@@ -8,10 +8,11 @@
  */
 #ifndef CDN_COMMON_HTTP_CLIENT_H
 #define CDN_COMMON_HTTP_CLIENT_H
-
 #include "common/http/syntax/http_message.h"
 #include "common/loop.h"
 #include "common/str.h"
+
+#include <sys/types.h>
 
 struct http_client;
 struct http_fetch;

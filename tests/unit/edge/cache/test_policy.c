@@ -2,14 +2,15 @@
  * pitfalls.
  *
  * In a sanitizer build the golden trace is left out (minutes), the model remains. */
-#include <check.h>
-#include <stdio.h>
-
 #include "edge/cache/ghost.h"
 #include "edge/cache/policy.h"
 #include "tests/bench/replay/cdn_trace.h"
-#include "tests/bench/replay/cdn_trace.c"
-#include "tests/bench/replay/policy_replay.c"
+
+#include <check.h>
+#include <stdio.h>
+
+#include "tests/bench/replay/cdn_trace.c" // IWYU pragma: keep
+#include "tests/bench/replay/policy_replay.c" // IWYU pragma: keep
 
 #include "common/banned.h"
 

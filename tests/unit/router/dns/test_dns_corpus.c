@@ -5,7 +5,7 @@
 #include <dirent.h>
 #include <stdio.h>
 
-#include "tests/fuzz/fuzz_dns.c"
+#include "tests/fuzz/fuzz_dns.c" // IWYU pragma: keep
 
 #include "common/banned.h"
 
