@@ -1,12 +1,20 @@
 /* clock: `pocketcdn clock`: shows and moves the cache clock of every node. All are asked one after
  * the other and all are told the same, because edges whose clocks differ disagree about what is
  * fresh. */
+#include "cli/base/options.h"
+#include "cli/base/print.h"
 #include "cli/base/subcommand.h"
 #include "cli/run/control.h"
-#include "cli/base/print.h"
+#include "common/mem.h"
 #include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/banned.h"
 

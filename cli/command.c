@@ -2,11 +2,18 @@
  * subcommands is in help.c. */
 #include "cli/command.h"
 
-#include "cli/help.h"
+#include "cli/base/options.h"
 #include "cli/base/print.h"
+#include "cli/base/subcommand.h"
+#include "cli/help.h"
 #include "common/config/config.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -1,8 +1,7 @@
 /* command: finds a subcommand by its name and runs it. */
 #ifndef CDN_CLI_COMMAND_H
 #define CDN_CLI_COMMAND_H
-
-#include "cli/base/subcommand.h"
+#include <stddef.h>
 
 const struct cli_command *const *cli_command_all(size_t *ret_n);
 const struct cli_command *cli_command_find(const char *name);

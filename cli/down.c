@@ -1,15 +1,19 @@
 /* down: `pocketcdn down`: ends the process that holds the state folder's lock, by a descriptor of
  * it (pidfd) and only after the lock has proved that it is ours: a pid alone may be somebody else's
  * by now. */
-#include "cli/base/subcommand.h"
+#include "cli/base/options.h"
 #include "cli/base/print.h"
+#include "cli/base/subcommand.h"
 #include "cli/run/state.h"
+#include "common/mem.h"
+#include "common/status.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/syscall.h>
+#include <string.h>
+#include <syscall.h>
 #include <unistd.h>
 
 #include "common/banned.h"

@@ -1,11 +1,18 @@
 /* fault: `pocketcdn fault`: makes a node late, wrong or silent, by POST /faults of its admin
  * listener. Words become the JSON that the node checks; nothing is judged twice. */
+#include "cli/base/note.h"
+#include "cli/base/options.h"
+#include "cli/base/print.h"
 #include "cli/base/subcommand.h"
 #include "cli/run/control.h"
-#include "cli/base/note.h"
-#include "cli/base/print.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 
+#include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -1,16 +1,25 @@
 /* get: `pocketcdn get`: a request as a client at some place would make it, through the router to
  * the edge, with what each hop said. It follows one redirect of the router's itself, since curl -L
  * would lose who decided what. */
-#include "cli/base/subcommand.h"
-#include "cli/run/control.h"
+#include "cli/base/options.h"
 #include "cli/base/print.h"
+#include "cli/base/subcommand.h"
 #include "cli/base/terminal.h"
+#include "cli/run/control.h"
 #include "cli/run/traveller.h"
+#include "common/http/syntax/http_message.h"
 #include "common/http/syntax/http_server_check.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 
 #include <errno.h>
+#include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
-#include <unistd.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -1,10 +1,16 @@
 /* help: see the header. The man page of `pocketcdn` is written here, a daemon's by common/config/config. */
 #include "cli/help.h"
 
+#include "cli/base/options.h"
 #include "cli/base/print.h"
+#include "cli/command.h"
+#include "common/config/config.h"
+#include "common/mem.h"
 #include "edge/base/settings.h"
 #include "origin/settings.h"
 #include "router/base/settings.h"
+
+#include <string.h>
 
 #include "common/banned.h"
 

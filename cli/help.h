@@ -10,8 +10,9 @@
  */
 #ifndef CDN_CLI_HELP_H
 #define CDN_CLI_HELP_H
-
-#include "cli/command.h"
+#include "cli/base/subcommand.h"
+#include "common/status.h"
+#include "common/str.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,15 @@
 /* help_shell: completion scripts for bash and zsh, from the tables of subcommands and options: they complete
  * the subcommand, its options, and file names. */
+#include "cli/base/options.h"
+#include "cli/base/subcommand.h"
+#include "cli/command.h"
 #include "cli/help.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+
+#include <stdbool.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -1,7 +1,8 @@
 /* help_words: docs/words.md, the words by which the programs say what they did and why, from their tables. */
 #include "cli/help.h"
-
 #include "common/http/syntax/http_server_check.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "edge/semantics/cause.h"
 #include "edge/semantics/storable.h"
 #include "router/base/reason.h"

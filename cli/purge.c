@@ -1,12 +1,19 @@
 /* purge: `pocketcdn purge`: puts a purge into the router's log, which every edge follows, and shows
  * the receipts. The router alone keeps that log, so that an edge which is away gets the purge when
  * it is back. */
-#include "cli/base/subcommand.h"
-#include "cli/run/control.h"
+#include "cli/base/options.h"
 #include "cli/base/print.h"
+#include "cli/base/subcommand.h"
 #include "cli/base/table.h"
+#include "cli/run/control.h"
+#include "common/mem.h"
 #include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "common/banned.h"

@@ -1,9 +1,14 @@
 /* rtt: `pocketcdn rtt`: the modelled time between two places, with the way it takes; or of many
  * pairs, a line each, for programs. It says that it is modelled wherever it prints a number. */
-#include "cli/base/subcommand.h"
-#include "cli/geo/geo_input.h"
+#include "cli/base/options.h"
 #include "cli/base/print.h"
+#include "cli/base/subcommand.h"
 #include "cli/base/table.h"
+#include "cli/geo/geo_input.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "geo-data/geo.h"
 #include "geo-data/geodesy.h"
 #include "geo-data/latency.h"
@@ -11,7 +16,10 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/banned.h"

@@ -1,10 +1,18 @@
 /* status: `pocketcdn status`: one row a node from its own report, asked now. A node that does not
  * answer is a row too: that is what one wants to know. */
+#include "cli/base/options.h"
 #include "cli/base/subcommand.h"
+#include "cli/base/table.h"
+#include "cli/base/terminal.h"
 #include "cli/run/control.h"
 #include "cli/run/up_display.h"
 #include "common/http/client/http_client.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 
+#include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <unistd.h>
 

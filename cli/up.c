@@ -1,18 +1,28 @@
 /* up: `pocketcdn up`: ports, plan, state folder, then the supervisor, in front or detached.
  * Detached it waits until all is up or has failed, so that the exit code of the shell is about the
  * CDN and not about a fork. */
-#include "cli/base/subcommand.h"
-#include "cli/run/ports.h"
+#include "cli/base/options.h"
 #include "cli/base/print.h"
+#include "cli/base/subcommand.h"
+#include "cli/run/plan.h"
+#include "cli/run/ports.h"
 #include "cli/run/state.h"
+#include "cli/run/supervisor.h"
 #include "cli/run/up_display.h"
 #include "common/folder.h"
+#include "common/mem.h"
 #include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "geo-data/places.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 

@@ -1,10 +1,17 @@
 /* why: `pocketcdn why`: the story of one URL at every edge, as the edges tell it (GET /why), turned
  * from fields into sentences. It decides nothing itself. */
+#include "cli/base/options.h"
+#include "cli/base/print.h"
 #include "cli/base/subcommand.h"
 #include "cli/run/control.h"
-#include "cli/base/print.h"
 #include "common/http/syntax/http_percent.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "common/banned.h"

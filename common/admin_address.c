@@ -3,6 +3,10 @@
  * listener needs a token, so the default never leaves it. */
 #include "common/admin_address.h"
 
+#include "common/str.h"
+
+#include <stdint.h>
+
 #include "common/banned.h"
 
 unsigned cdn_admin_port(unsigned public_port)

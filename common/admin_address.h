@@ -1,7 +1,6 @@
 /* admin_address: where an admin listener is when nobody says: the public port + 1000. */
 #ifndef CDN_COMMON_ADMIN_ADDRESS_H
 #define CDN_COMMON_ADMIN_ADDRESS_H
-
 #include "common/parse.h"
 
 #define CDN_ADMIN_PORT_OFFSET 1000u

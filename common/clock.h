@@ -7,7 +7,6 @@
  */
 #ifndef CDN_COMMON_CLOCK_H
 #define CDN_COMMON_CLOCK_H
-
 #include "common/status.h"
 
 #include <stdint.h>

@@ -5,7 +5,6 @@
  */
 #ifndef CDN_COMMON_FOLDER_H
 #define CDN_COMMON_FOLDER_H
-
 #include "common/status.h"
 
 #include <stdbool.h>

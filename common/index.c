@@ -5,6 +5,7 @@
 #include "common/mem.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 #include "common/banned.h"
 

@@ -12,11 +12,11 @@
  */
 #ifndef CDN_COMMON_INDEX_H
 #define CDN_COMMON_INDEX_H
-
 #include "common/mix.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define CDN_INDEX_NONE UINT32_MAX /* no entry; entries have smaller numbers */
 

@@ -8,8 +8,6 @@
  */
 #ifndef CDN_COMMON_LOG_H
 #define CDN_COMMON_LOG_H
-
-#include <inttypes.h>
 #include <stdbool.h>
 
 #define CDN_LOG_LEVELS(X) X(DEBUG, debug) X(INFO, info) X(WARN, warn) X(ERROR, error)

@@ -11,12 +11,10 @@
  */
 #ifndef CDN_COMMON_LOOP_H
 #define CDN_COMMON_LOOP_H
-
 #include "common/status.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/epoll.h>
 
 struct loop;
 

@@ -5,7 +5,6 @@
  */
 #ifndef CDN_COMMON_MEM_H
 #define CDN_COMMON_MEM_H
-
 #include <stddef.h>
 #include <stdlib.h>
 

@@ -2,7 +2,6 @@
  * repeat. Nothing secret comes from it: who needs that takes secret.h. */
 #ifndef CDN_COMMON_MIX_H
 #define CDN_COMMON_MIX_H
-
 #include <stdint.h>
 
 #define CDN_MIX_STEP UINT64_C(0x9e3779b97f4a7c15) /* 2^64 / the golden ratio */

@@ -3,12 +3,17 @@
  * of C, once their form is judged). Values with a unit are multiplied with a check for overflow. */
 #include "common/parse.h"
 
+#include "common/mem.h"
+
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

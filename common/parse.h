@@ -4,8 +4,6 @@
  */
 #ifndef CDN_COMMON_PARSE_H
 #define CDN_COMMON_PARSE_H
-
-#include "common/status.h"
 #include "common/str.h"
 
 #include <netinet/in.h>

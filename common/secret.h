@@ -3,8 +3,7 @@
  * cdn_mix64(hash ^ secret). */
 #ifndef CDN_COMMON_SECRET_H
 #define CDN_COMMON_SECRET_H
-
-#include "common/mix.h"
+#include <stdint.h>
 
 uint64_t cdn_secret64(void); /* another one each time; ends the process when the kernel has none */
 

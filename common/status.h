@@ -7,8 +7,6 @@
 #ifndef CDN_COMMON_STATUS_H
 #define CDN_COMMON_STATUS_H
 
-#include <stddef.h>
-
 #define CDN_MUST_CHECK __attribute__((warn_unused_result))
 #define CDN_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 

@@ -2,8 +2,11 @@
  * the buffer is; case is folded for ASCII only, as all protocols here want it. */
 #include "common/str.h"
 
+#include "common/mem.h"
+
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
 
 #include "common/banned.h"

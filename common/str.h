@@ -4,10 +4,8 @@
  */
 #ifndef CDN_COMMON_STR_H
 #define CDN_COMMON_STR_H
-
-#include "common/mem.h"
-
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 

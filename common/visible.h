@@ -6,10 +6,10 @@
  */
 #ifndef CDN_COMMON_VISIBLE_H
 #define CDN_COMMON_VISIBLE_H
-
 #include "common/str.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Length of the UTF-8 character at p (n > 0 bytes left) and its code point; 0 when the bytes are not one. */

@@ -1,7 +1,7 @@
 /* edge: the daemon as `main` sees it. Life cycle: create -> run (until SIGTERM) -> destroy. */
 #ifndef CDN_EDGE_EDGE_H
 #define CDN_EDGE_EDGE_H
-
+#include "common/status.h"
 #include "edge/base/settings.h"
 
 struct edge;

@@ -1,8 +1,13 @@
 /* pocketcdn-edge: flags, then the daemon until it is told to end. */
+#include "common/config/config.h"
 #include "common/daemon/daemon.h"
-#include "common/process.h"
 #include "common/log.h"
+#include "common/process.h"
+#include "common/status.h"
+#include "edge/base/settings.h"
 #include "edge/edge.h"
+
+#include <stddef.h>
 
 #include "common/banned.h"
 

@@ -2,16 +2,18 @@
  * the first look-up; a first byte that no row has ends nearly every search at once. */
 #include "geo-data/anycast.h"
 
+#include "common/mem.h"
+#include "common/str.h"
+#include "geo-data/special.h"
+
 #include <arpa/inet.h>
 #include <assert.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
-
-#include "common/mem.h"
-#include "common/str.h"
-#include "geo-data/special.h"
+#include <string.h>
 
 #include "common/banned.h"
 

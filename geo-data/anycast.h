@@ -13,8 +13,6 @@
  */
 #ifndef CDN_GEO_DATA_ANYCAST_H
 #define CDN_GEO_DATA_ANYCAST_H
-
-#include <stddef.h>
 #include <sys/socket.h>
 
 /* Narrow networks stand before the wider ones around them: the first match counts. No prefix is longer than

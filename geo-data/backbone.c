@@ -3,10 +3,13 @@
  * without anybody seeing it. */
 #include "geo-data/backbone.h"
 
+#include "common/mem.h"
 #include "common/parse.h"
 #include "geo-data/geodesy.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

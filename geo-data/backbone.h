@@ -23,10 +23,11 @@
  */
 #ifndef CDN_GEO_DATA_BACKBONE_H
 #define CDN_GEO_DATA_BACKBONE_H
-
 #include "common/status.h"
 #include "common/str.h"
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define BACKBONE_NODES_MAX 2000u

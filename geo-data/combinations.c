@@ -4,9 +4,11 @@
 
 #include "common/index.h"
 #include "common/mem.h"
+#include "common/mix.h"
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 

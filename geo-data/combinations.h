@@ -6,7 +6,6 @@
  */
 #ifndef CDN_GEO_DATA_COMBINATIONS_H
 #define CDN_GEO_DATA_COMBINATIONS_H
-
 #include <stddef.h>
 #include <stdint.h>
 

@@ -1,12 +1,16 @@
 /* database: inside of struct geo_db, for the files of the geo library only. */
 #ifndef CDN_GEO_DATA_DATABASE_H
 #define CDN_GEO_DATA_DATABASE_H
-
-#include "geo-data/combinations.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "geo-data/decode.h"
+#include "geo-data/geo.h"
 
 #include <maxminddb.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct geo_file {
     MMDB_s mmdb;

@@ -3,6 +3,8 @@
  * are wanted and allocates nothing. */
 #include "geo-data/decode.h"
 
+#include <maxminddb.h>
+
 #include "common/banned.h"
 
 uint32_t mmdb_big_endian(const uint8_t *p, unsigned bytes)

@@ -5,10 +5,11 @@
  */
 #ifndef CDN_GEO_DATA_DECODE_H
 #define CDN_GEO_DATA_DECODE_H
-
 #include "geo-data/geo.h"
 
-#include <maxminddb.h> /* MMDB_DATA_TYPE_... */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct mmdb_section {
     const uint8_t *p;

@@ -1,12 +1,18 @@
 /* decode_record: a record's fields by tables of rules: key -> member, or key -> table of the map below. A
  * schema that writes another key for the same gets a row. */
-#include "geo-data/decode.h"
-
+#include "common/mem.h"
 #include "common/parse.h"
+#include "common/str.h"
+#include "geo-data/decode.h"
+#include "geo-data/geo.h"
 
 #include <math.h>
+#include <maxminddb.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -2,6 +2,8 @@
  * changes. */
 #include "geo-data/embedded.h"
 
+#include <stddef.h>
+
 #include "common/banned.h"
 
 #define EMBED(name, file)                                                                            \

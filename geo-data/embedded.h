@@ -1,7 +1,6 @@
 /* embedded: the data files that are linked into the program. */
 #ifndef CDN_GEO_DATA_EMBEDDED_H
 #define CDN_GEO_DATA_EMBEDDED_H
-
 #include "common/str.h"
 
 struct cdn_str geo_embedded_world(void);     /* world.mmdb */

@@ -4,12 +4,21 @@
  * rewritten or deleted afterwards changes nothing (a mapping of it would raise SIGBUS). libmaxminddb opens
  * paths only, so the copy is a sealed file in memory (memfd_create(2)), which it maps.
  */
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "geo-data/database.h"
+#include "geo-data/decode.h"
 #include "geo-data/metadata.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <maxminddb.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>

@@ -3,6 +3,7 @@
 #include "geo-data/fold.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "common/banned.h"
 

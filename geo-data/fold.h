@@ -1,8 +1,10 @@
 /* fold: names reduced to what a person would type on any keyboard. */
 #ifndef CDN_GEO_DATA_FOLD_H
 #define CDN_GEO_DATA_FOLD_H
-
 #include "common/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 
 /* UTF-8 to lower case without accents (Latin letters; others stay as they are), blanks and ASCII signs left
  * out: "São Paulo" and "sao-paulo" give "saopaulo". Always ends dst; false when it had to be cut. */

@@ -2,9 +2,17 @@
  * whole ones. */
 #include "geo-data/geo.h"
 
+#include "common/mem.h"
+#include "geo-data/combinations.h"
 #include "geo-data/database.h"
 #include "geo-data/embedded.h"
 #include "geo-data/special.h"
+
+#include <maxminddb.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

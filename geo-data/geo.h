@@ -17,11 +17,9 @@
  */
 #ifndef CDN_GEO_DATA_GEO_H
 #define CDN_GEO_DATA_GEO_H
-
 #include "common/status.h"
 #include "common/str.h"
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>

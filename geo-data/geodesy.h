@@ -1,7 +1,6 @@
 /* geodesy: distances on a sphere of the Earth's mean radius. Degrees in, kilometres out. */
 #ifndef CDN_GEO_DATA_GEODESY_H
 #define CDN_GEO_DATA_GEODESY_H
-
 #include <math.h>
 #include <stdbool.h>
 

@@ -3,6 +3,8 @@
  * microseconds. */
 #include "geo-data/latency.h"
 
+#include "common/status.h"
+#include "geo-data/backbone.h"
 #include "geo-data/embedded.h"
 #include "geo-data/geodesy.h"
 #include "geo-data/latency_model.h"

@@ -12,9 +12,9 @@
  */
 #ifndef CDN_GEO_DATA_LATENCY_H
 #define CDN_GEO_DATA_LATENCY_H
-
 #include "common/str.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* Degrees, north and east positive. */

@@ -2,8 +2,12 @@
  * refit gives the same numbers on every run, so that a difference is the data's. */
 #include "geo-data/latency_fit.h"
 
+#include "common/mem.h"
+#include "geo-data/latency.h"
+
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

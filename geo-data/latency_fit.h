@@ -10,10 +10,14 @@
  */
 #ifndef CDN_GEO_DATA_LATENCY_FIT_H
 #define CDN_GEO_DATA_LATENCY_FIT_H
-
+#include "common/status.h"
+#include "common/str.h"
+#include "geo-data/backbone.h"
 #include "geo-data/latency_model.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define LATENCY_FIT_OPTIONS(X) /* name, value, text */                                                    \
     X(rounds, 200, "steps of the descent")                                                                \

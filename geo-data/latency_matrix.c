@@ -1,12 +1,18 @@
 /* latency_matrix: reads a measured matrix (latency_fit.h) and drops what cannot be: times below
  * light in fibre mean that a host is not where it says it is. The host with the most of such pairs
  * goes first. */
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "geo-data/backbone.h"
+#include "geo-data/geodesy.h"
 #include "geo-data/latency_fit.h"
 
-#include "common/parse.h"
-#include "geo-data/geodesy.h"
-
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

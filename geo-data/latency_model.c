@@ -3,6 +3,7 @@
  * rare. */
 #include "geo-data/latency_model.h"
 
+#include "common/mem.h"
 #include "geo-data/geodesy.h"
 
 #include <assert.h>

@@ -15,9 +15,12 @@
  */
 #ifndef CDN_GEO_DATA_LATENCY_MODEL_H
 #define CDN_GEO_DATA_LATENCY_MODEL_H
-
 #include "geo-data/backbone.h"
 #include "geo-data/latency.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define LATENCY_KM_PER_MS 99.93 /* round trip at 2/3 of the speed of light */
 #define LATENCY_FLOOR 1.2       /* nothing measured is under 1.2 times the light's round trip in fibre */

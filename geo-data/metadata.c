@@ -1,10 +1,15 @@
 /* metadata: see metadata.h. The metadata is the map after the last marker in the final 128 KiB. */
 #include "geo-data/metadata.h"
 
+#include "common/mem.h"
 #include "geo-data/decode.h"
 #include "geo-data/mmdb_encode.h"
 
 #include <errno.h>
+#include <maxminddb.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

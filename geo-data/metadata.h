@@ -2,7 +2,6 @@
  * metadata too, but leaks what it had read until then, and says less. */
 #ifndef CDN_GEO_DATA_METADATA_H
 #define CDN_GEO_DATA_METADATA_H
-
 #include "common/status.h"
 #include "common/str.h"
 

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <maxminddb.h> /* MMDB_DATA_TYPE_... */
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -1,9 +1,9 @@
 /* mmdb_encode: the fields of an .mmdb data section (MaxMind DB format 2.0), appended to a buffer. */
 #ifndef CDN_GEO_DATA_MMDB_ENCODE_H
 #define CDN_GEO_DATA_MMDB_ENCODE_H
-
 #include "common/str.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 void mmdb_put_map(struct cdn_buf *out, uint32_t pairs);         /* then key, value, key, value, ... */

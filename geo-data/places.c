@@ -1,14 +1,17 @@
 /* places: see places.h. Names are compared folded: lower case, accents off, no blanks and signs. */
 #include "geo-data/places.h"
 
+#include "common/mem.h"
 #include "geo-data/embedded.h"
 #include "geo-data/fold.h"
 #include "geo-data/geodesy.h"
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -3,9 +3,10 @@
  * may call. */
 #ifndef CDN_GEO_DATA_PLACES_H
 #define CDN_GEO_DATA_PLACES_H
-
 #include "common/status.h"
 #include "common/str.h"
+
+#include <stddef.h>
 
 struct geo_place {
     struct cdn_str name;         /* UTF-8, the name most used in English: "Zürich" */

@@ -1,8 +1,18 @@
 /* record: what follows from a record's own fields: precision, country, default points. Files of all
  * makers are brought to one meaning here, so that nobody above asks which file it was. */
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "geo-data/database.h"
+#include "geo-data/decode.h"
+#include "geo-data/geo.h"
 #include "geo-data/geodesy.h"
 #include "geo-data/places.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "common/banned.h"
 

@@ -3,13 +3,15 @@
  * meant. */
 #include "geo-data/special.h"
 
+#include "common/mem.h"
+#include "common/str.h"
+
 #include <arpa/inet.h>
 #include <assert.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
-
-#include "common/mem.h"
-#include "common/str.h"
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -2,9 +2,7 @@
  * the multicast and future-use blocks. A router names them instead of answering "not found". */
 #ifndef CDN_GEO_DATA_SPECIAL_H
 #define CDN_GEO_DATA_SPECIAL_H
-
 #include <netinet/in.h>
-#include <stddef.h>
 #include <sys/socket.h>
 
 /* Narrow ranges stand before the wider ones around them: the first match counts.

@@ -1,9 +1,19 @@
 /* walk: whole files: visiting every network in order, and verifying. Goes down the tree by
  * recursion, no deeper than an address has bits; how much of a damaged file's data is read is
  * bounded by a budget. */
+#include "common/mem.h"
+#include "common/status.h"
+#include "geo-data/combinations.h"
 #include "geo-data/database.h"
+#include "geo-data/decode.h"
+#include "geo-data/geo.h"
 
+#include <maxminddb.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

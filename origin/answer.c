@@ -4,9 +4,17 @@
 #include "origin/answer.h"
 
 #include "common/http/syntax/http_date.h"
+#include "common/http/syntax/http_field_accept.h"
+#include "common/http/syntax/http_field_range.h"
+#include "common/http/syntax/http_message.h"
+#include "common/mem.h"
+#include "common/str.h"
+#include "origin/root.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/banned.h"

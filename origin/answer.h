@@ -2,9 +2,12 @@
  * own. */
 #ifndef CDN_ORIGIN_ANSWER_H
 #define CDN_ORIGIN_ANSWER_H
-
+#include "common/http/server/http_server.h"
 #include "origin/files.h"
 #include "origin/select.h"
+
+#include <microhttpd.h>
+#include <stdint.h>
 
 struct origin_resource { /* what is being answered with; borrowed */
     struct origin_entry *entry;

@@ -4,10 +4,23 @@
 #include "origin/exchange.h"
 
 #include "common/clock.h"
+#include "common/daemon/metrics.h"
+#include "common/http/server/http_server.h"
+#include "common/http/syntax/http_field_accept.h"
+#include "common/http/syntax/http_field_range.h"
+#include "common/http/syntax/http_message.h"
 #include "common/log.h"
+#include "common/mem.h"
+#include "common/str.h"
 #include "origin/answer.h"
+#include "origin/files.h"
 #include "origin/listing.h"
+#include "origin/path.h"
+#include "origin/select.h"
+#include "origin/worker.h"
 
+#include <microhttpd.h>
+#include <stddef.h>
 #include <sys/socket.h>
 #include <unistd.h>
 

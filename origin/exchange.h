@@ -2,11 +2,15 @@
  * exchange.c. */
 #ifndef CDN_ORIGIN_EXCHANGE_H
 #define CDN_ORIGIN_EXCHANGE_H
-
-#include "origin/worker.h"
+#include "common/loop.h"
+#include "origin/faults.h"
+#include "origin/metrics.h"
+#include "origin/root.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 struct exchange { /* from head() to done(); reused */
     struct origin_worker *worker;

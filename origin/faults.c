@@ -3,10 +3,13 @@
  * machine. */
 #include "origin/faults.h"
 
+#include "common/mem.h"
 #include "common/mix.h"
 #include "common/parse.h"
 
 #include <fnmatch.h>
+#include <stdatomic.h>
+#include <string.h>
 
 #include "common/banned.h"
 

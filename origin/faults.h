@@ -5,12 +5,10 @@
  */
 #ifndef CDN_ORIGIN_FAULTS_H
 #define CDN_ORIGIN_FAULTS_H
-
 #include "common/status.h"
 #include "common/str.h"
 
 #include <jansson.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 

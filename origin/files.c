@@ -3,9 +3,14 @@
  * and a hit costs no system call. */
 #include "origin/files.h"
 
+#include "common/daemon/metrics.h"
+#include "common/mem.h"
 #include "origin/load.h"
+#include "origin/metrics.h"
 
-#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 

@@ -11,15 +11,15 @@
  */
 #ifndef CDN_ORIGIN_FILES_H
 #define CDN_ORIGIN_FILES_H
-
 #include "common/http/syntax/http_field_accept.h"
-#include "common/http/server/http_server.h"
+#include "common/str.h"
 #include "origin/hash.h"
-#include "origin/metrics.h"
-#include "origin/mime.h"
 #include "origin/path.h"
 #include "origin/root.h"
-#include "origin/settings.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define ORIGIN_SMALL_MAX (256u << 10) /* above this, sendfile costs less than copying from memory */
 

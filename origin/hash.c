@@ -4,12 +4,15 @@
 #include "origin/hash.h"
 
 #include "common/clock.h"
+#include "common/mem.h"
 #include "origin/hash_file.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 

@@ -7,10 +7,13 @@
  */
 #ifndef CDN_ORIGIN_HASH_H
 #define CDN_ORIGIN_HASH_H
-
 #include "common/loop.h"
-#include "common/str.h"
+#include "common/status.h"
 #include "origin/root.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct origin_hash {
     uint64_t high, low;

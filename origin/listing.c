@@ -3,9 +3,12 @@
 #include "origin/listing.h"
 
 #include "common/http/syntax/http_percent.h"
+#include "common/mem.h"
 
 #include <dirent.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/banned.h"

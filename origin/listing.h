@@ -1,10 +1,11 @@
 /* listing: an HTML page of what is in a folder. */
 #ifndef CDN_ORIGIN_LISTING_H
 #define CDN_ORIGIN_LISTING_H
-
 #include "common/str.h"
 #include "origin/path.h"
 #include "origin/root.h"
+
+#include <stdbool.h>
 
 #define ORIGIN_LISTING_MAX 20000 /* names on a page; more are counted, not shown */
 

@@ -4,8 +4,19 @@
 #include "origin/load.h"
 
 #include "common/clock.h"
+#include "common/http/syntax/http_field_accept.h"
+#include "common/mem.h"
+#include "common/str.h"
+#include "origin/hash.h"
+#include "origin/mime.h"
+#include "origin/root.h"
 
 #include <errno.h>
+#include <microhttpd.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/banned.h"

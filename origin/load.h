@@ -1,8 +1,10 @@
 /* load: reads what one path stands for from the file system into an entry. Used by files.c only. */
 #ifndef CDN_ORIGIN_LOAD_H
 #define CDN_ORIGIN_LOAD_H
-
 #include "origin/files.h"
+#include "origin/path.h"
+
+#include <stdbool.h>
 
 /* Fills the entry's name, type and variants. With ORIGIN_FOUND_HASHING the wait was queued; with anything but
  * ORIGIN_FOUND_FILE the entry holds nothing. */

@@ -1,9 +1,14 @@
 /* main: pocketcdn-origin: flags, then the daemon until it is told to end. All else is a library, so
  * that tests and the command can use the same code. */
+#include "common/config/config.h"
 #include "common/daemon/daemon.h"
-#include "common/process.h"
 #include "common/log.h"
+#include "common/process.h"
+#include "common/status.h"
 #include "origin/origin.h"
+#include "origin/settings.h"
+
+#include <stddef.h>
 
 #include "common/banned.h"
 

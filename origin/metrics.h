@@ -1,9 +1,9 @@
 /* metrics: what the origin counts, one row each. Every worker owns one struct and is its only writer. */
 #ifndef CDN_ORIGIN_METRICS_H
 #define CDN_ORIGIN_METRICS_H
-
 #include "common/daemon/metrics.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define ORIGIN_METRICS(X) /* kind, field, name, labels, help */                                            \

@@ -3,10 +3,13 @@
 #include "origin/mime.h"
 
 #include "common/http/syntax/http_field.h"
+#include "common/mem.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -4,7 +4,6 @@
  */
 #ifndef CDN_ORIGIN_MIME_H
 #define CDN_ORIGIN_MIME_H
-
 #include "common/status.h"
 #include "common/str.h"
 

@@ -4,13 +4,30 @@
 #include "origin/origin.h"
 
 #include "common/admin_address.h"
+#include "common/config/config.h"
 #include "common/daemon/daemon.h"
+#include "common/daemon/metrics.h"
 #include "common/log.h"
+#include "common/mem.h"
 #include "common/parse.h"
+#include "common/str.h"
 #include "geo-data/places.h"
+#include "origin/faults.h"
+#include "origin/files.h"
+#include "origin/hash.h"
 #include "origin/hash_file.h"
+#include "origin/metrics.h"
+#include "origin/mime.h"
 #include "origin/path.h"
+#include "origin/root.h"
 #include "origin/worker.h"
+
+#include <jansson.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

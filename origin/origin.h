@@ -6,7 +6,6 @@
  */
 #ifndef CDN_ORIGIN_ORIGIN_H
 #define CDN_ORIGIN_ORIGIN_H
-
 #include "common/status.h"
 #include "origin/settings.h"
 

@@ -8,9 +8,10 @@
  */
 #ifndef CDN_ORIGIN_PATH_H
 #define CDN_ORIGIN_PATH_H
-
 #include "common/str.h"
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define ORIGIN_PATH_MAX 2048   /* decoded, with its NUL */

@@ -9,8 +9,9 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
+#include <syscall.h>
 #include <unistd.h>
 
 #include "common/banned.h"

@@ -6,7 +6,6 @@
  */
 #ifndef CDN_ORIGIN_ROOT_H
 #define CDN_ORIGIN_ROOT_H
-
 #include "common/status.h"
 
 #include <stdbool.h>

@@ -5,7 +5,6 @@
  */
 #ifndef CDN_ORIGIN_SELECT_H
 #define CDN_ORIGIN_SELECT_H
-
 #include "common/http/syntax/http_field.h"
 #include "common/http/syntax/http_field_range.h"
 #include "common/str.h"

@@ -2,6 +2,8 @@
  * command can read an origin's settings without its daemon. */
 #include "origin/settings.h"
 
+#include "common/mem.h"
+
 #include "common/banned.h"
 
 #define ROW(...) CDN_CONFIG_ROW_OF(struct origin_settings, __VA_ARGS__)

@@ -1,8 +1,9 @@
 /* settings: every setting of the origin, one row each (see common/config/config.h). */
 #ifndef CDN_ORIGIN_SETTINGS_H
 #define CDN_ORIGIN_SETTINGS_H
-
 #include "common/config/config.h"
+
+#include <stddef.h>
 
 #define ORIGIN_YEAR_MS 31536000000.0
 

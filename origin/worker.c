@@ -4,12 +4,24 @@
 #include "origin/worker.h"
 
 #include "common/clock.h"
+#include "common/daemon/metrics.h"
+#include "common/http/server/http_server.h"
+#include "common/http/syntax/http_message.h"
 #include "common/log.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/str.h"
 #include "origin/exchange.h"
+#include "origin/metrics.h"
+#include "origin/root.h"
+#include "origin/settings.h"
 
+#include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
-#include <unistd.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

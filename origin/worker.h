@@ -8,9 +8,13 @@
  */
 #ifndef CDN_ORIGIN_WORKER_H
 #define CDN_ORIGIN_WORKER_H
-
+#include "common/parse.h"
+#include "common/status.h"
 #include "origin/faults.h"
 #include "origin/files.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 struct origin_worker;
 

@@ -6,12 +6,34 @@
  *                         {"state": "drain" | "active"} is {"drain": true | false} in the words of GET
  *     GET  /route?ip=&path=&from=   a decision with its steps (explain.h); `from` pins it, in simulation
  */
-#include "router/decide/explain.h"
-#include "router/router_private.h"
-
-#include <stdio.h>
-
+#include "common/daemon/daemon.h"
 #include "common/daemon/metrics.h"
+#include "common/http/server/http_server.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "geo-data/geo.h"
+#include "router/base/edges.h"
+#include "router/choice/overrides.h"
+#include "router/choice/select.h"
+#include "router/decide/decide.h"
+#include "router/decide/explain.h"
+#include "router/decide/resolve.h"
+#include "router/decide/table_compile.h"
+#include "router/dns/dns_server.h"
+#include "router/health.h"
+#include "router/purge/purge_api.h"
+#include "router/router_private.h"
+#include "router/server.h"
+#include "router/table/table.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

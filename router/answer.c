@@ -4,10 +4,18 @@
 
 #include "common/clock.h"
 #include "common/http/syntax/http_date.h"
-#include "common/clock.h"
 #include "common/http/syntax/http_forwarded.h"
+#include "common/http/syntax/http_message.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "router/base/edges.h"
+#include "router/decide/resolve.h"
 #include "router/pin.h"
 #include "router/target.h"
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stdlib.h>
 
 #include "common/banned.h"
 

@@ -3,10 +3,13 @@
  */
 #ifndef CDN_ROUTER_ANSWER_H
 #define CDN_ROUTER_ANSWER_H
-
 #include "common/http/server/http_head.h"
 #include "common/http/server/http_server.h"
+#include "common/str.h"
 #include "router/decide/decide.h"
+#include "router/table/table.h"
+
+#include <stdint.h>
 
 enum router_outcome {
     ROUTER_REDIRECTED,

@@ -2,13 +2,18 @@
  * the probes saw goes with the edge's name through reloads; what it means is pulse.h's to say. */
 #include "router/health.h"
 
-#include <stdio.h>
-
 #include "common/clock.h"
+#include "common/daemon/metrics.h"
 #include "common/http/client/http_client.h"
 #include "common/log.h"
-#include "common/daemon/metrics.h"
+#include "common/mem.h"
 #include "geo-data/latency.h"
+#include "router/base/edges.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

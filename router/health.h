@@ -12,12 +12,14 @@
  */
 #ifndef CDN_ROUTER_HEALTH_H
 #define CDN_ROUTER_HEALTH_H
-
-#include <jansson.h>
-
 #include "common/loop.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "router/pulse.h"
 #include "router/table/table.h"
+
+#include <jansson.h>
+#include <stdint.h>
 
 #define ROUTER_HEALTH_METRICS(X)                                             \
     X(COUNTER, probe_ok_total, "Probes that succeeded")                      \

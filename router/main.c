@@ -1,9 +1,14 @@
 /* main: pocketcdn-router: settings, then the daemon until it is told to end. All else is a library,
  * which the command and the tests link too. */
+#include "common/config/config.h"
 #include "common/daemon/daemon.h"
-#include "common/process.h"
 #include "common/log.h"
+#include "common/process.h"
+#include "common/status.h"
+#include "router/base/settings.h"
 #include "router/router.h"
+
+#include <stddef.h>
 
 #include "common/banned.h"
 

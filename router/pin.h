@@ -3,8 +3,9 @@
  */
 #ifndef CDN_ROUTER_PIN_H
 #define CDN_ROUTER_PIN_H
-
 #include "common/str.h"
+
+#include <stdbool.h>
 
 #define ROUTER_PIN_NAME "pocketcdn-from"
 

@@ -8,7 +8,6 @@
  */
 #ifndef CDN_ROUTER_PULSE_H
 #define CDN_ROUTER_PULSE_H
-
 #include <stdbool.h>
 #include <stdint.h>
 

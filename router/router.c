@@ -3,12 +3,30 @@
  * order. */
 #include "router/router.h"
 
-#include <unistd.h>
-
 #include "common/clock.h"
+#include "common/config/config.h"
+#include "common/daemon/daemon.h"
+#include "common/http/server/http_server.h"
 #include "common/log.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/str.h"
+#include "router/base/edges.h"
+#include "router/choice/overrides.h"
+#include "router/choice/select.h"
+#include "router/decide/table_compile.h"
+#include "router/dns/dns_server.h"
+#include "router/dns/dns_zone.h"
+#include "router/health.h"
 #include "router/purge/purge_api.h"
 #include "router/router_private.h"
+#include "router/server.h"
+#include "router/table/table.h"
+#include "router/table/table_watch.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "common/banned.h"
 

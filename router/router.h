@@ -9,7 +9,7 @@
  */
 #ifndef CDN_ROUTER_ROUTER_H
 #define CDN_ROUTER_ROUTER_H
-
+#include "common/status.h"
 #include "router/base/settings.h"
 
 struct router;

@@ -1,16 +1,13 @@
 /* router_private: what router.c and admin.c share. */
 #ifndef CDN_ROUTER_ROUTER_PRIVATE_H
 #define CDN_ROUTER_ROUTER_PRIVATE_H
-
 #include "common/daemon/daemon.h"
-#include "router/dns/dns_server.h"
-#include "router/health.h"
-#include "router/purge/purge_api.h"
-#include "router/router.h"
-#include "router/server.h"
-#include "router/table/table.h"
-#include "router/decide/table_compile.h"
-#include "router/table/table_watch.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "router/base/settings.h"
+
+#include <jansson.h>
+#include <stdint.h>
 
 struct router {
     int argc;

@@ -2,13 +2,20 @@
  * swapped between two requests; counters are each thread's own and summed when somebody asks. */
 #include "router/server.h"
 
-#include <assert.h>
+#include "common/daemon/metrics.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "router/answer.h"
+#include "router/base/edges.h"
+#include "router/base/reason.h"
+#include "router/decide/decide.h"
+
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
-
-#include "common/daemon/metrics.h"
-#include "router/answer.h"
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -16,12 +16,15 @@
  */
 #ifndef CDN_ROUTER_SERVER_H
 #define CDN_ROUTER_SERVER_H
-
 #include "common/http/server/http_server.h"
-#include "router/base/reason.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "router/table/table.h"
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #define ROUTER_SERVER_METRICS(X)                                                            \
     X(COUNTER, request_total, "Requests on the public listener")                            \

@@ -4,6 +4,8 @@
 
 #include "common/http/syntax/http_percent.h"
 
+#include <stdbool.h>
+
 #include "common/banned.h"
 
 static bool is_plain(unsigned char c)

@@ -8,7 +8,8 @@
  */
 #ifndef CDN_ROUTER_TARGET_H
 #define CDN_ROUTER_TARGET_H
-
+#include "common/status.h"
+#include "common/str.h"
 #include "router/base/edges.h"
 
 #define ROUTER_TARGET_MAX 8000u   /* bytes of path and query */

@@ -2,10 +2,14 @@
  * another version, or half of one, gives fewer words and no error. */
 #include "cli/base/note.h"
 
+#include "common/mem.h"
 #include "common/parse.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -1,7 +1,6 @@
 /* note: what is out of the ordinary at a node, in a few words, from its own report (GET /status). */
 #ifndef CDN_CLI_NOTE_H
 #define CDN_CLI_NOTE_H
-
 #include "common/str.h"
 
 #include <jansson.h>

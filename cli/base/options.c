@@ -4,6 +4,10 @@
 #include "cli/base/options.h"
 
 #include "common/config/config.h"
+#include "common/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

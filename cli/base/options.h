@@ -14,7 +14,6 @@
  */
 #ifndef CDN_CLI_OPTIONS_H
 #define CDN_CLI_OPTIONS_H
-
 #include "common/status.h"
 #include "common/str.h"
 

@@ -2,10 +2,13 @@
  * bytes harmless. JSON is escaped by the library's rules on top. */
 #include "cli/base/print.h"
 
+#include "common/mem.h"
 #include "common/visible.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/banned.h"

@@ -6,12 +6,12 @@
  */
 #ifndef CDN_CLI_PRINT_H
 #define CDN_CLI_PRINT_H
-
 #include "cli/base/terminal.h"
 #include "common/status.h"
 #include "common/str.h"
 
 #include <jansson.h>
+#include <stddef.h>
 
 /* One line or a part of one: a line end counts at the end of `fmt` alone. On standard output; on error. */
 void cli_print(const char *fmt, ...) CDN_PRINTF(1, 2);

@@ -2,8 +2,10 @@
  * dispatch (command.h) and the tests read the table. */
 #ifndef CDN_CLI_SUBCOMMAND_H
 #define CDN_CLI_SUBCOMMAND_H
-
 #include "cli/base/options.h"
+#include "common/status.h"
+
+#include <stddef.h>
 
 struct cli_command {
     const char *name;

@@ -2,10 +2,12 @@
  * width. */
 #include "cli/base/table.h"
 
+#include "common/mem.h"
 #include "common/visible.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "common/banned.h"
 

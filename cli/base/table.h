@@ -5,9 +5,11 @@
  */
 #ifndef CDN_CLI_TABLE_H
 #define CDN_CLI_TABLE_H
-
 #include "cli/base/terminal.h"
 #include "common/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 
 #define TABLE_COLUMNS_MAX 16
 

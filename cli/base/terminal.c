@@ -2,7 +2,11 @@
 #include "cli/base/terminal.h"
 
 #include "common/parse.h"
+#include "common/str.h"
 
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 

@@ -5,7 +5,6 @@
  */
 #ifndef CDN_CLI_TERMINAL_H
 #define CDN_CLI_TERMINAL_H
-
 #include <stdbool.h>
 
 struct terminal {

@@ -3,19 +3,25 @@
  * processes whatever happened before. */
 #include "cli/demo/demo.h"
 
-#include "cli/run/child.h"
+#include "cli/base/print.h"
 #include "cli/base/subcommand.h"
+#include "cli/run/child.h"
 #include "cli/run/plan.h"
 #include "cli/run/ports.h"
-#include "cli/base/print.h"
 #include "cli/run/state.h"
 #include "common/clock.h"
+#include "common/mem.h"
+#include "common/parse.h"
 #include "geo-data/places.h"
 
 #include <errno.h>
 #include <ftw.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>

@@ -7,11 +7,14 @@
  */
 #ifndef CDN_CLI_DEMO_H
 #define CDN_CLI_DEMO_H
-
 #include "cli/base/options.h"
 #include "cli/run/traveller.h"
+#include "common/status.h"
+#include "common/str.h"
 
 #include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #define DEMO_OPTIONS(X)                                                          \

@@ -1,11 +1,19 @@
 /* demo_report: what the visits amount to: medians instead of means, since one cold connection would
  * colour a mean; as a table for people, as JSON for programs, from the same numbers. */
-#include "cli/demo/demo.h"
 #include "cli/base/print.h"
-
 #include "cli/base/table.h"
+#include "cli/demo/demo.h"
+#include "cli/run/traveller.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/str.h"
 
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

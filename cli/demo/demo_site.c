@@ -2,13 +2,18 @@
  * there (of these, what has a content hash in its name, as a real page asks for), else the user's
  * own. */
 #include "cli/demo/demo.h"
-
 #include "cli/run/child.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <fts.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>

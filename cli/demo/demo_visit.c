@@ -2,11 +2,21 @@
  * asks the router, then the edge that it names. What is modelled (time to the client) and what is
  * measured (the rest) is kept apart. */
 #include "cli/demo/demo.h"
-
+#include "cli/run/traveller.h"
 #include "common/clock.h"
 #include "common/http/client/http_client.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "geo-data/geo.h"
 #include "geo-data/latency.h"
 #include "geo-data/places.h"
+
+#include <jansson.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

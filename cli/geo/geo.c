@@ -1,18 +1,34 @@
 /* geo: the command itself: from options to one way of working, then lines in, rows out. Input is
  * answered as it comes and output is flushed when the reader of a pipe would wait, so it works in
  * the middle of `tail -f`. */
-#include "cli/base/subcommand.h"
 #include "cli/geo/geo.h"
+
+#include "cli/base/options.h"
+#include "cli/base/subcommand.h"
 #include "cli/geo/geo_client.h"
 #include "cli/geo/geo_input.h"
 #include "cli/geo/geo_memo.h"
+#include "cli/geo/geo_row.h"
 #include "cli/geo/geo_summary.h"
 #include "cli/geo/geo_text.h"
 #include "common/clock.h"
+#include "common/config/config.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "common/visible.h"
+#include "router/base/settings.h"
+#include "router/decide/decide.h"
+#include "router/decide/resolve.h"
+#include "router/table/table.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -17,9 +17,17 @@
  */
 #ifndef CDN_CLI_GEO_H
 #define CDN_CLI_GEO_H
-
-#include "cli/geo/geo_row.h"
 #include "cli/base/options.h"
+#include "cli/geo/geo_row.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "geo-data/geo.h"
+#include "router/decide/resolve.h"
+#include "router/table/table.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 
 #define GEO_OPTIONS(X)                                                                                      \
     X(FLAG, json, 'j', NULL, "One JSON object a line, as GET /route?ip= of the router gives it")            \

@@ -4,10 +4,15 @@
 #include "cli/geo/geo_client.h"
 
 #include "cli/geo/geo_input.h"
+#include "common/http/syntax/http_forwarded.h"
+#include "common/mem.h"
 #include "geo-data/special.h"
 
 #include <ctype.h>
 #include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -11,8 +11,12 @@
  */
 #ifndef CDN_CLI_GEO_CLIENT_H
 #define CDN_CLI_GEO_CLIENT_H
-
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "router/table/table.h"
+
+#include <stdbool.h>
 
 struct geo_client {
     enum { GEO_CLIENT_USUAL, GEO_CLIENT_COLUMN, GEO_CLIENT_NAME, GEO_CLIENT_XFF } kind;

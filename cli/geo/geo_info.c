@@ -1,12 +1,23 @@
 /* geo_info: `geo info`, `geo verify` and `geo --bench`: about the database itself, not about an
  * address. Verifying walks every record, since a file that opens may still be torn in its middle. */
-#include "cli/geo/geo.h"
 #include "cli/base/print.h"
-
+#include "cli/geo/geo.h"
 #include "common/clock.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "geo-data/geo.h"
+#include "router/decide/decide.h"
+#include "router/decide/resolve.h"
+#include "router/table/table.h"
 
 #include <jansson.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "common/banned.h"

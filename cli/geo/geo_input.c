@@ -3,8 +3,13 @@
  * ruled out by its neighbours. */
 #include "cli/geo/geo_input.h"
 
+#include "common/mem.h"
+
 #include <ctype.h>
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/banned.h"

@@ -7,9 +7,12 @@
  */
 #ifndef CDN_CLI_GEO_INPUT_H
 #define CDN_CLI_GEO_INPUT_H
-
 #include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* The next address in `line` from byte `*at` on; moves `*at` past it. False when there is none any more. */

@@ -1,18 +1,32 @@
 /* geo_log: `geo --explain-log`: who would be served from where. A client is decided once, at its
  * first line, and counted in bins of its modelled time, so that a log of any length needs memory
  * for its clients only. */
-#include "cli/geo/geo.h"
-
-#include "cli/geo/geo_client.h"
-#include "cli/geo/geo_input.h"
 #include "cli/base/print.h"
 #include "cli/base/table.h"
+#include "cli/geo/geo.h"
+#include "cli/geo/geo_client.h"
+#include "cli/geo/geo_input.h"
 #include "common/index.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "router/base/edges.h"
+#include "router/choice/select.h"
+#include "router/decide/decide.h"
+#include "router/decide/resolve.h"
+#include "router/table/table.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <xxhash.h>
 

@@ -4,6 +4,16 @@
 #include "cli/geo/geo_memo.h"
 
 #include "common/index.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "geo-data/geo.h"
+#include "router/decide/decide.h"
+#include "router/decide/resolve.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

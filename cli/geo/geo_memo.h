@@ -6,8 +6,9 @@
  */
 #ifndef CDN_CLI_GEO_MEMO_H
 #define CDN_CLI_GEO_MEMO_H
-
 #include "cli/geo/geo.h"
+#include "cli/geo/geo_row.h"
+#include "common/str.h"
 
 struct geo_memo;
 

@@ -1,13 +1,32 @@
 /* geo_print: rows in each form: for people, CSV, TSV, JSON, a format of the user's. The form is
  * compiled into a list of columns once; per row only values are put. Foreign text is escaped by the
  * rules of the form. */
-#include "cli/geo/geo.h"
 #include "cli/base/print.h"
-
 #include "cli/base/table.h"
+#include "cli/geo/geo.h"
+#include "cli/geo/geo_row.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "common/visible.h"
+#include "geo-data/anycast.h"
+#include "geo-data/geo.h"
 #include "geo-data/places.h"
+#include "geo-data/special.h"
+#include "router/base/edges.h"
+#include "router/base/reason.h"
+#include "router/choice/select.h"
+#include "router/decide/decide.h"
 #include "router/decide/explain.h"
+#include "router/decide/resolve.h"
+#include "router/table/table.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

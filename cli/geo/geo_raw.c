@@ -1,13 +1,22 @@
 /* geo_raw: a value straight from the database, by its path, with nothing derived: to see what a
  * file really says where our reading of it is in doubt. So it walks with libmaxminddb and not with
  * geo-data. */
-#include "cli/geo/geo.h"
 #include "cli/base/print.h"
+#include "cli/geo/geo.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "common/visible.h"
+#include "geo-data/geo.h"
 
 #include <jansson.h>
 #include <maxminddb.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -2,9 +2,17 @@
  * appears in CSV, formats, summaries and help. */
 #include "cli/geo/geo_row.h"
 
+#include "common/mem.h"
+#include "common/parse.h"
 #include "common/visible.h"
+#include "geo-data/geo.h"
 #include "geo-data/places.h"
+#include "geo-data/special.h"
+#include "router/base/edges.h"
+#include "router/base/reason.h"
+#include "router/choice/select.h"
 #include "router/decide/explain.h"
+#include "router/table/table.h"
 
 #include "common/banned.h"
 

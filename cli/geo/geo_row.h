@@ -6,8 +6,13 @@
  */
 #ifndef CDN_CLI_GEO_ROW_H
 #define CDN_CLI_GEO_ROW_H
-
+#include "common/str.h"
 #include "router/decide/decide.h"
+#include "router/decide/resolve.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define GEO_NEAR_KM 75 /* farther off, a place is not said to be "near" a city, nor its city */
 

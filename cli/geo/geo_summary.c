@@ -5,8 +5,12 @@
 #include "cli/base/print.h"
 #include "cli/base/table.h"
 #include "common/index.h"
+#include "common/mem.h"
 
 #include <jansson.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <xxhash.h>
 
 #include "common/banned.h"

@@ -1,8 +1,11 @@
 /* geo_summary: how many addresses have which value of a field. */
 #ifndef CDN_CLI_GEO_SUMMARY_H
 #define CDN_CLI_GEO_SUMMARY_H
-
 #include "cli/geo/geo_row.h"
+#include "common/status.h"
+#include "common/str.h"
+
+#include <stdbool.h>
 
 struct geo_summary;
 

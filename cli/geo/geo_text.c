@@ -2,7 +2,13 @@
  * write them wrongly: inet_pton(3) says only that it is none. */
 #include "cli/geo/geo_text.h"
 
+#include "common/mem.h"
+
 #include <ctype.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

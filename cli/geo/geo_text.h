@@ -8,8 +8,10 @@
  */
 #ifndef CDN_CLI_GEO_TEXT_H
 #define CDN_CLI_GEO_TEXT_H
-
 #include "common/parse.h"
+#include "common/str.h"
+
+#include <stdbool.h>
 
 struct geo_span {
     struct cdn_addr first, last; /* of one family; equal for an address */

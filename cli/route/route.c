@@ -3,14 +3,20 @@
  * with the redirect. */
 #include "cli/route/route.h"
 
+#include "cli/base/options.h"
 #include "cli/base/subcommand.h"
 #include "cli/geo/geo.h"
+#include "cli/geo/geo_row.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "router/decide/resolve.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 

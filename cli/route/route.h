@@ -10,8 +10,13 @@
  */
 #ifndef CDN_CLI_ROUTE_H
 #define CDN_CLI_ROUTE_H
-
+#include "common/status.h"
+#include "common/str.h"
 #include "router/decide/decide.h"
+#include "router/table/table.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 
 struct route_point {
     float lat, lon;

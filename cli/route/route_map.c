@@ -1,10 +1,20 @@
 /* The world in a terminal: a braille letter holds 2 by 4 dots, and two dots are as wide as they are high, so
  * the map keeps its proportions. Without Unicode each letter is one dot of another form. */
 #include "cli/route/route.h"
-
+#include "common/mem.h"
+#include "common/str.h"
 #include "common/visible.h"
+#include "geo-data/geo.h"
+#include "router/base/edges.h"
+#include "router/choice/select.h"
+#include "router/decide/decide.h"
+#include "router/decide/resolve.h"
+#include "router/table/table.h"
 
 #include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
 
 #include "common/banned.h"
 

@@ -1,11 +1,23 @@
 /* route_scene: what there is to draw, in degrees, before anybody knows on what: land, edges, the
  * client and the way of the latency model. Both drawings take the same scene. */
 #include "cli/route/route.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "geo-data/geo.h"
+#include "geo-data/geodesy.h"
+#include "geo-data/latency.h"
+#include "geo-data/places.h"
+#include "router/base/edges.h"
+#include "router/choice/select.h"
+#include "router/decide/decide.h"
+#include "router/decide/resolve.h"
+#include "router/table/table.h"
 
 #include <math.h>
-
-#include "geo-data/geodesy.h"
-#include "geo-data/places.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

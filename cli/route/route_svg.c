@@ -1,8 +1,20 @@
 /* route_svg: the scene as SVG of fixed size, written by hand: a handful of elements with all texts
  * escaped need no library, and the file has no script and no outside reference. */
 #include "cli/route/route.h"
+#include "common/parse.h"
+#include "common/str.h"
+#include "geo-data/geo.h"
+#include "router/base/edges.h"
+#include "router/base/reason.h"
+#include "router/choice/select.h"
+#include "router/decide/decide.h"
+#include "router/decide/resolve.h"
+#include "router/table/table.h"
 
 #include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "common/banned.h"
 

@@ -2,7 +2,6 @@
  */
 #ifndef CDN_CLI_CHILD_H
 #define CDN_CLI_CHILD_H
-
 #include "common/status.h"
 #include "common/str.h"
 

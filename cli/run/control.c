@@ -3,12 +3,17 @@
  * loop. */
 #include "cli/run/control.h"
 
-#include "cli/run/plan.h"
 #include "cli/base/print.h"
+#include "cli/run/plan.h"
 #include "cli/run/state.h"
 #include "common/http/client/http_client.h"
+#include "common/http/syntax/http_message.h"
+#include "common/mem.h"
+#include "common/str.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -10,10 +10,11 @@
  */
 #ifndef CDN_CLI_CONTROL_H
 #define CDN_CLI_CONTROL_H
-
-#include "cli/base/options.h"
+#include "common/status.h"
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #define CONTROL_OPTIONS(X)                                                              \
     X(TEXT, state, 0, "DIR", "State folder of the CDN that `up` started")               \

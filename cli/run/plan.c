@@ -6,13 +6,16 @@
 #include "cli/run/child.h"
 #include "common/admin_address.h"
 #include "common/config/config.h"
+#include "common/mem.h"
 #include "common/parse.h"
 #include "edge/base/settings.h"
-#include "geo-data/places.h"
 #include "origin/settings.h"
 #include "router/base/settings.h"
 
 #include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -5,12 +5,12 @@
  */
 #ifndef CDN_CLI_PLAN_H
 #define CDN_CLI_PLAN_H
-
 #include "common/status.h"
 #include "common/str.h"
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #define PLAN_NODE_KINDS(X) X(ORIGIN, "origin") X(EDGE, "edge") X(ROUTER, "router")
 enum plan_kind {

@@ -1,16 +1,23 @@
 /* plan_check: everything that can be known to be wrong before a process starts is said here, all
  * with file and line: a daemon that ends two seconds later says it too late and to a log. */
 #include "cli/run/plan.h"
-
 #include "cli/run/ports.h"
 #include "common/admin_address.h"
 #include "common/config/config.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "edge/base/tuning.h"
 #include "geo-data/places.h"
 #include "origin/root.h"
 #include "origin/settings.h"
 #include "router/base/settings.h"
 #include "router/table/table.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "common/banned.h"
 

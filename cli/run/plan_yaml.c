@@ -1,8 +1,10 @@
 /* plan_yaml: the cdn.yaml that `up` writes where the user has none. By libyaml's emitter, as the
  * file will be read by its parser: what a name of a place needs to be quoted for, the library knows. */
 #include "cli/run/plan.h"
-
 #include "common/admin_address.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/str.h"
 #include "geo-data/places.h"
 
 #include <stdarg.h>

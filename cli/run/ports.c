@@ -3,6 +3,7 @@
 #include "cli/run/ports.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>

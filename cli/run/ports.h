@@ -3,8 +3,9 @@
  * way. */
 #ifndef CDN_CLI_PORTS_H
 #define CDN_CLI_PORTS_H
-
 #include "common/parse.h"
+
+#include <stdbool.h>
 
 /* False when somebody has the address; true as well when binding it fails for another reason, which the
  * daemon itself can say best. Port 0 is always free. */

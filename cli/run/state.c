@@ -5,12 +5,16 @@
 
 #include "cli/run/state_form.h"
 #include "common/folder.h"
+#include "common/mem.h"
 #include "common/parse.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -6,7 +6,6 @@
  */
 #ifndef CDN_CLI_STATE_H
 #define CDN_CLI_STATE_H
-
 #include "common/status.h"
 #include "common/str.h"
 

@@ -5,6 +5,7 @@
 #include "cli/run/plan.h"
 #include "common/mem.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 

@@ -10,7 +10,6 @@
  */
 #ifndef CDN_CLI_STATE_FORM_H
 #define CDN_CLI_STATE_FORM_H
-
 #include "common/status.h"
 
 #include <jansson.h>

@@ -4,14 +4,22 @@
 #include "cli/run/supervisor.h"
 
 #include "cli/run/child.h"
+#include "cli/run/plan.h"
 #include "cli/run/state.h"
 #include "common/clock.h"
 #include "common/http/client/http_client.h"
+#include "common/http/syntax/http_message.h"
 #include "common/loop.h"
+#include "common/mem.h"
+#include "common/str.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -12,9 +12,9 @@
  */
 #ifndef CDN_CLI_SUPERVISOR_H
 #define CDN_CLI_SUPERVISOR_H
+#include "common/status.h"
 
-#include "cli/run/plan.h"
-
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>

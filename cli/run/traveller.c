@@ -2,9 +2,20 @@
  * the database has no index by place; and asks in its name by X-Forwarded-For. */
 #include "cli/run/traveller.h"
 
+#include "common/http/client/http_client.h"
+#include "common/http/syntax/http_message.h"
+#include "common/mem.h"
 #include "geo-data/geodesy.h"
 #include "geo-data/places.h"
 #include "geo-data/special.h"
+
+#include <math.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

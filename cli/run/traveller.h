@@ -6,10 +6,12 @@
  */
 #ifndef CDN_CLI_TRAVELLER_H
 #define CDN_CLI_TRAVELLER_H
-
-#include "common/http/client/http_client.h"
 #include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "geo-data/geo.h"
+
+#include <stddef.h>
 
 struct traveller {
     double lat, lon;         /* in: where to stand */

@@ -4,8 +4,13 @@
 
 #include "cli/base/note.h"
 #include "cli/base/print.h"
+#include "cli/base/terminal.h"
+#include "cli/run/plan.h"
+#include "common/mem.h"
+#include "common/str.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 

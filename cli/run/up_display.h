@@ -1,9 +1,12 @@
 /* up_display: what `up` shows: on a terminal a table that is drawn again in place, elsewhere plain lines. */
 #ifndef CDN_CLI_UP_DISPLAY_H
 #define CDN_CLI_UP_DISPLAY_H
-
-#include "cli/run/supervisor.h"
 #include "cli/base/table.h"
+#include "cli/run/supervisor.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 struct up_display {
     bool live;          /* stdout is a terminal */

@@ -1,12 +1,21 @@
 /* config: flags, environment and file are read in this order but applied from weak to strong, since
  * the file may be named by a flag and an item of a list is found by a name that any of the three
  * can give. What fails leaves the caller's settings as they were: all is read into a copy first. */
+#include "common/config/config.h"
+
 #include "common/config/config_private.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

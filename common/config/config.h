@@ -41,11 +41,11 @@
  */
 #ifndef CDN_COMMON_CONFIG_H
 #define CDN_COMMON_CONFIG_H
-
 #include "common/status.h"
 #include "common/str.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct cdn_config_entry { /* one item of a LIST (value empty) or a MAP */

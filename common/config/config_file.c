@@ -2,9 +2,13 @@
  * judged before the parser sees a byte, so that a file which is no YAML at all gets one sentence
  * that says so. */
 #include "common/config/config_private.h"
+#include "common/status.h"
+#include "common/str.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
 #include <unistd.h>
 #include <yaml.h>
 

@@ -1,6 +1,12 @@
 /* config_man: a daemon's man page, from the same rows as its --help: what a flag does is written
  * once, and so neither text can fall behind the other. */
+#include "common/config/config.h"
 #include "common/config/config_private.h"
+#include "common/mem.h"
+#include "common/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 
 #include "common/banned.h"
 

@@ -8,8 +8,12 @@
  */
 #ifndef CDN_COMMON_CONFIG_PRIVATE_H
 #define CDN_COMMON_CONFIG_PRIVATE_H
-
 #include "common/config/config.h"
+#include "common/status.h"
+#include "common/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 
 /* Where values go, and where each came from. */
 struct config_target {

@@ -1,9 +1,16 @@
 /* config_text: all that is printed from the rows: --help, --print-config, the commented YAML and
  * the reference page. Also the search for the nearest name, by edit distance, for everybody who has
  * to say "did you mean". */
+#include "common/config/config.h"
 #include "common/config/config_private.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -1,11 +1,17 @@
 /* config_value: one value from text to a field and back, with its bounds. Here alone a type is
  * known by its kind, so a new kind of setting is a case in these functions and nowhere else. */
+#include "common/config/config.h"
 #include "common/config/config_private.h"
-
+#include "common/mem.h"
 #include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -1,9 +1,17 @@
 /* config_yaml: from a YAML document to fields: sections, the item of a list, sequences and maps.
  * Nodes are walked with a budget, because an alias may stand for its node a million times, and
  * every complaint carries the line of the node it is about. */
+#include "common/config/config.h"
 #include "common/config/config_private.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <yaml.h>
 
 #include "common/banned.h"

@@ -1,15 +1,26 @@
 /* daemon: the frame of a daemon on its main loop. Signals arrive by signalfd as events among
  * others, so no handler runs at a moment that nobody chose; draining is polled, since what still
  * runs is known to the program alone. */
-#include "common/daemon/daemon_admin.h"
+#include "common/daemon/daemon.h"
 
 #include "common/clock.h"
+#include "common/daemon/daemon_admin.h"
+#include "common/http/server/http_server.h"
 #include "common/log.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>

@@ -30,11 +30,14 @@
  */
 #ifndef CDN_COMMON_DAEMON_H
 #define CDN_COMMON_DAEMON_H
-
 #include "common/http/server/http_server.h"
-#include "common/loop.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 struct daemon;
 

@@ -1,9 +1,15 @@
 /* daemon_access: who may use the admin listener (daemon.h says the rules). Kept apart from the
  * verbs, so that no verb can forget to ask, and one place is to be read to know what a web page
  * could reach. */
+#include "common/daemon/daemon.h"
 #include "common/daemon/daemon_admin.h"
 #include "common/http/server/http_bearer.h"
 #include "common/http/server/http_browser.h"
+#include "common/http/server/http_server.h"
+#include "common/http/syntax/http_message.h"
+#include "common/str.h"
+
+#include <stdbool.h>
 
 #include "common/banned.h"
 

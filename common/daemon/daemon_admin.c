@@ -4,12 +4,19 @@
 #include "common/daemon/daemon_admin.h"
 
 #include "common/clock.h"
+#include "common/http/syntax/http_message.h"
 #include "common/http/syntax/http_percent.h"
 #include "common/log.h"
+#include "common/mem.h"
 #include "common/parse.h"
+#include "common/str.h"
 #include "common/visible.h"
 
+#include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 

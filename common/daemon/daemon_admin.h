@@ -1,8 +1,13 @@
 /* daemon_admin: the admin listener's side of a daemon. For daemon.c only. */
 #ifndef CDN_COMMON_DAEMON_ADMIN_H
 #define CDN_COMMON_DAEMON_ADMIN_H
-
 #include "common/daemon/daemon.h"
+#include "common/http/server/http_server.h"
+#include "common/loop.h"
+#include "common/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 struct daemon {
     struct daemon_config config; /* as given: strings and tables stay the caller's */

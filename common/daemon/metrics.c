@@ -2,8 +2,10 @@
  * that it is: a row added to a table is counted, summed and printed with no further line of code. */
 #include "common/daemon/metrics.h"
 
+#include "common/mem.h"
+
 #include <inttypes.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "common/banned.h"
 

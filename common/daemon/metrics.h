@@ -15,11 +15,11 @@
  */
 #ifndef CDN_COMMON_METRICS_H
 #define CDN_COMMON_METRICS_H
-
 #include "common/str.h"
 
 #include <jansson.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum cdn_metric_kind { CDN_METRIC_COUNTER, CDN_METRIC_GAUGE };

@@ -1,6 +1,10 @@
 #include "edge/base/accept.h"
 
+#include "common/config/config.h"
 #include "common/http/syntax/http_field.h"
+
+#include <stddef.h>
+#include <stdint.h>
 
 #include "common/banned.h"
 

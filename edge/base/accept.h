@@ -6,9 +6,12 @@
  */
 #ifndef CDN_EDGE_ACCEPT_H
 #define CDN_EDGE_ACCEPT_H
-
 #include "common/http/syntax/http_field_accept.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "edge/base/settings.h"
+
+#include <stdbool.h>
 
 struct edge_accept {
     bool encoding_as_sent;

@@ -2,6 +2,8 @@
  * does not come are about one URL, and are remembered for that URL alone (cache_past.c). */
 #include "edge/base/breaker.h"
 
+#include <stdatomic.h>
+
 #include "common/banned.h"
 
 #define FAILURES_TO_OPEN 3u

@@ -8,11 +8,11 @@
  */
 #ifndef CDN_EDGE_BREAKER_H
 #define CDN_EDGE_BREAKER_H
-
 #include "common/http/client/http_client.h"
 #include "edge/semantics/freshness.h"
 
-#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 struct edge_breaker {
     _Atomic unsigned failures;   /* connections in a row that failed */

@@ -2,7 +2,6 @@
  * of its own. */
 #ifndef CDN_EDGE_METRICS_H
 #define CDN_EDGE_METRICS_H
-
 #include "common/daemon/metrics.h"
 #include "edge/semantics/cause.h"
 

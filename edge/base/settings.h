@@ -1,8 +1,9 @@
 /* settings: every setting of an edge, one row each (see common/config/config.h). */
 #ifndef CDN_EDGE_SETTINGS_H
 #define CDN_EDGE_SETTINGS_H
-
 #include "common/config/config.h"
+
+#include <stddef.h>
 
 #define EDGE_YEAR_MS 31536000000.0
 

@@ -1,6 +1,11 @@
 #include "edge/base/target.h"
 
+#include "common/config/config.h"
 #include "common/mem.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -12,10 +12,13 @@
  */
 #ifndef CDN_EDGE_TARGET_H
 #define CDN_EDGE_TARGET_H
-
 #include "common/parse.h"
-#include "edge/semantics/key.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "edge/base/settings.h"
+#include "edge/semantics/key.h"
+
+#include <stdbool.h>
 
 struct edge_naming { /* fixed at the start */
     char *site[2];   /* host of the keys of requests that name this machine: for http, https */

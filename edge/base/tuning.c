@@ -1,6 +1,14 @@
 #include "edge/base/tuning.h"
 
+#include "common/http/syntax/http_forwarded.h"
 #include "common/mem.h"
+#include "common/parse.h"
+#include "common/str.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/key.h"
+
+#include <stdint.h>
+#include <stdlib.h>
 
 #include "common/banned.h"
 

@@ -1,7 +1,9 @@
 /* tuning: settings turned into what the request path reads, for the start and for reloads. */
 #ifndef CDN_EDGE_TUNING_H
 #define CDN_EDGE_TUNING_H
-
+#include "common/config/config.h"
+#include "common/status.h"
+#include "edge/base/settings.h"
 #include "edge/base/worker.h"
 
 /* Borrows strings of `settings`, which must live as long as the result. */

@@ -7,22 +7,24 @@
  */
 #ifndef CDN_EDGE_WORKER_H
 #define CDN_EDGE_WORKER_H
-
+#include "common/http/server/http_head.h"
+#include "common/http/server/tls_pair.h"
+#include "common/http/syntax/http_forwarded.h"
+#include "common/loop.h"
 #include "edge/base/accept.h"
 #include "edge/base/breaker.h"
-#include "common/http/client/http_client.h"
-#include "common/http/syntax/http_forwarded.h"
-#include "common/http/server/http_head.h"
-#include "common/http/server/http_server.h"
-#include "common/http/server/tls_pair.h"
-#include "edge/memory/budget.h"
-#include "edge/store/store.h"
 #include "edge/base/metrics.h"
-#include "edge/semantics/storable.h"
 #include "edge/base/settings.h"
 #include "edge/base/target.h"
+#include "edge/memory/budget.h"
+#include "edge/semantics/freshness.h"
+#include "edge/store/store.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct edge_access_log;
 struct edge_access_ring;

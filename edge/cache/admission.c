@@ -5,6 +5,8 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdlib.h>
+
 #include "common/banned.h"
 
 bool edge_admission_by_size(uint64_t seed, uint64_t hash, uint64_t draw, uint64_t size, uint64_t scale)

@@ -8,9 +8,7 @@
  */
 #ifndef CDN_EDGE_ADMISSION_H
 #define CDN_EDGE_ADMISSION_H
-
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #define EDGE_ADMISSION_SCALE (64u * 1024u) /* bytes */

@@ -1,11 +1,12 @@
 #include "edge/cache/blob.h"
 
 #include "common/mem.h"
-
 #include "edge/memory/budget.h"
 #include "edge/memory/pages.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/banned.h"

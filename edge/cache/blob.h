@@ -7,8 +7,6 @@
  */
 #ifndef CDN_EDGE_BLOB_H
 #define CDN_EDGE_BLOB_H
-
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 

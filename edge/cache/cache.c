@@ -1,14 +1,30 @@
-#include "edge/memory/budget.h"
 #include "edge/cache/cache.h"
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/mix.h"
 #include "common/secret.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/cache/admission.h"
+#include "edge/cache/blob.h"
 #include "edge/cache/cache_private.h"
+#include "edge/cache/ghost.h"
+#include "edge/cache/object.h"
+#include "edge/cache/policy.h"
+#include "edge/memory/budget.h"
 #include "edge/memory/pages.h"
 #include "edge/semantics/validate.h"
+#include "edge/store/store.h"
 
 #include <assert.h>
+#include <bsd/sys/tree.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 

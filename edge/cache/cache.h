@@ -17,15 +17,21 @@
  */
 #ifndef CDN_EDGE_CACHE_H
 #define CDN_EDGE_CACHE_H
-
-#include "edge/semantics/cause.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/cache/blob.h"
 #include "edge/cache/ghost.h"
 #include "edge/cache/object.h"
+#include "edge/semantics/cause.h"
+#include "edge/semantics/head.h"
 #include "edge/semantics/storable.h"
 #include "edge/semantics/vary.h"
+#include "edge/store/store.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct edge_cache;
 struct edge_fetch;

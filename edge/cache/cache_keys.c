@@ -5,9 +5,13 @@
  * that is balanced by rules needs three and a colour, and is as deep as one within a small factor: 2 ln n on
  * average.
  */
-#include "common/secret.h"
+#include "common/mix.h"
+#include "common/str.h"
+#include "edge/cache/cache.h"
 #include "edge/cache/cache_private.h"
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "common/banned.h"

@@ -1,7 +1,18 @@
 /* cache_list: what the index tells about its objects, to `why` and to listings. */
 #include "common/http/syntax/http_date.h"
-#include "common/mem.h"
+#include "common/str.h"
+#include "edge/cache/cache.h"
 #include "edge/cache/cache_private.h"
+#include "edge/cache/object.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
+#include "edge/store/store.h"
+
+#include <jansson.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "common/banned.h"
 

@@ -1,8 +1,21 @@
 /* cache_load: what was on disk before the start comes back, while requests are served already; and what the
  * store tells of places that change. */
 #include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/cache/cache.h"
 #include "edge/cache/cache_private.h"
+#include "edge/cache/ghost.h"
+#include "edge/cache/object.h"
+#include "edge/cache/policy.h"
+#include "edge/semantics/freshness.h"
 #include "edge/semantics/key.h"
+#include "edge/store/store.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
 
 #include "common/banned.h"
 

@@ -1,10 +1,22 @@
 /* cache_look: what is stored for a request. Each call takes the lock once and tells all that its caller
  * decides by; what was found is held by references and stays what it was, whatever others do afterwards.
  */
-#include "edge/cache/cache_private.h"
-
 #include "common/mem.h"
+#include "common/str.h"
+#include "edge/cache/cache.h"
+#include "edge/cache/cache_private.h"
+#include "edge/cache/object.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
+#include "edge/semantics/storable.h"
 #include "edge/semantics/validate.h"
+#include "edge/semantics/vary.h"
+
+#include <jansson.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
 
 #include "common/banned.h"
 

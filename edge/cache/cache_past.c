@@ -1,6 +1,14 @@
 /* cache_past: what is remembered of keys beyond what is stored: why it went, that it may not be stored, that
  * its refresh failed. All of it lies in the ghosts, so it is bounded, and may be forgotten. */
+#include "edge/cache/cache.h"
 #include "edge/cache/cache_private.h"
+#include "edge/cache/ghost.h"
+#include "edge/semantics/cause.h"
+#include "edge/semantics/storable.h"
+#include "edge/store/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "common/banned.h"
 

@@ -1,13 +1,26 @@
 /* cache_private: what the files of the cache share; nobody else includes it. */
 #ifndef CDN_EDGE_CACHE_PRIVATE_H
 #define CDN_EDGE_CACHE_PRIVATE_H
-
-#include "edge/cache/admission.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/cache/blob.h"
 #include "edge/cache/cache.h"
+#include "edge/cache/ghost.h"
+#include "edge/cache/object.h"
+#include "edge/semantics/cause.h"
+#include "edge/semantics/head.h"
+#include "edge/semantics/storable.h"
+#include "edge/semantics/vary.h"
+#include "edge/store/store.h"
 
 #include <bsd/sys/cdefs.h> // IWYU pragma: keep
 #include <bsd/sys/tree.h>
+#include <jansson.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /* One surrogate key of one object; ordered by (tag, address), so the objects of a tag stand side by side. */
 struct edge_tag_link {

@@ -1,7 +1,17 @@
 /* cache_purge: by key, prefix and tag, and all; each walks only what it hits. A purge has a number; a fetch
  * that began before it does not bring back what it hit.
  */
+#include "common/str.h"
+#include "edge/cache/cache.h"
 #include "edge/cache/cache_private.h"
+#include "edge/cache/ghost.h"
+#include "edge/cache/object.h"
+#include "edge/semantics/freshness.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "common/banned.h"
 

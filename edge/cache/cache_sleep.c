@@ -8,9 +8,20 @@
  * index has it, and the writer's queue is asked, after all updates that are still in it.
  */
 #include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/cache/cache.h"
 #include "edge/cache/cache_private.h"
+#include "edge/cache/ghost.h"
+#include "edge/cache/object.h"
+#include "edge/semantics/freshness.h"
+#include "edge/store/store.h"
 
 #include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
 
 #include "common/banned.h"
 

@@ -1,8 +1,15 @@
 /* cache_tags: objects by surrogate key, in a tree: a purge by tag walks only what it hits. The latest purges
  * by tag are remembered for the fetches that ran while they came. */
 #include "common/mem.h"
+#include "common/str.h"
 #include "edge/cache/cache_private.h"
+#include "edge/cache/object.h"
+#include "edge/semantics/head.h"
 
+#include <bsd/sys/tree.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <xxhash.h>
 
 #include "common/banned.h"

@@ -1,9 +1,22 @@
 /* cache_tiers: who enters and who leaves the RAM and the disk tier. All under the cache's lock unless said
  * otherwise. */
 #include "common/mem.h"
-#include "edge/memory/budget.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/cache/admission.h"
+#include "edge/cache/blob.h"
+#include "edge/cache/cache.h"
 #include "edge/cache/cache_private.h"
+#include "edge/cache/ghost.h"
+#include "edge/cache/object.h"
+#include "edge/cache/policy.h"
+#include "edge/memory/budget.h"
+#include "edge/store/store.h"
 
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <xxhash.h>
 
 #include "common/banned.h"

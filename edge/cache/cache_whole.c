@@ -2,7 +2,15 @@
  * that cannot be kept has to be read from its beginning for each range, of which a client pays for one byte.
  * So how much is read and thrown away for ranges of one key has a limit, too. Bounded in number and time;
  * what is forgotten is asked for a range once more. */
+#include "common/str.h"
+#include "edge/cache/cache.h"
 #include "edge/cache/cache_private.h"
+#include "edge/cache/ghost.h"
+#include "edge/store/store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "common/banned.h"
 

@@ -1,9 +1,12 @@
 #include "edge/cache/ghost.h"
 
 #include "common/mem.h"
+#include "common/mix.h"
 #include "common/secret.h"
 
 #include <assert.h>
+#include <stdlib.h>
+
 #include "common/banned.h"
 
 #define RING_MIN 64u

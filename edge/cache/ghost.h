@@ -9,7 +9,6 @@
  */
 #ifndef CDN_EDGE_GHOST_H
 #define CDN_EDGE_GHOST_H
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

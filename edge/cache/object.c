@@ -1,7 +1,9 @@
 #include "edge/cache/object.h"
 
+#include "common/http/syntax/http_message.h"
 #include "common/mem.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/banned.h"

@@ -14,12 +14,18 @@
  */
 #ifndef CDN_EDGE_OBJECT_H
 #define CDN_EDGE_OBJECT_H
-
+#include "common/status.h"
+#include "common/str.h"
 #include "edge/cache/blob.h"
-#include "edge/semantics/head.h"
 #include "edge/cache/policy.h"
-#include "edge/semantics/storable.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
 #include "edge/store/store.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct edge_entry;
 

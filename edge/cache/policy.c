@@ -1,10 +1,13 @@
 #include "edge/cache/policy.h"
 
 #include "common/mem.h"
+#include "edge/cache/ghost.h"
 #include "edge/cache/policy_private.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
+
 #include "common/banned.h"
 
 static_assert(sizeof(struct edge_policy_item) == 24, "two links and a word");

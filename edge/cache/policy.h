@@ -18,7 +18,6 @@
  */
 #ifndef CDN_EDGE_POLICY_H
 #define CDN_EDGE_POLICY_H
-
 #include "common/status.h"
 
 #include <stdatomic.h>

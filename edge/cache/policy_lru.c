@@ -1,4 +1,5 @@
 /* LRU: the least recently used leaves. The only policy whose hits move lists: see edge_policy_touch. */
+#include "edge/cache/policy.h"
 #include "edge/cache/policy_private.h"
 
 #include "common/banned.h"

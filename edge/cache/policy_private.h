@@ -5,11 +5,11 @@
  */
 #ifndef CDN_EDGE_POLICY_PRIVATE_H
 #define CDN_EDGE_POLICY_PRIVATE_H
-
-#include "edge/cache/ghost.h"
 #include "edge/cache/policy.h"
 
-#include <stddef.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 struct edge_policy_queue {
     struct edge_policy_item *newest;

@@ -7,7 +7,13 @@
  * bypassing it into main costs more hits than it brings. A ghost hit goes to main even when main is over its
  * share; the next eviction corrects that.
  */
+#include "edge/cache/ghost.h"
+#include "edge/cache/policy.h"
 #include "edge/cache/policy_private.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "common/banned.h"
 

@@ -4,7 +4,10 @@
  * without; it rests on the neighbour towards the newest, and begins again at the oldest when there is none.
  * New items always come in as the newest, never at the hand: that is what makes new and old compete.
  */
+#include "edge/cache/policy.h"
 #include "edge/cache/policy_private.h"
+
+#include <stddef.h>
 
 #include "common/banned.h"
 

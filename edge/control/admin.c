@@ -1,21 +1,40 @@
 #include "edge/control/admin.h"
 
-#include "common/clock.h"
 #include "common/admin_address.h"
+#include "common/clock.h"
+#include "common/config/config.h"
 #include "common/daemon/daemon.h"
+#include "common/daemon/metrics.h"
+#include "common/http/server/http_server.h"
+#include "common/http/server/tls_pair.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/mem.h"
-#include "edge/log/access_log.h"
+#include "common/parse.h"
+#include "common/str.h"
+#include "edge/base/breaker.h"
+#include "edge/base/metrics.h"
+#include "edge/base/settings.h"
+#include "edge/base/target.h"
+#include "edge/base/tuning.h"
+#include "edge/cache/cache.h"
 #include "edge/control/certificate.h"
+#include "edge/control/sync.h"
+#include "edge/control/why.h"
+#include "edge/log/access_log.h"
 #include "edge/purge/purge.h"
 #include "edge/purge/purge_job.h"
-#include "edge/control/sync.h"
-#include "edge/base/tuning.h"
-#include "edge/control/why.h"
-#include "edge/cache/cache.h"
+#include "edge/semantics/cause.h"
+#include "edge/semantics/key.h"
+#include "edge/store/store.h"
 
 #include <inttypes.h>
+#include <jansson.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "common/banned.h"
 

@@ -1,7 +1,7 @@
 /* admin: the edge's side of the admin listener: status, metrics, objects, why, purge, reload. Main thread. */
 #ifndef CDN_EDGE_ADMIN_H
 #define CDN_EDGE_ADMIN_H
-
+#include "common/status.h"
 #include "edge/base/worker.h"
 
 /* Makes edge->daemon. Before any thread is started. */

@@ -1,8 +1,16 @@
 #include "edge/control/certificate.h"
 
 #include "common/clock.h"
+#include "common/daemon/metrics.h"
+#include "common/http/server/http_server.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/mem.h"
+#include "edge/base/metrics.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 
 #include "common/banned.h"
 

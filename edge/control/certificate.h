@@ -6,7 +6,9 @@
  */
 #ifndef CDN_EDGE_CERTIFICATE_H
 #define CDN_EDGE_CERTIFICATE_H
-
+#include "common/http/server/tls_pair.h"
+#include "common/status.h"
+#include "edge/base/settings.h"
 #include "edge/base/worker.h"
 
 /* A zeroed pair when the settings name no files. Warns in the log about a certificate that is out of its

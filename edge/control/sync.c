@@ -3,13 +3,23 @@
 
 #include "common/clock.h"
 #include "common/daemon/daemon.h"
+#include "common/daemon/metrics.h"
+#include "common/http/client/http_client.h"
+#include "common/http/syntax/http_message.h"
 #include "common/http/syntax/http_percent.h"
 #include "common/log.h"
+#include "common/loop.h"
+#include "common/mem.h"
 #include "common/mix.h"
-#include "edge/purge/purge.h"
+#include "edge/base/settings.h"
 #include "edge/cache/cache.h"
+#include "edge/purge/purge.h"
+#include "edge/store/store.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

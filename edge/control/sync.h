@@ -22,10 +22,13 @@
  */
 #ifndef CDN_EDGE_SYNC_H
 #define CDN_EDGE_SYNC_H
-
+#include "common/status.h"
+#include "common/str.h"
 #include "edge/base/worker.h"
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #define EDGE_SYNC_METRICS(X)                                                             \
     X(GAUGE, sync_synced, "1: the purge log is followed; 0: every reuse is revalidated") \

@@ -1,8 +1,13 @@
 /* sync_text: the pure parts of sync.h. */
 #include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "edge/control/sync.h"
 
 #include <inttypes.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <xxhash.h>
 
 #include "common/banned.h"

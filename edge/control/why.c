@@ -1,8 +1,19 @@
 #include "edge/control/why.h"
 
+#include "common/http/server/tls_pair.h"
 #include "common/mem.h"
-#include "edge/fetch/fetch.h"
+#include "edge/base/target.h"
 #include "edge/cache/cache.h"
+#include "edge/cache/object.h"
+#include "edge/fetch/fetch.h"
+#include "edge/semantics/cause.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/key.h"
+#include "edge/semantics/storable.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 #include "common/banned.h"
 

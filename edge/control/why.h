@@ -1,10 +1,12 @@
 /* why: the whole story of a key, for GET /why and `pocketcdn why`. */
 #ifndef CDN_EDGE_WHY_H
 #define CDN_EDGE_WHY_H
-
+#include "common/status.h"
+#include "common/str.h"
 #include "edge/base/worker.h"
 
 #include <jansson.h>
+#include <stdint.h>
 
 /* {"key", "stored": [objects, with their freshness line by line and what the next request would get: whether
  * it is served without the origin ("next_serves") and why not as a hit ("next_cause")], "missing": cause,

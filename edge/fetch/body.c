@@ -1,10 +1,14 @@
 #include "edge/fetch/body.h"
 
 #include "common/mem.h"
+#include "common/status.h"
+#include "edge/cache/blob.h"
 #include "edge/memory/budget.h"
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 

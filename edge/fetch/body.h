@@ -15,8 +15,6 @@
  */
 #ifndef CDN_EDGE_BODY_H
 #define CDN_EDGE_BODY_H
-
-#include "edge/cache/blob.h"
 #include "edge/store/store.h"
 
 #include <stdbool.h>

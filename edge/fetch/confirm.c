@@ -2,11 +2,22 @@
 
 #include "common/clock.h"
 #include "common/http/syntax/http_field.h"
+#include "common/http/syntax/http_message.h"
 #include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/base/worker.h"
+#include "edge/cache/cache.h"
+#include "edge/cache/object.h"
 #include "edge/fetch/fetch_private.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
 #include "edge/semantics/storable.h"
 #include "edge/semantics/validate.h"
-#include "edge/cache/cache.h"
+#include "edge/semantics/vary.h"
+
+#include <stddef.h>
+#include <stdlib.h>
 
 #include "common/banned.h"
 

@@ -4,8 +4,11 @@
  */
 #ifndef CDN_EDGE_CONFIRM_H
 #define CDN_EDGE_CONFIRM_H
-
+#include "common/http/client/http_client.h"
 #include "edge/fetch/fetch.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 /* A 304 made one of the candidates good again: it is brought up to date in the cache and becomes the
  * fetch's result. When the 304 says something that forbids storing, its answer is good for the leader

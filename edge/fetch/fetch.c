@@ -1,19 +1,30 @@
-#include "edge/fetch/fetch_private.h"
+#include "edge/fetch/fetch.h"
 
-#include "common/http/syntax/http_date.h"
+#include "common/daemon/metrics.h"
+#include "common/http/client/http_client.h"
 #include "common/http/syntax/http_field.h"
-#include "common/log.h"
+#include "common/loop.h"
 #include "common/mem.h"
-#include "edge/memory/budget.h"
-#include "edge/fetch/confirm.h"
-#include "edge/semantics/promise.h"
+#include "common/str.h"
+#include "edge/base/breaker.h"
+#include "edge/base/metrics.h"
+#include "edge/base/settings.h"
+#include "edge/base/worker.h"
 #include "edge/cache/cache.h"
-#include "edge/semantics/validate.h"
+#include "edge/cache/object.h"
+#include "edge/fetch/body.h"
+#include "edge/fetch/fetch_private.h"
+#include "edge/memory/budget.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/promise.h"
+#include "edge/semantics/storable.h"
+#include "edge/semantics/vary.h"
 
-#include <gnutls/crypto.h>
-#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
-#include <unistd.h>
+#include <stdlib.h>
 
 #include "common/banned.h"
 

@@ -18,10 +18,18 @@
  */
 #ifndef CDN_EDGE_FETCH_H
 #define CDN_EDGE_FETCH_H
-
-#include "edge/cache/cache.h"
-#include "edge/fetch/body.h"
+#include "common/http/client/http_client.h"
+#include "common/loop.h"
+#include "common/str.h"
 #include "edge/base/worker.h"
+#include "edge/cache/cache.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/storable.h"
+#include "edge/semantics/vary.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 enum edge_fetch_phase {
     EDGE_FETCH_ASKING,

@@ -1,18 +1,40 @@
 /* fetch_answer: what the origin says, and what becomes of it. The owner's thread. */
 #include "common/clock.h"
+#include "common/daemon/metrics.h"
+#include "common/http/client/http_client.h"
 #include "common/http/syntax/http_date.h"
 #include "common/http/syntax/http_field.h"
+#include "common/http/syntax/http_field_range.h"
+#include "common/http/syntax/http_message.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/base/breaker.h"
+#include "edge/base/metrics.h"
+#include "edge/base/settings.h"
+#include "edge/base/worker.h"
+#include "edge/cache/blob.h"
+#include "edge/cache/cache.h"
+#include "edge/cache/ghost.h"
+#include "edge/cache/object.h"
+#include "edge/fetch/body.h"
 #include "edge/fetch/confirm.h"
+#include "edge/fetch/fetch.h"
 #include "edge/fetch/fetch_private.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
 #include "edge/semantics/outgoing.h"
 #include "edge/semantics/promise.h"
-#include "common/http/syntax/http_field_range.h"
-#include "edge/cache/cache.h"
-#include "edge/semantics/validate.h"
+#include "edge/semantics/storable.h"
+#include "edge/semantics/vary.h"
+#include "edge/store/store.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -2,8 +2,11 @@
  */
 #ifndef CDN_EDGE_FETCH_PRIVATE_H
 #define CDN_EDGE_FETCH_PRIVATE_H
-
+#include "common/http/client/http_client.h"
+#include "common/str.h"
 #include "edge/fetch/fetch.h"
+
+#include <stdbool.h>
 
 extern const struct http_fetch_handler edge_fetch_handler; /* fetch_answer.c */
 

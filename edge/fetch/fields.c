@@ -1,6 +1,9 @@
+#include "common/http/syntax/http_message.h"
+#include "common/mem.h"
+#include "common/str.h"
 #include "edge/fetch/fetch.h"
 
-#include "common/mem.h"
+#include <stdlib.h>
 
 #include "common/banned.h"
 

@@ -1,5 +1,9 @@
 #include "edge/log/access_format.h"
 
+#include "common/http/syntax/http_forwarded.h"
+#include "common/mem.h"
+#include "edge/semantics/cause.h"
+
 #include <time.h>
 
 #include "common/banned.h"

@@ -5,10 +5,12 @@
  */
 #ifndef CDN_EDGE_ACCESS_FORMAT_H
 #define CDN_EDGE_ACCESS_FORMAT_H
-
-#include "common/http/syntax/http_forwarded.h"
 #include "common/parse.h"
-#include "edge/semantics/cause.h"
+#include "common/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define EDGE_ACCESS_FORMATS(X) X(CLF) X(COMBINED) X(JSON) /* in the order of the setting's choices */
 enum edge_access_format {

@@ -1,13 +1,25 @@
 #include "edge/log/access_log.h"
 
 #include "common/clock.h"
+#include "common/daemon/metrics.h"
 #include "common/http/syntax/http_forwarded.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/mem.h"
+#include "common/str.h"
+#include "edge/base/metrics.h"
+#include "edge/base/settings.h"
+#include "edge/log/access_ring.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>

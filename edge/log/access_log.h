@@ -12,10 +12,10 @@
  */
 #ifndef CDN_EDGE_ACCESS_LOG_H
 #define CDN_EDGE_ACCESS_LOG_H
-
-#include "edge/log/access_format.h"
-#include "edge/log/access_ring.h"
+#include "common/http/server/http_server.h"
+#include "common/status.h"
 #include "edge/base/worker.h"
+#include "edge/log/access_format.h"
 
 struct edge_access_log;
 

@@ -3,6 +3,9 @@
 #include "common/mem.h"
 
 #include <assert.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/banned.h"

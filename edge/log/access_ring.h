@@ -7,12 +7,9 @@
  */
 #ifndef CDN_EDGE_ACCESS_RING_H
 #define CDN_EDGE_ACCESS_RING_H
-
 #include <stdalign.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 struct edge_access_ring {
     unsigned char *bytes;

@@ -8,7 +8,6 @@
  */
 #ifndef CDN_EDGE_BACKING_H
 #define CDN_EDGE_BACKING_H
-
 #include <stdbool.h>
 #include <stddef.h>
 

@@ -11,7 +11,6 @@
  */
 #ifndef CDN_EDGE_BUDGET_H
 #define CDN_EDGE_BUDGET_H
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

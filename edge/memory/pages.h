@@ -14,7 +14,6 @@
  */
 #ifndef CDN_EDGE_PAGES_H
 #define CDN_EDGE_PAGES_H
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -3,9 +3,12 @@
 #include "common/http/syntax/http_server_check.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "edge/base/target.h"
 #include "edge/cache/cache.h"
+#include "edge/semantics/key.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 
 #include "common/banned.h"
 

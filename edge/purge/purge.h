@@ -3,10 +3,13 @@
  * (request/invalidate.h). A URL is purged for http and https: they name one resource here. */
 #ifndef CDN_EDGE_PURGE_H
 #define CDN_EDGE_PURGE_H
-
+#include "common/status.h"
+#include "common/str.h"
 #include "edge/base/worker.h"
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 struct edge_purge {     /* exactly one of url, prefix, tag, all */
     struct cdn_str url; /* absolute, or a path of the one site */

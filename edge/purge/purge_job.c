@@ -1,6 +1,10 @@
 /* The waits are callbacks on other threads; each posts the job back to its loop. */
 #include "edge/purge/purge_job.h"
 
+#include "common/loop.h"
+#include "edge/base/worker.h"
+#include "edge/store/store.h"
+
 #include "common/banned.h"
 
 static void settled(void *arg) /* loop thread */

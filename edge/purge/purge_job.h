@@ -9,9 +9,10 @@
  */
 #ifndef CDN_EDGE_PURGE_JOB_H
 #define CDN_EDGE_PURGE_JOB_H
-
-#include "edge/base/worker.h"
 #include "edge/cache/cache.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 struct edge_purge_job {
     struct edge *edge;

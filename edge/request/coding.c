@@ -1,10 +1,15 @@
 #include "edge/request/coding.h"
 
+#include "common/config/config.h"
+#include "common/http/syntax/http_field.h"
+#include "common/http/syntax/http_field_accept.h"
 #include "common/http/syntax/http_field_cache.h"
+#include "common/http/syntax/http_message.h"
 #include "common/mem.h"
 #include "common/parse.h"
 
 #include <brotli/encode.h>
+#include <stdlib.h>
 #include <zlib.h>
 
 #include "common/banned.h"

@@ -7,12 +7,15 @@
  */
 #ifndef CDN_EDGE_CODING_H
 #define CDN_EDGE_CODING_H
-
-#include "common/http/syntax/http_field_accept.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/base/settings.h"
 #include "edge/cache/blob.h"
 #include "edge/semantics/head.h"
-#include "edge/cache/object.h"
-#include "edge/base/settings.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct edge_coding_rules {
     unsigned offered;      /* bit set of enum http_coding: identity and what is made */

@@ -1,10 +1,28 @@
-#include "edge/memory/budget.h"
 #include "edge/request/compress.h"
 
+#include "common/daemon/metrics.h"
+#include "common/http/server/http_server.h"
+#include "common/http/syntax/http_field_cache.h"
 #include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/base/metrics.h"
+#include "edge/base/worker.h"
+#include "edge/cache/blob.h"
 #include "edge/cache/cache.h"
+#include "edge/cache/object.h"
+#include "edge/memory/budget.h"
+#include "edge/request/coding.h"
+#include "edge/request/txn.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
 
-#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 

@@ -10,9 +10,12 @@
  */
 #ifndef CDN_EDGE_COMPRESS_H
 #define CDN_EDGE_COMPRESS_H
-
-#include "edge/request/coding.h"
+#include "common/status.h"
+#include "edge/base/worker.h"
 #include "edge/request/txn.h"
+#include "edge/semantics/head.h"
+
+#include <stdbool.h>
 
 struct edge_compress;
 

@@ -1,16 +1,40 @@
 /* deliver: the answer to a request from what was found: stored in RAM, stored on disk, or coming from the
  * origin. */
+#include "common/http/server/http_head.h"
+#include "common/http/server/http_server.h"
+#include "common/http/syntax/http_message.h"
+#include "common/loop.h"
 #include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/base/settings.h"
+#include "edge/base/worker.h"
+#include "edge/cache/blob.h"
+#include "edge/cache/cache.h"
+#include "edge/cache/ghost.h"
+#include "edge/cache/object.h"
+#include "edge/fetch/body.h"
+#include "edge/fetch/fetch.h"
 #include "edge/memory/budget.h"
 #include "edge/request/compress.h"
-#include "edge/semantics/range.h"
-#include "edge/request/serve.h"
-#include "edge/request/txn.h"
-#include "edge/cache/cache.h"
 #include "edge/request/hot.h"
+#include "edge/request/serve.h"
+#include "edge/request/step.h"
+#include "edge/request/txn.h"
+#include "edge/semantics/cause.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
+#include "edge/semantics/range.h"
+#include "edge/semantics/validate.h"
+#include "edge/store/store.h"
 
 #include <fcntl.h>
-#include <jansson.h>
+#include <microhttpd.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/banned.h"

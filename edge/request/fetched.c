@@ -1,12 +1,23 @@
 /* What follows from what the origin said, in one place: a table of what the request waits for (the whole, a
  * slice, an answer to itself alone) by the phase of its fetch. */
-#include "common/mem.h"
+#include "common/http/client/http_client.h"
+#include "common/str.h"
+#include "edge/base/breaker.h"
+#include "edge/base/worker.h"
 #include "edge/cache/cache.h"
+#include "edge/cache/object.h"
+#include "edge/fetch/fetch.h"
 #include "edge/request/invalidate.h"
 #include "edge/request/part.h"
+#include "edge/request/step.h"
 #include "edge/request/tunnel.h"
 #include "edge/request/txn.h"
+#include "edge/semantics/cause.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
+#include "edge/semantics/validate.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "common/banned.h"

@@ -1,11 +1,20 @@
 #include "edge/request/hot.h"
 
+#include "common/http/server/http_head.h"
+#include "common/http/syntax/http_message.h"
 #include "common/mem.h"
 #include "common/secret.h"
-#include "edge/request/serve.h"
 #include "edge/cache/cache.h"
+#include "edge/cache/object.h"
+#include "edge/cache/policy.h"
+#include "edge/request/serve.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
 
 #include <stdalign.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
 #include <xxhash.h>
 
 #include "common/banned.h"

@@ -13,9 +13,14 @@
  */
 #ifndef CDN_EDGE_HOT_H
 #define CDN_EDGE_HOT_H
-
 #include "common/http/server/http_server.h"
+#include "common/str.h"
+#include "edge/cache/blob.h"
 #include "edge/cache/cache.h"
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 struct edge_hot;
 

@@ -2,7 +2,21 @@
  * are what the request has probably changed, too. An answer that is stored itself takes the URL's place. */
 #include "edge/request/invalidate.h"
 
+#include "common/daemon/metrics.h"
+#include "common/http/server/http_server.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/base/metrics.h"
+#include "edge/base/worker.h"
+#include "edge/cache/object.h"
+#include "edge/fetch/fetch.h"
 #include "edge/purge/purge.h"
+#include "edge/semantics/head.h"
+#include "edge/semantics/storable.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "common/banned.h"
 

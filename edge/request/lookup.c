@@ -2,9 +2,22 @@
  * between: what was found is held by references, and who joins a fetch says when it looked. */
 #include "edge/request/lookup.h"
 
-#include "common/mem.h"
+#include "common/http/server/http_server.h"
+#include "common/http/syntax/http_message.h"
+#include "common/loop.h"
+#include "common/str.h"
+#include "edge/base/breaker.h"
+#include "edge/base/worker.h"
+#include "edge/cache/object.h"
+#include "edge/fetch/fetch.h"
 #include "edge/request/part.h"
+#include "edge/request/step.h"
 #include "edge/request/txn.h"
+#include "edge/semantics/validate.h"
+#include "edge/semantics/vary.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
 
 #include "common/banned.h"
 

@@ -1,8 +1,11 @@
 /* lookup: what to do with a request, by what is stored for it. Pure. */
 #ifndef CDN_EDGE_LOOKUP_H
 #define CDN_EDGE_LOOKUP_H
-
 #include "edge/cache/cache.h"
+#include "edge/semantics/cause.h"
+#include "edge/semantics/freshness.h"
+
+#include <stdbool.h>
 
 struct edge_lookup_facts {
     bool found;            /* something stored is selected, and */

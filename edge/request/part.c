@@ -2,13 +2,35 @@
  * bytes come from. */
 #include "edge/request/part.h"
 
+#include "common/http/server/http_server.h"
+#include "common/http/syntax/http_field_range.h"
+#include "common/http/syntax/http_message.h"
+#include "common/loop.h"
 #include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/base/settings.h"
+#include "edge/base/worker.h"
+#include "edge/cache/blob.h"
 #include "edge/cache/cache.h"
+#include "edge/cache/ghost.h"
+#include "edge/cache/object.h"
+#include "edge/fetch/body.h"
+#include "edge/fetch/fetch.h"
 #include "edge/memory/budget.h"
-#include "edge/request/serve.h"
 #include "edge/request/slice.h"
+#include "edge/semantics/cause.h"
+#include "edge/semantics/range.h"
+#include "edge/semantics/validate.h"
+#include "edge/semantics/vary.h"
+#include "edge/store/store.h"
 
+#include <microhttpd.h>
+#include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/types.h>
 
 #include "common/banned.h"

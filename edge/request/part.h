@@ -8,8 +8,11 @@
  */
 #ifndef CDN_EDGE_PART_H
 #define CDN_EDGE_PART_H
-
+#include "edge/request/step.h"
 #include "edge/request/txn.h"
+#include "edge/semantics/freshness.h"
+
+#include <stdbool.h>
 
 bool edge_part_wants(struct edge_txn *txn); /* whether PART is the way of this request */
 /* The slice that was fetched, or confirmed, has come. */

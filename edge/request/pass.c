@@ -1,8 +1,18 @@
 /* pass: requests that are the client's own affair: other methods, answers that may not be shared. */
+#include "common/http/server/http_server.h"
+#include "common/http/syntax/http_message.h"
 #include "common/mem.h"
+#include "common/str.h"
+#include "edge/base/worker.h"
 #include "edge/cache/cache.h"
+#include "edge/fetch/fetch.h"
+#include "edge/request/step.h"
 #include "edge/request/tunnel.h"
 #include "edge/request/txn.h"
+
+#include <stdbool.h>
+#include <string.h>
+#include <sys/types.h>
 
 #include "common/banned.h"
 

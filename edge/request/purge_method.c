@@ -5,15 +5,26 @@
  * happens to be there is not. The request waits for the start's loading (what is purged must not be loaded
  * afterwards), then for the store's writer (it must not be there again after a crash), and is answered then.
  */
+#include "common/daemon/metrics.h"
 #include "common/http/server/http_bearer.h"
 #include "common/http/server/http_browser.h"
-#include "common/http/syntax/http_field.h"
+#include "common/http/server/http_server.h"
+#include "common/http/syntax/http_forwarded.h"
 #include "common/mem.h"
-#include "edge/cache/cache.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/base/metrics.h"
+#include "edge/base/worker.h"
 #include "edge/purge/purge.h"
+#include "edge/purge/purge_job.h"
+#include "edge/request/step.h"
 #include "edge/request/txn.h"
+#include "edge/semantics/cause.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
 
 #include "common/banned.h"
 

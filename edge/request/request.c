@@ -4,18 +4,36 @@
  * and the states of step.h run whenever libmicrohttpd asks for the answer: first, and after every suspension.
  */
 #include "edge/request/request.h"
-#include "edge/request/txn.h"
 
+#include "common/daemon/metrics.h"
 #include "common/http/syntax/http_field.h"
-#include "common/log.h"
+#include "common/http/syntax/http_field_cache.h"
+#include "common/http/syntax/http_forwarded.h"
+#include "common/http/syntax/http_message.h"
+#include "common/loop.h"
 #include "common/mem.h"
+#include "common/str.h"
+#include "edge/base/metrics.h"
+#include "edge/base/target.h"
+#include "edge/cache/object.h"
+#include "edge/fetch/fetch.h"
+#include "edge/log/access_format.h"
 #include "edge/log/access_log.h"
 #include "edge/memory/budget.h"
-#include "edge/cache/cache.h"
 #include "edge/request/hot.h"
+#include "edge/request/step.h"
+#include "edge/request/txn.h"
+#include "edge/semantics/cause.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
+#include "edge/semantics/key.h"
+#include "edge/semantics/validate.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "common/banned.h"
 

@@ -3,7 +3,7 @@
  */
 #ifndef CDN_EDGE_REQUEST_H
 #define CDN_EDGE_REQUEST_H
-
+#include "common/http/server/http_server.h"
 #include "edge/base/worker.h"
 
 extern const struct http_handler edge_request_handler; /* for the listener of a worker, its `self` */

@@ -1,13 +1,11 @@
 #include "edge/request/serve.h"
 
-#include "common/http/server/http_server.h"
-#include "common/mem.h"
+#include "common/http/syntax/http_field_range.h"
+#include "edge/semantics/storable.h"
 #include "edge/semantics/validate.h"
-#include "edge/cache/cache.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "common/banned.h"
 

@@ -2,10 +2,18 @@
  */
 #ifndef CDN_EDGE_SERVE_H
 #define CDN_EDGE_SERVE_H
-
 #include "common/http/server/http_head.h"
-#include "edge/cache/cache.h"
+#include "common/str.h"
+#include "edge/cache/blob.h"
+#include "edge/semantics/cause.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
 #include "edge/semantics/range.h"
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /* What an edge adds to an answer: Age, Via, Cache-Status (RFC 9211), X-Cache, Server-Timing. */
 struct edge_marks {

@@ -3,6 +3,8 @@
 
 #include "common/http/syntax/http_field_range.h"
 
+#include <stdbool.h>
+
 #include "common/banned.h"
 
 struct edge_fetch_scope edge_slice_around(uint64_t size, uint64_t at, uint64_t suffix, uint64_t whole)

@@ -7,8 +7,9 @@
  */
 #ifndef CDN_EDGE_SLICE_H
 #define CDN_EDGE_SLICE_H
-
 #include "edge/fetch/fetch.h"
+
+#include <stdint.h>
 
 /* The stretch around byte `at` in slices of `size` bytes (at least 1); HTTP_RANGE_OPEN: the last `suffix`
  * bytes. `whole` 0: its length is not known. */

@@ -2,10 +2,10 @@
  * not name ends the process: the diagram is true, or a test says so. */
 #include "edge/request/step.h"
 
-#include "common/mem.h"
 #include "edge/request/txn.h"
 
 #include <assert.h>
+#include <stddef.h>
 
 #include "common/banned.h"
 

@@ -18,7 +18,6 @@
  */
 #ifndef CDN_EDGE_STEP_H
 #define CDN_EDGE_STEP_H
-
 #include <stdint.h>
 
 struct edge_txn;

@@ -1,10 +1,25 @@
 #include "edge/request/tunnel.h"
 
-#include "common/http/syntax/http_field.h"
-#include "common/log.h"
+#include "common/daemon/metrics.h"
+#include "common/http/server/http_server.h"
+#include "common/loop.h"
 #include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/base/metrics.h"
+#include "edge/base/settings.h"
+#include "edge/cache/object.h"
+#include "edge/fetch/body.h"
+#include "edge/fetch/fetch.h"
+#include "edge/semantics/cause.h"
+#include "edge/semantics/head.h"
 
-#include <errno.h>
+#include <microhttpd.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "common/banned.h"

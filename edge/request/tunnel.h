@@ -14,7 +14,8 @@
  */
 #ifndef CDN_EDGE_TUNNEL_H
 #define CDN_EDGE_TUNNEL_H
-
+#include "edge/base/worker.h"
+#include "edge/request/step.h"
 #include "edge/request/txn.h"
 
 enum edge_upgrade_setting { EDGE_UPGRADE_TUNNEL, EDGE_UPGRADE_REFUSE }; /* as in the setting's choices */

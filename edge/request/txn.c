@@ -3,12 +3,19 @@
  * another thread still points to it, which `stream` and `disk_pending` say. */
 #include "edge/request/txn.h"
 
+#include "common/http/client/http_client.h"
+#include "common/http/syntax/http_field.h"
+#include "common/http/syntax/http_message.h"
+#include "common/loop.h"
 #include "common/mem.h"
+#include "edge/cache/blob.h"
 #include "edge/memory/budget.h"
 #include "edge/request/part.h"
 #include "edge/request/tunnel.h"
+#include "edge/semantics/vary.h"
 
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -6,13 +6,26 @@
  */
 #ifndef CDN_EDGE_TXN_H
 #define CDN_EDGE_TXN_H
-
+#include "common/http/server/http_server.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/base/target.h"
+#include "edge/base/worker.h"
+#include "edge/cache/cache.h"
+#include "edge/cache/object.h"
 #include "edge/fetch/body.h"
 #include "edge/fetch/fetch.h"
 #include "edge/purge/purge_job.h"
 #include "edge/request/step.h"
+#include "edge/semantics/cause.h"
+#include "edge/semantics/freshness.h"
 #include "edge/semantics/range.h"
 #include "edge/semantics/validate.h"
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum edge_wish { /* what a transaction waits for */
                  EDGE_WISH_WHOLE,

@@ -1,13 +1,27 @@
 /* upstream: the request that goes to the origin. */
-#include "edge/semantics/outgoing.h"
-#include "edge/semantics/range.h"
-#include "edge/request/txn.h"
-
+#include "common/config/config.h"
+#include "common/http/server/http_server.h"
 #include "common/http/syntax/http_field.h"
+#include "common/http/syntax/http_field_range.h"
 #include "common/http/syntax/http_forwarded.h"
+#include "common/http/syntax/http_message.h"
 #include "common/mem.h"
+#include "common/str.h"
+#include "edge/base/accept.h"
+#include "edge/base/settings.h"
+#include "edge/base/target.h"
+#include "edge/base/worker.h"
+#include "edge/cache/cache.h"
+#include "edge/cache/object.h"
+#include "edge/fetch/fetch.h"
+#include "edge/request/txn.h"
+#include "edge/semantics/head.h"
+#include "edge/semantics/outgoing.h"
+#include "edge/semantics/storable.h"
+#include "edge/semantics/validate.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "common/banned.h"

@@ -5,12 +5,12 @@
  */
 #ifndef CDN_EDGE_CAUSE_H
 #define CDN_EDGE_CAUSE_H
-
 #include "common/str.h"
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/storable.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define EDGE_VERDICTS(X) /* name, X-Cache text, meaning */                       \

@@ -3,6 +3,7 @@
 #include "common/http/syntax/http_field_accept.h"
 
 #include <brotli/decode.h>
+#include <stdint.h>
 #include <zlib.h>
 
 #include "common/banned.h"

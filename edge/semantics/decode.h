@@ -6,10 +6,10 @@
  */
 #ifndef CDN_EDGE_DECODE_H
 #define CDN_EDGE_DECODE_H
-
 #include "common/str.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #define EDGE_DECODE_MAX ((size_t)4 << 20) /* plain bytes */
 

@@ -2,8 +2,10 @@
 
 #include "common/http/syntax/http_date.h"
 #include "common/http/syntax/http_field.h"
+#include "common/mem.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "common/banned.h"
 

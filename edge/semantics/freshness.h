@@ -9,11 +9,12 @@
  */
 #ifndef CDN_EDGE_FRESHNESS_H
 #define CDN_EDGE_FRESHNESS_H
-
 #include "common/http/syntax/http_field_cache.h"
+#include "common/str.h"
 #include "edge/semantics/head.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define EDGE_RULES_NEGATIVE_MAX 16

@@ -2,6 +2,10 @@
 
 #include "common/http/syntax/http_field.h"
 #include "common/http/syntax/http_server_check.h"
+#include "common/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

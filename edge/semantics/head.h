@@ -11,12 +11,12 @@
  */
 #ifndef CDN_EDGE_HEAD_H
 #define CDN_EDGE_HEAD_H
-
-#include "common/http/server/http_server.h"
+#include "common/http/syntax/http_message.h"
 #include "common/status.h"
 #include "common/str.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define EDGE_HEAD_FIELDS(X) /* well-known fields: compared by number */ \

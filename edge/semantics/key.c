@@ -1,9 +1,12 @@
 #include "edge/semantics/key.h"
 
 #include "common/http/syntax/http_path.h"
+#include "common/mem.h"
 #include "common/parse.h"
 
+#include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -10,11 +10,10 @@
  */
 #ifndef CDN_EDGE_KEY_H
 #define CDN_EDGE_KEY_H
-
 #include "common/str.h"
 
 #include <stdbool.h>
-#include <stdint.h>
+#include <stddef.h>
 
 #define EDGE_KEY_MAX 8192
 #define EDGE_KEY_HOST_MAX 264 /* a name of 255 bytes and a port */

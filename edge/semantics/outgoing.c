@@ -1,6 +1,9 @@
 #include "edge/semantics/outgoing.h"
 
+#include "common/config/config.h"
 #include "common/http/syntax/http_field.h"
+
+#include <stddef.h>
 
 #include "common/banned.h"
 

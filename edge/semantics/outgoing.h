@@ -12,9 +12,9 @@
  */
 #ifndef CDN_EDGE_OUTGOING_H
 #define CDN_EDGE_OUTGOING_H
+#include "common/str.h"
 
-#include "common/config/config.h"
-#include "common/http/server/http_server.h"
+#include <stdbool.h>
 
 struct edge_outgoing {
     struct cdn_str connection; /* joined; empty when absent */

@@ -6,7 +6,10 @@
 #include "edge/semantics/key.h"
 
 #include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/banned.h"

@@ -6,9 +6,11 @@
  */
 #ifndef CDN_EDGE_PROMISE_H
 #define CDN_EDGE_PROMISE_H
-
+#include "common/str.h"
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/head.h"
+
+#include <stddef.h>
 
 struct edge_promise;
 

@@ -5,9 +5,9 @@
  */
 #ifndef CDN_EDGE_RANGE_H
 #define CDN_EDGE_RANGE_H
-
 #include "common/http/syntax/http_field_range.h"
 #include "common/status.h"
+#include "common/str.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,11 +1,14 @@
 #include "edge/semantics/storable.h"
 
+#include "common/http/syntax/http_field.h"
+#include "common/http/syntax/http_field_cache.h"
+#include "common/http/syntax/http_field_range.h"
+#include "common/mem.h"
+#include "common/parse.h"
 #include "edge/semantics/key.h"
 #include "edge/semantics/vary.h"
 
-#include "common/http/syntax/http_field.h"
-#include "common/http/syntax/http_field_range.h"
-#include "common/parse.h"
+#include <stdint.h>
 
 #include "common/banned.h"
 

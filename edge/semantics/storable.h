@@ -5,11 +5,13 @@
  */
 #ifndef CDN_EDGE_STORABLE_H
 #define CDN_EDGE_STORABLE_H
-
+#include "common/http/syntax/http_message.h"
+#include "common/str.h"
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/head.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #define EDGE_STORE_REASONS(X) /* name, may be stored, word, RFC section */                           \
     X(OK, true, "ok", "9111 3")                                                                      \

@@ -2,7 +2,7 @@
 
 #include "common/http/syntax/http_date.h"
 #include "common/http/syntax/http_field.h"
-#include "common/http/syntax/http_field_range.h"
+#include "common/mem.h"
 
 #include "common/banned.h"
 

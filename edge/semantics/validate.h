@@ -5,10 +5,13 @@
  */
 #ifndef CDN_EDGE_VALIDATE_H
 #define CDN_EDGE_VALIDATE_H
-
+#include "common/http/syntax/http_message.h"
+#include "common/str.h"
 #include "edge/semantics/head.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /* Validators of a stored response; p NULL when there is none. Slices of the head. */
 struct edge_validators {

@@ -4,6 +4,8 @@
 #include "common/http/syntax/http_field_accept.h"
 
 #include <assert.h>
+#include <string.h>
+#include <strings.h>
 
 #include "common/banned.h"
 

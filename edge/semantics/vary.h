@@ -7,10 +7,12 @@
  */
 #ifndef CDN_EDGE_VARY_H
 #define CDN_EDGE_VARY_H
-
+#include "common/str.h"
 #include "edge/semantics/head.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define EDGE_VARY_FIELDS_MAX 32
 

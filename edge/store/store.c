@@ -2,20 +2,27 @@
 
 #include "common/clock.h"
 #include "common/folder.h"
+#include "common/mem.h"
+#include "edge/store/store_index.h"
 #include "edge/store/store_private.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
-#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
 #include "common/banned.h"
 
 #define BUDGET_MIN (UINT64_C(1) << 20)

@@ -27,7 +27,6 @@
  */
 #ifndef CDN_EDGE_STORE_H
 #define CDN_EDGE_STORE_H
-
 #include "common/status.h"
 #include "common/str.h"
 

@@ -3,13 +3,19 @@
  * Order that survives a crash: append the copies, change the rows, commit, wait until no reader can still
  * hold the old place, delete. A record is alive when its row points at it. */
 #include "common/clock.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "edge/store/store.h"
+#include "edge/store/store_index.h"
 #include "edge/store/store_private.h"
 
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include <sys/uio.h>
-#include <xxhash.h>
 
 #include "common/banned.h"
 

@@ -1,13 +1,19 @@
 /* Open files, kept for the next use: a hash by file, a list by last use, a count of holds each. */
-#include "edge/store/store_private.h"
-
 #include "common/mem.h"
+#include "common/status.h"
+#include "edge/store/store.h"
+#include "edge/store/store_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
 #include "common/banned.h"
 
 static struct edge_store_ref **bucket_of(struct edge_store *s, uint64_t key)

@@ -1,16 +1,24 @@
 /* Objects in a file of their own: written by the engine's thread under a temporary name, committed by the
  * writer. */
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/store/store.h"
 #include "edge/store/store_private.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
-#include <xxhash.h>
+
 #include "common/banned.h"
 
 /* What is known of a block while it is written: the sum of its bytes [0, end), if they came in order. */

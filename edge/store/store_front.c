@@ -1,11 +1,19 @@
 /* The front of a file of its own: two slots, written in turn, so that a crash leaves the other one whole.
  * A slot: head, key, meta, extents, checksums of the blocks; all sums seeded with the store's secret. */
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/store/store.h"
 #include "edge/store/store_private.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
-#include <xxhash.h>
+
 #include "common/banned.h"
 
 #define FRONT_MAGIC 0x31464350u /* "PCF1" */

@@ -5,7 +5,10 @@
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <xxhash.h>
+
 #include "common/banned.h"
 
 #define BUSY_MS 2000

@@ -8,8 +8,12 @@
  */
 #ifndef CDN_EDGE_STORE_INDEX_H
 #define CDN_EDGE_STORE_INDEX_H
-
+#include "common/status.h"
+#include "common/str.h"
 #include "edge/store/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 struct edge_index;
 

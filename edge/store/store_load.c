@@ -1,14 +1,23 @@
 /* After the start: all rows to the engine, single keys before their turn, and what no row names is deleted.
  */
-#include "edge/store/store_private.h"
-
+#include "common/mem.h"
 #include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/store/store.h"
+#include "edge/store/store_index.h"
+#include "edge/store/store_private.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
+
 #include "common/banned.h"
 
 #define BATCH 256u

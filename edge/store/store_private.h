@@ -6,12 +6,14 @@
  */
 #ifndef CDN_EDGE_STORE_PRIVATE_H
 #define CDN_EDGE_STORE_PRIVATE_H
-
+#include "common/status.h"
 #include "edge/store/store.h"
-#include "edge/store/store_index.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
 #include <xxhash.h> // IWYU pragma: export
 #ifdef CDN_XXHASH_DISPATCH
 // The same sums with the widest vectors of this processor.

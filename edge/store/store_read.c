@@ -1,11 +1,19 @@
 /* Reading and verifying; the reader threads. */
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/store/store.h"
 #include "edge/store/store_private.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
-#include <xxhash.h>
+
 #include "common/banned.h"
 
 enum job_kind { JOB_READ, JOB_META, JOB_FIND };

@@ -1,19 +1,25 @@
 /* A lost or corrupt index is set aside and made anew from the records, which describe themselves. */
-#include "edge/store/store_private.h"
-
-#include "common/clock.h"
 #include "common/folder.h"
+#include "common/mem.h"
 #include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/store/store.h"
+#include "edge/store/store_index.h"
+#include "edge/store/store_private.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
-#include <xxhash.h>
+
 #include "common/banned.h"
 
 static void quarantine(struct edge_store *s)

@@ -5,15 +5,23 @@
  * a restart: all of it is given up, what is left is deleted, and an empty store takes its place with the same
  * secret and the last mark. Ids and numbers of segments go on, so an old location finds nothing. A missing
  * index alone is rebuilt from the records (store_rebuild.c), a missing segment alone is given up. */
-#include "edge/store/store_private.h"
-
 #include "common/clock.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/store/store.h"
+#include "edge/store/store_index.h"
+#include "edge/store/store_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
 #include "common/banned.h"
 
 #define LOOK_MS 1000

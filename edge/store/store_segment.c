@@ -1,18 +1,26 @@
-#include "edge/store/store_private.h"
-
-#include "common/clock.h"
+#include "common/mem.h"
 #include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/store/store.h"
+#include "edge/store/store_private.h"
 
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
-#include <xxhash.h>
+
 #include "common/banned.h"
 
 #define RECORD_MAGIC 0x31534350u /* "PCS1" */

@@ -3,14 +3,22 @@
  * After work it naps a moment instead of waiting, so that a burst of puts costs one wake-up, not one each.
  * Puts alone may wait longer, until some megabytes are together: their bodies are in memory, nobody waits for
  * them, and a burst of misses is answered before the processor is spent on storing them. */
+#include "common/clock.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/store/store.h"
+#include "edge/store/store_index.h"
 #include "edge/store/store_private.h"
 
-#include "common/clock.h"
-
-#include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+
 #include "common/banned.h"
 
 #define NAP_MS 2

@@ -3,11 +3,19 @@
  *
  *   build-world IPV4.mmdb IPV6.mmdb OUT.mmdb [cell-degrees cap-km lambda-ipv4 lambda-ipv6]
  */
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "geo-data/database.h"
+#include "geo-data/geo.h"
+#include "geo-data/tools/mmdb_writer.h"
 #include "geo-data/tools/prune.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

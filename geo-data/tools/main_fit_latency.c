@@ -5,14 +5,21 @@
  * --judge, fits it anew (link factors from 1), cross-validates with whole cities and whole regions left out,
  * and prints residuals; --write stores the graph with the new FIT factors. The parameters printed go into
  * latency_model.h by hand. NAME=VALUE sets an option of latency_fit.h. */
+#include "common/mem.h"
 #include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "geo-data/backbone.h"
 #include "geo-data/embedded.h"
 #include "geo-data/latency_fit.h"
+#include "geo-data/latency_model.h"
 
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

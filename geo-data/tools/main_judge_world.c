@@ -8,15 +8,23 @@
  * others' choice. With `sample` it prints COUNT IPv4 and COUNT / 10 IPv6 addresses with the full database's
  * nearest of 20 sites, which tests/unit/geo/sample-20sites.csv holds.
  */
+#include "common/mem.h"
 #include "common/mix.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "geo-data/geo.h"
 #include "geo-data/geodesy.h"
 #include "geo-data/places.h"
 #include "geo-data/special.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
+#include <math.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

@@ -8,9 +8,13 @@
 #include "geo-data/tools/mmdb_writer.h"
 
 #include "common/index.h"
+#include "common/mem.h"
 #include "geo-data/mmdb_encode.h"
 
 #include <assert.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "common/banned.h"

@@ -9,7 +9,6 @@
  */
 #ifndef CDN_GEO_DATA_MMDB_WRITER_H
 #define CDN_GEO_DATA_MMDB_WRITER_H
-
 #include "common/status.h"
 #include "common/str.h"
 

@@ -1,13 +1,21 @@
 /* prune: see prune.h. All sums run in the order of the tree, so the result is the same on every run. */
 #include "geo-data/tools/prune.h"
 
+#include "common/mem.h"
+#include "common/str.h"
 #include "geo-data/database.h"
+#include "geo-data/decode.h"
 #include "geo-data/geodesy.h"
 #include "geo-data/mmdb_encode.h"
 #include "geo-data/places.h"
 
-#include <arpa/inet.h>
 #include <math.h>
+#include <maxminddb.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

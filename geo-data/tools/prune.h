@@ -14,7 +14,7 @@
  */
 #ifndef CDN_GEO_DATA_PRUNE_H
 #define CDN_GEO_DATA_PRUNE_H
-
+#include "common/status.h"
 #include "geo-data/geo.h"
 #include "geo-data/tools/mmdb_writer.h"
 

@@ -1,7 +1,6 @@
 /* among: sets of edges, one bit for each, and "in all of these". Pure. */
 #ifndef CDN_ROUTER_AMONG_H
 #define CDN_ROUTER_AMONG_H
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

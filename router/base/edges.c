@@ -2,11 +2,14 @@
  * works out anew whether all is well, the one question that the usual decision asks. */
 #include "router/base/edges.h"
 
-#include <ctype.h>
-#include <xxhash.h>
-
+#include "common/mem.h"
 #include "geo-data/geodesy.h"
 #include "router/base/among.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
 
 #include "common/banned.h"
 

@@ -9,12 +9,13 @@
  */
 #ifndef CDN_ROUTER_EDGES_H
 #define CDN_ROUTER_EDGES_H
-
 #include "common/status.h"
 #include "common/str.h"
 #include "geo-data/latency.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define ROUTER_EDGES_MAX 4096u

@@ -5,11 +5,17 @@
 
 #include "common/admin_address.h"
 #include "common/http/syntax/http_server_check.h"
-
-#include <stdio.h>
-
+#include "common/mem.h"
 #include "common/parse.h"
+#include "common/str.h"
 #include "geo-data/places.h"
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

@@ -6,9 +6,11 @@
  */
 #ifndef CDN_ROUTER_SETTINGS_H
 #define CDN_ROUTER_SETTINGS_H
-
 #include "common/config/config.h"
+#include "common/status.h"
 #include "router/base/dns_settings.h"
+
+#include <stddef.h>
 
 #define ROUTER_SETTINGS(X)                                                                                   \
     X(ADDRESS, listen, "127.0.0.1:8080", 0, 0, NULL, RESTART, "HOST:PORT", "Public listener: redirects")     \

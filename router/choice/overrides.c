@@ -2,7 +2,12 @@
  * search and a climb over parents; AS, country and continent are found by number in the same array. */
 #include "router/choice/overrides.h"
 
+#include "common/mem.h"
+#include "common/str.h"
 #include "geo-data/places.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -17,11 +17,15 @@
  */
 #ifndef CDN_ROUTER_OVERRIDES_H
 #define CDN_ROUTER_OVERRIDES_H
-
 #include "common/config/config.h"
 #include "common/parse.h"
+#include "common/status.h"
 #include "geo-data/geo.h"
 #include "router/base/edges.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define ROUTER_OVERRIDES_MAX 100000u
 

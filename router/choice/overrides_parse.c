@@ -1,13 +1,22 @@
 /* overrides_parse: one entry of `overrides` from text: key, then actions. Every complaint names
  * entry and value as written, and names that are no edge are told apart from places that are not
  * known. */
+#include "common/config/config.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "geo-data/places.h"
+#include "router/base/among.h"
+#include "router/base/edges.h"
 #include "router/choice/overrides.h"
 
 #include <ctype.h>
 #include <math.h>
-
-#include "geo-data/places.h"
-#include "router/base/among.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -3,11 +3,12 @@
  * could be kept. Ties fall to the order of the configuration. */
 #include "router/choice/select.h"
 
-#include <math.h>
-
 #include "geo-data/geodesy.h"
 #include "geo-data/latency.h"
 #include "router/choice/spread.h"
+
+#include <math.h>
+#include <string.h>
 
 #include "common/banned.h"
 

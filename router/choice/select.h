@@ -6,9 +6,12 @@
  */
 #ifndef CDN_ROUTER_SELECT_H
 #define CDN_ROUTER_SELECT_H
-
 #include "router/base/among.h"
 #include "router/base/edges.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define ROUTER_POLICY_TABLE(X) /* name, word, text */    \
     X(RTT, "rtt", "the lowest modelled round-trip time") \

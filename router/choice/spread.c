@@ -6,6 +6,7 @@
 #include "common/mix.h"
 
 #include <math.h>
+#include <string.h>
 #include <xxhash.h>
 
 #include "common/banned.h"

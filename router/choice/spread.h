@@ -8,9 +8,11 @@
  */
 #ifndef CDN_ROUTER_SPREAD_H
 #define CDN_ROUTER_SPREAD_H
-
+#include "common/str.h"
 #include "router/base/among.h"
 #include "router/base/edges.h"
+
+#include <stdint.h>
 
 uint64_t router_spread_hash(struct cdn_str path);
 /* The edge of the site, among those that have none of the `blocked` flags and some weight, and are in `among`

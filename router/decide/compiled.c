@@ -1,7 +1,20 @@
 /* compiled: look-ups and scopes; compiled_build.c and compiled_trie.c make what is looked up. The
  * look-up is written for the processor: no call, few branches, loads that do not wait for one
  * another. */
+#include "router/decide/compiled.h"
+
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
 #include "router/decide/compiled_private.h"
+#include "router/table/table.h"
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

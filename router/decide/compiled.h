@@ -16,9 +16,15 @@
  */
 #ifndef CDN_ROUTER_COMPILED_H
 #define CDN_ROUTER_COMPILED_H
-#include "router/base/reason.h"
+#include "common/parse.h"
+#include "common/status.h"
 #include "router/choice/overrides.h"
+#include "router/choice/select.h"
 #include "router/table/table.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct router_class {
     uint32_t row;      /* equal for classes with the same sites, the same named edge and the same limits */

@@ -4,13 +4,32 @@
  * of the three is decided once, by the chain, and becomes a class; combinations with equal outcomes share
  * one.
  */
+#include "common/index.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "geo-data/anycast.h"
+#include "geo-data/geo.h"
+#include "geo-data/special.h"
+#include "router/base/among.h"
+#include "router/base/edges.h"
+#include "router/choice/overrides.h"
+#include "router/choice/select.h"
+#include "router/decide/compiled.h"
 #include "router/decide/compiled_layer.h"
 #include "router/decide/compiled_private.h"
 #include "router/decide/decide.h"
+#include "router/decide/resolve.h"
+#include "router/table/table.h"
 
-#include "common/index.h"
-
-#include <math.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <xxhash.h>
 
 #include "common/banned.h"

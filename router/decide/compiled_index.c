@@ -1,7 +1,14 @@
 /* compiled_index: a trie again, in the form that look-ups are quickest in (compiled_private.h):
  * leaves of 64 slots instead of nodes of 256. Left out when it would be larger than caches are;
  * then the trie alone answers. */
+#include "common/mem.h"
 #include "router/decide/compiled_private.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

@@ -4,6 +4,8 @@
 
 #include "common/mem.h"
 
+#include <stdlib.h>
+
 #include "common/banned.h"
 
 struct layer_net layer_net_make(uint64_t key, unsigned prefix, uint32_t value)

@@ -5,7 +5,6 @@
  */
 #ifndef CDN_ROUTER_COMPILED_LAYER_H
 #define CDN_ROUTER_COMPILED_LAYER_H
-
 #include <stddef.h>
 #include <stdint.h>
 

@@ -2,8 +2,15 @@
  * compiled_build.c that make it. */
 #ifndef CDN_ROUTER_COMPILED_PRIVATE_H
 #define CDN_ROUTER_COMPILED_PRIVATE_H
+#include "common/parse.h"
+#include "common/status.h"
+#include "router/table/table.h"
 
-#include "router/decide/compiled.h"
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #define TRIE_ROOT_BITS 16u
 #define TRIE_ROOT_SIZE (1u << TRIE_ROOT_BITS)

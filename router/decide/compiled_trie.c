@@ -1,8 +1,15 @@
 /* compiled_trie: from sorted runs to the trie of compiled_private.h, bottom-up: equal neighbours
  * become one run and a block of one class no node at all, so the size follows from what differs and
  * not from the database. */
+#include "common/mem.h"
+#include "router/decide/compiled.h"
 #include "router/decide/compiled_private.h"
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "common/banned.h"

@@ -3,7 +3,13 @@
  * and nowhere else. */
 #include "router/decide/decide.h"
 
+#include "geo-data/geo.h"
+#include "router/base/among.h"
+#include "router/base/edges.h"
 #include "router/choice/spread.h"
+
+#include <stddef.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

@@ -11,8 +11,15 @@
  */
 #ifndef CDN_ROUTER_DECIDE_H
 #define CDN_ROUTER_DECIDE_H
-
+#include "common/parse.h"
+#include "router/base/reason.h"
+#include "router/choice/overrides.h"
+#include "router/choice/select.h"
 #include "router/decide/resolve.h"
+#include "router/table/table.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 struct router_decision {
     struct router_where where;

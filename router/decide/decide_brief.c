@@ -1,9 +1,26 @@
 /* decide_brief: decisions from the compiled table. The usual one is a copy of eight bytes; whatever
  * needs more (an edge down, named or pinned, several at a place) goes a longer way, and what the
  * row does not hold is left to the chain. */
+#include "common/http/syntax/http_forwarded.h"
+#include "common/parse.h"
+#include "common/str.h"
+#include "router/base/among.h"
+#include "router/base/edges.h"
+#include "router/base/reason.h"
+#include "router/choice/select.h"
+#include "router/choice/spread.h"
+#include "router/decide/compiled.h"
 #include "router/decide/compiled_private.h"
 #include "router/decide/decide.h"
-#include "router/choice/spread.h"
+#include "router/decide/resolve.h"
+#include "router/table/table.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

@@ -2,8 +2,26 @@
  * nothing, so that GET /route and the redirect cannot differ. */
 #include "router/decide/explain.h"
 
+#include "common/mem.h"
+#include "common/str.h"
+#include "geo-data/anycast.h"
+#include "geo-data/geo.h"
+#include "geo-data/special.h"
+#include "router/base/among.h"
+#include "router/base/edges.h"
+#include "router/base/reason.h"
+#include "router/choice/overrides.h"
+#include "router/choice/select.h"
+
 #include <math.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

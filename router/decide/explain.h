@@ -27,10 +27,13 @@
  */
 #ifndef CDN_ROUTER_EXPLAIN_H
 #define CDN_ROUTER_EXPLAIN_H
+#include "common/parse.h"
+#include "router/decide/decide.h"
+#include "router/decide/resolve.h"
+#include "router/table/table.h"
 
 #include <jansson.h>
-
-#include "router/decide/decide.h"
+#include <stddef.h>
 
 /* `max_candidates` limits the list (SIZE_MAX: all); steps are left out when `trace` is NULL. The caller owns
  * the result. */

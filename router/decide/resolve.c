@@ -3,10 +3,17 @@
  * exact. */
 #include "router/decide/resolve.h"
 
+#include "common/http/syntax/http_forwarded.h"
+#include "common/mem.h"
+#include "geo-data/anycast.h"
+#include "geo-data/places.h"
+#include "geo-data/special.h"
+#include "router/base/edges.h"
+#include "router/choice/overrides.h"
+
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
-
-#include "geo-data/places.h"
 
 #include "common/banned.h"
 

@@ -10,11 +10,16 @@
  */
 #ifndef CDN_ROUTER_RESOLVE_H
 #define CDN_ROUTER_RESOLVE_H
-
-#include "geo-data/anycast.h"
-#include "geo-data/special.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "geo-data/geo.h"
 #include "router/base/reason.h"
 #include "router/table/table.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define ROUTER_STEP_TABLE(X) /* name, word */ \
     X(PINNED, "pinned")                       \

@@ -2,12 +2,20 @@
  * comes back as a message of the loop, so nothing here is shared but a flag to stop. */
 #include "router/decide/table_compile.h"
 
+#include "common/clock.h"
+#include "common/daemon/metrics.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "router/decide/compiled.h"
+
 #include <pthread.h>
 #include <signal.h>
-
-#include "common/clock.h"
-#include "common/log.h"
-#include "router/decide/compiled.h"
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -9,12 +9,11 @@
  */
 #ifndef CDN_ROUTER_TABLE_COMPILE_H
 #define CDN_ROUTER_TABLE_COMPILE_H
+#include "common/loop.h"
+#include "common/str.h"
+#include "router/table/table.h"
 
 #include <jansson.h>
-
-#include "common/loop.h"
-#include "common/daemon/metrics.h"
-#include "router/table/table.h"
 
 struct router_compiler;
 

@@ -3,9 +3,17 @@
  * with each message. */
 #include "router/dns/dns_answer.h"
 
-#include <stdio.h>
-
+#include "common/daemon/metrics.h"
+#include "common/str.h"
+#include "router/decide/decide.h"
+#include "router/dns/dns_metrics.h"
+#include "router/dns/dns_pick.h"
+#include "router/dns/dns_rate.h"
 #include "router/dns/dns_why.h"
+#include "router/dns/dns_zone.h"
+
+#include <libknot/libknot.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -16,12 +16,13 @@
  */
 #ifndef CDN_ROUTER_DNS_ANSWER_H
 #define CDN_ROUTER_DNS_ANSWER_H
-
+#include "common/parse.h"
 #include "router/dns/dns_cookie.h"
-#include "router/dns/dns_metrics.h"
-#include "router/dns/dns_pick.h"
 #include "router/dns/dns_query.h"
-#include "router/dns/dns_rate.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define DNS_MESSAGE_MAX 65535u
 

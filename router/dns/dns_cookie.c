@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <libknot/cookies.h>
+#include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

@@ -4,10 +4,14 @@
  */
 #ifndef CDN_ROUTER_DNS_COOKIE_H
 #define CDN_ROUTER_DNS_COOKIE_H
-
-#include <libknot/libknot.h>
-
 #include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+
+#include <libknot/cookies.h>
+#include <libknot/libknot.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 struct dns_cookie_secret {
     uint8_t bytes[KNOT_EDNS_COOKIE_SECRET_SIZE];

@@ -3,8 +3,10 @@
  */
 #ifndef CDN_ROUTER_DNS_FEED_H
 #define CDN_ROUTER_DNS_FEED_H
-
 #include "router/dns/dns_zone.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
 
 struct dns_feed {
     _Atomic(struct dns_zone *) next; /* published and not taken yet; a reference */

@@ -2,6 +2,10 @@
  * "other": else a stranger's queries would make as many rows as there are types. */
 #include "router/dns/dns_metrics.h"
 
+#include "common/mem.h"
+
+#include <stddef.h>
+
 #include "common/banned.h"
 
 #define TRANSPORT_ROW(name, word) \

@@ -1,8 +1,10 @@
 /* dns_metrics: the counters of DNS, one struct a thread (metrics.h). */
 #ifndef CDN_ROUTER_DNS_METRICS_H
 #define CDN_ROUTER_DNS_METRICS_H
-
 #include "common/daemon/metrics.h"
+#include "common/str.h"
+
+#include <stdint.h>
 
 #define DNS_METRICS(X)                                                                            \
     X(COUNTER, dns_ecs_total, "DNS queries with a client subnet")                                 \

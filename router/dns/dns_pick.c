@@ -3,6 +3,19 @@
  * nobody ranked. */
 #include "router/dns/dns_pick.h"
 
+#include "common/str.h"
+#include "geo-data/geo.h"
+#include "router/base/among.h"
+#include "router/base/edges.h"
+#include "router/choice/select.h"
+#include "router/decide/resolve.h"
+#include "router/dns/dns_scope.h"
+#include "router/table/table.h"
+
+#include <libknot/libknot.h>
+#include <string.h>
+#include <sys/socket.h>
+
 #include "common/banned.h"
 
 #define LOOKED_AT 64 /* sites, when the nearest have no address of the family */

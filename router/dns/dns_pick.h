@@ -8,9 +8,14 @@
  */
 #ifndef CDN_ROUTER_DNS_PICK_H
 #define CDN_ROUTER_DNS_PICK_H
-
+#include "common/parse.h"
+#include "router/base/dns_settings.h"
 #include "router/decide/decide.h"
 #include "router/dns/dns_zone.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct dns_pick {
     unsigned scope; /* prefix length of the client's address that the answer holds for; 0 when not wanted */

@@ -4,6 +4,9 @@
 #include "router/dns/dns_query.h"
 
 #include <assert.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

@@ -3,10 +3,12 @@
  */
 #ifndef CDN_ROUTER_DNS_QUERY_H
 #define CDN_ROUTER_DNS_QUERY_H
+#include "common/parse.h"
 
 #include <libknot/libknot.h>
-
-#include "common/parse.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct dns_query {
     knot_pkt_t *packet;       /* parsed; in the arena */

@@ -3,7 +3,12 @@
  * memory and no search. */
 #include "router/dns/dns_rate.h"
 
+#include "common/mem.h"
+
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 #include <xxhash.h>
 
 #include "common/banned.h"

@@ -7,8 +7,9 @@
  */
 #ifndef CDN_ROUTER_DNS_RATE_H
 #define CDN_ROUTER_DNS_RATE_H
-
 #include "common/parse.h"
+
+#include <stdint.h>
 
 struct dns_rate;
 

@@ -2,6 +2,18 @@
  * is what it has in common with its neighbours among them, found by binary search. */
 #include "router/dns/dns_scope.h"
 
+#include "common/mem.h"
+#include "common/str.h"
+#include "geo-data/geo.h"
+#include "geo-data/special.h"
+#include "router/choice/overrides.h"
+
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
 #include "common/banned.h"
 
 struct cut {

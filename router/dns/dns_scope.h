@@ -14,7 +14,8 @@
  */
 #ifndef CDN_ROUTER_DNS_SCOPE_H
 #define CDN_ROUTER_DNS_SCOPE_H
-
+#include "common/config/config.h"
+#include "common/parse.h"
 #include "router/decide/resolve.h"
 
 struct dns_cuts; /* networks of both families, sorted */

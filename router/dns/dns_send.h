@@ -8,11 +8,9 @@
  */
 #ifndef CDN_ROUTER_DNS_SEND_H
 #define CDN_ROUTER_DNS_SEND_H
-
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #define DNS_BATCH 64         /* messages; also the least that any kernel cuts one into */
 #define DNS_CONTROL_MAX 64   /* one in_pktinfo or in6_pktinfo, and after it room for the size of a cut */

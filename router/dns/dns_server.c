@@ -2,16 +2,28 @@
  * the running one in place, and whoever is switched off costs nothing. */
 #include "router/dns/dns_server.h"
 
-#include <signal.h>
-#include <stdio.h>
-#include <sys/random.h>
-#include <unistd.h>
-
 #include "common/clock.h"
+#include "common/daemon/metrics.h"
 #include "common/log.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "router/dns/dns_answer.h"
+#include "router/dns/dns_cookie.h"
+#include "router/dns/dns_feed.h"
+#include "router/dns/dns_metrics.h"
+#include "router/dns/dns_rate.h"
 #include "router/dns/dns_sockets.h"
 #include "router/dns/dns_tcp.h"
 #include "router/dns/dns_udp.h"
+
+#include <libknot/libknot.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
 
 #include "common/banned.h"
 

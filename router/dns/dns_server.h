@@ -5,10 +5,13 @@
  */
 #ifndef CDN_ROUTER_DNS_SERVER_H
 #define CDN_ROUTER_DNS_SERVER_H
+#include "common/status.h"
+#include "common/str.h"
+#include "router/base/settings.h"
+#include "router/dns/dns_zone.h"
+#include "router/table/table.h"
 
 #include <jansson.h>
-
-#include "router/dns/dns_zone.h"
 
 struct dns_server;
 

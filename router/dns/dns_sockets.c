@@ -4,8 +4,12 @@
 #include "router/dns/dns_sockets.h"
 
 #include "common/http/server/http_listen.h"
+#include "common/mem.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/banned.h"

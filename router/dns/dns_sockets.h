@@ -6,8 +6,10 @@
  */
 #ifndef CDN_ROUTER_DNS_SOCKETS_H
 #define CDN_ROUTER_DNS_SOCKETS_H
+#include "common/parse.h"
+#include "common/status.h"
 
-#include "common/http/server/http_listen.h"
+#include <stdbool.h>
 
 #define DNS_UDP_MAX 64u
 

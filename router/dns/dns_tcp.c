@@ -2,13 +2,26 @@
  * is not read from any more, so that they do not pile up here. */
 #include "router/dns/dns_tcp.h"
 
+#include "common/clock.h"
+#include "common/daemon/metrics.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/str.h"
+#include "router/dns/dns_feed.h"
+#include "router/dns/dns_metrics.h"
+
 #include <errno.h>
+#include <libknot/libknot.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
-
-#include "common/clock.h"
-#include "common/loop.h"
 
 #include "common/banned.h"
 

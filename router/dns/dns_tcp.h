@@ -9,9 +9,10 @@
  */
 #ifndef CDN_ROUTER_DNS_TCP_H
 #define CDN_ROUTER_DNS_TCP_H
-
+#include "common/status.h"
 #include "router/dns/dns_answer.h"
-#include "router/dns/dns_feed.h"
+
+#include <stdint.h>
 
 struct dns_tcp;
 

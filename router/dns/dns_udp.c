@@ -2,13 +2,23 @@
  * two batches only, so the way of a message reads one pointer and no lock. */
 #include "router/dns/dns_udp.h"
 
-#include <errno.h>
-#include <pthread.h>
-#include <sys/prctl.h>
-#include <time.h>
-
 #include "common/clock.h"
+#include "common/daemon/metrics.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "router/dns/dns_feed.h"
+#include "router/dns/dns_metrics.h"
 #include "router/dns/dns_send.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
 
 #include "common/banned.h"
 

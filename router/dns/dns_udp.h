@@ -5,9 +5,10 @@
  */
 #ifndef CDN_ROUTER_DNS_UDP_H
 #define CDN_ROUTER_DNS_UDP_H
-
+#include "common/status.h"
 #include "router/dns/dns_answer.h"
-#include "router/dns/dns_feed.h"
+
+#include <stdbool.h>
 
 struct dns_udp;
 

@@ -2,10 +2,16 @@
  * is cut, since a record that does not fit would take the whole answer with it. */
 #include "router/dns/dns_why.h"
 
+#include "common/status.h"
+#include "geo-data/geo.h"
+#include "router/base/edges.h"
+#include "router/base/reason.h"
+#include "router/choice/select.h"
+#include "router/decide/explain.h"
+#include "router/decide/resolve.h"
+
 #include <stdarg.h>
 #include <stdio.h>
-
-#include "router/decide/explain.h"
 
 #include "common/banned.h"
 

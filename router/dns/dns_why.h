@@ -6,8 +6,12 @@
  */
 #ifndef CDN_ROUTER_DNS_WHY_H
 #define CDN_ROUTER_DNS_WHY_H
-
+#include "common/parse.h"
+#include "common/str.h"
 #include "router/decide/decide.h"
+#include "router/table/table.h"
+
+#include <stdbool.h>
 
 /* Appends the record's data to `out`. */
 void dns_why(const struct router_table *table, const struct cdn_addr *client, bool by_subnet, unsigned scope,

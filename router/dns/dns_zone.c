@@ -2,6 +2,12 @@
  * holds: counted, since threads answer from the old one while the new one is handed out. */
 #include "router/dns/dns_zone.h"
 
+#include "common/mem.h"
+#include "router/base/edges.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
 #include <xxhash.h>
 
 #include "common/banned.h"

@@ -20,10 +20,16 @@
  */
 #ifndef CDN_ROUTER_DNS_ZONE_H
 #define CDN_ROUTER_DNS_ZONE_H
+#include "common/parse.h"
+#include "common/status.h"
+#include "router/base/settings.h"
+#include "router/dns/dns_scope.h"
+#include "router/table/table.h"
 
 #include <libknot/libknot.h>
-
-#include "router/dns/dns_scope.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define DNS_LONG_TTL 3600 /* seconds; of what does not move: NS, SOA, name servers' addresses, CAA, HINFO */
 

@@ -1,6 +1,27 @@
 /* dns_zone_build: from settings and edges to the names and records of dns_zone.h. Everything is
  * checked while it is built, so that answering has no error to report and no text to parse. */
+#include "common/config/config.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "router/base/among.h"
+#include "router/base/edges.h"
+#include "router/base/settings.h"
+#include "router/choice/overrides.h"
+#include "router/choice/select.h"
+#include "router/dns/dns_scope.h"
 #include "router/dns/dns_zone.h"
+#include "router/table/table.h"
+
+#include <libknot/libknot.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

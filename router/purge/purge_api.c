@@ -3,15 +3,22 @@
  * drain. */
 #include "router/purge/purge_api.h"
 
-#include <stdio.h>
-#include <unistd.h>
-
 #include "common/clock.h"
-#include "common/log.h"
 #include "common/daemon/metrics.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/parse.h"
 #include "router/purge/purge_book.h"
 #include "router/purge/purge_item.h"
 #include "router/purge/purge_log.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "common/banned.h"
 

@@ -24,8 +24,10 @@
  */
 #ifndef CDN_ROUTER_PURGE_API_H
 #define CDN_ROUTER_PURGE_API_H
-
 #include "common/daemon/daemon.h"
+#include "common/http/server/http_server.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "router/base/edges.h"
 #include "router/base/settings.h"
 

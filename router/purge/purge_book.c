@@ -2,6 +2,10 @@
  * with the time each edge took: receipts of older ones say that, not when. */
 #include "router/purge/purge_book.h"
 
+#include "common/mem.h"
+
+#include <stdlib.h>
+
 #include "common/banned.h"
 
 struct edge {

@@ -5,9 +5,10 @@
  */
 #ifndef CDN_ROUTER_PURGE_BOOK_H
 #define CDN_ROUTER_PURGE_BOOK_H
-
 #include "common/str.h"
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define ROUTER_BOOK_PURGES 1024u

@@ -2,11 +2,14 @@
  * form, since what stands in the log will be applied by edges that cannot ask back. */
 #include "router/purge/purge_item.h"
 
-#include <stdint.h>
-
 #include "common/http/syntax/http_path.h"
 #include "common/http/syntax/http_server_check.h"
+#include "common/mem.h"
 #include "common/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "common/banned.h"
 

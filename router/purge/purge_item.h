@@ -11,7 +11,6 @@
  */
 #ifndef CDN_ROUTER_PURGE_ITEM_H
 #define CDN_ROUTER_PURGE_ITEM_H
-
 #include "common/status.h"
 
 #include <jansson.h>

@@ -3,14 +3,17 @@
  * never stale. */
 #include "router/purge/purge_log.h"
 
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-
-#include "common/clock.h"
-#include "common/log.h"
 
 #include "common/banned.h"
 

@@ -15,10 +15,10 @@
  */
 #ifndef CDN_ROUTER_PURGE_LOG_H
 #define CDN_ROUTER_PURGE_LOG_H
-
 #include "common/status.h"
 #include "common/str.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define ROUTER_PURGE_IDENTITY_SIZE 33 /* 32 hex digits and a NUL */

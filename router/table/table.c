@@ -3,10 +3,21 @@
  * freed by the same function as a whole one. */
 #include "router/table/table.h"
 
-#include <stdatomic.h>
-
+#include "common/config/config.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/str.h"
+#include "geo-data/geo.h"
 #include "geo-data/places.h"
 #include "geo-data/special.h"
+#include "router/base/edges.h"
+#include "router/choice/overrides.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

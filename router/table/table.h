@@ -9,14 +9,12 @@
  */
 #ifndef CDN_ROUTER_TABLE_H
 #define CDN_ROUTER_TABLE_H
-
-#include "common/parse.h"
-#include "geo-data/geo.h"
 #include "common/http/syntax/http_forwarded.h"
-#include "router/choice/overrides.h"
-#include "router/base/edges.h"
-#include "router/choice/select.h"
+#include "common/status.h"
 #include "router/base/settings.h"
+#include "router/choice/select.h"
+
+#include <stdbool.h>
 
 struct router_compiled;
 

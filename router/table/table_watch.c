@@ -2,12 +2,13 @@
  * replaced file as well as a written one, and needs no event to be caught. */
 #include "router/table/table_watch.h"
 
-#include <sys/stat.h>
-
+#include "common/config/config.h"
+#include "common/mem.h"
 #include "geo-data/geo.h"
 
-#include "common/mem.h"
-#include "common/str.h"
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 
 #include "common/banned.h"
 

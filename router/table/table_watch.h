@@ -5,7 +5,6 @@
  */
 #ifndef CDN_ROUTER_TABLE_WATCH_H
 #define CDN_ROUTER_TABLE_WATCH_H
-
 #include "common/loop.h"
 #include "router/base/settings.h"
 

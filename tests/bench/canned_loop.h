@@ -2,13 +2,13 @@
  * as in the edge and the router. */
 #ifndef CDN_BENCH_CANNED_LOOP_H
 #define CDN_BENCH_CANNED_LOOP_H
-
 #include <errno.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 static inline struct sockaddr_in canned_address(const char *port)
 {

@@ -6,13 +6,15 @@
  */
 #ifndef CDN_TESTS_FUZZ_H
 #define CDN_TESTS_FUZZ_H
-
-#include "common/http/server/http_server.h"
+#include "common/http/syntax/http_message.h"
+#include "common/mem.h"
+#include "common/status.h"
 #include "common/str.h"
 
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 

@@ -1,7 +1,10 @@
 /* Accept-Encoding and Accept-Language: the canonical form is its own canonical form, and chooses the same. */
 #include "common/http/syntax/http_field_accept.h"
-
+#include "common/str.h"
 #include "fuzz.h"
+
+#include <stddef.h>
+#include <stdint.h>
 
 static void is_canonical(struct cdn_str s, void (*normalize)(struct cdn_str value, struct cdn_buf *into))
 {

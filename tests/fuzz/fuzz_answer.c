@@ -1,8 +1,14 @@
 /* The head of an origin's answer, line by line as libcurl hands it over. */
+#include "common/http/client/http_client.h"
 #include "common/http/client/http_client_private.h"
-
 #include "common/http/syntax/http_field.h"
+#include "common/http/syntax/http_message.h"
+#include "common/str.h"
 #include "fuzz.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define HEAD_MAX 4096u
 

@@ -1,8 +1,12 @@
 /* Cache-Control as lists and as structured dictionaries; structured fields by themselves. */
 #include "common/http/syntax/http_field_cache.h"
 #include "common/http/syntax/http_structured.h"
-
+#include "common/str.h"
 #include "fuzz.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 static bool within(struct cdn_str part, struct cdn_str whole)
 {

@@ -1,10 +1,17 @@
 /* cdn.yaml, as each daemon reads it. */
 #include "common/config/config.h"
-
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "edge/base/settings.h"
 #include "fuzz.h"
 #include "origin/settings.h"
 #include "router/base/settings.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 static void load(const struct cdn_config_program *program, const char *path)
 {

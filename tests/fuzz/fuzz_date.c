@@ -1,7 +1,10 @@
 /* HTTP dates. */
 #include "common/http/syntax/http_date.h"
-
+#include "common/str.h"
 #include "fuzz.h"
+
+#include <stddef.h>
+#include <stdint.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {

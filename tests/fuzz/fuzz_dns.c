@@ -1,10 +1,22 @@
 /* fuzz_dns: messages as they come from the network. The first byte says how they come (over TCP or not, from
  * an IPv4 or an IPv6 address); the answer must be parsable, an answer to this question, and not too long.
  */
-#include <assert.h>
-#include <stdint.h>
-
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "router/base/settings.h"
 #include "router/dns/dns_answer.h"
+#include "router/dns/dns_metrics.h"
+#include "router/dns/dns_zone.h"
+#include "router/table/table.h"
+
+#include <assert.h>
+#include <libknot/libknot.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -1,9 +1,14 @@
 /* Forwarded and X-Forwarded-*: who the client is, and what is sent on. Lines: X-Forwarded-For, Forwarded,
  * host. */
-#include "common/http/syntax/http_field.h"
 #include "common/http/syntax/http_forwarded.h"
-
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/str.h"
 #include "fuzz.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 static void clients(const struct http_forwarded_in *given, struct http_forwarded *ret)
 {

@@ -1,7 +1,12 @@
 /* Where requests begin and end: any split of the same bytes gives the same verdict and the same bytes. */
 #include "common/http/syntax/http_frame.h"
-
+#include "common/http/syntax/http_server_check.h"
+#include "common/str.h"
 #include "fuzz.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 struct result {
     enum http_refusal verdict;

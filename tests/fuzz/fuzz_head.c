@@ -1,9 +1,15 @@
 /* Stored heads: bytes from disk, and heads built from lines, which must read back. The first byte chooses. */
-#include "edge/semantics/head.h"
-
-#include "edge/semantics/freshness.h"
+#include "common/http/syntax/http_message.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "edge/cache/object.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
 #include "fuzz.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 static void walk(const struct edge_head *head)
 {

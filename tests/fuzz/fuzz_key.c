@@ -1,8 +1,12 @@
 /* Cache keys: the key of a key is that key, what the origin is told makes the same key again, and the parts
  * are where they should be. First byte: the policy; the second: where the URL goes. */
+#include "common/str.h"
 #include "edge/base/target.h"
-
+#include "edge/semantics/key.h"
 #include "fuzz.h"
+
+#include <stdint.h>
+#include <string.h>
 
 static char site[] = "127.0.0.1:8090", listener[] = "192.0.2.1:8088", own[] = "cdn.example";
 

@@ -1,8 +1,12 @@
 /* The grammars that fields are made of: lists, parameters, quoted strings, entity tags, media types,
  * CDN-Loop. */
 #include "common/http/syntax/http_field.h"
-
+#include "common/str.h"
 #include "fuzz.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 static void lists(struct cdn_str s)
 {

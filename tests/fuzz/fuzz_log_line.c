@@ -2,8 +2,19 @@
 #include "cli/geo/geo_client.h"
 #include "cli/geo/geo_input.h"
 #include "cli/geo/geo_text.h"
-
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "fuzz.h"
+#include "router/table/table.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static void every_address(struct cdn_str line)
 {

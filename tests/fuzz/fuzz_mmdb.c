@@ -1,8 +1,15 @@
 /* Databases of addresses: a damaged file gives an error or a wrong answer, no more. */
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "fuzz.h"
 #include "geo-data/geo.h"
 
-#include "common/parse.h"
-#include "fuzz.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static const char *const addresses[] = {
     "1.2.3.4",     "0.0.0.0", "255.255.255.255", "81.2.69.142", "2001:db8::1",

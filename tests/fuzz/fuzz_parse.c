@@ -1,7 +1,11 @@
 /* Numbers, sizes, times, addresses and networks. */
 #include "common/parse.h"
-
+#include "common/str.h"
 #include "fuzz.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 static void numbers(struct cdn_str s)
 {

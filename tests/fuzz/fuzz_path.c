@@ -1,7 +1,10 @@
 /* Paths of requests as file names: never out of the root. */
+#include "common/str.h"
+#include "fuzz.h"
 #include "origin/path.h"
 
-#include "fuzz.h"
+#include <stdint.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {

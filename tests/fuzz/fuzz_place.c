@@ -1,7 +1,10 @@
 /* Places as people type them. */
+#include "common/status.h"
+#include "fuzz.h"
 #include "geo-data/places.h"
 
-#include "fuzz.h"
+#include <stddef.h>
+#include <stdint.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {

@@ -1,9 +1,14 @@
 /* Range plans: the pieces of a body are as many bytes as its Content-Length says, and within the object.
  * First line: the object's length; second: the Range. Then extents. */
-#include "edge/semantics/range.h"
-
+#include "common/http/syntax/http_field_range.h"
 #include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/semantics/range.h"
 #include "fuzz.h"
+
+#include <stddef.h>
+#include <stdint.h>
 
 static void pieces(const struct edge_range_plan *plan)
 {

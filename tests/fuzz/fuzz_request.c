@@ -1,8 +1,13 @@
 /* A request's head: method and target on the first line, then the fields. */
-#include "common/http/syntax/http_server_check.h"
-
 #include "common/http/syntax/http_field.h"
+#include "common/http/syntax/http_message.h"
+#include "common/http/syntax/http_server_check.h"
+#include "common/str.h"
 #include "fuzz.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 static void target(struct cdn_str line)
 {

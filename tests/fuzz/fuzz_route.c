@@ -1,9 +1,14 @@
 /* What a client says to the router: its place in query or cookie, and the target it is sent on to.
  * Lines: path, query, cookie. */
+#include "common/status.h"
+#include "common/str.h"
+#include "fuzz.h"
+#include "router/base/edges.h"
 #include "router/pin.h"
 #include "router/target.h"
 
-#include "fuzz.h"
+#include <stddef.h>
+#include <stdint.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {

@@ -1,7 +1,13 @@
 /* Vary: a request selects what was stored for it. First line: the Vary; the others: the request's fields. */
+#include "common/http/syntax/http_message.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/semantics/head.h"
 #include "edge/semantics/vary.h"
-
 #include "fuzz.h"
+
+#include <stddef.h>
+#include <stdint.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {

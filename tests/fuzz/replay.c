@@ -3,12 +3,17 @@
  *
  *     fuzz_NAME [-runs=N] FILE|FOLDER...
  */
-#include "fuzz.h"
-
+#include "common/mem.h"
 #include "common/parse.h"
+#include "common/str.h"
+#include "fuzz.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #define INPUT_MAX 65536u

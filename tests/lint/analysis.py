@@ -65,12 +65,13 @@ def flags_of(command):
 
 @functools.lru_cache(None)
 def units():
-    """[(file, flags)]: every C file that is compiled, and the headers that no C file of their name includes."""
+    """[(file, flags)]: every C file, and the headers that no C file of their name includes. What this build does not
+    compile takes the flags of a near file."""
     commands = json.loads((BUILD / "compile_commands.json").read_text())
     compiled = {os.path.relpath(c["file"], source.ROOT): flags_of(c["command"]) for c in commands}
-    for path in source.c_files():
-        name = source.show(path)
-        if path.suffix == ".h" and name[:-2] + ".c" not in compiled:
+    names = {source.show(path) for path in source.c_files()}
+    for name in sorted(names - set(compiled)):
+        if name.endswith(".c") or name[:-2] + ".c" not in names:
             near = min(compiled, key=lambda c: -len(os.path.commonprefix([c, name])))
             compiled[name] = ["-xc", *compiled[near]]
     return sorted((name, flags) for name, flags in compiled.items() if not name.startswith(".."))
@@ -87,48 +88,46 @@ def stamp_of(command, name):
     return STAMPS / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
 
 
-def run(command, name):
-    """What a tool says about a file: nothing when it was clean, or was so before."""
+def run(command, name, findings_of):
+    """What a tool finds in a file: nothing when it was clean before."""
     stamp = stamp_of(command, name)
     if stamp.exists():
-        stamp.touch()
-        return name, ""
+        return []
     done = subprocess.run(command, capture_output=True, text=True, cwd=source.ROOT)
-    if done.returncode == 0:
+    found = findings_of(name, done)
+    if not found:
         STAMPS.mkdir(exist_ok=True)
         stamp.touch()
-        return name, ""
-    return name, done.stdout + done.stderr
+    return found
 
 
-def over_all(command_for, only=()):
+def over_all(command_for, findings_of, only=()):
     jobs = [(command_for(name, flags), name) for name, flags in units() if not only or name in only]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return [(name, said) for name, said in pool.map(lambda job: run(*job), jobs) if said]
+        return [x for found in pool.map(lambda job: run(*job, findings_of), jobs) for x in found]
 
 
 def tidy():
     """["file:line:column: error: ..."] of clang-tidy and clang."""
-    def command(name, flags):
-        return [*TIDY, *(TESTS if name.startswith("tests/") else PROGRAMS), name, "--", *flags]
-    found = set()
-    for name, said in over_all(command):
+    def findings_of(name, done):
+        said = done.stdout + done.stderr
         lines = [line for line in said.split("\n") if re.search(r": (error|warning): ", line)]
-        found |= set(lines) or {f"{name}: {said}"}
-    return sorted(line.replace(f"{source.ROOT}/", "") for line in found)
+        return [] if done.returncode == 0 else lines or [f"{name}: {said}"]
+    found = over_all(lambda name, flags: [
+        *TIDY, *(TESTS if name.startswith("tests/") else PROGRAMS), name, "--", *flags], findings_of)
+    return sorted({line.replace(f"{source.ROOT}/", "") for line in found})
 
 
 def includes(only=()):
-    """{file: (lines to add, lines to remove)} by include-what-you-use; a tool that fails says so as a line to add."""
-    wanted = {}
-    for name, said in over_all(lambda name, flags: [*IWYU, *flags, name], only):
-        lists = re.findall(r"^(\S+) should (add|remove) these lines:\n((?:.+\n)*)", said, re.M)
-        if not lists:
-            wanted.setdefault(name, (set(), set()))[0].add(said)
-        for path, verb, lines in lists:
-            both = wanted.setdefault(os.path.relpath(path, source.ROOT) if path[0] == "/" else path, (set(), set()))
-            both[verb == "remove"].update(line.removeprefix("- ") for line in lines.split("\n") if line)
-    return {name: both for name, both in sorted(wanted.items()) if both[0] or both[1]}
+    """{(file, "add" or "remove", line)} by include-what-you-use. It knows forward declarations, too, but its taste in
+    them changes with the file it comes from: not asked."""
+    def findings_of(name, done):
+        lists = re.findall(r"^(\S+) should (add|remove) these lines:\n((?:.+\n)*)", done.stderr, re.M)
+        if done.returncode not in (0, 1) or (done.returncode and not lists):
+            return [(name, "look at", done.stdout + done.stderr)]
+        return [(os.path.relpath(os.path.join(source.ROOT, path), source.ROOT), verb, line.removeprefix("- "))
+                for path, verb, lines in lists for line in lines.split("\n") if "#include" in line]
+    return set(over_all(lambda name, flags: [*IWYU, *flags, name], findings_of, only))
 
 
 # --- The order of includes: own header, project's, system's, a test's .c, banned.h ------------------------------
@@ -169,14 +168,18 @@ def with_includes(name, text, add=(), remove=()):
     return text[:block[0]] + ordered(name, lines) + "\n" + text[block[1]:]
 
 
+def in_order(name):
+    """Whether the first lines of includes of a file stand in their order."""
+    return with_includes(name, text_of(name)) == text_of(name)
+
+
 def main(only):
-    for name, (add, remove) in includes(only).items():
-        add, remove = ([line for line in lines if INCLUDE.match(line)] for lines in (add, remove))
-        text = text_of(name)
-        new = with_includes(name, text, add, remove)
-        if new != text:
-            (source.ROOT / name).write_text(new)
-            print(f"{name}: {len(add)} added, {len(remove)} removed")
+    found = includes(only)
+    unordered = {source.show(p) for p in source.c_files() if not in_order(source.show(p))}
+    for name in sorted({name for name, _, _ in found} | unordered):
+        add, remove = ([line for n, v, line in found if (n, v) == (name, verb)] for verb in ("add", "remove"))
+        (source.ROOT / name).write_text(with_includes(name, text_of(name), add, remove))
+        print(f"{name}: {len(add)} added, {len(remove)} removed")
 
 
 if __name__ == "__main__":

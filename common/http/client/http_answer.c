@@ -1,9 +1,17 @@
 /* The head of an answer, put together from the lines that libcurl hands over, and judged more strictly than
  * by it. */
+#include "common/http/client/http_client.h"
 #include "common/http/client/http_client_private.h"
 #include "common/http/syntax/http_field.h"
+#include "common/http/syntax/http_message.h"
 #include "common/http/syntax/http_server_check.h"
+#include "common/mem.h"
 #include "common/parse.h"
+#include "common/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
 
 #include "common/banned.h"
 

@@ -1,11 +1,19 @@
 /* http_client: the client's turn: what libcurl reports is handled in one place after its functions
  * have returned, because it forbids to remove a transfer from inside of its callbacks. Ended
  * fetches are settled by the loop, so no caller is called back from within its own call. */
+#include "common/http/client/http_client.h"
+
 #include "common/http/client/http_client_private.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/status.h"
 
 #include <assert.h>
+#include <curl/curl.h>
 #include <pthread.h>
-#include <string.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
 
 #include "common/banned.h"
 

@@ -10,8 +10,11 @@
 #define CDN_COMMON_HTTP_CLIENT_H
 #include "common/http/syntax/http_message.h"
 #include "common/loop.h"
+#include "common/status.h"
 #include "common/str.h"
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct http_client;

@@ -2,11 +2,15 @@
  * For nobody else. */
 #ifndef CDN_COMMON_HTTP_CLIENT_PRIVATE_H
 #define CDN_COMMON_HTTP_CLIENT_PRIVATE_H
-
 #include "common/http/client/http_client.h"
+#include "common/loop.h"
+#include "common/str.h"
 
 #include <curl/curl.h>
 #include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #define HTTP_PORT_SLOTS 256
 

@@ -1,7 +1,15 @@
 /* One fetch: its easy handle's options, what libcurl calls back, and the time-outs that libcurl does not
  * have. */
+#include "common/http/client/http_client.h"
 #include "common/http/client/http_client_private.h"
+#include "common/http/syntax/http_message.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/str.h"
 
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

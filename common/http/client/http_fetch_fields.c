@@ -1,9 +1,16 @@
 /* http_fetch_fields: the fields of a fetch's request in libcurl's form. libcurl adds fields of its
  * own unless it is told "Name:" for each; what it would add, and what framing belongs to it alone,
  * is decided here. */
+#include "common/http/client/http_client.h"
 #include "common/http/client/http_client_private.h"
+#include "common/http/syntax/http_message.h"
 #include "common/http/syntax/http_server_check.h"
+#include "common/mem.h"
+#include "common/str.h"
 
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "common/banned.h"

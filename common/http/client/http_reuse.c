@@ -18,13 +18,23 @@
  *
  * libcurl cannot be told to close a connection. Shutting the socket down ends it for the server; libcurl
  * closes the descriptor when it next looks for a connection. */
+#include "common/http/client/http_client.h"
 #include "common/http/client/http_client_private.h"
+#include "common/loop.h"
+#include "common/mem.h"
 #include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 
 #include <arpa/inet.h>
+#include <curl/curl.h>
 #include <errno.h>
 #include <gnutls/gnutls.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "common/banned.h"

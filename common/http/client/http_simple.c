@@ -1,6 +1,15 @@
 /* One blocking request for command-line tools: the client on a loop of its own, so that the same checks hold.
  */
 #include "common/http/client/http_client.h"
+#include "common/http/syntax/http_message.h"
+#include "common/loop.h"
+#include "common/status.h"
+#include "common/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/types.h>
 
 #include "common/banned.h"
 

@@ -5,8 +5,17 @@
  * closed. What happens at an idle one (it is closed, or something comes unasked) ends its use (http_reuse.c).
  * Other descriptors (of its resolver) are watched exactly as it says. */
 #include "common/http/client/http_client_private.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/status.h"
 
+#include <curl/curl.h>
 #include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 

@@ -3,8 +3,12 @@
  * than browsers do not send them: so their presence is what is judged. */
 #include "common/http/server/http_browser.h"
 
-#include "common/http/syntax/http_field.h"
 #include "common/http/server/http_server.h"
+#include "common/http/syntax/http_field.h"
+#include "common/mem.h"
+#include "common/parse.h"
+
+#include <stddef.h>
 
 #include "common/banned.h"
 

@@ -8,7 +8,6 @@
  */
 #ifndef CDN_COMMON_HTTP_BROWSER_H
 #define CDN_COMMON_HTTP_BROWSER_H
-
 #include "common/str.h"
 
 #include <stdbool.h>

@@ -4,9 +4,20 @@
  * closes the connection, so it is left for the next call), once per piece of the body, once at the end, and
  * again after each resume; then request_completed(). It must hear 'suspend' only inside those calls and
  * 'resume' exactly once for each: a resume too many leaves a mark that swallows the next suspend. */
+#include "common/http/server/http_mhd.h"
+#include "common/http/server/http_mhd_text.h"
+#include "common/http/server/http_server.h"
 #include "common/http/server/http_server_private.h"
+#include "common/http/syntax/http_server_check.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/str.h"
 
 #include <assert.h>
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/banned.h"

@@ -1,7 +1,11 @@
 /* http_forwarded_request: http_forwarded on a request of the server: joins the lines of the one
  * field that is believed. Apart from the grammar, which knows no request and is tested on texts. */
-#include "common/http/syntax/http_forwarded.h"
 #include "common/http/server/http_server.h"
+#include "common/http/syntax/http_forwarded.h"
+#include "common/parse.h"
+#include "common/str.h"
+
+#include <stdint.h>
 
 #include "common/banned.h"
 

@@ -6,9 +6,18 @@
  * with memory of its own. It reads while it waits for (more of) a request, and only then: so a refusal is
  * written past it and the end of the connection reported to it. Where requests before the bad one were handed
  * over in the same piece, the refusal waits for the next call, which shutdown(SHUT_RD) brings about. */
+#include "common/http/server/http_mhd.h"
+#include "common/http/server/http_server.h"
 #include "common/http/server/http_server_private.h"
+#include "common/http/syntax/http_frame.h"
+#include "common/http/syntax/http_server_check.h"
+#include "common/str.h"
 
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "common/banned.h"
 

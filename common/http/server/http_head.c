@@ -4,8 +4,11 @@
 #include "common/http/server/http_head.h"
 
 #include "common/http/server/http_mhd_text.h"
-#include "common/http/server/http_server.h"
+#include "common/http/syntax/http_message.h"
 #include "common/http/syntax/http_server_check.h"
+#include "common/mem.h"
+
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -17,10 +17,10 @@
  */
 #ifndef CDN_COMMON_HTTP_HEAD_H
 #define CDN_COMMON_HTTP_HEAD_H
-
 #include "common/str.h"
 
 #include <microhttpd.h>
+#include <stdbool.h>
 
 struct http_head {
     struct cdn_buf date;  /* value; empty: none */

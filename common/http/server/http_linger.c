@@ -3,8 +3,16 @@
  * is kept open beside libmicrohttpd's (which has sent its end), and what still arrives is thrown away, for a
  * while. */
 #include "common/http/server/http_server_private.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/status.h"
 
 #include <fcntl.h>
+#include <microhttpd.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/banned.h"

@@ -7,8 +7,10 @@
  */
 #ifndef CDN_COMMON_HTTP_LISTEN_H
 #define CDN_COMMON_HTTP_LISTEN_H
-
 #include "common/parse.h"
+#include "common/status.h"
+
+#include <stdbool.h>
 
 struct http_listener {
     int fd;

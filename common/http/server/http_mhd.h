@@ -14,10 +14,8 @@
  */
 #ifndef CDN_COMMON_HTTP_MHD_H
 #define CDN_COMMON_HTTP_MHD_H
-
 #include <microhttpd.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <sys/types.h>
 
 #define HTTP_MHD_AGAIN ((ssize_t)-3073) /* MHD_ERR_AGAIN_: nothing has come */

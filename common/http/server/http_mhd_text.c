@@ -4,7 +4,6 @@
 #include "common/http/server/http_mhd_text.h"
 
 #include "common/log.h"
-#include "common/mem.h"
 
 #include <netinet/in.h>
 #include <pthread.h>

@@ -14,11 +14,13 @@
  */
 #ifndef CDN_COMMON_HTTP_MHD_TEXT_H
 #define CDN_COMMON_HTTP_MHD_TEXT_H
-
 #include "common/http/syntax/http_frame.h"
 #include "common/str.h"
 
 #include <microhttpd.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 #define HTTP_MHD_LINE_END 2 /* CR LF, both NUL by now */
 

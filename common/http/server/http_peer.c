@@ -8,8 +8,20 @@
  * client that has closed its sending half and waits for its answer gets it, because libmicrohttpd does not
  * read meanwhile. Whether such a client has closed altogether cannot be seen before something is sent to it;
  * one that has been reset (EPOLLHUP, EPOLLERR) can, and its request is broken off. */
+#include "common/http/server/http_server.h"
 #include "common/http/server/http_server_private.h"
+#include "common/http/syntax/http_frame.h"
+#include "common/http/syntax/http_server_check.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/str.h"
 
+#include <gnutls/gnutls.h>
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "common/banned.h"

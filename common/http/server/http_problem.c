@@ -1,8 +1,11 @@
 /* http_problem: see the header. Kept apart from sending, so that every spelling of Accept can be tested. */
 #include "common/http/server/http_problem.h"
 
+#include "common/mem.h"
+
 #include <jansson.h>
 #include <microhttpd.h>
+#include <stddef.h>
 
 #include "common/banned.h"
 

@@ -5,7 +5,6 @@
  */
 #ifndef CDN_COMMON_HTTP_PROBLEM_H
 #define CDN_COMMON_HTTP_PROBLEM_H
-
 #include "common/str.h"
 
 #include <stdbool.h>

@@ -1,9 +1,18 @@
 /* Refusals made without a handler: counted, logged, and the ones that libmicrohttpd knows nothing of written
  * past it, as one problem document (RFC 9457) after which the connection closes. */
 #include "common/http/server/http_problem.h"
+#include "common/http/server/http_server.h"
 #include "common/http/server/http_server_private.h"
-
+#include "common/http/syntax/http_server_check.h"
 #include "common/log.h"
+#include "common/loop.h"
+#include "common/parse.h"
+#include "common/str.h"
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "common/banned.h"
 

@@ -1,9 +1,20 @@
 /* The view of a request's head: one walk over the lines as libmicrohttpd keeps them, which shows what it does
  * not report (http_mhd_text.h). Where it keeps them in another way the lines are taken for what it says. */
+#include "common/http/server/http_mhd_text.h"
+#include "common/http/server/http_server.h"
 #include "common/http/server/http_server_private.h"
+#include "common/http/syntax/http_message.h"
+#include "common/http/syntax/http_server_check.h"
+#include "common/parse.h"
+#include "common/str.h"
 
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

@@ -2,14 +2,24 @@
  * a body arrives), sends a wrong one (chunked to a bodiless answer) or runs out of room is caught
  * here, so that handlers need not know them. */
 #include "common/clock.h"
-#include "common/http/syntax/http_date.h"
+#include "common/http/server/http_mhd.h"
 #include "common/http/server/http_problem.h"
+#include "common/http/server/http_server.h"
 #include "common/http/server/http_server_private.h"
+#include "common/http/syntax/http_date.h"
+#include "common/http/syntax/http_server_check.h"
+#include "common/mem.h"
+#include "common/str.h"
 
+#include <gnutls/gnutls.h>
 #include <linux/sockios.h>
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

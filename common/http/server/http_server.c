@@ -1,12 +1,29 @@
 /* http_server: the daemon of libmicrohttpd as a guest of our loop: its epoll descriptor is watched,
  * its time-out becomes a timer, and it is run once more after anything was resumed. Why it gets no
  * thread of its own: docs/architecture.md. */
+#include "common/http/server/http_server.h"
+
+#include "common/http/server/http_listen.h"
+#include "common/http/server/http_mhd.h"
+#include "common/http/server/http_mhd_text.h"
 #include "common/http/server/http_server_private.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
 
 #include <assert.h>
+#include <gnutls/gnutls.h>
+#include <microhttpd.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/banned.h"

@@ -16,13 +16,16 @@
  */
 #ifndef CDN_COMMON_HTTP_SERVER_H
 #define CDN_COMMON_HTTP_SERVER_H
-
 #include "common/http/syntax/http_message.h"
 #include "common/loop.h"
 #include "common/parse.h"
+#include "common/status.h"
 #include "common/str.h"
 
 #include <microhttpd.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 /* Request fields that handlers ask for by number: found in the one walk over the request's head. */
 #define HTTP_REQUEST_FIELDS(X)                    \

@@ -2,16 +2,21 @@
  * share. For nobody else. */
 #ifndef CDN_COMMON_HTTP_SERVER_PRIVATE_H
 #define CDN_COMMON_HTTP_SERVER_PRIVATE_H
-
 #include "common/http/server/http_listen.h"
+#include "common/http/server/http_mhd.h"
 #include "common/http/server/http_server.h"
 #include "common/http/syntax/http_frame.h"
-#include "common/http/server/http_mhd.h"
-#include "common/http/server/http_mhd_text.h"
-
-#include <stdatomic.h>
+#include "common/http/syntax/http_server_check.h"
+#include "common/loop.h"
+#include "common/parse.h"
+#include "common/str.h"
 
 #include <gnutls/gnutls.h>
+#include <microhttpd.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #define HTTP_FIELD_SLOTS 128
 

@@ -3,7 +3,16 @@
  * Two owners look at a stream: the response (its free callback is the end of the stream's life) and the
  * request while it is being answered (to suspend and resume its connection). libmicrohttpd reports the
  * request's end first. */
+#include "common/http/server/http_server.h"
 #include "common/http/server/http_server_private.h"
+#include "common/http/syntax/http_message.h"
+#include "common/mem.h"
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

@@ -11,13 +11,23 @@
  * Life: respond -> (end of this turn) take_over, begin() -> read, write -> end -> completed. */
 #include "common/clock.h"
 #include "common/http/server/http_head.h"
+#include "common/http/server/http_server.h"
 #include "common/http/server/http_server_private.h"
 #include "common/http/syntax/http_date.h"
 #include "common/http/syntax/http_field.h"
+#include "common/http/syntax/http_message.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/str.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <string.h>
+#include <gnutls/gnutls.h>
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

@@ -6,9 +6,10 @@
 #include "common/mem.h"
 
 #include <errno.h>
-#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 

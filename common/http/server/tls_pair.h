@@ -6,7 +6,6 @@
  */
 #ifndef CDN_COMMON_TLS_PAIR_H
 #define CDN_COMMON_TLS_PAIR_H
-
 #include "common/status.h"
 
 #include <stdint.h>

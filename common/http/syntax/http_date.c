@@ -3,6 +3,7 @@
 #include "common/http/syntax/http_date.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "common/banned.h"
 

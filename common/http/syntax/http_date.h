@@ -7,7 +7,6 @@
  */
 #ifndef CDN_COMMON_HTTP_DATE_H
 #define CDN_COMMON_HTTP_DATE_H
-
 #include "common/str.h"
 
 #include <stdbool.h>

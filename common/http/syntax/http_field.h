@@ -6,11 +6,11 @@
  */
 #ifndef CDN_COMMON_HTTP_FIELD_H
 #define CDN_COMMON_HTTP_FIELD_H
-
 #include "common/http/syntax/http_message.h"
 #include "common/str.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 bool http_is_token(struct cdn_str s); /* RFC 9110 5.6.2; not empty */

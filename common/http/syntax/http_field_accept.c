@@ -5,6 +5,9 @@
 
 #include "common/http/syntax/http_field.h"
 
+#include <string.h>
+#include <strings.h>
+
 #include "common/banned.h"
 
 #define ELEMENTS_MAX 64

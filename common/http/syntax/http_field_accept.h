@@ -2,7 +2,6 @@
  * for keys. */
 #ifndef CDN_COMMON_HTTP_FIELD_ACCEPT_H
 #define CDN_COMMON_HTTP_FIELD_ACCEPT_H
-
 #include "common/str.h"
 
 #include <stdbool.h>

@@ -5,6 +5,8 @@
 #include "common/http/syntax/http_field.h"
 #include "common/http/syntax/http_structured.h"
 
+#include <stddef.h>
+
 #include "common/banned.h"
 
 enum kind { FLAG, FIELDS, FRESH, SECONDS, OPTIONAL };

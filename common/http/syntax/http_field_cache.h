@@ -8,8 +8,6 @@
  */
 #ifndef CDN_COMMON_HTTP_FIELD_CACHE_H
 #define CDN_COMMON_HTTP_FIELD_CACHE_H
-
-#include "common/http/syntax/http_field.h"
 #include "common/str.h"
 
 #include <stdbool.h>

@@ -1,7 +1,6 @@
 /* http_field_range: Range and Content-Range (RFC 9110 14), bytes only. */
 #ifndef CDN_COMMON_HTTP_FIELD_RANGE_H
 #define CDN_COMMON_HTTP_FIELD_RANGE_H
-
 #include "common/str.h"
 
 #include <stdbool.h>

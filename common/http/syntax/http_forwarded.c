@@ -5,6 +5,10 @@
 
 #include "common/http/syntax/http_field.h"
 #include "common/http/syntax/http_server_check.h"
+#include "common/mem.h"
+
+#include <stddef.h>
+#include <stdint.h>
 
 #include "common/banned.h"
 

@@ -9,11 +9,11 @@
  */
 #ifndef CDN_COMMON_HTTP_FORWARDED_H
 #define CDN_COMMON_HTTP_FORWARDED_H
-
 #include "common/parse.h"
 #include "common/str.h"
 
 #include <stdbool.h>
+#include <sys/socket.h>
 
 /* In the order of the setting's choices (common/config/config.h). */
 enum http_client_field { HTTP_CLIENT_X_FORWARDED_FOR, HTTP_CLIENT_FORWARDED, HTTP_CLIENT_NONE };

@@ -5,6 +5,7 @@
 
 #include "common/http/syntax/http_field.h"
 #include "common/parse.h"
+#include "common/str.h"
 
 #include <string.h>
 

@@ -14,8 +14,11 @@
  */
 #ifndef CDN_COMMON_HTTP_FRAME_H
 #define CDN_COMMON_HTTP_FRAME_H
-
 #include "common/http/syntax/http_server_check.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define HTTP_HEAD_MAX (64u * 1024) /* bytes of a request's head */
 #define HTTP_HEAD_LINES 256u       /* of fields */

@@ -3,10 +3,7 @@
  */
 #ifndef CDN_COMMON_HTTP_MESSAGE_H
 #define CDN_COMMON_HTTP_MESSAGE_H
-
 #include "common/str.h"
-
-#include <sys/types.h>
 
 enum http_method {
     HTTP_GET,

@@ -5,6 +5,8 @@
 
 #include "common/http/syntax/http_percent.h"
 
+#include <string.h>
+
 #include "common/banned.h"
 
 bool http_encoding_is_whole(struct cdn_str s)

@@ -1,8 +1,10 @@
 /* http_path: paths and queries in one spelling (RFC 3986 6.2.2). Pure. */
 #ifndef CDN_COMMON_HTTP_PATH_H
 #define CDN_COMMON_HTTP_PATH_H
-
 #include "common/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 
 enum http_encoding {
     HTTP_ENCODING_OK,

@@ -2,8 +2,10 @@
  * its one spelling takes http_path.h, which stands on this. */
 #ifndef CDN_COMMON_HTTP_PERCENT_H
 #define CDN_COMMON_HTTP_PERCENT_H
-
 #include "common/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 
 /* The byte that the triplet at s.p[i], a '%', stands for; negative: it is none. */
 int http_percent_byte(struct cdn_str s, size_t i);

@@ -5,8 +5,11 @@
 #include "common/parse.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

@@ -7,8 +7,11 @@
  */
 #ifndef CDN_COMMON_HTTP_SERVER_CHECK_H
 #define CDN_COMMON_HTTP_SERVER_CHECK_H
-
 #include "common/http/syntax/http_message.h"
+#include "common/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 #define HTTP_REFUSALS(X) /* name, status, detail */                                        \
     X(NONE, 0, "")                                                                         \

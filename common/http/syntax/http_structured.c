@@ -3,6 +3,8 @@
  * stand. */
 #include "common/http/syntax/http_structured.h"
 
+#include <string.h>
+
 #include "common/banned.h"
 
 /* Readers take from the front of *s and leave what follows; on failure *s is anything. */

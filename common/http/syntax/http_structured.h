@@ -6,7 +6,6 @@
  */
 #ifndef CDN_COMMON_HTTP_STRUCTURED_H
 #define CDN_COMMON_HTTP_STRUCTURED_H
-
 #include "common/str.h"
 
 #include <stdbool.h>

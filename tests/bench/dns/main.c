@@ -3,11 +3,15 @@
  *
  *     bench-dns-db OUT.mmdb
  */
-#include <stdio.h>
-
+#include "common/status.h"
+#include "common/str.h"
 #include "geo-data/geo.h"
 #include "geo-data/mmdb_encode.h"
 #include "geo-data/tools/mmdb_writer.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

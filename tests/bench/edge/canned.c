@@ -9,6 +9,8 @@
  */
 #include "tests/bench/canned_loop.h"
 
+#include <microhttpd.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -18,9 +18,9 @@
  * the client must cost less than the server that is measured, so bodies are counted and left to the kernel to
  * throw away.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>

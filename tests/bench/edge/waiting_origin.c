@@ -10,8 +10,8 @@
  * Answers are cacheable for a year; byte i of a body is 'a' + i % 26. One thread, epoll, keep-alive; requests
  * have no bodies.
  */
-#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 

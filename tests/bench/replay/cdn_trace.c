@@ -4,8 +4,11 @@
 
 #include <endian.h>
 #include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
+
 #include "common/banned.h"
 
 #define OBJECTS 200000u

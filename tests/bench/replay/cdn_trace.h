@@ -7,7 +7,6 @@
  */
 #ifndef CDN_TESTS_CDN_TRACE_H
 #define CDN_TESTS_CDN_TRACE_H
-
 #include "tests/bench/replay/policy_replay.h"
 
 #include <stddef.h>

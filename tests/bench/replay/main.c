@@ -5,18 +5,21 @@
  * One line a pair: policy, capacity, requests, misses, missed bytes, miss ratio, byte miss ratio. Exit: 0,
  * 2, 3.
  */
-#include "tests/bench/replay/policy_replay.h"
-
+#include "common/mem.h"
 #include "common/parse.h"
+#include "common/status.h"
 #include "common/str.h"
+#include "tests/bench/replay/policy_replay.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
 #include "common/banned.h"
 
 struct trace {

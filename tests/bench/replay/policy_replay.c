@@ -2,9 +2,12 @@
 
 #include "common/mem.h"
 #include "common/mix.h"
+#include "edge/cache/policy.h"
 
 #include <endian.h>
+#include <stdlib.h>
 #include <string.h>
+
 #include "common/banned.h"
 
 struct object {

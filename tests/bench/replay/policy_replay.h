@@ -5,8 +5,10 @@
  */
 #ifndef CDN_TESTS_POLICY_REPLAY_H
 #define CDN_TESTS_POLICY_REPLAY_H
+#include "common/status.h"
 
-#include "edge/cache/policy.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 struct replay_request {
     uint64_t id;

@@ -1,9 +1,9 @@
 /* baseline: see baseline.h */
 #include "tests/bench/route/baseline.h"
 
-#include <math.h>
-
 #include "geo-data/geodesy.h"
+
+#include <math.h>
 
 #include "common/banned.h"
 

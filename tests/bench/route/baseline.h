@@ -2,11 +2,12 @@
  * of the record, and the great circle to every edge. */
 #ifndef CDN_TESTS_BENCH_ROUTE_BASELINE_H
 #define CDN_TESTS_BENCH_ROUTE_BASELINE_H
-
 #include "common/parse.h"
 #include "common/status.h"
 
 #include <maxminddb.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 struct baseline {
     MMDB_s files[2];

@@ -6,15 +6,31 @@
  * CPU time, so that other work on the machine counts little. Without --db the embedded database is used. The
  * first edges are the sites of the geo library, further ones are spread over the globe.
  */
-#include <stdio.h>
-#include <time.h>
-#include <unistd.h>
-
+#include "common/config/config.h"
 #include "common/mix.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "geo-data/places.h"
+#include "router/base/settings.h"
+#include "router/choice/select.h"
+#include "router/decide/compiled.h"
 #include "router/decide/compiled_private.h"
 #include "router/decide/decide.h"
+#include "router/decide/resolve.h"
+#include "router/table/table.h"
 #include "tests/bench/route/baseline.h"
+
+#include <maxminddb.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
 
 #include "common/banned.h"
 

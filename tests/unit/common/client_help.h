@@ -2,12 +2,24 @@
  * tests of http_client. */
 #ifndef CDN_TESTS_CLIENT_HELP_H
 #define CDN_TESTS_CLIENT_HELP_H
-
 #include "common/http/client/http_client.h"
-
+#include "common/http/syntax/http_message.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "tests/unit/common/net_help.h"
 
-#include <netinet/in.h>
+#include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 /* The origin: a listening socket whose connections answer every complete request with the script's bytes. */
 struct origin {

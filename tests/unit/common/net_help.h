@@ -1,16 +1,19 @@
 /* net_help: raw sockets driven by the loop under test, so that a test is one thread and needs no sleep. */
 #ifndef CDN_TESTS_NET_HELP_H
 #define CDN_TESTS_NET_HELP_H
-
 #include "common/clock.h"
 #include "common/loop.h"
 #include "common/parse.h"
+#include "common/status.h"
 #include "common/str.h"
 
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 

@@ -1,10 +1,18 @@
 /* server_help: an http_server whose handler does what the path's first segment says, for its tests. */
 #ifndef CDN_TESTS_SERVER_HELP_H
 #define CDN_TESTS_SERVER_HELP_H
-
 #include "common/http/server/http_server.h"
-
+#include "common/loop.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "tests/unit/common/net_help.h"
+
+#include <check.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
 
 /* What the handler does is said by the path's first segment. */
 struct fixture {

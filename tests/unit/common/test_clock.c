@@ -1,8 +1,10 @@
 /* clock: the cache clock moves when allowed, within its years; the monotonic clock never does. */
 #include "common/clock.h"
+#include "common/status.h"
 
 #include <check.h>
 #include <inttypes.h>
+#include <stddef.h>
 
 #define YEAR_MS INT64_C(31536000000)
 

@@ -1,10 +1,12 @@
 /* Folders that are trusted: whose, who may write, what is a link. */
 #include "common/folder.h"
 #include "common/mem.h"
+#include "common/status.h"
 
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

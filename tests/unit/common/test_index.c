@@ -1,9 +1,10 @@
 /* index: entries are found by hash and by content, through growth and with equal hashes. */
 #include "common/index.h"
 
-#include "common/mem.h"
-
 #include <check.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define MANY 5000u
 

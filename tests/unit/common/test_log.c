@@ -1,10 +1,14 @@
 /* log: one line a call, whatever the values hold. */
 #include "common/log.h"
+#include "common/mem.h"
 #include "common/str.h"
 
 #include <check.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
+#include <stdbool.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 

@@ -1,10 +1,20 @@
 /* loop: the order of a turn, timers, deferred calls, descriptors removed under way, messages from threads. */
+#include "common/clock.h"
 #include "common/loop.h"
-
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "tests/unit/common/net_help.h"
 
+#include <check.h>
 #include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #define MS INT64_C(1000000)
 

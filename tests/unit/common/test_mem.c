@@ -4,6 +4,7 @@
 #include <check.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 START_TEST(nothing_is_still_something)

@@ -2,6 +2,7 @@
 #include "common/mix.h"
 
 #include <check.h>
+#include <stdint.h>
 
 START_TEST(sequence)
 {

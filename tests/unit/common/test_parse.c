@@ -1,8 +1,12 @@
 /* parse: what is read, what is refused, and that formatting reads back. */
+#include "common/mem.h"
 #include "common/parse.h"
+#include "common/str.h"
 
 #include <check.h>
 #include <inttypes.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 #define REFUSED UINT64_MAX /* no row below expects this value */
 

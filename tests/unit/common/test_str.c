@@ -1,7 +1,10 @@
 /* str: slices at their edges, and the buffer's promise of a NUL behind its bytes. */
+#include "common/mem.h"
 #include "common/str.h"
 
 #include <check.h>
+#include <stddef.h>
+#include <stdint.h>
 
 START_TEST(cut_visits_every_part)
 {

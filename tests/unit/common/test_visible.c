@@ -1,7 +1,10 @@
 /* visible: what must not reach a terminal, in each of its spellings, and what stays as it is. */
+#include "common/mem.h"
+#include "common/str.h"
 #include "common/visible.h"
 
 #include <check.h>
+#include <stdbool.h>
 #include <string.h>
 
 static const struct {

@@ -1,12 +1,24 @@
 /* cache_fixture: a cache of the RAM tier alone, filled from rows of text: what was asked, what came. */
 #ifndef CDN_TESTS_CACHE_FIXTURE_H
 #define CDN_TESTS_CACHE_FIXTURE_H
-
+#include "common/http/syntax/http_message.h"
 #include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/cache/blob.h"
+#include "edge/cache/cache.h"
 #include "edge/cache/cache_private.h"
+#include "edge/cache/object.h"
+#include "edge/semantics/cause.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
+#include "edge/semantics/vary.h"
 #include "tests/unit/edge/head_of.h"
 
 #include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 #define CACHE_NOW_MS (RESPONSE_S * 1000)
 

@@ -2,10 +2,24 @@
  * rest of an edge, on one thread. */
 #ifndef CDN_TESTS_FETCH_FIXTURE_H
 #define CDN_TESTS_FETCH_FIXTURE_H
-
+#include "common/http/client/http_client.h"
+#include "common/mem.h"
+#include "common/str.h"
+#include "edge/base/settings.h"
+#include "edge/base/worker.h"
+#include "edge/cache/cache.h"
+#include "edge/cache/object.h"
+#include "edge/fetch/fetch.h"
 #include "edge/fetch/fetch_private.h"
+#include "edge/semantics/freshness.h"
 #include "tests/unit/common/client_help.h"
+#include "tests/unit/common/net_help.h"
 #include "tests/unit/edge/cache_fixture.h"
+
+#include <check.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #define KEY "http://h/a"
 #define DE "Accept-Language: de"

@@ -2,10 +2,14 @@
  * test process at a time. */
 #ifndef CDN_TESTS_HEAD_OF_H
 #define CDN_TESTS_HEAD_OF_H
-
+#include "common/http/syntax/http_message.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "edge/semantics/head.h"
 
 #include <check.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define FIELDS_MAX 64
 #define RESPONSE_S INT64_C(1700000000) /* Tue, 14 Nov 2023 22:13:20 GMT */

@@ -2,17 +2,19 @@
  * callbacks. */
 #ifndef CDN_TESTS_STORE_FIXTURE_H
 #define CDN_TESTS_STORE_FIXTURE_H
-
 #include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "edge/store/store.h"
 
 #include <check.h>
 #include <dirent.h>
-#include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <string.h>
 #include <unistd.h>
 
 #define MIB (1024u * 1024u)

@@ -1,15 +1,19 @@
 /* rows: what the geo tests share: addresses from text, small databases, files that vanish. */
 #ifndef CDN_TESTS_UNIT_GEO_ROWS_H
 #define CDN_TESTS_UNIT_GEO_ROWS_H
-
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "geo-data/geo.h"
-#include "geo-data/mmdb_encode.h"
 #include "geo-data/tools/mmdb_writer.h"
 
 #include <arpa/inet.h>
 #include <check.h>
+#include <netinet/in.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 union test_address {

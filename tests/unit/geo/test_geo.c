@@ -1,8 +1,23 @@
 /* geo: schemas, families, default points, damaged files, and the embedded database */
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "geo-data/geo.h"
+#include "geo-data/geodesy.h"
+#include "geo-data/mmdb_encode.h"
+#include "geo-data/places.h"
+#include "geo-data/tools/mmdb_writer.h"
 #include "tests/unit/geo/rows.h"
 
-#include "geo-data/geodesy.h"
-#include "geo-data/places.h"
+#include <check.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/banned.h"
 

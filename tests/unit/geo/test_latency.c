@@ -1,14 +1,22 @@
 /* the modelled round-trip time: bounds, symmetry, well-known pairs, the way it takes; the graph's file; the
  * fit */
-#include "geo-data/latency.h"
-
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "geo-data/backbone.h"
 #include "geo-data/embedded.h"
 #include "geo-data/geodesy.h"
+#include "geo-data/latency.h"
 #include "geo-data/latency_fit.h"
+#include "geo-data/latency_model.h"
 #include "geo-data/places.h"
 
 #include <check.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

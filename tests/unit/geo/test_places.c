@@ -1,11 +1,14 @@
 /* places and distances */
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "geo-data/geodesy.h"
 #include "geo-data/places.h"
 
-#include "geo-data/geodesy.h"
-
 #include <check.h>
+#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

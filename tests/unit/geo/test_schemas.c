@@ -1,7 +1,19 @@
 /* schemas: the keys of many databases; fields of several files; files that change */
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "geo-data/geo.h"
+#include "geo-data/mmdb_encode.h"
 #include "tests/unit/geo/rows.h"
 
+#include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/banned.h"
 

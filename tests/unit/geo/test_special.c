@@ -1,8 +1,14 @@
 /* special ranges: address -> word, network, embedded IPv4 address */
+#include "common/mem.h"
 #include "geo-data/anycast.h"
 #include "geo-data/special.h"
-
 #include "tests/unit/geo/rows.h"
+
+#include <check.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "common/banned.h"
 

@@ -1,7 +1,13 @@
 /* origin/faults: what may be asked for, and that the same seed does the same again. */
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "origin/faults.h"
 
 #include <check.h>
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "common/banned.h"
 

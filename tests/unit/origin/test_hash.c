@@ -1,11 +1,18 @@
 /* origin/hash, hash_file, root: ETags of content, what is kept over restarts, identities of files. */
+#include "common/mem.h"
+#include "common/status.h"
+#include "origin/hash.h"
 #include "origin/hash_file.h"
-
-#include "common/clock.h"
+#include "origin/root.h"
 
 #include <check.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/banned.h"

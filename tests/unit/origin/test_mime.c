@@ -1,8 +1,13 @@
 /* origin/mime: the system's table first, the built-in one behind it. */
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "origin/mime.h"
 
 #include <check.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/banned.h"

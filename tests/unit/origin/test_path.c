@@ -1,8 +1,14 @@
 /* origin/path: request paths as file names, and what is refused before the kernel is asked. */
+#include "common/mem.h"
+#include "common/str.h"
 #include "origin/path.h"
 
 #include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -1,8 +1,11 @@
 /* origin/select: preconditions in their order, ranges. */
+#include "common/mem.h"
+#include "common/str.h"
 #include "origin/select.h"
 
 #include <check.h>
-#include <stdio.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "common/banned.h"
 

@@ -1,9 +1,25 @@
 /* dns_help: a zone from the flags of a router, questions, and answers as text. */
 #ifndef CDN_TESTS_UNIT_ROUTER_DNS_HELP_H
 #define CDN_TESTS_UNIT_ROUTER_DNS_HELP_H
-
+#include "common/config/config.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "router/base/settings.h"
 #include "router/dns/dns_answer.h"
+#include "router/dns/dns_metrics.h"
+#include "router/dns/dns_zone.h"
+#include "router/table/table.h"
 #include "tests/unit/router/table_of.h"
+
+#include <check.h>
+#include <libknot/libknot.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* Flags, ended by NULL. */
 static inline enum cdn_status zone_try(struct dns_zone **ret, struct cdn_error *err, ...)

@@ -1,12 +1,18 @@
 /* table_of: a routing table from the flags of a router, for tests. */
 #ifndef CDN_TESTS_UNIT_ROUTER_TABLE_OF_H
 #define CDN_TESTS_UNIT_ROUTER_TABLE_OF_H
+#include "common/config/config.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "router/base/edges.h"
+#include "router/base/settings.h"
+#include "router/table/table.h"
 
 #include <check.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
-
-#include "router/decide/decide.h"
 
 #define FLAGS_MAX 64
 

@@ -1,8 +1,13 @@
 /* Healthy and sick by thresholds, and the damping of edges that flap. Each row is a life: '+' and '-' are
  * results a second apart, the line under it is the state after each ('h' healthy, 's' sick). */
+#include "common/mem.h"
+#include "router/pulse.h"
 #include "tests/unit/router/table_of.h"
 
-#include "router/pulse.h"
+#include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -1,8 +1,15 @@
 /* Where a client is sent: never to anybody else, and with exactly its own path and query. */
-#include "tests/unit/router/table_of.h"
-
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "router/base/edges.h"
 #include "router/pin.h"
 #include "router/target.h"
+#include "tests/unit/router/table_of.h"
+
+#include <check.h>
+#include <stdbool.h>
+#include <string.h>
 
 #include "common/banned.h"
 

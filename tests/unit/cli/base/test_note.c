@@ -1,7 +1,11 @@
 /* What `status` notes of a node's report. */
 #include "cli/base/note.h"
+#include "common/mem.h"
+#include "common/str.h"
 
 #include <check.h>
+#include <jansson.h>
+#include <stddef.h>
 
 #include "common/banned.h"
 

@@ -1,9 +1,16 @@
 /* Command lines of subcommands, the numbers that rows are printed with, and aligned tables. */
-#include "cli/geo/geo_row.h"
 #include "cli/base/options.h"
 #include "cli/base/table.h"
+#include "cli/base/terminal.h"
+#include "cli/geo/geo_row.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 
 #include <check.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -1,9 +1,11 @@
 /* Foreign text in lines for people: one line stays one, and nothing in it steers the terminal. */
 #include "cli/base/print.h"
-
+#include "cli/base/terminal.h"
 #include "common/mem.h"
+#include "common/str.h"
 
 #include <check.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <unistd.h>
 

@@ -1,10 +1,13 @@
 /* Tables on terminals of 80 columns and others: nothing is wider than the terminal but a single long word,
  * and no note is lost. */
 #include "cli/base/table.h"
-
+#include "cli/base/terminal.h"
 #include "common/mem.h"
+#include "common/str.h"
 
 #include <check.h>
+#include <stdbool.h>
+#include <string.h>
 
 #include "common/banned.h"
 

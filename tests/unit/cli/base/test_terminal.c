@@ -4,6 +4,7 @@
 #include <check.h>
 #include <fcntl.h>
 #include <pty.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>

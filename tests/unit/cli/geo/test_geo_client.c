@@ -1,6 +1,14 @@
 /* The client of a log line, in the forms that servers write. */
 #include "cli/geo/geo_client.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "router/table/table.h"
 #include "tests/unit/router/table_of.h"
+
+#include <check.h>
+#include <string.h>
 
 #include "common/banned.h"
 

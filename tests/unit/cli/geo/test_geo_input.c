@@ -1,8 +1,13 @@
 /* Addresses out of log lines, and lines out of a descriptor. */
 #include "cli/geo/geo_input.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 
 #include <check.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/banned.h"

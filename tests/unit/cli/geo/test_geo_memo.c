@@ -1,6 +1,21 @@
 /* Lines from a stencil are the lines that would have been printed without one. */
+#include "cli/geo/geo.h"
 #include "cli/geo/geo_memo.h"
+#include "cli/geo/geo_row.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "router/decide/decide.h"
+#include "router/table/table.h"
 #include "tests/unit/router/table_of.h"
+
+#include <check.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

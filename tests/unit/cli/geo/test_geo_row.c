@@ -1,6 +1,16 @@
 /* The fields of an answer: what each says, of addresses of all kinds, and with no edge to go to. */
 #include "cli/geo/geo_row.h"
+#include "common/mem.h"
+#include "common/str.h"
+#include "router/base/edges.h"
+#include "router/decide/decide.h"
+#include "router/table/table.h"
 #include "tests/unit/router/table_of.h"
+
+#include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
 
 #include "common/banned.h"
 

@@ -1,8 +1,19 @@
 /* How many addresses have which value: counted, ordered, printed both ways. */
+#include "cli/geo/geo_row.h"
 #include "cli/geo/geo_summary.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "router/decide/decide.h"
+#include "router/table/table.h"
 #include "tests/unit/router/table_of.h"
 
+#include <check.h>
 #include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "common/banned.h"
 

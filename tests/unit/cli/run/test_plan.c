@@ -1,12 +1,16 @@
 /* From a cdn.yaml to the processes of a CDN, and what is said about one that cannot be. Nothing is
  * started. */
 #include "cli/run/plan.h"
-
 #include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 
 #include <check.h>
+#include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/banned.h"

@@ -1,9 +1,12 @@
 /* Whether addresses are free: by what stands on them, in both protocols and families. Ports are the kernel's
  * choice. */
 #include "cli/run/ports.h"
+#include "common/parse.h"
+#include "common/str.h"
 
-#include <arpa/inet.h>
 #include <check.h>
+#include <netinet/in.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>

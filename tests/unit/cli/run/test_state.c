@@ -1,12 +1,15 @@
 /* The folder of a running CDN: who holds it, what is believed of it, and what is refused. */
 #include "cli/run/state.h"
-
 #include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 
 #include <check.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

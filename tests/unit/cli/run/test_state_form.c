@@ -1,9 +1,10 @@
 /* What up.json may say: the first thing in it that cannot be right is named. */
 #include "cli/run/state_form.h"
-
 #include "common/mem.h"
+#include "common/status.h"
 
 #include <check.h>
+#include <jansson.h>
 #include <string.h>
 
 #include "common/banned.h"

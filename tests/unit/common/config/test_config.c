@@ -1,10 +1,14 @@
 /* config: every type both ways, what is refused word by word, and which source wins. */
 #include "common/config/config.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 
 #include <check.h>
-#include <fcntl.h>
-#include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define DEMO_SETTINGS(X)                                                            \

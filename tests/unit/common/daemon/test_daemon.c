@@ -1,14 +1,21 @@
 /* daemon: the admin listener over a real socket, in one process: the loop turns while the client waits. */
 #include "common/daemon/daemon.h"
-#include "common/process.h"
-
-#include "common/clock.h"
+#include "common/http/server/http_server.h"
 #include "common/log.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/process.h"
+#include "common/status.h"
+#include "common/str.h"
 
 #include <check.h>
 #include <errno.h>
-#include <poll.h>
+#include <jansson.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 struct app {

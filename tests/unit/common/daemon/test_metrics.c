@@ -1,7 +1,12 @@
 /* metrics: the text that Prometheus reads, and sums over threads. */
 #include "common/daemon/metrics.h"
+#include "common/mem.h"
+#include "common/str.h"
 
 #include <check.h>
+#include <jansson.h>
+#include <stdint.h>
+#include <string.h>
 
 #define DEMO_METRICS(X)                                     \
     X(COUNTER, request_total, "Requests\nanswered \\ done") \

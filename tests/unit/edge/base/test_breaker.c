@@ -1,7 +1,12 @@
 /* breaker: what counts as a disconnected origin (RFC 9111 4.2.4), row by row. */
-#include "edge/base/worker.h"
+#include "common/http/client/http_client.h"
+#include "common/mem.h"
+#include "edge/base/breaker.h"
+#include "edge/semantics/freshness.h"
 
 #include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 static const struct {
     enum http_fetch_error error;

@@ -1,8 +1,17 @@
 /* target: what is asked of the origin is what is keyed, for every spelling of one resource; and nothing else.
  */
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/base/settings.h"
 #include "edge/base/target.h"
+#include "edge/semantics/key.h"
 
 #include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 static struct edge_settings settings;
 

@@ -4,6 +4,9 @@
 
 #include <check.h>
 #include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "common/banned.h"
 
 START_TEST(share_follows_the_curve)

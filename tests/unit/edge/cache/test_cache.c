@@ -1,5 +1,20 @@
 /* What a publication replaces, which purges a running fetch must not undo, and how long entries live. */
+#include "common/mem.h"
+#include "common/str.h"
+#include "edge/cache/cache.h"
+#include "edge/cache/cache_private.h"
+#include "edge/cache/object.h"
+#include "edge/semantics/cause.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
 #include "tests/unit/edge/cache_fixture.h"
+
+#include <check.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "common/banned.h"
 

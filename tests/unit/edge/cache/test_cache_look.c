@@ -1,5 +1,22 @@
 /* What of the stored answers a request selects, which the origin is asked about, and what is told beside. */
+#include "common/mem.h"
+#include "common/str.h"
+#include "edge/cache/blob.h"
+#include "edge/cache/cache.h"
+#include "edge/cache/object.h"
+#include "edge/semantics/cause.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
+#include "edge/semantics/storable.h"
+#include "edge/semantics/vary.h"
 #include "tests/unit/edge/cache_fixture.h"
+#include "tests/unit/edge/head_of.h"
+
+#include <check.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "common/banned.h"
 

@@ -1,5 +1,16 @@
 /* What is remembered of keys: why nothing is there, that it may not be stored, that its refresh failed. */
+#include "common/mem.h"
+#include "common/str.h"
+#include "edge/cache/cache.h"
+#include "edge/cache/ghost.h"
+#include "edge/cache/object.h"
+#include "edge/semantics/cause.h"
+#include "edge/semantics/storable.h"
 #include "tests/unit/edge/cache_fixture.h"
+
+#include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "common/banned.h"
 

@@ -1,8 +1,12 @@
 /* The index of the cache: nobody who chooses keys chooses where they go. */
-#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/cache/cache.h"
 #include "edge/cache/cache_private.h"
+#include "edge/store/store.h"
 
 #include <check.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <xxhash.h>
 

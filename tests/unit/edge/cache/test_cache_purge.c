@@ -1,5 +1,17 @@
 /* Purges by key, prefix and everything, hard and soft: who is hit, who is not, and what is left. */
+#include "common/mem.h"
+#include "common/str.h"
+#include "edge/cache/cache.h"
+#include "edge/cache/object.h"
+#include "edge/semantics/cause.h"
+#include "edge/semantics/freshness.h"
 #include "tests/unit/edge/cache_fixture.h"
+
+#include <check.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "common/banned.h"
 

@@ -1,7 +1,28 @@
 /* Objects that are only on disk: asleep, woken, purged asleep, and all that over restarts. */
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/cache/blob.h"
+#include "edge/cache/cache.h"
 #include "edge/cache/cache_private.h"
+#include "edge/cache/object.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
+#include "edge/semantics/vary.h"
+#include "edge/store/store.h"
 #include "tests/unit/edge/head_of.h"
 #include "tests/unit/edge/store_fixture.h"
+
+#include <check.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "common/banned.h"
 
 #define OBJECTS (EDGE_RESTING + 200u) /* so the first ones sleep */

@@ -1,6 +1,16 @@
 /* Surrogate keys: how they are spelled in three fields, how many count, whom a purge finds, and what is
  * remembered of purges for the fetches that run meanwhile. */
+#include "common/mem.h"
+#include "common/str.h"
+#include "edge/cache/cache.h"
+#include "edge/cache/cache_private.h"
 #include "tests/unit/edge/cache_fixture.h"
+
+#include <bsd/sys/tree.h>
+#include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
 
 #include "common/banned.h"
 

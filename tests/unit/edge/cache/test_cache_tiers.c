@@ -1,8 +1,24 @@
 /* Who enters and who leaves the two tiers: the bounds hold whatever comes, and nothing is counted twice or
  * left behind. */
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/cache/blob.h"
+#include "edge/cache/cache.h"
+#include "edge/cache/cache_private.h"
+#include "edge/cache/object.h"
+#include "edge/cache/policy.h"
 #include "edge/memory/budget.h"
+#include "edge/semantics/cause.h"
+#include "edge/store/store.h"
 #include "tests/unit/edge/cache_fixture.h"
 #include "tests/unit/edge/store_fixture.h"
+
+#include <check.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "common/banned.h"
 

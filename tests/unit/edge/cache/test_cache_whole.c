@@ -1,6 +1,15 @@
 /* Origins that answer a range with the whole: how long that is known, and how much is read and thrown
  * away. */
+#include "common/mem.h"
+#include "common/str.h"
+#include "edge/cache/cache.h"
+#include "edge/cache/cache_private.h"
+#include "edge/cache/ghost.h"
 #include "tests/unit/edge/cache_fixture.h"
+
+#include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "common/banned.h"
 

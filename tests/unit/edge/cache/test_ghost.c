@@ -1,9 +1,10 @@
 /* The memory of keys that are gone, against a plain list that does the same. */
+#include "common/mem.h"
 #include "edge/cache/ghost.h"
 
-#include "common/mem.h"
-
 #include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "common/banned.h"

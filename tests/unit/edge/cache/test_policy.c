@@ -2,14 +2,21 @@
  * pitfalls.
  *
  * In a sanitizer build the golden trace is left out (minutes), the model remains. */
+#include "common/mem.h"
+#include "common/status.h"
 #include "edge/cache/ghost.h"
 #include "edge/cache/policy.h"
 #include "tests/bench/replay/cdn_trace.h"
+#include "tests/bench/replay/policy_replay.h"
 
 #include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "tests/bench/replay/cdn_trace.c" // IWYU pragma: keep
+#include "tests/bench/replay/cdn_trace.c"     // IWYU pragma: keep
 #include "tests/bench/replay/policy_replay.c" // IWYU pragma: keep
 
 #include "common/banned.h"

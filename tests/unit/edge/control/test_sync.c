@@ -1,8 +1,16 @@
 /* The pure parts of the sync with the purge log, and the mark in the store that vouches for it. */
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "edge/control/sync.h"
+#include "edge/store/store.h"
 
 #include <check.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -1,11 +1,16 @@
 /* Bodies on their way, with memory and without: nobody gets other bytes, and the account is even at the end.
  */
+#include "common/mem.h"
+#include "edge/cache/blob.h"
 #include "edge/fetch/body.h"
 #include "edge/memory/budget.h"
-
 #include "tests/unit/edge/store_fixture.h"
 
+#include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/types.h>
 
 #define PIECE 16384u
 

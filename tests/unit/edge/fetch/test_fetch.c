@@ -1,5 +1,17 @@
 /* Who waits for whose request to the origin: found by what it asks for, at the right moment. */
+#include "common/mem.h"
+#include "edge/base/worker.h"
+#include "edge/cache/cache.h"
+#include "edge/cache/object.h"
+#include "edge/fetch/fetch.h"
+#include "edge/fetch/fetch_private.h"
+#include "tests/unit/edge/cache_fixture.h"
 #include "tests/unit/edge/fetch_fixture.h"
+
+#include <check.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "common/banned.h"
 

@@ -1,5 +1,32 @@
 /* What becomes of the origin's answer, of who waits for it, and of purges meanwhile. */
+#include "common/http/client/http_client.h"
+#include "common/http/syntax/http_message.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/str.h"
+#include "edge/base/breaker.h"
+#include "edge/base/settings.h"
+#include "edge/base/worker.h"
+#include "edge/cache/cache.h"
+#include "edge/cache/object.h"
+#include "edge/fetch/body.h"
+#include "edge/fetch/fetch.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
+#include "edge/semantics/storable.h"
+#include "tests/unit/common/client_help.h"
+#include "tests/unit/common/net_help.h"
+#include "tests/unit/edge/cache_fixture.h"
 #include "tests/unit/edge/fetch_fixture.h"
+#include "tests/unit/edge/head_of.h"
+
+#include <check.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

@@ -1,7 +1,15 @@
 /* access_format: the line of every format, byte for byte, and what must not be able to forge one. */
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/str.h"
 #include "edge/log/access_format.h"
+#include "edge/semantics/cause.h"
 
 #include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define TIME INT64_C(1791298799042) /* 2026-10-06T14:59:59.042Z */
 

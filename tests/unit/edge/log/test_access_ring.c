@@ -1,11 +1,13 @@
 /* access_ring: order, wrapping, refusal when full, and one thread on each side. */
-#include "edge/log/access_ring.h"
-
 #include "common/mem.h"
+#include "edge/log/access_ring.h"
 
 #include <check.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 struct item {

@@ -1,8 +1,17 @@
 /* coding: what is compressed for whom, what the head says then, and that the bytes come back. */
+#include "common/http/syntax/http_field_accept.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/cache/blob.h"
 #include "edge/request/coding.h"
-
+#include "edge/semantics/head.h"
 #include "tests/unit/edge/head_of.h"
 
+#include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <zlib.h>
 
 static struct edge_coding_rules rules_of(bool br, bool gz)

@@ -1,11 +1,31 @@
 /* Compressed forms beside stored bodies: for whom, when they are ready, and when they are put off. The helper
  * thread is real; the tests wait for what it does, never for a time. */
-#include "edge/cache/cache_private.h"
+#include "common/config/config.h"
+#include "common/http/server/http_server.h"
+#include "common/http/syntax/http_message.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/base/metrics.h"
+#include "edge/base/settings.h"
+#include "edge/base/worker.h"
+#include "edge/cache/blob.h"
+#include "edge/cache/cache.h"
+#include "edge/cache/object.h"
 #include "edge/memory/budget.h"
 #include "edge/request/compress.h"
+#include "edge/request/txn.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
 #include "tests/unit/edge/cache_fixture.h"
+#include "tests/unit/edge/head_of.h"
 
+#include <check.h>
 #include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -1,10 +1,31 @@
 /* The table of ready answers: only the very same plain request gets one, only while it is the one to give. A
  * small server in front of it stands for the edge; the time is a number. */
+#include "common/http/server/http_head.h"
+#include "common/http/server/http_server.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/cache/blob.h"
+#include "edge/cache/cache.h"
+#include "edge/cache/ghost.h"
+#include "edge/cache/object.h"
 #include "edge/memory/budget.h"
 #include "edge/request/hot.h"
 #include "edge/request/serve.h"
+#include "edge/semantics/cause.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
 #include "tests/unit/common/net_help.h"
 #include "tests/unit/edge/cache_fixture.h"
+
+#include <check.h>
+#include <microhttpd.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "common/banned.h"
 

@@ -1,8 +1,12 @@
 /* What is done with a request, by what is stored for it: rows of facts and the one right act. */
 #include "common/mem.h"
+#include "edge/cache/cache.h"
 #include "edge/request/lookup.h"
+#include "edge/semantics/cause.h"
+#include "edge/semantics/freshness.h"
 
 #include <check.h>
+#include <stdbool.h>
 
 #define NOTHING .reuse = EDGE_REUSE_COUNT, .get = true
 #define FOUND(how) .found = true, .reuse = EDGE_REUSE_##how, .get = true

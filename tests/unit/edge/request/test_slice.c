@@ -1,9 +1,11 @@
 /* Slices: which stretch is asked for a byte, and that neighbours ask for the same one. */
+#include "common/http/syntax/http_field_range.h"
+#include "edge/fetch/fetch.h"
 #include "edge/request/slice.h"
 
-#include "common/http/syntax/http_field_range.h"
-
 #include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #define OPEN HTTP_RANGE_OPEN
 #define FAR (INT64_MAX - UINT64_C(1)) /* about the last position there may be */

@@ -5,9 +5,8 @@
 #include "edge/request/step.h"
 
 #include <check.h>
-#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static uint32_t bit(int step)

@@ -1,9 +1,11 @@
 /* cause: the words, and Cache-Status (RFC 9211). */
+#include "common/http/syntax/http_structured.h"
+#include "common/mem.h"
+#include "common/str.h"
 #include "edge/semantics/cause.h"
 
-#include "common/http/syntax/http_structured.h"
-
 #include <check.h>
+#include <stdbool.h>
 
 static const struct {
     struct edge_cache_status s;

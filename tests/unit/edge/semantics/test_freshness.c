@@ -1,10 +1,17 @@
 /* freshness: the arithmetic of RFC 9111 4.2 and when a stored response may be used. Each row names its
  * section. */
+#include "common/http/syntax/http_field.h"
+#include "common/http/syntax/http_field_cache.h"
+#include "common/mem.h"
+#include "common/str.h"
 #include "edge/semantics/freshness.h"
-
+#include "edge/semantics/head.h"
 #include "tests/unit/edge/head_of.h"
 
+#include <check.h>
 #include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
 
 #define CC "Cache-Control: "
 #define LATER "Expires: Tue, 14 Nov 2023 23:13:20 GMT\n"   /* an hour */

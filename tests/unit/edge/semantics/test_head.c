@@ -1,7 +1,14 @@
 /* head: what is stored, what an update changes, and that damaged bytes are refused (RFC 9111 3.1, 3.2). */
+#include "common/http/syntax/http_message.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/semantics/head.h"
 #include "tests/unit/edge/head_of.h"
 
-#include "common/http/syntax/http_field.h"
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
 
 static const struct {
     const char *section;

@@ -1,7 +1,11 @@
 /* key: one key for one resource (RFC 3986 6.2, RFC 9110 4.2.3), and what is no URL. */
+#include "common/mem.h"
+#include "common/str.h"
 #include "edge/semantics/key.h"
 
 #include <check.h>
+#include <stdbool.h>
+#include <string.h>
 
 static const struct {
     const char *why;

@@ -1,8 +1,16 @@
 /* outgoing: which fields of a client reach the origin. accept: how its wishes are told. */
+#include "common/config/config.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "edge/base/accept.h"
+#include "edge/base/settings.h"
 #include "edge/semantics/outgoing.h"
 
 #include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 enum goes { NEVER, PASSED /* with POST only */, OWN /* not where many share the answer */, ALWAYS };
 

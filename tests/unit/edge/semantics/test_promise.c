@@ -1,12 +1,17 @@
 /* promise, decode: content-hashed names against plain and coded bodies, good, damaged, cut off and huge. */
-#include "edge/semantics/decode.h"
-#include "edge/semantics/promise.h"
 #include "common/mem.h"
-
+#include "common/str.h"
+#include "edge/semantics/decode.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
+#include "edge/semantics/promise.h"
 #include "tests/unit/edge/head_of.h"
 
 #include <brotli/encode.h>
 #include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 #include <zlib.h>
 
 #define TEXT "console.log(1)" /* its MD5 begins with 6114f5adc373 */

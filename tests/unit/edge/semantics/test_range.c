@@ -1,9 +1,16 @@
 /* range: what is sent for a Range (RFC 9110 14), and the arithmetic of partly stored objects (RFC 9111 3.3).
  */
+#include "common/http/syntax/http_field_range.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "edge/semantics/range.h"
 
 #include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #define WHOLE EDGE_RANGE_WHOLE
 #define ONE EDGE_RANGE_SINGLE

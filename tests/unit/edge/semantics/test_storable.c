@@ -1,7 +1,15 @@
 /* storable: RFC 9111 3 and 4.4, row by row. */
+#include "common/http/syntax/http_message.h"
+#include "common/mem.h"
+#include "common/str.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
 #include "edge/semantics/storable.h"
-
 #include "tests/unit/edge/head_of.h"
+
+#include <check.h>
+#include <stdbool.h>
+#include <string.h>
 
 #define CC "Cache-Control: "
 #define LM "Last-Modified: Mon, 13 Nov 2023 22:13:20 GMT\n"

@@ -1,7 +1,15 @@
 /* validate: conditions in the order of RFC 9110 13.2.2, and what a 304 is about (RFC 9111 4.3). */
+#include "common/http/syntax/http_message.h"
+#include "common/mem.h"
+#include "common/str.h"
+#include "edge/semantics/head.h"
 #include "edge/semantics/validate.h"
-
 #include "tests/unit/edge/head_of.h"
+
+#include <check.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
 
 #define LM "Last-Modified: Tue, 14 Nov 2023 20:00:00 GMT\n"
 #define AT "Tue, 14 Nov 2023 20:00:00 GMT"

@@ -1,7 +1,15 @@
 /* vary: which variant a request selects (RFC 9111 4.1). */
+#include "common/http/syntax/http_message.h"
+#include "common/mem.h"
+#include "common/str.h"
+#include "edge/semantics/head.h"
 #include "edge/semantics/vary.h"
-
 #include "tests/unit/edge/head_of.h"
+
+#include <check.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 static const struct {
     const char *section;

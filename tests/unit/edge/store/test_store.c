@@ -1,10 +1,22 @@
 /* The store in fair weather and foul: round trips, reload, find, update, remove, compaction, sparse files,
  * limits. */
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/store/store.h"
 #include "tests/unit/edge/store_fixture.h"
 
+#include <check.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
+#include <unistd.h>
+
 #include "common/banned.h"
 
 static struct fixture f;

@@ -1,12 +1,24 @@
 /* The store after accidents: SIGKILL at any moment, flipped bits, torn and missing files, lost and broken
  * indexes. What reads back is what was stored, always; check_body aborts on a wrong byte. */
+#include "common/clock.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/store/store.h"
 #include "tests/unit/edge/store_fixture.h"
 
-#include "common/clock.h"
-
+#include <check.h>
+#include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
+
 #include "common/banned.h"
 
 static struct fixture f;

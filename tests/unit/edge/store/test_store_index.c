@@ -1,9 +1,14 @@
 /* The index of stored objects by itself: a row with an id that is there takes the place of the old one. */
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/store/store.h"
 #include "edge/store/store_index.h"
 
-#include "common/mem.h"
-
 #include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/banned.h"

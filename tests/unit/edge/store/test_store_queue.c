@@ -1,5 +1,12 @@
 /* The store's queue: what is found, purged and settled while writes are under way. */
+#include "common/mem.h"
+#include "common/status.h"
+#include "edge/store/store.h"
 #include "tests/unit/edge/store_fixture.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -1,7 +1,22 @@
 /* mmdb_writer: random tables read back through libmaxminddb, against a plain search for the longest prefix */
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "geo-data/geo.h"
+#include "geo-data/mmdb_encode.h"
+#include "geo-data/tools/mmdb_writer.h"
 #include "tests/unit/geo/rows.h"
 
+#include <check.h>
 #include <maxminddb.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "common/banned.h"
 

@@ -1,6 +1,18 @@
 /* Where edges come from, and what is filled in for them. */
+#include "common/config/config.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "router/base/settings.h"
+#include "router/choice/overrides.h"
+#include "router/choice/select.h"
+#include "router/table/table.h"
 #include "tests/unit/router/table_of.h"
 
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/banned.h"

@@ -1,8 +1,32 @@
 /* Overrides by network, AS, country and continent: entries, precedence, what each action does, health inside
  * the limits, and that the compiled table says what the chain says. */
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "geo-data/mmdb_encode.h"
+#include "geo-data/tools/mmdb_writer.h"
+#include "router/base/edges.h"
+#include "router/base/reason.h"
+#include "router/choice/select.h"
 #include "router/decide/compiled.h"
+#include "router/decide/decide.h"
+#include "router/decide/resolve.h"
+#include "router/dns/dns_pick.h"
+#include "router/dns/dns_zone.h"
+#include "router/table/table.h"
 #include "tests/unit/geo/rows.h"
 #include "tests/unit/router/dns_help.h"
+#include "tests/unit/router/table_of.h"
+
+#include <check.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/banned.h"
 

@@ -1,8 +1,25 @@
 /* Ranking places and picking edges: orders at odd points of the globe, fail-over, load, weights. */
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "geo-data/geodesy.h"
+#include "geo-data/latency.h"
+#include "router/base/edges.h"
+#include "router/base/reason.h"
+#include "router/choice/select.h"
+#include "router/choice/spread.h"
+#include "router/decide/decide.h"
+#include "router/decide/resolve.h"
+#include "router/table/table.h"
 #include "tests/unit/router/table_of.h"
 
-#include "geo-data/geodesy.h"
-#include "router/choice/spread.h"
+#include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

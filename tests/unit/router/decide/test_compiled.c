@@ -1,8 +1,28 @@
 /* The compiled table against the chain: equal answers for random addresses in every state of the edges, and
  * scopes that are right and as wide as they can be. */
+#include "common/config/config.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "router/base/edges.h"
+#include "router/base/reason.h"
+#include "router/base/settings.h"
+#include "router/choice/select.h"
+#include "router/decide/compiled.h"
+#include "router/decide/decide.h"
+#include "router/decide/resolve.h"
+#include "router/table/table.h"
 #include "tests/unit/router/table_of.h"
 
-#include "router/decide/compiled.h"
+#include <check.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

@@ -1,7 +1,20 @@
 /* Whole decisions: reasons, runner-up, margin, ambiguity, and that explaining changes nothing. */
+#include "common/mem.h"
+#include "common/str.h"
+#include "router/base/edges.h"
+#include "router/base/reason.h"
+#include "router/choice/select.h"
+#include "router/decide/decide.h"
+#include "router/decide/explain.h"
+#include "router/decide/resolve.h"
+#include "router/table/table.h"
 #include "tests/unit/router/table_of.h"
 
-#include "router/decide/explain.h"
+#include <check.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -1,5 +1,24 @@
 /* The chain from address to place: what each link answers, and in which order. */
+#include "common/config/config.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "geo-data/geo.h"
+#include "router/base/edges.h"
+#include "router/base/reason.h"
+#include "router/choice/overrides.h"
+#include "router/decide/resolve.h"
+#include "router/table/table.h"
 #include "tests/unit/router/table_of.h"
+
+#include <check.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -1,5 +1,23 @@
 /* Messages: answers row by row, refusals, client subnets, sizes, golden packets. */
+#include "common/daemon/metrics.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "router/base/edges.h"
+#include "router/dns/dns_answer.h"
+#include "router/dns/dns_cookie.h"
+#include "router/dns/dns_metrics.h"
+#include "router/dns/dns_rate.h"
+#include "router/dns/dns_zone.h"
+#include "router/table/table.h"
 #include "tests/unit/router/dns_help.h"
+#include "tests/unit/router/table_of.h"
+
+#include <check.h>
+#include <libknot/libknot.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "common/banned.h"
 

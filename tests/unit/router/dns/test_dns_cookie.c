@@ -1,5 +1,16 @@
 /* Cookies: the test vectors of RFC 9018 appendix A, and what must not pass. */
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "router/dns/dns_cookie.h"
 #include "tests/unit/router/dns_help.h"
+#include "tests/unit/router/table_of.h"
+
+#include <check.h>
+#include <libknot/libknot.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "common/banned.h"
 

@@ -1,9 +1,13 @@
 /* The packet path on the corpus of the fuzz target, each seed whole and in many mutations with a fixed seed.
  */
-#include "tests/unit/router/dns_help.h"
+#include "common/mem.h"
+#include "tests/unit/router/table_of.h"
 
+#include <check.h>
 #include <dirent.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "tests/fuzz/fuzz_dns.c" // IWYU pragma: keep
 

@@ -1,5 +1,14 @@
 /* The rate of answers: bursts, networks, kinds, slips. */
-#include "tests/unit/router/dns_help.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "router/dns/dns_rate.h"
+#include "tests/unit/router/table_of.h"
+
+#include <check.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

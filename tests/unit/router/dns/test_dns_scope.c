@@ -1,7 +1,29 @@
 /* The scope of an answer: cuts row by row; and everybody in a scope gets the same answer, compiled or not. */
-#include "tests/unit/router/dns_help.h"
-
+#include "common/config/config.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "router/base/edges.h"
+#include "router/choice/select.h"
 #include "router/decide/compiled.h"
+#include "router/decide/decide.h"
+#include "router/decide/resolve.h"
+#include "router/dns/dns_pick.h"
+#include "router/dns/dns_scope.h"
+#include "router/dns/dns_zone.h"
+#include "router/table/table.h"
+#include "tests/unit/router/dns_help.h"
+#include "tests/unit/router/table_of.h"
+
+#include <check.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

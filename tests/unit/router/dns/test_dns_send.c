@@ -1,13 +1,15 @@
 /* Answers in a box: each arrives alone, whole, in order, at its asker and from the address that was asked,
  * however they were grouped on their way out. */
-#include "router/dns/dns_send.h"
 #include "common/mem.h"
+#include "router/dns/dns_send.h"
 
 #include <arpa/inet.h>
 #include <check.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "common/banned.h"

@@ -1,12 +1,18 @@
 /* The purge log, what a purge may ask, and the book of receipts. */
-#include "common/clock.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "router/purge/purge_book.h"
 #include "router/purge/purge_item.h"
 #include "router/purge/purge_log.h"
 
 #include <check.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
-#include <unistd.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 

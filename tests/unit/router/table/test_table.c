@@ -1,11 +1,27 @@
 /* Tables of odd configurations and of damaged databases: a clear refusal, or answers on which the compiled
  * table and the chain agree; never a crash, never a walk without end. */
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "router/base/edges.h"
+#include "router/base/settings.h"
+#include "router/choice/select.h"
+#include "router/decide/compiled.h"
+#include "router/decide/decide.h"
+#include "router/decide/resolve.h"
+#include "router/table/table.h"
 #include "tests/unit/router/table_of.h"
 
+#include <check.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "router/decide/compiled.h"
 
 #include "common/banned.h"
 

@@ -1,5 +1,19 @@
 /* http_client: what goes out and how answers are judged, byte for byte. */
+#include "common/http/client/http_client.h"
+#include "common/http/syntax/http_message.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/str.h"
 #include "tests/unit/common/client_help.h"
+#include "tests/unit/common/net_help.h"
+
+#include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
 
 enum after { KEEP, CLOSE, RESET };
 static const struct {

@@ -1,5 +1,19 @@
 /* http_client: connections, pauses, cancelling, limits: the life of a fetch. */
+#include "common/clock.h"
+#include "common/http/client/http_client.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/str.h"
 #include "tests/unit/common/client_help.h"
+#include "tests/unit/common/net_help.h"
+
+#include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 START_TEST(a_thousand_fetches_reuse_the_connections)
 {

@@ -1,6 +1,23 @@
 /* http_client: when a connection may be used again, and what is asked again (RFC 9112 9.2, RFC 9110 9.2.2).
  */
+#include "common/clock.h"
+#include "common/http/client/http_client.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "tests/unit/common/client_help.h"
+#include "tests/unit/common/net_help.h"
+
+#include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define POISON "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 #define SECOND "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecond"

@@ -1,10 +1,17 @@
 /* http_simple: one blocking request, against a server on another thread. */
 #include "common/http/client/http_client.h"
 #include "common/http/server/http_server.h"
-
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "tests/unit/common/net_help.h"
 
+#include <check.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <string.h>
 
 static void on_ready(void *self, struct http_request *req)
 {

@@ -1,7 +1,11 @@
 /* Bearer tokens: what counts as one, and that no other spelling of the secret does. */
 #include "common/http/server/http_bearer.h"
+#include "common/mem.h"
+#include "common/str.h"
 
 #include <check.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 START_TEST(tokens)
 {

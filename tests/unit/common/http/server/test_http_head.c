@@ -2,8 +2,21 @@
  * take a sealed head as this relies on, the first test says so. */
 #include "common/http/server/http_head.h"
 #include "common/http/server/http_server.h"
-
+#include "common/http/syntax/http_message.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "tests/unit/common/net_help.h"
+
+#include <check.h>
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
 
 static struct MHD_Response *response_new(void)
 {

@@ -4,9 +4,18 @@
 #include "common/http/server/http_head.h"
 #include "common/http/server/http_mhd.h"
 #include "common/http/server/http_mhd_text.h"
-#include "tests/unit/common/server_help.h"
+#include "common/http/server/http_server.h"
+#include "common/loop.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "tests/unit/common/net_help.h"
 
+#include <check.h>
 #include <dlfcn.h>
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <string.h>
 
 #include "common/banned.h"
 

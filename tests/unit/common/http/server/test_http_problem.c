@@ -1,7 +1,11 @@
 /* Problem documents: who gets HTML, and that nothing gets into either form unescaped. */
 #include "common/http/server/http_problem.h"
+#include "common/mem.h"
+#include "common/str.h"
 
 #include <check.h>
+#include <stdbool.h>
+#include <string.h>
 
 #include "common/banned.h"
 

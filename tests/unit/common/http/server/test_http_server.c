@@ -1,5 +1,18 @@
 /* http_server: which requests are refused, which served and how, from raw sockets. */
+#include "common/http/server/http_server.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/str.h"
+#include "tests/unit/common/net_help.h"
 #include "tests/unit/common/server_help.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
 START_TEST(get_and_keep_alive)
 {

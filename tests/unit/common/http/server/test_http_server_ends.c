@@ -1,6 +1,14 @@
 /* http_server: clients that close in the same moment as they send. The idle time-out is far longer than a
  * test's patience, so what is seen to close was noticed. */
+#include "common/http/server/http_server.h"
+#include "common/mem.h"
+#include "tests/unit/common/net_help.h"
 #include "tests/unit/common/server_help.h"
+
+#include <check.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
 
 #define HEAD "HTTP/1.1\r\nHost: h\r\n"
 

@@ -1,5 +1,18 @@
 /* http_server: many connections, suspended requests, draining, stopping. */
+#include "common/http/server/http_server.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "tests/unit/common/net_help.h"
 #include "tests/unit/common/server_help.h"
+
+#include <check.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
 
 START_TEST(pipelined_requests_are_answered_in_order)
 {

@@ -1,10 +1,26 @@
 /* http_stream: bodies produced while they are sent; and server, stream and client together over TLS. */
 #include "common/http/client/http_client.h"
 #include "common/http/server/http_server.h"
-
+#include "common/http/syntax/http_message.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 #include "tests/unit/common/net_help.h"
 
+#include <check.h>
+#include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 /* A source with `size` bytes of a fixed pattern, of which `ready` may be read. */
 struct source {

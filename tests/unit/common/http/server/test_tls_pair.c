@@ -1,11 +1,13 @@
 /* tls_pair: good pairs, and a sentence that names the file for every bad one. */
 #include "common/http/server/tls_pair.h"
-
 #include "common/mem.h"
+#include "common/status.h"
 
 #include <check.h>
+#include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>

@@ -1,8 +1,12 @@
 /* http_date: RFC 9110 5.6.7; each row names what it is about. */
 #include "common/http/syntax/http_date.h"
+#include "common/mem.h"
+#include "common/str.h"
 
 #include <check.h>
 #include <inttypes.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 #define NO INT64_C(-1)
 

@@ -1,9 +1,13 @@
 /* http_field: lists, ETags and the fields of a proxy's own work (RFC 9110 5.6, 7.6, 8.8.3; RFC 8586). */
 #include "common/http/syntax/http_field.h"
-
-#include "common/http/server/http_server.h"
+#include "common/http/syntax/http_message.h"
+#include "common/mem.h"
+#include "common/str.h"
 
 #include <check.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 static const struct {
     const char *list;

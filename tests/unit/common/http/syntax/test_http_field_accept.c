@@ -1,7 +1,11 @@
 /* http_field_accept: negotiation and canonical forms (RFC 9110 12.4.2, 12.5.3, 12.5.4). */
 #include "common/http/syntax/http_field_accept.h"
+#include "common/mem.h"
+#include "common/str.h"
 
 #include <check.h>
+#include <stdbool.h>
+#include <string.h>
 
 #define OFFER(name) (1u << HTTP_CODING_##name)
 #define ALL (OFFER(BR) | OFFER(GZIP) | OFFER(IDENTITY))

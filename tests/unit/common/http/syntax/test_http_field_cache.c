@@ -1,7 +1,11 @@
 /* http_field_cache: Cache-Control as it is meant and as it is sent (RFC 9111 5.2, 4.2.1, 1.2.2; RFC 9213). */
 #include "common/http/syntax/http_field_cache.h"
+#include "common/mem.h"
+#include "common/str.h"
 
 #include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #define B(name) (UINT32_C(1) << HTTP_CC_##name)

@@ -1,8 +1,12 @@
 /* http_field_range: Content-Range (RFC 9110 14.4); Range itself is tested with the plans of
  * edge/semantics/range. */
 #include "common/http/syntax/http_field_range.h"
+#include "common/mem.h"
+#include "common/str.h"
 
 #include <check.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 static const struct {
     const char *value;

@@ -1,7 +1,11 @@
 /* http_forwarded: who the client is, and what the next server is told (RFC 7239). */
 #include "common/http/syntax/http_forwarded.h"
+#include "common/mem.h"
+#include "common/parse.h"
+#include "common/str.h"
 
 #include <check.h>
+#include <string.h>
 
 #define XFF HTTP_CLIENT_X_FORWARDED_FOR
 #define STD HTTP_CLIENT_FORWARDED

@@ -1,10 +1,16 @@
 /* http_frame: rows of requests whole and cut at every byte. */
 #include "common/http/syntax/http_frame.h"
-
+#include "common/http/syntax/http_server_check.h"
+#include "common/mem.h"
+#include "common/str.h"
 #include "tests/unit/common/net_help.h"
 
+#include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define HEAD "POST /a HTTP/1.1\r\nHost: h\r\n"
 #define CHUNKED HEAD "Transfer-Encoding: chunked\r\n\r\n"

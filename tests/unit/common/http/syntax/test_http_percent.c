@@ -1,7 +1,11 @@
 /* Percent-encoding: what is read, what is refused, and what is written. */
 #include "common/http/syntax/http_percent.h"
+#include "common/mem.h"
+#include "common/str.h"
 
 #include <check.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 START_TEST(decode)
 {

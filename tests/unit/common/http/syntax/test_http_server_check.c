@@ -1,7 +1,14 @@
 /* http_server_check: rows of what a head may say. */
+#include "common/http/syntax/http_message.h"
 #include "common/http/syntax/http_server_check.h"
-
+#include "common/mem.h"
+#include "common/str.h"
 #include "tests/unit/common/net_help.h"
+
+#include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 #define ROWS(table) (int)CDN_ARRAY_LEN(table)
 

@@ -1,8 +1,11 @@
 /* http_structured: RFC 8941, strictly. */
 #include "common/http/syntax/http_structured.h"
+#include "common/mem.h"
+#include "common/str.h"
 
 #include <check.h>
 #include <inttypes.h>
+#include <stdbool.h>
 
 static const struct {
     const char *section;
