@@ -158,6 +158,22 @@ def test_half_closed_clients_get_their_answer(cdn, origin):
         assert client.response().body == b"answer" and client.at_eof()
 
 
+def test_many_half_closed_clients_get_their_answers(cdn, origin):
+    """Whose requests wait side by side: libmicrohttpd reads from those that are resumed."""
+    edge = cdn.edge(origin.url, threads=1)
+    gate = Gate()
+    clients = [edge.connect() for _ in range(20)]
+    for i, client in enumerate(clients):
+        origin.on(f"/{i}", Reply(200, f"answer {i}".encode(), before=gate))
+        client.send_request("GET", f"/{i}")
+        client.half_close()
+    poll(lambda: edge.status()["requests_under_way"] == 20)
+    gate.open()
+    for i, client in enumerate(clients):
+        assert client.response().body == f"answer {i}".encode() and client.at_eof()
+        client.close()
+
+
 # ---------------------------------------------------------------------------------------------------- count
 
 

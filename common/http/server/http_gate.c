@@ -109,7 +109,7 @@ static ssize_t receive(struct MHD_Connection *connection, void *into, size_t max
     if (peer->verdict) {
         return peer->refused ? 0 : refuse(peer, peer->verdict);
     }
-    if (peer->frame.waits) {
+    if (peer->frame.waits || (peer->busy && !http_frame_in_body(&peer->frame))) {
         return HTTP_MHD_AGAIN;
     }
     if (!peer->held.n) {
