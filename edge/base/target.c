@@ -165,6 +165,16 @@ enum edge_key_error edge_target_build(const struct edge_naming *naming, const st
     return e;
 }
 
+void edge_target_moved(struct edge_target *t, const char *key)
+{
+    const struct cdn_str from = t->key;
+    t->key.p = key;
+    t->path.p = key + (t->path.p - from.p);
+    if (t->host.p >= from.p && t->host.p < from.p + from.n) { /* else it is what the origin is told */
+        t->host.p = key + (t->host.p - from.p);
+    }
+}
+
 enum edge_key_error edge_target_of_url(const struct edge_naming *naming, struct cdn_str url, bool secure,
                                        char *into, struct edge_target *ret)
 {

@@ -45,6 +45,8 @@ struct edge_target {
 /* Slices of `into`, which has EDGE_KEY_MAX bytes, and of `naming`. parts->host may be empty. */
 enum edge_key_error edge_target_build(const struct edge_naming *naming, const struct edge_key_parts *parts,
                                       char *into, struct edge_target *ret);
+/* The key was copied to `key`: its slices follow. */
+void edge_target_moved(struct edge_target *target, const char *key);
 /* For a URL, or a path of the one site, of one scheme. A port that is the default of the URL's own scheme is
  * none. */
 enum edge_key_error edge_target_of_url(const struct edge_naming *naming, struct cdn_str url, bool secure,
