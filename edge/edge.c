@@ -17,7 +17,8 @@
 #include "edge/base/metrics.h"
 #include "edge/base/target.h"
 #include "edge/base/tuning.h"
-#include "edge/base/worker.h"
+#include "edge/request/queue.h"
+#include "edge/request/request.h"
 #include "edge/cache/cache.h"
 #include "edge/control/admin.h"
 #include "edge/control/certificate.h"
@@ -47,8 +48,10 @@
 #define HOT_SHARE ((uint64_t)16 << 10) /* one ready answer a thread for so many bytes of `memory` */
 #define QUEUE_MIN ((uint64_t)4 << 20)
 #define QUEUE_MAX ((uint64_t)64 << 20)
-#define SPARE_PAGES ((size_t)3 << 20)
+#define SPARE_PAGES ((uint64_t)3 << 20)
+#define SPARE_PAGES_LEAST ((uint64_t)1 << 20)
 #define SWEEP_NS INT64_C(250000000)
+#define SWEEP_SOON_NS INT64_C(25000000)
 #define SWEEP_SLOTS 2048u
 #define FEW_CLIENTS 1000u
 
@@ -201,20 +204,32 @@ static enum cdn_status open_cache(struct edge *edge, struct cdn_error *err)
 /* What this worker's connections take, in the account of memory. */
 static void charge(struct edge_worker *w)
 {
-    const uint64_t now = http_server_open_connections(w->server) * EDGE_BUDGET_CONNECTION +
+    const uint64_t connection = EDGE_BUDGET_CONNECTION + edge_budget_pool(w->edge->settings.memory);
+    const uint64_t now = http_server_open_connections(w->server) * connection +
+                         http_server_open_requests(w->server) * EDGE_BUDGET_REQUEST +
                          edge_hot_count(w->hot) * EDGE_BUDGET_READY;
-    edge_budget_others((int64_t)now - w->charged);
+    edge_budget_connections((int64_t)now - w->charged);
     w->charged = (int64_t)now;
-    edge_cache_fit(w->edge->cache);
-    edge_budget_trim(&w->trim);
+}
+
+/* For each connection as it is opened, so that a crowd is seen as it comes. */
+static bool is_full(void *self)
+{
+    charge(self);
+    return edge_budget_is_full();
 }
 
 static void sweep(struct loop_timer *timer)
 {
     struct edge_worker *w = CDN_CONTAINER_OF(timer, struct edge_worker, sweep);
+    const bool behind = edge_budget_is_over(); /* the tier has to give way: then it is looked at sooner */
     edge_hot_sweep(w->hot, SWEEP_SLOTS);
     charge(w);
-    loop_timer_start(w->loop, timer, SWEEP_NS);
+    edge_cache_fit(w->edge->cache);
+    edge_budget_trim(&w->trim, loop_mono_ns(w->loop));
+    edge_queue_serve(w);
+    edge_queue_expire(w);
+    loop_timer_start(w->loop, timer, behind ? SWEEP_SOON_NS : SWEEP_NS);
 }
 
 static enum cdn_status open_worker(struct edge_worker *w, const struct cdn_addr *listen, bool first,
@@ -227,6 +242,8 @@ static enum cdn_status open_worker(struct edge_worker *w, const struct cdn_addr 
         .share_port = w->edge->worker_count > 1,
         .port_is_claimed = !first,
         .max_connections = share.clients,
+        .memory_per_connection = edge_budget_pool(s->memory),
+        .is_full = is_full,
         .idle_timeout_s = (unsigned)(s->keepalive / 1000),
         .head_timeout_ms = (unsigned)s->head_timeout,
         .body_timeout_ms = (unsigned)s->body_timeout,
@@ -277,7 +294,9 @@ static enum cdn_status open_workers(struct edge *edge, struct cdn_error *err)
     if (!cdn_parse_host_port(cdn_str(edge->settings.listen), &listen)) {
         return cdn_error_set(err, CDN_INVALID, "--listen: \"%s\" is not HOST:PORT", edge->settings.listen);
     }
-    edge_pages_start(SPARE_PAGES); /* not before the daemon has blocked the signals it waits for */
+    edge_pages_start(
+        (size_t)clamp(edge->settings.memory / 16, SPARE_PAGES_LEAST,
+                      SPARE_PAGES)); /* not before the daemon has blocked the signals it waits for */
     edge->worker_count = worker_count(edge);
     tell_shares(edge);
     edge->worker = cdn_aligned_calloc(64, edge->worker_count * sizeof *edge->worker);

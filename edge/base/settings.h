@@ -24,7 +24,10 @@
     X(STRING, cache_dir, "", 0, 0, NULL, RESTART, "DIR",                                                    \
       "Disk cache; default: a folder in the user's cache for this name")                                    \
     X(SIZE, memory, "256MiB", 65536, 1e15, NULL, RESTART, "SIZE",                                           \
-      "Memory for bodies in RAM and on their way, connections and the index; see docs/edge.md")             \
+      "Memory for bodies in RAM and on their way, connections and the index; the process takes up to 32 "   \
+      "MiB more (docs/edge.md)")                                                                            \
+    X(DURATION, memory_wait, "10s", 1, 3600000, NULL, RESTART, "TIME",                                      \
+      "How long a request that has to be fetched waits for memory before it is answered 503")               \
     X(SIZE, disk, "10GiB", 0, 1e15, NULL, RESTART, "SIZE", "Budget of the disk tier; 0: no disk tier")      \
     X(SIZE, memory_object, "1MiB", 4096, 1e9, NULL, RESTART, "SIZE", "Largest body that is kept in RAM")    \
     X(SIZE, slice, "1MiB", 0, 1e9, NULL, RESTART, "SIZE",                                                   \

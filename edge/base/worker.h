@@ -34,6 +34,11 @@ struct edge_hot;
 struct edge_sync;
 struct edge_txn;
 
+struct edge_queue { /* queue.h */
+    struct edge_txn *first, *last;
+    unsigned admitted; /* that were let through and have not begun yet */
+};
+
 struct edge_worker {
     struct edge *edge;
     unsigned index;
@@ -50,8 +55,10 @@ struct edge_worker {
     struct http_head head; /* of the answer being made */
     struct loop_timer sweep;
     struct edge_trim trim;
-    int64_t charged;                 /* to the account of memory, for what `others` counts there */
-    struct edge_txn *free_txn;       /* free list */
+    int64_t charged;           /* to the account of memory, for what `others` counts there */
+    struct edge_txn *free_txn; /* free list */
+    unsigned free_txn_count;
+    struct edge_queue queue;
     struct edge_access_ring *access; /* of the access log; NULL: there is none */
     struct edge_metrics metrics;
 };

@@ -30,9 +30,12 @@
 
 #include "common/banned.h"
 
+/* What is remembered of keys, for USUAL_MEMORY and more; with less memory less. */
+#define USUAL_MEMORY (UINT64_C(256) << 20)
 #define GHOST_ENTRIES ((size_t)1 << 17)
 #define DOORKEEPER_LOG2_BITS 24
 #define DOORKEEPER_ROTATE 500000
+#define LEAST_SHIFT 5u /* a 32nd of that */
 #define FIRST_BUCKETS ((size_t)1 << 10)
 
 static_assert(sizeof(struct edge_object) == 96, "an object stays small");
@@ -65,6 +68,16 @@ static uint64_t disk_hash(const struct edge_policy_item *item)
     return edge_entry_hash(((const struct edge_object *)object)->entry).a;
 }
 
+/* The power of two by which the memory is less than usual. */
+static unsigned memory_shift(uint64_t memory)
+{
+    unsigned shift = 0;
+    while (shift < LEAST_SHIFT && memory << shift < USUAL_MEMORY) {
+        shift++;
+    }
+    return shift;
+}
+
 enum cdn_status edge_cache_create(const struct edge_cache_config *config, struct edge_cache **ret,
                                   struct cdn_error *err)
 {
@@ -75,7 +88,8 @@ enum cdn_status edge_cache_create(const struct edge_cache_config *config, struct
     RB_INIT(&c->tags);
     c->bucket = cdn_calloc(FIRST_BUCKETS, sizeof *c->bucket);
     c->bucket_mask = FIRST_BUCKETS - 1;
-    c->ghost = edge_ghost_create(GHOST_ENTRIES, UINT64_MAX);
+    const unsigned shift = memory_shift(config->memory);
+    c->ghost = edge_ghost_create(GHOST_ENTRIES >> shift, UINT64_MAX);
     c->wholes = edge_whole_create();
     atomic_init(&c->loaded, config->store == NULL);
     enum cdn_status status =
@@ -83,7 +97,7 @@ enum cdn_status edge_cache_create(const struct edge_cache_config *config, struct
     if (status == CDN_OK && config->store) {
         status = edge_policy_create(config->disk_policy, edge_store_capacity(config->store), disk_hash,
                                     &c->disk, err);
-        c->doorkeeper = edge_doorkeeper_create(DOORKEEPER_LOG2_BITS, DOORKEEPER_ROTATE);
+        c->doorkeeper = edge_doorkeeper_create(DOORKEEPER_LOG2_BITS - shift, DOORKEEPER_ROTATE >> shift);
     }
     if (status != CDN_OK) {
         edge_cache_destroy(c);
@@ -522,7 +536,7 @@ void edge_cache_stats(struct edge_cache *c, struct edge_cache_stats *ret)
         .too_large = c->too_large,
         .not_admitted = c->not_admitted,
         .memory_on_the_way = budget.on_the_way,
-        .memory_connections = budget.others,
+        .memory_connections = budget.connections + budget.fetches,
         .memory_index = budget.index,
         .memory_spare = pages.ready,
     };

@@ -53,8 +53,8 @@ static bool is_outdated(const struct edge_object *o, const struct edge_store_row
 static bool enter_disk(struct edge_cache *c, struct edge_object *o, const struct edge_rep *rep)
 {
     const uint64_t size = edge_store_cost(o->entry->key_length, edge_rep_size(rep), edge_object_length(o));
-    if (edge_policy_short(c->disk, size)) {
-        return false; /* the budget shrank since: the oldest rows came first and keep their place */
+    if (edge_policy_short(c->disk, size) || edge_tier_index_is_full(c)) {
+        return false; /* a budget shrank since: the oldest rows came first and keep their place */
     }
     edge_policy_admit(c->disk, edge_entry_hash(o->entry).a, size);
     return edge_policy_insert(c->disk, &o->disk_item, size, EDGE_POLICY_NEW);

@@ -195,6 +195,7 @@ bool edge_tier_disk_admit(struct edge_cache *cache, struct edge_object *object, 
 /* What an object on disk says now. Under the lock, so that no purge that softens it is overtaken on the way
  * to disk. */
 void edge_tier_disk_update(struct edge_cache *cache, struct edge_object *object, const struct edge_rep *rep);
+bool edge_tier_index_is_full(const struct edge_cache *cache); /* it has its share of memory */
 void edge_tier_disk_leave(struct edge_cache *cache, struct edge_object *object);
 /* Queues the body for the disk writer; consumes file. Call without the lock. */
 void edge_tier_disk_write(struct edge_cache *cache, struct edge_object *object, struct edge_rep *rep,

@@ -25,6 +25,7 @@
 #define MALLOC_OVERHEAD 16
 /* An insertion never walks more than this many items of a policy under the lock at once. */
 #define EVICT_STEPS 4096
+#define EVICT_FOR_INDEX 8u
 
 uint64_t edge_object_cost(const struct edge_object *o, const struct edge_rep *rep)
 {
@@ -47,11 +48,17 @@ void edge_tier_drop_if_homeless(struct edge_cache *c, struct edge_object *o, enu
 
 /* ---- RAM ---- */
 
-static void tell_budget(const struct edge_cache *c)
+/* What the index takes for objects that are not in RAM. */
+static uint64_t index_bytes(const struct edge_cache *c)
 {
     const uint64_t count = edge_policy_count(c->memory);
+    return c->object_count > count ? (c->object_count - count) * EDGE_BUDGET_INDEX : 0;
+}
+
+static void tell_budget(const struct edge_cache *c)
+{
     edge_budget_tier(c->memory_bodies, edge_policy_used(c->memory));
-    edge_budget_index(c->object_count > count ? (c->object_count - count) * EDGE_BUDGET_INDEX : 0);
+    edge_budget_index(index_bytes(c));
 }
 
 void edge_tier_memory_leave(struct edge_cache *c, struct edge_object *o)
@@ -197,6 +204,24 @@ static void disk_evicted(struct edge_cache *c, struct edge_policy_item *item)
     edge_object_unref_locked(c, o);
 }
 
+bool edge_tier_index_is_full(const struct edge_cache *c)
+{
+    return index_bytes(c) >= edge_budget_index_most();
+}
+
+/* An object whose body is in RAM, too, leaves the disk and no room in the index: so a few, not one. */
+static void index_room(struct edge_cache *c)
+{
+    unsigned steps = EVICT_STEPS;
+    for (unsigned i = 0; i < EVICT_FOR_INDEX && edge_tier_index_is_full(c); i++) {
+        struct edge_policy_item *item = edge_policy_evict_next(c->disk, &steps);
+        if (!item) {
+            return;
+        }
+        disk_evicted(c, item);
+    }
+}
+
 bool edge_tier_disk_admit(struct edge_cache *c, struct edge_object *o, const struct edge_rep *rep)
 {
     const uint64_t hash = edge_entry_hash(o->entry).a;
@@ -212,6 +237,7 @@ bool edge_tier_disk_admit(struct edge_cache *c, struct edge_object *o, const str
         c->too_large++;
         return false;
     }
+    index_room(c);
     unsigned steps = EVICT_STEPS;
     while (edge_policy_short(c->disk, size)) {
         struct edge_policy_item *item = edge_policy_evict_next(c->disk, &steps);

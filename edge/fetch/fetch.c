@@ -326,7 +326,7 @@ struct edge_fetch *edge_fetch_join_or_make(struct edge_worker *worker, struct ed
     *ret_made = false;
     if (f && !waiter) {
         f = NULL;
-    } else if (!f &&
+    } else if (!f && !wish->only_join &&
                atomic_load_explicit(&entry->use->published, memory_order_acquire) == wish->moment.published) {
         f = make_locked(worker, entry, wish);
         *ret_made = true;

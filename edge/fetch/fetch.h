@@ -146,6 +146,7 @@ struct edge_fetch_wish {
     struct edge_fetch_scope scope;         /* of the fetch that is made when there is none to join */
     uint64_t at;                           /* with scope.ranged: the byte that must be in its stretch */
     bool sure;                             /* joins only one whose answer is being stored already */
+    bool only_join;                        /* none may be made */
 };
 /* Joins a running fetch of the entry, or makes and joins one that others may join from now on: *ret_made; it
  * wants edge_fetch_start() then, and the caller has a reference for that besides the waiter's. Without a

@@ -18,21 +18,52 @@
 /* In the rest beyond the setting, and what bodies on their way may always take: */
 #define FREE_ON_THE_WAY (2 * MIB)
 #define LEAST_ON_THE_WAY (4 * MIB)
-#define FREE_OTHERS (2 * MIB)
+#define FREE_OTHERS (MIB / 4)
+/* Shares of what is not in the tier. */
+#define ALL_MORE (6 * MIB)   /* all of them: three quarters and this */
+#define FETCH_MORE (2 * MIB) /* requests to the origin: an eighth and this */
+#define FETCH_LEAST 16u      /* requests; or nothing would ever be fetched when connections have it all */
+#define INDEX_LESS (8 * MIB) /* the index: half but for this, at least a quarter, */
+#define INDEX_MORE MIB       /* and this */
+#define CONNECTIONS_LEAST MIB
+#define BEHIND (4 * MIB)
+#define BEHIND_SHARE 64u
+#define MALLOC_FREE (16 * MIB)
+#define MALLOC_SHARE 32u /* a part of the tier that malloc keeps between the bodies */
+
+/* libmicrohttpd's pool of a connection, by the setting. */
+#define POOL ((size_t)16 * 1024)
+#define POOL_LESS ((size_t)8 * 1024)
+#define POOL_LEAST ((size_t)4 * 1024)
+#define POOL_MEMORY (128 * MIB)
+#define POOL_LESS_MEMORY (32 * MIB)
 
 static struct {
     _Atomic uint64_t memory;
     _Atomic uint64_t bodies;     /* all of them */
     _Atomic int64_t tier_bodies; /* of these, in the tier */
     _Atomic uint64_t tier;       /* all that counts there */
-    _Atomic int64_t others;
+    _Atomic int64_t fetches;
+    _Atomic int64_t connections;
     _Atomic uint64_t index;
+    _Atomic uint64_t kept;     /* by malloc, of the setting */
     _Atomic uint64_t pressure; /* what the process has beyond its limit: the tier gives it up */
 } account = {.memory = 256 * MIB};
+
+static uint64_t positive(int64_t n)
+{
+    return n > 0 ? (uint64_t)n : 0;
+}
+
+static uint64_t beyond(uint64_t n, uint64_t free)
+{
+    return n > free ? n - free : 0;
+}
 
 void edge_budget_set(uint64_t memory)
 {
     atomic_store(&account.memory, memory);
+    atomic_store(&account.kept, beyond(memory, MALLOC_FREE) / MALLOC_SHARE);
 }
 
 void edge_budget_add(size_t n)
@@ -53,22 +84,17 @@ void edge_budget_tier(int64_t bodies, uint64_t used)
 
 void edge_budget_others(int64_t change)
 {
-    atomic_fetch_add_explicit(&account.others, change, memory_order_relaxed);
+    atomic_fetch_add_explicit(&account.fetches, change, memory_order_relaxed);
+}
+
+void edge_budget_connections(int64_t change)
+{
+    atomic_fetch_add_explicit(&account.connections, change, memory_order_relaxed);
 }
 
 void edge_budget_index(uint64_t bytes)
 {
     atomic_store_explicit(&account.index, bytes, memory_order_relaxed);
-}
-
-static uint64_t positive(int64_t n)
-{
-    return n > 0 ? (uint64_t)n : 0;
-}
-
-static uint64_t beyond(uint64_t n, uint64_t free)
-{
-    return n > free ? n - free : 0;
 }
 
 void edge_budget_stats(struct edge_budget_stats *ret)
@@ -79,22 +105,49 @@ void edge_budget_stats(struct edge_budget_stats *ret)
         .memory = atomic_load_explicit(&account.memory, memory_order_relaxed),
         .tier = atomic_load_explicit(&account.tier, memory_order_relaxed),
         .on_the_way = positive(bodies - in_tier),
-        .others = positive(atomic_load_explicit(&account.others, memory_order_relaxed)),
+        .connections = positive(atomic_load_explicit(&account.connections, memory_order_relaxed)),
+        .fetches = positive(atomic_load_explicit(&account.fetches, memory_order_relaxed)),
         .index = atomic_load_explicit(&account.index, memory_order_relaxed)};
+}
+
+/* Of many small blocks, with what malloc takes for such. */
+static uint64_t others(const struct edge_budget_stats *s)
+{
+    const uint64_t n = s->connections + s->fetches + s->index;
+    return n + n / 4;
 }
 
 /* What connections and the index leave for bodies. */
 static uint64_t for_bodies(const struct edge_budget_stats *s)
 {
-    const uint64_t taken = beyond(s->others + s->index, FREE_OTHERS);
+    const uint64_t taken = beyond(others(s), FREE_OTHERS);
     const uint64_t least = s->memory / 4;
     return taken + least < s->memory ? s->memory - taken : least;
+}
+
+static uint64_t charge(const struct edge_budget_stats *s)
+{
+    const uint64_t room = for_bodies(s);
+    const uint64_t pressure = atomic_load_explicit(&account.pressure, memory_order_relaxed);
+    const uint64_t kept = atomic_load_explicit(&account.kept, memory_order_relaxed);
+    const uint64_t less = beyond(s->on_the_way, FREE_ON_THE_WAY) + pressure + kept;
+    const uint64_t least = s->memory / 8;
+    return s->memory - (less + least < room ? room - less : least);
+}
+
+/* So much the tier may be behind in giving way. */
+static uint64_t behind(const struct edge_budget_stats *s)
+{
+    return BEHIND + s->memory / BEHIND_SHARE;
 }
 
 static bool has(const struct edge_budget_stats *s, size_t n, unsigned parts)
 {
     const uint64_t half = for_bodies(s) / 2;
-    return s->on_the_way + n <= (half > LEAST_ON_THE_WAY ? half : LEAST_ON_THE_WAY) / parts;
+    if (s->on_the_way + n <= LEAST_ON_THE_WAY / parts) {
+        return true;
+    }
+    return s->on_the_way + n <= half / parts && s->tier + charge(s) + n <= s->memory + behind(s);
 }
 
 bool edge_budget_has(size_t n)
@@ -116,13 +169,52 @@ size_t edge_budget_block(int64_t length)
     return block;
 }
 
-static uint64_t charge(const struct edge_budget_stats *s)
+/* ---- shares ---- */
+
+/* What all but the tier may still take, the `pressure` taken off. */
+static uint64_t room_beside_tier(const struct edge_budget_stats *s)
 {
-    const uint64_t room = for_bodies(s);
-    const uint64_t pressure = atomic_load_explicit(&account.pressure, memory_order_relaxed);
-    const uint64_t less = beyond(s->on_the_way, FREE_ON_THE_WAY) + pressure;
-    const uint64_t least = s->memory / 8;
-    return s->memory - (less + least < room ? room - less : least);
+    const uint64_t taken = others(s) + beyond(s->on_the_way, FREE_ON_THE_WAY) +
+                           atomic_load_explicit(&account.pressure, memory_order_relaxed);
+    return beyond(s->memory / 4 * 3 + ALL_MORE, taken);
+}
+
+static uint64_t fetch_share(const struct edge_budget_stats *s)
+{
+    return s->memory / 8 + FETCH_MORE;
+}
+
+bool edge_budget_is_full(void)
+{
+    struct edge_budget_stats s;
+    edge_budget_stats(&s);
+    const uint64_t kept = beyond(fetch_share(&s) / 4, s.fetches); /* what fetches may count on */
+    return room_beside_tier(&s) <= kept && s.connections > CONNECTIONS_LEAST;
+}
+
+unsigned edge_budget_fetches(void)
+{
+    struct edge_budget_stats s;
+    edge_budget_stats(&s);
+    const uint64_t share = beyond(fetch_share(&s), s.fetches);
+    const uint64_t room = room_beside_tier(&s);
+    const uint64_t fit = (share < room ? share : room) / EDGE_BUDGET_FETCH;
+    const uint64_t have = s.fetches / EDGE_BUDGET_FETCH;
+    const uint64_t least = have < FETCH_LEAST ? FETCH_LEAST - have : 0;
+    return (unsigned)(fit > least ? fit : least);
+}
+
+uint64_t edge_budget_index_most(void)
+{
+    const uint64_t memory = atomic_load_explicit(&account.memory, memory_order_relaxed);
+    const uint64_t half = beyond(memory / 2, INDEX_LESS);
+    return (half > memory / 4 ? half : memory / 4) + INDEX_MORE;
+}
+
+/* Larger heads get memory of their own while they are there. */
+size_t edge_budget_pool(uint64_t memory)
+{
+    return memory >= POOL_MEMORY ? POOL : memory >= POOL_LESS_MEMORY ? POOL_LESS : POOL_LEAST;
 }
 
 uint64_t edge_budget_charge(void)
@@ -142,8 +234,9 @@ bool edge_budget_is_over(void)
 /* ---- what malloc keeps ---- */
 
 #define TRIM_SLACK (8 * MIB) /* a program's own, and what comes back soon */
+#define TRIM_NS INT64_C(200000000)
 #define TRIM_PAUSE_MAX 16u
-#define REST_AIM (18 * MIB) /* anonymous memory beyond the setting at which the tier begins to give way */
+#define REST_AIM (16 * MIB) /* anonymous memory beyond the setting at which the tier begins to give way */
 #define TRIM_GAIN MIB
 
 /* Anonymous memory of the process; 0: unknown. */
@@ -166,7 +259,7 @@ static uint64_t accounted(void)
     struct edge_pages_stats pages;
     edge_budget_stats(&s);
     edge_pages_stats(&pages);
-    return s.tier + s.on_the_way + s.others + s.index + pages.ready;
+    return s.tier + s.on_the_way + others(&s) + pages.ready;
 }
 
 /* Memory that no account sees (what malloc and libraries keep) comes out of the tier, so that the process
@@ -177,8 +270,12 @@ static void note_pressure(uint64_t now)
     atomic_store_explicit(&account.pressure, beyond(now, aim), memory_order_relaxed);
 }
 
-void edge_budget_trim(struct edge_trim *t)
+void edge_budget_trim(struct edge_trim *t, int64_t now_ns)
 {
+    if (now_ns < t->next_ns) {
+        return;
+    }
+    t->next_ns = now_ns + TRIM_NS;
     const uint64_t now = resident();
     note_pressure(now);
     if (t->rest) {

@@ -132,8 +132,8 @@ enum edge_step edge_deliver_error(struct edge_txn *t, unsigned status, const cha
     cdn_buf_add_str(&line, CDN_STR("Cache-Status: "));
     edge_cache_status_build(&cs, &line);
     CDN_AUTOFREE char *verdict = cdn_asprintf("X-Cache: %s", edge_verdict_text(t->verdict));
-    const char *const fields[] = {line.p, verdict, "Cache-Control: no-store", status == 405 ? ALLOW : NULL,
-                                  NULL};
+    const char *const more = status == 405 ? ALLOW : status == 503 ? "Retry-After: 1" : NULL;
+    const char *const fields[] = {line.p, verdict, "Cache-Control: no-store", more, NULL};
     t->status = 0;
     size_t n = http_respond_problem_with(t->http, status, detail, fields);
     t->sent = t->http->method == HTTP_HEAD ? 0 : n;

@@ -2,16 +2,10 @@
  * between: what was found is held by references, and who joins a fetch says when it looked. */
 #include "edge/request/lookup.h"
 
-#include "common/http/server/http_server.h"
-#include "common/http/syntax/http_message.h"
-#include "common/loop.h"
-#include "common/str.h"
-#include "edge/base/breaker.h"
-#include "edge/base/worker.h"
-#include "edge/cache/object.h"
-#include "edge/fetch/fetch.h"
+#include "common/mem.h"
+#include "edge/memory/budget.h"
 #include "edge/request/part.h"
-#include "edge/request/step.h"
+#include "edge/request/queue.h"
 #include "edge/request/txn.h"
 #include "edge/semantics/validate.h"
 #include "edge/semantics/vary.h"
@@ -95,7 +89,8 @@ static bool may_refresh(struct edge_txn *t, const struct edge_stored *s, enum ed
     if (reuse == EDGE_REUSE_STALE_ERROR && edge_breaker_state(&edge->breaker) != EDGE_ORIGIN_UP) {
         return edge_breaker_may_probe(&edge->breaker, loop_mono_ns(t->worker->loop));
     }
-    return (reuse == EDGE_REUSE_STALE_REVALIDATE || reuse == EDGE_REUSE_STALE_ERROR) && s->may_refresh;
+    return (reuse == EDGE_REUSE_STALE_REVALIDATE || reuse == EDGE_REUSE_STALE_ERROR) && s->may_refresh &&
+           edge_budget_fetches() > 0;
 }
 
 static void read_facts(struct edge_txn *t, const struct edge_stored *s, struct edge_lookup_facts *ret)
@@ -165,11 +160,12 @@ static enum edge_step fetch(struct edge_txn *t, const struct edge_stored *s,
                             const struct edge_lookup_facts *facts)
 {
     struct edge_vary_source source = {edge_txn_vary_get, t};
-    const struct edge_fetch_wish wish = wish_of(t, s, &source, facts->alone);
+    struct edge_fetch_wish wish = wish_of(t, s, &source, facts->alone);
+    wish.only_join = edge_queue_must_wait(t);
     bool made;
     struct edge_fetch *f = edge_fetch_join_or_make(t->worker, t->entry, &wish, &t->waiter, &made);
     if (!f) {
-        return EDGE_STEP_LOOKUP;
+        return wish.only_join ? edge_queue_before(t, EDGE_STEP_LOOKUP) : EDGE_STEP_LOOKUP;
     }
     t->fetch = f;
     t->leader = made;

@@ -1,6 +1,7 @@
 /* The ranger walks along a stretch; the rest of this file decides what the stretch is and where its first
  * bytes come from. */
 #include "edge/request/part.h"
+#include "edge/request/queue.h"
 
 #include "common/http/server/http_server.h"
 #include "common/http/syntax/http_field_range.h"
@@ -545,6 +546,8 @@ enum edge_step edge_part_begin(struct edge_txn *t)
         step = edge_txn_pass_instead(t, EDGE_CAUSE_BYPASS_RESPONSE);
     } else if (s.fresh) {
         step = serve(t, s.part.rep, s.part.rep->first + edge_hold_length(&s.part));
+    } else if (edge_queue_must_wait(t)) {
+        step = edge_queue_before(t, EDGE_STEP_LOOKUP);
     } else {
         step = fetch_stretch(t, &known, &s);
     }

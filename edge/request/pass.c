@@ -8,6 +8,7 @@
 #include "edge/fetch/fetch.h"
 #include "edge/request/step.h"
 #include "edge/request/tunnel.h"
+#include "edge/request/queue.h"
 #include "edge/request/txn.h"
 
 #include <stdbool.h>
@@ -74,6 +75,9 @@ void edge_pass_start(struct edge_txn *t)
 
 enum edge_step edge_pass_begin(struct edge_txn *t)
 {
+    if (!t->fetch && edge_queue_must_wait(t)) {
+        return edge_queue_before(t, EDGE_STEP_PASS);
+    }
     if (!t->fetch) {
         edge_pass_start(t);
     }

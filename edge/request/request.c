@@ -21,13 +21,7 @@
 #include "edge/log/access_log.h"
 #include "edge/memory/budget.h"
 #include "edge/request/hot.h"
-#include "edge/request/step.h"
-#include "edge/request/txn.h"
-#include "edge/semantics/cause.h"
-#include "edge/semantics/freshness.h"
-#include "edge/semantics/head.h"
-#include "edge/semantics/key.h"
-#include "edge/semantics/validate.h"
+#include "edge/request/queue.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -90,12 +84,12 @@ static enum edge_key_error build_target(struct edge_txn *t)
                                          .path = t->http->path,
                                          .query = t->http->query};
     struct cdn_str digits;
-    cdn_buf_clear(&t->key);
-    cdn_buf_reserve(&t->key, EDGE_KEY_MAX);
-    enum edge_key_error e = edge_target_build(&t->worker->edge->naming, &parts, t->key.p, &t->target);
+    char text[EDGE_KEY_MAX]; /* a transaction keeps what the key needs, not what a key may need */
+    enum edge_key_error e = edge_target_build(&t->worker->edge->naming, &parts, text, &t->target);
     if (e == EDGE_KEY_OK) {
-        t->key.n = t->target.key.n;
-        t->key.p[t->key.n] = '\0';
+        cdn_buf_clear(&t->key);
+        cdn_buf_add_str(&t->key, t->target.key);
+        edge_target_moved(&t->target, t->key.p);
         t->hashed = edge_key_hashed(t->target.key, &digits);
     }
     return e;
@@ -186,6 +180,20 @@ static bool expects_continue(const struct http_request *req)
            cdn_str_eq_nocase(cdn_str_trim(req->field[HTTP_REQ_EXPECT]), CDN_STR("100-continue"));
 }
 
+/* The origin is asked; the body follows as it comes. */
+static void begin_upload(struct edge_txn *t)
+{
+    edge_queue_leave(t);
+    t->waits_in_head = false;
+    t->upload_charged = true;
+    edge_budget_add(EDGE_BUDGET_UPLOAD);
+    edge_pass_start(t);
+    t->step = EDGE_STEP_FETCHED;
+    if (t->holding) {
+        http_request_suspend(t->http);
+    }
+}
+
 static void on_head(void *self, struct http_request *req)
 {
     struct edge_worker *w = self;
@@ -204,20 +212,26 @@ static void on_head(void *self, struct http_request *req)
     t->cause = EDGE_CAUSE_BYPASS_METHOD;
     t->verdict = EDGE_VERDICT_BYPASS;
     t->holding = expects_continue(req);
-    edge_pass_start(t);
-    t->step = EDGE_STEP_FETCHED;
-    if (t->holding) {
-        http_request_suspend(req);
+    if (edge_queue_must_wait(t)) {
+        t->waits_in_head = true;
+        t->step = edge_queue_before(t, EDGE_STEP_PASS);
+        edge_step_run(t);
+        return;
     }
+    begin_upload(t);
 }
 
-/* The fetch moved while the client held its body back: 100 Continue
+/* An upload got its turn, or did not; or the fetch moved while the client held its body back: 100 Continue
  * is sent unless this answers or suspends. */
 static void on_held(void *self, struct http_request *req)
 {
     (void)self;
     struct edge_txn *t = req->app;
-    if (t->holding && edge_fetch_phase_now(t->fetch) == EDGE_FETCH_ASKING) {
+    if (t->waits_in_head && t->queue.state == EDGE_QUEUE_ADMITTED) {
+        begin_upload(t);
+    } else if (t->waits_in_head) {
+        edge_step_run(t);
+    } else if (t->holding && edge_fetch_phase_now(t->fetch) == EDGE_FETCH_ASKING) {
         http_request_suspend(req);
     } else if (t->holding) {
         edge_step_run(t);
@@ -334,10 +348,13 @@ static void on_done(void *self, struct http_request *req, enum http_end end)
     if (t->worker->access) {
         log_txn(t, end);
     }
+    struct edge_worker *w = t->worker;
     edge_txn_leave_fetch(t);
+    edge_queue_leave(t);
     t->over = true;
     t->http = NULL;
     edge_txn_release(t);
+    edge_queue_serve(w);
 }
 
 static void on_refused(void *self, unsigned status)

@@ -9,6 +9,7 @@
  *                   -> FETCHED -> STREAM -> DONE            the origin's answer is, for all who wait for it
  *                              -> STORED -> ..              it confirmed what is stored, or failed
  *                   -> PART -> FETCHED -> ..                one stretch of it is wanted
+ *                   -> QUEUE -> LOOKUP -> ..                memory allows no further request to the origin
  *         -> PASS -> FETCHED -> STREAM -> DONE              the client's own affair
  *         -> UPGRADE -> PASS -> ..                          WebSocket
  *         -> PURGE -> PURGE_ANSWER -> DONE
@@ -26,13 +27,16 @@ struct edge_txn;
 #define EDGE_STEPS(X)                                                                                      \
     X(BEGIN, edge_request_begin, TO(LOOKUP) | TO(PASS) | TO(UPGRADE) | TO(PURGE),                          \
       "reads target and conditions; answers what needs neither cache nor origin")                          \
-    X(LOOKUP, edge_lookup, TO(WAIT) | TO(LOOKUP) | TO(STORED) | TO(FETCHED) | TO(PART) | TO(PASS),         \
+    X(LOOKUP, edge_lookup,                                                                                 \
+      TO(WAIT) | TO(LOOKUP) | TO(STORED) | TO(FETCHED) | TO(PART) | TO(PASS) | TO(QUEUE),                  \
       "finds what is stored and decides what to do with it")                                               \
     X(FETCHED, edge_fetched, TO(WAIT) | TO(STORED) | TO(STREAM) | TO(LOOKUP) | TO(PASS),                   \
       "acts on what its fetch brought: an answer, a confirmation or a failure")                            \
-    X(PART, edge_part_begin, TO(FETCHED) | TO(PASS) | TO(LOOKUP),                                          \
+    X(PART, edge_part_begin, TO(FETCHED) | TO(PASS) | TO(LOOKUP) | TO(QUEUE),                              \
       "finds or fetches the stretch that is wanted")                                                       \
-    X(PASS, edge_pass_begin, TO(FETCHED), "asks the origin for this request alone")                        \
+    X(QUEUE, edge_queue_stand, TO(WAIT) | TO(LOOKUP) | TO(PASS),                                           \
+      "waits until memory allows another request to the origin")                                           \
+    X(PASS, edge_pass_begin, TO(FETCHED) | TO(QUEUE), "asks the origin for this request alone")            \
     X(UPGRADE, edge_tunnel_ask, TO(PASS), "checks a WebSocket handshake and the limits of tunnels")        \
     X(STORED, edge_deliver_stored, TO(WAIT) | TO(READ) | TO(FILE) | TO(LOOKUP),                            \
       "answers with the stored response: from RAM, or by the way to its body on disk")                     \

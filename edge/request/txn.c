@@ -11,6 +11,7 @@
 #include "edge/cache/blob.h"
 #include "edge/memory/budget.h"
 #include "edge/request/part.h"
+#include "edge/request/queue.h"
 #include "edge/request/tunnel.h"
 #include "edge/semantics/vary.h"
 
@@ -18,6 +19,9 @@
 #include <string.h>
 
 #include "common/banned.h"
+
+#define SPARE_TXNS 128u           /* kept for reuse */
+#define SPARE_TEXT ((size_t)1024) /* of one of them, in each of its buffers */
 
 static void fetch_moved(struct edge_fetch_waiter *waiter)
 {
@@ -29,6 +33,7 @@ static void fetch_moved(struct edge_fetch_waiter *waiter)
     } else {
         http_request_resume(t->http);
     }
+    edge_queue_serve(t->worker);
 }
 
 static void interim(struct edge_fetch_waiter *waiter, const struct http_fetch_head *h)
@@ -55,6 +60,7 @@ struct edge_txn *edge_txn_new(struct edge_worker *w, struct http_request *req)
     struct edge_txn *t = w->free_txn;
     if (t) {
         w->free_txn = t->next;
+        w->free_txn_count--;
     } else {
         t = cdn_calloc(1, sizeof *t);
     }
@@ -78,6 +84,15 @@ void edge_txn_leave_fetch(struct edge_txn *t)
     }
 }
 
+static struct cdn_buf spare_buffer(struct cdn_buf b)
+{
+    if (b.room > SPARE_TEXT) {
+        cdn_buf_free(&b);
+    }
+    cdn_buf_clear(&b);
+    return b;
+}
+
 static void discard(struct edge_txn *t)
 {
     struct edge_worker *w = t->worker;
@@ -91,15 +106,20 @@ static void discard(struct edge_txn *t)
     edge_blob_unref(t->blob);
     struct cdn_buf key = t->key;
     struct cdn_buf text = t->text;
-    edge_budget_sub(t->upload.room);
+    edge_budget_sub(t->upload.room + (t->upload_charged ? EDGE_BUDGET_UPLOAD : 0));
     cdn_buf_free(&t->upload);
-    cdn_buf_clear(&key);
-    cdn_buf_clear(&text);
     memset(t, 0, sizeof *t);
-    t->key = key;
-    t->text = text;
+    if (w->free_txn_count >= SPARE_TXNS) {
+        cdn_buf_free(&key);
+        cdn_buf_free(&text);
+        free(t);
+        return;
+    }
+    t->key = spare_buffer(key);
+    t->text = spare_buffer(text);
     t->next = w->free_txn;
     w->free_txn = t;
+    w->free_txn_count++;
 }
 
 bool edge_txn_release(struct edge_txn *t)

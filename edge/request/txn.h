@@ -66,6 +66,12 @@ struct edge_txn {
     enum edge_wish wish;      /* what it is for */
     bool leader;
     bool alone; /* a fetch that it joined spoke for its leader only: it waits for nobody any more */
+    struct {
+        struct edge_txn *next, *previous;
+        enum edge_step then; /* the state that has to wait for its turn */
+        int64_t since_ns;
+        enum { EDGE_QUEUE_NONE, EDGE_QUEUE_WAITS, EDGE_QUEUE_ADMITTED, EDGE_QUEUE_EXPIRED } state;
+    } queue; /* queue.h */
     /* the answer */
     struct edge_blob *blob; /* read from disk */
     struct edge_body_reader reader;
@@ -78,6 +84,8 @@ struct edge_txn {
     struct cdn_buf upload;
     size_t upload_at;
     bool upload_done;
+    bool upload_charged;        /* libcurl's buffer for it */
+    bool waits_in_head;         /* nothing of it was read yet */
     bool holding;               /* the client waits for 100 Continue before it sends its body */
     bool upload_full;           /* libmicrohttpd, or the tunnel, was told to wait */
     bool upgrading;             /* asks for WebSocket, and is counted among the tunnels */

@@ -15,8 +15,8 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include <dirent.h>
+#include <sqlite3.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -245,6 +245,8 @@ static struct edge_store *make(const struct edge_store_settings *x, const struct
     s->hooks = hooks ? *hooks : (struct edge_store_hooks){0};
     s->segment_bytes = x->segment_bytes ? x->segment_bytes : segment > SEGMENT_MAX ? SEGMENT_MAX : segment;
     s->queue_bytes = x->queue_bytes ? x->queue_bytes : QUEUE_BYTES;
+    /* of the process: its page caches, up to the 2 MiB of each, grow only below this */
+    sqlite3_soft_heap_limit64((sqlite3_int64)(s->queue_bytes / 4));
     s->commit_ms = x->commit_ms ? x->commit_ms : COMMIT_MS;
     s->gather_ms = x->gather_ms ? x->gather_ms : GATHER_MS;
     s->descriptors_max = x->descriptors ? x->descriptors : DESCRIPTORS;

@@ -1,7 +1,7 @@
 """What an edge holds in memory, against its setting."""
 
 import pytest
-from cdn import SLOW, poll
+from cdn import SLOW, Gate, Reply, poll
 from test_edge_http import ok
 
 MIB = 1 << 20
@@ -55,3 +55,64 @@ def test_disk_hits_do_not_fill_memory(cdn):
     assert edge.status()["cache"]["memory_on_the_way"] <= 6 * MIB
     for client in clients:
         assert client.response().body == body
+
+
+def test_requests_to_the_origin_wait_for_memory(cdn):
+    """At 1 MiB some 60 may be under way; the others follow, and one for what is being fetched joins at once."""
+    origin = cdn.fake_origin()
+    gate = Gate()
+    edge = cdn.edge(origin, memory="1MiB", disk=0, threads=1)
+    clients = [edge.connect() for _ in range(120)]
+    for i, client in enumerate(clients):
+        method, body = ("POST", b"x" * 1000) if i % 3 == 2 else ("GET", b"")
+        origin.on(f"/w/{i}", Reply(200, f"answer {i}".encode(), [("Cache-Control", "max-age=600")], before=gate))
+        client.send_request(method, f"/w/{i}", body=body)
+    poll(lambda: edge.status()["requests_under_way"] == 120, what="all requests at the edge")
+    poll(lambda: origin.count() >= 16, what="some at the origin")
+    assert origin.count() < 100
+    joining = edge.connect()
+    joining.send_request("GET", origin.seen()[0].target)
+    gate.open()
+    for i, client in enumerate(clients):
+        assert client.response().body == f"answer {i}".encode()
+        client.close()
+    assert joining.response().body.startswith(b"answer ")
+    assert origin.count() == 120
+
+
+def test_those_who_wait_too_long_are_told(cdn):
+    """503 with Retry-After for who found no room in time; hits go on meanwhile."""
+    origin = cdn.fake_origin()
+    gate = Gate()
+    origin.on("/hit", ok(b"hit", "max-age=600"))
+    edge = cdn.edge(origin, memory="1MiB", disk=0, threads=1, memory_wait="500ms")
+    assert edge.get("/hit").status == 200
+    clients = [edge.connect() for _ in range(120)]
+    for i, client in enumerate(clients):
+        origin.on(f"/w/{i}", Reply(200, b"late", before=gate))
+        client.send_request("GET", f"/w/{i}")
+    poll(lambda: edge.status()["requests_under_way"] == 120, what="all requests at the edge")
+    assert edge.get("/hit").body == b"hit"
+    told = clients[-1].response()
+    assert told.status == 503 and told["Retry-After"] == "1"
+    gate.open()
+    assert clients[0].response().body == b"late"
+    for client in clients:
+        client.reset()
+
+
+@pytest.mark.skipif(SLOW > 1, reason="sanitizers have memory of their own")
+def test_a_crowd_of_connections(cdn):
+    """Beyond what memory allows an idle connection goes for a new one, and that is served."""
+    origin = cdn.fake_origin()
+    origin.on("/a", ok(b"hit", "max-age=600"))
+    edge = cdn.edge(origin, memory="1MiB", disk=0, threads=2)
+    clients = []
+    for _ in range(2000):
+        clients.append(edge.connect())
+        assert clients[-1].get("/a").status == 200
+    assert edge.rss_kib() < (1 + 32) * 1024
+    poll(lambda: edge.status()["connections"] < 1500, what="some of them closed")
+    assert edge.get("/a").body == b"hit"
+    for client in clients:
+        client.close()

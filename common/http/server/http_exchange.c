@@ -23,7 +23,7 @@
 #include "common/banned.h"
 
 #define NS_PER_S INT64_C(1000000000)
-#define SPARE_REQUESTS 4096      /* kept for reuse */
+#define SPARE_REQUESTS 512       /* kept for reuse */
 #define OVERFLOW_BYTES (1 << 20) /* of a too large chunked body read before the connection is cut */
 
 /* ---- requests: free list, life ---- */
@@ -252,8 +252,7 @@ static enum MHD_Result leave(struct http_request *req)
 static bool is_beyond_limit(const struct http_request *req)
 {
     const struct http_peer *peer = req->_peer;
-    return peer && peer->extra &&
-           http_server_open_connections(req->server) > req->server->config.max_connections &&
+    return peer && (peer->extra || peer->displaced) && http_server_is_full(req->server) &&
            !cdn_str_eq(req->path, CDN_STR("/health"));
 }
 
@@ -274,7 +273,10 @@ static enum MHD_Result take_head(struct http_request *req, const char *method, c
         http_note_refusal(server, req->connection, refusal);
         /* an answer in libmicrohttpd's first call closes the connection, which is what is wanted here */
         req->_state = HTTP_STATE_REFUSED;
-        http_respond_problem(req, http_refusal_status(refusal), http_refusal_detail(refusal));
+        static const char *const later[] = {"Cache-Control: no-store", "Retry-After: 1", NULL};
+        static const char *const never[] = {"Cache-Control: no-store", NULL};
+        const unsigned status = http_refusal_status(refusal);
+        http_respond_problem_with(req, status, http_refusal_detail(refusal), status == 503 ? later : never);
         return leave(req);
     }
     http_count(&server->open_requests, 1);

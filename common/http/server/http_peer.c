@@ -79,6 +79,7 @@ void http_peer_end(struct http_peer *peer)
 
 static void close_idle(struct http_peer *peer)
 {
+    peer->displaced = true; /* a request of its may have come that was not read yet */
     leave_idle(peer);
     http_peer_close(peer);
 }
@@ -87,7 +88,6 @@ static void close_idle(struct http_peer *peer)
  * go for one another only when there is no room for more of them. */
 static bool make_room(struct http_server *server)
 {
-    const unsigned limit = server->config.max_connections;
     struct http_peer *oldest = server->idle_first;
     while (oldest && oldest->extra) {
         oldest = oldest->idle_next;
@@ -95,7 +95,7 @@ static bool make_room(struct http_server *server)
     if (oldest) {
         close_idle(oldest);
     } else if (server->idle_first &&
-               http_server_open_connections(server) >= limit + http_server_spare(limit)) {
+               server->extra_peers + 1 >= http_server_spare(server->config.max_connections)) {
         close_idle(server->idle_first);
     }
     return oldest != NULL;
@@ -225,7 +225,8 @@ static void open_peer(struct http_server *server, struct MHD_Connection *connect
     if (server->gated && server->config.tls_certificate) {
         http_peer_wait(peer, HTTP_WAIT_HANDSHAKE, true);
     }
-    peer->extra = http_server_open_connections(server) > server->config.max_connections && !make_room(server);
+    peer->extra = http_server_is_full(server) && !make_room(server);
+    server->extra_peers += peer->extra;
     join_idle(peer);
 }
 
@@ -237,6 +238,7 @@ static void close_peer(struct http_server *server, struct http_peer *peer)
     http_gate_close(peer);
     http_peer_wait(peer, HTTP_WAIT_NOTHING, false);
     leave_idle(peer);
+    server->extra_peers -= peer->extra;
     *(peer->previous ? &peer->previous->next : &server->peers) = peer->next;
     if (peer->next) {
         peer->next->previous = peer->previous;

@@ -220,6 +220,13 @@ unsigned http_server_open_connections(const struct http_server *server)
     return atomic_load_explicit(&server->open_peers, memory_order_relaxed);
 }
 
+bool http_server_is_full(const struct http_server *server)
+{
+    const struct http_server_config *config = &server->config;
+    return http_server_open_connections(server) > config->max_connections ||
+           (config->is_full && config->is_full(config->handler_self));
+}
+
 #define SPARE 64u
 #define SPARE_PART 4u /* of a small limit */
 

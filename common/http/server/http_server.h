@@ -143,6 +143,9 @@ struct http_server_config {
      * (idle, or with an incomplete head) makes room for a new one; when all have requests under way
      * http_server_spare() more get in, for GET /health, and 503 for all else. */
     unsigned max_connections;
+    /* Asked with handler_self when a connection was opened: whether it is one too many, as at the limit.
+     * NULL: only that counts. */
+    bool (*is_full)(void *self);
     unsigned idle_timeout_s;      /* 0: 60 */
     unsigned head_timeout_ms;     /* 0: 10 s, for a whole head or TLS handshake, from its first byte */
     unsigned body_timeout_ms;     /* 0: 30 s for a body, and the time that what came took at body_rate */

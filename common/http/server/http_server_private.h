@@ -50,6 +50,7 @@ struct http_peer { /* one connection */
     bool refused;                   /* the verdict was written */
     bool idle;                      /* in the list of those without a request */
     bool extra;                     /* beyond the limit */
+    bool displaced;                 /* closed for a new one */
     bool upgraded;                  /* out of libmicrohttpd's hands */
     bool upgrade_ended;             /* and back in them, to be closed */
     struct loop_deferred take_over; /* the 101 is to be sent */
@@ -76,6 +77,7 @@ struct http_server {
     struct http_request *first_suspended, *last_suspended;
     _Atomic unsigned open_requests; /* written by the loop's thread only, read by any */
     struct http_peer *peers;
+    unsigned extra_peers;
     struct http_peer *idle_first, *idle_last; /* without a request, longest first */
     struct http_peer *waiting;                /* with a time limit */
     struct loop_timer deadlines;              /* looks at those */
@@ -133,7 +135,8 @@ void http_server_forget_suspended(struct http_request *req); /* it stays suspend
 void http_server_check_limit(struct loop_timer *timer);
 
 /* http_server.c */
-void http_credentials_drop(struct http_credentials *c); /* NULL is fine */
+bool http_server_is_full(const struct http_server *server); /* more connections than it should have */
+void http_credentials_drop(struct http_credentials *c);     /* NULL is fine */
 
 /* http_peer.c: connections. */
 void http_peer_changed(void *cls, struct MHD_Connection *connection, void **context,

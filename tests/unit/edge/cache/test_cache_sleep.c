@@ -5,11 +5,7 @@
 #include "edge/cache/blob.h"
 #include "edge/cache/cache.h"
 #include "edge/cache/cache_private.h"
-#include "edge/cache/object.h"
-#include "edge/semantics/freshness.h"
-#include "edge/semantics/head.h"
-#include "edge/semantics/vary.h"
-#include "edge/store/store.h"
+#include "edge/memory/budget.h"
 #include "tests/unit/edge/head_of.h"
 #include "tests/unit/edge/store_fixture.h"
 
@@ -337,6 +333,27 @@ START_TEST(listing_tells_of_the_sleeping)
 }
 END_TEST
 
+/* Small objects by the thousand: the index has its share of memory, however much room the disk has. */
+START_TEST(the_index_has_an_end)
+{
+    edge_budget_set(MIB);
+    const unsigned most = (unsigned)(edge_budget_index_most() / EDGE_BUDGET_INDEX) + 1;
+    struct edge_cache_stats stats;
+    for (unsigned i = 0; i < most + 500; i++) {
+        publish(i, NULL);
+    }
+    edge_store_flush(f.store);
+    edge_cache_stats(cache, &stats);
+    ck_assert_uint_le(stats.objects, most);
+    ck_assert_uint_gt(stats.objects, most / 2);
+    ck_assert_uint_ge(stats.disk_evictions, 499);
+    stop();
+    start(); /* nor does it grow over a restart */
+    edge_cache_stats(cache, &stats);
+    ck_assert_uint_le(stats.objects, most);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("cache_sleep");
@@ -351,6 +368,7 @@ int main(void)
     tcase_add_test(tc, lost_bytes_are_a_miss);
     tcase_add_test(tc, variants_are_told_apart_at_a_start);
     tcase_add_test(tc, listing_tells_of_the_sleeping);
+    tcase_add_test(tc, the_index_has_an_end);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
