@@ -900,6 +900,8 @@ class Cdn:
             settings["cache_dir"] = self.folder(f"cache-{name}")
         url = origin if origin is None or isinstance(origin, str) else origin.url
         settings = {"name": name, "origin": url, "listen": listen, "admin": admin, **settings}
+        if url and not files and "connect_timeout" not in settings:
+            settings["connect_timeout"] = "60s"  # a handshake on a busy machine takes its time
         return self.daemon("pocketcdn-edge", [*flags(settings), *args], wait, files, env=env, name=f"edge {name}")
 
     def router(self, config=None, *args, wait=True, env=None, listen="127.0.0.1:0", admin="127.0.0.1:0",
