@@ -25,7 +25,7 @@ def test_the_image_has_every_library(program):
     installed = set((SOURCE / "docker" / "Dockerfile").read_text().split())
     told = subprocess.run(["readelf", "-d", BIN / program], capture_output=True, text=True, check=True).stdout
     needed = [lib for lib in re.findall(r"NEEDED.*\[(.+)\]", told) if not re.match(r"lib((a|t|ub)san|gcc_s|[cm]\.)", lib)]
-    assert any(lib.startswith("libmicrohttpd.") for lib in needed)
+    assert len(needed) >= 3, told  # the pattern still fits
     for library in needed:
         owners = subprocess.run(["dpkg", "-S", f"*/{library}"], capture_output=True, text=True, check=False).stdout
         packages = {owner.split(":")[0] for owner in owners.splitlines()}
