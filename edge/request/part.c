@@ -1,7 +1,6 @@
 /* The ranger walks along a stretch; the rest of this file decides what the stretch is and where its first
  * bytes come from. */
 #include "edge/request/part.h"
-#include "edge/request/queue.h"
 
 #include "common/http/server/http_server.h"
 #include "common/http/syntax/http_field_range.h"
@@ -19,6 +18,7 @@
 #include "edge/fetch/body.h"
 #include "edge/fetch/fetch.h"
 #include "edge/memory/budget.h"
+#include "edge/request/queue.h"
 #include "edge/request/slice.h"
 #include "edge/semantics/cause.h"
 #include "edge/semantics/range.h"

@@ -6,9 +6,9 @@
 #include "edge/base/worker.h"
 #include "edge/cache/cache.h"
 #include "edge/fetch/fetch.h"
+#include "edge/request/queue.h"
 #include "edge/request/step.h"
 #include "edge/request/tunnel.h"
-#include "edge/request/queue.h"
 #include "edge/request/txn.h"
 
 #include <stdbool.h>

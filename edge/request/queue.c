@@ -2,7 +2,13 @@
  * of it before. */
 #include "edge/request/queue.h"
 
+#include "common/http/server/http_server.h"
+#include "common/loop.h"
+#include "edge/base/settings.h"
 #include "edge/memory/budget.h"
+
+#include <stddef.h>
+#include <stdint.h>
 
 #include "common/banned.h"
 

@@ -10,8 +10,11 @@
  */
 #ifndef CDN_EDGE_QUEUE_H
 #define CDN_EDGE_QUEUE_H
-
+#include "edge/base/worker.h"
+#include "edge/request/step.h"
 #include "edge/request/txn.h"
+
+#include <stdbool.h>
 
 bool edge_queue_must_wait(struct edge_txn *txn);
 /* The state to go to now; `then` comes when there is room. */

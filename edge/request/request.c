@@ -22,6 +22,13 @@
 #include "edge/memory/budget.h"
 #include "edge/request/hot.h"
 #include "edge/request/queue.h"
+#include "edge/request/step.h"
+#include "edge/request/txn.h"
+#include "edge/semantics/cause.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
+#include "edge/semantics/key.h"
+#include "edge/semantics/validate.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>

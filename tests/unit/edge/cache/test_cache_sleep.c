@@ -5,7 +5,12 @@
 #include "edge/cache/blob.h"
 #include "edge/cache/cache.h"
 #include "edge/cache/cache_private.h"
+#include "edge/cache/object.h"
 #include "edge/memory/budget.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
+#include "edge/semantics/vary.h"
+#include "edge/store/store.h"
 #include "tests/unit/edge/head_of.h"
 #include "tests/unit/edge/store_fixture.h"
 

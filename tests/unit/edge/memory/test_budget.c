@@ -1,9 +1,10 @@
 /* The account of memory: who may have how much. */
+#include "common/mem.h"
 #include "edge/memory/budget.h"
 
 #include <check.h>
+#include <stdint.h>
 
-#include "common/mem.h"
 #include "common/banned.h"
 
 #define MIB ((uint64_t)1 << 20)
