@@ -1,6 +1,7 @@
 #include "edge/cache/cache.h"
 
 #include "common/clock.h"
+#include "common/lock.h"
 #include "common/mem.h"
 #include "common/mix.h"
 #include "common/secret.h"
@@ -13,13 +14,13 @@
 #include "edge/cache/object.h"
 #include "edge/cache/policy.h"
 #include "edge/memory/budget.h"
+#include "edge/memory/lock_order.h"
 #include "edge/memory/pages.h"
 #include "edge/semantics/validate.h"
 #include "edge/store/store.h"
 
 #include <assert.h>
 #include <bsd/sys/tree.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -83,7 +84,7 @@ enum cdn_status edge_cache_create(const struct edge_cache_config *config, struct
 {
     struct edge_cache *c = cdn_calloc(1, sizeof *c);
     c->config = *config;
-    pthread_mutex_init(&c->lock, NULL);
+    cdn_lock_init(&c->lock, EDGE_LOCK_CACHE);
     c->secret = cdn_secret64();
     RB_INIT(&c->tags);
     c->bucket = cdn_calloc(FIRST_BUCKETS, sizeof *c->bucket);
@@ -130,7 +131,7 @@ void edge_cache_destroy(struct edge_cache *c)
     edge_doorkeeper_destroy(c->doorkeeper);
     edge_ghost_destroy(c->ghost);
     edge_ghost_destroy(c->wholes);
-    pthread_mutex_destroy(&c->lock);
+    cdn_lock_destroy(&c->lock);
     free(c->bucket);
     free(c->early);
     free(c);

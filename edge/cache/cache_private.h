@@ -1,6 +1,7 @@
 /* cache_private: what the files of the cache share; nobody else includes it. */
 #ifndef CDN_EDGE_CACHE_PRIVATE_H
 #define CDN_EDGE_CACHE_PRIVATE_H
+#include "common/lock.h"
 #include "common/status.h"
 #include "common/str.h"
 #include "edge/cache/blob.h"
@@ -16,7 +17,6 @@
 #include <bsd/sys/cdefs.h> // IWYU pragma: keep
 #include <bsd/sys/tree.h>
 #include <jansson.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,7 +50,7 @@ struct edge_cache {
     char _before[64];         /* hits read the next one: not in a line that anything else is written to */
     _Atomic uint64_t changes; /* of what objects say and have in RAM */
     char _behind[64];
-    pthread_mutex_t lock; /* guards all below */
+    struct cdn_lock lock; /* guards all below */
     struct edge_entry **bucket;
     size_t bucket_mask;
     size_t entry_count;
@@ -119,11 +119,11 @@ struct edge_entry *edge_keys_from(const struct edge_cache *cache, struct cdn_str
 /* ---- under the lock: whoever calls a function ending in _locked holds it ---- */
 static inline void edge_cache_lock(struct edge_cache *cache)
 {
-    pthread_mutex_lock(&cache->lock);
+    cdn_lock_take(&cache->lock);
 }
 static inline void edge_cache_unlock(struct edge_cache *cache)
 {
-    pthread_mutex_unlock(&cache->lock);
+    cdn_lock_drop(&cache->lock);
 }
 struct edge_entry *edge_cache_ref_locked(struct edge_entry *entry); /* another reference */
 /* With a reference, made if missing. */

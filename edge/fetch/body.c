@@ -1,12 +1,13 @@
 #include "edge/fetch/body.h"
 
+#include "common/lock.h"
 #include "common/mem.h"
 #include "common/status.h"
 #include "edge/cache/blob.h"
 #include "edge/memory/budget.h"
+#include "edge/memory/lock_order.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,7 @@ struct edge_body {
     struct edge_store *store;      /* fixed; NULL: none */
     void (*room_again)(void *arg); /* fixed */
     void *arg;                     /* fixed */
-    pthread_mutex_t lock;          /* guards all below */
+    struct cdn_lock lock;          /* guards all below */
     enum edge_body_mode mode;
     struct edge_blob *blob;       /* MEMORY: n is the room, `length` how much is filled, NULL: nothing yet;
                                      WINDOW: a ring */
@@ -52,7 +53,7 @@ struct edge_body *edge_body_create(int64_t expected, size_t memory_limit, struct
 {
     struct edge_body *b = cdn_calloc(1, sizeof *b);
     atomic_init(&b->refs, 1);
-    pthread_mutex_init(&b->lock, NULL);
+    cdn_lock_init(&b->lock, EDGE_LOCK_BODY);
     b->memory_limit = memory_limit;
     b->keep = true;
     b->fd = -1;
@@ -90,7 +91,7 @@ void edge_body_unref(struct edge_body *b)
     }
     edge_blob_unref(b->blob);
     drop_file(b);
-    pthread_mutex_destroy(&b->lock);
+    cdn_lock_destroy(&b->lock);
     free(b);
 }
 
@@ -247,15 +248,15 @@ static bool append_locked(struct edge_body *b, const char *data, size_t n)
 
 bool edge_body_append(struct edge_body *b, const char *data, size_t n)
 {
-    pthread_mutex_lock(&b->lock);
+    cdn_lock_take(&b->lock);
     bool taken = b->finished || append_locked(b, data, n);
-    pthread_mutex_unlock(&b->lock);
+    cdn_lock_drop(&b->lock);
     return taken;
 }
 
 void edge_body_finish(struct edge_body *b, bool ok)
 {
-    pthread_mutex_lock(&b->lock);
+    cdn_lock_take(&b->lock);
     if (!b->finished) {
         b->finished = true;
         b->ok = ok;
@@ -266,54 +267,54 @@ void edge_body_finish(struct edge_body *b, bool ok)
         }
     }
     b->waiting = false;
-    pthread_mutex_unlock(&b->lock);
+    cdn_lock_drop(&b->lock);
 }
 
 uint64_t edge_body_length(struct edge_body *b)
 {
-    pthread_mutex_lock(&b->lock);
+    cdn_lock_take(&b->lock);
     uint64_t n = b->length;
-    pthread_mutex_unlock(&b->lock);
+    cdn_lock_drop(&b->lock);
     return n;
 }
 
 struct edge_blob *edge_body_blob(struct edge_body *b)
 {
-    pthread_mutex_lock(&b->lock);
+    cdn_lock_take(&b->lock);
     struct edge_blob *blob = b->finished && b->ok && b->mode == MEMORY ? edge_blob_ref(b->blob) : NULL;
-    pthread_mutex_unlock(&b->lock);
+    cdn_lock_drop(&b->lock);
     return blob;
 }
 
 struct edge_store_file *edge_body_take_file(struct edge_body *b)
 {
-    pthread_mutex_lock(&b->lock);
+    cdn_lock_take(&b->lock);
     bool complete = b->finished && b->ok && b->mode == FILE_BACKED;
     struct edge_store_file *file = complete ? CDN_TAKE(b->file) : NULL;
-    pthread_mutex_unlock(&b->lock);
+    cdn_lock_drop(&b->lock);
     return file;
 }
 
 void edge_body_do_not_keep(struct edge_body *b)
 {
-    pthread_mutex_lock(&b->lock);
+    cdn_lock_take(&b->lock);
     b->keep = false;
     if (b->memory_limit > UNKEPT_MEMORY_BYTES) {
         b->memory_limit = UNKEPT_MEMORY_BYTES;
     }
-    pthread_mutex_unlock(&b->lock);
+    cdn_lock_drop(&b->lock);
 }
 
 bool edge_body_join(struct edge_body *b, struct edge_body_reader *r, uint64_t at)
 {
-    pthread_mutex_lock(&b->lock);
+    cdn_lock_take(&b->lock);
     bool there = b->mode != WINDOW || at >= b->base;
     if (there) {
         *r = (struct edge_body_reader){.next = b->readers, .at = at, .joined = true};
         b->readers = r;
         b->awaited = false;
     }
-    pthread_mutex_unlock(&b->lock);
+    cdn_lock_drop(&b->lock);
     return there;
 }
 
@@ -360,19 +361,19 @@ static bool has_room_now(struct edge_body *b)
 
 void edge_body_await(struct edge_body *b, bool reader)
 {
-    pthread_mutex_lock(&b->lock);
+    cdn_lock_take(&b->lock);
     b->awaited = reader && !b->readers;
     bool wake = has_room_now(b);
-    pthread_mutex_unlock(&b->lock);
+    cdn_lock_drop(&b->lock);
     wake_producer(b, wake);
 }
 
 ssize_t edge_body_read(struct edge_body *b, struct edge_body_reader *r, char *into, size_t max)
 {
-    pthread_mutex_lock(&b->lock);
+    cdn_lock_take(&b->lock);
     ssize_t got = read_locked(b, r, into, max);
     bool wake = has_room_now(b);
-    pthread_mutex_unlock(&b->lock);
+    cdn_lock_drop(&b->lock);
     wake_producer(b, wake);
     return got;
 }
@@ -382,7 +383,7 @@ void edge_body_leave(struct edge_body *b, struct edge_body_reader *r)
     if (!r->joined) {
         return;
     }
-    pthread_mutex_lock(&b->lock);
+    cdn_lock_take(&b->lock);
     struct edge_body_reader **link = &b->readers;
     while (*link != r) {
         link = &(*link)->next;
@@ -390,6 +391,6 @@ void edge_body_leave(struct edge_body *b, struct edge_body_reader *r)
     *link = r->next;
     r->joined = false;
     bool wake = has_room_now(b);
-    pthread_mutex_unlock(&b->lock);
+    cdn_lock_drop(&b->lock);
     wake_producer(b, wake);
 }

@@ -3,6 +3,7 @@
 #include "common/daemon/metrics.h"
 #include "common/http/client/http_client.h"
 #include "common/http/syntax/http_field.h"
+#include "common/lock.h"
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/str.h"
@@ -15,12 +16,12 @@
 #include "edge/fetch/body.h"
 #include "edge/fetch/fetch_private.h"
 #include "edge/memory/budget.h"
+#include "edge/memory/lock_order.h"
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/promise.h"
 #include "edge/semantics/storable.h"
 #include "edge/semantics/vary.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -167,20 +168,20 @@ void edge_fetch_leave(struct edge_fetch *f, struct edge_worker *worker, struct e
 /* One lock for the lists of many entries. Held for moments; the cache's lock may be taken under it. */
 #define LISTS 64u
 static struct {
-    _Alignas(64) pthread_mutex_t lock;
+    _Alignas(64) struct cdn_lock lock;
 } lists[LISTS];
 
 static void __attribute__((constructor)) make_lists(void)
 {
     for (unsigned i = 0; i < LISTS; i++) {
-        pthread_mutex_init(&lists[i].lock, NULL);
+        cdn_lock_init(&lists[i].lock, EDGE_LOCK_FETCHES);
     }
 }
 
-static pthread_mutex_t *lock_list(const struct edge_entry *e)
+static struct cdn_lock *lock_list(const struct edge_entry *e)
 {
-    pthread_mutex_t *lock = &lists[e->hash % LISTS].lock;
-    pthread_mutex_lock(lock);
+    struct cdn_lock *lock = &lists[e->hash % LISTS].lock;
+    cdn_lock_take(lock);
     return lock;
 }
 
@@ -206,17 +207,17 @@ static void unlist_locked(struct edge_fetch *f)
 void edge_fetch_unlist(struct edge_fetch *f)
 {
     if (f->entry) {
-        pthread_mutex_t *lock = lock_list(f->entry);
+        struct cdn_lock *lock = lock_list(f->entry);
         unlist_locked(f);
-        pthread_mutex_unlock(lock);
+        cdn_lock_drop(lock);
     }
 }
 
 bool edge_fetch_is_running(const struct edge_entry *e)
 {
-    pthread_mutex_t *lock = lock_list(e);
+    struct cdn_lock *lock = lock_list(e);
     const bool running = e->use->fetches != NULL;
-    pthread_mutex_unlock(lock);
+    cdn_lock_drop(lock);
     return running;
 }
 
@@ -262,11 +263,11 @@ static struct edge_fetch *find_part(struct edge_entry *e, const struct edge_vary
 bool edge_fetch_is_near(struct edge_entry *e, const struct edge_vary_source *source, uint64_t at,
                         uint64_t ahead)
 {
-    pthread_mutex_t *lock = lock_list(e);
+    struct cdn_lock *lock = lock_list(e);
     struct edge_fetch *f = find_whole(e, source, false);
     const bool near = f && (f->scope.ranged || edge_fetch_phase_now(f) != EDGE_FETCH_STORING ||
                             at <= edge_body_length(f->body) + ahead);
-    pthread_mutex_unlock(lock);
+    cdn_lock_drop(lock);
     return near;
 }
 
@@ -320,7 +321,7 @@ struct edge_fetch *edge_fetch_join_or_make(struct edge_worker *worker, struct ed
                                            const struct edge_fetch_wish *wish,
                                            struct edge_fetch_waiter *waiter, bool *ret_made)
 {
-    pthread_mutex_t *lock = lock_list(entry);
+    struct cdn_lock *lock = lock_list(entry);
     struct edge_fetch *f = wish->scope.ranged ? find_part(entry, wish->source, wish->at)
                                               : find_whole(entry, wish->source, wish->sure);
     *ret_made = false;
@@ -334,7 +335,7 @@ struct edge_fetch *edge_fetch_join_or_make(struct edge_worker *worker, struct ed
     if (f && waiter) {
         join(f, worker, waiter);
     }
-    pthread_mutex_unlock(lock);
+    cdn_lock_drop(lock);
     return f;
 }
 
@@ -436,12 +437,12 @@ bool edge_fetch_abandon(struct edge_fetch *f)
         edge_fetch_phase_now(f) != EDGE_FETCH_STORING || is_worth_going_on(f)) {
         return false;
     }
-    pthread_mutex_t *lock = lock_list(f->entry); /* nobody joins meanwhile */
+    struct cdn_lock *lock = lock_list(f->entry); /* nobody joins meanwhile */
     const bool awaited = is_awaited(f);
     if (!awaited) {
         unlist_locked(f);
     }
-    pthread_mutex_unlock(lock);
+    cdn_lock_drop(lock);
     if (!awaited) {
         edge_fetch_end_early(f);
     }

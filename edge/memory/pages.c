@@ -1,7 +1,9 @@
 #include "edge/memory/pages.h"
 
+#include "common/lock.h"
 #include "common/mem.h"
 #include "edge/memory/backing.h"
+#include "edge/memory/lock_order.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -39,7 +41,7 @@ struct region { /* at the start of its memory */
 _Static_assert(sizeof(struct region) <= EDGE_PAGE, "the header is one page");
 
 static struct {
-    pthread_mutex_t lock; /* guards all below */
+    struct cdn_lock lock; /* guards all below */
     pthread_cond_t work;
     struct region *first[CLASSES]; /* by `longest` */
     uint64_t used, ready;          /* pages of regions */
@@ -49,7 +51,7 @@ static struct {
     bool runs, stop;
     bool no_ahead; /* the kernel knows no such call, or has no memory */
     pthread_t thread;
-} all = {.lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER, .spare = 1024};
+} all = {.lock = CDN_LOCK_INIT(EDGE_LOCK_PAGES), .work = PTHREAD_COND_INITIALIZER, .spare = 1024};
 
 /* ---- bits ---- */
 
@@ -280,18 +282,18 @@ static void *take_alone(size_t n)
     if (data == MAP_FAILED) {
         return NULL;
     }
-    pthread_mutex_lock(&all.lock);
+    cdn_lock_take(&all.lock);
     all.alone += n;
-    pthread_mutex_unlock(&all.lock);
+    cdn_lock_drop(&all.lock);
     return data;
 }
 
 static void *take_shared(unsigned n)
 {
-    pthread_mutex_lock(&all.lock);
+    cdn_lock_take(&all.lock);
     struct region *r = region_for(n);
     if (!r) {
-        pthread_mutex_unlock(&all.lock);
+        cdn_lock_drop(&all.lock);
         return NULL;
     }
     const unsigned at = place_in(r, n);
@@ -304,7 +306,7 @@ static void *take_shared(unsigned n)
     all.ready -= fill(r->ready, at, n, false);
     mark_used(r, at, n);
     call_thread();
-    pthread_mutex_unlock(&all.lock);
+    cdn_lock_drop(&all.lock);
     char *data = page_of(r, at);
     SHOW(data, n * EDGE_PAGE);
     if (fresh && n <= POPULATE_UP_TO / EDGE_PAGE) { /* of more than that nobody knows how soon it comes */
@@ -360,7 +362,7 @@ static void trim(void)
     struct region *r;
     unsigned at;
     unsigned n;
-    pthread_mutex_lock(&all.lock);
+    cdn_lock_take(&all.lock);
     while (all.ready > all.spare / 2 && find_ready(&r, &at, &n)) {
         if (n > all.ready - all.spare / 2) {
             n = (unsigned)(all.ready - all.spare / 2);
@@ -369,12 +371,12 @@ static void trim(void)
         mark_used(r, at, n);
         const bool parts = r->huge && (at % AHEAD || n % AHEAD);
         r->huge &= !parts;
-        pthread_mutex_unlock(&all.lock);
+        cdn_lock_drop(&all.lock);
         if (parts) {
             edge_backing_make_plain(r, EDGE_PAGES_REGION);
         }
         edge_backing_drop(page_of(r, at), n * EDGE_PAGE);
-        pthread_mutex_lock(&all.lock);
+        cdn_lock_take(&all.lock);
         mark_free(r, at, n);
         struct region *over = next_bit(r->ready, 0, true) == PAGES ? unneeded(r) : NULL;
         if (over) {
@@ -382,7 +384,7 @@ static void trim(void)
             munmap(over, EDGE_PAGES_REGION);
         }
     }
-    pthread_mutex_unlock(&all.lock);
+    cdn_lock_drop(&all.lock);
 }
 
 /* A stretch of AHEAD, at a multiple of it, that is all unused and not ready; 0: none. Under the lock. */
@@ -418,21 +420,21 @@ static struct region *region_to_make_ready(unsigned *ret_at)
 static bool make_ready(void)
 {
     unsigned at;
-    pthread_mutex_lock(&all.lock);
+    cdn_lock_take(&all.lock);
     struct region *r = region_to_make_ready(&at);
     const unsigned end = (at / AHEAD + 1) * AHEAD;
     if (r && at) {
         mark_used(r, at, end - at);
     }
-    pthread_mutex_unlock(&all.lock);
+    cdn_lock_drop(&all.lock);
     if (!r || !at) {
         return r != NULL;
     }
     const bool done = edge_backing_fill(page_of(r, at), (end - at) * EDGE_PAGE);
-    pthread_mutex_lock(&all.lock);
+    cdn_lock_take(&all.lock);
     all.ready += done ? fill(r->ready, at, end - at, true) : 0;
     mark_free(r, at, end - at);
-    pthread_mutex_unlock(&all.lock);
+    cdn_lock_drop(&all.lock);
     return done;
 }
 
@@ -442,14 +444,14 @@ static void give_shared(char *data, unsigned n)
 {
     struct region *r = region_of(data);
     HIDE(data, n * EDGE_PAGE);
-    pthread_mutex_lock(&all.lock);
+    cdn_lock_take(&all.lock);
     const unsigned at = (unsigned)((size_t)(data - (char *)r) / EDGE_PAGE);
     fill(r->ready, at, n, true); /* or nearly all of it: what was never written to costs a fault later */
     all.ready += n;
     mark_free(r, at, n);
     call_thread();
     const bool behind = all.ready > 4 * all.spare || (!all.runs && all.ready > all.spare);
-    pthread_mutex_unlock(&all.lock);
+    cdn_lock_drop(&all.lock);
     if (behind) {
         trim();
     }
@@ -463,9 +465,9 @@ void edge_pages_give(void *data, size_t n)
         return;
     }
     munmap(data, room);
-    pthread_mutex_lock(&all.lock);
+    cdn_lock_take(&all.lock);
     all.alone -= room;
-    pthread_mutex_unlock(&all.lock);
+    cdn_lock_drop(&all.lock);
 }
 
 bool edge_pages_shrink(void *data, size_t from, size_t n)
@@ -486,33 +488,33 @@ static void *work(void *arg)
 {
     (void)arg;
     setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS); /* of this thread alone, on Linux */
-    pthread_mutex_lock(&all.lock);
+    cdn_lock_take(&all.lock);
     while (!all.stop) {
         const bool few = few_are_ready() && !all.no_ahead;
         if (!few && all.ready <= all.spare) {
-            pthread_cond_wait(&all.work, &all.lock);
+            cdn_lock_wait(&all.lock, &all.work);
             continue;
         }
-        pthread_mutex_unlock(&all.lock);
+        cdn_lock_drop(&all.lock);
         const bool done = few && make_ready();
         if (!few) {
             trim();
         }
-        pthread_mutex_lock(&all.lock);
+        cdn_lock_take(&all.lock);
         all.no_ahead = few && !done;
     }
-    pthread_mutex_unlock(&all.lock);
+    cdn_lock_drop(&all.lock);
     return NULL;
 }
 
 bool edge_pages_start(size_t spare)
 {
-    pthread_mutex_lock(&all.lock);
+    cdn_lock_take(&all.lock);
     all.spare = spare / EDGE_PAGE;
     all.stop = false;
     all.runs = pthread_create(&all.thread, NULL, work, NULL) == 0;
     const bool runs = all.runs;
-    pthread_mutex_unlock(&all.lock);
+    cdn_lock_drop(&all.lock);
     if (runs) {
         pthread_setname_np(all.thread, "pages");
     }
@@ -521,12 +523,12 @@ bool edge_pages_start(size_t spare)
 
 void edge_pages_stop(void)
 {
-    pthread_mutex_lock(&all.lock);
+    cdn_lock_take(&all.lock);
     const bool runs = all.runs;
     all.stop = true;
     all.runs = false;
     pthread_cond_signal(&all.work);
-    pthread_mutex_unlock(&all.lock);
+    cdn_lock_drop(&all.lock);
     if (runs) {
         pthread_join(all.thread, NULL);
     }
@@ -534,8 +536,8 @@ void edge_pages_stop(void)
 
 void edge_pages_stats(struct edge_pages_stats *ret)
 {
-    pthread_mutex_lock(&all.lock);
+    cdn_lock_take(&all.lock);
     *ret = (struct edge_pages_stats){
         .used = all.used * EDGE_PAGE + all.alone, .ready = all.ready * EDGE_PAGE, .regions = all.regions};
-    pthread_mutex_unlock(&all.lock);
+    cdn_lock_drop(&all.lock);
 }

@@ -3,6 +3,7 @@
 #include "common/daemon/metrics.h"
 #include "common/http/server/http_server.h"
 #include "common/http/syntax/http_field_cache.h"
+#include "common/lock.h"
 #include "common/mem.h"
 #include "common/status.h"
 #include "common/str.h"
@@ -12,6 +13,7 @@
 #include "edge/cache/cache.h"
 #include "edge/cache/object.h"
 #include "edge/memory/budget.h"
+#include "edge/memory/lock_order.h"
 #include "edge/request/coding.h"
 #include "edge/request/txn.h"
 #include "edge/semantics/freshness.h"
@@ -41,7 +43,7 @@ struct edge_compress {
     struct edge *edge;
     struct edge_coding_rules rules; /* fixed */
     pthread_t thread;
-    pthread_mutex_t lock; /* guards all below */
+    struct cdn_lock lock; /* guards all below */
     pthread_cond_t some;
     struct job *first;
     struct job **last;
@@ -54,9 +56,9 @@ struct edge_compress {
 
 static struct job *take_job(struct edge_compress *z) /* waits; NULL at the end */
 {
-    pthread_mutex_lock(&z->lock);
+    cdn_lock_take(&z->lock);
     while (!z->first && !z->stop) {
-        pthread_cond_wait(&z->some, &z->lock);
+        cdn_lock_wait(&z->lock, &z->some);
     }
     struct job *job = z->stop ? NULL : z->first;
     if (job) {
@@ -64,7 +66,7 @@ static struct job *take_job(struct edge_compress *z) /* waits; NULL at the end *
         z->last = z->first ? z->last : &z->first;
         z->count--;
     }
-    pthread_mutex_unlock(&z->lock);
+    cdn_lock_drop(&z->lock);
     return job;
 }
 
@@ -100,7 +102,7 @@ static bool enqueue(struct edge_compress *z, struct edge_ram *ram, enum edge_cod
 {
     struct job *job = cdn_malloc(sizeof *job);
     *job = (struct job){.ram = ram, .form = form};
-    pthread_mutex_lock(&z->lock);
+    cdn_lock_take(&z->lock);
     const bool room = z->count < QUEUE_MAX;
     if (room) {
         edge_ram_ref(ram);
@@ -109,7 +111,7 @@ static bool enqueue(struct edge_compress *z, struct edge_ram *ram, enum edge_cod
         z->last = &job->next;
         pthread_cond_signal(&z->some);
     }
-    pthread_mutex_unlock(&z->lock);
+    cdn_lock_drop(&z->lock);
     if (!room) {
         free(job);
     }
@@ -134,7 +136,7 @@ enum cdn_status edge_compress_create(struct edge *edge, struct edge_compress **r
     z->edge = edge;
     z->rules = rules;
     z->last = &z->first;
-    pthread_mutex_init(&z->lock, NULL);
+    cdn_lock_init(&z->lock, EDGE_LOCK_COMPRESS);
     pthread_cond_init(&z->some, NULL);
     int problem = pthread_create(&z->thread, NULL, work, z);
     z->started = problem == 0;
@@ -153,10 +155,10 @@ void edge_compress_destroy(struct edge_compress *z)
         return;
     }
     if (z->started) {
-        pthread_mutex_lock(&z->lock);
+        cdn_lock_take(&z->lock);
         z->stop = true;
         pthread_cond_signal(&z->some);
-        pthread_mutex_unlock(&z->lock);
+        cdn_lock_drop(&z->lock);
         pthread_join(z->thread, NULL);
     }
     for (struct job *job = z->first, *next; job; job = next) {
@@ -164,7 +166,7 @@ void edge_compress_destroy(struct edge_compress *z)
         edge_ram_unref(job->ram);
         free(job);
     }
-    pthread_mutex_destroy(&z->lock);
+    cdn_lock_destroy(&z->lock);
     pthread_cond_destroy(&z->some);
     edge_coding_rules_free(&z->rules);
     free(z);

@@ -2,7 +2,9 @@
 
 #include "common/clock.h"
 #include "common/folder.h"
+#include "common/lock.h"
 #include "common/mem.h"
+#include "edge/memory/lock_order.h"
 #include "edge/store/store_index.h"
 #include "edge/store/store_private.h"
 
@@ -84,9 +86,9 @@ enum cdn_status edge_store_write_failed(struct edge_store *s, const char *what, 
 
 uint64_t edge_store_disk_bytes(struct edge_store *s)
 {
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     uint64_t bytes = s->segments_bytes + s->files_bytes;
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     return bytes + atomic_load(&s->index_bytes) + atomic_load(&s->temporary);
 }
 
@@ -257,10 +259,10 @@ static struct edge_store *make(const struct edge_store_settings *x, const struct
     atomic_store(&s->budget, x->budget);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_mutex_init(&s->lock, NULL);
-    pthread_mutex_init(&s->queue.lock, NULL);
-    pthread_mutex_init(&s->readers.lock, NULL);
-    pthread_mutex_init(&s->find_lock, NULL);
+    cdn_lock_init(&s->lock, EDGE_LOCK_STORE);
+    cdn_lock_init(&s->queue.lock, EDGE_LOCK_QUEUE);
+    cdn_lock_init(&s->readers.lock, EDGE_LOCK_READERS);
+    cdn_lock_init(&s->find_lock, EDGE_LOCK_FIND);
     pthread_cond_init(&s->queue.work, &monotonic);
     pthread_cond_init(&s->queue.done, &monotonic);
     pthread_cond_init(&s->readers.work, &monotonic);
@@ -313,10 +315,10 @@ static void stop_writer(struct edge_store *s)
 {
     if (s->writer) {
         edge_writer_flush(s);
-        pthread_mutex_lock(&s->queue.lock);
+        cdn_lock_take(&s->queue.lock);
         s->queue.stop = true;
         pthread_cond_signal(&s->queue.work);
-        pthread_mutex_unlock(&s->queue.lock);
+        cdn_lock_drop(&s->queue.lock);
         pthread_join(s->writer, NULL);
     }
 }
@@ -341,10 +343,10 @@ void edge_store_close(struct edge_store *s)
     if (s->dir >= 0) {
         close(s->dir);
     }
-    pthread_mutex_destroy(&s->lock);
-    pthread_mutex_destroy(&s->queue.lock);
-    pthread_mutex_destroy(&s->readers.lock);
-    pthread_mutex_destroy(&s->find_lock);
+    cdn_lock_destroy(&s->lock);
+    cdn_lock_destroy(&s->queue.lock);
+    cdn_lock_destroy(&s->readers.lock);
+    cdn_lock_destroy(&s->find_lock);
     pthread_cond_destroy(&s->queue.work);
     pthread_cond_destroy(&s->queue.done);
     pthread_cond_destroy(&s->readers.work);
@@ -379,9 +381,9 @@ static bool welcome(struct edge_store *s, const struct edge_store_put *put)
         atomic_load_explicit(&s->full_until, memory_order_relaxed) > cdn_clock_mono_ms()) {
         return false;
     }
-    pthread_mutex_lock(&s->queue.lock);
+    cdn_lock_take(&s->queue.lock);
     bool room = s->queue.bytes + put->body_length <= s->queue_bytes;
-    pthread_mutex_unlock(&s->queue.lock);
+    cdn_lock_drop(&s->queue.lock);
     return room;
 }
 
@@ -408,9 +410,9 @@ void edge_store_remove(struct edge_store *s, const struct edge_store_location *l
     struct edge_op *op = cdn_calloc(1, sizeof(*op));
     op->kind = EDGE_OP_REMOVE;
     op->location = *location;
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     edge_load_removed(s, location->id);
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     edge_writer_enqueue(s, op, 0);
 }
 
@@ -492,15 +494,15 @@ void edge_store_stats(struct edge_store *s, struct edge_store_stats *ret)
                                  .written_bytes = atomic_load(&s->written),
                                  .refused = atomic_load(&s->refused),
                                  .full = atomic_load(&s->full_until) > cdn_clock_mono_ms()};
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     x.live_bytes = s->live_bytes;
     x.segments = s->segments_count;
     x.files = s->files;
     x.objects = s->objects;
     x.loading = s->loading;
-    pthread_mutex_unlock(&s->lock);
-    pthread_mutex_lock(&s->queue.lock);
+    cdn_lock_drop(&s->lock);
+    cdn_lock_take(&s->queue.lock);
     x.queued_bytes = s->queue.bytes;
-    pthread_mutex_unlock(&s->queue.lock);
+    cdn_lock_drop(&s->queue.lock);
     *ret = x;
 }

@@ -3,6 +3,7 @@
  * Order that survives a crash: append the copies, change the rows, commit, wait until no reader can still
  * hold the old place, delete. A record is alive when its row points at it. */
 #include "common/clock.h"
+#include "common/lock.h"
 #include "common/mem.h"
 #include "common/status.h"
 #include "edge/store/store.h"
@@ -10,7 +11,6 @@
 #include "edge/store/store_private.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,7 +31,7 @@ static struct edge_segment *choose(struct edge_store *s)
     struct edge_segment *best = NULL;
     uint64_t disk = edge_store_disk_bytes(s);
     bool pressed = disk + 3 * s->segment_bytes > atomic_load(&s->budget);
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     for (uint32_t i = 0; s->loaded && i < s->segments_n; i++) {
         struct edge_segment *x = s->segments[i];
         if (!x || x->number == s->current || x->retire_ms) {
@@ -43,7 +43,7 @@ static struct edge_segment *choose(struct edge_store *s)
             best = x;
         }
     }
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     return best;
 }
 
@@ -63,10 +63,10 @@ static void lose(struct edge_store *s, const struct edge_store_location *l)
     if (edge_writer_begin(s)) {
         (void)edge_index_delete(s->index, l->id);
     }
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     edge_segment_count(s, l, false);
     s->objects -= s->objects > 0;
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
 }
 
 /* Copies may take most of what is kept free of other things, for they bring more back. */
@@ -105,9 +105,9 @@ static bool move(struct edge_store *s, int fd, const struct edge_record *r, uint
         edge_writer_index_failed(s, status, "move");
         return false;
     }
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     edge_segment_count(s, &from, false);
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     if (s->hooks.on_moved) {
         s->hooks.on_moved(s->hooks.self, &r->key_hash, &from, &to);
     }
@@ -117,13 +117,13 @@ static bool move(struct edge_store *s, int fd, const struct edge_record *r, uint
 
 static void retire(struct edge_store *s, uint32_t number)
 {
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     struct edge_segment *x = edge_segment_get(s, number);
     if (x) {
         x->retire_ms = cdn_clock_mono_ms() + EDGE_RETIRE_MS;
         x->retire_commit = s->commits + (s->commit_at != 0);
     }
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     edge_store_event(s, EDGE_STORE_COMPACTED, "segment %" PRIu32 ": %" PRIu64 " objects moved", number,
                      s->compaction.moved);
     s->compaction.segment = 0;
@@ -136,10 +136,10 @@ static bool empty_some(struct edge_store *s)
     struct edge_record r;
     uint32_t number = s->compaction.segment;
     uint64_t budget = STEP_BYTES;
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     const struct edge_segment *x = edge_segment_get(s, number);
     uint64_t end = x && x->live > 0 ? x->bytes : 0;
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     if (end == 0 || edge_descriptor_get(s, number, true, &ref) != CDN_OK) {
         retire(s, number);
         return true;
@@ -164,14 +164,14 @@ static bool empty_some(struct edge_store *s)
 static uint32_t due(struct edge_store *s, int64_t now, bool *ret_waiting)
 {
     uint32_t number = 0;
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     for (uint32_t i = 0; i < s->segments_n && !number; i++) {
         const struct edge_segment *x = s->segments[i];
         *ret_waiting |= x && x->retire_ms;
         bool over = x && x->retire_ms && x->retire_ms <= now && x->retire_commit <= s->commits;
         number = over ? x->number : 0;
     }
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     return number;
 }
 

@@ -1,4 +1,5 @@
 /* Open files, kept for the next use: a hash by file, a list by last use, a count of holds each. */
+#include "common/lock.h"
 #include "common/mem.h"
 #include "common/status.h"
 #include "edge/store/store.h"
@@ -7,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,9 +100,9 @@ static int open_file(struct edge_store *s, uint64_t key)
     }
     int fd = openat(s->dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
-        pthread_mutex_lock(&s->lock);
+        cdn_lock_take(&s->lock);
         struct edge_store_ref *idle = shed(s, 0);
-        pthread_mutex_unlock(&s->lock);
+        cdn_lock_drop(&s->lock);
         bool freed = idle != NULL;
         destroy_all(idle);
         errno = EMFILE;
@@ -161,9 +161,9 @@ static struct edge_store_ref *hold(struct edge_store *s, uint64_t key)
 enum cdn_status edge_descriptor_get(struct edge_store *s, uint64_t key, bool may_open,
                                     struct edge_store_ref **ret)
 {
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     struct edge_store_ref *ref = hold(s, key);
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     if (ref || !may_open) {
         *ret = ref ? ref : *ret;
         return ref ? CDN_OK : CDN_UNAVAILABLE;
@@ -173,7 +173,7 @@ enum cdn_status edge_descriptor_get(struct edge_store *s, uint64_t key, bool may
     if (status != CDN_OK) {
         return status;
     }
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     ref = hold(s, key);
     struct edge_store_ref *spare = ref ? made : NULL; /* another thread was faster */
     if (!ref) {
@@ -186,7 +186,7 @@ enum cdn_status edge_descriptor_get(struct edge_store *s, uint64_t key, bool may
         s->descriptors.count++;
         spare = shed(s, s->descriptors_max);
     }
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     destroy_all(spare);
     *ret = ref;
     return CDN_OK;
@@ -194,9 +194,9 @@ enum cdn_status edge_descriptor_get(struct edge_store *s, uint64_t key, bool may
 
 void edge_descriptor_put(struct edge_store *s, struct edge_store_ref *ref)
 {
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     bool last = --ref->holds == 0 && !ref->listed;
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     if (last) {
         destroy(ref);
     }
@@ -204,13 +204,13 @@ void edge_descriptor_put(struct edge_store *s, struct edge_store_ref *ref)
 
 void edge_descriptor_drop(struct edge_store *s, uint64_t key)
 {
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     struct edge_store_ref *ref = look_up(s, key);
     bool unused = ref && ref->holds == 0;
     if (ref) {
         take_out(s, ref);
     }
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     if (unused) {
         destroy(ref);
     }
@@ -219,7 +219,7 @@ void edge_descriptor_drop(struct edge_store *s, uint64_t key)
 void edge_descriptors_forget(struct edge_store *s)
 {
     struct edge_store_ref *unused = NULL;
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     for (struct edge_store_ref *ref; (ref = s->descriptors.oldest) != NULL;) {
         take_out(s, ref);
         if (ref->holds == 0) {
@@ -227,7 +227,7 @@ void edge_descriptors_forget(struct edge_store *s)
             unused = ref;
         }
     }
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     destroy_all(unused);
 }
 

@@ -1,5 +1,6 @@
 /* Objects in a file of their own: written by the engine's thread under a temporary name, committed by the
  * writer. */
+#include "common/lock.h"
 #include "common/mem.h"
 #include "common/status.h"
 #include "common/str.h"
@@ -9,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -398,11 +398,11 @@ static enum cdn_status publish(struct edge_store *s, struct edge_store_file *f,
         return edge_store_write_failed(s, to, errno);
     }
     uint64_t disk = disk_of(f->fd);
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     s->files_bytes += disk - f->disk_before;
     s->live_bytes += disk - f->disk_before;
     s->files += !f->id;
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     return CDN_OK;
 }
 
@@ -448,11 +448,11 @@ void edge_file_remove(struct edge_store *s, const struct edge_store_location *l)
     edge_file_name(l->id, name);
     if (fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && unlinkat(s->dir, name, 0) == 0) {
         uint64_t disk = (uint64_t)st.st_blocks * 512;
-        pthread_mutex_lock(&s->lock);
+        cdn_lock_take(&s->lock);
         s->files_bytes -= disk < s->files_bytes ? disk : s->files_bytes;
         s->live_bytes -= disk < s->live_bytes ? disk : s->live_bytes;
         s->files -= s->files > 0;
-        pthread_mutex_unlock(&s->lock);
+        cdn_lock_drop(&s->lock);
     }
     edge_descriptor_drop(s, l->id | EDGE_DESCRIPTOR_FILE);
 }

@@ -1,5 +1,6 @@
 /* After the start: all rows to the engine, single keys before their turn, and what no row names is deleted.
  */
+#include "common/lock.h"
 #include "common/mem.h"
 #include "common/parse.h"
 #include "common/status.h"
@@ -87,9 +88,9 @@ static void forget_removed(struct edge_store *s)
 
 bool edge_store_removed(struct edge_store *s, uint64_t id)
 {
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     bool removed = removed_has(s, id);
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     return removed;
 }
 
@@ -178,13 +179,13 @@ static void take_row(void *arg, const struct edge_store_row *row)
     if (row->location.id >= s->first_new_id) { /* found: the engine knows it, or has removed it */
         return;
     }
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     bool removed = removed_has(s, row->location.id);
     if (b->counting && !removed) {
         there = count(b, &row->location);
     }
     s->load_cursor = b->counting && there ? row->location.id : s->load_cursor;
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     if (!there) {
         edge_store_event(s, EDGE_STORE_TORN, "object %" PRIu64 ": its bytes are missing", row->location.id);
         drop(s, &row->location);
@@ -233,21 +234,21 @@ static void list_files(struct batch *b)
     if (b->n_files) {
         qsort(b->files, b->n_files, sizeof(*b->files), by_id);
     }
-    pthread_mutex_lock(&b->store->lock);
+    cdn_lock_take(&b->store->lock);
     for (size_t i = 0; i < b->n_files; i++) {
         b->store->files_bytes += b->files[i].disk;
         b->store->live_bytes += b->files[i].disk;
     }
     b->store->files += b->n_files;
-    pthread_mutex_unlock(&b->store->lock);
+    cdn_lock_drop(&b->store->lock);
 }
 
 static void delete_orphans(struct batch *b)
 {
     for (size_t i = 0; i < b->n_files; i++) {
-        pthread_mutex_lock(&b->store->lock);
+        cdn_lock_take(&b->store->lock);
         bool removed = removed_has(b->store, b->files[i].id);
-        pthread_mutex_unlock(&b->store->lock);
+        cdn_lock_drop(&b->store->lock);
         if (!b->files[i].named && !removed) {
             edge_store_event(b->store, EDGE_STORE_ORPHAN, "file %" PRIu64 " has no row", b->files[i].id);
             drop(b->store, &(struct edge_store_location){.id = b->files[i].id});
@@ -276,11 +277,11 @@ static void ask_rebuild(struct edge_store *s)
     struct edge_op *op = cdn_calloc(1, sizeof(*op));
     op->kind = EDGE_OP_REBUILD;
     edge_writer_enqueue(s, op, 0);
-    pthread_mutex_lock(&s->queue.lock);
+    cdn_lock_take(&s->queue.lock);
     while (!s->queue.rebuild_done) {
-        pthread_cond_wait(&s->queue.done, &s->queue.lock);
+        cdn_lock_wait(&s->queue.lock, &s->queue.done);
     }
-    pthread_mutex_unlock(&s->queue.lock);
+    cdn_lock_drop(&s->queue.lock);
 }
 
 static enum cdn_status load_all(struct edge_store *s, struct batch *b)
@@ -305,11 +306,11 @@ static void *loader_main(void *arg)
     if (status == CDN_OK) {
         delete_orphans(b);
     }
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     s->loaded = status == CDN_OK;
     s->loading = false;
     forget_removed(s);
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     free(b->files);
     s->load_end(s->load_arg, status);
     return NULL;
@@ -338,14 +339,14 @@ static enum cdn_status find_rows(struct edge_store *s, uint64_t key_a, uint64_t 
     CDN_AUTOFREE char *path = cdn_asprintf("%s/index.db", s->path);
     struct edge_index_sink sink = {b, take_row, damaged_row};
     enum cdn_status status = CDN_OK;
-    pthread_mutex_lock(&s->find_lock);
+    cdn_lock_take(&s->find_lock);
     if (!s->find_index) {
         status = edge_index_open(path, false, &s->find_index, NULL, NULL);
     }
     if (status == CDN_OK) {
         status = edge_index_find(s->find_index, key_a, key_b, &sink);
     }
-    pthread_mutex_unlock(&s->find_lock);
+    cdn_lock_drop(&s->find_lock);
     return status;
 }
 
@@ -355,18 +356,18 @@ void edge_load_find(struct edge_store *s, uint64_t key_a, uint64_t key_b, edge_s
     b->store = s;
     b->rows = rows;
     b->arg = arg;
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     s->finding++;
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     enum cdn_status status = find_rows(s, key_a, key_b, b);
     if (status != CDN_OK) {
         edge_store_event(s, EDGE_STORE_INDEX_ERROR, "index: find: %s", cdn_status_text(status));
     }
     rows(arg, b->list, b->n);
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     s->finding--;
     forget_removed(s);
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     for (size_t i = 0; i < b->n; i++) {
         free((void *)(uintptr_t)b->list[i].extents);
     }

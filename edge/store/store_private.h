@@ -6,6 +6,7 @@
  */
 #ifndef CDN_EDGE_STORE_PRIVATE_H
 #define CDN_EDGE_STORE_PRIVATE_H
+#include "common/lock.h"
 #include "common/status.h"
 #include "edge/store/store.h"
 
@@ -163,7 +164,7 @@ struct edge_store {
     _Atomic int64_t full_until; /* monotonic ms */
     uint64_t first_new_id;      /* ids from here on were given by this process */
 
-    pthread_mutex_t lock;
+    struct cdn_lock lock;
     struct edge_segment **segments; /* [number - segments_first], may hold NULL */
     uint32_t segments_first, segments_n;
     uint64_t segments_bytes, live_bytes, files_bytes;
@@ -181,7 +182,7 @@ struct edge_store {
     unsigned finding; /* look-ups under way */
 
     struct {
-        pthread_mutex_t lock;
+        struct cdn_lock lock;
         pthread_cond_t work;
         pthread_cond_t done;
         struct edge_op *head, **tail;
@@ -197,14 +198,14 @@ struct edge_store {
     } queue;
 
     struct {
-        pthread_mutex_t lock;
+        struct cdn_lock lock;
         pthread_cond_t work;
         struct edge_read_job *head, **tail;
         bool stop;
         pthread_t threads[EDGE_STORE_READERS];
     } readers;
 
-    pthread_mutex_t find_lock;
+    struct cdn_lock find_lock;
     struct edge_index *find_index;
 
     pthread_t writer;

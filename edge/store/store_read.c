@@ -1,4 +1,5 @@
 /* Reading and verifying; the reader threads. */
+#include "common/lock.h"
 #include "common/mem.h"
 #include "common/status.h"
 #include "common/str.h"
@@ -167,11 +168,11 @@ static enum cdn_status read_packed(struct edge_store *s, const struct edge_store
 static bool blocks_verified(struct edge_store *s, const struct edge_store_ref *ref, uint64_t from, uint64_t n)
 {
     bool all = true;
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     for (uint64_t b = from / EDGE_STORE_BLOCK; n > 0 && b <= (from + n - 1) / EDGE_STORE_BLOCK && all; b++) {
         all = ref->verified[b] != 0;
     }
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     return all;
 }
 
@@ -186,9 +187,9 @@ static enum cdn_status verify_block(struct edge_store *s, const struct edge_stor
         return complain(s, l, CDN_CORRUPT, EDGE_STORE_CHECKSUM);
     }
     if (status == CDN_OK) {
-        pthread_mutex_lock(&s->lock);
+        cdn_lock_take(&s->lock);
         ref->verified[block] = 1;
-        pthread_mutex_unlock(&s->lock);
+        cdn_lock_drop(&s->lock);
     }
     return status;
 }
@@ -242,9 +243,9 @@ static enum cdn_status read_file(struct edge_store *s, const struct edge_store_l
 
 static bool gone(struct edge_store *s, const struct edge_store_location *l)
 {
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     bool none = l->id == 0 || (l->segment && !edge_segment_get(s, l->segment));
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     return none;
 }
 
@@ -338,11 +339,11 @@ static void enqueue(struct edge_store *s, struct edge_read_job job)
 {
     struct edge_read_job *copy = cdn_malloc(sizeof(*copy));
     *copy = job;
-    pthread_mutex_lock(&s->readers.lock);
+    cdn_lock_take(&s->readers.lock);
     *s->readers.tail = copy;
     s->readers.tail = &copy->next;
     pthread_cond_signal(&s->readers.work);
-    pthread_mutex_unlock(&s->readers.lock);
+    cdn_lock_drop(&s->readers.lock);
 }
 
 void edge_store_read(struct edge_store *s, const struct edge_store_location *l, uint64_t from, void *data,
@@ -375,9 +376,9 @@ void edge_store_find(struct edge_store *s, uint64_t key_a, uint64_t key_b, edge_
 
 static struct edge_read_job *next_job(struct edge_store *s)
 {
-    pthread_mutex_lock(&s->readers.lock);
+    cdn_lock_take(&s->readers.lock);
     while (!s->readers.head && !s->readers.stop) {
-        pthread_cond_wait(&s->readers.work, &s->readers.lock);
+        cdn_lock_wait(&s->readers.lock, &s->readers.work);
     }
     struct edge_read_job *job = s->readers.head;
     if (job) {
@@ -386,7 +387,7 @@ static struct edge_read_job *next_job(struct edge_store *s)
             s->readers.tail = &s->readers.head;
         }
     }
-    pthread_mutex_unlock(&s->readers.lock);
+    cdn_lock_drop(&s->readers.lock);
     return job;
 }
 
@@ -419,10 +420,10 @@ enum cdn_status edge_readers_start(struct edge_store *s, struct cdn_error *err)
 
 void edge_readers_stop(struct edge_store *s)
 {
-    pthread_mutex_lock(&s->readers.lock);
+    cdn_lock_take(&s->readers.lock);
     s->readers.stop = true;
     pthread_cond_broadcast(&s->readers.work);
-    pthread_mutex_unlock(&s->readers.lock);
+    cdn_lock_drop(&s->readers.lock);
     for (size_t i = 0; i < EDGE_STORE_READERS; i++) {
         if (s->readers.threads[i]) {
             pthread_join(s->readers.threads[i], NULL);

@@ -1,5 +1,6 @@
 /* A lost or corrupt index is set aside and made anew from the records, which describe themselves. */
 #include "common/folder.h"
+#include "common/lock.h"
 #include "common/mem.h"
 #include "common/parse.h"
 #include "common/status.h"
@@ -12,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -141,11 +141,11 @@ static void scan_segment(struct edge_store *s, uint32_t number, uint64_t end, ui
 static void scan_segments(struct edge_store *s, uint64_t *count)
 {
     for (uint32_t number = 1; number <= s->last_segment; number++) {
-        pthread_mutex_lock(&s->lock);
+        cdn_lock_take(&s->lock);
         number = number < s->segments_first ? s->segments_first : number;
         const struct edge_segment *x = edge_segment_get(s, number);
         uint64_t end = x && !x->retire_ms ? x->bytes : 0;
-        pthread_mutex_unlock(&s->lock);
+        cdn_lock_drop(&s->lock);
         if (end > 0) {
             scan_segment(s, number, end, count);
         }
@@ -193,10 +193,10 @@ void edge_rebuild_close_index(struct edge_store *s)
 {
     edge_index_close(s->index);
     s->index = NULL;
-    pthread_mutex_lock(&s->find_lock);
+    cdn_lock_take(&s->find_lock);
     edge_index_close(s->find_index);
     s->find_index = NULL;
-    pthread_mutex_unlock(&s->find_lock);
+    cdn_lock_drop(&s->find_lock);
     s->index_broken = false;
     s->commit_at = 0;
 }

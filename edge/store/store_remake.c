@@ -6,6 +6,7 @@
  * secret and the last mark. Ids and numbers of segments go on, so an old location finds nothing. A missing
  * index alone is rebuilt from the records (store_rebuild.c), a missing segment alone is given up. */
 #include "common/clock.h"
+#include "common/lock.h"
 #include "common/mem.h"
 #include "common/status.h"
 #include "common/str.h"
@@ -16,7 +17,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/stat.h>
@@ -51,13 +51,13 @@ static bool is_lost(struct edge_store *s)
 
 static void forget(struct edge_store *s)
 {
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     edge_segments_forget(s);
     s->live_bytes = s->files_bytes = 0;
     s->files = s->objects = 0;
     s->loaded = true; /* there is nothing to load any more */
     atomic_store(&s->alive_from, atomic_load(&s->next_id));
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     edge_descriptors_forget(s);
     s->current = 0;
     s->compaction.segment = 0;
@@ -137,9 +137,9 @@ void edge_remake_look(struct edge_store *s)
 {
     const int64_t now = cdn_clock_mono_ms();
     const bool asked = atomic_load_explicit(&s->look_now, memory_order_relaxed);
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     const bool loading = s->loading; /* the loader has its own hold on the old index */
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     if (loading || (now < s->look.at && (!asked || s->look.failed))) {
         return;
     }

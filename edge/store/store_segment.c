@@ -1,3 +1,4 @@
+#include "common/lock.h"
 #include "common/mem.h"
 #include "common/parse.h"
 #include "common/status.h"
@@ -10,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -143,19 +143,19 @@ static enum cdn_status new_segment(struct edge_store *s)
     }
     close(fd);
     s->last_segment = s->current = number;
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     table_add(s, number, 0);
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     return CDN_OK;
 }
 
 /* The segment to append `size` bytes to, and where in it. */
 static enum cdn_status place(struct edge_store *s, uint64_t size, uint64_t *ret_at)
 {
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     struct edge_segment *segment = s->current ? edge_segment_get(s, s->current) : NULL;
     uint64_t at = segment ? segment->bytes : 0;
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     if (!segment || (at > 0 && at + size > s->segment_bytes)) {
         enum cdn_status status = new_segment(s);
         if (status != CDN_OK) {
@@ -274,23 +274,23 @@ enum cdn_status edge_segment_append(struct edge_store *s, struct edge_append *it
         return status;
     }
     atomic_fetch_add_explicit(&s->written, size, memory_order_relaxed);
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     edge_segment_get(s, s->current)->bytes += size;
     s->segments_bytes += size;
     for (unsigned i = 0; i < n; i++) {
         appended(s, &items[i], at);
         at += edge_record_size(text_size(&items[i].record), items[i].record.body_n);
     }
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     return CDN_OK;
 }
 
 uint64_t edge_segment_room(struct edge_store *s)
 {
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     const struct edge_segment *segment = s->current ? edge_segment_get(s, s->current) : NULL;
     const uint64_t used = segment ? segment->bytes : 0;
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     return used < s->segment_bytes ? s->segment_bytes - used : 0;
 }
 
@@ -333,7 +333,7 @@ void edge_segment_delete(struct edge_store *s, uint32_t number)
 {
     char name[32];
     segment_name(number, name);
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     struct edge_segment *segment = edge_segment_get(s, number);
     if (segment) {
         s->segments[number - s->segments_first] = NULL;
@@ -342,7 +342,7 @@ void edge_segment_delete(struct edge_store *s, uint32_t number)
         free(segment->verified);
         free(segment);
     }
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     edge_descriptor_drop(s, number);
     unlinkat(s->dir, name, 0);
 }
@@ -365,19 +365,19 @@ void edge_segments_missing(struct edge_store *s)
 
 bool edge_segment_verified(struct edge_store *s, const struct edge_store_location *l)
 {
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     const struct edge_segment *segment = edge_segment_get(s, l->segment);
     bool on = segment && segment->verified && l->place < segment->verified_units &&
               (segment->verified[l->place / 64] >> (l->place % 64) & 1);
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     return on;
 }
 
 void edge_segment_verified_set(struct edge_store *s, const struct edge_store_location *l, bool on)
 {
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     verified_set(s, l, on);
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
 }
 
 bool edge_segment_next(struct edge_store *s, int fd, uint64_t end, uint64_t *at, struct edge_record *ret)

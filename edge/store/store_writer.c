@@ -4,6 +4,7 @@
  * Puts alone may wait longer, until some megabytes are together: their bodies are in memory, nobody waits for
  * them, and a burst of misses is answered before the processor is spent on storing them. */
 #include "common/clock.h"
+#include "common/lock.h"
 #include "common/status.h"
 #include "common/str.h"
 #include "edge/store/store.h"
@@ -48,7 +49,7 @@ static bool may_gather(const struct edge_store *s)
 
 void edge_writer_enqueue(struct edge_store *s, struct edge_op *op, uint64_t bytes)
 {
-    pthread_mutex_lock(&s->queue.lock);
+    cdn_lock_take(&s->queue.lock);
     op->next = NULL;
     *s->queue.tail = op;
     s->queue.tail = &op->next;
@@ -59,7 +60,7 @@ void edge_writer_enqueue(struct edge_store *s, struct edge_op *op, uint64_t byte
         s->queue.idle = false;
         pthread_cond_signal(&s->queue.work);
     }
-    pthread_mutex_unlock(&s->queue.lock);
+    cdn_lock_drop(&s->queue.lock);
 }
 
 /* ---- the index ---- */
@@ -154,9 +155,9 @@ static void settle(struct edge_store *s, struct edge_op *op, enum cdn_status sta
 
 static void count_objects(struct edge_store *s, unsigned n)
 {
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     s->objects += n;
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
 }
 
 static uint64_t put_size(const struct edge_op *op)
@@ -235,10 +236,10 @@ static void commit_file(struct edge_store *s, struct edge_op *op)
 /* Where an object lies now: compaction may have moved it since the engine looked. */
 static void follow(struct edge_store *s, struct edge_store_location *l)
 {
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     const struct edge_segment *segment = edge_segment_get(s, l->segment);
     bool moved = l->segment && (!segment || segment->retire_ms || s->compaction.segment == l->segment);
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     uint32_t number = 0;
     uint32_t place = 0;
     if (moved && s->index && edge_index_place(s->index, l->id, &number, &place) == CDN_OK) {
@@ -256,7 +257,7 @@ static void remove_object(struct edge_store *s, struct edge_op *op)
     } else {
         edge_file_remove(s, l);
     }
-    pthread_mutex_lock(&s->lock);
+    cdn_lock_take(&s->lock);
     const bool lost = l->id < atomic_load(&s->alive_from);
     if (!op->uncounted && !lost && (s->loaded || l->id >= s->first_new_id || l->id <= s->load_cursor)) {
         s->objects -= s->objects > 0;
@@ -264,7 +265,7 @@ static void remove_object(struct edge_store *s, struct edge_op *op)
             edge_segment_count(s, l, false);
         }
     }
-    pthread_mutex_unlock(&s->lock);
+    cdn_lock_drop(&s->lock);
     if (edge_writer_begin(s)) {
         enum cdn_status status = edge_index_delete(s->index, l->id);
         if (status != CDN_OK) {
@@ -372,10 +373,10 @@ static void keep_mark(struct edge_store *s, struct edge_op *op)
 static void rebuild(struct edge_store *s)
 {
     edge_rebuild_run(s);
-    pthread_mutex_lock(&s->queue.lock);
+    cdn_lock_take(&s->queue.lock);
     s->queue.rebuild_done = true;
     pthread_cond_broadcast(&s->queue.done);
-    pthread_mutex_unlock(&s->queue.lock);
+    cdn_lock_drop(&s->queue.lock);
 }
 
 /* Does `op` (and those that go along with it); the last one done. */
@@ -434,10 +435,10 @@ static void work_off(struct edge_store *s, struct edge_op *op)
             free(op);
             op = next;
         }
-        pthread_mutex_lock(&s->queue.lock);
+        cdn_lock_take(&s->queue.lock);
         s->queue.bytes -= bytes;
         const bool crowded = is_crowded(s);
-        pthread_mutex_unlock(&s->queue.lock);
+        cdn_lock_drop(&s->queue.lock);
         op = end;
         if (op && !crowded) {
             sched_yield(); /* whoever answers requests goes first */
@@ -453,7 +454,7 @@ static void gather(struct edge_store *s)
     struct timespec until;
     edge_store_after(&until, s->gather_ms);
     s->queue.gathering = true;
-    while (may_gather(s) && pthread_cond_timedwait(&s->queue.work, &s->queue.lock, &until) == 0) {
+    while (may_gather(s) && cdn_lock_wait_until(&s->queue.lock, &s->queue.work, &until) == 0) {
     }
     s->queue.gathering = false;
 }
@@ -463,10 +464,10 @@ static struct edge_op *take(struct edge_store *s, int64_t ms, bool nap, uint64_t
 {
     struct timespec until;
     edge_store_after(&until, ms);
-    pthread_mutex_lock(&s->queue.lock);
+    cdn_lock_take(&s->queue.lock);
     while ((nap || !s->queue.head) && !s->queue.hurry && !s->queue.stop) {
         s->queue.idle = !nap;
-        if (pthread_cond_timedwait(&s->queue.work, &s->queue.lock, &until) != 0 || is_crowded(s)) {
+        if (cdn_lock_wait_until(&s->queue.lock, &s->queue.work, &until) != 0 || is_crowded(s)) {
             break;
         }
     }
@@ -482,18 +483,18 @@ static struct edge_op *take(struct edge_store *s, int64_t ms, bool nap, uint64_t
     s->queue.tail = &s->queue.head;
     *ret_flush = s->queue.flush_wanted;
     *ret_stop = s->queue.stop && !head; /* what the last work queues is work too */
-    pthread_mutex_unlock(&s->queue.lock);
+    cdn_lock_drop(&s->queue.lock);
     return head;
 }
 
 static void flushed(struct edge_store *s, uint64_t flush)
 {
-    pthread_mutex_lock(&s->queue.lock);
+    cdn_lock_take(&s->queue.lock);
     if (s->queue.flush_done < flush) {
         s->queue.flush_done = flush;
         pthread_cond_broadcast(&s->queue.done);
     }
-    pthread_mutex_unlock(&s->queue.lock);
+    cdn_lock_drop(&s->queue.lock);
 }
 
 static int64_t patience(const struct edge_store *s, bool more)
@@ -542,12 +543,12 @@ enum cdn_status edge_writer_start(struct edge_store *s, struct cdn_error *err)
 
 void edge_writer_flush(struct edge_store *s)
 {
-    pthread_mutex_lock(&s->queue.lock);
+    cdn_lock_take(&s->queue.lock);
     uint64_t mine = ++s->queue.flush_wanted;
     s->queue.hurry = true;
     pthread_cond_signal(&s->queue.work);
     while (s->queue.flush_done < mine) {
-        pthread_cond_wait(&s->queue.done, &s->queue.lock);
+        cdn_lock_wait(&s->queue.lock, &s->queue.done);
     }
-    pthread_mutex_unlock(&s->queue.lock);
+    cdn_lock_drop(&s->queue.lock);
 }

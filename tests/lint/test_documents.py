@@ -111,3 +111,12 @@ def test_every_setting_is_documented(program):
     pages = "\n".join(p.read_text() for p in documents())
     missing = sorted(s for s in settings if not re.search(rf"`(?:\w+\.)?{s}`", pages))
     assert not missing, f"{program}: not in docs/: {', '.join(missing)}"
+
+
+def test_locks_stand_in_their_order():
+    header = (source.ROOT / "edge" / "memory" / "lock_order.h").read_text()
+    ranks = [name.lower() for name in re.findall(r"X\(([A-Z]+)\)", header)]
+    page = (source.ROOT / "docs" / "architecture.md").read_text()
+    table = page[page.index("| lock | guards |"):].split("\n\n")[0]
+    rows = [row.split()[1] for row in table.split("\n")[2:]]
+    assert len(ranks) > 5 and [row for row in rows if row in ranks] == ranks
