@@ -63,7 +63,7 @@ docs: build ## write docs/settings.md and docs/words.md from the programs' table
 	@build/bin/pocketcdn help --settings >docs/settings.md
 	@build/bin/pocketcdn help --words >docs/words.md
 
-lint: ## layers, lengths, format, documents
+lint: ## layers, lengths, format, documents, clang, clang-tidy, include-what-you-use
 	$(deps) build test
 	@$(call configure,dev)
 	@$(ctest) --test-dir build -L lint

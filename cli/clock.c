@@ -36,10 +36,11 @@ static void show(const char *name, const json_t *answer)
     int64_t ms = json_integer_value(json_object_get(answer, "offset_ms"));
     char by[24];
     cdn_format_duration_ms(ms < 0 ? -ms : ms, by);
-    if (ms)
+    if (ms) {
         cli_print("%-8s %s  (%s%s)\n", name, control_text(answer, "now"), ms < 0 ? "-" : "+", by);
-    else
+    } else {
         cli_print("%-8s %s\n", name, control_text(answer, "now"));
+    }
 }
 
 /* "advance 1d", "set INSTANT", "reset", or a time alone. */
@@ -47,19 +48,21 @@ static enum cdn_status read_words(const struct cli_args *args, struct move *move
 {
     const char *word = args->n ? args->items[0] : "";
     bool advance = strcmp(word, "advance") == 0, set = strcmp(word, "set") == 0;
-    if (args->n != (advance || set ? 2u : args->n > 0))
+    if (args->n != (advance || set ? 2u : args->n > 0)) {
         return cdn_error_set(err, CDN_USAGE,
                              advance || set ? "%s needs one value (pocketcdn help clock)"
                                             : "one TIME, please, but there is more behind '%s'",
                              word);
-    if (advance)
+    }
+    if (advance) {
         move->advance = args->items[1];
-    else if (set)
+    } else if (set) {
         move->set = args->items[1];
-    else if (strcmp(word, "reset") == 0)
+    } else if (strcmp(word, "reset") == 0) {
         move->reset = true;
-    else if (args->n)
+    } else if (args->n) {
         move->advance = word;
+    }
     return CDN_OK;
 }
 
@@ -68,17 +71,21 @@ static enum cdn_status read_move(const struct clock_options *options, const stru
 {
     int64_t ms;
     enum cdn_status status = read_words(args, move, err);
-    if (status)
+    if (status) {
         return status;
-    if ((args->n > 0) + (options->set != NULL) + options->reset > 1)
+    }
+    if ((args->n > 0) + (options->set != NULL) + options->reset > 1) {
         return cdn_error_set(err, CDN_USAGE, "only one of TIME, --set and --reset");
-    if (options->set)
+    }
+    if (options->set) {
         move->set = options->set;
+    }
     move->reset |= options->reset;
     const char *time = move->advance;
-    if (time && !cdn_parse_duration_ms(cdn_str(time + (time[0] == '+' || time[0] == '-')), &ms))
+    if (time && !cdn_parse_duration_ms(cdn_str(time + (time[0] == '+' || time[0] == '-')), &ms)) {
         return cdn_error_set(
             err, CDN_USAGE, "'%s' is not a time such as +30s, +1d or 1h30m, nor advance, set or reset", time);
+    }
     return CDN_OK;
 }
 
@@ -89,16 +96,19 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     struct move move = {0};
     json_t *body = NULL, *cdn;
     enum cdn_status status = read_move(options, args, &move, err);
-    if (!status)
+    if (!status) {
         status = control_open(&where, &cdn, err);
-    if (status)
+    }
+    if (status) {
         return status;
-    if (move.advance)
+    }
+    if (move.advance) {
         body = json_pack("{s:s}", "advance", move.advance + (move.advance[0] == '+'));
-    else if (move.set)
+    } else if (move.set) {
         body = json_pack("{s:s}", "set", move.set);
-    else if (move.reset)
+    } else if (move.reset) {
         body = json_pack("{s:b}", "reset", 1);
+    }
     struct control_request request = {
         .method = body ? "POST" : "GET", .path = "/clock", .body = body, .json = options->json, .show = show};
     status = control_all(cdn, &request, err);

@@ -27,10 +27,12 @@ CLI_OPTIONS_STRUCT(down_options, DOWN_OPTIONS);
 static enum cdn_status end_process(const char *path, pid_t pid, struct cdn_error *err)
 {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (fd < 0 && errno == ESRCH)
+    if (fd < 0 && errno == ESRCH) {
         return CDN_OK;
-    if (fd < 0)
+    }
+    if (fd < 0) {
         return cdn_error_set(err, CDN_IO, "process %ld: %s", (long)pid, strerror(errno));
+    }
     /* The descriptor names the process, whoever gets its number later; the lock proves that it is ours. */
     if (!state_holds_lock(path, pid)) {
         close(fd);
@@ -55,17 +57,21 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
 {
     const struct down_options *options = opaque;
     CDN_AUTOFREE char *path = NULL;
-    if (args->n)
+    if (args->n) {
         return cdn_error_set(err, CDN_USAGE, "takes no argument, but got '%s'", args->items[0]);
+    }
     enum cdn_status status = state_path(options->state, &path, err);
-    if (status)
+    if (status) {
         return status;
+    }
     pid_t pid;
     status = state_owner(path, &pid, err);
-    if (!status)
+    if (!status) {
         status = end_process(path, pid, err);
-    if (!status)
+    }
+    if (!status) {
         cli_print("stopped the CDN on %s\n", path);
+    }
     return status;
 }
 

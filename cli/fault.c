@@ -31,16 +31,18 @@ static json_t *value_of(const char *text)
 
 static enum cdn_status make_body(const struct cli_args *args, json_t *body, struct cdn_error *err)
 {
-    if (args->n == 0)
+    if (args->n == 0) {
         return cdn_error_set(err, CDN_USAGE, "which fault? KEY=VALUE... or off (pocketcdn help fault)");
+    }
     if (args->n == 1 && strcmp(args->items[0], "off") == 0) {
         json_object_set_new(body, "off", json_true());
         return CDN_OK;
     }
     for (size_t i = 0; i < args->n; i++) {
         const char *equals = strchr(args->items[i], '=');
-        if (!equals || equals == args->items[i])
+        if (!equals || equals == args->items[i]) {
             return cdn_error_set(err, CDN_USAGE, "'%s' is neither KEY=VALUE nor off", args->items[i]);
+        }
         CDN_AUTOFREE char *key = cdn_strndup(args->items[i], (size_t)(equals - args->items[i]));
         json_object_set_new(body, key, value_of(equals + 1));
     }
@@ -54,16 +56,19 @@ static enum cdn_status find_node(const json_t *cdn, const char *name, json_t **r
     size_t i;
     json_array_foreach(json_object_get(cdn, "nodes"), i, node)
     {
-        if (strcmp(control_text(node, "name"), name) != 0)
+        if (strcmp(control_text(node, "name"), name) != 0) {
             continue;
-        if (json_is_true(json_object_get(node, "external")))
+        }
+        if (json_is_true(json_object_get(node, "external"))) {
             return cdn_error_set(err, CDN_NOT_FOUND,
                                  "the origin %s is not one of ours: it has no faults to switch on",
                                  control_text(node, "url"));
-        if (strcmp(control_text(node, "kind"), "origin") != 0)
+        }
+        if (strcmp(control_text(node, "kind"), "origin") != 0) {
             return cdn_error_set(err, CDN_NOT_FOUND,
                                  "'%s' is %s: faults can be switched on at the origin alone", name,
                                  strcmp(control_text(node, "kind"), "edge") == 0 ? "an edge" : "the router");
+        }
         *ret = node;
         return CDN_OK;
     }
@@ -75,8 +80,9 @@ static enum cdn_status show(const json_t *node, bool json, struct cdn_error *err
     CDN_AUTOBUF struct cdn_buf text = {0};
     json_t *report;
     enum cdn_status status = control_ask(node, "GET", "/status", NULL, &report, err);
-    if (status)
+    if (status) {
         return status;
+    }
     json_t *faults = json_object_get(report, "faults");
     if (json) {
         control_print(json_incref(faults));
@@ -93,10 +99,12 @@ static enum cdn_status trouble(const json_t *cdn, const struct fault_options *op
 {
     json_t *node, *answer;
     enum cdn_status status = find_node(cdn, options->node ? options->node : "origin", &node, err);
-    if (!status)
+    if (!status) {
         status = control_ask(node, "POST", "/faults", body, &answer, err);
-    if (status)
+    }
+    if (status) {
         return status;
+    }
     json_decref(answer);
     return show(node, options->json, err);
 }
@@ -107,10 +115,12 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     struct control_where where = CONTROL_WHERE(options);
     json_t *body = json_object(), *cdn = NULL;
     enum cdn_status status = make_body(args, body, err);
-    if (!status)
+    if (!status) {
         status = control_open(&where, &cdn, err);
-    if (!status)
+    }
+    if (!status) {
         status = trouble(cdn, options, body, err);
+    }
     json_decref(cdn);
     json_decref(body);
     return status;

@@ -64,14 +64,17 @@ static enum cdn_status make_url(struct visit *visit, const char *text, struct cd
 {
     struct control_where where = CONTROL_WHERE(visit->options);
     bool is_path = text[0] == '/';
-    if (!is_path && strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0)
+    if (!is_path && strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0) {
         return cdn_error_set(err, CDN_USAGE, "'%s' is neither a path (/...) nor a URL (http://...)", text);
+    }
     struct cdn_error none;
     enum cdn_status status = control_open(&where, &visit->up, is_path ? err : &none);
-    if (is_path && status)
+    if (is_path && status) {
         return status;
-    if (status && status != CDN_NOT_FOUND) /* nothing of the router's can be said */
+    }
+    if (status && status != CDN_NOT_FOUND) { /* nothing of the router's can be said */
         cli_complain("pocketcdn get: %s\n", none.text);
+    }
     visit->url = cdn_asprintf("%s%s", is_path ? control_text(visit->up, "router") : "", text);
     return CDN_OK;
 }
@@ -85,11 +88,13 @@ static void explain(struct visit *visit)
     struct cdn_error none;
     json_t *node;
     if (!router[0] || !(visit->has_client || loopback) || strncmp(visit->url, router, strlen(router)) != 0 ||
-        control_node(visit->up, "router", "router", &node, &none))
+        control_node(visit->up, "router", "router", &node, &none)) {
         return;
+    }
     char ip[CDN_ADDR_TEXT_SIZE] = "127.0.0.1";
-    if (visit->has_client)
+    if (visit->has_client) {
         cdn_addr_format_ip(&visit->client, ip);
+    }
     CDN_AUTOFREE char *path = cdn_asprintf("/route?ip=%s", ip);
     (void)!control_ask(node, "GET", path, NULL, &visit->route, &none);
 }
@@ -108,8 +113,9 @@ static enum cdn_status read_field(const char *text, struct http_field *ret, stru
 {
     struct cdn_str value = cdn_str(text), name = cdn_str_cut(&value, ':');
     *ret = (struct http_field){name, value.p ? cdn_str_trim(value) : value};
-    if (value.p && http_check_token(name) && http_check_field_value(ret->value))
+    if (value.p && http_check_token(name) && http_check_field_value(ret->value)) {
         return CDN_OK;
+    }
     return cdn_error_set(err, CDN_USAGE, "-H: '%s' is not a field such as 'Cookie: a=b'", text);
 }
 
@@ -121,27 +127,34 @@ static enum cdn_status read_data(struct visit *visit, const char *text, struct c
         return CDN_OK;
     }
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-    if (!file)
+    if (!file) {
         return cdn_error_set(err, CDN_IO, "--data: cannot open %s: %s", path, strerror(errno));
+    }
     char piece[65536];
-    for (size_t n; (n = fread(piece, 1, sizeof(piece), file)) > 0 && visit->data.n <= DATA_MAX;)
+    for (size_t n; (n = fread(piece, 1, sizeof(piece), file)) > 0 && visit->data.n <= DATA_MAX;) {
         cdn_buf_add(&visit->data, piece, n);
+    }
     bool failed = ferror(file);
-    if (file != stdin)
+    if (file != stdin) {
         fclose(file);
-    if (failed)
+    }
+    if (failed) {
         return cdn_error_set(err, CDN_IO, "--data: cannot read %s", path);
-    if (visit->data.n > DATA_MAX)
+    }
+    if (visit->data.n > DATA_MAX) {
         return cdn_error_set(err, CDN_TOO_LARGE, "--data: %s has more than %u bytes", path, DATA_MAX);
+    }
     visit->request.body = cdn_buf_str(&visit->data);
     return CDN_OK;
 }
 
 static bool has_type(const struct visit *visit)
 {
-    for (size_t i = 0; i < visit->request.field_count; i++)
-        if (cdn_str_eq_nocase(visit->fields[i].name, CDN_STR("Content-Type")))
+    for (size_t i = 0; i < visit->request.field_count; i++) {
+        if (cdn_str_eq_nocase(visit->fields[i].name, CDN_STR("Content-Type"))) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -149,8 +162,9 @@ static enum cdn_status read_request(struct visit *visit, struct cdn_error *err)
 {
     const struct get_options *options = visit->options;
     enum cdn_status status = CDN_OK;
-    for (size_t i = 0; i < options->header.n && !status; i++)
+    for (size_t i = 0; i < options->header.n && !status; i++) {
         status = read_field(options->header.items[i], &visit->fields[i], err);
+    }
     visit->request = (struct traveller_request){
         .method = options->request ? options->request
                   : options->data  ? "POST"
@@ -158,13 +172,15 @@ static enum cdn_status read_request(struct visit *visit, struct cdn_error *err)
         .fields = visit->fields,
         .field_count = options->header.n,
     };
-    if (!status && !http_check_token(cdn_str(visit->request.method)))
+    if (!status && !http_check_token(cdn_str(visit->request.method))) {
         status = cdn_error_set(err, CDN_USAGE, "-X: '%s' is not a method", visit->request.method);
+    }
     if (!status && options->data) {
         status = read_data(visit, options->data, err);
-        if (!has_type(visit))
+        if (!has_type(visit)) {
             visit->fields[visit->request.field_count++] =
                 (struct http_field){CDN_STR("Content-Type"), CDN_STR("application/x-www-form-urlencoded")};
+        }
     }
     return status;
 }
@@ -177,19 +193,23 @@ static enum cdn_status follow(struct visit *visit, struct cdn_error *err)
         traveller_answer_free(&visit->answer);
         enum cdn_status status = traveller_ask(url, visit->has_client ? &visit->client : NULL,
                                                &visit->request, &visit->answer, err);
-        if (status)
+        if (status) {
             return status;
+        }
         *hop = (struct hop){cdn_strdup(url), visit->answer.status, visit->answer.ms};
         visit->hop_count++;
         bool redirect = visit->answer.status / 100 == 3 && visit->answer.location[0];
-        if (!redirect)
+        if (!redirect) {
             return CDN_OK;
-        if (becomes_get(visit, visit->answer.status))
+        }
+        if (becomes_get(visit, visit->answer.status)) {
             visit->request =
                 (struct traveller_request){.fields = visit->fields, .field_count = visit->options->header.n};
-        if (visit->hop_count == HOPS_MAX)
+        }
+        if (visit->hop_count == HOPS_MAX) {
             return cdn_error_set(err, CDN_NETWORK, "more than %d redirects, the last to %s", HOPS_MAX - 1,
                                  visit->answer.location);
+        }
         free(url);
         url = visit->answer.location[0] == '/'
                   ? cdn_asprintf("%s%s", control_text(visit->up, "router"), visit->answer.location)
@@ -200,8 +220,9 @@ static enum cdn_status follow(struct visit *visit, struct cdn_error *err)
 static double total_ms(const struct visit *visit)
 {
     double sum = 0;
-    for (size_t i = 0; i < visit->hop_count; i++)
+    for (size_t i = 0; i < visit->hop_count; i++) {
         sum += visit->hops[i].ms;
+    }
     return sum;
 }
 
@@ -219,14 +240,16 @@ static void print_text(const struct visit *visit)
         cli_print("client   %s%s%s%s\n", ip, visit->place[0] ? " (" : "", visit->place,
                   visit->place[0] ? ")" : "");
     }
-    for (size_t i = 0; i < visit->hop_count; i++)
+    for (size_t i = 0; i < visit->hop_count; i++) {
         cli_print("%s %u %s  %.2f ms measured\n", i ? "then    " : "asked   ", visit->hops[i].status,
                   visit->hops[i].url, visit->hops[i].ms);
-    if (visit->route)
+    }
+    if (visit->route) {
         cli_print("edge     %s, %.0f km, %.1f ms modelled, because: %s\n", control_text(visit->route, "edge"),
                   json_number_value(json_object_get(visit->route, "km")),
                   json_number_value(json_object_get(visit->route, "rtt_ms")),
                   control_text(visit->route, "reason"));
+    }
     cli_print("cache    ");
     cli_print_styled(verdict_style(a->x_cache), a->x_cache[0] ? a->x_cache : "(says nothing)");
     cli_print("%s%s%s%s\n", a->age[0] ? ", age " : "", a->age, a->cache_status[0] ? "; " : "",
@@ -241,8 +264,9 @@ static json_t *edge_json(const char *cache_status)
     bool quoted = false;
     for (const char *p = cache_status; *p; p++) {
         quoted = quoted != (*p == '"');
-        if (*p == ',' && !quoted)
+        if (*p == ',' && !quoted) {
             last = p + 1;
+        }
     }
     struct cdn_str rest = cdn_str(last), name = cdn_str_trim(cdn_str_cut(&rest, ';'));
     return name.n ? json_stringn(name.p, name.n) : json_null();
@@ -252,9 +276,10 @@ static void print_json(const struct visit *visit)
 {
     const struct traveller_answer *a = &visit->answer;
     json_t *hops = json_array(), *all = json_object();
-    for (size_t i = 0; i < visit->hop_count; i++)
+    for (size_t i = 0; i < visit->hop_count; i++) {
         json_array_append_new(hops, json_pack("{s:s, s:i, s:f}", "url", visit->hops[i].url, "status",
                                               (int)visit->hops[i].status, "measured_ms", visit->hops[i].ms));
+    }
     if (visit->has_client) {
         char ip[CDN_ADDR_TEXT_SIZE];
         cdn_addr_format_ip(&visit->client, ip);
@@ -279,19 +304,22 @@ static enum cdn_status write_body(const struct visit *visit, struct cdn_error *e
     const char *path = visit->options->output;
     const struct cdn_buf *body = &visit->answer.body;
     FILE *file = !path ? NULL : strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
-    if (!path)
+    if (!path) {
         return CDN_OK;
+    }
     bool written = file && fwrite(body->p ? body->p : "", 1, body->n, file) == body->n && fflush(file) == 0;
-    if (file && file != stdout && fclose(file))
+    if (file && file != stdout && fclose(file)) {
         written = false;
+    }
     return written ? CDN_OK : cdn_error_set(err, CDN_IO, "cannot write %s", path);
 }
 
 static enum cdn_status visit_url(struct visit *visit, const char *text, struct cdn_error *err)
 {
     enum cdn_status status = read_request(visit, err);
-    if (!status)
+    if (!status) {
         status = make_url(visit, text, err);
+    }
     if (!status && visit->options->from) {
         free(CDN_TAKE(visit->place));
         status = traveller_from_text(visit->options->from, &visit->client, &visit->place, err);
@@ -301,27 +329,32 @@ static enum cdn_status visit_url(struct visit *visit, const char *text, struct c
         explain(visit);
         status = follow(visit, err);
     }
-    if (status)
+    if (status) {
         return status;
-    if (visit->options->json)
+    }
+    if (visit->options->json) {
         print_json(visit);
-    else
+    } else {
         print_text(visit);
+    }
     status = write_body(visit, err);
-    if (status)
+    if (status) {
         return status;
+    }
     err->text[0] = '\0';
     return visit->answer.status < 400 ? CDN_OK : CDN_NOT_FOUND;
 }
 
 static enum cdn_status run(const void *opaque, const struct cli_args *args, struct cdn_error *err)
 {
-    if (args->n != 1)
+    if (args->n != 1) {
         return cdn_error_set(err, CDN_USAGE, "one URL or path, please (pocketcdn help get)");
+    }
     struct visit visit = {.options = opaque, .place = cdn_strdup("")};
     enum cdn_status status = visit_url(&visit, args->items[0], err);
-    for (size_t i = 0; i < visit.hop_count; i++)
+    for (size_t i = 0; i < visit.hop_count; i++) {
         free(visit.hops[i].url);
+    }
     traveller_answer_free(&visit.answer);
     cdn_buf_free(&visit.data);
     json_decref(visit.up);

@@ -23,8 +23,9 @@ void cli_help_overview(FILE *to)
     fputs("usage: pocketcdn COMMAND [ARGUMENTS]\n\nA whole CDN on one machine: router, edge caches, "
           "origin.\n\n",
           to);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+    }
     fputs("\n`pocketcdn help COMMAND` explains one. Exit codes: 0 done, 1 the answer is 'no', 2 usage or "
           "invalid\n"
           "input, 3 cannot run.\n",
@@ -37,8 +38,9 @@ void cli_help_command(const struct cli_command *command)
     cdn_buf_printf(&text, "usage: pocketcdn %s %s\n\n%s.\n\n", command->name, command->usage,
                    command->summary);
     cli_options_help(command->options, command->option_count, &text);
-    if (command->more)
+    if (command->more) {
         cdn_buf_printf(&text, "\n%s", command->more);
+    }
     fwrite(text.p, 1, text.n, stdout);
 }
 
@@ -46,8 +48,9 @@ static int print_names(void)
 {
     size_t n;
     const struct cli_command *const *commands = cli_command_all(&n);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         puts(commands[i]->name);
+    }
     puts("help");
     return 0;
 }

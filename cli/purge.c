@@ -37,11 +37,13 @@ CLI_OPTIONS_STRUCT(purge_options, PURGE_OPTIONS);
 
 static void add_list(json_t *body, const char *key, const char *const *items, size_t n)
 {
-    if (n == 0)
+    if (n == 0) {
         return;
+    }
     json_t *list = json_array();
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         json_array_append_new(list, json_string(items[i]));
+    }
     json_object_set_new(body, key, list);
 }
 
@@ -51,10 +53,12 @@ static json_t *make_body(const struct purge_options *options, const struct cli_a
     add_list(body, "urls", args->items, args->n);
     add_list(body, "prefixes", options->prefix.items, options->prefix.n);
     add_list(body, "tags", options->tag.items, options->tag.n);
-    if (options->all)
+    if (options->all) {
         json_object_set_new(body, "all", json_true());
-    if (options->soft)
+    }
+    if (options->soft) {
         json_object_set_new(body, "soft", json_true());
+    }
     return body;
 }
 
@@ -65,13 +69,15 @@ static enum cdn_status find_router(const struct purge_options *options, json_t *
     struct control_where where = CONTROL_WHERE(options);
     json_t *cdn;
     enum cdn_status status = control_open(&where, &cdn, err);
-    if (status)
+    if (status) {
         return status;
+    }
     status = control_node(cdn, "router", "router", ret_router, err);
-    if (status)
+    if (status) {
         json_decref(cdn);
-    else
+    } else {
         *ret_cdn = cdn;
+    }
     return status;
 }
 
@@ -89,11 +95,13 @@ static const char *receipt_text(const json_t *edge, bool soft)
 {
     bool healthy = json_is_true(json_object_get(edge, "healthy"));
     bool follows = !json_is_false(json_object_get(edge, "follows"));
-    if (json_is_true(json_object_get(edge, "acknowledged")))
+    if (json_is_true(json_object_get(edge, "acknowledged"))) {
         return soft ? "marked stale" : "purged";
-    if (healthy)
+    }
+    if (healthy) {
         return follows ? "has not acknowledged"
                        : "does not follow the purge log (its setting `control`): nothing is purged there";
+    }
     return follows ? "away: will replay this before it serves"
                    : "away, and has not asked for the log since the router started";
 }
@@ -123,8 +131,9 @@ static enum cdn_status judge(const json_t *answer, struct cdn_error *err)
     const json_t *edges = json_object_get(answer, "edges"), *edge;
     size_t i, done = 0;
     json_array_foreach(edges, i, edge) done += json_is_true(json_object_get(edge, "acknowledged"));
-    if (json_is_true(json_object_get(answer, "acknowledged")) && done > 0)
+    if (json_is_true(json_object_get(answer, "acknowledged")) && done > 0) {
         return CDN_OK;
+    }
     return cdn_error_set(
         err, CDN_NOT_FOUND, "purge %lld: %zu of %zu edges have acknowledged; it stays in the log",
         (long long)json_integer_value(json_object_get(answer, "id")), done, json_array_size(edges));
@@ -149,12 +158,14 @@ static enum cdn_status purge(const struct purge_options *options, const struct c
 {
     json_t *cdn, *router, *answer = NULL;
     enum cdn_status status = find_router(options, &cdn, &router, err);
-    if (status)
+    if (status) {
         return status;
+    }
     json_t *body = make_body(options, args);
     status = ask(router, body, wait_ms, &answer, err);
-    if (!status)
+    if (!status) {
         status = show(options, wait_ms > 0, answer, err);
+    }
     json_decref(body);
     json_decref(answer);
     json_decref(cdn);
@@ -166,12 +177,14 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     const struct purge_options *options = opaque;
     const char *timeout = options->timeout ? options->timeout : DEFAULT_WAIT;
     int64_t wait_ms = 0;
-    if (args->n + options->prefix.n + options->tag.n + options->all == 0)
+    if (args->n + options->prefix.n + options->tag.n + options->all == 0) {
         return cdn_error_set(err, CDN_USAGE, "purge what? URLs, --prefix, --tag or --all");
+    }
     bool waits = options->wait || options->timeout;
     if (waits &&
-        (!cdn_parse_duration_ms(cdn_str(timeout), &wait_ms) || wait_ms <= 0 || wait_ms > WAIT_MAX_MS))
+        (!cdn_parse_duration_ms(cdn_str(timeout), &wait_ms) || wait_ms <= 0 || wait_ms > WAIT_MAX_MS)) {
         return cdn_error_set(err, CDN_USAGE, "--timeout: '%s' is not a time up to 60s", timeout);
+    }
     return purge(options, args, wait_ms, err);
 }
 

@@ -43,12 +43,14 @@ static enum cdn_status place_of_address(const struct cdn_addr *address, const ch
     struct geo_db *db;
     struct geo_record record;
     enum cdn_status status = geo_db_open_embedded(&db, err);
-    if (status)
+    if (status) {
         return status;
+    }
     status = geo_lookup(db, &address->sa, &record);
     geo_db_unref(db);
-    if (status || !record.has_coordinates)
+    if (status || !record.has_coordinates) {
         return cdn_error_set(err, CDN_NOT_FOUND, "the database has no place for %s", text);
+    }
     *ret = (struct place){cdn_strdup(text), record.lat, record.lon};
     return CDN_OK;
 }
@@ -57,12 +59,14 @@ static enum cdn_status place_of(const char *text, struct place *ret, struct cdn_
 {
     struct cdn_addr address;
     struct geo_place found;
-    if (cdn_parse_ip(cdn_str(text), &address))
+    if (cdn_parse_ip(cdn_str(text), &address)) {
         return place_of_address(&address, text, ret, err);
+    }
     enum cdn_status status = geo_place_find(cdn_str(text), &found, err);
-    if (!status)
+    if (!status) {
         *ret =
             (struct place){found.name.n ? cdn_str_dup(found.name) : cdn_strdup(text), found.lat, found.lon};
+    }
     return status;
 }
 
@@ -85,14 +89,16 @@ static void add_legs(struct table *table, const struct geo_rtt_path *path, const
         bool last = i + 1 == path->leg_count;
         km += leg->km;
         ms += leg->ms;
-        if (!last && leg->kind == GEO_RTT_SEA && leg->to_country.n == 0 && leg[1].kind == GEO_RTT_SEA)
+        if (!last && leg->kind == GEO_RTT_SEA && leg->to_country.n == 0 && leg[1].kind == GEO_RTT_SEA) {
             continue;
+        }
         CDN_AUTOFREE char *name =
             last ? cdn_asprintf("%s", to->name)
                  : cdn_asprintf(CDN_STR_FMT "%s" CDN_STR_FMT, CDN_STR_ARG(leg->to),
                                 leg->to_country.n ? "," : "", CDN_STR_ARG(leg->to_country));
-        if (ms >= MS_LEAST)
+        if (ms >= MS_LEAST) {
             add_row(table, geo_rtt_leg_word(leg->kind), name, km, ms);
+        }
         km = ms = 0;
     }
 }
@@ -107,8 +113,9 @@ static void print_text(const struct place *from, const struct place *to, const s
     table_init(&table, "BY|TO|>KM|>MS");
     add_legs(&table, path, to);
     add_row(&table, "ends", "access networks of both ends", 0, path->end_ms);
-    if (path->floor_ms >= MS_LEAST)
+    if (path->floor_ms >= MS_LEAST) {
         add_row(&table, "floor", "nothing is faster than 1.2 times light in fibre", 0, path->floor_ms);
+    }
     table_print(&table, &out);
     table_fini(&table);
     fwrite(out.p, 1, out.n, stdout);
@@ -156,8 +163,9 @@ static enum cdn_status answer_pair(const struct rtt_options *options, const char
 {
     struct place from = {0}, to = {0};
     enum cdn_status status = place_of(from_text, &from, err);
-    if (!status)
+    if (!status) {
         status = place_of(to_text, &to, err);
+    }
     if (!status) {
         struct geo_rtt_path path;
         geo_rtt_path(from.lat, from.lon, to.lat, to.lon, &path);
@@ -180,21 +188,25 @@ static void flush(void *self)
 
 static bool read_line(struct cdn_str line, double ret[static 4])
 {
-    for (size_t i = 0; i < 4; i++)
-        if (!line.p || !cdn_parse_real(cdn_str_trim(cdn_str_cut(&line, ',')), &ret[i]))
+    for (size_t i = 0; i < 4; i++) {
+        if (!line.p || !cdn_parse_real(cdn_str_trim(cdn_str_cut(&line, ',')), &ret[i])) {
             return false;
+        }
+    }
     return !line.p && geo_coordinates_valid(ret[0], ret[1]) && geo_coordinates_valid(ret[2], ret[3]);
 }
 
 static void answer_line(const struct rtt_options *options, const double at[static 4], struct cdn_buf *out)
 {
     double ms = geo_rtt_ms(at[0], at[1], at[2], at[3]);
-    if (options->json)
+    if (options->json) {
         cdn_buf_printf(out, "{\"rtt_ms\":%.3f,\"modelled\":true}\n", ms);
-    else
+    } else {
         cdn_buf_printf(out, "%.3f\n", ms);
-    if (out->n >= FLUSH_AT)
+    }
+    if (out->n >= FLUSH_AT) {
         flush(out);
+    }
 }
 
 static enum cdn_status answer_lines(const struct rtt_options *options, struct cdn_error *err)
@@ -208,8 +220,9 @@ static enum cdn_status answer_lines(const struct rtt_options *options, struct cd
     while ((status = geo_reader_line(&reader, &line, err)) == CDN_OK || status == CDN_TOO_LARGE) {
         double at[4];
         line = status ? (struct cdn_str){0} : cdn_str_trim(line);
-        if (!status && (line.n == 0 || line.p[0] == '#'))
+        if (!status && (line.n == 0 || line.p[0] == '#')) {
             continue;
+        }
         if (!status && read_line(line, at)) {
             answer_line(options, at, &out);
             continue;
@@ -221,20 +234,24 @@ static enum cdn_status answer_lines(const struct rtt_options *options, struct cd
     flush(&out);
     geo_reader_fini(&reader);
     err->text[0] = '\0';
-    if (status != CDN_NOT_FOUND)
+    if (status != CDN_NOT_FOUND) {
         return cdn_error_set(err, status, "standard input cannot be read");
-    if (ferror(stdout) && errno != EPIPE)
+    }
+    if (ferror(stdout) && errno != EPIPE) {
         return cdn_error_set(err, CDN_IO, "standard output: %s", strerror(errno));
+    }
     return bad ? CDN_INVALID : CDN_OK;
 }
 
 static enum cdn_status run(const void *opaque, const struct cli_args *args, struct cdn_error *err)
 {
     const struct rtt_options *options = opaque;
-    if (args->n == 1 && strcmp(args->items[0], "-") == 0)
+    if (args->n == 1 && strcmp(args->items[0], "-") == 0) {
         return answer_lines(options, err);
-    if (args->n != 2)
+    }
+    if (args->n != 2) {
         return cdn_error_set(err, CDN_USAGE, "takes two places, or '-' (pocketcdn help rtt)");
+    }
     return answer_pair(options, args->items[0], args->items[1], err);
 }
 

@@ -42,8 +42,9 @@ static bool ask_external(json_t *node)
     enum cdn_status status = http_simple("HEAD", control_text(node, "url"), NULL, 0, (struct cdn_str){0},
                                          TIMEOUT_MS, BODY_MAX, &result, &err);
     set_state(node, status ? "down" : "up", NULL, status ? err.text : NULL);
-    if (!status)
+    if (!status) {
         http_simple_free(&result);
+    }
     return !status;
 }
 
@@ -52,8 +53,9 @@ static bool ask(json_t *node)
 {
     struct cdn_error err;
     json_t *report = NULL;
-    if (json_is_true(json_object_get(node, "external")))
+    if (json_is_true(json_object_get(node, "external"))) {
         return ask_external(node);
+    }
     enum cdn_status status = control_ask_for(node, "GET", "/status", NULL, TIMEOUT_MS, &report, &err);
     bool healthy = !status && !json_is_false(json_object_get(report, "healthy"));
     set_state(node, status ? "down" : healthy ? "up" : "sick", report, status ? err.text : NULL);
@@ -95,19 +97,23 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     struct control_where where = CONTROL_WHERE(options);
     json_t *all, *node;
     size_t i, well = 0;
-    if (args->n)
+    if (args->n) {
         return cdn_error_set(err, CDN_USAGE, "takes no argument, but got '%s'", args->items[0]);
+    }
     enum cdn_status status = control_open(&where, &all, err);
-    if (status)
+    if (status) {
         return status;
+    }
     json_t *nodes = json_object_get(all, "nodes");
     json_array_foreach(nodes, i, node) well += ask(node);
-    if (options->json)
+    if (options->json) {
         control_print(json_incref(all));
-    else
+    } else {
         print_table(nodes);
-    if (well < json_array_size(nodes))
+    }
+    if (well < json_array_size(nodes)) {
         status = cdn_error_set(err, CDN_NOT_FOUND, "%zu of %zu nodes are well", well, json_array_size(nodes));
+    }
     json_decref(all);
     return status;
 }

@@ -79,8 +79,9 @@ static void leave_terminal(struct up *up)
         dup2(fd, STDERR_FILENO);
         close(fd);
     }
-    if (write(up->ready_fd, "r", 1) != 1)
+    if (write(up->ready_fd, "r", 1) != 1) {
         fputs("nobody waits for this start any more\n", stderr);
+    }
     close(up->ready_fd);
     up->ready_fd = -1;
 }
@@ -93,13 +94,16 @@ static void all_up(void *self, int64_t after_ms)
     snprintf(text, sizeof(text), "all %zu are up after %.2f s; clients go to %s, logs are in %s",
              up->plan->n - up->plan->nodes[0].external, (double)after_ms / 1000, router->url, up->state);
     say(up, text);
-    if (!up->display.live && up->ready_fd < 0)
-        for (size_t i = 0; i < up->plan->n; i++)
+    if (!up->display.live && up->ready_fd < 0) {
+        for (size_t i = 0; i < up->plan->n; i++) {
             cli_print("  %-8s %-14s %s\n", up->plan->nodes[i].name, up->plan->nodes[i].place,
                       up->plan->nodes[i].url);
+        }
+    }
     fflush(stdout);
-    if (up->ready_fd >= 0)
+    if (up->ready_fd >= 0) {
         leave_terminal(up);
+    }
 }
 
 /* ---- the stages ---- */
@@ -130,12 +134,13 @@ static enum cdn_status wait_for_ready(int fd, pid_t pid, struct cdn_error *err)
     char byte;
     int wait_status = 0;
     ssize_t n;
-    do
+    do {
         n = read(fd, &byte, 1);
-    while (n < 0 && errno == EINTR);
+    } while (n < 0 && errno == EINTR);
     close(fd);
-    if (n == 1)
+    if (n == 1) {
         return CDN_OK;
+    }
     waitpid(pid, &wait_status, 0);
     err->text[0] = '\0'; /* the child has said why */
     return WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 2 ? CDN_INVALID : CDN_UNAVAILABLE;
@@ -144,12 +149,14 @@ static enum cdn_status wait_for_ready(int fd, pid_t pid, struct cdn_error *err)
 static enum cdn_status detach(struct up *up, int lock, struct cdn_error *err)
 {
     int pipe_fds[2];
-    if (pipe2(pipe_fds, O_CLOEXEC))
+    if (pipe2(pipe_fds, O_CLOEXEC)) {
         return cdn_error_set(err, CDN_IO, "pipe: %s", strerror(errno));
+    }
     fflush(stdout);
     pid_t pid = fork();
-    if (pid < 0)
+    if (pid < 0) {
         return cdn_error_set(err, CDN_IO, "fork: %s", strerror(errno));
+    }
     if (pid > 0) {
         close(pipe_fds[1]);
         return wait_for_ready(pipe_fds[0], pid, err);
@@ -160,8 +167,9 @@ static enum cdn_status detach(struct up *up, int lock, struct cdn_error *err)
     up->ready_fd = pipe_fds[1];
     up->display.live = false;
     int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (nothing >= 0)
+    if (nothing >= 0) {
         dup2(nothing, STDIN_FILENO);
+    }
     return supervise(up, err);
 }
 
@@ -195,12 +203,15 @@ static enum cdn_status check_free(const struct up *up, struct cdn_error *err)
     struct plan_ports other;
     struct cdn_error why;
     enum cdn_status status = plan_check_free(up->plan, &why);
-    if (!status)
+    if (!status) {
         return CDN_OK;
-    if (up->options->config)
+    }
+    if (up->options->config) {
         return cdn_error_set(err, status, "%s; change it in %s", why.text, up->options->config);
-    if (!free_ports(&other, NULL))
+    }
+    if (!free_ports(&other, NULL)) {
         return cdn_error_set(err, status, "%s", why.text);
+    }
     return cdn_error_set(err, status, "%s; --port %u moves all ports of this CDN, --port 0 to free ones",
                          why.text, other.router);
 }
@@ -210,17 +221,21 @@ static enum cdn_status choose_ports(struct up *up, struct cdn_error *err)
     const char *text = up->options->port;
     uint64_t port;
     up->ports = plan_default_ports;
-    if (!text)
+    if (!text) {
         return CDN_OK;
-    if (up->options->config)
+    }
+    if (up->options->config) {
         return cdn_error_set(err, CDN_USAGE, "--port goes without -c: the ports are in %s",
                              up->options->config);
-    if (!cdn_parse_u64(cdn_str(text), &port) || port > UINT16_MAX)
+    }
+    if (!cdn_parse_u64(cdn_str(text), &port) || port > UINT16_MAX) {
         return cdn_error_set(err, CDN_USAGE, "--port: '%s' is not a port", text);
-    if (port == 0)
+    }
+    if (port == 0) {
         return free_ports(&up->ports, &up->claim_fd)
                    ? CDN_OK
                    : cdn_error_set(err, CDN_CONFLICT, "--port 0: no ports are free for a CDN of ten edges");
+    }
     return plan_ports_move((unsigned)port, &up->ports, err);
 }
 
@@ -230,25 +245,32 @@ static enum cdn_status start(struct up *up, struct cdn_error *err)
     struct plan_wish wish = {.config = options->config, .root = options->root, .origin = options->origin};
     int lock;
     enum cdn_status status = state_path(options->state, &up->state, err);
-    if (!status)
+    if (!status) {
         status = state_make(up->state, err);
-    if (!status)
+    }
+    if (!status) {
         status = state_lock(up->state, &lock, err);
-    if (status)
+    }
+    if (status) {
         return status;
+    }
     if (!wish.config) {
         status = write_config(up, &wish, err);
         wish.config = up->config;
     }
-    if (!status)
+    if (!status) {
         status = plan_read(&wish, up->state, &up->plan, err);
-    if (!status && options->config && up->plan->default_edges)
+    }
+    if (!status && options->config && up->plan->default_edges) {
         cli_complain("pocketcdn up: %s names no edges: the %u built-in ones are used\n", options->config,
                      GEO_DEFAULT_EDGES);
-    if (!status)
+    }
+    if (!status) {
         status = check_free(up, err);
-    if (!status)
+    }
+    if (!status) {
         status = options->detach ? detach(up, lock, err) : supervise(up, err);
+    }
     close(lock);
     return status;
 }
@@ -256,16 +278,20 @@ static enum cdn_status start(struct up *up, struct cdn_error *err)
 static enum cdn_status run(const void *opaque, const struct cli_args *args, struct cdn_error *err)
 {
     struct up up = {.options = opaque, .claim_fd = -1, .ready_fd = -1, .display.live = isatty(STDOUT_FILENO)};
-    if (args->n)
+    if (args->n) {
         return cdn_error_set(err, CDN_USAGE, "takes no argument, but got '%s'", args->items[0]);
-    if (up.options->root && up.options->origin)
+    }
+    if (up.options->root && up.options->origin) {
         return cdn_error_set(err, CDN_USAGE, "--root and --origin exclude each other");
+    }
     enum cdn_status status = choose_ports(&up, err);
-    if (!status)
+    if (!status) {
         status = start(&up, err);
+    }
     plan_destroy(up.plan);
-    if (up.claim_fd >= 0)
+    if (up.claim_fd >= 0) {
         close(up.claim_fd);
+    }
     free(up.state);
     free(up.config);
     return status;

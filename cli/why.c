@@ -37,13 +37,15 @@ static void add_what(const json_t *object, struct cdn_buf *out)
 {
     long long bytes = number(object, "bytes"), first = number(object, "first_byte");
     cdn_buf_printf(out, "%lld, ", number(object, "status"));
-    if (json_object_get(object, "part_of"))
+    if (json_object_get(object, "part_of")) {
         cdn_buf_printf(out, "bytes %lld-%lld of %lld", first, first + bytes - 1, number(object, "part_of"));
-    else
+    } else {
         cdn_buf_printf(out, "%lld bytes", bytes);
+    }
     const char *variant = control_text(object, "variant"), *vary = control_text(object, "vary");
-    if (vary[0])
+    if (vary[0]) {
         cdn_buf_printf(out, ", varies by %s%s%s", vary, variant[0] ? ": " : "", variant);
+    }
 }
 
 /* "HIT (59 s left, lifetime from max-age)" */
@@ -51,16 +53,18 @@ static void add_next(const json_t *object, struct cdn_buf *out)
 {
     const char *cause = control_text(object, "next_cause");
     long long left = number(object, "ttl_s");
-    if (!is_on(object, "next_serves"))
+    if (!is_on(object, "next_serves")) {
         cdn_buf_printf(out, "asks the origin (%s", cause);
-    else if (left > 0)
+    } else if (left > 0) {
         cdn_buf_printf(out, "HIT (%s%s%lld s left", cause, cause[0] ? ", " : "", left);
-    else if (cause[0])
+    } else if (cause[0]) {
         cdn_buf_printf(out, "STALE (%s, %s", cause, control_text(object, "next_request"));
-    else
+    } else {
         cdn_buf_printf(out, "HIT (%lld s left", left);
-    if (cause[0] && left < 0)
+    }
+    if (cause[0] && left < 0) {
         cdn_buf_printf(out, ", %lld s past its lifetime", -left);
+    }
     cdn_buf_printf(out, "; lifetime from %s)", control_text(object, "lifetime_source"));
 }
 
@@ -82,16 +86,20 @@ static void add_story(const json_t *answer, struct cdn_buf *out)
     size_t i;
     json_t *object;
     json_array_foreach(stored, i, object) add_object(object, out);
-    if (json_array_size(stored) == 0)
+    if (json_array_size(stored) == 0) {
         cdn_buf_printf(out, "not stored; next request: MISS (%s: %s)\n", control_text(answer, "missing"),
                        control_text(answer, "because"));
-    if (json_object_get(answer, "ranges"))
+    }
+    if (json_object_get(answer, "ranges")) {
         cdn_buf_printf(out, "%s: %s\n", control_text(answer, "ranges"),
                        control_text(answer, "ranges_because"));
-    if (is_on(answer, "fetching"))
+    }
+    if (is_on(answer, "fetching")) {
         cdn_buf_printf(out, "is being fetched now\n");
-    if (json_object_get(answer, "passing"))
+    }
+    if (json_object_get(answer, "passing")) {
         cdn_buf_printf(out, "%s\n", control_text(answer, "passing"));
+    }
 }
 
 static void print_story(const json_t *names, const char *story)
@@ -100,8 +108,9 @@ static void print_story(const json_t *names, const char *story)
     struct cdn_str rest = cdn_str(story);
     if (n > 1) {
         cli_print("%zu edges (", n);
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
             cli_print("%s%s", i ? " " : "", json_string_value(json_array_get(names, i)));
+        }
         cli_print(")\n");
     }
     while (rest.n) {
@@ -143,13 +152,15 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     struct control_where where = CONTROL_WHERE(options);
     CDN_AUTOBUF struct cdn_buf path = {0};
     json_t *cdn;
-    if (args->n != 1)
+    if (args->n != 1) {
         return cdn_error_set(err, CDN_USAGE, "one URL or path, please (pocketcdn help why)");
+    }
     cdn_buf_printf(&path, "/why?url=");
     http_percent_encode(cdn_str(args->items[0]), keeps, &path);
     enum cdn_status status = control_open(&where, &cdn, err);
-    if (status)
+    if (status) {
         return status;
+    }
     struct control_request request = {.kind = "edge",
                                       .name = options->edge,
                                       .method = "GET",

@@ -326,14 +326,17 @@ static bool parse_ipv4(struct cdn_str s, struct in_addr *ret)
     uint32_t value = 0;
     size_t at = 0;
     for (unsigned part = 0; part < 4; part++) {
-        if (part > 0 && (at >= s.n || s.p[at++] != '.'))
+        if (part > 0 && (at >= s.n || s.p[at++] != '.')) {
             return false;
+        }
         unsigned number = 0;
         size_t start = at;
-        for (; at < s.n && at < start + 3 && s.p[at] >= '0' && s.p[at] <= '9'; at++)
+        for (; at < s.n && at < start + 3 && s.p[at] >= '0' && s.p[at] <= '9'; at++) {
             number = number * 10 + (unsigned)(s.p[at] - '0');
-        if (at == start || number > 255 || (s.p[start] == '0' && at > start + 1))
+        }
+        if (at == start || number > 255 || (s.p[start] == '0' && at > start + 1)) {
             return false;
+        }
         value = value << 8 | number;
     }
     ret->s_addr = htonl(value);
@@ -354,8 +357,9 @@ bool cdn_parse_ip(struct cdn_str s, struct cdn_addr *ret)
         return false;
     }
     memset(&a, 0, sizeof a);
-    if (inet_pton(AF_INET6, text, &a.v6.sin6_addr) != 1)
+    if (inet_pton(AF_INET6, text, &a.v6.sin6_addr) != 1) {
         return false;
+    }
     a.v6.sin6_family = AF_INET6;
     cdn_addr_unmap(&a);
     *ret = a;

@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Length of the UTF-8 character at p (n > 0 bytes left) and its code point; 0 when the bytes are not one. */
-size_t cdn_utf8_decode(const char *p, size_t n, uint32_t *ret);
+/* Length of the UTF-8 character at text (n > 0 bytes left) and its code point; 0 when the bytes are not one. */
+size_t cdn_utf8_decode(const char *text, size_t n, uint32_t *ret);
 bool cdn_is_hidden(uint32_t c); /* must not be shown as it is */
 
 void cdn_buf_add_visible(struct cdn_buf *b, struct cdn_str s); /* \\x1b, \\u009b, \\u202e */

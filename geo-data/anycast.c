@@ -50,8 +50,9 @@ static bool has_prefix(const unsigned char *address, const struct geo_anycast *r
 {
     size_t bytes = row->prefix_len / 8;
     unsigned bits = row->prefix_len % 8;
-    if (bytes > 1 && address[1] != row->address[1]) /* nearly all end here: the first byte is the chain's */
+    if (bytes > 1 && address[1] != row->address[1]) { /* nearly all end here: the first byte is the chain's */
         return false;
+    }
     return memcmp(address, row->address, bytes) == 0 &&
            (bits == 0 || (address[bytes] ^ row->address[bytes]) >> (8 - bits) == 0);
 }
@@ -63,14 +64,17 @@ const struct geo_anycast *geo_anycast(const struct sockaddr *address)
     const unsigned char *bytes = (const unsigned char *)&ipv4;
     bool is_ipv6 = false;
     if (!geo_address_ipv4(address, &ipv4)) {
-        if (address->sa_family != AF_INET6)
+        if (address->sa_family != AF_INET6) {
             return NULL;
+        }
         bytes = ((const struct sockaddr_in6 *)(const void *)address)->sin6_addr.s6_addr;
         is_ipv6 = true;
     }
-    for (size_t i = firsts[is_ipv6][bytes[0]]; i; i = nexts[i])
-        if (has_prefix(bytes, &rows[i - 1]))
+    for (size_t i = firsts[is_ipv6][bytes[0]]; i; i = nexts[i]) {
+        if (has_prefix(bytes, &rows[i - 1])) {
             return &rows[i - 1];
+        }
+    }
     return NULL;
 }
 

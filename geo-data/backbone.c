@@ -49,8 +49,9 @@ static enum cdn_status flaw(struct cdn_error *err, const struct row *row, const 
 static bool split(struct cdn_str line, struct row *row)
 {
     for (row->n = 0; line.p; row->n++) {
-        if (row->n == FIELDS_MAX)
+        if (row->n == FIELDS_MAX) {
             return false;
+        }
         row->fields[row->n] = cdn_str_cut(&line, ',');
     }
     return row->n == FIELDS_MAX;
@@ -63,11 +64,12 @@ static bool real_between(struct cdn_str text, double low, double high, double *r
 
 static bool find_node(const struct backbone *b, struct cdn_str name, uint16_t *ret)
 {
-    for (size_t i = 0; i < b->node_count; i++)
+    for (size_t i = 0; i < b->node_count; i++) {
         if (cdn_str_eq(b->nodes[i].name, name)) {
             *ret = (uint16_t)i;
             return true;
         }
+    }
     return false;
 }
 
@@ -75,8 +77,9 @@ static bool linked(const struct backbone *b, uint16_t from, uint16_t to)
 {
     for (size_t i = 0; i < b->link_count; i++) {
         const struct backbone_link *link = &b->links[i];
-        if ((link->from == from && link->to == to) || (link->from == to && link->to == from))
+        if ((link->from == from && link->to == to) || (link->from == to && link->to == from)) {
             return true;
+        }
     }
     return false;
 }
@@ -85,10 +88,12 @@ static uint16_t country_of(const struct backbone *b, struct cdn_str code)
 {
     uint16_t last = 0;
     for (size_t i = 0; i < b->node_count && code.n; i++) {
-        if (cdn_str_eq(b->nodes[i].country_code, code))
+        if (cdn_str_eq(b->nodes[i].country_code, code)) {
             return b->nodes[i].country;
-        if (b->nodes[i].country > last)
+        }
+        if (b->nodes[i].country > last) {
             last = b->nodes[i].country;
+        }
     }
     return code.n ? (uint16_t)(last + 1) : 0;
 }
@@ -99,16 +104,21 @@ static enum cdn_status add_node(struct backbone *b, const struct row *row, struc
     struct backbone_node node = {.name = row->fields[1], .country_code = row->fields[2]};
     node.is_major = cdn_str_eq(row->fields[0], CDN_STR("major"));
     node.is_hub = !cdn_str_eq(row->fields[0], CDN_STR("point"));
-    if (b->node_count == BACKBONE_NODES_MAX)
+    if (b->node_count == BACKBONE_NODES_MAX) {
         return flaw(err, row, "too many nodes at", node.name);
-    if (node.name.n == 0 || find_node(b, node.name, &other))
+    }
+    if (node.name.n == 0 || find_node(b, node.name, &other)) {
         return flaw(err, row, "a name that is empty or there already:", node.name);
-    if (node.country_code.n != (node.is_hub ? 2 : 0))
+    }
+    if (node.country_code.n != (node.is_hub ? 2 : 0)) {
         return flaw(err, row, "not the country of a hub (two letters) or point (none):", node.country_code);
-    if (!real_between(row->fields[3], -90, 90, &node.lat))
+    }
+    if (!real_between(row->fields[3], -90, 90, &node.lat)) {
         return flaw(err, row, "latitude", row->fields[3]);
-    if (!real_between(row->fields[4], -180, 180, &node.lon))
+    }
+    if (!real_between(row->fields[4], -180, 180, &node.lon)) {
         return flaw(err, row, "longitude", row->fields[4]);
+    }
     node.at = backbone_vector(node.lat, node.lon);
     node.country = country_of(b, node.country_code);
     b->nodes[b->node_count++] = node;
@@ -124,20 +134,27 @@ static bool joins_countries(const struct backbone *b, const struct backbone_link
 static enum cdn_status add_link(struct backbone *b, const struct row *row, struct backbone_link link,
                                 struct cdn_error *err)
 {
-    if (b->link_count == BACKBONE_LINKS_MAX)
+    if (b->link_count == BACKBONE_LINKS_MAX) {
         return flaw(err, row, "too many links at", row->fields[1]);
-    if (!find_node(b, row->fields[1], &link.from))
+    }
+    if (!find_node(b, row->fields[1], &link.from)) {
         return flaw(err, row, "unknown node", row->fields[1]);
-    if (!find_node(b, row->fields[2], &link.to) || link.to == link.from)
+    }
+    if (!find_node(b, row->fields[2], &link.to) || link.to == link.from) {
         return flaw(err, row, "unknown node, or the same twice:", row->fields[2]);
-    if (link.is_border && !joins_countries(b, &link))
+    }
+    if (link.is_border && !joins_countries(b, &link)) {
         return flaw(err, row, "a border link joins hubs of two countries, not", row->fields[2]);
-    if (linked(b, link.from, link.to))
+    }
+    if (linked(b, link.from, link.to)) {
         return flaw(err, row, "this link is there already, to", row->fields[2]);
-    if (!real_between(row->fields[3], FACTOR_MIN, FACTOR_MAX, &link.route))
+    }
+    if (!real_between(row->fields[3], FACTOR_MIN, FACTOR_MAX, &link.route)) {
         return flaw(err, row, "route factor", row->fields[3]);
-    if (!real_between(row->fields[4], FACTOR_MIN, FACTOR_MAX, &link.fit))
+    }
+    if (!real_between(row->fields[4], FACTOR_MIN, FACTOR_MAX, &link.fit)) {
         return flaw(err, row, "fitted factor", row->fields[4]);
+    }
     link.km = backbone_km(b->nodes[link.from].at, b->nodes[link.to].at);
     b->links[b->link_count++] = link;
     return CDN_OK;
@@ -147,14 +164,17 @@ static enum cdn_status add_row(struct backbone *b, const struct row *row, struct
 {
     struct cdn_str kind = row->fields[0];
     if (cdn_str_eq(kind, CDN_STR("major")) || cdn_str_eq(kind, CDN_STR("hub")) ||
-        cdn_str_eq(kind, CDN_STR("point")))
+        cdn_str_eq(kind, CDN_STR("point"))) {
         return add_node(b, row, err);
+    }
     struct backbone_link link = {.is_border = cdn_str_starts(kind, CDN_STR(BORDER))};
-    if (link.is_border)
+    if (link.is_border) {
         kind = (struct cdn_str){kind.p + strlen(BORDER), kind.n - strlen(BORDER)};
+    }
     link.is_sea = cdn_str_eq(kind, CDN_STR("sea"));
-    if (link.is_sea || cdn_str_eq(kind, CDN_STR("land")))
+    if (link.is_sea || cdn_str_eq(kind, CDN_STR("land"))) {
         return add_link(b, row, link, err);
+    }
     return flaw(err, row, "unknown kind", row->fields[0]);
 }
 
@@ -189,8 +209,9 @@ static void reach(const struct backbone *b, uint16_t start, bool *seen)
         const struct backbone_node *node = &b->nodes[open[--n]];
         for (uint32_t i = 0; i < node->end_count; i++) {
             uint16_t other = b->ends[node->first_end + i].node;
-            if (!seen[other])
+            if (!seen[other]) {
                 open[n++] = other;
+            }
             seen[other] = true;
         }
     }
@@ -199,16 +220,18 @@ static void reach(const struct backbone *b, uint16_t start, bool *seen)
 static enum cdn_status check_whole(const struct backbone *b, struct cdn_error *err)
 {
     bool has_hub = false;
-    if (b->node_count == 0)
+    if (b->node_count == 0) {
         return cdn_error_set(err, CDN_INVALID, "backbone: no node");
+    }
     CDN_AUTOFREE bool *seen = cdn_calloc(b->node_count, sizeof *seen);
     reach(b, 0, seen);
     for (size_t i = 0; i < b->node_count; i++) {
         has_hub = has_hub || b->nodes[i].is_hub;
-        if (!seen[i])
+        if (!seen[i]) {
             return cdn_error_set(err, CDN_INVALID,
                                  "backbone: no way from '" CDN_STR_FMT "' to '" CDN_STR_FMT "'",
                                  CDN_STR_ARG(b->nodes[0].name), CDN_STR_ARG(b->nodes[i].name));
+        }
     }
     return has_hub ? CDN_OK : cdn_error_set(err, CDN_INVALID, "backbone: no hub");
 }
@@ -220,8 +243,9 @@ static enum cdn_status read_rows(struct backbone *b, struct cdn_str text, struct
     while (text.p && !status) {
         struct cdn_str line = cdn_str_trim(cdn_str_cut(&text, '\n'));
         row.line++;
-        if (line.n == 0 || line.p[0] == '#')
+        if (line.n == 0 || line.p[0] == '#') {
             continue;
+        }
         status = split(line, &row) ? add_row(b, &row, err) : flaw(err, &row, "not five fields:", line);
     }
     return status;
@@ -238,17 +262,19 @@ enum cdn_status backbone_parse(struct cdn_str text, struct backbone **ret, struc
         index_ends(b);
         status = check_whole(b, err);
     }
-    if (status)
+    if (status) {
         backbone_destroy(b);
-    else
+    } else {
         *ret = b;
+    }
     return status;
 }
 
 void backbone_destroy(struct backbone *backbone)
 {
-    if (!backbone)
+    if (!backbone) {
         return;
+    }
     free(backbone->nodes);
     free(backbone->links);
     free(backbone->ends);

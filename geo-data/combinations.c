@@ -30,8 +30,9 @@ struct geo_combinations *geo_combinations_create(void)
 
 void geo_combinations_destroy(struct geo_combinations *c)
 {
-    if (!c)
+    if (!c) {
         return;
+    }
     pthread_mutex_destroy(&c->mutex);
     free(c->entries);
     cdn_index_free(&c->index);
@@ -54,8 +55,9 @@ uint32_t geo_combinations_number(struct geo_combinations *c, const uint32_t entr
 {
     const struct asked asked = {c, entries, n};
     uint64_t hash = 0;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         hash = (hash ^ entries[i]) * CDN_MIX_STEP;
+    }
     pthread_mutex_lock(&c->mutex);
     uint32_t number = cdn_index_find(&c->index, hash, is_same, &asked);
     if (number == CDN_INDEX_NONE) {

@@ -10,8 +10,9 @@
 uint32_t mmdb_big_endian(const uint8_t *p, unsigned bytes)
 {
     uint32_t value = 0;
-    for (unsigned i = 0; i < bytes; i++)
+    for (unsigned i = 0; i < bytes; i++) {
         value = value << 8 | p[i];
+    }
     return value;
 }
 
@@ -19,11 +20,13 @@ uint32_t mmdb_big_endian(const uint8_t *p, unsigned bytes)
 static bool read_size(struct mmdb_section s, size_t *at, uint32_t *size)
 {
     static const uint32_t base[] = {29, 285, 65821};
-    if (*size < 29)
+    if (*size < 29) {
         return true;
+    }
     unsigned extra = *size - 28;
-    if (s.n - *at < extra)
+    if (s.n - *at < extra) {
         return false;
+    }
     *size = base[extra - 1] + mmdb_big_endian(s.p + *at, extra);
     *at += extra;
     return true;
@@ -34,11 +37,13 @@ static bool read_pointer(struct mmdb_section s, size_t *at, unsigned bits, size_
     static const uint32_t base[] = {0, 2048, 526336, 0};
     unsigned form = bits >> 3 & 3;
     unsigned bytes = form + 1;
-    if (s.n - *at < bytes)
+    if (s.n - *at < bytes) {
         return false;
+    }
     uint32_t value = mmdb_big_endian(s.p + *at, bytes);
-    if (form < 3)
+    if (form < 3) {
         value += (bits & 7) << (8 * bytes);
+    }
     *at += bytes;
     *ret_target = (size_t)value + base[form];
     return true;
@@ -83,32 +88,39 @@ static bool read_plain(struct mmdb_section s, size_t at, uint8_t control, struct
     f->type = control >> 5;
     f->size = control & 31;
     if (f->type == MMDB_DATA_TYPE_EXTENDED) {
-        if (at >= s.n || s.p[at] > 8)
+        if (at >= s.n || s.p[at] > 8) {
             return false;
+        }
         f->type = s.p[at++] + 7u;
     }
-    if (!read_size(s, &at, &f->size) || !payload_size_fits(f->type, f->size))
+    if (!read_size(s, &at, &f->size) || !payload_size_fits(f->type, f->size)) {
         return false;
+    }
     f->body = f->next = at;
-    if (mmdb_has_items(f->type))
+    if (mmdb_has_items(f->type)) {
         return f->size <= s.n - at; /* an item takes a byte at least */
-    if (f->type == MMDB_DATA_TYPE_BOOLEAN)
+    }
+    if (f->type == MMDB_DATA_TYPE_BOOLEAN) {
         return true;
+    }
     f->next = at + f->size;
     return f->size <= s.n - at;
 }
 
 bool mmdb_field_read(struct mmdb_section s, size_t at, struct mmdb_field *ret_field)
 {
-    if (at >= s.n)
+    if (at >= s.n) {
         return false;
+    }
     uint8_t control = s.p[at++];
-    if (control >> 5 != MMDB_DATA_TYPE_POINTER)
+    if (control >> 5 != MMDB_DATA_TYPE_POINTER) {
         return read_plain(s, at, control, ret_field);
+    }
     size_t target;
     if (!read_pointer(s, &at, control & 31, &target) || target >= s.n ||
-        s.p[target] >> 5 == MMDB_DATA_TYPE_POINTER || !read_plain(s, target + 1, s.p[target], ret_field))
+        s.p[target] >> 5 == MMDB_DATA_TYPE_POINTER || !read_plain(s, target + 1, s.p[target], ret_field)) {
         return false;
+    }
     ret_field->next = at;
     return true;
 }
@@ -131,11 +143,13 @@ bool mmdb_field_skip(struct mmdb_section s, const struct mmdb_field *f, unsigned
     uint64_t items = f->type == MMDB_DATA_TYPE_MAP ? 2 * (uint64_t)f->size : f->size;
     for (; items > 0; items--) {
         struct mmdb_field item;
-        if (depth == 0 || *budget == 0 || !mmdb_field_read(s, at, &item))
+        if (depth == 0 || *budget == 0 || !mmdb_field_read(s, at, &item)) {
             return false;
+        }
         (*budget)--;
-        if (!mmdb_field_skip(s, &item, depth - 1, budget, &at))
+        if (!mmdb_field_skip(s, &item, depth - 1, budget, &at)) {
             return false;
+        }
     }
     *ret_next = at;
     return true;
@@ -148,11 +162,14 @@ static bool is_utf8(const uint8_t *p, size_t n)
                         : p[i] >= 0xc2 && p[i] < 0xe0 ? 1
                         : p[i] >= 0xe0 && p[i] < 0xf0 ? 2
                                                       : 3;
-        if (p[i] > 0xf4 || (p[i] >= 0x80 && p[i] < 0xc2) || n - i <= more)
+        if (p[i] > 0xf4 || (p[i] >= 0x80 && p[i] < 0xc2) || n - i <= more) {
             return false;
-        for (unsigned k = 1; k <= more; k++)
-            if (p[i + k] >> 6 != 2)
+        }
+        for (unsigned k = 1; k <= more; k++) {
+            if (p[i + k] >> 6 != 2) {
                 return false;
+            }
+        }
         i += more + 1;
     }
     return true;
@@ -163,25 +180,31 @@ static bool check_field(struct mmdb_section s, const struct mmdb_field *f, unsig
                         size_t *ret_next)
 {
     *ret_next = f->next;
-    if (f->type == MMDB_DATA_TYPE_UTF8_STRING)
+    if (f->type == MMDB_DATA_TYPE_UTF8_STRING) {
         return is_utf8(s.p + f->body, f->size);
-    if (!mmdb_has_items(f->type))
+    }
+    if (!mmdb_has_items(f->type)) {
         return true;
+    }
     bool is_map = f->type == MMDB_DATA_TYPE_MAP;
     size_t at = f->body;
     uint64_t items = is_map ? 2 * (uint64_t)f->size : f->size;
     for (uint64_t i = 0; i < items; i++) {
         struct mmdb_field item;
-        if (depth == 0 || *budget == 0 || !mmdb_field_read(s, at, &item))
+        if (depth == 0 || *budget == 0 || !mmdb_field_read(s, at, &item)) {
             return false;
+        }
         (*budget)--;
-        if (is_map && i % 2 == 0 && item.type != MMDB_DATA_TYPE_UTF8_STRING)
+        if (is_map && i % 2 == 0 && item.type != MMDB_DATA_TYPE_UTF8_STRING) {
             return false;
-        if (!check_field(s, &item, depth - 1, budget, &at))
+        }
+        if (!check_field(s, &item, depth - 1, budget, &at)) {
             return false;
+        }
     }
-    if (is_inline(f))
+    if (is_inline(f)) {
         *ret_next = at;
+    }
     return true;
 }
 

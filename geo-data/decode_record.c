@@ -156,28 +156,33 @@ static const struct rule root_rules[] = {
 
 static const struct rule *find_rule(const struct rule *rules, struct cdn_str key)
 {
-    for (; rules->key.p; rules++)
-        if (cdn_str_eq(rules->key, key))
+    for (; rules->key.p; rules++) {
+        if (cdn_str_eq(rules->key, key)) {
             return rules;
+        }
+    }
     return NULL;
 }
 
 static bool as_unsigned(const uint8_t *p, const struct mmdb_field *f, uint64_t *ret)
 {
     if (f->type != MMDB_DATA_TYPE_UINT16 && f->type != MMDB_DATA_TYPE_UINT32 &&
-        f->type != MMDB_DATA_TYPE_UINT64)
+        f->type != MMDB_DATA_TYPE_UINT64) {
         return false;
+    }
     *ret = 0;
-    for (uint32_t i = 0; i < f->size; i++)
+    for (uint32_t i = 0; i < f->size; i++) {
         *ret = *ret << 8 | p[i];
+    }
     return true;
 }
 
 static bool text_as_real(const uint8_t *p, size_t size, double *ret)
 {
     char text[32], *end;
-    if (size == 0 || size >= sizeof text)
+    if (size == 0 || size >= sizeof text) {
         return false;
+    }
     memcpy(text, p, size);
     text[size] = '\0';
     *ret = strtod(text, &end);
@@ -210,22 +215,26 @@ static struct cdn_str known_text(struct cdn_str text)
 {
     static const char *const nothing[] = {"-", "N/A", "null", "unknown", "not available"};
     text = cdn_str_trim(text);
-    for (size_t i = 0; i < CDN_ARRAY_LEN(nothing); i++)
-        if (cdn_str_eq_nocase(text, cdn_str(nothing[i])))
+    for (size_t i = 0; i < CDN_ARRAY_LEN(nothing); i++) {
+        if (cdn_str_eq_nocase(text, cdn_str(nothing[i]))) {
             return CDN_STR("");
+        }
+    }
     return text;
 }
 
 static void set_text(struct cdn_str *member, struct cdn_str text)
 {
-    if (member->n == 0)
+    if (member->n == 0) {
         *member = text;
+    }
 }
 
 static void set_asn(struct geo_record *record, uint64_t number)
 {
-    if (record->asn == 0 && number <= UINT32_MAX)
+    if (record->asn == 0 && number <= UINT32_MAX) {
         record->asn = (uint32_t)number;
+    }
 }
 
 /* "AS64496 Example Net", "64496", "Example Net": a number stands before a blank or alone. */
@@ -246,8 +255,9 @@ static void store_owner(struct geo_record *record, struct cdn_str text, bool is_
 static bool is_code(struct cdn_str text)
 {
     bool is = text.n <= 3;
-    for (size_t i = 0; is && i < text.n; i++)
+    for (size_t i = 0; is && i < text.n; i++) {
         is = (text.p[i] >= 'A' && text.p[i] <= 'Z') || (text.p[i] >= '0' && text.p[i] <= '9');
+    }
     return is;
 }
 
@@ -258,8 +268,9 @@ static void store_point(struct geo_record *record, struct cdn_str text)
     rest = rest.p ? cdn_str_trim(rest) : CDN_STR("");
     if (!isnan(record->lat) || !isnan(record->lon) ||
         !text_as_real((const uint8_t *)first.p, first.n, &lat) ||
-        !text_as_real((const uint8_t *)rest.p, rest.n, &lon))
+        !text_as_real((const uint8_t *)rest.p, rest.n, &lon)) {
         return;
+    }
     record->lat = lat;
     record->lon = lon;
 }
@@ -301,8 +312,9 @@ static void store(struct mmdb_section s, const struct mmdb_field *f, const struc
     double real;
     if (rule->target == REAL && as_real(p, f, &real)) {
         double *member = (double *)(void *)((char *)record + rule->member);
-        if (isnan(*member))
+        if (isnan(*member)) {
             *member = real;
+        }
     } else if (f->type == MMDB_DATA_TYPE_UTF8_STRING) {
         store_text((struct cdn_str){(const char *)p, f->size}, rule, record);
     } else if (rule->target == ASN && as_unsigned(p, f, &integer)) {
@@ -327,10 +339,12 @@ static bool decode_value(struct mmdb_section s, const struct mmdb_field *f, cons
         return true;
     }
     struct mmdb_field map = *f;
-    if (f->type == MMDB_DATA_TYPE_ARRAY && f->size > 0 && !mmdb_field_read(s, f->body, &map))
+    if (f->type == MMDB_DATA_TYPE_ARRAY && f->size > 0 && !mmdb_field_read(s, f->body, &map)) {
         return false;
-    if (map.type != MMDB_DATA_TYPE_MAP || !rule->below)
+    }
+    if (map.type != MMDB_DATA_TYPE_MAP || !rule->below) {
         return true;
+    }
     return depth > 0 && decode_map(s, &map, rule->below, depth - 1, budget, record);
 }
 
@@ -341,14 +355,17 @@ static bool decode_map(struct mmdb_section s, const struct mmdb_field *map, cons
     for (uint32_t i = 0; i < map->size; i++) {
         struct mmdb_field key, value;
         if (*budget == 0 || !mmdb_field_read(s, at, &key) || key.type != MMDB_DATA_TYPE_UTF8_STRING ||
-            !mmdb_field_read(s, key.next, &value))
+            !mmdb_field_read(s, key.next, &value)) {
             return false;
+        }
         (*budget)--;
         const struct rule *rule = find_rule(rules, (struct cdn_str){(const char *)s.p + key.body, key.size});
-        if (rule && !decode_value(s, &value, rule, depth, budget, record))
+        if (rule && !decode_value(s, &value, rule, depth, budget, record)) {
             return false;
-        if (!mmdb_field_skip(s, &value, depth, budget, &at))
+        }
+        if (!mmdb_field_skip(s, &value, depth, budget, &at)) {
             return false;
+        }
     }
     return true;
 }
@@ -357,8 +374,9 @@ bool mmdb_record_decode(struct mmdb_section s, size_t entry, struct geo_record *
 {
     uint32_t budget = MMDB_BUDGET;
     struct mmdb_field field;
-    if (!mmdb_field_read(s, entry, &field))
+    if (!mmdb_field_read(s, entry, &field)) {
         return false;
+    }
     /* the format allows a record of any type; only a map says something that is understood here */
     return field.type != MMDB_DATA_TYPE_MAP ||
            decode_map(s, &field, root_rules, MMDB_DEPTH_MAX, &budget, record);

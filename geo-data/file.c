@@ -40,23 +40,26 @@ static enum cdn_status changed(const char *path, struct cdn_error *err)
 static enum cdn_status source_open(const char *path, int *ret_fd, struct stat *ret_st, struct cdn_error *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
+    if (fd < 0) {
         return cdn_error_set(err, CDN_IO, "%s: %s", path,
                              errno == ENXIO ? "not a regular file" : strerror(errno));
+    }
     enum cdn_status status = CDN_OK;
-    if (fstat(fd, ret_st) != 0)
+    if (fstat(fd, ret_st) != 0) {
         status = cdn_error_set(err, CDN_IO, "%s: %s", path, strerror(errno));
-    else if (!S_ISREG(ret_st->st_mode))
+    } else if (!S_ISREG(ret_st->st_mode)) {
         status = cdn_error_set(err, CDN_IO, "%s: not a regular file", path);
-    else if (ret_st->st_size == 0)
+    } else if (ret_st->st_size == 0) {
         status = cdn_error_set(err, CDN_CORRUPT, "%s: the file is empty", path);
-    else if (ret_st->st_size > SIZE_MAX_BYTES)
+    } else if (ret_st->st_size > SIZE_MAX_BYTES) {
         status = cdn_error_set(err, CDN_IO, "%s: %lld bytes, at most %lld can be read", path,
                                (long long)ret_st->st_size, (long long)SIZE_MAX_BYTES);
-    if (status)
+    }
+    if (status) {
         close(fd);
-    else
+    } else {
         *ret_fd = fd;
+    }
     return status;
 }
 
@@ -69,8 +72,9 @@ static bool write_all(int fd, struct cdn_str bytes)
 {
     while (bytes.n > 0) {
         ssize_t n = write(fd, bytes.p, bytes.n);
-        if (n < 0 && errno != EINTR)
+        if (n < 0 && errno != EINTR) {
             return false;
+        }
         bytes = cdn_str_sub(bytes, n > 0 ? (size_t)n : 0);
     }
     return true;
@@ -82,15 +86,18 @@ static enum cdn_status copy_bytes(int from, int to, const struct stat *before, c
     struct stat now;
     for (off_t left = before->st_size; left > 0;) {
         ssize_t n = sendfile(to, from, NULL, (size_t)left);
-        if (n == 0)
+        if (n == 0) {
             return changed(path, err);
-        if (n < 0 && errno != EINTR)
+        }
+        if (n < 0 && errno != EINTR) {
             return cdn_error_set(err, CDN_IO, "%s: %s", path, strerror(errno));
+        }
         left -= n > 0 ? n : 0;
     }
     if (fstat(from, &now) != 0 || now.st_size != before->st_size ||
-        now.st_mtim.tv_sec != before->st_mtim.tv_sec || now.st_mtim.tv_nsec != before->st_mtim.tv_nsec)
+        now.st_mtim.tv_sec != before->st_mtim.tv_sec || now.st_mtim.tv_nsec != before->st_mtim.tv_nsec) {
         return changed(path, err);
+    }
     return CDN_OK;
 }
 
@@ -100,11 +107,13 @@ static enum cdn_status copy_file(const char *path, int to, struct cdn_error *err
     int from = -1;
     struct stat st;
     enum cdn_status status = source_open(path, &from, &st, err);
-    if (status)
+    if (status) {
         return status;
+    }
     status = mmdb_metadata_check(from, path, NULL, err);
-    if (!status)
+    if (!status) {
         status = copy_bytes(from, to, &st, path, err);
+    }
     close(from);
     return status;
 }
@@ -115,16 +124,20 @@ static enum cdn_status memory_fill(int fd, const char *path, struct cdn_str byte
 {
     CDN_AUTOBUF struct cdn_buf appendix = {0};
     enum cdn_status status = CDN_OK;
-    if (path)
+    if (path) {
         status = copy_file(path, fd, err);
-    else if (!write_all(fd, bytes))
+    } else if (!write_all(fd, bytes)) {
         status = memory_error(shown, err);
-    if (!status)
+    }
+    if (!status) {
         status = mmdb_metadata_check(fd, shown, &appendix, err);
-    if (!status && (lseek(fd, 0, SEEK_END) < 0 || !write_all(fd, cdn_buf_str(&appendix))))
+    }
+    if (!status && (lseek(fd, 0, SEEK_END) < 0 || !write_all(fd, cdn_buf_str(&appendix)))) {
         status = memory_error(shown, err);
-    if (!status)
+    }
+    if (!status) {
         fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+    }
     return status;
 }
 
@@ -133,8 +146,9 @@ static enum cdn_status memory_open(int fd, const char *shown, MMDB_s *mmdb, stru
     char path[64];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     int code = MMDB_open(path, MMDB_MODE_MMAP, mmdb);
-    if (code == MMDB_SUCCESS)
+    if (code == MMDB_SUCCESS) {
         return CDN_OK;
+    }
     enum cdn_status status = code == MMDB_IO_ERROR || code == MMDB_FILE_OPEN_ERROR ? CDN_IO : CDN_CORRUPT;
     return cdn_error_set(err, status, "%s: %s", shown,
                          status == CDN_IO ? strerror(errno) : "not a sound MaxMind database (.mmdb) file");
@@ -145,19 +159,24 @@ static enum cdn_status memory_open(int fd, const char *shown, MMDB_s *mmdb, stru
 static enum cdn_status check_metadata(const MMDB_s *mmdb, const char *path, struct cdn_error *err)
 {
     const MMDB_metadata_s *m = &mmdb->metadata;
-    if (m->node_count == 0 || m->node_count > UINT32_MAX - 16)
+    if (m->node_count == 0 || m->node_count > UINT32_MAX - 16) {
         return cdn_error_set(err, CDN_CORRUPT, "%s: node_count %u makes no sense", path, m->node_count);
-    if (m->ip_version != 4 && m->ip_version != 6)
+    }
+    if (m->ip_version != 4 && m->ip_version != 6) {
         return cdn_error_set(err, CDN_CORRUPT, "%s: ip_version %u is neither 4 nor 6", path, m->ip_version);
-    if (m->binary_format_major_version != 2)
+    }
+    if (m->binary_format_major_version != 2) {
         return cdn_error_set(err, CDN_CORRUPT, "%s: format version %u, not 2", path,
                              m->binary_format_major_version);
-    if (!m->database_type)
+    }
+    if (!m->database_type) {
         return cdn_error_set(err, CDN_CORRUPT, "%s: no database_type", path);
+    }
     uint64_t tree = (uint64_t)m->node_count * mmdb->full_record_byte_size;
-    if (tree + 16 > (uint64_t)mmdb->file_size)
+    if (tree + 16 > (uint64_t)mmdb->file_size) {
         return cdn_error_set(err, CDN_CORRUPT, "%s: the search tree of %u nodes is longer than the file",
                              path, m->node_count);
+    }
     return CDN_OK;
 }
 
@@ -181,8 +200,9 @@ struct geo_node geo_file_node(const struct geo_file *file, uint32_t node)
 bool geo_file_entry(const struct geo_file *file, uint32_t value, uint32_t *ret_entry)
 {
     uint64_t offset = (uint64_t)value - file->mmdb.metadata.node_count;
-    if (value <= file->mmdb.metadata.node_count || offset < 16 || offset - 16 >= file->data.n)
+    if (value <= file->mmdb.metadata.node_count || offset < 16 || offset - 16 >= file->data.n) {
         return false;
+    }
     *ret_entry = (uint32_t)(offset - 16);
     return true;
 }
@@ -215,9 +235,10 @@ static enum cdn_status check_sample(const struct geo_file *file, struct cdn_erro
             uint32_t value = node.record[side], entry;
             uint32_t budget = MMDB_BUDGET;
             if (value > nodes && (!geo_file_entry(file, value, &entry) ||
-                                  !mmdb_field_check(file->data, entry, MMDB_DEPTH_MAX, &budget)))
+                                  !mmdb_field_check(file->data, entry, MMDB_DEPTH_MAX, &budget))) {
                 return cdn_error_set(err, CDN_CORRUPT, "%s: node %u leads to a record that cannot be read",
                                      file->path, i);
+            }
         }
     }
     return CDN_OK;
@@ -228,14 +249,17 @@ enum cdn_status geo_file_open(const char *path, struct cdn_str bytes, struct geo
 {
     const char *shown = path ? path : "embedded";
     int fd = memfd_create("database.mmdb", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0)
+    if (fd < 0) {
         return memory_error(shown, err);
+    }
     enum cdn_status status = memory_fill(fd, path, bytes, shown, err);
-    if (!status)
+    if (!status) {
         status = memory_open(fd, shown, &file->mmdb, err);
+    }
     close(fd);
-    if (status)
+    if (status) {
         return status;
+    }
     file->path = cdn_strdup(shown);
     file->data = (struct mmdb_section){file->mmdb.data_section, file->mmdb.data_section_size};
     status = check_metadata(&file->mmdb, shown, err);
@@ -244,8 +268,9 @@ enum cdn_status geo_file_open(const char *path, struct cdn_str bytes, struct geo
         file->is_cells = strcmp(file->mmdb.metadata.database_type, GEO_WORLD_TYPE) == 0;
         status = check_sample(file, err);
     }
-    if (status)
+    if (status) {
         geo_file_close(file);
+    }
     return status;
 }
 

@@ -30,22 +30,25 @@ static const char *letters_of(unsigned code, char single[2])
     default:
         break;
     }
-    if (code >= 0xc0 && code <= 0xff)
+    if (code >= 0xc0 && code <= 0xff) {
         single[0] = latin1[code - 0xc0];
-    else if (code >= 0x100 && code <= 0x17f)
+    } else if (code >= 0x100 && code <= 0x17f) {
         single[0] = latin_extended[code - 0x100];
-    else if (code >= 0x218 && code <= 0x21b) /* Romanian s and t with comma */
+    } else if (code >= 0x218 && code <= 0x21b) { /* Romanian s and t with comma */
         single[0] = code < 0x21a ? 's' : 't';
-    else
+    } else {
         return NULL;
+    }
     return single;
 }
 
 static size_t add(char *dst, size_t size, size_t at, const char *p, size_t n)
 {
-    for (size_t i = 0; i < n; i++, at++)
-        if (at + 1 < size)
+    for (size_t i = 0; i < n; i++, at++) {
+        if (at + 1 < size) {
             dst[at] = p[i];
+        }
+    }
     return at;
 }
 
@@ -56,8 +59,9 @@ bool geo_fold(struct cdn_str name, char *dst, size_t size)
         unsigned char c = (unsigned char)name.p[i];
         char single[2] = {0};
         const char *letters = NULL;
-        if (c >= 0xc3 && c <= 0xc8 && i + 1 < name.n)
+        if (c >= 0xc3 && c <= 0xc8 && i + 1 < name.n) {
             letters = letters_of((c & 0x1fu) << 6 | ((unsigned char)name.p[i + 1] & 0x3fu), single);
+        }
         if (letters) {
             at = add(dst, size, at, letters, strlen(letters));
             i++;
@@ -87,18 +91,21 @@ unsigned geo_fold_distance(const char *a, const char *b, unsigned limit)
 {
     unsigned rows[3][NAME_MAX_BYTES + 1];
     size_t n = strlen(a), m = strlen(b);
-    if (n > NAME_MAX_BYTES || m > NAME_MAX_BYTES || (n > m ? n - m : m - n) > limit)
+    if (n > NAME_MAX_BYTES || m > NAME_MAX_BYTES || (n > m ? n - m : m - n) > limit) {
         return limit + 1;
-    for (size_t j = 0; j <= m; j++)
+    }
+    for (size_t j = 0; j <= m; j++) {
         rows[0][j] = (unsigned)j;
+    }
     for (size_t i = 1; i <= n; i++) {
         unsigned *row = rows[i % 3];
         const unsigned *above = rows[(i + 2) % 3], *two_above = rows[(i + 1) % 3];
         row[0] = (unsigned)i;
         for (size_t j = 1; j <= m; j++) {
             row[j] = least(least(above[j], row[j - 1]) + 1, above[j - 1] + (a[i - 1] != b[j - 1]));
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
                 row[j] = least(row[j], two_above[j - 2] + 1);
+            }
         }
     }
     return least(rows[n % 3][m], limit + 1);

@@ -39,10 +39,12 @@ static void choose_files(struct geo_db *db)
 {
     for (size_t i = 0; i < db->file_count; i++) {
         const struct geo_file *file = &db->files[i];
-        if (file->answers_ipv4)
+        if (file->answers_ipv4) {
             db->ipv4.files[db->ipv4.count++] = file;
-        if (file->answers_ipv6)
+        }
+        if (file->answers_ipv6) {
             db->ipv6.files[db->ipv6.count++] = file;
+        }
     }
 }
 
@@ -58,8 +60,9 @@ static struct geo_db *db_create(void)
 enum cdn_status geo_db_open(const char *const paths[], size_t n, struct geo_db **ret_db,
                             struct cdn_error *err)
 {
-    if (n < 1 || n > GEO_FILES_MAX)
+    if (n < 1 || n > GEO_FILES_MAX) {
         return cdn_error_set(err, CDN_INVALID, "%zu databases given, 1 to %u expected", n, GEO_FILES_MAX);
+    }
     struct geo_db *db = db_create();
     enum cdn_status status = CDN_OK;
     for (size_t i = 0; i < n && status == CDN_OK; i++) {
@@ -97,10 +100,12 @@ struct geo_db *geo_db_ref(struct geo_db *db)
 
 void geo_db_unref(struct geo_db *db)
 {
-    if (!db || atomic_fetch_sub_explicit(&db->owners, 1, memory_order_acq_rel) != 1)
+    if (!db || atomic_fetch_sub_explicit(&db->owners, 1, memory_order_acq_rel) != 1) {
         return;
-    for (size_t i = 0; i < db->file_count; i++)
+    }
+    for (size_t i = 0; i < db->file_count; i++) {
         geo_file_close(&db->files[i]);
+    }
     geo_combinations_destroy(db->ipv4.combinations);
     geo_combinations_destroy(db->ipv6.combinations);
     free(db);
@@ -121,15 +126,19 @@ static enum cdn_status file_find(const struct geo_file *file, const struct socka
     int code = MMDB_SUCCESS;
     MMDB_lookup_result_s found = MMDB_lookup_sockaddr(&file->mmdb, address, &code);
     *ret_entry = GEO_ENTRY_NONE;
-    if (code != MMDB_SUCCESS)
+    if (code != MMDB_SUCCESS) {
         return CDN_CORRUPT;
+    }
     unsigned len = found.netmask;
-    if (address->sa_family == AF_INET && file->mmdb.metadata.ip_version == 6)
+    if (address->sa_family == AF_INET && file->mmdb.metadata.ip_version == 6) {
         len = len > 96 ? len - 96 : 0;
-    if (len > *prefix_len)
+    }
+    if (len > *prefix_len) {
         *prefix_len = len;
-    if (!found.found_entry)
+    }
+    if (!found.found_entry) {
         return CDN_NOT_FOUND;
+    }
     *ret_entry = found.entry.offset;
     return CDN_OK;
 }
@@ -141,15 +150,17 @@ static enum cdn_status find_entries(const struct geo_db *db, const struct sockad
     ret->prefix_len = 0;
     struct sockaddr_in ipv4 = {.sin_family = AF_INET};
     bool is_ipv4 = geo_address_ipv4(address, &ipv4.sin_addr) != 0;
-    if (!is_ipv4 && address->sa_family != AF_INET6)
+    if (!is_ipv4 && address->sa_family != AF_INET6) {
         return CDN_NOT_FOUND;
+    }
     ret->family = is_ipv4 ? &db->ipv4 : &db->ipv6;
     const struct sockaddr *asked = is_ipv4 ? (const struct sockaddr *)&ipv4 : address;
     enum cdn_status all = CDN_NOT_FOUND;
     for (size_t i = 0; i < ret->family->count; i++) {
         enum cdn_status one = file_find(ret->family->files[i], asked, &ret->entries[i], &ret->prefix_len);
-        if (all != CDN_OK && one != CDN_NOT_FOUND)
+        if (all != CDN_OK && one != CDN_NOT_FOUND) {
             all = one;
+        }
     }
     return all;
 }
@@ -167,10 +178,12 @@ enum cdn_status geo_lookup(const struct geo_db *db, const struct sockaddr *addre
     struct found found;
     *ret_record = (struct geo_record){.entry = GEO_ENTRY_NONE};
     enum cdn_status status = find_entries(db, address, &found);
-    if (status == CDN_OK)
+    if (status == CDN_OK) {
         status = geo_files_record(found.family->files, found.entries, found.family->count, ret_record);
-    if (status == CDN_OK)
+    }
+    if (status == CDN_OK) {
         ret_record->entry = entry_of(&found);
+    }
     ret_record->prefix_len = found.prefix_len;
     return status;
 }
@@ -191,10 +204,12 @@ enum cdn_status geo_entry_record(const struct geo_db *db, int family_number, uin
     const struct geo_family *family = family_number == AF_INET ? &db->ipv4 : &db->ipv6;
     uint32_t entries[GEO_FILES_MAX] = {entry};
     *ret_record = (struct geo_record){.entry = GEO_ENTRY_NONE};
-    if (family->count == 0 || entry == GEO_ENTRY_NONE)
+    if (family->count == 0 || entry == GEO_ENTRY_NONE) {
         return CDN_NOT_FOUND;
-    if (family->count > 1)
+    }
+    if (family->count > 1) {
         geo_combinations_get(family->combinations, entry, entries, family->count);
+    }
     enum cdn_status status = geo_files_record(family->files, entries, family->count, ret_record);
     ret_record->entry = status == CDN_OK ? entry : GEO_ENTRY_NONE;
     return status;
@@ -209,9 +224,11 @@ size_t geo_db_file_count(const struct geo_db *db)
 
 static const char *description(const MMDB_metadata_s *m)
 {
-    for (size_t i = 0; i < m->description.count; i++)
-        if (strcmp(m->description.descriptions[i]->language, "en") == 0)
+    for (size_t i = 0; i < m->description.count; i++) {
+        if (strcmp(m->description.descriptions[i]->language, "en") == 0) {
             return m->description.descriptions[i]->description;
+        }
+    }
     return m->description.count ? m->description.descriptions[0]->description : "";
 }
 
@@ -231,8 +248,9 @@ void geo_db_info(const struct geo_db *db, size_t i, struct geo_info *ret_info)
         .answers_ipv6 = file->answers_ipv6,
         .description = description(m),
     };
-    for (size_t k = 0; k < m->languages.count && k < GEO_INFO_LIST_MAX; k++)
+    for (size_t k = 0; k < m->languages.count && k < GEO_INFO_LIST_MAX; k++) {
         ret_info->languages[ret_info->language_count++] = m->languages.names[k];
+    }
 }
 
 const struct MMDB_s *geo_db_mmdb(const struct geo_db *db, size_t i)

@@ -121,9 +121,9 @@ struct geo_info {     /* of one file; strings borrowed */
     const char *languages[GEO_INFO_LIST_MAX];
 };
 /* For libmaxminddb's own functions; lives as long as the database. */
-const struct MMDB_s *geo_db_mmdb(const struct geo_db *db, size_t file);
+const struct MMDB_s *geo_db_mmdb(const struct geo_db *db, size_t i);
 size_t geo_db_file_count(const struct geo_db *db);
-void geo_db_info(const struct geo_db *db, size_t file, struct geo_info *ret_info); /* file < file_count */
+void geo_db_info(const struct geo_db *db, size_t i, struct geo_info *ret_info); /* i < file_count */
 
 struct geo_verify_report {
     uint64_t nodes;          /* reachable */
@@ -133,7 +133,7 @@ struct geo_verify_report {
 };
 /* Walks one file's whole tree (no loops, no deeper than an address) and decodes every record with bounds and
  * depth checked. Some seconds for the largest files. */
-enum cdn_status geo_db_verify(const struct geo_db *db, size_t file, struct geo_verify_report *ret_report,
+enum cdn_status geo_db_verify(const struct geo_db *db, size_t i, struct geo_verify_report *ret_report,
                               struct cdn_error *err) CDN_MUST_CHECK;
 
 #endif

@@ -14,10 +14,11 @@ double geo_distance_km(double lat1, double lon1, double lat2, double lon2)
 
 void geo_canonical(double *lat, double *lon)
 {
-    if (fabs(*lat) >= 90)
+    if (fabs(*lat) >= 90) {
         *lon = 0;
-    else if (*lon <= -180)
+    } else if (*lon <= -180) {
         *lon = 180;
+    }
 }
 
 struct geo_unit geo_unit(double lat, double lon)

@@ -49,8 +49,9 @@ float geo_rtt_between(const struct geo_rtt_point *from, const struct geo_rtt_poi
 
 void geo_rtt_row(const struct geo_rtt_point *from, const struct geo_rtt_point *to, size_t n, float *ret_ms)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         ret_ms[i] = geo_rtt_between(from, &to[i]);
+    }
 }
 
 double geo_rtt_ms(double lat1, double lon1, double lat2, double lon2)

@@ -80,8 +80,9 @@ static void share_out(struct descent *d, const struct latency_model *model,
 static void add_pair(struct descent *d, const struct latency_model *model, const struct latency_pair *pair)
 {
     double weight = d->weights[pair->from] * d->weights[pair->to] / d->weight;
-    if (weight <= 0 || pair->km < d->options->min_km)
+    if (weight <= 0 || pair->km < d->options->min_km) {
         return;
+    }
     struct latency_choice choice = latency_model_choose(model, &d->points[pair->from], &d->points[pair->to]);
     double ms = (double)choice.rtt_ms + d->excess[pair->from] + d->excess[pair->to];
     double r = log(ms / pair->rtt_ms);
@@ -89,8 +90,9 @@ static void add_pair(struct descent *d, const struct latency_model *model, const
     double quantile = major ? d->options->quantile : d->options->minor_quantile;
     double detour = major ? d->options->detour : d->options->minor_detour;
     double slope = 2 * (r > 0 ? 1 - quantile : quantile) * r / sqrt(r * r + SOFT * SOFT);
-    if (r < 0)
+    if (r < 0) {
         slope /= 1 + r * r / (detour * detour);
+    }
     *excess_slope(d, pair->from) += weight * slope / ms;
     *excess_slope(d, pair->to) += weight * slope / ms;
     d->site_weight[pair->from] += weight / ms;
@@ -143,10 +145,12 @@ static void run_round(struct descent *d, size_t round)
     struct latency_model *model = latency_model_create(d->backbone, d->parameters);
     memset(d->slopes, 0, d->n * sizeof *d->slopes);
     memset(d->site_weight, 0, d->matrix->site_count * sizeof *d->site_weight);
-    for (size_t i = 0; i < d->matrix->site_count; i++)
+    for (size_t i = 0; i < d->matrix->site_count; i++) {
         latency_model_point(model, d->matrix->sites[i].lat, d->matrix->sites[i].lon, &d->points[i]);
-    for (size_t i = 0; i < d->matrix->pair_count; i++)
+    }
+    for (size_t i = 0; i < d->matrix->pair_count; i++) {
         add_pair(d, model, &d->matrix->pairs[i]);
+    }
     step(d, round);
     latency_model_destroy(model);
 }
@@ -163,12 +167,15 @@ static void weigh(struct descent *d, const bool *used)
             near[pair->to]++;
         }
     }
-    for (size_t i = 0; i < m->site_count; i++)
+    for (size_t i = 0; i < m->site_count; i++) {
         d->weights[i] =
             used[i] ? (m->sites[i].is_major ? 1 : d->options->minor_weight) / sqrt(1 + (double)near[i]) : 0;
-    for (size_t i = 0; i < m->pair_count; i++)
-        if (m->pairs[i].km >= d->options->min_km)
+    }
+    for (size_t i = 0; i < m->pair_count; i++) {
+        if (m->pairs[i].km >= d->options->min_km) {
             d->weight += d->weights[m->pairs[i].from] * d->weights[m->pairs[i].to];
+        }
+    }
 }
 
 void latency_fit(struct backbone *backbone, struct latency_parameters *parameters,
@@ -186,8 +193,9 @@ void latency_fit(struct backbone *backbone, struct latency_parameters *parameter
     d.mean_square = cdn_calloc(d.n, sizeof *d.mean_square);
     memcpy(d.start, parameters, sizeof d.start);
     weigh(&d, used);
-    for (size_t round = 0; d.weight > 0 && (double)round < options->rounds; round++)
+    for (size_t round = 0; d.weight > 0 && (double)round < options->rounds; round++) {
         run_round(&d, round);
+    }
     free(d.points);
     free(d.weights);
     free(d.excess);
@@ -200,9 +208,11 @@ void latency_fit(struct backbone *backbone, struct latency_parameters *parameter
 void latency_predict(const struct latency_model *model, const struct latency_matrix *matrix, float *ret_ms)
 {
     CDN_AUTOFREE struct geo_rtt_point *points = cdn_calloc(matrix->site_count, sizeof *points);
-    for (size_t i = 0; i < matrix->site_count; i++)
+    for (size_t i = 0; i < matrix->site_count; i++) {
         latency_model_point(model, matrix->sites[i].lat, matrix->sites[i].lon, &points[i]);
-    for (size_t i = 0; i < matrix->pair_count; i++)
+    }
+    for (size_t i = 0; i < matrix->pair_count; i++) {
         ret_ms[i] =
             latency_model_choose(model, &points[matrix->pairs[i].from], &points[matrix->pairs[i].to]).rtt_ms;
+    }
 }

@@ -50,30 +50,37 @@ static enum latency_region region_of(struct cdn_str country_code)
 {
     static const char *const countries[] = {
 #define X(name, word, codes) codes,
-        LATENCY_REGIONS(X)
+        LATENCY_REGIONS(X) // NOLINT(bugprone-suspicious-missing-comma): a region's codes are one string
 #undef X
     };
-    for (unsigned region = 0; region < LATENCY_REGION_COUNT; region++)
-        for (struct cdn_str rest = cdn_str(countries[region]); rest.p;)
-            if (cdn_str_eq(cdn_str_cut(&rest, ' '), country_code))
+    for (unsigned region = 0; region < LATENCY_REGION_COUNT; region++) {
+        for (struct cdn_str rest = cdn_str(countries[region]); rest.p;) {
+            if (cdn_str_eq(cdn_str_cut(&rest, ' '), country_code)) {
                 return (enum latency_region)region;
+            }
+        }
+    }
     return LATENCY_REGION_EUROPE;
 }
 
 static const struct backbone_node *nearest_hub(const struct backbone *b, struct backbone_vector at)
 {
     const struct backbone_node *best = NULL;
-    for (size_t i = 0; i < b->node_count; i++)
-        if (b->nodes[i].is_hub && (!best || backbone_km(at, b->nodes[i].at) < backbone_km(at, best->at)))
+    for (size_t i = 0; i < b->node_count; i++) {
+        if (b->nodes[i].is_hub && (!best || backbone_km(at, b->nodes[i].at) < backbone_km(at, best->at))) {
             best = &b->nodes[i];
+        }
+    }
     return best;
 }
 
 static bool is_metro(double lat, double lon)
 {
-    for (size_t i = 0; i < CDN_ARRAY_LEN(metros); i++)
-        if (geo_distance_km(lat, lon, metros[i].lat, metros[i].lon) <= METRO_KM)
+    for (size_t i = 0; i < CDN_ARRAY_LEN(metros); i++) {
+        if (geo_distance_km(lat, lon, metros[i].lat, metros[i].lon) <= METRO_KM) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -81,15 +88,17 @@ static enum cdn_status site_of(struct latency_matrix *m, const struct backbone *
                                const struct cdn_str fields[3], uint32_t *ret, struct cdn_error *err)
 {
     struct latency_site site = {.name = fields[0]};
-    for (size_t i = 0; i < m->site_count; i++)
+    for (size_t i = 0; i < m->site_count; i++) {
         if (cdn_str_eq(m->sites[i].name, site.name)) {
             *ret = (uint32_t)i;
             return CDN_OK;
         }
+    }
     if (!cdn_parse_real(fields[1], &site.lat) || !cdn_parse_real(fields[2], &site.lon) ||
-        !geo_coordinates_valid(site.lat, site.lon) || m->site_count == SITES_MAX)
+        !geo_coordinates_valid(site.lat, site.lon) || m->site_count == SITES_MAX) {
         return cdn_error_set(err, CDN_INVALID, "coordinates of '" CDN_STR_FMT "', or too many sites",
                              CDN_STR_ARG(site.name));
+    }
     const struct backbone_node *hub = nearest_hub(b, backbone_vector(site.lat, site.lon));
     site.country_code = hub->country_code;
     site.is_major = hub->is_major;
@@ -105,15 +114,19 @@ static enum cdn_status add_pair(struct latency_matrix *m, const struct backbone 
 {
     struct cdn_str fields[FIELDS] = {{0}};
     struct latency_pair *pair = &m->pairs[m->pair_count];
-    for (size_t i = 0; i < FIELDS; i++)
+    for (size_t i = 0; i < FIELDS; i++) {
         fields[i] = cdn_str_cut(&line, ',');
-    if (line.p || !cdn_parse_real(fields[6], &pair->rtt_ms) || pair->rtt_ms <= 0)
+    }
+    if (line.p || !cdn_parse_real(fields[6], &pair->rtt_ms) || pair->rtt_ms <= 0) {
         return cdn_error_set(err, CDN_INVALID, "not from,lat,lon,to,lat,lon,rtt_ms");
+    }
     enum cdn_status status = site_of(m, b, fields, &pair->from, err);
-    if (!status)
+    if (!status) {
         status = site_of(m, b, fields + 3, &pair->to, err);
-    if (status)
+    }
+    if (status) {
         return status;
+    }
     const struct latency_site *from = &m->sites[pair->from], *to = &m->sites[pair->to];
     pair->km = geo_distance_km(from->lat, from->lon, to->lat, to->lon);
     m->pair_count++;
@@ -124,8 +137,9 @@ enum cdn_status latency_matrix_parse(struct cdn_str text, const struct backbone 
                                      struct latency_matrix **ret, struct cdn_error *err)
 {
     size_t lines = 1, number = 0;
-    for (size_t i = 0; i < text.n; i++)
+    for (size_t i = 0; i < text.n; i++) {
         lines += text.p[i] == '\n';
+    }
     struct latency_matrix *m = cdn_calloc(1, sizeof *m);
     m->sites = cdn_calloc(SITES_MAX, sizeof *m->sites);
     m->pairs = cdn_calloc(lines, sizeof *m->pairs);
@@ -133,12 +147,14 @@ enum cdn_status latency_matrix_parse(struct cdn_str text, const struct backbone 
     while (text.p && !status) {
         struct cdn_str line = cdn_str_trim(cdn_str_cut(&text, '\n'));
         number++;
-        if (line.n == 0 || line.p[0] == '#' || cdn_str_starts(line, CDN_STR("from,lat")))
+        if (line.n == 0 || line.p[0] == '#' || cdn_str_starts(line, CDN_STR("from,lat"))) {
             continue;
+        }
         status = add_pair(m, backbone, line, err);
     }
-    if (!status && m->pair_count == 0)
+    if (!status && m->pair_count == 0) {
         status = cdn_error_set(err, CDN_INVALID, "no pairs");
+    }
     if (status) {
         latency_matrix_destroy(m);
         return cdn_error_prefix(err, "line %zu", number);
@@ -156,14 +172,17 @@ static size_t most_impossible(const struct latency_matrix *m, size_t *counts)
 {
     size_t worst = 0;
     memset(counts, 0, m->site_count * sizeof *counts);
-    for (size_t i = 0; i < m->pair_count; i++)
+    for (size_t i = 0; i < m->pair_count; i++) {
         if (is_impossible(&m->pairs[i])) {
             counts[m->pairs[i].from]++;
             counts[m->pairs[i].to]++;
         }
-    for (size_t i = 1; i < m->site_count; i++)
-        if (counts[i] > counts[worst])
+    }
+    for (size_t i = 1; i < m->site_count; i++) {
+        if (counts[i] > counts[worst]) {
             worst = i;
+        }
+    }
     return worst;
 }
 
@@ -176,13 +195,15 @@ void latency_matrix_drop_impossible(struct latency_matrix *matrix,
     do {
         worst = most_impossible(matrix, counts);
         is_site = counts[worst] > 1;
-        if (is_site)
+        if (is_site) {
             tell(&matrix->sites[worst], counts[worst]);
+        }
         kept = 0;
         for (size_t i = 0; i < matrix->pair_count; i++) {
             const struct latency_pair *pair = &matrix->pairs[i];
-            if (is_site ? pair->from != worst && pair->to != worst : !is_impossible(pair))
+            if (is_site ? pair->from != worst && pair->to != worst : !is_impossible(pair)) {
                 matrix->pairs[kept++] = *pair;
+            }
         }
         matrix->pair_count = kept;
     } while (is_site);
@@ -190,8 +211,9 @@ void latency_matrix_drop_impossible(struct latency_matrix *matrix,
 
 void latency_matrix_destroy(struct latency_matrix *matrix)
 {
-    if (!matrix)
+    if (!matrix) {
         return;
+    }
     free(matrix->sites);
     free(matrix->pairs);
     free(matrix);

@@ -66,10 +66,12 @@ static struct reached pop(struct heap *heap)
     struct reached top = heap->items[0], last = heap->items[--heap->n];
     size_t i = 0, child;
     while ((child = 2 * i + 1) < heap->n) {
-        if (child + 1 < heap->n && heap->items[child + 1].ms < heap->items[child].ms)
+        if (child + 1 < heap->n && heap->items[child + 1].ms < heap->items[child].ms) {
             child++;
-        if (heap->items[child].ms >= last.ms)
+        }
+        if (heap->items[child].ms >= last.ms) {
             break;
+        }
         heap->items[i] = heap->items[child];
         i = child;
     }
@@ -92,10 +94,12 @@ static bool may_pass(const struct spread *s, uint16_t at, const struct backbone_
     uint16_t here = b->nodes[at].country, there = b->nodes[end->node].country;
     const struct backbone_link *link = &b->links[end->link];
     uint16_t owner = b->nodes[link->from].country;
-    if (*confined)
+    if (*confined) {
         return here == there;
-    if (!link->is_border || owner == b->nodes[s->start].country)
+    }
+    if (!link->is_border || owner == b->nodes[s->start].country) {
         return true;
+    }
     *confined = true;
     return owner == there;
 }
@@ -108,12 +112,14 @@ static void go_on(struct spread *s, struct reached from)
     for (uint32_t i = 0; i < b->nodes[at].end_count; i++) {
         const struct backbone_end *end = &b->ends[b->nodes[at].first_end + i];
         bool confined = was_confined;
-        if (!may_pass(s, at, end, &confined))
+        if (!may_pass(s, at, end, &confined)) {
             continue;
+        }
         struct reached next = {from.ms + s->model->link_ms[end->link],
                                (uint16_t)(end->node + (confined ? b->node_count : 0))};
-        if (next.ms >= s->ms[next.place])
+        if (next.ms >= s->ms[next.place]) {
             continue;
+        }
         s->ms[next.place] = next.ms;
         s->came[next.place] = (uint16_t)(end->link | (was_confined ? CAME_CONFINED : 0));
         push(&s->heap, next);
@@ -123,14 +129,16 @@ static void go_on(struct spread *s, struct reached from)
 static void spread_from(struct spread *s)
 {
     size_t n = s->model->backbone->node_count;
-    for (size_t i = 0; i < 2 * n; i++)
+    for (size_t i = 0; i < 2 * n; i++) {
         s->ms[i] = INFINITY;
+    }
     s->ms[s->start] = 0;
     push(&s->heap, (struct reached){0, s->start});
     while (s->heap.n > 0) {
         struct reached at = pop(&s->heap);
-        if (at.ms <= s->ms[at.place])
+        if (at.ms <= s->ms[at.place]) {
             go_on(s, at);
+        }
     }
     for (size_t i = s->start; i < n; i++) {
         bool confined = s->ms[n + i] < s->ms[i];
@@ -184,10 +192,12 @@ static void collect_hubs(struct latency_model *model)
 {
     const struct backbone *b = model->backbone;
     model->hubs = cdn_calloc(b->node_count, sizeof *model->hubs);
-    for (size_t i = 0; i < b->node_count; i++)
-        if (b->nodes[i].is_hub)
+    for (size_t i = 0; i < b->node_count; i++) {
+        if (b->nodes[i].is_hub) {
             model->hubs[model->hub_count++] = (struct latency_hub){
                 (float)b->nodes[i].at.x, (float)b->nodes[i].at.y, (float)b->nodes[i].at.z, (uint16_t)i};
+        }
+    }
 }
 
 struct latency_model *latency_model_create(const struct backbone *backbone,
@@ -200,10 +210,12 @@ struct latency_model *latency_model_create(const struct backbone *backbone,
     model->ms = cdn_calloc(backbone->node_count * backbone->node_count, sizeof *model->ms);
     model->came = cdn_calloc(2 * backbone->node_count * backbone->node_count, sizeof *model->came);
     model->border_ms = cdn_calloc(backbone->node_count, sizeof *model->border_ms);
-    for (size_t i = 0; i < backbone->node_count; i++)
+    for (size_t i = 0; i < backbone->node_count; i++) {
         model->border_ms[i] = backbone->nodes[i].is_major ? 0 : (float)parameters->border;
-    for (size_t i = 0; i < backbone->link_count; i++)
+    }
+    for (size_t i = 0; i < backbone->link_count; i++) {
         model->link_ms[i] = cost_of(model, &backbone->links[i]);
+    }
     find_ways(model);
     collect_hubs(model);
     return model;
@@ -211,8 +223,9 @@ struct latency_model *latency_model_create(const struct backbone *backbone,
 
 void latency_model_destroy(struct latency_model *model)
 {
-    if (!model)
+    if (!model) {
         return;
+    }
     free(model->hubs);
     free(model->link_ms);
     free(model->border_ms);
@@ -230,14 +243,17 @@ static void find_nearest(const struct latency_model *model, struct geo_rtt_point
     for (size_t i = 0; i < model->hub_count; i++) {
         const struct latency_hub *hub = &model->hubs[i];
         float x = hub->x - px, y = hub->y - py, z = hub->z - pz, chord = x * x + y * y + z * z;
-        if (chord >= limit)
+        if (chord >= limit) {
             continue;
+        }
         unsigned at = point->n < LATENCY_TRIED ? point->n++ : LATENCY_TRIED - 1;
-        for (; at > 0 && point->access[at - 1].ms > chord; at--)
+        for (; at > 0 && point->access[at - 1].ms > chord; at--) {
             point->access[at] = point->access[at - 1];
+        }
         point->access[at] = (struct geo_rtt_access){hub->node, chord};
-        if (point->n == LATENCY_TRIED)
+        if (point->n == LATENCY_TRIED) {
             limit = point->access[LATENCY_TRIED - 1].ms;
+        }
     }
 }
 
@@ -246,9 +262,11 @@ static bool is_useless(const struct latency_model *model, const struct geo_rtt_p
 {
     const struct geo_rtt_access *a = point->access;
     const float *ms = model->ms + a[hub].node * model->backbone->node_count;
-    for (unsigned i = 0; i < point->n; i++)
-        if (i != hub && a[i].ms + ms[a[i].node] <= a[hub].ms)
+    for (unsigned i = 0; i < point->n; i++) {
+        if (i != hub && a[i].ms + ms[a[i].node] <= a[hub].ms) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -262,8 +280,9 @@ void latency_model_point(const struct latency_model *model, double lat, double l
     for (unsigned i = 0; i < ret->n; i++) {
         const struct backbone_node *hub = &model->backbone->nodes[ret->access[i].node];
         double km = backbone_km(at, hub->at);
-        if (i == 0)
+        if (i == 0) {
             limit = 2 * km + LATENCY_ACCESS_KM;
+        }
         if (km > limit) {
             ret->n = i;
             break;
@@ -271,12 +290,14 @@ void latency_model_point(const struct latency_model *model, double lat, double l
         ret->access[i].ms = (float)(km / LATENCY_KM_PER_MS * model->parameters.access +
                                     (hub->is_major ? 0 : model->parameters.minor));
     }
-    for (unsigned i = ret->n; i-- > 0;)
+    for (unsigned i = ret->n; i-- > 0;) {
         if (is_useless(model, ret, i)) {
             ret->n--;
-            for (unsigned j = i; j < ret->n; j++)
+            for (unsigned j = i; j < ret->n; j++) {
                 ret->access[j] = ret->access[j + 1];
+            }
         }
+    }
 }
 
 /* ---- pairs ---- */

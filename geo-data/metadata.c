@@ -42,8 +42,9 @@ static bool are_texts(struct mmdb_section s, const struct mmdb_field *f, uint64_
     size_t at = f->body;
     for (uint64_t i = 0; i < items; i++) {
         struct mmdb_field item;
-        if (!mmdb_field_read(s, at, &item) || item.type != MMDB_DATA_TYPE_UTF8_STRING)
+        if (!mmdb_field_read(s, at, &item) || item.type != MMDB_DATA_TYPE_UTF8_STRING) {
             return false;
+        }
         at = item.next;
     }
     return true;
@@ -75,12 +76,15 @@ static bool find_value(struct mmdb_section s, const struct mmdb_field *map, stru
     uint32_t budget = MMDB_BUDGET;
     for (uint32_t i = 0; i < map->size; i++) {
         struct mmdb_field key;
-        if (!mmdb_field_read(s, at, &key) || !mmdb_field_read(s, key.next, ret_value))
+        if (!mmdb_field_read(s, at, &key) || !mmdb_field_read(s, key.next, ret_value)) {
             return false;
-        if (cdn_str_eq((struct cdn_str){(const char *)s.p + key.body, key.size}, wanted))
+        }
+        if (cdn_str_eq((struct cdn_str){(const char *)s.p + key.body, key.size}, wanted)) {
             return true;
-        if (!mmdb_field_skip(s, ret_value, MMDB_DEPTH_MAX, &budget, &at))
+        }
+        if (!mmdb_field_skip(s, ret_value, MMDB_DEPTH_MAX, &budget, &at)) {
             return false;
+        }
     }
     return false;
 }
@@ -88,8 +92,9 @@ static bool find_value(struct mmdb_section s, const struct mmdb_field *map, stru
 static uint64_t as_number(struct mmdb_section s, const struct mmdb_field *f)
 {
     uint64_t number = 0;
-    for (uint32_t i = 0; i < f->size; i++)
+    for (uint32_t i = 0; i < f->size; i++) {
         number = number << 8 | s.p[f->body + i];
+    }
     return number;
 }
 
@@ -122,9 +127,11 @@ static void put_value(struct mmdb_section s, const struct mmdb_field *value, enu
     case TEXTS:
     case NAMED_TEXTS:
         (kind == TEXTS ? mmdb_put_array : mmdb_put_map)(out, value->size);
-        for (uint64_t i = 0; i < (kind == TEXTS ? 1 : 2) * (uint64_t)value->size; i++, at = item.next)
-            if (mmdb_field_read(s, at, &item))
+        for (uint64_t i = 0; i < (kind == TEXTS ? 1 : 2) * (uint64_t)value->size; i++, at = item.next) {
+            if (mmdb_field_read(s, at, &item)) {
                 put_value(s, &item, TEXT, out);
+            }
+        }
         break;
     }
 }
@@ -144,15 +151,17 @@ static void read_key(struct mmdb_section s, const struct mmdb_field *map, size_t
         return;
     }
     r->is_complete = r->is_complete && is_there && !is_odd(&value, keys[i].kind);
-    if (!r->complete)
+    if (!r->complete) {
         return;
+    }
     mmdb_put_string(r->complete, cdn_str(keys[i].key));
-    if (is_there)
+    if (is_there) {
         put_value(s, &value, keys[i].kind, r->complete);
-    else if (keys[i].kind == TEXTS)
+    } else if (keys[i].kind == TEXTS) {
         mmdb_put_array(r->complete, 0);
-    else
+    } else {
         mmdb_put_map(r->complete, 0);
+    }
 }
 
 static void read_all(struct mmdb_section s, struct reading *r)
@@ -162,17 +171,20 @@ static void read_all(struct mmdb_section s, struct reading *r)
     r->is_complete = true;
     r->flaw = "";
     if (!mmdb_field_check(s, 0, MMDB_DEPTH_MAX, &budget) || !mmdb_field_read(s, 0, &map) ||
-        map.type != MMDB_DATA_TYPE_MAP)
+        map.type != MMDB_DATA_TYPE_MAP) {
         return;
+    }
     r->flaw = NULL;
     if (r->complete) {
         cdn_buf_add(r->complete, marker, sizeof marker - 1);
         mmdb_put_map(r->complete, CDN_ARRAY_LEN(keys));
     }
-    for (size_t i = 0; i < CDN_ARRAY_LEN(keys) && !r->flaw; i++)
+    for (size_t i = 0; i < CDN_ARRAY_LEN(keys) && !r->flaw; i++) {
         read_key(s, &map, i, r);
-    if (r->complete && (r->flaw || r->is_complete))
+    }
+    if (r->complete && (r->flaw || r->is_complete)) {
         cdn_buf_clear(r->complete);
+    }
 }
 
 /* Behind the last marker; n is 0 when there is none. */
@@ -189,8 +201,9 @@ static struct mmdb_section find_metadata(const uint8_t *p, size_t n)
 static ssize_t read_end(int fd, uint8_t *bytes, size_t size)
 {
     struct stat st;
-    if (fstat(fd, &st) != 0)
+    if (fstat(fd, &st) != 0) {
         return -1;
+    }
     return pread(fd, bytes, size, st.st_size > (off_t)size ? st.st_size - (off_t)size : 0);
 }
 
@@ -200,15 +213,18 @@ enum cdn_status mmdb_metadata_check(int fd, const char *shown, struct cdn_buf *r
     CDN_AUTOFREE uint8_t *bytes = cdn_malloc(SEARCHED_BYTES);
     struct reading reading = {.complete = ret_appendix};
     ssize_t n = read_end(fd, bytes, SEARCHED_BYTES);
-    if (n < 0)
+    if (n < 0) {
         return cdn_error_set(err, CDN_IO, "%s: %s", shown, strerror(errno));
+    }
     struct mmdb_section metadata = find_metadata(bytes, (size_t)n);
-    if (metadata.n == 0)
+    if (metadata.n == 0) {
         return cdn_error_set(err, CDN_CORRUPT, "%s: not a MaxMind database (.mmdb) file, or cut short",
                              shown);
+    }
     read_all(metadata, &reading);
-    if (!reading.flaw)
+    if (!reading.flaw) {
         return CDN_OK;
+    }
     return cdn_error_set(err, CDN_CORRUPT, "%s: the metadata %s%s", shown,
                          reading.flaw[0] ? "has no sound " : "at the end cannot be read", reading.flaw);
 }

@@ -10,8 +10,9 @@
 
 static void put_big_endian(struct cdn_buf *out, uint64_t value, unsigned bytes)
 {
-    for (unsigned shift = bytes * 8; shift > 0; shift -= 8)
+    for (unsigned shift = bytes * 8; shift > 0; shift -= 8) {
         cdn_buf_add_char(out, (char)(value >> (shift - 8) & 0xff));
+    }
 }
 
 /* Control byte, the second type byte of extended types, and the bytes of sizes from 29 on. */
@@ -22,8 +23,9 @@ static void put_head(struct cdn_buf *out, unsigned type, uint32_t size)
     assert(size < 65821 + (1u << 24));
     unsigned low = extra == 0 ? size : 28 + extra;
     cdn_buf_add_char(out, (char)((type > 7 ? 0 : type << 5) | low));
-    if (type > 7)
+    if (type > 7) {
         cdn_buf_add_char(out, (char)(type - 7));
+    }
     put_big_endian(out, size - base[extra], extra);
 }
 
@@ -62,8 +64,9 @@ void mmdb_put_float(struct cdn_buf *out, float value)
 static void put_unsigned(struct cdn_buf *out, unsigned type, uint64_t value)
 {
     unsigned bytes = 0;
-    while (bytes < 8 && value >> 8 * bytes != 0)
+    while (bytes < 8 && value >> 8 * bytes != 0) {
         bytes++;
+    }
     put_head(out, type, bytes);
     put_big_endian(out, value, bytes);
 }

@@ -39,8 +39,9 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 /* Two letters of any case as 0..675; -1 when they are not letters. */
 static int code_number(struct cdn_str code)
 {
-    if (code.n != 2)
+    if (code.n != 2) {
         return -1;
+    }
     int a = (code.p[0] | 32) - 'a', b = (code.p[1] | 32) - 'a';
     return a < 0 || a > 25 || b < 0 || b > 25 ? -1 : a * 26 + b;
 }
@@ -50,8 +51,9 @@ static int code_number(struct cdn_str code)
 static size_t count_lines(struct cdn_str text)
 {
     size_t n = 0;
-    for (size_t i = 0; i < text.n; i++)
+    for (size_t i = 0; i < text.n; i++) {
         n += text.p[i] == '\n';
+    }
     return n;
 }
 
@@ -91,8 +93,9 @@ static const struct geo_place *largest_city(struct cdn_str country_code)
     for (size_t i = 0; i < tables.place_count; i++) {
         const struct geo_place *place = &tables.places[i];
         if (cdn_str_eq(place->country_code, country_code) &&
-            (!best || place->population_k > best->population_k))
+            (!best || place->population_k > best->population_k)) {
             best = place;
+        }
     }
     return best;
 }
@@ -135,8 +138,9 @@ static int compare_aliases(const void *a, const void *b)
 {
     const struct alias *x = a, *y = b;
     int order = strcmp(x->folded, y->folded);
-    if (order != 0)
+    if (order != 0) {
         return order;
+    }
     unsigned px = tables.places[x->place].population_k, py = tables.places[y->place].population_k;
     return px != py ? (px < py ? 1 : -1) : (x->place > y->place) - (x->place < y->place);
 }
@@ -157,8 +161,9 @@ static void prepare(void)
     for (size_t i = 0; i < tables.place_count; i++) {
         add_alias(tables.places[i].name, i);
         struct cdn_str names = tables.places[i].other_names;
-        while (names.n)
+        while (names.n) {
             add_alias(cdn_str_cut(&names, '|'), i);
+        }
     }
     qsort(tables.aliases, tables.alias_count, sizeof *tables.aliases, compare_aliases);
 }
@@ -168,15 +173,18 @@ static void prepare(void)
 static bool parse_coordinates(struct cdn_str text, double *ret_lat, double *ret_lon)
 {
     char copy[64], *end;
-    if (!cdn_str_copy(copy, sizeof copy, text))
+    if (!cdn_str_copy(copy, sizeof copy, text)) {
         return false;
+    }
     double lat = strtod(copy, &end);
-    if (end == copy || *end != ',')
+    if (end == copy || *end != ',') {
         return false;
+    }
     const char *second = end + 1;
     double lon = strtod(second, &end);
-    if (end == second || *end != '\0' || !geo_coordinates_valid(lat, lon))
+    if (end == second || *end != '\0' || !geo_coordinates_valid(lat, lon)) {
         return false;
+    }
     *ret_lat = lat;
     *ret_lon = lon;
     return true;
@@ -184,8 +192,9 @@ static bool parse_coordinates(struct cdn_str text, double *ret_lat, double *ret_
 
 static bool in_country(const struct geo_place *place, struct cdn_str country)
 {
-    if (cdn_str_eq_nocase(place->country_code, country))
+    if (cdn_str_eq_nocase(place->country_code, country)) {
         return true;
+    }
     const struct geo_country *known = geo_country_find(place->country_code);
     return known && geo_fold_equal(known->name, country);
 }
@@ -194,29 +203,34 @@ static bool in_country(const struct geo_place *place, struct cdn_str country)
 static const struct geo_place *find_city(struct cdn_str name, struct cdn_str country)
 {
     char folded[FOLDED_MAX];
-    if (!geo_fold(name, folded, sizeof folded) || folded[0] == '\0')
+    if (!geo_fold(name, folded, sizeof folded) || folded[0] == '\0') {
         return NULL;
+    }
     size_t low = 0, high = tables.alias_count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (strcmp(tables.aliases[middle].folded, folded) < 0)
+        if (strcmp(tables.aliases[middle].folded, folded) < 0) {
             low = middle + 1;
-        else
+        } else {
             high = middle;
+        }
     }
     for (; low < tables.alias_count && strcmp(tables.aliases[low].folded, folded) == 0; low++) {
         const struct geo_place *place = &tables.places[tables.aliases[low].place];
-        if (country.n == 0 || in_country(place, country))
+        if (country.n == 0 || in_country(place, country)) {
             return place;
+        }
     }
     return NULL;
 }
 
 static const struct geo_site *find_site(struct cdn_str name)
 {
-    for (size_t i = 0; i < tables.site_count; i++)
-        if (cdn_str_eq_nocase(tables.sites[i].name, name))
+    for (size_t i = 0; i < tables.site_count; i++) {
+        if (cdn_str_eq_nocase(tables.sites[i].name, name)) {
             return &tables.sites[i];
+        }
+    }
     return NULL;
 }
 
@@ -229,19 +243,22 @@ static void suggest(struct cdn_str text, struct cdn_buf *out)
     unsigned limit = (unsigned)strlen(folded) / 3 + 1;
     const struct geo_place *best[3] = {NULL};
     size_t count = 0;
-    for (unsigned distance = 0; distance <= limit && count == 0; distance++)
+    for (unsigned distance = 0; distance <= limit && count == 0; distance++) {
         for (size_t i = 0; i < tables.alias_count && count < 3; i++) {
             const struct geo_place *place = &tables.places[tables.aliases[i].place];
             bool known = place == best[0] || place == best[1];
-            if (!known && geo_fold_distance(folded, tables.aliases[i].folded, limit) == distance)
+            if (!known && geo_fold_distance(folded, tables.aliases[i].folded, limit) == distance) {
                 best[count++] = place;
+            }
         }
-    for (size_t i = 0; i < count; i++)
+    }
+    for (size_t i = 0; i < count; i++) {
         cdn_buf_printf(out, "%s" CDN_STR_FMT "," CDN_STR_FMT,
                        i == 0           ? ""
                        : i + 1 == count ? " or "
                                         : ", ",
                        CDN_STR_ARG(best[i]->name), CDN_STR_ARG(best[i]->country_code));
+    }
 }
 
 static enum cdn_status not_found(struct cdn_str text, struct cdn_str name, struct cdn_error *err)
@@ -269,10 +286,12 @@ enum cdn_status geo_place_find(struct cdn_str text, struct geo_place *ret_place,
     country = country.p ? cdn_str_trim(country) : CDN_STR("");
     const struct geo_place *city = find_city(name, country);
     const struct geo_site *site = city || country.n ? NULL : find_site(name);
-    if (site)
+    if (site) {
         city = find_city(site->city, CDN_STR(""));
-    if (!city)
+    }
+    if (!city) {
         return not_found(text, name, err);
+    }
     *ret_place = *city;
     if (site) {
         ret_place->lat = site->lat;
@@ -297,8 +316,9 @@ const struct geo_place *geo_place_nearest(double lat, double lon, double *ret_km
         }
     }
     const struct geo_place *place = &tables.places[best];
-    if (ret_km)
+    if (ret_km) {
         *ret_km = geo_distance_km(lat, lon, place->lat, place->lon);
+    }
     return place;
 }
 
@@ -329,9 +349,11 @@ const struct geo_continent *geo_continent_find(struct cdn_str text)
         GEO_CONTINENT_TABLE(X)
 #undef X
     };
-    for (size_t i = 0; i < CDN_ARRAY_LEN(continents); i++)
-        if (cdn_str_eq_nocase(text, continents[i].code) || cdn_str_eq_nocase(text, continents[i].name))
+    for (size_t i = 0; i < CDN_ARRAY_LEN(continents); i++) {
+        if (cdn_str_eq_nocase(text, continents[i].code) || cdn_str_eq_nocase(text, continents[i].name)) {
             return &continents[i];
+        }
+    }
     return NULL;
 }
 

@@ -37,11 +37,13 @@ static const struct {
 
 static bool is_default_point(const struct geo_record *r)
 {
-    for (size_t i = 0; i < CDN_ARRAY_LEN(default_points); i++)
+    for (size_t i = 0; i < CDN_ARRAY_LEN(default_points); i++) {
         if (cdn_str_eq(r->country_code, (struct cdn_str){default_points[i].country, 2}) &&
             fabs(r->lat - (double)default_points[i].lat) < 0.0006 &&
-            fabs(r->lon - (double)default_points[i].lon) < 0.0006)
+            fabs(r->lon - (double)default_points[i].lon) < 0.0006) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -50,30 +52,38 @@ static bool is_default_point(const struct geo_record *r)
 static bool is_no_country(struct cdn_str code)
 {
     static const char codes[][3] = {"ZZ", "XX", "A1", "A2", "O1", "T1", "--", "??"};
-    for (size_t i = 0; i < CDN_ARRAY_LEN(codes); i++)
-        if (cdn_str_eq_nocase(code, cdn_str(codes[i])))
+    for (size_t i = 0; i < CDN_ARRAY_LEN(codes); i++) {
+        if (cdn_str_eq_nocase(code, cdn_str(codes[i]))) {
             return true;
+        }
+    }
     return false;
 }
 
 static void complete_country(struct geo_record *r)
 {
-    if (is_no_country(r->country_code))
+    if (is_no_country(r->country_code)) {
         r->country_code = CDN_STR("");
-    if (r->country_code.n == 0)
+    }
+    if (r->country_code.n == 0) {
         r->country_code = r->registered_country_code;
-    if (r->country_code.n == 0)
+    }
+    if (r->country_code.n == 0) {
         r->country = CDN_STR("");
+    }
 }
 
 static enum geo_precision precision_of(const struct geo_record *r, bool is_cell)
 {
-    if (is_cell)
+    if (is_cell) {
         return GEO_PRECISION_CELL;
-    if (r->city.n > 0)
+    }
+    if (r->city.n > 0) {
         return GEO_PRECISION_CITY;
-    if (r->default_point || r->subdivision.n + r->subdivision_code.n == 0)
+    }
+    if (r->default_point || r->subdivision.n + r->subdivision_code.n == 0) {
         return GEO_PRECISION_COUNTRY;
+    }
     return GEO_PRECISION_REGION;
 }
 
@@ -97,14 +107,16 @@ static void derive(struct geo_record *r, bool is_cell)
     const struct geo_country *country = geo_country_find(r->country_code);
     const struct geo_continent *continent =
         geo_continent_find(r->continent_code.n ? r->continent_code : r->country_code);
-    if (country && r->country.n == 0)
+    if (country && r->country.n == 0) {
         r->country = country->name;
-    else if (continent && r->country_code.n && r->country.n == 0)
+    } else if (continent && r->country_code.n && r->country.n == 0) {
         r->country = continent->name;
-    if (country && !continent)
+    }
+    if (country && !continent) {
         r->continent_code = country->continent_code;
-    else if (continent)
+    } else if (continent) {
         r->continent_code = continent->code;
+    }
     r->has_coordinates = are_coordinates(r);
     if (r->has_coordinates) {
         r->default_point = !is_cell && r->city.n == 0 && is_default_point(r);
@@ -113,10 +125,11 @@ static void derive(struct geo_record *r, bool is_cell)
         return;
     }
     r->lat = r->lon = 0;
-    if (country)
+    if (country) {
         stand_in(r, country->lat, country->lon, GEO_PRECISION_COUNTRY);
-    else if (continent)
+    } else if (continent) {
         stand_in(r, continent->lat, continent->lon, GEO_PRECISION_CONTINENT);
+    }
 }
 
 #define TEXTS(X) /* members */ \
@@ -136,17 +149,20 @@ static void clear(struct geo_record *r)
 static bool fill(struct geo_record *r, const struct geo_record *more)
 {
     if (r->country.n == 0 &&
-        (r->country_code.n == 0 || cdn_str_eq_nocase(r->country_code, more->country_code)))
+        (r->country_code.n == 0 || cdn_str_eq_nocase(r->country_code, more->country_code))) {
         r->country = more->country; /* the name of the country that the code means */
+    }
 #define X(member)         \
     if (r->member.n == 0) \
         r->member = more->member;
     TEXTS(X)
 #undef X
-    if (r->asn == 0)
+    if (r->asn == 0) {
         r->asn = more->asn;
-    if (are_coordinates(r) || !are_coordinates(more))
+    }
+    if (are_coordinates(r) || !are_coordinates(more)) {
         return false;
+    }
     r->lat = more->lat;
     r->lon = more->lon;
     r->accuracy_radius_km = more->accuracy_radius_km;
@@ -160,13 +176,16 @@ enum cdn_status geo_files_record(const struct geo_file *const files[], const uin
     bool is_cell = false;
     clear(&r);
     for (size_t i = 0; i < n; i++) {
-        if (entries[i] == GEO_ENTRY_NONE)
+        if (entries[i] == GEO_ENTRY_NONE) {
             continue;
+        }
         clear(&one);
-        if (!mmdb_record_decode(files[i]->data, entries[i], &one))
+        if (!mmdb_record_decode(files[i]->data, entries[i], &one)) {
             return CDN_CORRUPT;
-        if (fill(&r, &one))
+        }
+        if (fill(&r, &one)) {
             is_cell = files[i]->is_cells;
+        }
     }
     derive(&r, is_cell);
     *ret_record = r;

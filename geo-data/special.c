@@ -54,8 +54,9 @@ static int has_prefix(const unsigned char *address, const struct geo_special *ro
 {
     size_t bytes = row->prefix_len / 8;
     unsigned bits = row->prefix_len % 8;
-    if (memcmp(address, row->address, bytes) != 0)
+    if (memcmp(address, row->address, bytes) != 0) {
         return 0;
+    }
     return bits == 0 || (address[bytes] ^ row->address[bytes]) >> (8 - bits) == 0;
 }
 
@@ -71,8 +72,9 @@ int geo_address_ipv4(const struct sockaddr *address, struct in_addr *ret_ipv4)
         *ret_ipv4 = ((const struct sockaddr_in *)(const void *)address)->sin_addr;
         return 1;
     }
-    if (address->sa_family != AF_INET6 || memcmp(ipv6_bytes(address), mapped, sizeof mapped) != 0)
+    if (address->sa_family != AF_INET6 || memcmp(ipv6_bytes(address), mapped, sizeof mapped) != 0) {
         return 0;
+    }
     memcpy(ret_ipv4, ipv6_bytes(address) + 12, 4);
     return 1;
 }
@@ -89,9 +91,11 @@ const struct geo_special *geo_special(const struct sockaddr *address)
         bytes = ipv6_bytes(address);
         family = AF_INET6;
     }
-    for (size_t i = 0; bytes && i < CDN_ARRAY_LEN(rows); i++)
-        if (rows[i].family == family && has_prefix(bytes, &rows[i]))
+    for (size_t i = 0; bytes && i < CDN_ARRAY_LEN(rows); i++) {
+        if (rows[i].family == family && has_prefix(bytes, &rows[i])) {
             return &rows[i];
+        }
+    }
     return NULL;
 }
 
@@ -110,11 +114,13 @@ const struct geo_special *geo_special_at(size_t i)
 int geo_special_embedded(const struct geo_special *special, const struct sockaddr *address,
                          struct sockaddr_in *ret_ipv4)
 {
-    if (special->embedded_at < 0 || address->sa_family != AF_INET6)
+    if (special->embedded_at < 0 || address->sa_family != AF_INET6) {
         return 0;
+    }
     *ret_ipv4 = (struct sockaddr_in){.sin_family = AF_INET};
     memcpy(&ret_ipv4->sin_addr, ipv6_bytes(address) + special->embedded_at, 4);
-    if (special->kind == GEO_SPECIAL_TEREDO)
+    if (special->kind == GEO_SPECIAL_TEREDO) {
         ret_ipv4->sin_addr.s_addr = ~ret_ipv4->sin_addr.s_addr;
+    }
     return 1;
 }

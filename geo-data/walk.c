@@ -48,8 +48,10 @@ static enum step leaf(struct walk *w, const struct values *values, unsigned dept
     for (size_t i = 0; i < family->count; i++) {
         entries[i] = GEO_ENTRY_NONE;
         w->culprit = family->files[i];
-        if (values->of[i] != nodes_of(w->culprit) && !geo_file_entry(w->culprit, values->of[i], &entries[i]))
+        if (values->of[i] != nodes_of(w->culprit) &&
+            !geo_file_entry(w->culprit, values->of[i], &entries[i])) {
             return BAD_RECORD;
+        }
         any = any || entries[i] != GEO_ENTRY_NONE;
     }
     w->net.prefix_len = depth;
@@ -57,8 +59,9 @@ static enum step leaf(struct walk *w, const struct values *values, unsigned dept
                    : family->count == 1
                        ? entries[0]
                        : geo_combinations_number(family->combinations, entries, family->count);
-    if (++w->networks > NETWORKS_MAX)
+    if (++w->networks > NETWORKS_MAX) {
         return TOO_MANY;
+    }
     return w->visit(w->ctx, &w->net) ? GO_ON : STOP;
 }
 
@@ -69,21 +72,25 @@ static enum step walk_down(struct walk *w, const struct values *values, unsigned
     struct values left = *values, right = *values;
     bool is_leaf = true;
     for (size_t i = 0; i < family->count; i++) {
-        if (values->of[i] >= nodes_of(family->files[i]))
+        if (values->of[i] >= nodes_of(family->files[i])) {
             continue;
+        }
         struct geo_node node = geo_file_node(family->files[i], values->of[i]);
         left.of[i] = node.record[0];
         right.of[i] = node.record[1];
         w->culprit = family->files[i];
         is_leaf = false;
     }
-    if (is_leaf)
+    if (is_leaf) {
         return leaf(w, values, depth);
-    if (depth == w->bits)
+    }
+    if (depth == w->bits) {
         return TOO_DEEP;
+    }
     enum step step = walk_down(w, &left, depth + 1);
-    if (step != GO_ON)
+    if (step != GO_ON) {
         return step;
+    }
     uint8_t bit = (uint8_t)(0x80u >> depth % 8);
     w->net.address[depth / 8] |= bit;
     step = walk_down(w, &right, depth + 1);
@@ -95,9 +102,11 @@ static enum step walk_down(struct walk *w, const struct values *values, unsigned
 static uint32_t ipv4_root(const struct geo_file *file)
 {
     uint32_t value = 0;
-    if (file->mmdb.metadata.ip_version == 6)
-        for (unsigned depth = 0; depth < 96 && value < nodes_of(file); depth++)
+    if (file->mmdb.metadata.ip_version == 6) {
+        for (unsigned depth = 0; depth < 96 && value < nodes_of(file); depth++) {
             value = geo_file_node(file, value).record[0];
+        }
+    }
     return value;
 }
 
@@ -116,11 +125,13 @@ enum cdn_status geo_walk(const struct geo_db *db, int family,
     bool is_ipv4 = family == AF_INET;
     struct walk w = {.family = is_ipv4 ? &db->ipv4 : &db->ipv6, .visit = visit, .ctx = ctx};
     struct values roots = {{0}};
-    if (w.family->count == 0)
+    if (w.family->count == 0) {
         return CDN_OK;
+    }
     w.bits = is_ipv4 ? 32 : 128;
-    for (size_t i = 0; is_ipv4 && i < w.family->count; i++)
+    for (size_t i = 0; is_ipv4 && i < w.family->count; i++) {
         roots.of[i] = ipv4_root(w.family->files[i]);
+    }
     enum step step = walk_down(&w, &roots, 0);
     return step == GO_ON || step == STOP ? CDN_OK : walk_error(&w, step, err);
 }
@@ -145,8 +156,9 @@ static bool verify_record(struct verify *v, uint32_t value)
         snprintf(v->problem, sizeof v->problem, "record value %u is outside the data section", value);
         return false;
     }
-    if (v->seen[entry / 8] & 1u << entry % 8)
+    if (v->seen[entry / 8] & 1u << entry % 8) {
         return true;
+    }
     v->seen[entry / 8] |= (uint8_t)(1u << entry % 8);
     uint32_t budget = MMDB_BUDGET;
     struct geo_record record;
@@ -165,24 +177,28 @@ static bool verify_record(struct verify *v, uint32_t value)
 static int verify_tree(struct verify *v, uint32_t value, unsigned depth)
 {
     uint32_t nodes = v->file->mmdb.metadata.node_count;
-    if (value == nodes)
+    if (value == nodes) {
         return 0;
-    if (value > nodes)
+    }
+    if (value > nodes) {
         return verify_record(v, value) ? 0 : -1;
+    }
     unsigned height = v->height[value];
     if (height == OPEN_NODE || depth + (height ? height : 1) > v->bits) {
         snprintf(v->problem, sizeof v->problem, "node %u %s", value,
                  height == OPEN_NODE ? "is below itself" : "leads deeper than an address has bits");
         return -1;
     }
-    if (height)
+    if (height) {
         return (int)height;
+    }
     v->height[value] = OPEN_NODE;
     struct geo_node node = geo_file_node(v->file, value);
     int left = verify_tree(v, node.record[0], depth + 1);
     int right = left < 0 ? -1 : verify_tree(v, node.record[1], depth + 1);
-    if (left < 0 || right < 0)
+    if (left < 0 || right < 0) {
         return -1;
+    }
     v->report.nodes++;
     v->height[value] = (uint8_t)((left > right ? left : right) + 1);
     return v->height[value];
@@ -198,8 +214,9 @@ enum cdn_status geo_db_verify(const struct geo_db *db, size_t i, struct geo_veri
     int height = verify_tree(&v, 0, 0);
     free(v.height);
     free(v.seen);
-    if (height < 0)
+    if (height < 0) {
         return cdn_error_set(err, CDN_CORRUPT, "%s: %s", file->path, v.problem);
+    }
     v.report.data_bytes = file->data.n;
     *ret_report = v.report;
     return CDN_OK;

@@ -48,7 +48,7 @@ struct origin_body { /* bytes of a small file */
     size_t n;
     char p[];
 };
-void origin_body_unref(void *body);
+void origin_body_unref(void *p);
 
 struct origin_variant {
     bool is_there;

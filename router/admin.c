@@ -58,8 +58,9 @@ static json_t *edge_json(const struct router *r, uint16_t edge)
 static json_t *edges_json(const struct router *r)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < r->table->edges->count; i++)
+    for (size_t i = 0; i < r->table->edges->count; i++) {
         json_array_append_new(list, edge_json(r, (uint16_t)i));
+    }
     return list;
 }
 
@@ -86,8 +87,9 @@ static void get_edge(void *self, struct http_request *req, json_t *body)
 {
     (void)body;
     uint16_t edge = edge_of(self, req);
-    if (edge != ROUTER_NO_EDGE)
+    if (edge != ROUTER_NO_EDGE) {
         daemon_answer_json(req, 200, edge_json(self, edge));
+    }
 }
 
 struct change { /* of POST /edges/NAME; NULL: not asked for */
@@ -106,24 +108,30 @@ static enum cdn_status change_parse(json_t *body, struct change *ret, struct cdn
                               : strcmp(key, "weight") == 0 ? &c.weight
                               : strcmp(key, "pinned") == 0 ? &c.pinned
                                                            : NULL;
-        if (!slot)
+        if (!slot) {
             return cdn_error_set(err, CDN_INVALID, "unknown key '%s': drain, state, weight or pinned", key);
+        }
         *slot = value;
     }
     const char *state = json_string_value(c.state);
-    if (c.state && (!state || (strcmp(state, "drain") != 0 && strcmp(state, "active") != 0)))
+    if (c.state && (!state || (strcmp(state, "drain") != 0 && strcmp(state, "active") != 0))) {
         return cdn_error_set(err, CDN_INVALID, "state: must be \"active\" or \"drain\"");
-    if (c.drain && (!json_is_boolean(c.drain) || c.state))
+    }
+    if (c.drain && (!json_is_boolean(c.drain) || c.state)) {
         return cdn_error_set(err, CDN_INVALID, "drain: must be true or false, and not beside state");
+    }
     json_int_t weight = json_integer_value(c.weight);
-    if (c.weight && (!json_is_integer(c.weight) || weight < 0 || weight > (json_int_t)ROUTER_WEIGHT_MAX))
+    if (c.weight && (!json_is_integer(c.weight) || weight < 0 || weight > (json_int_t)ROUTER_WEIGHT_MAX)) {
         return cdn_error_set(err, CDN_INVALID, "weight: must be a whole number of 0 to %u",
                              ROUTER_WEIGHT_MAX);
-    if (c.pinned && !json_is_boolean(c.pinned))
+    }
+    if (c.pinned && !json_is_boolean(c.pinned)) {
         return cdn_error_set(err, CDN_INVALID, "pinned: must be true or false");
-    if (!c.state && !c.drain && !c.weight && !c.pinned)
+    }
+    if (!c.state && !c.drain && !c.weight && !c.pinned) {
         return cdn_error_set(err, CDN_INVALID,
                              "nothing to change: give drain, state, weight or pinned as a JSON object");
+    }
     *ret = c;
     return CDN_OK;
 }
@@ -132,8 +140,9 @@ static void change_drain(struct router *r, uint16_t edge, bool drain)
 {
     bool was = router_edge_flags(r->table->edges, edge) & ROUTER_EDGE_DRAINED;
     router_edge_flag_set(r->table->edges, edge, ROUTER_EDGE_DRAINED, drain);
-    if (drain != was)
+    if (drain != was) {
         router_health_note(r->health, edge, drain ? "drained" : "active", "by the operator");
+    }
 }
 
 static void change_weight(struct router *r, uint16_t edge, unsigned weight)
@@ -147,8 +156,9 @@ static void change_weight(struct router *r, uint16_t edge, unsigned weight)
 static void change_pinned(struct router *r, uint16_t edge, bool pinned)
 {
     bool was = router_edges_pinned(r->table->edges) == edge;
-    if (pinned == was)
+    if (pinned == was) {
         return;
+    }
     router_edges_pin(r->table->edges, pinned ? edge : ROUTER_NO_EDGE);
     router_health_note(r->health, edge, pinned ? "pinned" : "unpinned", "by the operator");
 }
@@ -159,20 +169,25 @@ static void post_edge(void *self, struct http_request *req, json_t *body)
     struct change c = {0};
     struct cdn_error err;
     uint16_t edge = edge_of(r, req);
-    if (edge == ROUTER_NO_EDGE)
+    if (edge == ROUTER_NO_EDGE) {
         return;
+    }
     if (change_parse(body, &c, &err) != CDN_OK) {
         daemon_answer_error(req, &err);
         return;
     }
-    if (c.state)
+    if (c.state) {
         change_drain(r, edge, strcmp(json_string_value(c.state), "drain") == 0);
-    if (c.drain)
+    }
+    if (c.drain) {
         change_drain(r, edge, json_is_true(c.drain));
-    if (c.weight)
+    }
+    if (c.weight) {
         change_weight(r, edge, (unsigned)json_integer_value(c.weight));
-    if (c.pinned)
+    }
+    if (c.pinned) {
         change_pinned(r, edge, json_is_true(c.pinned));
+    }
     daemon_answer_json(req, 200, edge_json(r, edge));
 }
 
@@ -296,8 +311,9 @@ static void edge_metrics(const struct router *r, struct cdn_buf *out)
         values[2 * n + i] = (flags & ROUTER_EDGE_DRAINED) != 0;
     }
     cdn_metrics_prometheus("pocketcdn_router_", rows, values, count, out);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         free((void *)(uintptr_t)rows[i].labels);
+    }
 }
 
 void router_admin_metrics(void *self, struct cdn_buf *out)

@@ -32,8 +32,9 @@ static void decide(struct router_answer *a, const struct router_table *table, st
 {
     struct router_question question = {.path = req->path};
     http_forwarded_client(req, &table->trust, &question.client);
-    if (table->simulate && router_pin_find(req->query, req->field[HTTP_REQ_COOKIE], &a->pin))
+    if (table->simulate && router_pin_find(req->query, req->field[HTTP_REQ_COOKIE], &a->pin)) {
         question.pin = cdn_buf_str(&a->pin);
+    }
     bool measured = a->decided++ % SAMPLE == 0;
     int64_t start = measured ? cdn_clock_mono_ns() : 0;
     router_decide_brief(table, &question, 2, &a->decision);
@@ -126,12 +127,13 @@ void router_answer_renew(struct router_answer *answer)
 {
     answer->generation++;
     answer->idle_count = 0;
-    for (size_t i = 0; i < ROUTER_IDLE_LISTS; i++)
+    for (size_t i = 0; i < ROUTER_IDLE_LISTS; i++) {
         while (answer->idle[i]) {
             struct router_redirect *r = answer->idle[i];
             answer->idle[i] = r->next;
             redirect_free(r);
         }
+    }
 }
 
 static enum router_outcome redirect(struct router_answer *a, const struct router_table *table,
@@ -159,11 +161,13 @@ static enum router_outcome redirect(struct router_answer *a, const struct router
 enum router_outcome router_answer(struct router_answer *answer, const struct router_table *table,
                                   struct http_request *req)
 {
-    if (req->method == HTTP_OPTIONS)
+    if (req->method == HTTP_OPTIONS) {
         return preflight(req);
+    }
     if (req->method == HTTP_PURGE || req->method == HTTP_TRACE ||
-        cdn_str_eq(req->method_name, CDN_STR("CONNECT")))
+        cdn_str_eq(req->method_name, CDN_STR("CONNECT"))) {
         return refuse_method(req);
+    }
     return redirect(answer, table, req);
 }
 

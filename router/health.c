@@ -87,8 +87,9 @@ static void judge_load(struct patient *p)
     struct router_edges *edges = p->health->table->edges;
     bool was = router_edge_flags(edges, p->edge) & ROUTER_EDGE_FULL;
     bool is = capacity > 0 && p->load >= (double)capacity * (was ? 0.9 : 1.0);
-    if (is == was)
+    if (is == was) {
         return;
+    }
     char text[64];
     snprintf(text, sizeof(text), "load %.0f of %llu", p->load, (unsigned long long)capacity);
     router_edge_flag_set(edges, p->edge, ROUTER_EDGE_FULL, is);
@@ -117,8 +118,9 @@ static void judge(struct patient *p, bool ok)
         cdn_metric_add(fell ? &h->metrics.edge_down_total : &h->metrics.edge_up_total, 1);
         router_health_note(h, p->edge, fell ? "down" : "up", fell ? p->error : "answers again");
     }
-    if (ok)
+    if (ok) {
         judge_load(p);
+    }
     bool doubtful = !ok && !p->pulse.sick;
     schedule(p, doubtful ? h->times.interval_ms * NS_PER_MS / 8 : h->times.interval_ms * NS_PER_MS);
 }
@@ -134,8 +136,9 @@ static void probe_head(void *arg, const struct http_fetch_head *head)
 static bool probe_data(void *arg, const char *data, size_t n)
 {
     struct patient *p = arg;
-    if (p->body.n + n <= BODY_MAX)
+    if (p->body.n + n <= BODY_MAX) {
         cdn_buf_add(&p->body, data, n);
+    }
     return true;
 }
 
@@ -146,16 +149,19 @@ static void probe_end(void *arg, enum http_fetch_error error, const char *text)
     bool ok = error == HTTP_FETCH_NONE && p->status == 200;
     p->error[0] = '\0';
     bool slow = error == HTTP_FETCH_TIMEOUT || error == HTTP_FETCH_READ_TIMEOUT;
-    if (slow)
+    if (slow) {
         cdn_metric_add(&p->health->metrics.probe_timeout_total, 1);
-    if (slow)
+    }
+    if (slow) {
         snprintf(p->error, sizeof(p->error), "slow: no answer within %lld ms", (long long)p->patience_ms);
-    else if (error != HTTP_FETCH_NONE)
+    } else if (error != HTTP_FETCH_NONE) {
         snprintf(p->error, sizeof(p->error), "%s: %s", http_fetch_error_word(error), text ? text : "");
-    else if (!ok)
+    } else if (!ok) {
         snprintf(p->error, sizeof(p->error), "status %u", p->status);
-    if (ok)
+    }
+    if (ok) {
         read_report(p);
+    }
     judge(p, ok);
 }
 
@@ -167,8 +173,9 @@ static int64_t patience_ms(const struct patient *p)
 {
     const struct router_health *h = p->health;
     const struct router_edge *edge = edge_of(p);
-    if (h->times.slow_ms == 0)
+    if (h->times.slow_ms == 0) {
         return h->times.timeout_ms;
+    }
     double modelled = geo_rtt_ms(h->table->default_lat, h->table->default_lon, edge->lat, edge->lon);
     int64_t limit = h->times.slow_ms + (int64_t)modelled;
     return limit < h->times.timeout_ms ? limit : h->times.timeout_ms;
@@ -198,8 +205,9 @@ static void probe(struct loop_timer *timer)
 static void patients_free(struct router_health *h)
 {
     for (size_t i = 0; i < h->count; i++) {
-        if (h->patients[i].fetch)
+        if (h->patients[i].fetch) {
             http_fetch_cancel(h->patients[i].fetch);
+        }
         loop_timer_stop(h->loop, &h->patients[i].timer);
         cdn_buf_free(&h->patients[i].body);
     }
@@ -237,8 +245,9 @@ void router_health_watch(struct router_health *health, struct router_table *tabl
 {
     size_t count = table->edges->count;
     struct patient *patients = cdn_calloc(count + 1, sizeof(*patients));
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         patient_init(&patients[i], health, table, (uint16_t)i);
+    }
     patients_free(health);
     router_table_ref(table);
     router_table_unref(health->table);
@@ -246,9 +255,11 @@ void router_health_watch(struct router_health *health, struct router_table *tabl
     health->times = *times;
     health->patients = patients;
     health->count = count;
-    for (size_t i = 0; i < count; i++) /* spread over the interval, the first at once */
-        if (table->edges->at[i].admin[0])
+    for (size_t i = 0; i < count; i++) { /* spread over the interval, the first at once */
+        if (table->edges->at[i].admin[0]) {
             schedule(&patients[i], times->interval_ms * NS_PER_MS / 2 * (int64_t)i / (int64_t)count);
+        }
+    }
 }
 
 enum cdn_status router_health_create(struct loop *loop, struct router_health **ret, struct cdn_error *err)
@@ -272,8 +283,9 @@ enum cdn_status router_health_create(struct loop *loop, struct router_health **r
 
 void router_health_destroy(struct router_health *health)
 {
-    if (!health)
+    if (!health) {
         return;
+    }
     patients_free(health);
     http_client_destroy(health->client);
     router_table_unref(health->table);

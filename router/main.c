@@ -18,8 +18,9 @@ static enum cdn_status serve(struct router_config *config, int argc, char **argv
     cdn_log_init(router_program.name, NULL, (enum cdn_log_level)config->settings.log_level,
                  config->settings.log_json);
     enum cdn_status status = router_create(config, argc, argv, &router, err);
-    if (status == CDN_OK)
+    if (status == CDN_OK) {
         status = router_run(router, err);
+    }
     router_destroy(router);
     return status;
 }
@@ -31,8 +32,9 @@ int main(int argc, char **argv)
     struct cdn_error err = {0};
     cdn_process_init();
     enum cdn_status status = router_config_load(argc, argv, &config, &outcome, &err);
-    if (status == CDN_OK && outcome == CDN_CONFIG_RUN)
+    if (status == CDN_OK && outcome == CDN_CONFIG_RUN) {
         status = serve(&config, argc, argv, &err);
+    }
     router_config_free(&config);
     return status == CDN_OK ? 0 : daemon_fail(router_program.name, &err);
 }

@@ -8,10 +8,12 @@
 
 unsigned router_pulse_threshold(const struct router_pulse *pulse, const struct router_pulse_rule *rule)
 {
-    if (!pulse->proven)
+    if (!pulse->proven) {
         return 1;
-    if (!pulse->sick)
+    }
+    if (!pulse->sick) {
         return rule->down;
+    }
     return rule->up << (pulse->flaps > 1 ? pulse->flaps - 1 : 0);
 }
 
@@ -34,7 +36,8 @@ enum router_pulse_change router_pulse_beat(struct router_pulse *pulse, const str
     pulse->known = true;
     pulse->proven = pulse->proven || ok;
     pulse->against = ok == !pulse->sick ? 0 : pulse->against + 1;
-    if (pulse->against < needed)
+    if (pulse->against < needed) {
         return ROUTER_PULSE_SAME;
+    }
     return change(pulse, !ok, now_ms);
 }

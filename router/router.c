@@ -65,17 +65,22 @@ static enum cdn_status load_next(const struct router *r, struct router_config *r
     enum cdn_config_outcome outcome;
     struct router_config next = {0};
     enum cdn_status status = router_config_load(r->argc, r->argv, &next, &outcome, err);
-    if (status != CDN_OK)
+    if (status != CDN_OK) {
         return status;
+    }
     status = cdn_config_can_reload(&router_program, &r->config.settings, &next.settings, err);
-    if (status == CDN_OK)
+    if (status == CDN_OK) {
         status = router_table_create(&next, ret_table, err);
-    if (status == CDN_OK && (status = dns_server_prepare(r->dns, &next, *ret_table, ret_zone, err)) != CDN_OK)
+    }
+    if (status == CDN_OK &&
+        (status = dns_server_prepare(r->dns, &next, *ret_table, ret_zone, err)) != CDN_OK) {
         router_table_unref(*ret_table);
-    if (status == CDN_OK)
+    }
+    if (status == CDN_OK) {
         *ret_config = next;
-    else
+    } else {
         router_config_free(&next);
+    }
     return status;
 }
 
@@ -107,10 +112,11 @@ static void database_changed(void *self)
 {
     struct router *r = self;
     struct cdn_error err;
-    if (reload(r, &err) == CDN_OK)
+    if (reload(r, &err) == CDN_OK) {
         cdn_log(CDN_LOG_INFO, "reloaded", "because=%s", "a database file has changed");
-    else
+    } else {
         cdn_log(CDN_LOG_ERROR, "reload_failed", "error=%s", err.text);
+    }
 }
 
 static void drain(void *self)
@@ -129,8 +135,9 @@ static bool drained(void *self)
 static bool healthy(void *self, char why[static 128])
 {
     const struct router *r = self;
-    if (r->table->edges->count > 0)
+    if (r->table->edges->count > 0) {
         return true;
+    }
     cdn_str_copy(why, 128, CDN_STR("there are no edges"));
     return false;
 }
@@ -165,8 +172,9 @@ static enum cdn_status listener_open(struct router *r, struct cdn_error *err)
     struct http_server_config clients = {.head_timeout_ms = (unsigned)s->head_timeout,
                                          .body_timeout_ms = (unsigned)s->body_timeout,
                                          .body_rate = s->body_rate};
-    if (!cdn_parse_host_port(cdn_str(s->listen), &clients.listen))
+    if (!cdn_parse_host_port(cdn_str(s->listen), &clients.listen)) {
         return cdn_error_set(err, CDN_INVALID, "listen: '%s' is not HOST:PORT", s->listen);
+    }
     clients.max_connections = daemon_client_connections(HTTP_CONNECTIONS_USUAL, threads);
     return router_server_create(&clients, threads, r->table, &r->server, err);
 }
@@ -174,16 +182,21 @@ static enum cdn_status listener_open(struct router *r, struct cdn_error *err)
 static enum cdn_status open_all(struct router *r, struct cdn_error *err)
 {
     enum cdn_status status = router_table_create(&r->config, &r->table, err);
-    if (status == CDN_OK)
+    if (status == CDN_OK) {
         status = listener_open(r, err);
-    if (status == CDN_OK)
+    }
+    if (status == CDN_OK) {
         status = dns_server_create(&r->config, r->table, &r->dns, err);
-    if (status == CDN_OK)
+    }
+    if (status == CDN_OK) {
         status = daemon_open(r, err);
-    if (status == CDN_OK)
+    }
+    if (status == CDN_OK) {
         status = router_purges_create(&r->config.settings, r->daemon, &r->purges, err);
-    if (status == CDN_OK)
+    }
+    if (status == CDN_OK) {
         status = router_health_create(daemon_loop(r->daemon), &r->health, err);
+    }
     return status;
 }
 
@@ -213,10 +226,12 @@ enum cdn_status router_run(struct router *router, struct cdn_error *err)
 {
     struct cdn_addr address;
     enum cdn_status status = router_server_start(router->server, err);
-    if (status == CDN_OK)
+    if (status == CDN_OK) {
         status = dns_server_start(router->dns, err);
-    if (status != CDN_OK)
+    }
+    if (status != CDN_OK) {
         return status;
+    }
     router_server_address(router->server, &address);
     daemon_run(router->daemon, &address);
     return CDN_OK;
@@ -224,8 +239,9 @@ enum cdn_status router_run(struct router *router, struct cdn_error *err)
 
 void router_destroy(struct router *router)
 {
-    if (!router)
+    if (!router) {
         return;
+    }
     router_server_destroy(router->server);
     dns_server_destroy(router->dns);
     router_compiler_destroy(router->compiler);

@@ -92,14 +92,16 @@ static void serve(struct worker *w, struct http_request *req)
 /* A body is of no use here: the client sends it again to the edge. */
 static void on_head(void *self, struct http_request *req)
 {
-    if (req->has_body)
+    if (req->has_body) {
         serve(self, req);
+    }
 }
 
 static void on_ready(void *self, struct http_request *req)
 {
-    if (!req->answered)
+    if (!req->answered) {
         serve(self, req);
+    }
 }
 
 static void on_done(void *self, struct http_request *req, enum http_end end)
@@ -122,8 +124,9 @@ static const struct http_handler handler = {
 
 static void view_free(struct view *v)
 {
-    if (!v)
+    if (!v) {
         return;
+    }
     router_table_unref(v->table);
     free(v->heirs);
     free(v);
@@ -133,9 +136,11 @@ static void view_adopt(void *arg)
 {
     struct view *next = arg;
     struct worker *w = next->worker;
-    for (size_t i = 0; w->view && i < w->view->table->edges->count; i++)
-        if (next->heirs[i] != ROUTER_NO_EDGE)
+    for (size_t i = 0; w->view && i < w->view->table->edges->count; i++) {
+        if (next->heirs[i] != ROUTER_NO_EDGE) {
             cdn_metric_add(&next->answers[next->heirs[i]], cdn_metric_get(&w->view->answers[i]));
+        }
+    }
     view_free(w->view);
     w->view = next;
     router_answer_renew(&w->answer);
@@ -144,8 +149,9 @@ static void view_adopt(void *arg)
 static void drain(void *arg)
 {
     struct worker *w = arg;
-    if (w->http)
+    if (w->http) {
         http_server_drain(w->http);
+    }
 }
 
 static void report_open(void *arg)
@@ -174,8 +180,9 @@ static struct view *view_create(struct worker *w, struct router_table *table)
     if (w->latest) {
         const struct router_edges *before = w->latest->table->edges;
         v->heirs = cdn_calloc(before->count + 1, sizeof(*v->heirs));
-        for (size_t i = 0; i < before->count; i++)
+        for (size_t i = 0; i < before->count; i++) {
             v->heirs[i] = router_edges_find(table->edges, cdn_str(before->at[i].name));
+        }
     }
     w->latest = v;
     return v;
@@ -186,8 +193,9 @@ static enum cdn_status worker_open(struct router_server *s, struct worker *w, bo
 {
     w->server = s;
     enum cdn_status status = loop_create(&w->loop, err);
-    if (status != CDN_OK)
+    if (status != CDN_OK) {
         return status;
+    }
     struct http_server_config config = s->clients;
     config.listen = s->address;
     config.share_port = s->count > 1;
@@ -196,8 +204,9 @@ static enum cdn_status worker_open(struct router_server *s, struct worker *w, bo
     config.handler = &handler;
     config.handler_self = w;
     status = http_server_start(w->loop, &config, &w->http, err);
-    if (status == CDN_OK && first)
+    if (status == CDN_OK && first) {
         http_server_address(w->http, &s->address);
+    }
     return status;
 }
 
@@ -247,14 +256,16 @@ void router_server_address(const struct router_server *server, struct cdn_addr *
 
 void router_server_publish(struct router_server *server, struct router_table *table)
 {
-    for (unsigned i = 0; i < server->count; i++)
+    for (unsigned i = 0; i < server->count; i++) {
         loop_post(server->workers[i].loop, view_adopt, view_create(&server->workers[i], table));
+    }
 }
 
 void router_server_drain(struct router_server *server)
 {
-    for (unsigned i = 0; i < server->count; i++)
+    for (unsigned i = 0; i < server->count; i++) {
         loop_post(server->workers[i].loop, drain, &server->workers[i]);
+    }
 }
 
 bool router_server_drained(struct router_server *server)
@@ -270,8 +281,9 @@ bool router_server_drained(struct router_server *server)
 
 void router_server_destroy(struct router_server *server)
 {
-    if (!server)
+    if (!server) {
         return;
+    }
     for (unsigned i = 0; i < server->count; i++) {
         struct worker *w = &server->workers[i];
         if (w->running) {
@@ -283,8 +295,9 @@ void router_server_destroy(struct router_server *server)
         struct worker *w = &server->workers[i];
         http_server_stop(w->http);
         w->http = NULL;
-        if (w->loop)
+        if (w->loop) {
             loop_destroy(w->loop);
+        }
         view_free(w->view);
         router_answer_fini(&w->answer);
     }
@@ -294,8 +307,9 @@ void router_server_destroy(struct router_server *server)
 uint64_t router_server_answers(const struct router_server *server, uint16_t edge)
 {
     uint64_t sum = 0;
-    for (unsigned i = 0; i < server->count; i++)
+    for (unsigned i = 0; i < server->count; i++) {
         sum += cdn_metric_get(&server->workers[i].latest->answers[edge]);
+    }
     return sum;
 }
 

@@ -16,12 +16,15 @@ static bool is_plain(unsigned char c)
 enum cdn_status router_target_build(const struct router_edge *edge, struct cdn_str path, struct cdn_str query,
                                     struct cdn_buf *out)
 {
-    if (path.n == 0)
+    if (path.n == 0) {
         path = CDN_STR("/");
-    if (path.p[0] != '/')
+    }
+    if (path.p[0] != '/') {
         return CDN_INVALID;
-    if (path.n + query.n > ROUTER_TARGET_MAX)
+    }
+    if (path.n + query.n > ROUTER_TARGET_MAX) {
         return CDN_TOO_LARGE;
+    }
     cdn_buf_clear(out);
     cdn_buf_add(out, edge->url, edge->url_n);
     http_percent_encode(path, is_plain, out);

@@ -38,8 +38,9 @@ static void add(struct cdn_buf *out, const char *between, const char *fmt, ...)
 
 static void add_rate(struct cdn_buf *out, double rate, const char *what)
 {
-    if (rate > 0)
+    if (rate > 0) {
         add(out, ", ", "%.3g %% %s", rate * 100, what);
+    }
 }
 
 void note_faults(const json_t *faults, struct cdn_buf *out)
@@ -48,14 +49,17 @@ void note_faults(const json_t *faults, struct cdn_buf *out)
     CDN_AUTOFREE char *errors =
         cdn_asprintf("errors (%d)", (int)json_integer_value(json_object_get(faults, "status")));
     const char *delay = text_of(faults, "delay"), *paths = text_of(faults, "paths");
-    if (!faults || is_on(faults, "off"))
+    if (!faults || is_on(faults, "off")) {
         return;
-    if (delay[0] && strcmp(delay, "0s") != 0 && strcmp(delay, "0ms") != 0)
+    }
+    if (delay[0] && strcmp(delay, "0s") != 0 && strcmp(delay, "0ms") != 0) {
         add(&text, ", ", "delay %s", delay);
+    }
     add_rate(&text, json_number_value(json_object_get(faults, "error_rate")), errors);
     add_rate(&text, json_number_value(json_object_get(faults, "drop_rate")), "dropped");
-    if (text.n && paths[0])
+    if (text.n && paths[0]) {
         cdn_buf_printf(&text, " on %s", paths);
+    }
     cdn_buf_add_str(out, cdn_buf_str(&text));
 }
 
@@ -63,8 +67,9 @@ static void add_clock(const json_t *status, struct cdn_buf *out)
 {
     int64_t ms = json_integer_value(json_object_get(json_object_get(status, "clock"), "offset_ms"));
     char text[24];
-    if (ms == 0)
+    if (ms == 0) {
         return;
+    }
     cdn_format_duration_ms(ms < 0 ? -ms : ms, text);
     add(out, "; ", "clock %s%s", ms < 0 ? "-" : "+", text);
 }
@@ -73,22 +78,30 @@ void note_node(const json_t *status, unsigned restarts, struct cdn_buf *out)
 {
     CDN_AUTOBUF struct cdn_buf faults = {0};
     const char *why = text_of(status, "why"), *reload = text_of(status, "reload_error");
-    if (why[0])
+    if (why[0]) {
         add(out, "; ", "%s", why);
-    if (json_integer_value(json_object_get(status, "origin_failures")) > 0)
+    }
+    if (json_integer_value(json_object_get(status, "origin_failures")) > 0) {
         add(out, "; ", "its origin fails");
-    if (is_on(status, "loading"))
+    }
+    if (is_on(status, "loading")) {
         add(out, "; ", "loading its cache");
-    if (is_on(status, "unsynced"))
+    }
+    if (is_on(status, "unsynced")) {
         add(out, "; ", "unsynced: checks every reuse");
-    if (is_on(json_object_get(status, "store"), "full"))
+    }
+    if (is_on(json_object_get(status, "store"), "full")) {
         add(out, "; ", "disk full");
-    if (reload[0])
+    }
+    if (reload[0]) {
         add(out, "; ", "reload failed: %s", reload);
+    }
     note_faults(json_object_get(status, "faults"), &faults);
-    if (faults.n)
+    if (faults.n) {
         add(out, "; ", "faults: %s", faults.p);
+    }
     add_clock(status, out);
-    if (restarts)
+    if (restarts) {
         add(out, "; ", "restarted %u x", restarts);
+    }
 }

@@ -14,34 +14,42 @@
 char *cli_option_flag(const struct cli_option *row)
 {
     char *flag = cdn_strdup(row->field);
-    for (char *c = flag; *c; c++)
+    for (char *c = flag; *c; c++) {
         *c = *c == '_' ? '-' : *c;
+    }
     return flag;
 }
 
 static bool is_name(const struct cli_option *row, struct cdn_str name)
 {
-    if (strlen(row->field) != name.n)
+    if (strlen(row->field) != name.n) {
         return false;
-    for (size_t i = 0; i < name.n; i++)
-        if (name.p[i] != (row->field[i] == '_' ? '-' : row->field[i]))
+    }
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.p[i] != (row->field[i] == '_' ? '-' : row->field[i])) {
             return false;
+        }
+    }
     return true;
 }
 
 static const struct cli_option *find_long(const struct cli_option *rows, size_t count, struct cdn_str name)
 {
-    for (size_t i = 0; i < count; i++)
-        if (is_name(&rows[i], name))
+    for (size_t i = 0; i < count; i++) {
+        if (is_name(&rows[i], name)) {
             return &rows[i];
+        }
+    }
     return NULL;
 }
 
 static const struct cli_option *find_letter(const struct cli_option *rows, size_t count, char letter)
 {
-    for (size_t i = 0; i < count; i++)
-        if (rows[i].letter && rows[i].letter == letter)
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].letter && rows[i].letter == letter) {
             return &rows[i];
+        }
+    }
     return NULL;
 }
 
@@ -60,8 +68,9 @@ static enum cdn_status store(const struct cli_option *row, void *options, const 
         break;
     case CLI_LIST:
         list = (struct cli_list *)(void *)field;
-        if (list->n == CLI_LIST_MAX)
+        if (list->n == CLI_LIST_MAX) {
             return cdn_error_set(err, CDN_USAGE, "'%s' stands more than %d times", row->field, CLI_LIST_MAX);
+        }
         list->items[list->n++] = value;
         break;
     }
@@ -73,14 +82,16 @@ static enum cdn_status unknown(const struct cli_option *rows, size_t count, cons
                                struct cdn_str name, struct cdn_error *err)
 {
     CDN_AUTOFREE char **flags = cdn_calloc(count + 1, sizeof(*flags));
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         flags[i] = cli_option_flag(&rows[i]);
+    }
     const char *close = cdn_config_closest(name, (const char *const *)flags);
     enum cdn_status status =
         close ? cdn_error_set(err, CDN_USAGE, "unknown option '%s'; did you mean --%s?", arg, close)
               : cdn_error_set(err, CDN_USAGE, "unknown option '%s' (--help lists them)", arg);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         free(flags[i]);
+    }
     return status;
 }
 
@@ -99,13 +110,16 @@ static enum cdn_status parse_one(const struct cli_option *rows, size_t count, in
         value = name.p + 1;
     }
     const struct cli_option *row = is_long ? find_long(rows, count, name) : find_letter(rows, count, arg[1]);
-    if (!row)
+    if (!row) {
         return unknown(rows, count, arg, is_long ? name : (struct cdn_str){0}, err);
-    if (row->type == CLI_FLAG && value)
+    }
+    if (row->type == CLI_FLAG && value) {
         return cdn_error_set(err, CDN_USAGE, "'%s' takes no value", arg);
+    }
     if (row->type != CLI_FLAG && !value) {
-        if (*at + 1 >= argc)
+        if (*at + 1 >= argc) {
             return cdn_error_set(err, CDN_USAGE, "'%s' needs a value: %s", arg, row->metavar);
+        }
         value = argv[++*at];
     }
     return store(row, options, value, err);
@@ -122,8 +136,9 @@ enum cdn_status cli_options_parse(const struct cli_option *rows, size_t count, i
             only_positional = true;
         } else if (option) {
             enum cdn_status status = parse_one(rows, count, argc, argv, &i, options, err);
-            if (status)
+            if (status) {
                 return status;
+            }
         } else {
             ret_args->items[ret_args->n++] = argv[i];
         }
@@ -137,12 +152,14 @@ void cli_options_help(const struct cli_option *rows, size_t count, struct cdn_bu
         CDN_AUTOFREE char *flag = cli_option_flag(&rows[i]);
         CDN_AUTOBUF struct cdn_buf name = {0};
         cdn_buf_add_str(&name, cdn_str(flag));
-        if (rows[i].metavar)
+        if (rows[i].metavar) {
             cdn_buf_printf(&name, " %s", rows[i].metavar);
-        if (rows[i].letter)
+        }
+        if (rows[i].letter) {
             cdn_buf_printf(out, "  -%c, --%-20s %s\n", rows[i].letter, name.p, rows[i].help);
-        else
+        } else {
             cdn_buf_printf(out, "      --%-20s %s\n", name.p, rows[i].help);
+        }
     }
     cdn_buf_printf(out, "  -h, --%-20s %s\n", "help", "This text");
 }

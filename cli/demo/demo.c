@@ -54,15 +54,19 @@ static bool is_free(const char *host, unsigned port)
 static bool all_free(const struct plan_ports *ports)
 {
     const unsigned central[] = {ports->router, ports->origin};
-    for (size_t i = 0; i < CDN_ARRAY_LEN(central); i++)
-        if (!is_free(ports->router_host, central[i]) || !is_free(ports->router_host, central[i] + 1000))
+    for (size_t i = 0; i < CDN_ARRAY_LEN(central); i++) {
+        if (!is_free(ports->router_host, central[i]) || !is_free(ports->router_host, central[i] + 1000)) {
             return false;
-    if (!is_free(ports->router_host, plan_dns_port(ports)))
+        }
+    }
+    if (!is_free(ports->router_host, plan_dns_port(ports))) {
         return false;
+    }
     for (unsigned i = 0; i < GEO_DEFAULT_EDGES; i++) {
         CDN_AUTOFREE char *host = cdn_asprintf("127.0.1.%u", ports->first_edge + i);
-        if (!is_free(host, ports->edges) || !is_free(host, ports->edges + 1000))
+        if (!is_free(host, ports->edges) || !is_free(host, ports->edges + 1000)) {
             return false;
+        }
     }
     return true;
 }
@@ -75,10 +79,12 @@ static bool claim(unsigned port)
     int n = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "pocketcdn-demo-%u", port);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
-    if (fd >= 0 && bind(fd, (const struct sockaddr *)&name, length) == 0)
+    if (fd >= 0 && bind(fd, (const struct sockaddr *)&name, length) == 0) {
         return true; /* held until the end */
-    if (fd >= 0)
+    }
+    if (fd >= 0) {
         close(fd);
+    }
     return false;
 }
 
@@ -88,8 +94,9 @@ static enum cdn_status choose_ports(struct plan_ports *ports, struct cdn_error *
 {
     *ports = plan_default_ports;
     for (unsigned i = 0; i < PORT_TRIES; i++) {
-        if (claim(ports->router) && all_free(ports))
+        if (claim(ports->router) && all_free(ports)) {
             return CDN_OK;
+        }
         ports->router += PORT_STEP;
         ports->origin += PORT_STEP;
         ports->edges += PORT_STEP;
@@ -106,13 +113,15 @@ static enum cdn_status write_config(const struct demo *demo, const char *path, s
     struct plan_wish wish = {.root = demo->root};
     CDN_AUTOBUF struct cdn_buf text = {0};
     enum cdn_status status = choose_ports(&ports, err);
-    if (status)
+    if (status) {
         return status;
+    }
     plan_default_yaml(&wish, &ports, &text);
     FILE *file = fopen(path, "we");
     bool written = file && fwrite(text.p, 1, text.n, file) == text.n;
-    if ((file && fclose(file)) || !written)
+    if ((file && fclose(file)) || !written) {
         return cdn_error_set(err, CDN_IO, "cannot write %s: %s", path, strerror(errno));
+    }
     return CDN_OK;
 }
 
@@ -126,8 +135,9 @@ static bool is_ready(struct demo *demo, const char *state)
 {
     struct cdn_error none;
     json_t *up;
-    if (state_read(state, &up, &none))
+    if (state_read(state, &up, &none)) {
         return false;
+    }
     bool ready = json_is_true(json_object_get(up, "ready"));
     if (ready) {
         demo->router = text_of(up, "router");
@@ -143,8 +153,9 @@ static enum cdn_status wait_until_up(struct demo *demo, const char *state, const
 {
     const struct timespec pause = {.tv_nsec = UP_POLL_NS};
     for (int64_t began = cdn_clock_mono_ms(); !is_ready(demo, state); nanosleep(&pause, NULL)) {
-        if (demo_interrupted)
+        if (demo_interrupted) {
             return cdn_error_set(err, CDN_UNAVAILABLE, "interrupted");
+        }
         if (waitpid(demo->up, NULL, WNOHANG) != 0) {
             CDN_AUTOBUF struct cdn_buf tail = {0};
             demo->up = 0;
@@ -152,8 +163,9 @@ static enum cdn_status wait_until_up(struct demo *demo, const char *state, const
             return cdn_error_set(err, CDN_UNAVAILABLE, "the CDN did not start: %s",
                                  tail.n ? tail.p : "no output");
         }
-        if (cdn_clock_mono_ms() - began > UP_LIMIT_MS)
+        if (cdn_clock_mono_ms() - began > UP_LIMIT_MS) {
             return cdn_error_set(err, CDN_TIMEOUT, "the CDN was not up within %d s", UP_LIMIT_MS / 1000);
+        }
     }
     return CDN_OK;
 }
@@ -164,12 +176,14 @@ static enum cdn_status start_cdn(struct demo *demo, struct cdn_error *err)
     CDN_AUTOFREE char *state = cdn_asprintf("%s/state", demo->folder),
                       *log = cdn_asprintf("%s/up.log", demo->folder);
     enum cdn_status status = write_config(demo, config, err);
-    if (!status)
+    if (!status) {
         status = child_program("pocketcdn", &self, err);
+    }
     char up[] = "up", with_config[] = "-c", with_state[] = "--state", with_root[] = "--root";
     char *const argv[] = {self, up, with_config, config, with_state, state, with_root, demo->root, NULL};
-    if (!status)
+    if (!status) {
         status = child_start(argv, log, &demo->up, err);
+    }
     return status ? status : wait_until_up(demo, state, log, err);
 }
 
@@ -177,13 +191,16 @@ static enum cdn_status start_cdn(struct demo *demo, struct cdn_error *err)
 static void stop_cdn(struct demo *demo)
 {
     int wait_status = 0;
-    if (!demo->up)
+    if (!demo->up) {
         return;
+    }
     kill(demo->up, SIGTERM);
-    while (waitpid(demo->up, &wait_status, 0) < 0 && errno == EINTR)
+    while (waitpid(demo->up, &wait_status, 0) < 0 && errno == EINTR) {
         continue;
-    if (!WIFEXITED(wait_status) || WEXITSTATUS(wait_status))
+    }
+    if (!WIFEXITED(wait_status) || WEXITSTATUS(wait_status)) {
         cdn_buf_printf(&demo->wrong, "the CDN did not end well\n");
+    }
     demo->up = 0;
 }
 
@@ -192,11 +209,14 @@ static enum cdn_status read_origin(struct demo *demo, struct cdn_error *err)
     json_t *report, *value;
     const char *key;
     enum cdn_status status = demo_ask(demo->origin_admin, "/status", &report, err);
-    if (status)
+    if (status) {
         return status;
+    }
     json_t *metrics = json_object_get(report, "metrics");
     json_object_foreach(metrics, key, value) if (strncmp(key, "request_total", strlen("request_total")) == 0)
+    {
         demo->origin_requests += (uint64_t)json_number_value(value);
+    }
     demo->origin_bytes = (uint64_t)json_number_value(json_object_get(metrics, "body_bytes_total"));
     json_decref(report);
     return CDN_OK;
@@ -216,8 +236,9 @@ static enum cdn_status make_folder(struct demo *demo, struct cdn_error *err)
 {
     const char *tmp = getenv("TMPDIR");
     CDN_AUTOFREE char *folder = cdn_asprintf("%s/pocketcdn-demo-XXXXXX", tmp && tmp[0] == '/' ? tmp : "/tmp");
-    if (!mkdtemp(folder))
+    if (!mkdtemp(folder)) {
         return cdn_error_set(err, CDN_IO, "%s: %s", folder, strerror(errno));
+    }
     demo->folder = CDN_TAKE(folder);
     return CDN_OK;
 }
@@ -245,11 +266,13 @@ static enum cdn_status show(struct demo *demo, struct cdn_error *err)
         say(demo, "");
         status = demo_visits(demo, err);
     }
-    if (!status)
+    if (!status) {
         status = read_origin(demo, err);
+    }
     stop_cdn(demo);
-    if (!status)
+    if (!status) {
         demo_report(demo);
+    }
     return status;
 }
 
@@ -257,18 +280,22 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
 {
     struct demo demo = {.options = opaque};
     struct sigaction action = {.sa_handler = on_signal};
-    if (args->n)
+    if (args->n) {
         return cdn_error_set(err, CDN_USAGE, "takes no argument, but got '%s'", args->items[0]);
+    }
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     enum cdn_status status = make_folder(&demo, err);
-    if (status)
+    if (status) {
         return status;
+    }
     status = show(&demo, err);
-    if (nftw(demo.folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS))
+    if (nftw(demo.folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS)) {
         cli_complain("pocketcdn demo: cannot remove %s\n", demo.folder);
-    if (!status && demo.wrong.n)
+    }
+    if (!status && demo.wrong.n) {
         status = cdn_error_set(err, CDN_NOT_FOUND, "not everything was as it should be");
+    }
     demo_visits_free(&demo);
     demo_site_free(&demo);
     free(demo.folder);

@@ -34,8 +34,9 @@ static double median(const struct demo *demo, bool edge)
 {
     size_t n = demo->visit_count;
     CDN_AUTOFREE double *values = cdn_calloc(n, sizeof(*values));
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         values[i] = edge ? demo->visits[i].edge_ms : demo->visits[i].origin_ms;
+    }
     qsort(values, n, sizeof(*values), by_value);
     return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
@@ -46,8 +47,9 @@ static uint64_t edges_used(const struct demo *demo)
     uint64_t n = 0;
     for (size_t i = 0; i < demo->visit_count; i++) {
         bool before = false;
-        for (size_t k = 0; k < i && !before; k++)
+        for (size_t k = 0; k < i && !before; k++) {
             before = strcmp(demo->visits[k].edge, demo->visits[i].edge) == 0;
+        }
         n += !before;
     }
     return n;
@@ -72,21 +74,25 @@ static void check(struct demo *demo, const struct totals *t)
 {
     for (size_t i = 0; i < demo->visit_count; i++) {
         const struct demo_visit *v = &demo->visits[i];
-        if (v->verdicts[1][0] != demo->file_count)
+        if (v->verdicts[1][0] != demo->file_count) {
             cdn_buf_printf(&demo->wrong, "%s: the second visit had %u hits of %zu\n", v->city,
                            v->verdicts[1][0], demo->file_count);
+        }
     }
-    if (demo->origin_requests != t->fetches_expected)
+    if (demo->origin_requests != t->fetches_expected) {
         cdn_buf_printf(&demo->wrong, "the origin had %llu requests where each file to each edge makes %llu\n",
                        (unsigned long long)demo->origin_requests, (unsigned long long)t->fetches_expected);
+    }
 }
 
 static void put_verdicts(struct table *table, const unsigned verdicts[3])
 {
     CDN_AUTOBUF struct cdn_buf text = {0};
-    for (size_t i = 0; i < 3; i++)
-        if (verdicts[i])
+    for (size_t i = 0; i < 3; i++) {
+        if (verdicts[i]) {
             cdn_buf_printf(&text, "%s%u %s", text.n ? ", " : "", verdicts[i], verdict_words[i]);
+        }
+    }
     table_add(table, "%s", text.n ? text.p : "");
 }
 
@@ -140,10 +146,11 @@ static json_t *visit_json(const struct demo_visit *v)
     char ip[CDN_ADDR_TEXT_SIZE];
     cdn_addr_format_ip(&v->traveller.address, ip);
     json_t *rounds = json_array();
-    for (int i = 0; i < DEMO_ROUNDS; i++)
+    for (int i = 0; i < DEMO_ROUNDS; i++) {
         json_array_append_new(rounds, json_pack("{s:i, s:i, s:i}", verdict_words[0], (int)v->verdicts[i][0],
                                                 verdict_words[1], (int)v->verdicts[i][1], verdict_words[2],
                                                 (int)v->verdicts[i][2]));
+    }
     return json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:I, s:o}", "city", v->city, "ip", ip, "found",
                      v->found, "edge", v->edge, "km", v->km, "edge_rtt_ms", v->edge_ms, "origin_rtt_ms",
                      v->origin_ms, "bytes", (json_int_t)v->bytes, "visits", rounds);
@@ -152,8 +159,9 @@ static json_t *visit_json(const struct demo_visit *v)
 static void print_json(const struct demo *demo, const struct totals *t)
 {
     json_t *visits = json_array();
-    for (size_t i = 0; i < demo->visit_count; i++)
+    for (size_t i = 0; i < demo->visit_count; i++) {
         json_array_append_new(visits, visit_json(&demo->visits[i]));
+    }
     json_t *all = json_pack("{s:o, s:i, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:s, s:f}", "cities", visits,
                             "files", (int)demo->file_count, "requests", (json_int_t)t->requests, "hits",
                             (json_int_t)t->hits, "bytes", (json_int_t)t->bytes, "origin_requests",

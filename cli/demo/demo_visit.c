@@ -34,11 +34,13 @@ enum cdn_status demo_ask(const char *base, const char *path, json_t **ret, struc
     struct http_simple_result result = {0};
     enum cdn_status status =
         http_simple("GET", url, NULL, 0, (struct cdn_str){0}, ASK_TIMEOUT_MS, ASK_MAX, &result, err);
-    if (status)
+    if (status) {
         return status;
+    }
     *ret = result.status == 200 ? json_loadb(result.body.p, result.body.n, 0, NULL) : NULL;
-    if (!*ret)
+    if (!*ret) {
         status = cdn_error_set(err, CDN_NETWORK, "%s: answer %u is no JSON", url, result.status);
+    }
     http_simple_free(&result);
     return status;
 }
@@ -62,8 +64,9 @@ static enum cdn_status ask_router(struct demo *demo, struct demo_visit *visit, c
     cdn_addr_format_ip(&visit->traveller.address, ip);
     CDN_AUTOFREE char *path = cdn_asprintf("/route?ip=%s", ip);
     enum cdn_status status = demo_ask(demo->router_admin, path, &route, err);
-    if (status)
+    if (status) {
         return status;
+    }
     double lat = number_of(route, "lat"), lon = number_of(route, "lon");
     visit->found = cdn_str_dup(geo_place_nearest(lat, lon, NULL)->name);
     visit->edge = text_of(route, "edge");
@@ -87,21 +90,25 @@ static enum cdn_status find_visitors(struct demo *demo, struct cdn_error *err)
         status = geo_place_find(cdn_str(cities[i]), &place, err);
         travellers[i] = (struct traveller){.lat = place.lat, .lon = place.lon};
     }
-    if (!status)
+    if (!status) {
         status = geo_db_open_embedded(&db, err);
-    if (status)
+    }
+    if (status) {
         return status;
+    }
     status = traveller_find(db, travellers, demo->visit_count, err);
     geo_db_unref(db);
-    for (size_t i = 0; i < demo->visit_count; i++)
+    for (size_t i = 0; i < demo->visit_count; i++) {
         demo->visits[i] = (struct demo_visit){.city = cities[i], .traveller = travellers[i]};
+    }
     return status;
 }
 
 static void note(struct demo *demo, const struct demo_visit *visit, const char *path, const char *what)
 {
-    if (demo->wrong.n < 4096)
+    if (demo->wrong.n < 4096) {
         cdn_buf_printf(&demo->wrong, "%s, %s: %s\n", visit->city, path, what);
+    }
 }
 
 static void count_verdict(struct demo_visit *visit, int round, const char *x_cache)
@@ -118,16 +125,20 @@ static enum cdn_status fetch(struct demo *demo, struct demo_visit *visit, const 
     CDN_AUTOFREE char *url = cdn_asprintf("%s%s", demo->router, file->path);
     CDN_AUTOFREE char *expected = cdn_asprintf("%s%s", visit->edge_url, file->path);
     enum cdn_status status = traveller_get(url, &visit->traveller.address, &answer, err);
-    if (status)
+    if (status) {
         return status;
-    if (answer.status / 100 != 3 || strcmp(answer.location, expected) != 0)
+    }
+    if (answer.status / 100 != 3 || strcmp(answer.location, expected) != 0) {
         note(demo, visit, file->path, "the router did not redirect to the edge that it had named");
+    }
     traveller_answer_free(&answer);
     status = traveller_get(expected, &visit->traveller.address, &answer, err);
-    if (status)
+    if (status) {
         return status;
-    if (answer.status != 200 || !cdn_str_eq(cdn_buf_str(&answer.body), cdn_buf_str(&file->bytes)))
+    }
+    if (answer.status != 200 || !cdn_str_eq(cdn_buf_str(&answer.body), cdn_buf_str(&file->bytes))) {
         note(demo, visit, file->path, "the edge's answer is not the file");
+    }
     visit->bytes += answer.body.n;
     count_verdict(visit, round, answer.x_cache);
     traveller_answer_free(&answer);
@@ -136,14 +147,17 @@ static enum cdn_status fetch(struct demo *demo, struct demo_visit *visit, const 
 
 static enum cdn_status go_round(struct demo *demo, int round, struct cdn_error *err)
 {
-    for (size_t i = 0; i < demo->visit_count; i++)
+    for (size_t i = 0; i < demo->visit_count; i++) {
         for (size_t k = 0; k < demo->file_count; k++) {
-            if (demo_interrupted)
+            if (demo_interrupted) {
                 return cdn_error_set(err, CDN_UNAVAILABLE, "interrupted");
+            }
             enum cdn_status status = fetch(demo, &demo->visits[i], &demo->files[k], round, err);
-            if (status)
+            if (status) {
                 return status;
+            }
         }
+    }
     return CDN_OK;
 }
 
@@ -151,13 +165,16 @@ enum cdn_status demo_visits(struct demo *demo, struct cdn_error *err)
 {
     struct geo_place origin;
     enum cdn_status status = find_visitors(demo, err);
-    if (!status)
+    if (!status) {
         status = geo_place_find(CDN_STR(DEMO_ORIGIN_PLACE), &origin, err);
-    for (size_t i = 0; i < demo->visit_count && !status; i++)
+    }
+    for (size_t i = 0; i < demo->visit_count && !status; i++) {
         status = ask_router(demo, &demo->visits[i], &origin, err);
+    }
     int64_t began = cdn_clock_mono_ns();
-    for (int round = 0; round < DEMO_ROUNDS && !status; round++)
+    for (int round = 0; round < DEMO_ROUNDS && !status; round++) {
         status = go_round(demo, round, err);
+    }
     demo->visits_ms = (double)(cdn_clock_mono_ns() - began) / 1e6;
     return status;
 }

@@ -68,8 +68,9 @@ static void flush(void *self)
             at += (size_t)n;
         } else if (errno != EINTR) {
             job->closed = true;
-            if (errno != EPIPE)
+            if (errno != EPIPE) {
                 job->status = cdn_error_set(job->err, CDN_IO, "standard output: %s", strerror(errno));
+            }
         }
     }
     cdn_buf_clear(&job->out);
@@ -81,8 +82,9 @@ static void show_progress(struct job *job)
     static const char full[] = "##############################";
     enum { WIDTH = sizeof(full) - 1 };
     int64_t now = cdn_clock_mono_ms();
-    if (now - job->told_ms < PROGRESS_MS)
+    if (now - job->told_ms < PROGRESS_MS) {
         return;
+    }
     job->told_ms = now;
     struct stat st;
     off_t at = lseek(STDIN_FILENO, 0, SEEK_CUR);
@@ -102,10 +104,12 @@ static void count(struct job *job, enum geo_found found)
     job->found += found == GEO_FOUND;
     job->special += found == GEO_SPECIAL;
     job->unknown += found == GEO_UNKNOWN;
-    if (job->out.n >= FLUSH_AT)
+    if (job->out.n >= FLUSH_AT) {
         flush(job);
-    if (job->progress && job->addresses % PROGRESS_EVERY == 0)
+    }
+    if (job->progress && job->addresses % PROGRESS_EVERY == 0) {
         show_progress(job);
+    }
 }
 
 /* ---- one address, one network ---- */
@@ -115,8 +119,9 @@ static void answer(struct job *job, const struct cdn_addr *address)
     struct geo_row row = {.table = job->table, .question.client = *address, .line = job->line};
     if (job->raw) {
         bool there = geo_raw_print(job->raw, address, &job->out) == CDN_OK;
-        if (!there)
+        if (!there) {
             cdn_buf_add_char(&job->out, '\n'); /* one line for each address, whatever is known */
+        }
         count(job, there ? GEO_FOUND : GEO_UNKNOWN);
         return;
     }
@@ -127,10 +132,11 @@ static void answer(struct job *job, const struct cdn_addr *address)
     struct router_trace trace, *traced = job->options->why ? &trace : NULL;
     trace.count = 0;
     router_decide(job->table, &row.question, traced, &row.decision);
-    if (job->summary)
+    if (job->summary) {
         geo_summary_count(job->summary, &row);
-    else
+    } else {
         geo_printer_row(job->printer, &row, traced, &job->out);
+    }
     count(job, geo_row_found(&row));
 }
 
@@ -144,10 +150,12 @@ static void answer_span(struct job *job, const struct geo_span *span)
         answer(job, &at);
         router_resolve(job->table, &question, NULL, &where);
         unsigned len = where.network_len;
-        if (where.address.sa.sa_family != at.sa.sa_family)
+        if (where.address.sa.sa_family != at.sa.sa_family) {
             len = 128; /* an embedded IPv4 address was looked up */
-        if (!geo_text_step_over(&at, len))
+        }
+        if (!geo_text_step_over(&at, len)) {
             return;
+        }
     } while (geo_text_compare(&at, &span->last) <= 0 && !job->closed);
 }
 
@@ -158,14 +166,16 @@ static void complain(const struct job *job, struct cdn_str text, bool is_line, c
     CDN_AUTOBUF struct cdn_buf shown = {0};
     for (size_t i = 0; i < text.n && i < 80; i++) {
         unsigned char c = (unsigned char)text.p[i];
-        if (c < 0x20 || c >= 0x7f)
+        if (c < 0x20 || c >= 0x7f) {
             cdn_buf_printf(&shown, "\\x%02x", c);
-        else
+        } else {
             cdn_buf_add_char(&shown, (char)c);
+        }
     }
     fprintf(stderr, "%spocketcdn geo: ", job->progress ? "\r" : "");
-    if (is_line)
+    if (is_line) {
         fprintf(stderr, "line %llu: ", (unsigned long long)job->line);
+    }
     fprintf(stderr, "'%s%s' %s\n", shown.p ? shown.p : "", text.n > 80 ? "..." : "", why);
 }
 
@@ -183,12 +193,14 @@ static enum cdn_status answer_text(struct job *job, struct cdn_str text, bool is
         job->bad++;
         return CDN_INVALID;
     }
-    if (span.has_host_bits && job->with_host_bits++ == 0)
+    if (span.has_host_bits && job->with_host_bits++ == 0) {
         complain(job, text, is_line, "has bits behind the prefix, which do not count (said once)");
-    if (geo_text_compare(&span.first, &span.last) == 0)
+    }
+    if (geo_text_compare(&span.first, &span.last) == 0) {
         answer(job, &span.first);
-    else
+    } else {
         answer_span(job, &span);
+    }
     return CDN_OK;
 }
 
@@ -199,8 +211,9 @@ static void annotate(struct job *job, struct cdn_str line)
     bool plain = !job->options->format;
     if (geo_client_comment(&job->client, line)) {
         cdn_buf_add_visible_line(&job->out, line);
-        if (plain && job->client.column)
+        if (plain && job->client.column) {
             cdn_buf_add_str(&job->out, CDN_STR("\tx-country\tx-edge\tx-asn"));
+        }
         cdn_buf_add_char(&job->out, '\n');
         return;
     }
@@ -208,19 +221,22 @@ static void annotate(struct job *job, struct cdn_str line)
     job->without += !found;
     if (plain && line.n > 1 && line.p[0] == '{' && line.p[line.n - 1] == '}') {
         struct geo_row row = {.table = job->table, .question.client = address, .line = job->line};
-        if (found)
+        if (found) {
             router_decide(job->table, &row.question, NULL, &row.decision);
+        }
         geo_print_members(line, found ? &row : NULL, &job->out);
-        if (found)
+        if (found) {
             count(job, geo_row_found(&row));
+        }
         return;
     }
     cdn_buf_add_visible_line(&job->out, line);
     cdn_buf_add_char(&job->out, '\t');
-    if (found)
+    if (found) {
         answer(job, &address);
-    else
+    } else {
         geo_printer_blank(job->printer, &job->out);
+    }
 }
 
 static void answer_log_line(struct job *job, struct cdn_str line)
@@ -228,24 +244,28 @@ static void answer_log_line(struct job *job, struct cdn_str line)
     struct cdn_addr address;
     bool is_comment = geo_client_comment(&job->client, line),
          is_one = job->options->client || job->client.column;
-    if (is_comment && is_one)
+    if (is_comment && is_one) {
         return;
-    if (is_one && geo_client_find(&job->client, line, &address))
+    }
+    if (is_one && geo_client_find(&job->client, line, &address)) {
         answer(job, &address);
-    else if (is_one)
+    } else if (is_one) {
         job->without++;
-    for (size_t at = 0; !is_one && geo_input_next_address(line, &at, &address);)
+    }
+    for (size_t at = 0; !is_one && geo_input_next_address(line, &at, &address);) {
         answer(job, &address);
+    }
 }
 
 static enum cdn_status answer_line(struct job *job, struct cdn_str line)
 {
-    if (job->options->annotate)
+    if (job->options->annotate) {
         annotate(job, line);
-    else if (job->options->log || job->options->client)
+    } else if (job->options->log || job->options->client) {
         answer_log_line(job, line);
-    else if ((line = cdn_str_trim(line)).n > 0 && line.p[0] != '#')
+    } else if ((line = cdn_str_trim(line)).n > 0 && line.p[0] != '#') {
         return answer_text(job, line, true);
+    }
     return CDN_OK;
 }
 
@@ -266,12 +286,14 @@ static enum cdn_status answer_stdin(struct job *job, struct cdn_error *err)
         } else {
             status = answer_line(job, line);
         }
-        if (status && job->options->strict)
+        if (status && job->options->strict) {
             break;
+        }
     }
     geo_reader_fini(&reader);
-    if (status == CDN_IO || (status == CDN_INVALID && err->text[0]))
+    if (status == CDN_IO || (status == CDN_INVALID && err->text[0])) {
         return cdn_error_prefix(err, "standard input");
+    }
     err->text[0] = '\0';
     return status == CDN_NOT_FOUND ? CDN_OK : status;
 }
@@ -279,41 +301,50 @@ static enum cdn_status answer_stdin(struct job *job, struct cdn_error *err)
 static enum cdn_status answer_all(struct job *job, const struct cli_args *args, struct cdn_error *err)
 {
     enum cdn_status status = CDN_OK;
-    if (!job->summary && !job->options->annotate)
+    if (!job->summary && !job->options->annotate) {
         geo_printer_header(job->printer, &job->out);
+    }
     for (size_t i = 0; i < args->n && !job->closed; i++) {
         job->line = i + 1;
-        if (strcmp(args->items[i], "-") == 0)
+        if (strcmp(args->items[i], "-") == 0) {
             status = answer_stdin(job, err);
-        else
+        } else {
             status = answer_text(job, cdn_str(args->items[i]), false);
-        if (status == CDN_IO || err->text[0] || (status && job->options->strict))
+        }
+        if (status == CDN_IO || err->text[0] || (status && job->options->strict)) {
             break;
+        }
     }
-    if (job->summary)
+    if (job->summary) {
         geo_summary_print(job->summary, job->options->json, &job->out);
+    }
     flush(job);
-    if (status == CDN_IO || err->text[0] || job->status)
+    if (status == CDN_IO || err->text[0] || job->status) {
         return err->text[0] ? status : job->status;
+    }
     return job->bad ? CDN_INVALID : job->unknown ? CDN_NOT_FOUND : CDN_OK;
 }
 
 static void summarise(const struct job *job)
 {
-    if (job->options->quiet || (job->addresses < 2 && !job->bad && !job->without && !job->with_host_bits))
+    if (job->options->quiet || (job->addresses < 2 && !job->bad && !job->without && !job->with_host_bits)) {
         return;
+    }
     fprintf(stderr, "%s%llu address%s: %llu found, %llu special, %llu not in the database",
             job->progress ? "\r\033[K" : "", (unsigned long long)job->addresses,
             job->addresses == 1 ? "" : "es", (unsigned long long)job->found, (unsigned long long)job->special,
             (unsigned long long)job->unknown);
-    if (job->bad)
+    if (job->bad) {
         fprintf(stderr, "; %llu bad", (unsigned long long)job->bad);
-    if (job->with_host_bits)
+    }
+    if (job->with_host_bits) {
         fprintf(stderr, "; %llu network%s with bits behind the prefix",
                 (unsigned long long)job->with_host_bits, job->with_host_bits == 1 ? "" : "s");
-    if (job->without)
+    }
+    if (job->without) {
         fprintf(stderr, "; %llu line%s without a client", (unsigned long long)job->without,
                 job->without == 1 ? "" : "s");
+    }
     fputc('\n', stderr);
 }
 
@@ -325,14 +356,18 @@ enum cdn_status geo_table_make(const char *path, const struct cli_list *database
     struct router_config config = {0};
     CDN_AUTOBUF struct cdn_buf files = {0};
     enum cdn_status status = router_config_read(path, &config, err);
-    for (size_t i = 0; i < databases->n; i++)
+    for (size_t i = 0; i < databases->n; i++) {
         cdn_buf_printf(&files, "%s%s", i ? "," : "", databases->items[i]);
-    for (size_t i = 0; files.n && !status && i < router_program.row_count; i++)
-        if (strcmp(router_program.rows[i].field, "database") == 0)
+    }
+    for (size_t i = 0; files.n && !status && i < router_program.row_count; i++) {
+        if (strcmp(router_program.rows[i].field, "database") == 0) {
             status =
                 cdn_config_set(&router_program.rows[i], &config.settings, "--db", cdn_buf_str(&files), err);
-    if (!status)
+        }
+    }
+    if (!status) {
         status = router_table_create(&config, ret, err);
+    }
     router_config_free(&config);
     return status;
 }
@@ -351,10 +386,11 @@ static void take_fields(struct geo_options *options, struct cli_args *input, con
     for (size_t i = 0; i < input->n; i++) {
         bool names = (options->csv || options->tsv || options->summary) && !options->fields &&
                      are_fields(input->items[i]);
-        if (names)
+        if (names) {
             options->fields = input->items[i];
-        else
+        } else {
             rest[n++] = input->items[i];
+        }
     }
     *input = (struct cli_args){n, rest};
 }
@@ -368,19 +404,25 @@ static enum cdn_status look_up(const struct geo_options *given, const struct cli
     struct job job = {.options = options, .table = table, .err = err};
     CDN_AUTOFREE const char **rest = cdn_calloc(args->n + 1, sizeof(*rest));
     take_fields(options, &input, rest);
-    if (input.n == 0 && isatty(STDIN_FILENO))
+    if (input.n == 0 && isatty(STDIN_FILENO)) {
         return cdn_error_set(err, CDN_USAGE, "no address given (pocketcdn help geo)");
-    if (input.n == 0)
+    }
+    if (input.n == 0) {
         input = (struct cli_args){1, (const char **)(uintptr_t)only_stdin};
+    }
     enum cdn_status status = geo_client_init(&job.client, options->client, table, err);
-    if (!status && options->summary)
+    if (!status && options->summary) {
         status = geo_summary_create(options->fields, &job.summary, err);
-    if (!status)
+    }
+    if (!status) {
         status = geo_printer_create(options, &job.printer, err);
-    if (!status && options->raw)
+    }
+    if (!status && options->raw) {
         status = geo_raw_open(table->db, options->raw, &job.raw, err);
-    if (!status && !options->summary && geo_printer_repeats(job.printer))
+    }
+    if (!status && !options->summary && geo_printer_repeats(job.printer)) {
         job.memo = geo_memo_create(job.printer);
+    }
     if (!status) {
         job.progress = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO) && !options->quiet;
         status = answer_all(&job, &input, err);
@@ -399,19 +441,21 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     const struct geo_options *options = opaque;
     struct router_table *table;
     enum cdn_status status = geo_table_make(options->config, &options->db, &table, err);
-    if (status)
+    if (status) {
         return status;
+    }
     const char *verb = args->n == 1 ? args->items[0] : "";
-    if (strcmp(verb, "info") == 0)
+    if (strcmp(verb, "info") == 0) {
         status = geo_info(table->db, options->json, err);
-    else if (strcmp(verb, "verify") == 0)
+    } else if (strcmp(verb, "verify") == 0) {
         status = geo_verify(table->db, options->json, err);
-    else if (options->explain_log)
+    } else if (options->explain_log) {
         status = geo_explain_log(table, options->explain_log, options->client, options->json, err);
-    else if (options->bench)
+    } else if (options->bench) {
         status = geo_bench(table, err);
-    else
+    } else {
         status = look_up(options, args, table, err);
+    }
     router_table_unref(table);
     return status;
 }

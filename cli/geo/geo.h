@@ -56,7 +56,7 @@ CLI_OPTIONS_STRUCT(geo_options, GEO_OPTIONS);
 
 /* The table that a router with this cdn.yaml (NULL: the built-in edges) and these databases (none: as the
  * configuration says) would have. */
-enum cdn_status geo_table_make(const char *config, const struct cli_list *databases,
+enum cdn_status geo_table_make(const char *path, const struct cli_list *databases,
                                struct router_table **ret, struct cdn_error *err) CDN_MUST_CHECK;
 
 /* How rows are printed; made once from the options. */
@@ -85,9 +85,9 @@ void geo_raw_close(struct geo_raw *raw);
  * it is, everything else as JSON; one line. */
 enum cdn_status geo_raw_print(struct geo_raw *raw, const struct cdn_addr *address, struct cdn_buf *out);
 
-/* Reads the log at `path` ("-": standard input) and prints each edge's clients; `client` as --client, NULL
+/* Reads the log at `path` ("-": standard input) and prints each edge's clients; `which` as --client, NULL
  * for the usual one. CDN_IO names the path. */
-enum cdn_status geo_explain_log(const struct router_table *table, const char *path, const char *client,
+enum cdn_status geo_explain_log(const struct router_table *table, const char *path, const char *which,
                                 bool json, struct cdn_error *err);
 enum cdn_status geo_info(const struct geo_db *db, bool json, struct cdn_error *err);
 enum cdn_status geo_verify(const struct geo_db *db, bool json, struct cdn_error *err);

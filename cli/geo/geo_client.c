@@ -23,11 +23,13 @@ enum cdn_status geo_client_init(struct geo_client *client, const char *text, con
 {
     uint64_t column;
     *client = (struct geo_client){.table = table, .name = text};
-    if (!text)
+    if (!text) {
         return CDN_OK;
+    }
     if (cdn_parse_u64(cdn_str(text), &column)) {
-        if (column == 0 || column > 10000)
+        if (column == 0 || column > 10000) {
             return cdn_error_set(err, CDN_USAGE, "--client: columns count from 1 to 10000, not %s", text);
+        }
         client->kind = GEO_CLIENT_COLUMN;
         client->column = (unsigned)column;
     } else if (text[0] == '\0') {
@@ -49,10 +51,12 @@ static bool first_address(struct cdn_str text, struct cdn_addr *ret)
 static struct cdn_str next_field(struct cdn_str *rest)
 {
     size_t from = 0, to;
-    while (from < rest->n && (rest->p[from] == ' ' || rest->p[from] == '\t'))
+    while (from < rest->n && (rest->p[from] == ' ' || rest->p[from] == '\t')) {
         from++;
-    for (to = from; to < rest->n && rest->p[to] != ' ' && rest->p[to] != '\t';)
+    }
+    for (to = from; to < rest->n && rest->p[to] != ' ' && rest->p[to] != '\t';) {
         to++;
+    }
     struct cdn_str field = {rest->p + from, to - from};
     *rest = cdn_str_sub(*rest, to);
     return field;
@@ -61,25 +65,30 @@ static struct cdn_str next_field(struct cdn_str *rest)
 static bool column_address(struct cdn_str line, unsigned column, struct cdn_addr *ret)
 {
     struct cdn_str field = {0};
-    for (unsigned i = 0; i < column; i++)
+    for (unsigned i = 0; i < column; i++) {
         field = next_field(&line);
+    }
     return field.n > 0 && first_address(field, ret);
 }
 
 bool geo_client_comment(struct geo_client *client, struct cdn_str line)
 {
     struct cdn_str head = CDN_STR("#Fields:"), field;
-    if (line.n == 0 || line.p[0] != '#')
+    if (line.n == 0 || line.p[0] != '#') {
         return false;
+    }
     if (line.n < head.n || !cdn_str_same_nocase(line.p, head.p, head.n) ||
-        client->kind == GEO_CLIENT_COLUMN || client->kind == GEO_CLIENT_XFF)
+        client->kind == GEO_CLIENT_COLUMN || client->kind == GEO_CLIENT_XFF) {
         return true;
+    }
     struct cdn_str wanted = client->name ? cdn_str(client->name) : CDN_STR("c-ip");
     client->column = 0;
     line = cdn_str_sub(line, head.n);
-    for (unsigned i = 1; (field = next_field(&line)).n > 0; i++)
-        if (cdn_str_eq_nocase(field, wanted) && !client->column)
+    for (unsigned i = 1; (field = next_field(&line)).n > 0; i++) {
+        if (cdn_str_eq_nocase(field, wanted) && !client->column) {
             client->column = i;
+        }
+    }
     return true;
 }
 
@@ -87,13 +96,16 @@ bool geo_client_comment(struct geo_client *client, struct cdn_str line)
 
 static const json_t *value_at(const json_t *value, struct cdn_str path)
 {
-    if (json_is_array(value))
+    if (json_is_array(value)) {
         return value_at(json_array_get(value, 0), path);
-    if (path.n == 0 || !value)
+    }
+    if (path.n == 0 || !value) {
         return value;
+    }
     const json_t *whole = json_object_getn(value, path.p, path.n); /* a key may have dots in it */
-    if (whole)
+    if (whole) {
         return value_at(whole, CDN_STR(""));
+    }
     struct cdn_str rest = path, key = cdn_str_cut(&rest, '.');
     return rest.p ? value_at(json_object_getn(value, key.p, key.n), rest) : NULL;
 }
@@ -109,8 +121,9 @@ static bool json_address(const json_t *object, struct cdn_str path, struct cdn_a
 static json_t *json_of(struct cdn_str line)
 {
     ptrdiff_t at = cdn_str_find(line, '{');
-    if (at < 0)
+    if (at < 0) {
         return NULL;
+    }
     line = cdn_str_sub(line, (size_t)at);
     json_t *object = json_loadb(line.p, line.n, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, NULL);
     return object;
@@ -148,9 +161,11 @@ static bool usual_json_address(const json_t *object, struct cdn_addr *ret)
                                        "client",
                                        "client_addr",
                                        "ip"};
-    for (size_t i = 0; i < CDN_ARRAY_LEN(keys); i++)
-        if (json_address(object, cdn_str(keys[i]), ret))
+    for (size_t i = 0; i < CDN_ARRAY_LEN(keys); i++) {
+        if (json_address(object, cdn_str(keys[i]), ret)) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -174,12 +189,14 @@ static bool last_untrusted(const struct router_table *table, struct cdn_str list
 {
     struct cdn_addr all[ADDRESSES_MAX];
     size_t n = 0, at = 0;
-    while (geo_input_next_address(list, &at, &all[n % ADDRESSES_MAX]))
+    while (geo_input_next_address(list, &at, &all[n % ADDRESSES_MAX])) {
         n++;
+    }
     for (size_t i = n; i > 0 && n - i < ADDRESSES_MAX; i--) {
         *ret = all[(i - 1) % ADDRESSES_MAX];
-        if (!is_trusted(table, ret))
+        if (!is_trusted(table, ret)) {
             break;
+        }
     }
     return n > 0;
 }
@@ -199,10 +216,12 @@ static size_t value_end(struct cdn_str line, size_t at)
             i = (size_t)(end - line.p); /* for="[2001:db8::1]:4711" is one of several (RFC 7239 6) */
             continue;
         }
-        if (close ? line.p[i] == close && line.p[i - 1] != '\\' : strchr("\"'|}", line.p[i]) != NULL)
+        if (close ? line.p[i] == close && line.p[i - 1] != '\\' : strchr("\"'|}", line.p[i]) != NULL) {
             break;
-        if (!close && line.p[i] == ' ' && line.p[i - 1] != ',' && (i + 1 == line.n || line.p[i + 1] != ','))
+        }
+        if (!close && line.p[i] == ' ' && line.p[i - 1] != ',' && (i + 1 == line.n || line.p[i + 1] != ',')) {
             break;
+        }
     }
     return i;
 }
@@ -223,30 +242,35 @@ static size_t before_for(struct cdn_str line, size_t at)
 static bool keyed_list(struct cdn_str line, struct cdn_str *ret)
 {
     static const char *const keys[] = {"forwarded", "xff"};
-    for (size_t i = 0; i < line.n; i++)
+    for (size_t i = 0; i < line.n; i++) {
         for (size_t k = 0; k < CDN_ARRAY_LEN(keys); k++) {
             struct cdn_str key = cdn_str(keys[k]);
-            if (line.n - i < key.n || !cdn_str_same_nocase(line.p + i, key.p, key.n))
+            if (line.n - i < key.n || !cdn_str_same_nocase(line.p + i, key.p, key.n)) {
                 continue;
+            }
             size_t at = i + key.n;
             while (at < line.n && (isalpha((unsigned char)line.p[at]) || strchr("-_\"' :=", line.p[at])) &&
                    !(strchr(":=", line.p[at - 1]) && strchr("\"'", line.p[at])) &&
-                   !(line.p[at - 1] == ' ' && strchr("\"'", line.p[at])))
+                   !(line.p[at - 1] == ' ' && strchr("\"'", line.p[at]))) {
                 at++;
+            }
             if (at < line.n) {
                 at = before_for(line, at);
                 *ret = (struct cdn_str){line.p + at, value_end(line, at) - at};
                 return true;
             }
         }
+    }
     return false;
 }
 
 static bool is_list(struct cdn_str text)
 {
-    for (size_t i = 0; i < text.n; i++)
-        if (!isxdigit((unsigned char)text.p[i]) && !strchr(".:, []", text.p[i]))
+    for (size_t i = 0; i < text.n; i++) {
+        if (!isxdigit((unsigned char)text.p[i]) && !strchr(".:, []", text.p[i])) {
             return false;
+        }
+    }
     return text.n > 0;
 }
 
@@ -255,8 +279,9 @@ static bool quoted_list(struct cdn_str line, struct cdn_str *ret)
 {
     bool found = false;
     for (size_t i = 0; i < line.n; i++) {
-        if (line.p[i] != '"')
+        if (line.p[i] != '"') {
             continue;
+        }
         size_t end = value_end(line, i);
         struct cdn_str inner = {line.p + i + 1, end > i ? end - i - 1 : 0};
         struct cdn_addr address;
@@ -272,18 +297,22 @@ static bool quoted_list(struct cdn_str line, struct cdn_str *ret)
 static bool forwarded_address(const struct geo_client *client, struct cdn_str line, struct cdn_addr *ret)
 {
     struct cdn_str list;
-    if (keyed_list(line, &list) && last_untrusted(client->table, list, ret))
+    if (keyed_list(line, &list) && last_untrusted(client->table, list, ret)) {
         return true;
-    if (quoted_list(line, &list) && last_untrusted(client->table, list, ret))
+    }
+    if (quoted_list(line, &list) && last_untrusted(client->table, list, ret)) {
         return true;
+    }
     return usual_address(line, ret);
 }
 
 bool geo_client_find(const struct geo_client *client, struct cdn_str line, struct cdn_addr *ret)
 {
-    if (client->kind == GEO_CLIENT_XFF)
+    if (client->kind == GEO_CLIENT_XFF) {
         return forwarded_address(client, line, ret);
-    if (client->column)
+    }
+    if (client->column) {
         return column_address(line, client->column, ret);
+    }
     return client->kind == GEO_CLIENT_NAME ? named_address(client, line, ret) : usual_address(line, ret);
 }

@@ -32,8 +32,9 @@ static void day_of(uint64_t epoch, char out[static 16])
 {
     struct tm day;
     time_t t = (time_t)epoch;
-    if (!gmtime_r(&t, &day) || strftime(out, 16, "%Y-%m-%d", &day) == 0)
+    if (!gmtime_r(&t, &day) || strftime(out, 16, "%Y-%m-%d", &day) == 0) {
         cdn_str_copy(out, 16, CDN_STR("?"));
+    }
 }
 
 static int64_t age_days(uint64_t epoch)
@@ -50,11 +51,12 @@ static void age_line(uint64_t epoch)
     char day[16];
     int64_t age = age_days(epoch);
     day_of(epoch, day);
-    if (age < 0)
+    if (age < 0) {
         cli_print("  built        %s, which is in the future\n", day);
-    else
+    } else {
         cli_print("  built        %s, %lld days ago%s\n", day, (long long)age,
                   age > OLD_DAYS ? " (old: networks move)" : "");
+    }
 }
 
 static json_t *integer_or_null(bool is_known, int64_t value)
@@ -65,8 +67,9 @@ static json_t *integer_or_null(bool is_known, int64_t value)
 static json_t *info_json(const struct geo_info *info)
 {
     json_t *languages = json_array();
-    for (size_t i = 0; i < info->language_count; i++)
+    for (size_t i = 0; i < info->language_count; i++) {
         json_array_append_new(languages, json_string(info->languages[i]));
+    }
     bool dated = info->build_epoch > 0 && info->build_epoch <= EPOCH_MAX;
     return json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:i, s:i, s:b, s:b, s:o}", "path", info->path,
                      "type", info->type, "description", info->description, "build_epoch",
@@ -88,8 +91,9 @@ static void info_lines(const struct geo_info *info)
     cli_print("  answers      %s%s%s%s\n", info->answers_ipv4 ? "IPv4" : "",
               info->answers_ipv4 && info->answers_ipv6 ? " and " : "", info->answers_ipv6 ? "IPv6" : "",
               info->answers_ipv4 || info->answers_ipv6 ? "" : "nothing");
-    if (strcmp(info->path, "embedded") == 0)
+    if (strcmp(info->path, "embedded") == 0) {
         cli_print("  licence      CC BY 4.0; IP Geolocation by DB-IP: https://db-ip.com\n");
+    }
 }
 
 static void put_line(json_t *take)
@@ -119,8 +123,9 @@ enum cdn_status geo_verify(const struct geo_db *db, bool json, struct cdn_error 
         struct geo_verify_report report;
         geo_db_info(db, i, &info);
         enum cdn_status status = geo_db_verify(db, i, &report, err);
-        if (status)
+        if (status) {
             return status;
+        }
         if (json) {
             json_t *o = json_pack("{s:s, s:b, s:I, s:I, s:I}", "path", info.path, "sound", 1, "nodes",
                                   (json_int_t)report.nodes, "records", (json_int_t)report.records,

@@ -25,16 +25,20 @@ static size_t mark_length(struct cdn_str s)
 {
     unsigned char c = (unsigned char)s.p[0], second = s.n > 1 ? (unsigned char)s.p[1] : 0,
                   third = s.n > 2 ? (unsigned char)s.p[2] : 0;
-    if (c < 0xc2)
+    if (c < 0xc2) {
         return 1; /* no beginning of a letter in UTF-8 */
-    if (second >> 6 != 2)
+    }
+    if (second >> 6 != 2) {
         return 1; /* not UTF-8 */
-    if (c == 0xc2)
+    }
+    if (c == 0xc2) {
         return 2; /* U+0080 to U+00BF */
+    }
     if ((c == 0xe2 && (second == 0x80 || second == 0x81)) || (c == 0xe3 && second == 0x80) ||
         (c == 0xef && ((second == 0xbb && third == 0xbf) ||
-                       (second == 0xbc && (third < 0x90 || (third > 0x99 && third < 0xa1))))))
+                       (second == 0xbc && (third < 0x90 || (third > 0x99 && third < 0xa1)))))) {
         return s.n < 3 ? s.n : 3; /* general and CJK punctuation, BOM, full-width marks */
+    }
     return 0;
 }
 
@@ -56,34 +60,42 @@ static bool is_ascii_word(char c)
 static size_t word_length(struct cdn_str s)
 {
     unsigned char c = (unsigned char)s.p[0];
-    if (c < 0x80)
+    if (c < 0x80) {
         return is_ascii_word(s.p[0]);
-    if (mark_length(s))
+    }
+    if (mark_length(s)) {
         return 0;
+    }
     size_t n = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
     return n < s.n ? n : s.n;
 }
 
 static size_t word_end(struct cdn_str line, size_t at)
 {
-    while (at < line.n && is_ascii_word(line.p[at]))
+    while (at < line.n && is_ascii_word(line.p[at])) {
         at++;
-    if (at == line.n || (unsigned char)line.p[at] < 0x80)
+    }
+    if (at == line.n || (unsigned char)line.p[at] < 0x80) {
         return at;
-    for (size_t n; at < line.n && (n = word_length(cdn_str_sub(line, at))) > 0;)
+    }
+    for (size_t n; at < line.n && (n = word_length(cdn_str_sub(line, at))) > 0;) {
         at += n;
+    }
     return at;
 }
 
 /* Bytes to pass over where no word is; an escape (%2C, \n) is passed over whole. */
 static size_t gap_length(struct cdn_str s)
 {
-    if ((unsigned char)s.p[0] >= 0x80)
+    if ((unsigned char)s.p[0] >= 0x80) {
         return mark_length(s);
-    if (s.p[0] == '%' && s.n > 2 && isxdigit((unsigned char)s.p[1]) && isxdigit((unsigned char)s.p[2]))
+    }
+    if (s.p[0] == '%' && s.n > 2 && isxdigit((unsigned char)s.p[1]) && isxdigit((unsigned char)s.p[2])) {
         return 3;
-    if (s.p[0] == '\\' && s.n > 1 && (s.p[1] == 'n' || s.p[1] == 'r' || s.p[1] == 't'))
+    }
+    if (s.p[0] == '\\' && s.n > 1 && (s.p[1] == 'n' || s.p[1] == 'r' || s.p[1] == 't')) {
         return 2;
+    }
     return 1;
 }
 
@@ -98,11 +110,14 @@ static bool is_port(struct cdn_str text)
 /* Eight groups of two digits: the identifier of a network card. */
 static bool is_eui64(struct cdn_str text)
 {
-    if (text.n != 23)
+    if (text.n != 23) {
         return false;
-    for (size_t i = 0; i < text.n; i++)
-        if ((text.p[i] == ':') != (i % 3 == 2))
+    }
+    for (size_t i = 0; i < text.n; i++) {
+        if ((text.p[i] == ':') != (i % 3 == 2)) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -118,22 +133,27 @@ static bool plain_address(struct cdn_str word, struct cdn_addr *ret)
             last_colon = i;
         }
     }
-    if (dots != 3 && (dots > 0 || colons < 2))
+    if (dots != 3 && (dots > 0 || colons < 2)) {
         return false;
-    if (word.n < 3 || is_eui64(word))
+    }
+    if (word.n < 3 || is_eui64(word)) {
         return false;
+    }
     struct cdn_str host = {word.p, last_colon};
-    if (colons == 1)
+    if (colons == 1) {
         return cdn_parse_ip(host, ret);
+    }
     return cdn_parse_ip(word, ret) ||
            (colons > 1 && is_port(cdn_str_sub(word, last_colon + 1)) && cdn_parse_ip(host, ret));
 }
 
 static bool is_hex(struct cdn_str text)
 {
-    for (size_t i = 0; i < text.n; i++)
-        if (!isxdigit((unsigned char)text.p[i]))
+    for (size_t i = 0; i < text.n; i++) {
+        if (!isxdigit((unsigned char)text.p[i])) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -142,11 +162,14 @@ static bool is_version_key(struct cdn_str key)
 {
     static const char *const whole[] = {"rv", "v", "ver", "build", "release", "revision"};
     struct cdn_str end = CDN_STR("version");
-    if (key.n >= end.n && cdn_str_same_nocase(key.p + key.n - end.n, end.p, end.n))
+    if (key.n >= end.n && cdn_str_same_nocase(key.p + key.n - end.n, end.p, end.n)) {
         return true;
-    for (size_t i = 0; i < CDN_ARRAY_LEN(whole); i++)
-        if (cdn_str_eq_nocase(key, cdn_str(whole[i])))
+    }
+    for (size_t i = 0; i < CDN_ARRAY_LEN(whole); i++) {
+        if (cdn_str_eq_nocase(key, cdn_str(whole[i]))) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -154,11 +177,13 @@ static bool is_version_key(struct cdn_str key)
 static struct cdn_str key_before(struct cdn_str line, size_t at)
 {
     bool is_key = false;
-    for (; at > 0 && strchr("\"' :=", line.p[at - 1]) && line.p[at - 1]; at--)
+    for (; at > 0 && strchr("\"' :=", line.p[at - 1]) && line.p[at - 1]; at--) {
         is_key = is_key || line.p[at - 1] == ':' || line.p[at - 1] == '=';
+    }
     size_t end = at;
-    while (is_key && at > 0 && (isalnum((unsigned char)line.p[at - 1]) || line.p[at - 1] == '_'))
+    while (is_key && at > 0 && (isalnum((unsigned char)line.p[at - 1]) || line.p[at - 1] == '_')) {
         at--;
+    }
     return (struct cdn_str){line.p + at, end - at};
 }
 
@@ -166,16 +191,20 @@ static struct cdn_str key_before(struct cdn_str line, size_t at)
 static bool word_address(struct cdn_str word, struct cdn_addr *ret)
 {
     while (word.n > 0 && (word.p[word.n - 1] == '.' ||
-                          (word.p[word.n - 1] == ':' && (word.n < 2 || word.p[word.n - 2] != ':'))))
+                          (word.p[word.n - 1] == ':' && (word.n < 2 || word.p[word.n - 2] != ':')))) {
         word.n--; /* the end of a sentence, "192.0.2.1: refused" */
+    }
     for (bool ipv4_only = false;;) {
-        while (word.n > 0 && (word.p[0] == '.' || (word.p[0] == ':' && (word.n < 2 || word.p[1] != ':'))))
+        while (word.n > 0 && (word.p[0] == '.' || (word.p[0] == ':' && (word.n < 2 || word.p[1] != ':')))) {
             word = cdn_str_sub(word, 1);
-        if (plain_address(word, ret) && (!ipv4_only || ret->sa.sa_family == AF_INET))
+        }
+        if (plain_address(word, ret) && (!ipv4_only || ret->sa.sa_family == AF_INET)) {
             return true;
+        }
         struct cdn_str rest = word, key = cdn_str_cut(&rest, ':');
-        if (!rest.p || is_version_key(key))
+        if (!rest.p || is_version_key(key)) {
             return false;
+        }
         ipv4_only = ipv4_only || is_hex(key);
         word = rest;
     }
@@ -185,16 +214,20 @@ static bool word_address(struct cdn_str word, struct cdn_addr *ret)
  * host/192.0.2.1:80 (Java). `from`: after the address before, so that a range has two. */
 static bool may_start(struct cdn_str line, size_t at, size_t end, size_t from)
 {
-    if (at == 0)
+    if (at == 0) {
         return true;
+    }
     char before = line.p[at - 1];
-    if (before == '-')
+    if (before == '-') {
         return at - 1 == from && from > 0;
-    if (before != '/')
+    }
+    if (before != '/') {
         return true;
+    }
     char first = at >= 2 ? line.p[at - 2] : ' ';
-    if (!isalnum((unsigned char)first) && !strchr(".-_)", first))
+    if (!isalnum((unsigned char)first) && !strchr(".-_)", first)) {
         return true;
+    }
     const char *colon = memchr(line.p + at, ':', end - at);
     return colon && is_port((struct cdn_str){colon + 1, (size_t)(line.p + end - colon - 1)});
 }
@@ -243,15 +276,19 @@ const char *geo_input_hint(const char *bytes, size_t n)
         KIND("\xfe\xff", "is UTF-16: pipe it through 'iconv -f UTF-16 -t UTF-8'"),
 #undef KIND
     };
-    for (size_t i = 0; i < CDN_ARRAY_LEN(kinds); i++)
-        if (n >= kinds[i].n && memcmp(bytes, kinds[i].magic, kinds[i].n) == 0)
+    for (size_t i = 0; i < CDN_ARRAY_LEN(kinds); i++) {
+        if (n >= kinds[i].n && memcmp(bytes, kinds[i].magic, kinds[i].n) == 0) {
             return kinds[i].text;
+        }
+    }
     size_t even = 0, odd = 0, looked = n < 64 ? n : 64;
-    for (size_t i = 0; i < looked; i++)
+    for (size_t i = 0; i < looked; i++) {
         *(i % 2 ? &odd : &even) += bytes[i] == '\0';
+    }
     bool is_le = odd == looked / 2 && even == 0, is_be = even == (looked + 1) / 2 && odd == 0;
-    if (looked < 8 || (!is_le && !is_be))
+    if (looked < 8 || (!is_le && !is_be)) {
         return NULL;
+    }
     return is_le ? "is UTF-16: pipe it through 'iconv -f UTF-16LE -t UTF-8'"
                  : "is UTF-16: pipe it through 'iconv -f UTF-16BE -t UTF-8'";
 }
@@ -271,14 +308,17 @@ void geo_reader_fini(struct geo_reader *reader)
 /* Says what the input is when it is no text, and passes over a BOM. */
 static enum cdn_status look_at_start(struct geo_reader *r, struct cdn_error *err)
 {
-    if (r->n < 64 && !r->at_end)
+    if (r->n < 64 && !r->at_end) {
         return CDN_OK; /* more may come */
+    }
     r->is_looked_at = true;
     const char *hint = geo_input_hint(r->bytes, r->n);
-    if (hint)
+    if (hint) {
         return cdn_error_set(err, CDN_INVALID, "the input %s", hint);
-    if (r->n >= 3 && memcmp(r->bytes, "\xef\xbb\xbf", 3) == 0)
+    }
+    if (r->n >= 3 && memcmp(r->bytes, "\xef\xbb\xbf", 3) == 0) {
         r->from = 3;
+    }
     return CDN_OK;
 }
 
@@ -290,11 +330,12 @@ static enum cdn_status fill(struct geo_reader *r, struct cdn_error *err)
     r->from = 0;
     r->before_read(r->self);
     ssize_t got;
-    do
+    do {
         got = read(r->fd, r->bytes + r->n, ROOM - r->n < READ_MAX ? ROOM - r->n : READ_MAX);
-    while (got < 0 && errno == EINTR);
-    if (got < 0)
+    } while (got < 0 && errno == EINTR);
+    if (got < 0) {
         return cdn_error_set(err, CDN_IO, "%s", strerror(errno));
+    }
     r->at_end = got == 0;
     r->n += (size_t)got;
     return r->is_looked_at ? CDN_OK : look_at_start(r, err);
@@ -305,8 +346,9 @@ enum cdn_status geo_reader_line(struct geo_reader *r, struct cdn_str *ret, struc
     bool too_long = false;
     while (!r->is_looked_at) {
         enum cdn_status status = fill(r, err);
-        if (status)
+        if (status) {
             return status;
+        }
     }
     for (;;) {
         const char *start = r->bytes + r->from, *end = memchr(start, '\n', r->n - r->from);
@@ -314,21 +356,24 @@ enum cdn_status geo_reader_line(struct geo_reader *r, struct cdn_str *ret, struc
         if (end || (r->at_end && n > 0)) {
             r->from += n + (end ? 1 : 0);
             r->line++;
-            if (too_long || n > GEO_INPUT_LINE_MAX)
+            if (too_long || n > GEO_INPUT_LINE_MAX) {
                 return cdn_error_set(err, CDN_TOO_LARGE, "longer than %u bytes", GEO_INPUT_LINE_MAX);
+            }
             *ret = (struct cdn_str){start, n > 0 && start[n - 1] == '\r' ? n - 1 : n};
             return CDN_OK;
         }
-        if (r->at_end)
+        if (r->at_end) {
             return too_long ? (r->line++,
                                cdn_error_set(err, CDN_TOO_LARGE, "longer than %u bytes", GEO_INPUT_LINE_MAX))
                             : CDN_NOT_FOUND;
+        }
         if (n > GEO_INPUT_LINE_MAX) {
             too_long = true;
             r->from = r->n;
         }
         enum cdn_status status = fill(r, err);
-        if (status)
+        if (status) {
             return status;
+        }
     }
 }

@@ -81,8 +81,9 @@ static bool is_same(const void *ctx, uint32_t number)
 
 static void tally_client(struct tally *t, const struct router_decision *d)
 {
-    if (!t->times)
+    if (!t->times) {
         t->times = cdn_calloc(BINS, sizeof(*t->times));
+    }
     float bin = d->choice.at.rtt_ms / BIN_MS;
     t->times[bin < (float)BINS - 1 ? (unsigned)bin : BINS - 1]++;
     t->clients++;
@@ -110,8 +111,9 @@ static enum cdn_status take(struct log_job *job, const struct cdn_addr *address,
     const struct asked asked = {job->clients, &client};
     uint32_t number = cdn_index_find(&job->index, hash, is_same, &asked);
     if (number == CDN_INDEX_NONE) {
-        if (job->client_count == CLIENTS_MAX)
+        if (job->client_count == CLIENTS_MAX) {
             return cdn_error_set(err, CDN_TOO_LARGE, "more than %u different clients", CLIENTS_MAX);
+        }
         if (job->client_count == job->client_room) {
             job->client_room = job->client_room ? 2 * job->client_room : 2048;
             job->clients = cdn_realloc(job->clients, job->client_room, sizeof(*job->clients));
@@ -139,8 +141,9 @@ static double quantile(const struct tally *t, double share)
     uint64_t seen = 0, wanted = (uint64_t)((double)t->clients * share + 0.5);
     for (unsigned i = 0; i < BINS && t->times; i++) {
         seen += t->times[i];
-        if (seen >= wanted && seen > 0)
+        if (seen >= wanted && seen > 0) {
             return (i + 0.5) * (double)BIN_MS;
+        }
     }
     return 0;
 }
@@ -197,8 +200,9 @@ static void report_table(const struct log_job *job, struct cdn_buf *out)
     const struct tally *all = &job->edges[edges->count];
     struct table table;
     table_init(&table, "EDGE|PLACE|>CLIENTS|>%|>% OF REQUESTS|>P50 MS|>P95 MS|>% AMBIGUOUS");
-    for (size_t i = 0; i < edges->count; i++)
+    for (size_t i = 0; i < edges->count; i++) {
         report_row(&table, edges->at[i].name, edges->at[i].place, &job->edges[i], all);
+    }
     report_row(&table, "all", "", all, all);
     table_print(&table, out);
     table_fini(&table);
@@ -227,8 +231,9 @@ static enum cdn_status read_lines(struct log_job *job, int fd, struct geo_client
         struct cdn_addr address;
         status = geo_reader_line(&reader, &line, err);
         job->lines = reader.line;
-        if (!status && geo_client_comment(client, line))
+        if (!status && geo_client_comment(client, line)) {
             continue;
+        }
         if (status == CDN_TOO_LARGE || (!status && !geo_client_find(client, line, &address))) {
             job->without++;
             status = CDN_OK;
@@ -245,11 +250,13 @@ static enum cdn_status read_file(struct log_job *job, const char *path, struct g
 {
     bool is_stdin = strcmp(path, "-") == 0;
     int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
         return cdn_error_set(err, CDN_IO, "%s: %s", path, strerror(errno));
+    }
     enum cdn_status status = read_lines(job, fd, client, err);
-    if (!is_stdin)
+    if (!is_stdin) {
         close(fd);
+    }
     return status ? cdn_error_prefix(err, "%s", path) : CDN_OK;
 }
 
@@ -258,21 +265,25 @@ enum cdn_status geo_explain_log(const struct router_table *table, const char *pa
 {
     struct geo_client client;
     enum cdn_status status = geo_client_init(&client, which, table, err);
-    if (status)
+    if (status) {
         return status;
+    }
     struct log_job job = {.table = table};
     size_t count = table->edges->count + 1;
     job.edges = cdn_calloc(count, sizeof(*job.edges));
     status = read_file(&job, path, &client, err);
     CDN_AUTOBUF struct cdn_buf out = {0};
-    if (!status && json)
+    if (!status && json) {
         report_json(&job, &out);
-    else if (!status)
+    } else if (!status) {
         report_table(&job, &out);
-    if (fwrite(out.p ? out.p : "", 1, out.n, stdout) != out.n)
+    }
+    if (fwrite(out.p ? out.p : "", 1, out.n, stdout) != out.n) {
         status = cdn_error_set(err, CDN_IO, "standard output: %s", strerror(errno));
-    for (size_t i = 0; i < count; i++)
+    }
+    for (size_t i = 0; i < count; i++) {
         free(job.edges[i].times);
+    }
     free(job.edges);
     free(job.clients);
     cdn_index_free(&job.index);

@@ -42,10 +42,12 @@ struct geo_memo *geo_memo_create(const struct geo_printer *printer)
 
 void geo_memo_destroy(struct geo_memo *memo)
 {
-    if (!memo)
+    if (!memo) {
         return;
-    for (size_t i = 0; i < memo->count; i++)
+    }
+    for (size_t i = 0; i < memo->count; i++) {
         free(memo->stencils[i].text);
+    }
     free(memo->stencils);
     cdn_index_free(&memo->index);
     cdn_buf_free(&memo->line);
@@ -74,8 +76,9 @@ static void print(const struct stencil *s, const struct geo_row *row, struct cdn
     size_t from = 0;
     for (size_t i = 0; i < s->n; i++) {
         char c = s->text[i];
-        if (c != GEO_MARK_IP && c != GEO_MARK_NETWORK && c != GEO_MARK_LINE)
+        if (c != GEO_MARK_IP && c != GEO_MARK_NETWORK && c != GEO_MARK_LINE) {
             continue;
+        }
         cdn_buf_add(out, s->text + from, i - from);
         geo_field_put(row,
                       c == GEO_MARK_IP        ? GEO_FIELD_ip
@@ -112,8 +115,9 @@ enum geo_found geo_memo_row(struct geo_memo *memo, struct geo_row *row, struct c
     }
     if (number == CDN_INDEX_NONE) {
         router_resolve(row->table, &row->question, NULL, w);
-        if (!is_known || !is_plain(w) || memo->count == STENCILS_MAX)
+        if (!is_known || !is_plain(w) || memo->count == STENCILS_MAX) {
             return print_anew(memo, row, out);
+        }
         number = make(memo, row, key);
     }
     const struct stencil *s = &memo->stencils[number];

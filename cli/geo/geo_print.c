@@ -61,8 +61,9 @@ static const enum geo_field usual_columns[] = {
 static enum cdn_status unknown_field(const char *option, struct cdn_str name, struct cdn_error *err)
 {
     CDN_AUTOBUF struct cdn_buf known = {0};
-    for (size_t i = 0; i < GEO_FIELD_COUNT; i++)
+    for (size_t i = 0; i < GEO_FIELD_COUNT; i++) {
         cdn_buf_printf(&known, " %s", geo_field_name((enum geo_field)i));
+    }
     return cdn_error_set(err, CDN_USAGE, "%s: no field '" CDN_STR_FMT "'; there are%s", option,
                          CDN_STR_ARG(name), known.p);
 }
@@ -70,10 +71,12 @@ static enum cdn_status unknown_field(const char *option, struct cdn_str name, st
 static enum cdn_status add_field(struct geo_printer *p, struct cdn_str name, struct cdn_error *err)
 {
     struct part *part = &p->parts[p->part_count];
-    if (!geo_field_find(name, &part->field))
+    if (!geo_field_find(name, &part->field)) {
         return unknown_field("--format", name, err);
-    if (p->part_count + 2 >= FORMAT_PARTS_MAX)
+    }
+    if (p->part_count + 2 >= FORMAT_PARTS_MAX) {
         return cdn_error_set(err, CDN_USAGE, "--format: more than %d fields", FORMAT_PARTS_MAX - 2);
+    }
     part->has_field = true;
     p->part_count++;
     return CDN_OK;
@@ -82,10 +85,11 @@ static enum cdn_status add_field(struct geo_printer *p, struct cdn_str name, str
 /* What is not typed as an escape is shown as one; tabs and line ends may stand as themselves. */
 static void add_plain(struct cdn_buf *plain, struct cdn_str letter)
 {
-    if (letter.p[0] == '\t' || letter.p[0] == '\n')
+    if (letter.p[0] == '\t' || letter.p[0] == '\n') {
         cdn_buf_add_str(plain, letter);
-    else
+    } else {
         cdn_buf_add_visible(plain, letter);
+    }
 }
 
 static enum cdn_status compile(struct geo_printer *p, struct cdn_str text, struct cdn_error *err)
@@ -96,12 +100,14 @@ static enum cdn_status compile(struct geo_printer *p, struct cdn_str text, struc
         size_t used = 1;
         if (c == '%' && next == '{') {
             ptrdiff_t end = cdn_str_find(text, '}');
-            if (end < 0)
+            if (end < 0) {
                 return cdn_error_set(err, CDN_USAGE, "--format: '" CDN_STR_FMT "' has no '}'",
                                      CDN_STR_ARG(text));
+            }
             enum cdn_status status = add_field(p, (struct cdn_str){text.p + 2, (size_t)end - 2}, err);
-            if (status)
+            if (status) {
                 return status;
+            }
             used = (size_t)end + 1;
         } else if ((c == '%' && next == '%') || (c == '\\' && (next == 't' || next == 'n' || next == '\\'))) {
             cdn_buf_add_char(plain, next == 't' ? '\t' : next == 'n' ? '\n' : next);
@@ -133,10 +139,12 @@ static enum cdn_status columns_choose(struct geo_printer *p, const char *names, 
     }
     while (rest.p) {
         struct cdn_str name = cdn_str_trim(cdn_str_cut(&rest, ','));
-        if (p->column_count == GEO_FIELD_COUNT)
+        if (p->column_count == GEO_FIELD_COUNT) {
             return cdn_error_set(err, CDN_USAGE, "--fields: more names than there are fields");
-        if (!geo_field_find(name, &p->columns[p->column_count]))
+        }
+        if (!geo_field_find(name, &p->columns[p->column_count])) {
             return unknown_field("--fields", name, err);
+        }
         p->column_count++;
     }
     return CDN_OK;
@@ -147,21 +155,27 @@ static enum cdn_status columns_choose(struct geo_printer *p, const char *names, 
 enum cdn_status geo_printer_create(const struct geo_options *options, struct geo_printer **ret,
                                    struct cdn_error *err)
 {
-    if (options->json + options->csv + options->tsv + (options->format != NULL) + (options->raw != NULL) > 1)
+    if (options->json + options->csv + options->tsv + (options->format != NULL) + (options->raw != NULL) >
+        1) {
         return cdn_error_set(err, CDN_USAGE, "only one of --json, --csv, --tsv, --format and --raw");
+    }
     enum form form = options->json                          ? FORM_JSON
                      : options->csv                         ? FORM_CSV
                      : options->tsv                         ? FORM_TSV
                      : options->format || options->annotate ? FORM_TEXT
                                                             : FORM_HUMAN;
-    if (options->annotate && (form != FORM_TEXT || options->raw || options->summary))
+    if (options->annotate && (form != FORM_TEXT || options->raw || options->summary)) {
         return cdn_error_set(err, CDN_USAGE, "--annotate goes with --format only");
-    if (options->summary && (form > FORM_JSON || options->raw))
+    }
+    if (options->summary && (form > FORM_JSON || options->raw)) {
         return cdn_error_set(err, CDN_USAGE, "--summary goes with --json only");
-    if (options->fields && form != FORM_CSV && form != FORM_TSV && !options->summary)
+    }
+    if (options->fields && form != FORM_CSV && form != FORM_TSV && !options->summary) {
         return cdn_error_set(err, CDN_USAGE, "--fields goes with --csv, --tsv and --summary");
-    if (options->why && (form > FORM_JSON || options->raw))
+    }
+    if (options->why && (form > FORM_JSON || options->raw)) {
         return cdn_error_set(err, CDN_USAGE, "--why goes with plain lines and --json");
+    }
     struct geo_printer *p = cdn_calloc(1, sizeof(*p));
     p->form = form;
     p->all_edges = options->all_edges;
@@ -171,17 +185,19 @@ enum cdn_status geo_printer_create(const struct geo_options *options, struct geo
         form == FORM_TEXT
             ? compile(p, cdn_str(options->format ? options->format : "%{country}\\t%{edge}\\t%{asn}"), err)
             : columns_choose(p, options->fields, err);
-    if (status)
+    if (status) {
         geo_printer_destroy(p);
-    else
+    } else {
         *ret = p;
+    }
     return status;
 }
 
 void geo_printer_destroy(struct geo_printer *p)
 {
-    for (size_t i = 0; p && i < FORMAT_PARTS_MAX; i++)
+    for (size_t i = 0; p && i < FORMAT_PARTS_MAX; i++) {
         cdn_buf_free(&p->parts[i].text);
+    }
     free(p);
 }
 
@@ -194,11 +210,13 @@ bool geo_printer_repeats(const struct geo_printer *p)
 
 void geo_printer_header(const struct geo_printer *p, struct cdn_buf *out)
 {
-    if (p->form != FORM_CSV && p->form != FORM_TSV)
+    if (p->form != FORM_CSV && p->form != FORM_TSV) {
         return;
+    }
     for (size_t i = 0; i < p->column_count; i++) {
-        if (i)
+        if (i) {
             cdn_buf_add_char(out, p->form == FORM_CSV ? ',' : '\t');
+        }
         cdn_buf_add_str(out, cdn_str(geo_field_name(p->columns[i])));
     }
     cdn_buf_add(out, p->form == FORM_CSV ? "\r\n" : "\n", p->form == FORM_CSV ? 2 : 1);
@@ -212,17 +230,20 @@ static void protect(struct cdn_buf *out, size_t from, bool csv)
     for (size_t i = from; i < out->n; i++) {
         char c = out->p[i];
         needed |= c == '"' || c == ',' || c == '\n' || c == '\r';
-        if (!csv && (c == '\t' || c == '\n' || c == '\r'))
+        if (!csv && (c == '\t' || c == '\n' || c == '\r')) {
             out->p[i] = ' ';
+        }
     }
-    if (!csv || !needed)
+    if (!csv || !needed) {
         return;
+    }
     CDN_AUTOFREE char *plain = cdn_strndup(out->p + from, out->n - from);
     out->n = from;
     cdn_buf_add_char(out, '"');
     for (const char *c = plain; *c; c++) {
-        if (*c == '"')
+        if (*c == '"') {
             cdn_buf_add_char(out, '"');
+        }
         cdn_buf_add_char(out, *c);
     }
     cdn_buf_add_char(out, '"');
@@ -231,8 +252,9 @@ static void protect(struct cdn_buf *out, size_t from, bool csv)
 static void put_columns(const struct geo_printer *p, const struct geo_row *row, struct cdn_buf *out)
 {
     for (size_t i = 0; i < p->column_count; i++) {
-        if (i)
+        if (i) {
             cdn_buf_add_char(out, p->form == FORM_CSV ? ',' : '\t');
+        }
         size_t from = out->n;
         geo_field_put_visible(row, p->columns[i], out);
         protect(out, from, p->form == FORM_CSV);
@@ -245,10 +267,12 @@ static void put_columns(const struct geo_printer *p, const struct geo_row *row, 
 /* A record without a place: whose network it is, if that is known. */
 static void put_owner(const struct geo_record *r, struct cdn_buf *out)
 {
-    if (r->asn)
+    if (r->asn) {
         cdn_buf_printf(out, "AS%u", r->asn);
-    if (r->organization.n)
+    }
+    if (r->organization.n) {
         cdn_buf_printf(out, "%s" CDN_STR_FMT, r->asn ? " " : "", CDN_STR_ARG(r->organization));
+    }
     cdn_buf_printf(out, "%splace not known", r->asn + r->organization.n ? "; " : "");
 }
 
@@ -256,36 +280,43 @@ static void put_place(const struct geo_row *row, struct cdn_buf *out)
 {
     const struct router_where *w = &row->decision.where;
     const struct geo_record *r = &w->record;
-    if (w->anycast)
+    if (w->anycast) {
         cdn_buf_printf(out, "anycast (%s), ", w->anycast->text);
-    if (w->special)
+    }
+    if (w->special) {
         cdn_buf_printf(out, "%s (%s)", w->special->text, w->special->source);
-    else if (router_where_is_default(w) && w->is_recorded)
+    } else if (router_where_is_default(w) && w->is_recorded) {
         put_owner(r, out);
-    else if (router_where_is_default(w))
+    } else if (router_where_is_default(w)) {
         cdn_buf_printf(out, "not in the database");
+    }
     if (router_where_is_default(w)) {
         cdn_buf_printf(out, ", taken as %s", row->table->default_name);
         return;
     }
-    if (w->special)
+    if (w->special) {
         cdn_buf_printf(out, "; ");
+    }
     struct cdn_str city = r->city;
     if (w->record.precision == GEO_PRECISION_CELL) {
         double km;
         city = geo_place_nearest(r->lat, r->lon, &km)->name;
-        if (km > GEO_NEAR_KM)
+        if (km > GEO_NEAR_KM) {
             cdn_buf_printf(out, "%.0f km from ", km);
-        else
+        } else {
             cdn_buf_printf(out, "near ");
+        }
     }
-    if (city.n)
+    if (city.n) {
         cdn_buf_printf(out, CDN_STR_FMT ", ", CDN_STR_ARG(city));
-    if (r->subdivision.n && !cdn_str_eq(r->subdivision, r->city))
+    }
+    if (r->subdivision.n && !cdn_str_eq(r->subdivision, r->city)) {
         cdn_buf_printf(out, CDN_STR_FMT ", ", CDN_STR_ARG(r->subdivision));
+    }
     struct cdn_str country = r->country.n ? r->country : r->country_code;
-    if (country.n)
+    if (country.n) {
         cdn_buf_printf(out, CDN_STR_FMT " ", CDN_STR_ARG(country));
+    }
     cdn_buf_printf(out, "%.2f,%.2f (%s, %s%u km)", r->lat, r->lon, router_where_precision(w),
                    w->uncertainty_assumed ? "about " : "", w->uncertainty_km);
 }
@@ -327,16 +358,18 @@ static void put_human(const struct geo_printer *p, const struct geo_row *row,
     } else {
         cdn_buf_printf(out, "  -> %s %.0f km, %.1f ms modelled", edges->at[c->edge].name, (double)c->at.km,
                        (double)c->at.rtt_ms);
-        if (c->runner_up != ROUTER_NO_EDGE)
+        if (c->runner_up != ROUTER_NO_EDGE) {
             cdn_buf_printf(out, "; then %s %+.1f ms", edges->at[c->runner_up].name,
                            (double)row->decision.margin_ms);
+        }
         cdn_buf_printf(out, "  [%s%s]", router_reason_word(row->decision.reason),
                        row->decision.ambiguous ? ", ambiguous" : "");
     }
     cdn_buf_make_visible(out, from);
     cdn_buf_add_char(out, '\n');
-    if (p->all_edges)
+    if (p->all_edges) {
         put_candidates(row, out);
+    }
     for (size_t i = 0; trace && i < trace->count; i++) {
         cdn_buf_printf(out, "    %-9s ", router_step_word(trace->steps[i].step));
         cdn_buf_add_visible(out, cdn_str(trace->steps[i].text));
@@ -351,8 +384,9 @@ static void put_json(const struct geo_printer *p, const struct geo_row *row, con
 {
     json_t *o =
         router_explain(row->table, &row->question, &row->decision, trace, p->all_edges ? SIZE_MAX : 0);
-    if (!p->all_edges)
+    if (!p->all_edges) {
         json_object_del(o, "candidates");
+    }
     cli_add_json(out, o, JSON_COMPACT | JSON_REAL_PRECISION(10));
     cdn_buf_add_char(out, '\n');
     json_decref(o);
@@ -363,10 +397,12 @@ static void put_format(const struct geo_printer *p, const struct geo_row *row, s
     for (size_t i = 0; i < p->part_count; i++) {
         cdn_buf_add_str(out, cdn_buf_str(&p->parts[i].text));
         size_t from = out->n;
-        if (p->parts[i].has_field && row)
+        if (p->parts[i].has_field && row) {
             geo_field_put_visible(row, p->parts[i].field, out);
-        if (p->parts[i].has_field && p->is_dashed && out->n == from)
+        }
+        if (p->parts[i].has_field && p->is_dashed && out->n == from) {
             cdn_buf_add_char(out, '-');
+        }
     }
     cdn_buf_add_char(out, '\n');
 }
@@ -379,8 +415,9 @@ void geo_printer_blank(const struct geo_printer *p, struct cdn_buf *out)
 static json_t *text_of(const struct geo_row *row, enum geo_field field)
 {
     CDN_AUTOBUF struct cdn_buf text = {0};
-    if (row)
+    if (row) {
         geo_field_put(row, field, &text);
+    }
     json_t *value = text.n ? json_stringn(text.p, text.n) : NULL;
     return value ? value : json_null();
 }
@@ -394,8 +431,9 @@ void geo_print_members(struct cdn_str line, const struct geo_row *row, struct cd
     cli_add_json(&members, o, JSON_COMPACT);
     struct cdn_str inside = cdn_str_trim((struct cdn_str){line.p + 1, line.n - 2});
     cdn_buf_add_visible_json(out, (struct cdn_str){line.p, line.n - 1});
-    if (inside.n > 0)
+    if (inside.n > 0) {
         cdn_buf_add_char(out, ',');
+    }
     cdn_buf_printf(out, "%s\n", members.p + 1);
     json_decref(o);
 }

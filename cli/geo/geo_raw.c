@@ -34,14 +34,17 @@ static enum cdn_status split_path(struct geo_raw *raw, const char *path, struct 
     raw->path = cdn_strdup(path);
     for (char *at = raw->path; *at;) {
         at += strspn(at, ". /");
-        if (!*at)
+        if (!*at) {
             break;
-        if (n == PATH_PARTS_MAX)
+        }
+        if (n == PATH_PARTS_MAX) {
             return cdn_error_set(err, CDN_USAGE, "--raw: '%s' has more than %d parts", path, PATH_PARTS_MAX);
+        }
         raw->parts[n++] = at;
         at += strcspn(at, ". /");
-        if (*at)
+        if (*at) {
             *at++ = '\0';
+        }
     }
     return CDN_OK;
 }
@@ -52,17 +55,19 @@ enum cdn_status geo_raw_open(const struct geo_db *db, const char *path, struct g
     struct geo_raw *raw = cdn_calloc(1, sizeof(*raw));
     raw->db = db;
     enum cdn_status status = split_path(raw, path, err);
-    if (status)
+    if (status) {
         geo_raw_close(raw);
-    else
+    } else {
         *ret = raw;
+    }
     return status;
 }
 
 void geo_raw_close(struct geo_raw *raw)
 {
-    if (raw)
+    if (raw) {
         free(raw->path);
+    }
     free(raw);
 }
 
@@ -82,8 +87,9 @@ static json_t *map_json(MMDB_entry_data_list_s **list, uint32_t pairs)
 static json_t *array_json(MMDB_entry_data_list_s **list, uint32_t items)
 {
     json_t *array = json_array();
-    while (items-- > 0 && *list)
+    while (items-- > 0 && *list) {
         json_array_append_new(array, to_json(list));
+    }
     return array;
 }
 
@@ -145,13 +151,15 @@ enum cdn_status geo_raw_print(struct geo_raw *raw, const struct cdn_addr *addres
         const MMDB_s *mmdb = geo_db_mmdb(raw->db, i);
         int code;
         MMDB_lookup_result_s found = MMDB_lookup_sockaddr(mmdb, &address->sa, &code);
-        if (code != MMDB_SUCCESS || !found.found_entry)
+        if (code != MMDB_SUCCESS || !found.found_entry) {
             continue;
+        }
         MMDB_entry_data_s value = {
             .has_data = true, .type = MMDB_DATA_TYPE_MAP, .offset = found.entry.offset};
         if (raw->parts[0] &&
-            (MMDB_aget_value(&found.entry, &value, raw->parts) != MMDB_SUCCESS || !value.has_data))
+            (MMDB_aget_value(&found.entry, &value, raw->parts) != MMDB_SUCCESS || !value.has_data)) {
             continue;
+        }
         put_value(mmdb, &value, out);
         return CDN_OK;
     }

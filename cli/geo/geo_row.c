@@ -20,21 +20,25 @@ void geo_put_fixed(struct cdn_buf *out, double value, unsigned decimals)
 {
     static const uint64_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
     uint64_t power = powers[decimals], all = (uint64_t)((value < 0 ? -value : value) * (double)power + 0.5);
-    if (value < 0 && all > 0)
+    if (value < 0 && all > 0) {
         cdn_buf_add_char(out, '-');
+    }
     cdn_buf_add_uint(out, all / power);
-    if (decimals == 0)
+    if (decimals == 0) {
         return;
+    }
     cdn_buf_add_char(out, '.');
-    for (uint64_t rest = all % power, p = power / 10; p > 0; p /= 10)
+    for (uint64_t rest = all % power, p = power / 10; p > 0; p /= 10) {
         cdn_buf_add_char(out, (char)('0' + rest / p % 10));
+    }
 }
 
 enum geo_found geo_row_found(const struct geo_row *row)
 {
     const struct router_where *w = &row->decision.where;
-    if (w->reason == ROUTER_REASON_SPECIAL)
+    if (w->reason == ROUTER_REASON_SPECIAL) {
         return GEO_SPECIAL;
+    }
     return w->reason == ROUTER_REASON_DEFAULT && !w->is_recorded ? GEO_UNKNOWN : GEO_FOUND;
 }
 
@@ -292,8 +296,9 @@ static bool put_mark(enum geo_field field, struct cdn_buf *out)
                 : field == GEO_FIELD_network ? GEO_MARK_NETWORK
                 : field == GEO_FIELD_line    ? GEO_MARK_LINE
                                              : '\0';
-    if (mark)
+    if (mark) {
         cdn_buf_add_char(out, mark);
+    }
     return mark != '\0';
 }
 
@@ -307,8 +312,9 @@ void geo_field_put(const struct geo_row *row, enum geo_field field, struct cdn_b
 void geo_field_put_visible(const struct geo_row *row, enum geo_field field, struct cdn_buf *out)
 {
     size_t from = out->n;
-    if (row->stencil && put_mark(field, out))
+    if (row->stencil && put_mark(field, out)) {
         return;
+    }
     geo_field_put(row, field, out);
     cdn_buf_make_visible(out, from);
 }

@@ -57,13 +57,15 @@ enum cdn_status geo_summary_create(const char *fields, struct geo_summary **ret,
 void geo_summary_destroy(struct geo_summary *s)
 {
     for (size_t i = 0; s && i < s->tally_count; i++) {
-        for (size_t k = 0; k < s->tallies[i].count; k++)
+        for (size_t k = 0; k < s->tallies[i].count; k++) {
             free(s->tallies[i].values[k].text);
+        }
         free(s->tallies[i].values);
         cdn_index_free(&s->tallies[i].index);
     }
-    if (s)
+    if (s) {
         cdn_buf_free(&s->text);
+    }
     free(s);
 }
 
@@ -120,8 +122,9 @@ static int by_count(const void *left, const void *right)
 static struct value *ordered(const struct tally *t)
 {
     struct value *all = cdn_calloc(t->count + 1, sizeof(*all));
-    if (t->count > 0)
+    if (t->count > 0) {
         memcpy(all, t->values, t->count * sizeof(*all));
+    }
     qsort(all, t->count, sizeof(*all), by_count);
     return all;
 }
@@ -134,10 +137,12 @@ static void print_json(const struct geo_summary *s, struct cdn_buf *out)
         const struct tally *t = &s->tallies[i];
         CDN_AUTOFREE struct value *all = ordered(t);
         json_t *counts = json_object();
-        for (size_t k = 0; k < t->count; k++)
+        for (size_t k = 0; k < t->count; k++) {
             json_object_setn_new(counts, all[k].text, all[k].n, json_integer((json_int_t)all[k].count));
-        if (t->others)
+        }
+        if (t->others) {
             json_object_set_new(counts, "others", json_integer((json_int_t)t->others));
+        }
         json_object_set_new(o, geo_field_name(t->field), counts);
     }
     cli_add_json(out, o, JSON_COMPACT);
@@ -165,10 +170,12 @@ void geo_summary_print(const struct geo_summary *s, bool json, struct cdn_buf *o
         const struct tally *t = &s->tallies[i];
         const char *name = geo_field_name(t->field);
         CDN_AUTOFREE struct value *all = ordered(t);
-        for (size_t k = 0; k < t->count; k++)
+        for (size_t k = 0; k < t->count; k++) {
             add_row(&table, name, all[k].text, all[k].count, s->addresses);
-        if (t->others)
+        }
+        if (t->others) {
             add_row(&table, name, "others", t->others, s->addresses);
+        }
     }
     table_print(&table, out);
     table_fini(&table);

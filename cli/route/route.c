@@ -39,8 +39,9 @@ static struct route_map_style style_of(const struct route_options *options)
     struct winsize size;
     bool terminal = isatty(STDOUT_FILENO);
     struct route_map_style style = {.columns = 80, .colour = terminal && !getenv("NO_COLOR")};
-    if (terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 20)
+    if (terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 20) {
         style.columns = size.ws_col < 160 ? size.ws_col : 160;
+    }
     locale_t locale = newlocale(LC_CTYPE_MASK, "", (locale_t)0);
     if (locale) {
         style.unicode = !options->ascii && strcmp(nl_langinfo_l(CODESET, locale), "UTF-8") == 0;
@@ -72,8 +73,9 @@ static enum cdn_status draw(const struct route_options *options, const struct ge
         struct route_map_style style = style_of(options);
         route_map_print(&scene, &style, out);
     }
-    if (status == CDN_OK && options->svg)
+    if (status == CDN_OK && options->svg) {
         status = write_svg(&scene, options->svg, err);
+    }
     route_scene_fini(&scene);
     return status;
 }
@@ -88,18 +90,22 @@ static enum cdn_status explain(const struct route_options *options, struct route
     struct router_trace trace = {0};
     struct geo_printer *printer;
     CDN_AUTOBUF struct cdn_buf out = {0};
-    if (!cdn_parse_ip(cdn_str(ip), &row.question.client))
+    if (!cdn_parse_ip(cdn_str(ip), &row.question.client)) {
         return cdn_error_set(err, CDN_USAGE, "'%s' is not an IP address", ip);
+    }
     enum cdn_status status = geo_printer_create(&as_geo, &printer, err);
-    if (status)
+    if (status) {
         return status;
+    }
     router_decide(table, &row.question, &trace, &row.decision);
-    if (options->map || options->svg)
+    if (options->map || options->svg) {
         status = draw(options, &row, &out, err);
+    }
     geo_printer_row(printer, &row, &trace, &out);
     geo_printer_destroy(printer);
-    if (!status && fwrite(out.p, 1, out.n, stdout) != out.n)
+    if (!status && fwrite(out.p, 1, out.n, stdout) != out.n) {
         status = cdn_error_set(err, CDN_IO, "standard output: %s", strerror(errno));
+    }
     return status;
 }
 
@@ -107,13 +113,16 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
 {
     const struct route_options *options = opaque;
     struct router_table *table;
-    if (args->n != (options->explain_log ? 0 : 1))
+    if (args->n != (options->explain_log ? 0 : 1)) {
         return cdn_error_set(err, CDN_USAGE, "one address or --explain-log, please (pocketcdn help route)");
-    if (options->map && options->json)
+    }
+    if (options->map && options->json) {
         return cdn_error_set(err, CDN_USAGE, "only one of --map and --json");
+    }
     enum cdn_status status = geo_table_make(options->config, &options->db, &table, err);
-    if (status)
+    if (status) {
         return status;
+    }
     status = options->explain_log ? geo_explain_log(table, options->explain_log, NULL, options->json, err)
                                   : explain(options, table, args->items[0], err);
     router_table_unref(table);

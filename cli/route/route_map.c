@@ -30,8 +30,9 @@ static bool place(const struct canvas *c, float lat, float lon, unsigned per_col
     unsigned width = c->columns * per_column, height = c->rows * per_row;
     float x = (lon + 180) / 360 * (float)width;
     float y = (ROUTE_NORTH - lat) / (ROUTE_NORTH - ROUTE_SOUTH) * (float)height;
-    if (y < 0 || y >= (float)height)
+    if (y < 0 || y >= (float)height) {
         return false;
+    }
     *ret_x = (unsigned)fmaxf(x, 0) < width ? (unsigned)fmaxf(x, 0) : width - 1;
     *ret_y = (unsigned)y;
     return true;
@@ -41,8 +42,9 @@ static void dot(struct canvas *c, const struct route_point *p)
 {
     static const uint8_t bits[4][2] = {{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}};
     unsigned x, y;
-    if (place(c, p->lat, p->lon, 2, 4, &x, &y))
+    if (place(c, p->lat, p->lon, 2, 4, &x, &y)) {
         c->dots[y / 4 * c->columns + x / 2] |= bits[y % 4][x % 2];
+    }
 }
 
 /* Nearer to the poles than the map goes is drawn at its edge. */
@@ -50,24 +52,30 @@ static void mark(struct canvas *c, double lat, double lon, char what)
 {
     unsigned x, y;
     float inside = fminf(fmaxf((float)lat, ROUTE_SOUTH + 0.5f), ROUTE_NORTH - 0.5f);
-    if (place(c, inside, (float)lon, 1, 1, &x, &y))
+    if (place(c, inside, (float)lon, 1, 1, &x, &y)) {
         c->marks[y * c->columns + x] = what;
+    }
 }
 
 static void draw(struct canvas *c, const struct route_scene *scene)
 {
     const struct router_edges *edges = scene->table->edges;
     const struct router_choice *choice = &scene->decision->choice;
-    for (size_t i = 0; i < scene->land_count; i++)
+    for (size_t i = 0; i < scene->land_count; i++) {
         dot(c, &scene->land[i]);
-    for (size_t i = 0; i < scene->path_count; i++)
+    }
+    for (size_t i = 0; i < scene->path_count; i++) {
         mark(c, (double)scene->path[i].lat, (double)scene->path[i].lon, '+');
-    for (size_t i = 0; i < edges->count; i++)
+    }
+    for (size_t i = 0; i < edges->count; i++) {
         mark(c, edges->at[i].lat, edges->at[i].lon, 'o');
-    if (choice->runner_up != ROUTER_NO_EDGE)
+    }
+    if (choice->runner_up != ROUTER_NO_EDGE) {
         mark(c, edges->at[choice->runner_up].lat, edges->at[choice->runner_up].lon, '#');
-    if (choice->edge != ROUTER_NO_EDGE)
+    }
+    if (choice->edge != ROUTER_NO_EDGE) {
         mark(c, edges->at[choice->edge].lat, edges->at[choice->edge].lon, '@');
+    }
     mark(c, scene->decision->where.record.lat, scene->decision->where.record.lon, 'X');
 }
 
@@ -79,16 +87,20 @@ static void put_mark(char what, const struct route_map_style *style, struct cdn_
     } looks[] = {
         {'+', "·", "33"}, {'o', "○", "36"}, {'#', "◎", "36;1"}, {'@', "●", "32;1"}, {'X', "✕", "31;1"}};
     size_t i = 0;
-    while (i + 1 < CDN_ARRAY_LEN(looks) && looks[i].mark != what)
+    while (i + 1 < CDN_ARRAY_LEN(looks) && looks[i].mark != what) {
         i++;
-    if (style->colour)
+    }
+    if (style->colour) {
         cdn_buf_printf(out, "\033[%sm", looks[i].colour);
-    if (style->unicode)
+    }
+    if (style->unicode) {
         cdn_buf_add_str(out, cdn_str(looks[i].unicode));
-    else
+    } else {
         cdn_buf_add_char(out, what);
-    if (style->colour)
+    }
+    if (style->colour) {
         cdn_buf_printf(out, "\033[0m");
+    }
 }
 
 static void put_land(uint8_t dots, const struct route_map_style *style, struct cdn_buf *out)
@@ -108,13 +120,15 @@ static void put_row(const struct canvas *c, unsigned y, const struct route_map_s
     const uint8_t *dots = c->dots + y * c->columns;
     const char *marks = c->marks + y * c->columns;
     unsigned end = c->columns; /* no blanks at the end of a line */
-    while (end > 0 && dots[end - 1] == 0 && !marks[end - 1])
+    while (end > 0 && dots[end - 1] == 0 && !marks[end - 1]) {
         end--;
+    }
     for (unsigned x = 0; x < end; x++) {
-        if (marks[x])
+        if (marks[x]) {
             put_mark(marks[x], style, out);
-        else
+        } else {
             put_land(dots[x], style, out);
+        }
     }
     cdn_buf_add_char(out, '\n');
 }
@@ -155,8 +169,9 @@ void route_map_print(const struct route_scene *scene, const struct route_map_sty
     c.dots = cdn_calloc((size_t)c.columns * c.rows, 1);
     c.marks = cdn_calloc((size_t)c.columns * c.rows, 1);
     draw(&c, scene);
-    for (unsigned y = 0; y < c.rows; y++)
+    for (unsigned y = 0; y < c.rows; y++) {
         put_row(&c, y, style, out);
+    }
     put_legend(scene, style, out);
     free(c.dots);
     free(c.marks);

@@ -42,8 +42,9 @@ static bool visit(void *ctx, const struct geo_net *net)
     struct land *land = ctx;
     struct geo_record record;
     if (net->entry != land->last_entry &&
-        geo_entry_record(land->db, AF_INET, net->entry, &record) == CDN_OK && record.has_coordinates)
+        geo_entry_record(land->db, AF_INET, net->entry, &record) == CDN_OK && record.has_coordinates) {
         land_add(land, record.lat, record.lon);
+    }
     land->last_entry = net->entry;
     return true;
 }
@@ -51,26 +52,31 @@ static bool visit(void *ctx, const struct geo_net *net)
 static void land_take(struct route_scene *scene, const struct land *land)
 {
     scene->land = cdn_malloc(CELLS * sizeof(*scene->land));
-    for (unsigned i = 0; i < CELLS; i++)
-        if (land->cell[i])
+    for (unsigned i = 0; i < CELLS; i++) {
+        if (land->cell[i]) {
             scene->land[scene->land_count++] =
                 (struct route_point){(float)(i / 360) - 89.5f, (float)(i % 360) - 179.5f};
+        }
+    }
 }
 
 static enum cdn_status land_find(struct route_scene *scene, struct cdn_error *err)
 {
     struct geo_db *db;
     enum cdn_status status = geo_db_open_embedded(&db, err);
-    if (status != CDN_OK)
+    if (status != CDN_OK) {
         return status;
+    }
     struct land *land = cdn_calloc(1, sizeof(*land));
     land->db = db;
     land->last_entry = GEO_ENTRY_NONE;
-    for (size_t i = 0; i < geo_place_count(); i++)
+    for (size_t i = 0; i < geo_place_count(); i++) {
         land_add(land, geo_place_at(i)->lat, geo_place_at(i)->lon);
+    }
     status = geo_walk(db, AF_INET, visit, land, err);
-    if (status == CDN_OK)
+    if (status == CDN_OK) {
         land_take(scene, land);
+    }
     free(land);
     geo_db_unref(db);
     return status;
@@ -101,16 +107,18 @@ static void path_extend(struct route_scene *scene, double lat, double lon)
 static void path_find(struct route_scene *scene)
 {
     uint16_t edge = scene->decision->choice.edge;
-    if (edge == ROUTER_NO_EDGE)
+    if (edge == ROUTER_NO_EDGE) {
         return;
+    }
     const struct geo_record *from = &scene->decision->where.record;
     const struct router_edge *to = &scene->table->edges->at[edge];
     struct geo_rtt_path *path = cdn_malloc(sizeof(*path));
     geo_rtt_path(from->lat, from->lon, to->lat, to->lon, path);
     scene->path = cdn_malloc(sizeof(*scene->path));
     scene->path[scene->path_count++] = (struct route_point){(float)from->lat, (float)from->lon};
-    for (size_t i = 0; i < path->leg_count; i++)
+    for (size_t i = 0; i < path->leg_count; i++) {
         path_extend(scene, path->legs[i].lat, path->legs[i].lon);
+    }
     free(path);
 }
 
@@ -119,8 +127,9 @@ enum cdn_status route_scene_init(struct route_scene *scene, const struct router_
 {
     *scene = (struct route_scene){.table = table, .decision = decision};
     enum cdn_status status = land_find(scene, err);
-    if (status == CDN_OK)
+    if (status == CDN_OK) {
         path_find(scene);
+    }
     return status;
 }
 

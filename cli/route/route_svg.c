@@ -34,10 +34,11 @@ static void put_text(const char *text, struct cdn_buf *out)
 {
     for (; *text; text++) {
         const char *entity = *text == '&' ? "&amp;" : *text == '<' ? "&lt;" : *text == '>' ? "&gt;" : NULL;
-        if (entity)
+        if (entity) {
             cdn_buf_add_str(out, cdn_str(entity));
-        else if ((unsigned char)*text >= ' ')
+        } else if ((unsigned char)*text >= ' ') {
             cdn_buf_add_char(out, *text);
+        }
     }
 }
 
@@ -46,8 +47,9 @@ static void put_land(const struct route_scene *scene, struct cdn_buf *out)
     cdn_buf_printf(out, "<path class=\"land\" d=\"");
     for (size_t i = 0; i < scene->land_count; i++) {
         const struct route_point *p = &scene->land[i];
-        if (p->lat < ROUTE_NORTH && p->lat > ROUTE_SOUTH)
+        if (p->lat < ROUTE_NORTH && p->lat > ROUTE_SOUTH) {
             cdn_buf_printf(out, "M%.0f %.0fh4v4h-4z", x_of((double)p->lon - 0.5), y_of((double)p->lat + 0.5));
+        }
     }
     cdn_buf_printf(out, "\"/>\n");
 }
@@ -55,8 +57,9 @@ static void put_land(const struct route_scene *scene, struct cdn_buf *out)
 /* A path over the date line goes on at the other side. */
 static void put_path(const struct route_scene *scene, struct cdn_buf *out)
 {
-    if (scene->path_count == 0)
+    if (scene->path_count == 0) {
         return;
+    }
     cdn_buf_printf(out, "<path class=\"way\" d=\"");
     for (size_t i = 0; i < scene->path_count; i++) {
         const struct route_point *p = &scene->path[i];
@@ -86,11 +89,12 @@ static void put_caption(const struct route_scene *scene, struct cdn_buf *out)
     char ip[CDN_ADDR_TEXT_SIZE];
     cdn_addr_format_ip(&d->where.address, ip);
     cdn_buf_printf(out, "<text class=\"caption\" x=\"12\" y=\"%.0f\">%s", y_of((double)ROUTE_SOUTH) + 26, ip);
-    if (d->choice.edge != ROUTER_NO_EDGE)
+    if (d->choice.edge != ROUTER_NO_EDGE) {
         cdn_buf_printf(out, " to %s: %.0f km, %.1f ms modelled (%s%s)",
                        scene->table->edges->at[d->choice.edge].name, (double)d->choice.at.km,
                        (double)d->choice.at.rtt_ms, router_reason_word(d->reason),
                        d->ambiguous ? ", ambiguous" : "");
+    }
     cdn_buf_printf(out, "</text>\n");
 }
 
@@ -106,8 +110,9 @@ void route_svg_print(const struct route_scene *scene, struct cdn_buf *out)
                    height);
     put_land(scene, out);
     put_path(scene, out);
-    for (size_t i = 0; i < scene->table->edges->count; i++)
+    for (size_t i = 0; i < scene->table->edges->count; i++) {
         put_edge(scene, (uint16_t)i, out);
+    }
     cdn_buf_printf(
         out, "<g class=\"client\"><title>client</title><path d=\"M%.1f %.1fl12 12m0 -12l-12 12\"/></g>\n",
         x - 6, y - 6);

@@ -22,13 +22,15 @@ enum cdn_status child_program(const char *name, char **ret_path, struct cdn_erro
 {
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    if (n <= 0)
+    if (n <= 0) {
         return cdn_error_set(err, CDN_IO, "/proc/self/exe: %s", strerror(errno));
+    }
     self[n] = '\0';
     *strrchr(self, '/') = '\0';
     CDN_AUTOFREE char *path = cdn_asprintf("%s/%s", self, name);
-    if (access(path, X_OK))
+    if (access(path, X_OK)) {
         return cdn_error_set(err, CDN_IO, "%s: %s", path, strerror(errno));
+    }
     *ret_path = CDN_TAKE(path);
     return CDN_OK;
 }
@@ -38,8 +40,9 @@ static int open_log(const char *path)
     struct stat info;
     if (lstat(path, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > CHILD_LOG_MAX) {
         CDN_AUTOFREE char *old = cdn_asprintf("%s.1", path);
-        if (rename(path, old))
+        if (rename(path, old)) {
             return -1;
+        }
     }
     return cdn_folder_open(AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND);
 }
@@ -54,50 +57,59 @@ static _Noreturn void become(char *const argv[], int log, pid_t parent)
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     int nothing = open("/dev/null", O_RDONLY);
     if (getppid() == parent && nothing >= 0 && dup2(nothing, 0) == 0 && dup2(log, 1) == 1 &&
-        dup2(log, 2) == 2)
+        dup2(log, 2) == 2) {
         execv(argv[0], argv);
+    }
     _exit(127);
 }
 
 enum cdn_status child_start(char *const argv[], const char *log_path, pid_t *ret_pid, struct cdn_error *err)
 {
     int log = open_log(log_path);
-    if (log < 0)
+    if (log < 0) {
         return cdn_folder_error(log_path, errno, err);
+    }
     pid_t parent = getpid(), pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
         become(argv, log, parent);
+    }
     int why = errno;
     close(log);
-    if (pid < 0)
+    if (pid < 0) {
         return cdn_error_set(err, CDN_IO, "fork for %s: %s", argv[0], strerror(why));
+    }
     *ret_pid = pid;
     return CDN_OK;
 }
 
 void child_describe_end(int wait_status, char out[static 64])
 {
-    if (WIFSIGNALED(wait_status))
+    if (WIFSIGNALED(wait_status)) {
         snprintf(out, 64, "signal %d (%s)", WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
-    else
+    } else {
         snprintf(out, 64, "exit code %d", WEXITSTATUS(wait_status));
+    }
 }
 
 void child_log_tail(const char *path, unsigned lines, const char *indent, struct cdn_buf *out)
 {
     char text[4096];
     int fd = cdn_folder_open(AT_FDCWD, path, O_RDONLY);
-    if (fd < 0)
+    if (fd < 0) {
         return;
+    }
     off_t size = lseek(fd, 0, SEEK_END);
     ssize_t n = pread(fd, text, sizeof(text), size > (off_t)sizeof(text) ? size - (off_t)sizeof(text) : 0);
     close(fd);
-    while (n > 0 && text[n - 1] == '\n')
+    while (n > 0 && text[n - 1] == '\n') {
         n--;
+    }
     ssize_t from = n;
-    for (unsigned seen = 0; from > 0; from--)
-        if (text[from - 1] == '\n' && ++seen == lines)
+    for (unsigned seen = 0; from > 0; from--) {
+        if (text[from - 1] == '\n' && ++seen == lines) {
             break;
+        }
+    }
     struct cdn_str rest = {text + from, n > from ? (size_t)(n - from) : 0};
     while (rest.n) {
         struct cdn_str line = cdn_str_cut(&rest, '\n');

@@ -41,8 +41,9 @@ static enum cdn_status open_config(const char *path, json_t **ret, struct cdn_er
     struct plan_wish wish = {.config = path, .only_look = true};
     struct plan *plan;
     enum cdn_status status = plan_read(&wish, "", &plan, err);
-    if (status)
+    if (status) {
         return status;
+    }
     *ret = plan_json(plan);
     plan_destroy(plan);
     return CDN_OK;
@@ -74,8 +75,9 @@ static enum cdn_status open_router(const char *admin, json_t **ret, struct cdn_e
                          "place", control_text(edge, "place"), "url", control_text(edge, "url"), "admin",
                          control_text(edge, "admin")));
     json_decref(answer);
-    if (control_ask(router, "GET", "/status", NULL, &report, NULL) == CDN_OK)
+    if (control_ask(router, "GET", "/status", NULL, &report, NULL) == CDN_OK) {
         json_object_set_new(router, "url", json_sprintf("http://%s", control_text(report, "listen")));
+    }
     json_decref(report);
     *ret = json_pack("{s:s, s:s, s:o}", "router", control_text(router, "url"), "router_admin",
                      control_text(router, "admin"), "nodes", nodes);
@@ -86,17 +88,22 @@ static enum cdn_status open_router(const char *admin, json_t **ret, struct cdn_e
 enum cdn_status control_open(const struct control_where *where, json_t **ret, struct cdn_error *err)
 {
     struct cdn_error none;
-    if ((where->state != NULL) + (where->config != NULL) + (where->router != NULL) > 1)
+    if ((where->state != NULL) + (where->config != NULL) + (where->router != NULL) > 1) {
         return cdn_error_set(err, CDN_USAGE, "only one of --state, --config and --router");
-    if (where->router)
+    }
+    if (where->router) {
         return open_router(where->router, ret, err);
-    if (where->config)
+    }
+    if (where->config) {
         return open_config(where->config, ret, err);
+    }
     enum cdn_status status = open_state(where->state, ret, err);
-    if (status != CDN_NOT_FOUND || where->state)
+    if (status != CDN_NOT_FOUND || where->state) {
         return status;
-    if (open_router(CONTROL_ROUTER, ret, &none) == CDN_OK)
+    }
+    if (open_router(CONTROL_ROUTER, ret, &none) == CDN_OK) {
         return CDN_OK;
+    }
     none = *err;
     return cdn_error_set(err, status, "%s; -c FILE or --router URL reach programs started without `up`",
                          none.text);
@@ -109,10 +116,12 @@ static char *names_text(const json_t *names, size_t most)
 {
     CDN_AUTOBUF struct cdn_buf text = {0};
     size_t n = json_array_size(names);
-    for (size_t i = 0; i < n && i < most; i++)
+    for (size_t i = 0; i < n && i < most; i++) {
         cdn_buf_printf(&text, "%s%s", i ? ", " : "", json_string_value(json_array_get(names, i)));
-    if (n > most)
+    }
+    if (n > most) {
         cdn_buf_printf(&text, " and %zu more", n - most);
+    }
     return cdn_buf_take(&text);
 }
 
@@ -129,8 +138,9 @@ enum cdn_status control_node(const json_t *cdn, const char *kind, const char *na
     size_t i;
     json_array_foreach(json_object_get(cdn, "nodes"), i, node)
     {
-        if (!is_wanted(node, kind))
+        if (!is_wanted(node, kind)) {
             continue;
+        }
         json_array_append(names, json_object_get(node, "name"));
         if (strcmp(control_text(node, "name"), name) == 0) {
             *ret_borrowed = node;
@@ -174,8 +184,9 @@ enum cdn_status control_ask_for(const json_t *node, const char *method, const ch
     struct http_simple_result result = {0};
     enum cdn_status status =
         http_simple(method, url, fields, token[0] ? 2 : 1, cdn_str(text), timeout_ms, BODY_MAX, &result, err);
-    if (status)
+    if (status) {
         return status;
+    }
     json_t *answer = json_loadb(result.body.p ? result.body.p : "", result.body.n, 0, NULL);
     if (result.status / 100 != 2 || !answer) {
         status = refusal(result.status, answer, err);
@@ -218,8 +229,9 @@ static void ask_one(struct round *round, const json_t *node)
         round->status = status;
         return;
     }
-    if (!request->json && request->show)
+    if (!request->json && request->show) {
         request->show(name, answer);
+    }
     json_object_set_new(round->answers, name, answer);
 }
 
@@ -229,14 +241,16 @@ static enum cdn_status tell_failures(const struct round *round, struct cdn_error
     const char *text;
     json_t *names;
     bool first = true;
-    if (!round->status)
+    if (!round->status) {
         return CDN_OK;
+    }
     fflush(stdout);
     json_object_foreach(round->failures, text, names)
     {
         CDN_AUTOFREE char *who = names_text(names, NAMES_MAX);
-        if (!first)
+        if (!first) {
             cli_complain("%s\n", err->text);
+        }
         cdn_error_set(err, round->status, "%s: %s", who, text);
         first = false;
     }
@@ -249,19 +263,25 @@ enum cdn_status control_all(const json_t *cdn, const struct control_request *req
     json_t *node;
     size_t i;
     enum cdn_status status = CDN_OK;
-    if (request->name)
+    if (request->name) {
         status = control_node(cdn, request->kind, request->name, &node, err);
+    }
     if (!status) {
-        if (request->name)
+        if (request->name) {
             ask_one(&round, node);
-        else
+        } else {
             json_array_foreach(json_object_get(cdn, "nodes"), i, node) if (is_wanted(node, request->kind))
+            {
                 ask_one(&round, node);
-        if (!request->json && request->show_all)
+            }
+        }
+        if (!request->json && request->show_all) {
             request->show_all(round.answers);
+        }
         status = tell_failures(&round, err);
-        if (request->json)
+        if (request->json) {
             control_print(CDN_TAKE(round.answers));
+        }
     }
     json_decref(round.answers);
     json_decref(round.failures);

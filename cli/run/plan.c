@@ -70,12 +70,14 @@ const char *plan_kind_word(enum plan_kind kind)
 static void add_args(struct plan_node *node, ...)
 {
     size_t n = 0;
-    while (node->argv[n])
+    while (node->argv[n]) {
         n++;
+    }
     va_list list;
     va_start(list, node);
-    for (const char *arg; n + 1 < PLAN_ARGS_MAX && (arg = va_arg(list, const char *));)
+    for (const char *arg; n + 1 < PLAN_ARGS_MAX && (arg = va_arg(list, const char *));) {
         node->argv[n++] = cdn_strdup(arg);
+    }
     va_end(list);
 }
 
@@ -110,13 +112,15 @@ static enum cdn_status add_node(struct plan *plan, enum plan_kind kind, const st
     CDN_AUTOFREE char *program = cdn_asprintf("pocketcdn-%s", plan_kind_word(kind));
     CDN_AUTOFREE char *path = NULL;
     enum cdn_status status = wish->only_look ? CDN_OK : child_program(program, &path, err);
-    if (status)
+    if (status) {
         return status;
+    }
     struct plan_node *node = append(plan, kind, where);
     node->url = cdn_asprintf("%s://%s", where->scheme, where->listen);
     node->admin = cdn_asprintf("http://%s", admin);
-    if (path)
+    if (path) {
         add_args(node, path, "-c", plan->config, "--listen", where->listen, "--admin", admin, NULL);
+    }
     return CDN_OK;
 }
 
@@ -146,8 +150,9 @@ static enum cdn_status add_origin(struct plan *plan, const struct plan_wish *wis
     const struct origin_settings *origin = &parts->origin;
     const char *root = wish->root ? wish->root : origin->root[0] ? origin->root : parts->up.root;
     const char *url = wish->origin ? wish->origin : wish->root ? "" : parts->up.origin;
-    if (!url[0] && !root[0] && parts->edge.origin)
+    if (!url[0] && !root[0] && parts->edge.origin) {
         url = parts->edge.origin;
+    }
     if (url[0]) {
         add_external(plan, url);
         return CDN_OK;
@@ -156,14 +161,16 @@ static enum cdn_status add_origin(struct plan *plan, const struct plan_wish *wis
         plan->origin_url = cdn_strdup("");
         return CDN_OK;
     }
-    if (!root[0])
+    if (!root[0]) {
         return cdn_error_set(
             err, CDN_USAGE, "nothing to serve: name a folder with --root DIR or an origin with --origin URL");
+    }
     struct where where = {plan_kind_word(PLAN_ORIGIN), origin->place, "http", origin->listen, origin->admin,
                           origin->admin_token};
     enum cdn_status status = add_node(plan, PLAN_ORIGIN, &where, wish, err);
-    if (status)
+    if (status) {
         return status;
+    }
     parts->root = root;
     add_args(&plan->nodes[0], "--root", root, NULL);
     plan->origin_url = cdn_strdup(plan->nodes[0].url);
@@ -185,8 +192,9 @@ static enum cdn_status add_edge(struct plan *plan, size_t i, const struct plan_w
     struct edge_settings part = {0};
     struct cdn_error none;
     enum cdn_status status = cdn_config_load_item(&edge_program, plan->config, i, &part, &none);
-    if (status && status != CDN_NOT_FOUND)
+    if (status && status != CDN_NOT_FOUND) {
         return cdn_error_set(err, status, "%s", none.text);
+    }
     plan->default_edges = status == CDN_NOT_FOUND;
     CDN_AUTOFREE char *cache = part.cache_dir && part.cache_dir[0]
                                    ? cdn_strdup(part.cache_dir)
@@ -201,9 +209,10 @@ static enum cdn_status add_edge(struct plan *plan, size_t i, const struct plan_w
                           token};
     status = add_node(plan, PLAN_EDGE, &where, wish, err);
     cdn_config_free(&edge_program, &part);
-    if (!status && !wish->only_look)
+    if (!status && !wish->only_look) {
         add_args(&plan->nodes[plan->n - 1], "--name", edge->name, "--place", edge->place, "--origin",
                  plan->origin_url, "--cache-dir", cache, "--control", control, NULL);
+    }
     return status;
 }
 
@@ -216,29 +225,36 @@ static enum cdn_status add_all(struct plan *plan, const struct plan_wish *wish, 
     CDN_AUTOFREE char *control = cdn_asprintf("http://%s", admin);
     struct where where = {plan_kind_word(PLAN_ROUTER), "", "http", settings->listen, admin,
                           settings->admin_token};
-    if (parts->router.edge_count > PLAN_EDGES_MAX && !wish->only_look)
+    if (parts->router.edge_count > PLAN_EDGES_MAX && !wish->only_look) {
         return cdn_error_set(err, CDN_TOO_LARGE, "%s: edges: more than %d on one machine", plan->config,
                              PLAN_EDGES_MAX);
+    }
     plan->dns = cdn_strdup(settings->dns_listen);
     enum cdn_status status = add_origin(plan, wish, parts, err);
-    for (size_t i = 0; i < parts->router.edge_count && !status; i++)
+    for (size_t i = 0; i < parts->router.edge_count && !status; i++) {
         status = add_edge(plan, i, wish, parts, state, control, err);
-    if (!status)
+    }
+    if (!status) {
         status = add_node(plan, PLAN_ROUTER, &where, wish, err);
-    if (!status && !wish->only_look) /* the purge log outlives a restart */
+    }
+    if (!status && !wish->only_look) { /* the purge log outlives a restart */
         add_args(&plan->nodes[plan->n - 1], "--state", state, NULL);
+    }
     return status;
 }
 
 static enum cdn_status read_parts(const char *path, struct parts *parts, struct cdn_error *err)
 {
     enum cdn_status status = cdn_config_load_item(&up_program, path, 0, &parts->up, err);
-    if (!status)
+    if (!status) {
         status = cdn_config_load_item(&origin_program, path, 0, &parts->origin, err);
-    if (!status)
+    }
+    if (!status) {
         status = router_config_read(path, &parts->router, err);
-    if (status)
+    }
+    if (status) {
         return status;
+    }
     status = cdn_config_load_item(&edge_program, path, 0, &parts->edge, err);
     return status == CDN_NOT_FOUND ? CDN_OK : status;
 }
@@ -250,29 +266,34 @@ enum cdn_status plan_read(const struct plan_wish *wish, const char *state, struc
     struct plan *plan = cdn_calloc(1, sizeof(*plan));
     plan->config = cdn_strdup(wish->config);
     enum cdn_status status = read_parts(wish->config, &parts, err);
-    if (!status)
+    if (!status) {
         status = add_all(plan, wish, state, &parts, err);
-    if (!status && !wish->only_look)
+    }
+    if (!status && !wish->only_look) {
         status = plan_check(plan, parts.root, &parts.origin, &parts.router, err);
+    }
     cdn_config_free(&up_program, &parts.up);
     cdn_config_free(&origin_program, &parts.origin);
     cdn_config_free(&edge_program, &parts.edge);
     router_config_free(&parts.router);
-    if (status)
+    if (status) {
         plan_destroy(plan);
-    else
+    } else {
         *ret = plan;
+    }
     return status;
 }
 
 void plan_destroy(struct plan *plan)
 {
-    if (!plan)
+    if (!plan) {
         return;
+    }
     for (size_t i = 0; i < plan->n; i++) {
         struct plan_node *node = &plan->nodes[i];
-        for (size_t k = 0; node->argv[k]; k++)
+        for (size_t k = 0; node->argv[k]; k++) {
             free(node->argv[k]);
+        }
         free(node->name);
         free(node->place);
         free(node->url);
@@ -294,8 +315,9 @@ json_t *plan_json(const struct plan *plan)
         json_t *entry = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "kind", plan_kind_word(node->kind),
                                   "name", node->name, "place", node->place, "url", node->url, "admin",
                                   node->admin, "external", node->external);
-        if (node->token[0])
+        if (node->token[0]) {
             json_object_set_new(entry, "token", json_string(node->token));
+        }
         json_array_append_new(nodes, entry);
     }
     const struct plan_node *router = &plan->nodes[plan->n - 1];

@@ -51,8 +51,9 @@ static struct listener *listeners_of(const struct plan *plan, size_t *ret_n)
     for (size_t i = 0; i < plan->n; i++) {
         const struct plan_node *node = &plan->nodes[i];
         size_t item = node->kind == PLAN_EDGE && !plan->default_edges ? edge++ : SIZE_MAX;
-        if (node->external)
+        if (node->external) {
             continue;
+        }
         n += add_listener(&all[n], node, "listen", item, node->url);
         n += add_listener(&all[n], node, "admin", item, node->admin);
     }
@@ -75,9 +76,11 @@ static bool is_any(const struct cdn_addr *a)
 {
     size_t n;
     const unsigned char *bytes = cdn_addr_bytes(a, &n);
-    for (size_t i = 0; i < n; i++)
-        if (bytes[i])
+    for (size_t i = 0; i < n; i++) {
+        if (bytes[i]) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -92,16 +95,18 @@ static enum cdn_status check_distinct(const struct plan *plan, struct cdn_error 
 {
     size_t n;
     CDN_AUTOFREE struct listener *all = listeners_of(plan, &n);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         for (size_t k = 0; k < i; k++) {
-            if (!collide(&all[i].address, &all[k].address))
+            if (!collide(&all[i].address, &all[k].address)) {
                 continue;
+            }
             char text[CDN_ADDR_TEXT_SIZE];
             CDN_AUTOFREE char *here = place_of(plan, &all[i]), *there = place_of(plan, &all[k]);
             cdn_addr_format(&all[i].address, text);
             return cdn_error_set(err, CDN_INVALID, "%s: %s is an address of another node too: %s", here, text,
                                  there);
         }
+    }
     return CDN_OK;
 }
 
@@ -109,8 +114,9 @@ static enum cdn_status check_root(const char *root, struct cdn_error *err)
 {
     struct origin_root *opened;
     enum cdn_status status = origin_root_open(root, &opened, err);
-    if (!status)
+    if (!status) {
         origin_root_close(opened);
+    }
     return status;
 }
 
@@ -125,8 +131,9 @@ static enum cdn_status check_place(const struct plan *plan, const char *section,
 {
     struct geo_place found;
     struct cdn_error why;
-    if (!place[0] || geo_place_find(cdn_str(place), &found, &why) == CDN_OK)
+    if (!place[0] || geo_place_find(cdn_str(place), &found, &why) == CDN_OK) {
         return CDN_OK;
+    }
     return cdn_error_set(err, CDN_INVALID, "%s:%zu: %s: %s: %s", plan->config,
                          cdn_config_line(plan->config, section, SIZE_MAX, key), section, key, why.text);
 }
@@ -136,14 +143,18 @@ enum cdn_status plan_check(const struct plan *plan, const char *root, const stru
 {
     struct router_table *table = NULL;
     enum cdn_status status = root ? check_root(root, err) : check_origin_url(plan->origin_url, err);
-    if (!status && root)
+    if (!status && root) {
         status = check_place(plan, "origin", "place", origin->place, err);
-    if (!status)
+    }
+    if (!status) {
         status = check_place(plan, "router", "default_place", router->settings.default_place, err);
-    if (!status)
+    }
+    if (!status) {
         status = check_distinct(plan, err);
-    if (!status)
+    }
+    if (!status) {
         status = router_table_create(router, &table, err);
+    }
     router_table_unref(table);
     return status;
 }
@@ -154,8 +165,9 @@ enum cdn_status plan_check_free(const struct plan *plan, struct cdn_error *err)
     CDN_AUTOFREE struct listener *all = listeners_of(plan, &n);
     for (size_t i = 0; i < n; i++) {
         bool dns = strcmp(all[i].key, "dns_listen") == 0;
-        if (ports_free(&all[i].address) && (!dns || ports_free_udp(&all[i].address)))
+        if (ports_free(&all[i].address) && (!dns || ports_free_udp(&all[i].address))) {
             continue;
+        }
         char text[CDN_ADDR_TEXT_SIZE];
         CDN_AUTOFREE char *place = place_of(plan, &all[i]);
         cdn_addr_format(&all[i].address, text);

@@ -16,8 +16,9 @@
 /* Nothing here fails but for want of memory. */
 static int need(int ok)
 {
-    if (!ok)
+    if (!ok) {
         cdn_out_of_memory();
+    }
     return ok;
 }
 

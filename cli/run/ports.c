@@ -14,11 +14,13 @@
 static bool is_free(const struct cdn_addr *address, int type)
 {
     int one = 1, fd = socket(address->sa.sa_family, type | SOCK_CLOEXEC, 0);
-    if (fd < 0)
+    if (fd < 0) {
         return true;
+    }
     /* as the daemons do: connections of a CDN that has just ended are not in the way */
-    if (type == SOCK_STREAM)
+    if (type == SOCK_STREAM) {
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    }
     bool taken = bind(fd, &address->sa, cdn_addr_len(address)) && errno == EADDRINUSE;
     close(fd);
     return !taken;

@@ -31,8 +31,9 @@ enum cdn_status state_path(const char *text, char **ret_path, struct cdn_error *
         *ret_path = cdn_strdup(text);
     } else if (text && text[0]) {
         CDN_AUTOFREE char *here = getcwd(NULL, 0);
-        if (!here)
+        if (!here) {
             return cdn_error_set(err, CDN_IO, "the current folder: %s", strerror(errno));
+        }
         *ret_path = cdn_asprintf("%s/%s", here, text);
     } else if (state && state[0] == '/') {
         *ret_path = cdn_asprintf("%s/pocketcdn", state);
@@ -53,8 +54,9 @@ enum cdn_status state_make(const char *path, struct cdn_error *err)
 static enum cdn_status state_is_ours(const char *path, struct cdn_error *err)
 {
     enum cdn_status status = cdn_folder_check("state folder", path, false, err);
-    if (status == CDN_NOT_FOUND)
+    if (status == CDN_NOT_FOUND) {
         return cdn_error_set(err, status, "state folder %s: no CDN runs there", path);
+    }
     return status;
 }
 
@@ -63,10 +65,12 @@ static enum cdn_status open_own(const char *name, int *ret_fd, struct cdn_error 
 {
     struct stat info;
     int fd = cdn_folder_open(AT_FDCWD, name, O_RDONLY);
-    if (fd < 0 && errno == ENOENT)
+    if (fd < 0 && errno == ENOENT) {
         return CDN_NOT_FOUND;
-    if (fd < 0)
+    }
+    if (fd < 0) {
         return cdn_folder_error(name, errno, err);
+    }
     if (fstat(fd, &info) || info.st_mode & (S_IWGRP | S_IWOTH)) {
         close(fd);
         return cdn_error_set(err, CDN_IO, "%s: others may write to it; chmod go-w it", name);
@@ -79,8 +83,9 @@ void state_lock_own(int fd)
 {
     char text[24];
     int n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) || pwrite(fd, text, (size_t)n, 0) != n)
+    if (ftruncate(fd, 0) || pwrite(fd, text, (size_t)n, 0) != n) {
         return; /* the lock itself counts; `down` then says that it found no pid */
+    }
 }
 
 /* What lies there is of an `up` that has ended. */
@@ -94,19 +99,21 @@ enum cdn_status state_lock(const char *path, int *ret_fd, struct cdn_error *err)
 {
     CDN_AUTOFREE char *name = cdn_asprintf("%s/lock", path);
     int fd = cdn_folder_open(AT_FDCWD, name, O_RDWR | O_CREAT);
-    if (fd < 0)
+    if (fd < 0) {
         return cdn_folder_error(name, errno, err);
+    }
     enum cdn_status status;
     pid_t owner = 0;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
         status = forget(path, err);
-    else if (errno != EWOULDBLOCK)
+    } else if (errno != EWOULDBLOCK) {
         status = cdn_error_set(err, CDN_IO, "lock %s: %s", name, strerror(errno));
-    else if (!(status = state_owner(path, &owner, err)))
+    } else if (!(status = state_owner(path, &owner, err))) {
         status = cdn_error_set(err, CDN_CONFLICT,
                                "a CDN already runs on %s (pid %ld); stop it with `pocketcdn down`, or "
                                "start a second one with --state DIR and --port PORT",
                                path, (long)owner);
+    }
     if (status) {
         close(fd);
         return status;
@@ -122,11 +129,13 @@ static enum cdn_status read_owner(const char *name, int fd, pid_t *ret, struct c
     uint64_t pid;
     ssize_t n = read(fd, text, LOCK_MAX);
     struct cdn_str rest = {text, n > 0 ? (size_t)n : 0}, line = cdn_str_cut(&rest, '\n');
-    if (n <= 0)
+    if (n <= 0) {
         return cdn_error_set(err, CDN_NOT_FOUND, "%s: the CDN is still starting", name);
-    if (!cdn_parse_u64(line, &pid) || pid <= 1 || pid > INT32_MAX)
+    }
+    if (!cdn_parse_u64(line, &pid) || pid <= 1 || pid > INT32_MAX) {
         return cdn_error_set(err, CDN_REFUSED, "%s: '" CDN_STR_FMT "' is not the number of a process", name,
                              CDN_STR_ARG(line));
+    }
     *ret = (pid_t)pid;
     return CDN_OK;
 }
@@ -136,16 +145,20 @@ enum cdn_status state_owner(const char *path, pid_t *ret, struct cdn_error *err)
     CDN_AUTOFREE char *name = cdn_asprintf("%s/lock", path);
     int fd;
     enum cdn_status status = state_is_ours(path, err);
-    if (!status)
+    if (!status) {
         status = open_own(name, &fd, err);
-    if (status == CDN_NOT_FOUND)
+    }
+    if (status == CDN_NOT_FOUND) {
         return cdn_error_set(err, status, "no CDN runs on %s", path);
-    if (status)
+    }
+    if (status) {
         return status;
-    if (flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK)
+    }
+    if (flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK) {
         status = read_owner(name, fd, ret, err);
-    else
+    } else {
         status = cdn_error_set(err, CDN_NOT_FOUND, "no CDN runs on %s", path);
+    }
     close(fd);
     return status;
 }
@@ -157,11 +170,13 @@ bool state_holds_lock(const char *path, pid_t pid)
     struct stat lock, own;
     bool holds = false;
     DIR *fds = lstat(name, &lock) == 0 ? opendir(folder) : NULL;
-    for (struct dirent *e = fds ? readdir(fds) : NULL; e && !holds; e = readdir(fds))
+    for (struct dirent *e = fds ? readdir(fds) : NULL; e && !holds; e = readdir(fds)) {
         holds = fstatat(dirfd(fds), e->d_name, &own, 0) == 0 && own.st_ino == lock.st_ino &&
                 own.st_dev == lock.st_dev;
-    if (fds)
+    }
+    if (fds) {
         closedir(fds);
+    }
     return holds;
 }
 
@@ -171,13 +186,16 @@ enum cdn_status state_replace(const char *path, const char *name, struct cdn_str
     CDN_AUTOFREE char *fresh = cdn_asprintf("%s.new", to);
     (void)unlink(fresh);                                                    /* of a crash */
     int fd = cdn_folder_open(AT_FDCWD, fresh, O_WRONLY | O_CREAT | O_EXCL); /* tokens may stand in it */
-    if (fd < 0)
+    if (fd < 0) {
         return cdn_folder_error(fresh, errno, err);
+    }
     bool written = true;
-    for (ssize_t n; text.n && written; text = cdn_str_sub(text, written ? (size_t)n : 0))
+    for (ssize_t n; text.n && written; text = cdn_str_sub(text, written ? (size_t)n : 0)) {
         written = (n = write(fd, text.p, text.n)) > 0;
-    if (close(fd) || !written)
+    }
+    if (close(fd) || !written) {
         return cdn_error_set(err, CDN_IO, "cannot write %s: %s", fresh, strerror(errno));
+    }
     return rename(fresh, to) ? cdn_folder_error(to, errno, err) : CDN_OK;
 }
 
@@ -193,12 +211,15 @@ static enum cdn_status read_json(const char *name, int fd, json_t **ret, struct 
     char piece[16384];
     json_error_t why;
     ssize_t n;
-    while (text.n <= UP_JSON_MAX && (n = read(fd, piece, sizeof(piece))) > 0)
+    while (text.n <= UP_JSON_MAX && (n = read(fd, piece, sizeof(piece))) > 0) {
         cdn_buf_add(&text, piece, (size_t)n);
-    if (text.n > UP_JSON_MAX)
+    }
+    if (text.n > UP_JSON_MAX) {
         return cdn_error_set(err, CDN_CORRUPT, "%s: has more than %u bytes", name, UP_JSON_MAX);
-    if (text.n == 0)
+    }
+    if (text.n == 0) {
         return cdn_error_set(err, CDN_CORRUPT, "%s: is empty", name);
+    }
     *ret = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &why);
     return *ret ? CDN_OK : cdn_error_set(err, CDN_CORRUPT, "%s:%d: %s", name, why.line, why.text);
 }
@@ -209,10 +230,12 @@ static bool is_child(pid_t pid, pid_t parent)
     char text[512];
     int fd = open(name, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-    if (fd >= 0)
+    if (fd >= 0) {
         close(fd);
-    if (n <= 0)
+    }
+    if (n <= 0) {
         return true; /* it has ended just now: nobody else's */
+    }
     text[n] = '\0';
     const char *name_end = strrchr(text, ')'); /* "PID (NAME) STATE PARENT ..." */
     return !name_end || strlen(name_end) < 4 || strtol(name_end + 3, NULL, 10) == parent;
@@ -226,19 +249,22 @@ static enum cdn_status check_processes(const json_t *what, const char *path, pid
     const json_t *node;
     size_t i;
     json_int_t pid = json_integer_value(json_object_get(what, "pid"));
-    if (pid != owner)
+    if (pid != owner) {
         return cdn_error_set(err, CDN_CORRUPT,
                              "%s/up.json: pid: %lld is not the process that %s/lock names (%ld)", path,
                              (long long)pid, path, (long)owner);
-    if (!state_holds_lock(path, owner))
+    }
+    if (!state_holds_lock(path, owner)) {
         return CDN_OK;
+    }
     json_array_foreach(json_object_get(what, "nodes"), i, node)
     {
         pid = json_integer_value(json_object_get(node, "pid"));
-        if (pid && !is_child((pid_t)pid, owner))
+        if (pid && !is_child((pid_t)pid, owner)) {
             return cdn_error_set(err, CDN_CORRUPT,
                                  "%s/up.json: nodes[%zu]: pid: %lld is not a process of this CDN", path, i,
                                  (long long)pid);
+        }
     }
     return CDN_OK;
 }
@@ -250,22 +276,28 @@ enum cdn_status state_read(const char *path, json_t **ret_what, struct cdn_error
     pid_t owner;
     int fd;
     enum cdn_status status = state_owner(path, &owner, err);
-    if (status)
+    if (status) {
         return status;
+    }
     status = open_own(name, &fd, err);
-    if (status == CDN_NOT_FOUND)
+    if (status == CDN_NOT_FOUND) {
         return cdn_error_set(err, status, "the CDN on %s is still starting", path);
-    if (status)
+    }
+    if (status) {
         return status;
+    }
     status = read_json(name, fd, &what, err);
     close(fd);
-    if (!status)
+    if (!status) {
         status = state_form_check(what, name, err);
-    if (!status)
+    }
+    if (!status) {
         status = check_processes(what, path, owner, err);
-    if (status)
+    }
+    if (status) {
         json_decref(what);
-    else
+    } else {
         *ret_what = what;
+    }
     return status;
 }

@@ -53,9 +53,11 @@ static const struct row of_node[] = {
 
 static bool is_text(const char *text, bool url)
 {
-    for (; text && *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f || (url && (unsigned char)*text <= 0x20))
+    for (; text && *text; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f || (url && (unsigned char)*text <= 0x20)) {
             return false;
+        }
+    }
     return text != NULL;
 }
 
@@ -71,9 +73,11 @@ static bool is_kind(const char *text)
         PLAN_NODE_KINDS(X)
 #undef X
     };
-    for (size_t i = 0; text && i < CDN_ARRAY_LEN(words); i++)
-        if (strcmp(text, words[i]) == 0)
+    for (size_t i = 0; text && i < CDN_ARRAY_LEN(words); i++) {
+        if (strcmp(text, words[i]) == 0) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -106,10 +110,12 @@ static enum cdn_status check_object(const json_t *object, const struct row *rows
 {
     for (size_t i = 0; i < n; i++) {
         const json_t *value = json_object_get(object, rows[i].key);
-        if (value ? fits(value, rows[i].form) : !rows[i].needed)
+        if (value ? fits(value, rows[i].form) : !rows[i].needed) {
             continue;
-        if (!value)
+        }
+        if (!value) {
             return cdn_error_set(err, CDN_CORRUPT, "%s: %s: is missing", where, rows[i].key);
+        }
         CDN_AUTOFREE char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
         return cdn_error_set(err, CDN_CORRUPT, "%s: %s: %.*s%s is not %s", where, rows[i].key,
                              VALUE_SHOWN_MAX, text, strlen(text) > VALUE_SHOWN_MAX ? "..." : "",
@@ -122,19 +128,23 @@ enum cdn_status state_form_check(const json_t *what, const char *file, struct cd
 {
     const json_t *node;
     size_t i;
-    if (!json_is_object(what))
+    if (!json_is_object(what)) {
         return cdn_error_set(err, CDN_CORRUPT, "%s: is not a JSON object", file);
+    }
     enum cdn_status status = check_object(what, of_file, CDN_ARRAY_LEN(of_file), file, err);
-    if (status)
+    if (status) {
         return status;
+    }
     json_array_foreach(json_object_get(what, "nodes"), i, node)
     {
         CDN_AUTOFREE char *where = cdn_asprintf("%s: nodes[%zu]", file, i);
-        if (!json_is_object(node))
+        if (!json_is_object(node)) {
             return cdn_error_set(err, CDN_CORRUPT, "%s: is not a JSON object", where);
+        }
         status = check_object(node, of_node, CDN_ARRAY_LEN(of_node), where, err);
-        if (status)
+        if (status) {
             return status;
+        }
     }
     return CDN_OK;
 }

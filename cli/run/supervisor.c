@@ -126,10 +126,11 @@ static void write_state(struct supervisor *s)
     json_object_set_new(all, "ready", json_boolean(s->all_were_up));
     struct cdn_error err;
     enum cdn_status status = state_write(s->config->state_dir, all, &err);
-    if (status && s->all_were_up)
+    if (status && s->all_were_up) {
         say(s, "%s", err.text);
-    else if (status) /* nobody would find what starts here */
+    } else if (status) { /* nobody would find what starts here */
         fail(s, status, "%s", err.text);
+    }
     json_decref(all);
 }
 
@@ -141,8 +142,9 @@ static void start_node(struct node *node);
 
 static void start_router(struct supervisor *s)
 {
-    if (s->router_started || s->stopping)
+    if (s->router_started || s->stopping) {
         return;
+    }
     s->router_started = true;
     loop_timer_stop(s->loop, &s->router_wait);
     start_node(&s->nodes[s->n - 1]);
@@ -168,8 +170,9 @@ static bool all_synced(struct supervisor *s)
     s->all_up_ms = first ? cdn_clock_mono_ms() : s->all_up_ms;
     for (size_t i = 0; i < s->n; i++) {
         struct node *node = &s->nodes[i];
-        if (!waits_for_sync(node))
+        if (!waits_for_sync(node)) {
             continue;
+        }
         all = false;
         if (first && !node->fetch) {
             node->asks_status = true;
@@ -182,13 +185,17 @@ static bool all_synced(struct supervisor *s)
 static void check_all_up(struct supervisor *s)
 {
     size_t up = 0;
-    for (size_t i = 0; i < s->n; i++) /* an external origin is not waited for longer than its first answer */
+    for (size_t i = 0; i < s->n;
+         i++) { /* an external origin is not waited for longer than its first answer */
         up += s->views[i].state == SUPERVISOR_UP ||
               (s->views[i].plan->external && s->views[i].state == SUPERVISOR_SICK);
-    if (up == s->n - 1)
+    }
+    if (up == s->n - 1) {
         start_router(s);
-    if (up < s->n || !all_synced(s))
+    }
+    if (up < s->n || !all_synced(s)) {
         return;
+    }
     s->all_were_up = true;
     loop_timer_stop(s->loop, &s->limit);
     write_state(s);
@@ -200,29 +207,33 @@ static void say_turn(struct node *node, const char *why)
     struct supervisor *s = node->owner;
     const struct supervisor_node *view = node->view;
     bool up = view->state == SUPERVISOR_UP;
-    if (view->plan->external && !up)
+    if (view->plan->external && !up) {
         say(s, "warning: the origin %s does not answer (%s): the edges serve what they have, else errors",
             view->plan->url, why);
-    else if (!up)
+    } else if (!up) {
         say(s, "%s does not answer on %s/health", view->plan->name, view->plan->admin);
-    else if (s->all_were_up && view->plan->external)
+    } else if (s->all_were_up && view->plan->external) {
         say(s, "the origin %s answers again", view->plan->url);
-    else if (s->all_were_up)
+    } else if (s->all_were_up) {
         say(s, "%s is up again (pid %ld)", view->plan->name, (long)view->pid);
+    }
 }
 
 /* `why`: of a probe that failed. */
 static void turn(struct node *node, enum supervisor_state state, const char *why)
 {
     struct supervisor *s = node->owner;
-    if (node->view->state == state)
+    if (node->view->state == state) {
         return;
+    }
     bool started = node->view->state == SUPERVISOR_STARTING;
     node->view->state = state;
-    if (!(node->view->plan->external && started && state == SUPERVISOR_UP))
+    if (!(node->view->plan->external && started && state == SUPERVISOR_UP)) {
         say_turn(node, why);
-    if (!s->all_were_up && (state == SUPERVISOR_UP || node->view->plan->external))
+    }
+    if (!s->all_were_up && (state == SUPERVISOR_UP || node->view->plan->external)) {
         check_all_up(s);
+    }
     show(s);
 }
 
@@ -234,8 +245,9 @@ static void probe_head(void *arg, const struct http_fetch_head *head)
 static bool probe_data(void *arg, const char *data, size_t n)
 {
     struct node *node = arg;
-    if (node->answer.n + n <= PROBE_BODY_MAX)
+    if (node->answer.n + n <= PROBE_BODY_MAX) {
         cdn_buf_add(&node->answer, data, n);
+    }
     return true;
 }
 
@@ -258,27 +270,31 @@ static void probe_end(void *arg, enum http_fetch_error error, const char *text)
         external_probe_end(node, error);
         return;
     }
-    if (s->stopping || !node->view->pid)
+    if (s->stopping || !node->view->pid) {
         return;
+    }
     if (well && node->asks_status) {
         json_decref(node->view->status);
         node->view->status = json_loadb(node->answer.p, node->answer.n, 0, NULL);
         node->synced = !json_is_true(json_object_get(node->view->status, "unsynced"));
     }
-    if (well)
+    if (well) {
         turn(node, SUPERVISOR_UP, "");
-    else if (node->view->state == SUPERVISOR_UP && !node->asks_status)
+    } else if (node->view->state == SUPERVISOR_UP && !node->asks_status) {
         turn(node, SUPERVISOR_SICK, "");
-    if (s->all_up_ms && !s->all_were_up)
+    }
+    if (s->all_up_ms && !s->all_were_up) {
         check_all_up(s);
+    }
     const bool syncing = waits_for_sync(node);
     node->asks_status = syncing || (well && !node->asks_status && s->config->watch_status);
-    if (node->asks_status && !syncing)
+    if (node->asks_status && !syncing) {
         probe(&node->probe);
-    else
+    } else {
         loop_timer_start(
             s->loop, &node->probe,
             (syncing || node->view->state == SUPERVISOR_STARTING ? PROBE_STARTING_MS : PROBE_MS) * MS);
+    }
 }
 
 static void probe(struct loop_timer *timer)
@@ -341,8 +357,9 @@ static void node_ended(struct node *node, int wait_status)
     child_describe_end(wait_status, how);
     node->view->pid = 0;
     loop_timer_stop(s->loop, &node->probe);
-    if (node->fetch)
+    if (node->fetch) {
         http_fetch_cancel(CDN_TAKE(node->fetch));
+    }
     if (s->stopping) {
         node->view->state = SUPERVISOR_STOPPED;
         return;
@@ -358,10 +375,11 @@ static void node_ended(struct node *node, int wait_status)
         fail(s, CDN_UNAVAILABLE, "%s could not start", name);
         return;
     }
-    if (cdn_clock_mono_ms() - node->started_ms > BACKOFF_RESET_MS || node->backoff_ms == 0)
+    if (cdn_clock_mono_ms() - node->started_ms > BACKOFF_RESET_MS || node->backoff_ms == 0) {
         node->backoff_ms = BACKOFF_FIRST_MS;
-    else if ((node->backoff_ms *= 2) > BACKOFF_MAX_MS)
+    } else if ((node->backoff_ms *= 2) > BACKOFF_MAX_MS) {
         node->backoff_ms = BACKOFF_MAX_MS;
+    }
     node->view->state = SUPERVISOR_WAITING;
     say(s, "%s ended with %s; starting it again in %lld ms", name, how, (long long)node->backoff_ms);
     loop_timer_start(s->loop, &node->restart, node->backoff_ms * MS);
@@ -371,28 +389,36 @@ static void node_ended(struct node *node, int wait_status)
 
 static bool all_ended(const struct supervisor *s)
 {
-    for (size_t i = 0; i < s->n; i++)
-        if (s->views[i].pid)
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->views[i].pid) {
             return false;
+        }
+    }
     return true;
 }
 
 static void reap(struct supervisor *s)
 {
     int wait_status;
-    for (pid_t pid; (pid = waitpid(-1, &wait_status, WNOHANG)) > 0;)
-        for (size_t i = 0; i < s->n; i++)
-            if (s->views[i].pid == pid)
+    for (pid_t pid; (pid = waitpid(-1, &wait_status, WNOHANG)) > 0;) {
+        for (size_t i = 0; i < s->n; i++) {
+            if (s->views[i].pid == pid) {
                 node_ended(&s->nodes[i], wait_status);
-    if (s->stopping && all_ended(s))
+            }
+        }
+    }
+    if (s->stopping && all_ended(s)) {
         loop_stop(s->loop);
+    }
 }
 
 static void signal_all(struct supervisor *s, int signal)
 {
-    for (size_t i = s->n; i-- > 0;)
-        if (s->views[i].pid)
+    for (size_t i = s->n; i-- > 0;) {
+        if (s->views[i].pid) {
             kill(s->views[i].pid, signal);
+        }
+    }
 }
 
 static void grace_over(struct loop_timer *timer)
@@ -402,18 +428,20 @@ static void grace_over(struct loop_timer *timer)
         signal_all(s, SIGKILL);
         return;
     }
-    for (size_t i = 0; i < s->n; i++)
+    for (size_t i = 0; i < s->n; i++) {
         if (s->views[i].state != SUPERVISOR_UP) {
             fail(s, CDN_TIMEOUT, "%s does not answer on %s/health; its log is %s", s->views[i].plan->name,
                  s->views[i].plan->admin, s->nodes[i].log);
             return;
         }
+    }
 }
 
 static void begin_stop(struct supervisor *s)
 {
-    if (s->stopping)
+    if (s->stopping) {
         return;
+    }
     s->stopping = true;
     for (size_t i = 0; i < s->n; i++) {
         loop_timer_stop(s->loop, &s->nodes[i].probe);
@@ -423,8 +451,9 @@ static void begin_stop(struct supervisor *s)
     loop_timer_stop(s->loop, &s->router_wait);
     signal_all(s, SIGTERM);
     loop_timer_start(s->loop, &s->limit, STOP_GRACE_MS * MS);
-    if (all_ended(s))
+    if (all_ended(s)) {
         loop_stop(s->loop);
+    }
 }
 
 static void on_signal(struct loop_fd *watch, uint32_t events)
@@ -464,8 +493,9 @@ static enum cdn_status open_signals(struct supervisor *s)
     sigprocmask(SIG_BLOCK, &set, NULL);
     s->signals = (struct loop_fd){
         .fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), .events = EPOLLIN, .ready = on_signal};
-    if (s->signals.fd < 0)
+    if (s->signals.fd < 0) {
         return cdn_error_set(s->err, CDN_IO, "signalfd: %s", strerror(errno));
+    }
     return loop_fd_add(s->loop, &s->signals, s->err);
 }
 
@@ -485,12 +515,15 @@ static void make_nodes(struct supervisor *s)
 
 static void release(struct supervisor *s)
 {
-    if (s->client)
+    if (s->client) {
         http_client_destroy(s->client);
-    if (s->loop && s->signals.ready)
+    }
+    if (s->loop && s->signals.ready) {
         loop_fd_remove(s->loop, &s->signals);
-    if (s->signals.ready && s->signals.fd >= 0)
+    }
+    if (s->signals.ready && s->signals.fd >= 0) {
         close(s->signals.fd);
+    }
     for (size_t i = 0; i < s->n; i++) {
         free(s->nodes[i].log);
         cdn_buf_free(&s->nodes[i].answer);
@@ -510,20 +543,24 @@ enum cdn_status supervisor_run(const struct supervisor_config *config, struct cd
                            .router_wait.fire = router_waited};
     static const struct http_client_config client = {.connect_timeout_ms = PROBE_TIMEOUT_MS};
     s.status = loop_create(&s.loop, err);
-    if (!s.status)
+    if (!s.status) {
         s.status = http_client_create(s.loop, &client, &s.client, err);
-    if (!s.status)
+    }
+    if (!s.status) {
         s.status = open_signals(&s);
+    }
     if (!s.status) {
         make_nodes(&s);
         s.began_ms = cdn_clock_mono_ms();
-        for (size_t i = 0; i + 1 < s.n && !s.stopping; i++)
+        for (size_t i = 0; i + 1 < s.n && !s.stopping; i++) {
             start_node(&s.nodes[i]);
+        }
         write_state(&s);
         loop_timer_start(s.loop, &s.router_wait, s.n > 1 ? ROUTER_WAIT_MS * MS : 0);
         loop_timer_start(s.loop, &s.tick, 1000 * MS);
-        if (!s.stopping)
+        if (!s.stopping) {
             loop_timer_start(s.loop, &s.limit, START_LIMIT_MS * MS);
+        }
         loop_run(s.loop);
     }
     release(&s);

@@ -40,8 +40,9 @@ static bool visit(void *ctx, const struct geo_net *net)
 {
     struct search *s = ctx;
     struct cdn_addr address = {.v4 = {.sin_family = AF_INET}};
-    if (net->entry == GEO_ENTRY_NONE)
+    if (net->entry == GEO_ENTRY_NONE) {
         return true;
+    }
     memcpy(&address.v4.sin_addr, net->address, 4);
     if (net->entry != s->entry) {
         struct geo_record record;
@@ -49,13 +50,15 @@ static bool visit(void *ctx, const struct geo_net *net)
         s->placed = geo_entry_record(s->db, AF_INET, net->entry, &record) == CDN_OK && record.has_coordinates;
         s->place = geo_unit(record.lat, record.lon);
     }
-    if (!s->placed || net->prefix_len < 8 || geo_special(&address.sa))
+    if (!s->placed || net->prefix_len < 8 || geo_special(&address.sa)) {
         return true;
+    }
     for (size_t i = 0; i < s->n; i++) {
         float cosine = geo_unit_dot(s->units[i], s->place);
         struct seen *best = &s->best[i];
-        if (cosine < best->nearest || (cosine <= best->nearest && net->prefix_len >= best->prefix_len))
+        if (cosine < best->nearest || (cosine <= best->nearest && net->prefix_len >= best->prefix_len)) {
             continue;
+        }
         *best = (struct seen){cosine, net->prefix_len};
         s->travellers[i].address = address;
     }
@@ -77,12 +80,15 @@ enum cdn_status traveller_find(const struct geo_db *db, struct traveller *travel
     enum cdn_status status = geo_walk(db, AF_INET, visit, &s, err);
     for (size_t i = 0; i < n && !status; i++) {
         struct geo_record record;
-        if (best[i].nearest < -1)
+        if (best[i].nearest < -1) {
             continue;
-        if (best[i].prefix_len < 32) /* the second address: the first one is the network's own */
+        }
+        if (best[i].prefix_len < 32) { /* the second address: the first one is the network's own */
             travellers[i].address.v4.sin_addr.s_addr |= htonl(1);
-        if (geo_lookup(db, &travellers[i].address.sa, &record) == CDN_OK)
+        }
+        if (geo_lookup(db, &travellers[i].address.sa, &record) == CDN_OK) {
             travellers[i].km = geo_distance_km(travellers[i].lat, travellers[i].lon, record.lat, record.lon);
+        }
     }
     return status;
 }
@@ -97,18 +103,22 @@ enum cdn_status traveller_from_text(const char *text, struct cdn_addr *ret_addre
         return CDN_OK;
     }
     enum cdn_status status = geo_place_find(cdn_str(text), &place, err);
-    if (status)
+    if (status) {
         return cdn_error_prefix(err, "--from");
+    }
     struct traveller traveller = {.lat = place.lat, .lon = place.lon};
     status = geo_db_open_embedded(&db, err);
-    if (status)
+    if (status) {
         return status;
+    }
     status = traveller_find(db, &traveller, 1, err);
     geo_db_unref(db);
-    if (status)
+    if (status) {
         return status;
-    if (!isfinite(traveller.km))
+    }
+    if (!isfinite(traveller.km)) {
         return cdn_error_set(err, CDN_NOT_FOUND, "--from: the database has no address near %s", text);
+    }
     *ret_address = traveller.address;
     *ret_name = cdn_str_dup(place.name);
     return CDN_OK;
@@ -143,8 +153,9 @@ enum cdn_status traveller_ask(const char *url, const struct cdn_addr *as,
     }
     enum cdn_status status = http_simple(request->method ? request->method : "GET", url, fields, n,
                                          request->body, TIMEOUT_MS, BODY_MAX, &result, err);
-    if (status)
+    if (status) {
         return status;
+    }
     *ret = (struct traveller_answer){
         .status = result.status,
         .location = field_of(&result, "Location"),

@@ -19,11 +19,13 @@
 /* From the first column on: the terminal may have echoed a ^C where the cursor stands. */
 static void erase(struct up_display *display)
 {
-    if (!display->live)
+    if (!display->live) {
         return;
+    }
     putchar('\r');
-    if (display->drawn_lines)
+    if (display->drawn_lines) {
         printf("\033[%zuA", display->drawn_lines);
+    }
     fputs("\033[J", stdout);
     display->drawn_lines = 0;
 }
@@ -33,8 +35,9 @@ void up_display_say(struct up_display *display, const char *text)
     char clock[16] = "";
     time_t now = time(NULL);
     struct tm day;
-    if (localtime_r(&now, &day))
+    if (localtime_r(&now, &day)) {
         strftime(clock, sizeof(clock), "%H:%M:%S", &day);
+    }
     erase(display);
     cli_print("%s %s\n", clock, text);
     fflush(stdout);
@@ -48,8 +51,10 @@ static long long metric(const json_t *status, const char *name, const char *labe
     const char *key;
     json_t *value;
     json_object_foreach(json_object_get(status, "metrics"), key,
-                        value) if (strncmp(key, name, strlen(name)) == 0 && strcasestr(key, label)) sum =
-        (sum < 0 ? 0 : sum) + (long long)json_number_value(value);
+                        value) if (strncmp(key, name, strlen(name)) == 0 && strcasestr(key, label))
+    {
+        sum = (sum < 0 ? 0 : sum) + (long long)json_number_value(value);
+    }
     return sum;
 }
 
@@ -66,9 +71,11 @@ static enum terminal_style state_style(const char *state)
         const char *state;
         enum terminal_style style;
     } styles[] = {{"up", TERMINAL_GOOD}, {"down", TERMINAL_BAD}, {"sick", TERMINAL_BAD}};
-    for (size_t i = 0; i < CDN_ARRAY_LEN(styles); i++)
-        if (strcmp(state, styles[i].state) == 0)
+    for (size_t i = 0; i < CDN_ARRAY_LEN(styles); i++) {
+        if (strcmp(state, styles[i].state) == 0) {
             return styles[i].style;
+        }
+    }
     return TERMINAL_WARNING;
 }
 
@@ -78,8 +85,9 @@ void up_display_row(struct table *table, const struct up_display_node *node)
               hits = metric(node->status, "answer_total", "\"HIT\"");
     CDN_AUTOBUF struct cdn_buf note = {0};
     cdn_buf_printf(&note, "%s", node->external ? "not ours" : "");
-    if (node->error && node->error[0])
+    if (node->error && node->error[0]) {
         cdn_buf_printf(&note, "%s%s", note.n ? "; " : "", short_error(node->error));
+    }
     note_node(node->status, node->restarts, &note);
     table_add(table, "%s", node->name);
     table_add(table, "%s", node->place);
@@ -95,8 +103,9 @@ void up_display_row(struct table *table, const struct up_display_node *node)
 
 void up_display_nodes(struct up_display *display, const struct supervisor_node *nodes, size_t n)
 {
-    if (!display->live)
+    if (!display->live) {
         return;
+    }
     struct table table;
     CDN_AUTOBUF struct cdn_buf text = {0};
     table_init(&table, UP_DISPLAY_HEADS);
@@ -117,6 +126,7 @@ void up_display_nodes(struct up_display *display, const struct supervisor_node *
     erase(display);
     printf("\033[?7l%s\033[?7h", text.p); /* cut at the margin, not wrapped: erase counts lines */
     fflush(stdout);
-    for (size_t i = 0; i < text.n; i++)
+    for (size_t i = 0; i < text.n; i++) {
         display->drawn_lines += text.p[i] == '\n';
+    }
 }

@@ -460,6 +460,7 @@ static void add_real(struct cdn_buf *out, double v)
     for (int digits = 1; digits <= 17; digits++) {
         double back = 0;
         snprintf(text, sizeof text, "%.*g", digits, v);
+        // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): -0 and 0 are two
         if (cdn_parse_real(cdn_str(text), &back) && memcmp(&back, &v, sizeof v) == 0) {
             break;
         }

@@ -31,7 +31,7 @@ struct edge_blob *edge_blob_create(size_t n); /* one reference; bytes undefined 
 /* Changes the size while there is only one reference; consumes and returns the blob. */
 struct edge_blob *edge_blob_resize(struct edge_blob *blob, size_t n);
 struct edge_blob *edge_blob_ref(struct edge_blob *blob);
-void edge_blob_unref(void *blob); /* NULL is fine; void * so that it serves as a free callback */
+void edge_blob_unref(void *p); /* NULL is fine; void * so that it serves as a free callback */
 struct edge_coded *edge_blob_coded(struct edge_blob *blob); /* made if missing; any thread */
 size_t edge_blob_room(size_t n);                            /* what n bytes of body take */
 uint64_t edge_blob_bytes(const struct edge_blob *blob);     /* so taken, in all its forms; cache's lock */

@@ -45,7 +45,7 @@ struct edge_rep { /* one block with its head: in an order that leaves no gap bef
 struct edge_rep *edge_rep_create(struct edge_head *head, const struct edge_freshness *fresh,
                                  int64_t stored_ms, struct cdn_str spec, struct cdn_str variant);
 /* The same with another head (taken over; NULL: a copy of the old one) and freshness. */
-struct edge_rep *edge_rep_with(const struct edge_rep *rep, struct edge_head *head,
+struct edge_rep *edge_rep_with(const struct edge_rep *old, struct edge_head *head,
                                const struct edge_freshness *fresh, int64_t stored_ms);
 /* What a part (206) says, as the answer for the whole: 200, without Content-Range. NULL when no head can be
  * made of it. */

@@ -23,6 +23,6 @@ bool edge_fetch_sent_get(void *arg, struct cdn_str name, struct cdn_buf *into);
  * `fetch` may be gone. A refresh is wanted by nobody in particular; a whole that came in place of a range is
  * stored once. */
 bool edge_fetch_abandon(struct edge_fetch *fetch);
-void edge_fetch_room_again(void *fetch); /* any thread: the body takes bytes again */
+void edge_fetch_room_again(void *arg); /* any thread: the body takes bytes again */
 
 #endif

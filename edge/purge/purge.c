@@ -114,10 +114,9 @@ enum cdn_status edge_purge_json(struct edge *edge, json_t *body, int64_t now_ms,
     }
     for (size_t i = 0; i < CDN_ARRAY_LEN(kinds); i++) {
         json_t *value = json_object_get(body, kinds[i]);
-        json_t *item = value;
         size_t n = json_is_array(value) ? json_array_size(value) : value != NULL;
         for (size_t k = 0; k < n; k++) {
-            item = json_is_array(value) ? json_array_get(value, k) : value;
+            json_t *item = json_is_array(value) ? json_array_get(value, k) : value;
             enum cdn_status status = apply_one(edge, kinds[i], item, soft, now_ms, &total, err);
             if (status != CDN_OK) {
                 return status;

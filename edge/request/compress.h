@@ -22,7 +22,7 @@ struct edge_compress;
 /* By the edge's settings; *ret is NULL when they switch it off. Starts the thread. */
 enum cdn_status edge_compress_create(struct edge *edge, struct edge_compress **ret,
                                      struct cdn_error *err) CDN_MUST_CHECK;
-void edge_compress_destroy(struct edge_compress *compress); /* before the cache; NULL is fine */
+void edge_compress_destroy(struct edge_compress *z); /* before the cache; NULL is fine */
 
 struct edge_chosen {        /* what is answered with */
     struct edge_rep *rep;   /* counted */

@@ -93,7 +93,7 @@ struct edge_txn {
 };
 
 /* ---- txn.c: life and waits ---- */
-struct edge_txn *edge_txn_new(struct edge_worker *worker, struct http_request *http);
+struct edge_txn *edge_txn_new(struct edge_worker *w, struct http_request *req);
 /* Back to the free list if the request is over and nothing holds the transaction any more. Returns whether
  * it went. */
 bool edge_txn_release(struct edge_txn *txn);
@@ -103,7 +103,7 @@ enum edge_step edge_txn_wait(struct edge_txn *txn, enum edge_step step);
 /* The same when somebody will call edge_txn_disk_done: disk, cache or writer, on any thread. The
  * transaction stays until then, whatever becomes of the request. */
 enum edge_step edge_txn_wait_disk(struct edge_txn *txn, enum edge_step step);
-void edge_txn_disk_done(void *txn);
+void edge_txn_disk_done(void *arg);
 
 /* ---- txn.c: what several states ask ---- */
 bool edge_txn_is_cached_method(const struct edge_txn *txn);           /* GET or HEAD */

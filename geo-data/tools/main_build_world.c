@@ -45,11 +45,13 @@ static enum cdn_status save(const char *path, struct cdn_str bytes, struct cdn_e
 {
     CDN_AUTOFREE char *part = cdn_asprintf("%s.part", path);
     FILE *file = fopen(part, "wb");
-    if (!file)
+    if (!file) {
         return cdn_error_set(err, CDN_IO, "%s: %s", part, strerror(errno));
+    }
     bool written = fwrite(bytes.p, 1, bytes.n, file) == bytes.n;
-    if (fclose(file) != 0 || !written || rename(part, path) != 0)
+    if (fclose(file) != 0 || !written || rename(part, path) != 0) {
         return cdn_error_set(err, CDN_IO, "%s: %s", path, strerror(errno));
+    }
     return CDN_OK;
 }
 
@@ -57,8 +59,9 @@ static enum cdn_status build(char *const *paths, const struct prune_settings *se
 {
     struct geo_db *db;
     enum cdn_status status = geo_db_open((const char *const[]){paths[0], paths[1]}, 2, &db, err);
-    if (status != CDN_OK)
+    if (status != CDN_OK) {
         return status;
+    }
     struct mmdb_writer *writer = mmdb_writer_create(6);
     struct geo_info source;
     geo_db_info(db, 0, &source);
@@ -73,10 +76,12 @@ static enum cdn_status build(char *const *paths, const struct prune_settings *se
                                                .record_size = 24};
         status = mmdb_writer_finish(writer, &metadata, &file, err);
     }
-    if (status == CDN_OK)
+    if (status == CDN_OK) {
         status = save(paths[2], cdn_buf_str(&file), err);
-    if (status == CDN_OK)
+    }
+    if (status == CDN_OK) {
         printf("%s: %zu bytes\n", paths[2], file.n);
+    }
     mmdb_writer_destroy(writer);
     geo_db_unref(db);
     return status;
@@ -92,7 +97,8 @@ int main(int argc, char **argv)
     }
     struct cdn_error err;
     enum cdn_status status = build(argv + 1, &settings, &err);
-    if (status != CDN_OK)
+    if (status != CDN_OK) {
         fprintf(stderr, "build-world: %s\n", err.text);
+    }
     return cdn_status_exit_code(status);
 }

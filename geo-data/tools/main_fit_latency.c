@@ -94,11 +94,13 @@ static void judge(const struct job *job, const struct latency_parameters *parame
     predict(job, parameters, matrix, ret_ms);
     for (size_t i = 0; i < matrix->pair_count; i++) {
         const struct latency_pair *pair = &matrix->pairs[i];
-        if (pair->km < job->options.min_km)
+        if (pair->km < job->options.min_km) {
             continue;
+        }
         add_error(&all, (double)ret_ms[i], pair->rtt_ms);
-        if (matrix->sites[pair->from].is_metro && matrix->sites[pair->to].is_metro)
+        if (matrix->sites[pair->from].is_metro && matrix->sites[pair->to].is_metro) {
             add_error(&metros, (double)ret_ms[i], pair->rtt_ms);
+        }
     }
     print_errors(what, &all);
     print_errors("of these between cloud cities", &metros);
@@ -106,15 +108,17 @@ static void judge(const struct job *job, const struct latency_parameters *parame
 
 static void judge_unseen(const struct job *job, const struct latency_parameters *parameters)
 {
-    if (!job->unseen)
+    if (!job->unseen) {
         return;
+    }
     CDN_AUTOFREE float *ms = cdn_calloc(job->unseen->pair_count, sizeof *ms);
     judge(job, parameters, job->unseen, "the unseen matrix", ms);
-    for (size_t i = 0; i < job->unseen->pair_count && job->unseen->pair_count < 30; i++)
+    for (size_t i = 0; i < job->unseen->pair_count && job->unseen->pair_count < 30; i++) {
         printf("%s%.*s-%.*s %.0f/%.0f", i ? ", " : "    ",
                CDN_STR_ARG(job->unseen->sites[job->unseen->pairs[i].from].name),
                CDN_STR_ARG(job->unseen->sites[job->unseen->pairs[i].to].name), (double)ms[i],
                job->unseen->pairs[i].rtt_ms);
+    }
     puts("");
 }
 
@@ -123,19 +127,22 @@ static void judge_unseen(const struct job *job, const struct latency_parameters 
 static void print_regions(const struct job *job, const float *ms)
 {
     puts("\nmedian of (model - truth) / truth, and median size, by regions");
-    for (unsigned a = 0; a < LATENCY_REGION_COUNT; a++)
+    for (unsigned a = 0; a < LATENCY_REGION_COUNT; a++) {
         for (unsigned b = a; b < LATENCY_REGION_COUNT; b++) {
             struct errors e = {0};
             for (size_t i = 0; i < job->matrix->pair_count; i++) {
                 const struct latency_pair *pair = &job->matrix->pairs[i];
                 unsigned x = job->matrix->sites[pair->from].region, y = job->matrix->sites[pair->to].region;
-                if (pair->km >= job->options.min_km && ((x == a && y == b) || (x == b && y == a)))
+                if (pair->km >= job->options.min_km && ((x == a && y == b) || (x == b && y == a))) {
                     add_error(&e, (double)ms[i], pair->rtt_ms);
+                }
             }
             CDN_AUTOFREE char *name = cdn_asprintf("%s - %s", latency_region_word(a), latency_region_word(b));
-            if (e.n > 0)
+            if (e.n > 0) {
                 print_errors(name, &e);
+            }
         }
+    }
 }
 
 static void print_sites(const struct job *job, const float *ms)
@@ -145,8 +152,9 @@ static void print_sites(const struct job *job, const float *ms)
         struct errors e = {0};
         for (size_t i = 0; i < job->matrix->pair_count; i++) {
             const struct latency_pair *pair = &job->matrix->pairs[i];
-            if (pair->km >= job->options.min_km && (pair->from == s || pair->to == s))
+            if (pair->km >= job->options.min_km && (pair->from == s || pair->to == s)) {
                 add_error(&e, (double)ms[i], pair->rtt_ms);
+            }
         }
         CDN_AUTOFREE char *name = cdn_str_dup(job->matrix->sites[s].name);
         print_errors(name, &e);
@@ -171,8 +179,9 @@ static void print_worst(const struct job *job, const float *ms)
     size_t n = 0;
     for (size_t i = 0; i < m->pair_count; i++) {
         const struct latency_pair *pair = &m->pairs[i];
-        if (pair->km >= job->options.min_km && m->sites[pair->from].is_metro && m->sites[pair->to].is_metro)
+        if (pair->km >= job->options.min_km && m->sites[pair->from].is_metro && m->sites[pair->to].is_metro) {
             list[n++] = (struct outlier){fabs(log((double)ms[i] / pair->rtt_ms)), i};
+        }
     }
     qsort(list, n, sizeof *list, compare_outliers);
     puts("\nworst pairs of cloud cities: truth, model");
@@ -188,8 +197,9 @@ static void print_worst(const struct job *job, const float *ms)
 static void fit_anew(struct job *job, const bool *used)
 {
     job->parameters = latency_fitted;
-    for (size_t i = 0; i < job->backbone->link_count; i++)
+    for (size_t i = 0; i < job->backbone->link_count; i++) {
         job->backbone->links[i].fit = 1;
+    }
     latency_fit(job->backbone, &job->parameters, job->matrix, used, &job->options);
 }
 
@@ -214,19 +224,23 @@ static void cross_validate(struct job *job, const char *what, unsigned folds,
     CDN_AUTOFREE bool *used = cdn_calloc(m->site_count, sizeof *used);
     CDN_AUTOFREE float *ms = cdn_calloc(m->pair_count, sizeof *ms);
     for (unsigned fold = 0; fold < folds; fold++) {
-        for (size_t i = 0; i < m->site_count; i++)
+        for (size_t i = 0; i < m->site_count; i++) {
             used[i] = fold_of(job, i) != fold;
+        }
         fit_anew(job, used);
         predict(job, &job->parameters, m, ms);
         for (size_t i = 0; i < m->pair_count; i++) {
             const struct latency_pair *pair = &m->pairs[i];
-            if (pair->km < job->options.min_km || (used[pair->from] && used[pair->to]))
+            if (pair->km < job->options.min_km || (used[pair->from] && used[pair->to])) {
                 continue;
+            }
             add_error(&one, (double)ms[i], pair->rtt_ms);
-            if (!used[pair->from] && !used[pair->to])
+            if (!used[pair->from] && !used[pair->to]) {
                 add_error(&both, (double)ms[i], pair->rtt_ms);
-            if (m->sites[pair->from].is_metro && m->sites[pair->to].is_metro)
+            }
+            if (m->sites[pair->from].is_metro && m->sites[pair->to].is_metro) {
                 add_error(&metros, (double)ms[i], pair->rtt_ms);
+            }
         }
     }
     printf("%s\n", what);
@@ -253,8 +267,9 @@ static enum cdn_status write_backbone(const struct job *job, struct cdn_error *e
     backbone_print(job->backbone, &out);
     FILE *file = fopen(job->write_path, "w");
     bool done = file && fwrite(out.p, 1, out.n, file) == out.n;
-    if (file && fclose(file) != 0)
+    if (file && fclose(file) != 0) {
         done = false;
+    }
     return done ? CDN_OK : cdn_error_set(err, CDN_IO, "%s: %s", job->write_path, strerror(errno));
 }
 
@@ -289,12 +304,14 @@ static enum cdn_status work(struct job *job, struct cdn_error *err)
 static enum cdn_status read_file(const char *path, struct cdn_buf *out, struct cdn_error *err)
 {
     FILE *file = fopen(path, "r");
-    if (!file)
+    if (!file) {
         return cdn_error_set(err, CDN_IO, "%s: %s", path, strerror(errno));
+    }
     char bytes[16384];
     size_t n;
-    while (out->n < FILE_MAX && (n = fread(bytes, 1, sizeof bytes, file)) > 0)
+    while (out->n < FILE_MAX && (n = fread(bytes, 1, sizeof bytes, file)) > 0) {
         cdn_buf_add(out, bytes, n);
+    }
     bool failed = ferror(file) != 0 || out->n >= FILE_MAX;
     fclose(file);
     return failed ? cdn_error_set(err, CDN_IO, "%s: cannot be read, or is too large", path) : CDN_OK;
@@ -314,24 +331,25 @@ static bool set_option(struct latency_fit_options *options, struct cdn_str text)
 static enum cdn_status parse_arguments(struct job *job, int argc, char **argv, struct cdn_error *err)
 {
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--judge") == 0)
+        if (strcmp(argv[i], "--judge") == 0) {
             job->judge_only = true;
-        else if (strcmp(argv[i], "--quick") == 0)
+        } else if (strcmp(argv[i], "--quick") == 0) {
             job->quick = true;
-        else if (strcmp(argv[i], "--keep") == 0)
+        } else if (strcmp(argv[i], "--keep") == 0) {
             job->keep = true;
-        else if (strcmp(argv[i], "--write") == 0 && i + 1 < argc)
+        } else if (strcmp(argv[i], "--write") == 0 && i + 1 < argc) {
             job->write_path = argv[++i];
-        else if (strcmp(argv[i], "--unseen") == 0 && i + 1 < argc)
+        } else if (strcmp(argv[i], "--unseen") == 0 && i + 1 < argc) {
             job->unseen_path = argv[++i];
-        else if (strcmp(argv[i], "--backbone") == 0 && i + 1 < argc)
+        } else if (strcmp(argv[i], "--backbone") == 0 && i + 1 < argc) {
             job->backbone_path = argv[++i];
-        else if (strchr(argv[i], '=') && set_option(&job->options, cdn_str(argv[i])))
+        } else if (strchr(argv[i], '=') && set_option(&job->options, cdn_str(argv[i]))) {
             continue;
-        else if (argv[i][0] != '-' && !job->matrix_path)
+        } else if (argv[i][0] != '-' && !job->matrix_path) {
             job->matrix_path = argv[i];
-        else
+        } else {
             return cdn_error_set(err, CDN_USAGE, "what is '%s'?", argv[i]);
+        }
     }
     return job->matrix_path
                ? CDN_OK
@@ -350,20 +368,26 @@ static void tell_dropped(const struct latency_site *site, size_t pairs)
 static enum cdn_status load(struct job *job, struct cdn_error *err)
 {
     enum cdn_status status = read_file(job->matrix_path, &job->matrix_text, err);
-    if (!status && job->backbone_path)
+    if (!status && job->backbone_path) {
         status = read_file(job->backbone_path, &job->backbone_text, err);
-    if (!status)
+    }
+    if (!status) {
         status =
             backbone_parse(job->backbone_path ? cdn_buf_str(&job->backbone_text) : geo_embedded_backbone(),
                            &job->backbone, err);
-    if (!status)
+    }
+    if (!status) {
         status = latency_matrix_parse(cdn_buf_str(&job->matrix_text), job->backbone, &job->matrix, err);
-    if (!status && !job->keep)
+    }
+    if (!status && !job->keep) {
         latency_matrix_drop_impossible(job->matrix, tell_dropped);
-    if (!status && job->unseen_path)
+    }
+    if (!status && job->unseen_path) {
         status = read_file(job->unseen_path, &job->unseen_text, err);
-    if (!status && job->unseen_path)
+    }
+    if (!status && job->unseen_path) {
         status = latency_matrix_parse(cdn_buf_str(&job->unseen_text), job->backbone, &job->unseen, err);
+    }
     return status;
 }
 
@@ -372,12 +396,15 @@ int main(int argc, char **argv)
     struct job job = {.options = latency_fit_defaults};
     struct cdn_error err = {0};
     enum cdn_status status = parse_arguments(&job, argc, argv, &err);
-    if (!status)
+    if (!status) {
         status = load(&job, &err);
-    if (!status)
+    }
+    if (!status) {
         status = work(&job, &err);
-    if (status)
+    }
+    if (status) {
         fprintf(stderr, "fit-latency: %s\n", err.text);
+    }
     latency_matrix_destroy(job.matrix);
     latency_matrix_destroy(job.unseen);
     backbone_destroy(job.backbone);

@@ -75,8 +75,9 @@ static void random_ipv4(uint64_t *state, union address *ret)
 static bool keep_network(void *ctx, const struct geo_net *net)
 {
     struct networks *all = ctx;
-    if (net->entry == GEO_ENTRY_NONE)
+    if (net->entry == GEO_ENTRY_NONE) {
         return true;
+    }
     if (all->n == all->room) {
         all->room = all->room ? 2 * all->room : 1024;
         all->p = cdn_realloc(all->p, all->room, sizeof *all->p);
@@ -104,11 +105,13 @@ static void judge(struct tally *t, const struct geo_db *full, const struct geo_d
                   const struct sockaddr *address)
 {
     struct geo_record truth, guess;
-    if (geo_lookup(full, address, &truth) != CDN_OK)
+    if (geo_lookup(full, address, &truth) != CDN_OK) {
         return;
+    }
     t->asked++;
-    if (geo_lookup(candidate, address, &guess) != CDN_OK || !guess.has_coordinates)
+    if (geo_lookup(candidate, address, &guess) != CDN_OK || !guess.has_coordinates) {
         return;
+    }
     t->error_km[t->answered++] = (float)geo_distance_km(truth.lat, truth.lon, guess.lat, guess.lon);
     t->same_country += cdn_str_eq(truth.country_code, guess.country_code);
     for (size_t i = 0; i < 3; i++) {
@@ -134,9 +137,10 @@ static void print_tally(const char *what, struct tally *t)
     printf("%s: %zu addresses, answered %.2f %%, same country %.2f %%, median place error %.1f km\n", what,
            t->asked, 100 * answered / asked, 100 * (double)t->same_country / asked,
            t->answered ? (double)t->error_km[t->answered / 2] : NAN);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         printf("  %zu sites: same edge %.2f %%, mean extra %.1f km\n", site_counts[i],
                100 * (double)t->same[i] / asked, t->extra_km[i] / answered);
+    }
 }
 
 static void print_sample(const struct geo_db *full, const union address *address)
@@ -144,8 +148,9 @@ static void print_sample(const struct geo_db *full, const union address *address
     struct geo_record r;
     char text[INET6_ADDRSTRLEN];
     double km;
-    if (geo_lookup(full, &address->any, &r) != CDN_OK)
+    if (geo_lookup(full, &address->any, &r) != CDN_OK) {
         return;
+    }
     const void *bytes = address->any.sa_family == AF_INET ? (const void *)&address->ipv4.sin_addr
                                                           : (const void *)&address->ipv6.sin6_addr;
     inet_ntop(address->any.sa_family, bytes, text, sizeof text);
@@ -160,20 +165,23 @@ static void run(const struct geo_db *candidate, const struct geo_db *full, const
     struct tally tallies[2] = {{.error_km = cdn_calloc(ADDRESSES, sizeof(float))},
                                {.error_km = cdn_calloc(ADDRESSES, sizeof(float))}};
     uint64_t state = sample ? 20 : 1;
-    if (sample)
+    if (sample) {
         printf("address,site,country\n");
+    }
     for (size_t family = 0; family < 2; family++) {
         size_t count = sample == 0 ? ADDRESSES : family == 0 ? sample : sample / 10;
         for (size_t i = 0; i < count; i++) {
             union address address;
-            if (family == 0)
+            if (family == 0) {
                 random_ipv4(&state, &address);
-            else
+            } else {
                 random_ipv6(&state, ipv6, &address);
-            if (sample)
+            }
+            if (sample) {
                 print_sample(full, &address);
-            else
+            } else {
                 judge(&tallies[family], full, candidate, &address.any);
+            }
         }
     }
     if (!sample) {
@@ -200,14 +208,16 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: judge-world CANDIDATE.mmdb IPV4.mmdb IPV6.mmdb [sample COUNT]\n");
         return cdn_status_exit_code(CDN_USAGE);
     }
-    if (geo_db_open((const char *const[]){argv[1]}, 1, &candidate, &err) != CDN_OK)
+    if (geo_db_open((const char *const[]){argv[1]}, 1, &candidate, &err) != CDN_OK) {
         return fail(&err);
+    }
     struct networks ipv6 = {0};
     enum cdn_status status = geo_db_open((const char *const[]){argv[2], argv[3]}, 2, &full, &err);
     if (status == CDN_OK) {
         status = geo_walk(full, AF_INET6, keep_network, &ipv6, &err);
-        if (status == CDN_OK && ipv6.n > 0)
+        if (status == CDN_OK && ipv6.n > 0) {
             run(candidate, full, &ipv6, sample);
+        }
         geo_db_unref(full);
     }
     free(ipv6.p);

@@ -73,8 +73,9 @@ struct mmdb_writer *mmdb_writer_create(unsigned ip_version)
 
 void mmdb_writer_destroy(struct mmdb_writer *w)
 {
-    if (!w)
+    if (!w) {
         return;
+    }
     cdn_buf_free(&w->data);
     free(w->contents);
     cdn_index_free(&w->by_content);
@@ -89,8 +90,9 @@ void mmdb_writer_destroy(struct mmdb_writer *w)
 static uint64_t hash_bytes(struct cdn_str s)
 {
     uint64_t h = 14695981039346656037u; /* FNV-1a */
-    for (size_t i = 0; i < s.n; i++)
+    for (size_t i = 0; i < s.n; i++) {
         h = (h ^ (unsigned char)s.p[i]) * 1099511628211u;
+    }
     return h;
 }
 
@@ -112,8 +114,9 @@ uint32_t mmdb_writer_add(struct mmdb_writer *w, struct cdn_str record)
     const struct asked asked = {.of = w, .bytes = record};
     const uint64_t hash = hash_bytes(record);
     uint32_t number = cdn_index_find(&w->by_content, hash, is_same_content, &asked);
-    if (number != CDN_INDEX_NONE)
+    if (number != CDN_INDEX_NONE) {
         return w->contents[number].offset;
+    }
     assert(w->data.n + record.n < NODE_BIT - 1);
     if (w->content_count == w->content_room) {
         w->content_room = w->content_room ? 2 * w->content_room : 512;
@@ -201,10 +204,12 @@ static uint32_t find_ipv4(const struct mmdb_writer *w, uint32_t *ret_inherited)
     uint32_t at = 0;
     *ret_inherited = NOTHING;
     for (unsigned depth = 0;; depth++) {
-        if (w->trie[at].record != NO_RECORD)
+        if (w->trie[at].record != NO_RECORD) {
             *ret_inherited = w->trie[at].record + 1;
-        if (depth == 96 || w->trie[at].child[0] == 0)
+        }
+        if (depth == 96 || w->trie[at].child[0] == 0) {
             return depth == 96 ? at : 0;
+        }
         at = w->trie[at].child[0];
     }
 }
@@ -216,22 +221,26 @@ static uint32_t value_of(struct mmdb_writer *w, uint32_t at, uint32_t inherited)
         at = find_ipv4(w, &inherited);
         return at ? value_of(w, at, inherited) : inherited;
     }
-    if (node.record != NO_RECORD)
+    if (node.record != NO_RECORD) {
         inherited = node.record + 1;
+    }
     uint32_t left = node.child[0] ? value_of(w, node.child[0], inherited) : inherited;
     uint32_t right = node.child[1] ? value_of(w, node.child[1], inherited) : inherited;
-    if (left == right && !(left & NODE_BIT))
+    if (left == right && !(left & NODE_BIT)) {
         return left;
+    }
     return node_value(w, left, right);
 }
 
 static uint32_t record_number(const struct mmdb_writer *w, uint32_t value)
 {
     uint32_t nodes = (uint32_t)w->node_count;
-    if (value == NOTHING)
+    if (value == NOTHING) {
         return nodes;
-    if (value & NODE_BIT)
+    }
+    if (value & NODE_BIT) {
         return nodes - 1 - (value & ~NODE_BIT);
+    }
     return nodes + SEPARATOR + value - 1;
 }
 
@@ -269,8 +278,9 @@ static void put_metadata(struct cdn_buf *out, const struct mmdb_writer *w, const
     mmdb_put_string(out, cdn_str(m->database_type));
     mmdb_put_string(out, CDN_STR("languages"));
     mmdb_put_array(out, m->language ? 1 : 0);
-    if (m->language)
+    if (m->language) {
         mmdb_put_string(out, cdn_str(m->language));
+    }
     mmdb_put_string(out, CDN_STR("binary_format_major_version"));
     mmdb_put_uint16(out, 2);
     mmdb_put_string(out, CDN_STR("binary_format_minor_version"));
@@ -291,19 +301,23 @@ enum cdn_status mmdb_writer_finish(struct mmdb_writer *w, const struct mmdb_meta
     w->node_count = 0;
     cdn_index_free(&w->by_pair);
     uint32_t root = value_of(w, 0, NOTHING);
-    if (!(root & NODE_BIT))
+    if (!(root & NODE_BIT)) {
         node_value(w, root, root);
+    }
     uint64_t largest = w->node_count + SEPARATOR + w->data.n;
     unsigned fits = largest < 1u << 24 ? 24 : largest < 1u << 28 ? 28 : 32;
     unsigned record_size = m->record_size ? m->record_size : fits;
-    if (record_size != 24 && record_size != 28 && record_size != 32)
+    if (record_size != 24 && record_size != 28 && record_size != 32) {
         return cdn_error_set(err, CDN_INVALID, "record_size %u is not 24, 28 or 32", record_size);
-    if (record_size < fits || largest > UINT32_MAX)
+    }
+    if (record_size < fits || largest > UINT32_MAX) {
         return cdn_error_set(err, CDN_TOO_LARGE,
                              "%zu nodes and %zu bytes of data do not fit in records of %u bits",
                              w->node_count, w->data.n, record_size);
-    for (size_t i = w->node_count; i-- > 0;)
+    }
+    for (size_t i = w->node_count; i-- > 0;) {
         put_node(out, record_number(w, w->nodes[i].left), record_number(w, w->nodes[i].right), record_size);
+    }
     cdn_buf_add(out, (char[SEPARATOR]){0}, SEPARATOR);
     cdn_buf_add_str(out, cdn_buf_str(&w->data));
     put_metadata(out, w, m, record_size);

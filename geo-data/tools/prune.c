@@ -68,10 +68,12 @@ static uint16_t find_cell(struct pruner *p, const struct geo_record *r)
 {
     int16_t row = (int16_t)floor(r->lat / p->settings->cell_degrees);
     int16_t column = (int16_t)floor(r->lon / p->settings->cell_degrees);
-    for (size_t i = 0; i < p->cell_count; i++)
+    for (size_t i = 0; i < p->cell_count; i++) {
         if (p->cells[i].row == row && p->cells[i].column == column &&
-            memcmp(p->cells[i].country, r->country_code.p, 2) == 0)
+            memcmp(p->cells[i].country, r->country_code.p, 2) == 0) {
             return (uint16_t)i;
+        }
+    }
     if (p->cell_count == CELLS_MAX) {
         p->is_full = true;
         return 0;
@@ -92,11 +94,13 @@ static bool collect(void *ctx, const struct geo_net *net)
     struct pruner *p = ctx;
     struct geo_record r;
     if (geo_entry_record(p->db, p->now->family, net->entry, &r) != CDN_OK || r.country_code.n != 2 ||
-        !r.has_coordinates)
+        !r.has_coordinates) {
         return true;
+    }
     uint16_t *known = &p->now->cell_of_entry[net->entry];
-    if (*known == NO_CELL)
+    if (*known == NO_CELL) {
         *known = find_cell(p, &r);
+    }
     struct cell *cell = &p->cells[*known];
     double weight = leaf_weight(p->now, net->prefix_len);
     cell->weight += weight;
@@ -123,11 +127,12 @@ static void measure_cells(struct pruner *p)
 
 static void add_bin(struct histogram *h, struct bin bin)
 {
-    for (unsigned i = 0; i < h->n; i++)
+    for (unsigned i = 0; i < h->n; i++) {
         if (h->bins[i].cell == bin.cell) {
             h->bins[i].weight += bin.weight;
             return;
         }
+    }
     h->bins[h->n++] = bin;
 }
 
@@ -138,14 +143,16 @@ static bool goes_before(struct bin a, struct bin b)
 
 static void merge(struct histogram *into, const struct histogram *from)
 {
-    for (unsigned i = 0; i < from->n; i++)
+    for (unsigned i = 0; i < from->n; i++) {
         add_bin(into, from->bins[i]);
+    }
     into->total += from->total;
     for (unsigned i = 1; i < into->n; i++) { /* nearly sorted already */
         struct bin bin = into->bins[i];
         unsigned k = i;
-        for (; k > 0 && goes_before(bin, into->bins[k - 1]); k--)
+        for (; k > 0 && goes_before(bin, into->bins[k - 1]); k--) {
             into->bins[k] = into->bins[k - 1];
+        }
         into->bins[k] = bin;
     }
     into->n = into->n < KEPT ? into->n : KEPT;
@@ -154,13 +161,15 @@ static void merge(struct histogram *into, const struct histogram *from)
 static double best_label(const struct pruner *p, const struct histogram *h, uint16_t *ret_cell)
 {
     double kept = 0, best = INFINITY;
-    for (unsigned i = 0; i < h->n; i++)
+    for (unsigned i = 0; i < h->n; i++) {
         kept += h->bins[i].weight;
+    }
     for (unsigned c = 0; c < h->n; c++) {
         const uint16_t *km = p->km + h->bins[c].cell * p->cell_count;
         double cost = (h->total - kept) * p->settings->cap_km;
-        for (unsigned i = 0; i < h->n; i++)
+        for (unsigned i = 0; i < h->n; i++) {
             cost += h->bins[i].weight * km[h->bins[i].cell];
+        }
         if (cost < best) {
             best = cost;
             *ret_cell = h->bins[c].cell;
@@ -196,8 +205,9 @@ static void label_nodes(struct pruner *p, uint32_t value, unsigned depth, struct
     label_nodes(p, node.record[1], depth + 1, &right);
     merge(ret, &right);
     f->label[value] = NO_CELL;
-    if (ret->n > 0)
+    if (ret->n > 0) {
         f->single[value] = (float)best_label(p, ret, &f->label[value]);
+    }
 }
 
 /* ---- the cut, top down ---- */
@@ -210,10 +220,12 @@ static bool is_answered(const struct family *f, uint32_t value)
 
 static double choose_splits(struct family *f, uint32_t value, unsigned depth)
 {
-    if (!is_answered(f, value))
+    if (!is_answered(f, value)) {
         return 0;
-    if (value >= f->file->mmdb.metadata.node_count)
+    }
+    if (value >= f->file->mmdb.metadata.node_count) {
         return f->lambda;
+    }
     struct geo_node node = geo_file_node(f->file, value);
     double children =
         choose_splits(f, node.record[0], depth + 1) + choose_splits(f, node.record[1], depth + 1);
@@ -260,8 +272,9 @@ static void emit(struct pruner *p, uint32_t value, unsigned depth)
         return;
     }
     uint16_t cell = is_node ? f->label[value] : cell_of_value(f, value);
-    if (cell != NO_CELL)
+    if (cell != NO_CELL) {
         mmdb_writer_insert(p->writer, f->family, p->address, depth, cell_record(p->writer, &p->cells[cell]));
+    }
 }
 
 static void family_init(struct family *f)
@@ -285,13 +298,15 @@ static void family_fini(struct family *f)
 static enum cdn_status check_sources(const struct geo_db *db, struct cdn_error *err)
 {
     if (geo_db_file_count(db) != 2 || db->ipv4.count == 0 || db->ipv6.count == 0 ||
-        db->ipv4.files[0]->mmdb.metadata.ip_version != 4)
+        db->ipv4.files[0]->mmdb.metadata.ip_version != 4) {
         return cdn_error_set(err, CDN_INVALID, "an IPv4 file and an IPv6 file are needed");
+    }
     for (size_t i = 0; i < 2; i++) { /* from here on the trees are walked without checks */
         struct geo_verify_report report;
         enum cdn_status status = geo_db_verify(db, i, &report, err);
-        if (status != CDN_OK)
+        if (status != CDN_OK) {
             return status;
+        }
     }
     return CDN_OK;
 }
@@ -301,11 +316,13 @@ static enum cdn_status prune_families(struct pruner *p, struct family families[2
     for (size_t i = 0; i < 2; i++) {
         p->now = &families[i];
         enum cdn_status status = geo_walk(p->db, p->now->family, collect, p, err);
-        if (status != CDN_OK)
+        if (status != CDN_OK) {
             return status;
-        if (p->is_full)
+        }
+        if (p->is_full) {
             return cdn_error_set(err, CDN_TOO_LARGE, "more than %u cells of %g degrees", CELLS_MAX,
                                  p->settings->cell_degrees);
+        }
     }
     measure_cells(p);
     add_countries(p->writer);
@@ -323,8 +340,9 @@ enum cdn_status prune(const struct geo_db *db, const struct prune_settings *sett
                       struct mmdb_writer *writer, struct cdn_error *err)
 {
     enum cdn_status status = check_sources(db, err);
-    if (status != CDN_OK)
+    if (status != CDN_OK) {
         return status;
+    }
     struct family families[2] = {
         {.family = AF_INET, .file = db->ipv4.files[0], .lambda = settings->lambda_ipv4},
         {.family = AF_INET6, .file = db->ipv6.files[0], .lambda = settings->lambda_ipv6},

@@ -27,18 +27,22 @@ static inline void router_set_add(uint64_t *set, size_t edge)
 
 static inline bool router_among_has(const struct router_among *among, size_t edge)
 {
-    for (size_t i = 0; i < ROUTER_AMONG_SETS; i++)
-        if (among->sets[i] && !router_set_has(among->sets[i], edge))
+    for (size_t i = 0; i < ROUTER_AMONG_SETS; i++) {
+        if (among->sets[i] && !router_set_has(among->sets[i], edge)) {
             return false;
+        }
+    }
     return true;
 }
 
 /* Whether an edge is in both. */
 static inline bool router_sets_meet(const uint64_t *a, const uint64_t *b, size_t edges)
 {
-    for (size_t i = 0; i < router_set_words(edges); i++)
-        if (a[i] & b[i])
+    for (size_t i = 0; i < router_set_words(edges); i++) {
+        if (a[i] & b[i]) {
             return true;
+        }
+    }
     return false;
 }
 

@@ -17,9 +17,11 @@
 static bool name_is_good(const char *name)
 {
     size_t n = strlen(name);
-    for (size_t i = 0; i < n; i++)
-        if (!isalnum((unsigned char)name[i]) && !strchr("-_.", name[i]))
+    for (size_t i = 0; i < n; i++) {
+        if (!isalnum((unsigned char)name[i]) && !strchr("-_.", name[i])) {
             return false;
+        }
+    }
     return n > 0 && n <= 63;
 }
 
@@ -30,36 +32,46 @@ static bool url_is_good(const char *url)
     struct cdn_str rest = cdn_str(url);
     struct cdn_str schemes[] = {CDN_STR("http://"), CDN_STR("https://")};
     size_t skip = 0;
-    for (size_t i = 0; i < CDN_ARRAY_LEN(schemes); i++)
-        if (cdn_str_starts(rest, schemes[i]))
+    for (size_t i = 0; i < CDN_ARRAY_LEN(schemes); i++) {
+        if (cdn_str_starts(rest, schemes[i])) {
             skip = schemes[i].n;
+        }
+    }
     rest = cdn_str_sub(rest, skip);
-    if (skip == 0 || rest.n == 0 || rest.n > 255)
+    if (skip == 0 || rest.n == 0 || rest.n > 255) {
         return false;
-    for (size_t i = 0; i < rest.n; i++)
-        if (!isalnum((unsigned char)rest.p[i]) && !strchr("-._:[]", rest.p[i]))
+    }
+    for (size_t i = 0; i < rest.n; i++) {
+        if (!isalnum((unsigned char)rest.p[i]) && !strchr("-._:[]", rest.p[i])) {
             return false;
+        }
+    }
     return true;
 }
 
 static enum cdn_status config_check(const struct router_edge_config *c, struct cdn_error *err)
 {
-    if (!name_is_good(c->name))
+    if (!name_is_good(c->name)) {
         return cdn_error_set(err, CDN_INVALID,
                              "%s: name: '%s' is no name of an edge (1 to 63 letters, digits, '-', '_', '.')",
                              c->origin, c->name);
-    if (!url_is_good(c->url))
+    }
+    if (!url_is_good(c->url)) {
         return cdn_error_set(err, CDN_INVALID, "%s: url: '%s' of edge '%s' is not http(s)://HOST[:PORT]",
                              c->origin, c->url, c->name);
-    if (c->admin[0] && !url_is_good(c->admin))
+    }
+    if (c->admin[0] && !url_is_good(c->admin)) {
         return cdn_error_set(err, CDN_INVALID, "%s: admin: '%s' of edge '%s' is not http(s)://HOST[:PORT]",
                              c->origin, c->admin, c->name);
-    if (!geo_coordinates_valid(c->lat, c->lon))
+    }
+    if (!geo_coordinates_valid(c->lat, c->lon)) {
         return cdn_error_set(err, CDN_INVALID, "%s: place: %g,%g of edge '%s' is not on Earth", c->origin,
                              c->lat, c->lon, c->name);
-    if (c->weight > ROUTER_WEIGHT_MAX)
+    }
+    if (c->weight > ROUTER_WEIGHT_MAX) {
         return cdn_error_set(err, CDN_INVALID, "%s: weight: %u of edge '%s' is over %u", c->origin, c->weight,
                              c->name, ROUTER_WEIGHT_MAX);
+    }
     return CDN_OK;
 }
 
@@ -92,17 +104,20 @@ static int by_place(const void *a, const void *b, void *ctx)
 {
     const struct router_edge *edges = ctx;
     uint16_t i = *(const uint16_t *)a, j = *(const uint16_t *)b;
-    if (edges[i].lat != edges[j].lat)
+    if (edges[i].lat != edges[j].lat) {
         return edges[i].lat < edges[j].lat ? -1 : 1;
-    if (edges[i].lon != edges[j].lon)
+    }
+    if (edges[i].lon != edges[j].lon) {
         return edges[i].lon < edges[j].lon ? -1 : 1;
+    }
     return i - j;
 }
 
 static void indexes_sort(struct router_edges *p, int (*compare)(const void *, const void *, void *))
 {
-    for (size_t i = 0; i < p->count; i++)
+    for (size_t i = 0; i < p->count; i++) {
         p->members[i] = (uint16_t)i;
+    }
     qsort_r(p->members, p->count, sizeof(*p->members), compare, p->at);
 }
 
@@ -111,9 +126,10 @@ static enum cdn_status names_check(struct router_edges *p, struct cdn_error *err
     indexes_sort(p, by_name);
     for (size_t i = 1; i < p->count; i++) {
         const struct router_edge *a = &p->at[p->members[i - 1]], *b = &p->at[p->members[i]];
-        if (strcmp(a->name, b->name) == 0)
+        if (strcmp(a->name, b->name) == 0) {
             return cdn_error_set(err, CDN_INVALID, "%s: the edge '%s' is already there: %s", b->origin,
                                  b->name, a->origin);
+        }
     }
     return CDN_OK;
 }
@@ -130,17 +146,19 @@ static void sites_build(struct router_edges *p)
     for (size_t i = 0; i < p->count; i++) {
         const struct router_edge *edge = &p->at[p->members[i]];
         struct router_site *last = p->site_count ? &p->sites[p->site_count - 1] : NULL;
-        if (last && last->lat == edge->lat && last->lon == edge->lon)
+        if (last && last->lat == edge->lat && last->lon == edge->lon) {
             last->count++;
-        else
+        } else {
             p->sites[p->site_count++] = (struct router_site){
                 .lat = edge->lat, .lon = edge->lon, .first = (uint16_t)i, .count = 1, .order = p->members[i]};
+        }
     }
     qsort(p->sites, p->site_count, sizeof(*p->sites), by_order);
     for (size_t s = 0; s < p->site_count; s++) {
         geo_rtt_point(p->sites[s].lat, p->sites[s].lon, &p->sites[s].point);
-        for (size_t i = 0; i < p->sites[s].count; i++)
+        for (size_t i = 0; i < p->sites[s].count; i++) {
             p->at[p->members[p->sites[s].first + i]].site = (uint16_t)s;
+        }
     }
 }
 
@@ -156,26 +174,30 @@ static void families_find(struct router_edges *p)
 {
     size_t n = 0;
     uint64_t *set = cdn_calloc(router_set_words(p->count), sizeof(*set));
-    for (size_t i = 0; i < p->count; i++)
+    for (size_t i = 0; i < p->count; i++) {
         if (!url_is_ipv6(p->at[i].url)) {
             router_set_add(set, i);
             n++;
         }
-    if (n > 0 && n < p->count)
+    }
+    if (n > 0 && n < p->count) {
         p->ipv4 = set;
-    else
+    } else {
         free(set);
+    }
 }
 
 enum cdn_status router_edges_create(const struct router_edge_config *configs, size_t count,
                                     struct router_edges **ret, struct cdn_error *err)
 {
-    if (count > ROUTER_EDGES_MAX)
+    if (count > ROUTER_EDGES_MAX) {
         return cdn_error_set(err, CDN_INVALID, "%zu edges are too many: at most %u", count, ROUTER_EDGES_MAX);
+    }
     for (size_t i = 0; i < count; i++) {
         enum cdn_status status = config_check(&configs[i], err);
-        if (status != CDN_OK)
+        if (status != CDN_OK) {
             return status;
+        }
     }
     struct router_edges *p = cdn_calloc(1, sizeof(*p));
     p->at = cdn_calloc(count + 1, sizeof(*p->at));
@@ -201,8 +223,9 @@ enum cdn_status router_edges_create(const struct router_edge_config *configs, si
 
 void router_edges_destroy(struct router_edges *edges)
 {
-    if (!edges)
+    if (!edges) {
         return;
+    }
     for (size_t i = 0; i < edges->count; i++) {
         free(edges->at[i].name);
         free(edges->at[i].place);
@@ -220,9 +243,11 @@ void router_edges_destroy(struct router_edges *edges)
 
 uint16_t router_edges_find(const struct router_edges *edges, struct cdn_str name)
 {
-    for (size_t i = 0; i < edges->count; i++)
-        if (cdn_str_eq(cdn_str(edges->at[i].name), name))
+    for (size_t i = 0; i < edges->count; i++) {
+        if (cdn_str_eq(cdn_str(edges->at[i].name), name)) {
             return (uint16_t)i;
+        }
+    }
     return ROUTER_NO_EDGE;
 }
 
@@ -230,9 +255,10 @@ uint16_t router_edges_find(const struct router_edges *edges, struct cdn_str name
 static void judge_all(struct router_edges *edges)
 {
     bool well = router_edges_pinned(edges) == ROUTER_NO_EDGE;
-    for (size_t i = 0; i < edges->count; i++)
+    for (size_t i = 0; i < edges->count; i++) {
         well =
             well && router_edge_flags(edges, (uint16_t)i) == 0 && router_edge_weight(edges, (uint16_t)i) > 0;
+    }
     atomic_store(&edges->all_well, well);
 }
 
@@ -241,21 +267,24 @@ void router_edges_inherit(struct router_edges *edges, const struct router_edges 
     uint32_t pinned = router_edges_pinned(from);
     for (size_t i = 0; i < from->count; i++) {
         uint16_t heir = router_edges_find(edges, cdn_str(from->at[i].name));
-        if (heir == ROUTER_NO_EDGE)
+        if (heir == ROUTER_NO_EDGE) {
             continue;
+        }
         atomic_store(&edges->state[heir].flags, router_edge_flags(from, (uint16_t)i));
-        if (i == pinned)
+        if (i == pinned) {
             router_edges_pin(edges, heir);
+        }
     }
     judge_all(edges);
 }
 
 void router_edge_flag_set(struct router_edges *edges, uint16_t edge, enum router_edge_flag flag, bool on)
 {
-    if (on)
+    if (on) {
         atomic_fetch_or(&edges->state[edge].flags, (uint32_t)flag);
-    else
+    } else {
         atomic_fetch_and(&edges->state[edge].flags, ~(uint32_t)flag);
+    }
     judge_all(edges);
 }
 

@@ -58,14 +58,17 @@ static bool authority_parse(const char *text, struct cdn_str *ret_host, unsigned
 {
     const char *slashes = strstr(text, "://");
     struct cdn_str rest = cdn_str(slashes ? slashes + 3 : text);
-    while (rest.n > 0 && rest.p[rest.n - 1] == '/')
+    while (rest.n > 0 && rest.p[rest.n - 1] == '/') {
         rest.n--;
+    }
     ptrdiff_t colon = -1;
-    for (size_t i = rest.n; i-- > 0 && rest.p[i] != ']' && colon < 0;)
+    for (size_t i = rest.n; i-- > 0 && rest.p[i] != ']' && colon < 0;) {
         colon = rest.p[i] == ':' ? (ptrdiff_t)i : -1;
+    }
     uint64_t port = 0;
-    if (colon >= 0 && (!cdn_parse_u64(cdn_str_sub(rest, (size_t)colon + 1), &port) || port > 65535))
+    if (colon >= 0 && (!cdn_parse_u64(cdn_str_sub(rest, (size_t)colon + 1), &port) || port > 65535)) {
         return false;
+    }
     *ret_host = (struct cdn_str){rest.p, colon >= 0 ? (size_t)colon : rest.n};
     *ret_port = (unsigned)port;
     return rest.n > 0;
@@ -77,17 +80,20 @@ static enum cdn_status edge_complete_url(struct router_edge_entry *e, struct cdn
     struct cdn_addr listen;
     if (s->url[0]) {
         size_t n = strlen(s->url);
-        if (n > 0 && s->url[n - 1] == '/')
+        if (n > 0 && s->url[n - 1] == '/') {
             s->url[n - 1] = '\0';
+        }
         return CDN_OK;
     }
-    if (!cdn_parse_host_port(cdn_str(s->listen), &listen))
+    if (!cdn_parse_host_port(cdn_str(s->listen), &listen)) {
         return cdn_error_set(err, CDN_INVALID, "%s: listen: '%s' is not HOST:PORT", e->origin, s->listen);
+    }
     bool any = listen.sa.sa_family == AF_INET ? listen.v4.sin_addr.s_addr == INADDR_ANY
                                               : IN6_IS_ADDR_UNSPECIFIED(&listen.v6.sin6_addr);
-    if (any || cdn_addr_port(&listen) == 0)
+    if (any || cdn_addr_port(&listen) == 0) {
         return cdn_error_set(err, CDN_INVALID, "%s: url: is needed, since clients cannot be sent to %s",
                              e->origin, s->listen);
+    }
     text_replace(&s->url, cdn_asprintf("http://%s", s->listen));
     return CDN_OK;
 }
@@ -97,19 +103,23 @@ static enum cdn_status edge_complete_admin(struct router_edge_entry *e, struct c
     struct router_edge_settings *s = &e->settings;
     struct cdn_str host;
     unsigned port;
-    if (strstr(s->admin, "://"))
+    if (strstr(s->admin, "://")) {
         return CDN_OK;
+    }
     if (s->admin[0]) {
         text_replace(&s->admin, cdn_asprintf("http://%s", s->admin));
         return CDN_OK;
     }
-    if (!authority_parse(s->listen[0] ? s->listen : s->url, &host, &port))
+    if (!authority_parse(s->listen[0] ? s->listen : s->url, &host, &port)) {
         return cdn_error_set(err, CDN_INVALID, "%s: url: '%s' has no host and port", e->origin, s->url);
-    if (port == 0 && !s->listen[0])
+    }
+    if (port == 0 && !s->listen[0]) {
         port = cdn_str_starts(cdn_str(s->url), CDN_STR("https:")) ? 443 : 80;
-    if (cdn_admin_port(port) == 0)
+    }
+    if (cdn_admin_port(port) == 0) {
         return cdn_error_set(err, CDN_INVALID, "%s: admin: is needed for %s, whose port + %u is none",
                              e->origin, s->url, CDN_ADMIN_PORT_OFFSET);
+    }
     text_replace(&s->admin,
                  cdn_asprintf("http://" CDN_STR_FMT ":%u", CDN_STR_ARG(host), cdn_admin_port(port)));
     return CDN_OK;
@@ -119,15 +129,19 @@ static enum cdn_status edge_complete_admin(struct router_edge_entry *e, struct c
 static enum cdn_status edge_complete(struct router_edge_entry *e, size_t i, struct cdn_error *err)
 {
     struct router_edge_settings *s = &e->settings;
-    if (!s->name[0])
+    if (!s->name[0]) {
         return cdn_error_set(err, CDN_INVALID, "%s: name: is missing", e->origin);
-    if (!http_check_token(cdn_str(s->name)))
+    }
+    if (!http_check_token(cdn_str(s->name))) {
         return cdn_error_set(err, CDN_INVALID, "%s: name: '%s' has more than letters, digits and -._~",
                              e->origin, s->name);
-    if (!s->place[0])
+    }
+    if (!s->place[0]) {
         text_replace(&s->place, cdn_strdup(s->name));
-    if (!s->listen[0] && !s->url[0])
+    }
+    if (!s->listen[0] && !s->url[0]) {
         text_replace(&s->listen, cdn_asprintf("127.0.%zu.%zu:8088", 1 + i / 254, 1 + i % 254));
+    }
     enum cdn_status status = edge_complete_url(e, err);
     return status == CDN_OK ? edge_complete_admin(e, err) : status;
 }
@@ -144,9 +158,11 @@ static struct router_edge_entry *edge_add(struct router_config *config, char *ta
 
 static const struct cdn_config_row *edge_row(struct cdn_str field)
 {
-    for (size_t i = 0; i < CDN_ARRAY_LEN(edge_rows); i++)
-        if (cdn_str_eq(cdn_str(edge_rows[i].field), field))
+    for (size_t i = 0; i < CDN_ARRAY_LEN(edge_rows); i++) {
+        if (cdn_str_eq(cdn_str(edge_rows[i].field), field)) {
             return &edge_rows[i];
+        }
+    }
     return NULL;
 }
 
@@ -156,8 +172,9 @@ static struct cdn_str pair_cut(struct cdn_str *rest)
     struct cdn_str pair = cdn_str_cut(rest, ',');
     while (rest->p) {
         struct cdn_str after = *rest, piece = cdn_str_cut(&after, ',');
-        if (cdn_str_find(piece, '=') >= 0)
+        if (cdn_str_find(piece, '=') >= 0) {
             break;
+        }
         pair.n += 1 + piece.n;
         *rest = after;
     }
@@ -171,11 +188,12 @@ static enum cdn_status edge_from_text(struct router_edge_entry *e, struct cdn_st
         struct cdn_str value = pair_cut(&text);
         struct cdn_str key = cdn_str_trim(cdn_str_cut(&value, '='));
         const struct cdn_config_row *row = value.p ? edge_row(key) : NULL;
-        if (!row)
+        if (!row) {
             return cdn_error_set(err, CDN_INVALID,
                                  "%s: '" CDN_STR_FMT "' is not one of name=, place=, url=, listen=, "
                                  "admin=, weight=, capacity=",
                                  e->origin, CDN_STR_ARG(key));
+        }
         CDN_AUTOFREE char *where = cdn_asprintf("%s: %s", e->origin, row->field);
         status = cdn_config_set(row, &e->settings, where, cdn_str_trim(value), err);
     }
@@ -227,12 +245,15 @@ static enum cdn_status edges_by_default(struct router_config *config, struct cdn
 static enum cdn_status edges_load(struct router_config *config, const char *path, struct cdn_error *err)
 {
     enum cdn_status status = edges_from_flags(config, err);
-    if (status == CDN_OK && config->edge_count == 0)
+    if (status == CDN_OK && config->edge_count == 0) {
         status = edges_from_file(config, path, err);
-    if (status == CDN_OK && config->edge_count == 0)
+    }
+    if (status == CDN_OK && config->edge_count == 0) {
         status = edges_by_default(config, err);
-    for (size_t i = 0; i < config->edge_count && status == CDN_OK; i++)
+    }
+    for (size_t i = 0; i < config->edge_count && status == CDN_OK; i++) {
         status = edge_complete(&config->edges[i], i, err);
+    }
     return status;
 }
 
@@ -245,12 +266,13 @@ static const char *config_path(int argc, char **argv)
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
         struct cdn_str arg = cdn_str(argv[i]);
         bool separate = strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0;
-        if (separate && i + 1 < argc)
+        if (separate && i + 1 < argc) {
             path = argv[++i];
-        else if (cdn_str_starts(arg, CDN_STR("--config=")))
+        } else if (cdn_str_starts(arg, CDN_STR("--config="))) {
             path = argv[i] + strlen("--config=");
-        else if (cdn_str_starts(arg, CDN_STR("-c")) && !separate)
+        } else if (cdn_str_starts(arg, CDN_STR("-c")) && !separate) {
             path = argv[i] + strlen("-c");
+        }
     }
     return path && path[0] ? path : NULL;
 }
@@ -262,10 +284,11 @@ static enum cdn_status config_finish(struct router_config *config, const char *p
     cdn_admin_address(config->settings.admin, config->settings.listen, admin);
     text_replace(&config->settings.admin, cdn_strdup(admin));
     enum cdn_status status = edges_load(config, path, err);
-    if (status == CDN_OK)
+    if (status == CDN_OK) {
         *ret = *config;
-    else
+    } else {
         router_config_free(config);
+    }
     return status;
 }
 
@@ -278,8 +301,9 @@ enum cdn_status router_config_load(int argc, char **argv, struct router_config *
     path = given ? cdn_strdup(given) : NULL;
     enum cdn_status status =
         cdn_config_load(&router_program, argc, argv, &config.settings, ret_outcome, NULL, NULL, err);
-    if (status != CDN_OK || *ret_outcome == CDN_CONFIG_DONE)
+    if (status != CDN_OK || *ret_outcome == CDN_CONFIG_DONE) {
         return status;
+    }
     return config_finish(&config, path, ret, err);
 }
 

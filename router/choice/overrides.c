@@ -26,10 +26,12 @@ static int address_compare(const struct cdn_addr *a, const struct cdn_addr *b)
 static int by_key(const void *a, const void *b)
 {
     const struct router_override *x = a, *y = b;
-    if (x->kind != y->kind)
+    if (x->kind != y->kind) {
         return x->kind < y->kind ? -1 : 1;
-    if (x->kind != ROUTER_OVERRIDE_NETWORK)
+    }
+    if (x->kind != ROUTER_OVERRIDE_NETWORK) {
         return (x->number > y->number) - (x->number < y->number);
+    }
     int order = address_compare(&x->network.addr, &y->network.addr);
     return order ? order : (int)x->network.prefix - (int)y->network.prefix;
 }
@@ -39,14 +41,17 @@ static enum cdn_status nest(struct router_overrides *all, struct cdn_error *err)
 {
     for (size_t i = 1; i < all->count; i++) {
         struct router_override *o = &all->items[i], *before = &all->items[i - 1];
-        if (by_key(before, o) == 0)
+        if (by_key(before, o) == 0) {
             return cdn_error_set(err, CDN_INVALID, "%s: overrides: %s '%s' is already there: %s '%s'",
                                  o->origin, o->match, o->text, before->origin, before->text);
-        if (o->kind != ROUTER_OVERRIDE_NETWORK)
+        }
+        if (o->kind != ROUTER_OVERRIDE_NETWORK) {
             continue;
+        }
         size_t around = i; /* index + 1 of a candidate: the one before, then its parents */
-        while (around > 0 && !cdn_cidr_has(&all->items[around - 1].network, &o->network.addr))
+        while (around > 0 && !cdn_cidr_has(&all->items[around - 1].network, &o->network.addr)) {
             around = all->items[around - 1].parent;
+        }
         o->parent = (uint32_t)around;
     }
     return CDN_OK;
@@ -56,9 +61,10 @@ enum cdn_status router_overrides_create(const struct cdn_config_list *entries,
                                         const struct router_edges *edges, struct router_overrides **ret,
                                         struct cdn_error *err)
 {
-    if (entries->n > ROUTER_OVERRIDES_MAX)
+    if (entries->n > ROUTER_OVERRIDES_MAX) {
         return cdn_error_set(err, CDN_INVALID, "%zu overrides are too many: at most %u", entries->n,
                              ROUTER_OVERRIDES_MAX);
+    }
     struct router_overrides *all = cdn_calloc(1, sizeof(*all) + entries->n * sizeof(all->items[0]));
     enum cdn_status status = CDN_OK;
     while (status == CDN_OK && all->count < entries->n) {
@@ -80,8 +86,9 @@ enum cdn_status router_overrides_create(const struct cdn_config_list *entries,
 
 void router_overrides_destroy(struct router_overrides *overrides)
 {
-    if (!overrides)
+    if (!overrides) {
         return;
+    }
     for (size_t i = 0; i < overrides->count; i++) {
         struct router_override *o = &overrides->items[i];
         free(o->place);
@@ -101,15 +108,17 @@ const struct router_override *router_overrides_find(const struct router_override
     size_t low = 0, high = overrides->counts[ROUTER_OVERRIDE_NETWORK];
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (address_compare(&overrides->items[middle].network.addr, address) <= 0)
+        if (address_compare(&overrides->items[middle].network.addr, address) <= 0) {
             low = middle + 1;
-        else
+        } else {
             high = middle;
+        }
     }
     while (low > 0) {
         const struct router_override *o = &overrides->items[low - 1];
-        if (cdn_cidr_has(&o->network, address))
+        if (cdn_cidr_has(&o->network, address)) {
             return o;
+        }
         low = o->parent;
     }
     return NULL;
@@ -120,10 +129,12 @@ static const struct router_override *find_number(const struct router_overrides *
 {
     const struct router_override key = {.kind = kind, .number = number};
     size_t first = 0;
-    for (unsigned k = 0; k < kind; k++)
+    for (unsigned k = 0; k < kind; k++) {
         first += overrides->counts[k];
-    if (number == 0 || overrides->counts[kind] == 0)
+    }
+    if (number == 0 || overrides->counts[kind] == 0) {
         return NULL;
+    }
     return bsearch(&key, overrides->items + first, overrides->counts[kind], sizeof(key), by_key);
 }
 
@@ -141,14 +152,16 @@ const struct router_override *router_overrides_find_asn(const struct router_over
 const struct router_override *router_overrides_find_record(const struct router_overrides *overrides,
                                                            const struct geo_record *record)
 {
-    if (overrides->count == overrides->counts[ROUTER_OVERRIDE_NETWORK])
+    if (overrides->count == overrides->counts[ROUTER_OVERRIDE_NETWORK]) {
         return NULL;
+    }
     const struct geo_country *country = geo_country_find(record->country_code);
     struct cdn_str continent = country ? country->continent_code : record->continent_code;
     struct cdn_str code = country ? country->code : record->country_code;
     const struct router_override *o = router_overrides_find_asn(overrides, record->asn);
-    if (!o)
+    if (!o) {
         o = find_number(overrides, ROUTER_OVERRIDE_COUNTRY, code_number(code));
+    }
     return o ? o : find_number(overrides, ROUTER_OVERRIDE_CONTINENT, code_number(continent));
 }
 

@@ -48,10 +48,11 @@ static struct router_candidate measured(const struct router_edges *edges, enum r
 {
     const struct router_site *s = &edges->sites[site];
     struct router_candidate c = {.site = site};
-    if (policy == ROUTER_POLICY_DISTANCE)
+    if (policy == ROUTER_POLICY_DISTANCE) {
         c.km = km_between(from->lat, from->lon, s);
-    else if (policy == ROUTER_POLICY_RTT)
+    } else if (policy == ROUTER_POLICY_RTT) {
         c.rtt_ms = geo_rtt_between(from, &s->point);
+    }
     return c;
 }
 
@@ -61,27 +62,32 @@ static void complete(const struct router_edges *edges, enum router_policy policy
 {
     for (size_t i = 0; i < n; i++) {
         const struct router_site *s = &edges->sites[row[i].site];
-        if (policy != ROUTER_POLICY_DISTANCE)
+        if (policy != ROUTER_POLICY_DISTANCE) {
             row[i].km = km_between(from->lat, from->lon, s);
-        if (policy != ROUTER_POLICY_RTT)
+        }
+        if (policy != ROUTER_POLICY_RTT) {
             row[i].rtt_ms = geo_rtt_between(from, &s->point);
+        }
     }
 }
 
 static float cost_of(const struct router_edges *edges, enum router_policy policy,
                      const struct router_candidate *c)
 {
-    if (policy == ROUTER_POLICY_PINNED)
+    if (policy == ROUTER_POLICY_PINNED) {
         return edges->sites[c->site].order;
+    }
     return policy == ROUTER_POLICY_DISTANCE ? c->km : c->rtt_ms;
 }
 
 bool router_site_is_among(const struct router_edges *edges, uint16_t site, const struct router_among *among)
 {
     const struct router_site *s = &edges->sites[site];
-    for (size_t i = 0; i < s->count; i++)
-        if (router_among_has(among, edges->members[s->first + i]))
+    for (size_t i = 0; i < s->count; i++) {
+        if (router_among_has(among, edges->members[s->first + i])) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -99,18 +105,22 @@ struct ranking { /* what the parts of one row share */
 /* The whole site would say no more than its preferred edge. */
 static bool is_there_already(const struct ranking *r, uint16_t site)
 {
-    for (size_t i = 1; i <= r->before && r->edges->sites[site].count == 1; i++)
-        if ((r->row - i)->site == site)
+    for (size_t i = 1; i <= r->before && r->edges->sites[site].count == 1; i++) {
+        if ((r->row - i)->site == site) {
             return true;
+        }
+    }
     return false;
 }
 
 static bool site_is_usable(const struct ranking *r, uint16_t site)
 {
-    if (is_there_already(r, site))
+    if (is_there_already(r, site)) {
         return false;
-    if (r->blocked == 0)
+    }
+    if (r->blocked == 0) {
         return !r->among || router_site_is_among(r->edges, site, r->among);
+    }
     return router_spread(r->edges, site, 0, r->blocked, r->among) != ROUTER_NO_EDGE;
 }
 
@@ -119,21 +129,26 @@ static void rank_site(struct ranking *r, uint16_t site)
     struct router_candidate c = measured(r->edges, r->policy, &r->from, site);
     float cost = cost_of(r->edges, r->policy, &c);
     size_t at = r->n;
-    while (at > 0 && cost < cost_of(r->edges, r->policy, &r->row[at - 1]))
+    while (at > 0 && cost < cost_of(r->edges, r->policy, &r->row[at - 1])) {
         at--;
-    if (at == r->max)
+    }
+    if (at == r->max) {
         return;
-    if (r->n < r->max)
+    }
+    if (r->n < r->max) {
         r->n++;
+    }
     memmove(&r->row[at + 1], &r->row[at], (r->n - 1 - at) * sizeof(*r->row));
     r->row[at] = c;
 }
 
 static void rank_all(struct ranking *r)
 {
-    for (size_t s = 0; s < r->edges->site_count; s++)
-        if (site_is_usable(r, (uint16_t)s))
+    for (size_t s = 0; s < r->edges->site_count; s++) {
+        if (site_is_usable(r, (uint16_t)s)) {
             rank_site(r, (uint16_t)s);
+        }
+    }
     complete(r->edges, r->policy, &r->from, r->row, r->n);
 }
 
@@ -150,11 +165,12 @@ static size_t rank_preferred(struct ranking *r, const struct router_limits *limi
     r->among = &limits->preferred;
     rank_all(r);
     size_t n = 0;
-    for (size_t i = 0; i < r->n; i++)
+    for (size_t i = 0; i < r->n; i++) {
         if (r->row[i].rtt_ms <= best.rtt_ms + limits->margin_ms) {
             r->row[n] = r->row[i];
             r->row[n++].preferred = true;
         }
+    }
     r->row += n;
     r->max -= n;
     r->before = n;
@@ -170,8 +186,9 @@ size_t router_rank_within(const struct router_edges *edges, enum router_policy p
     geo_rtt_point(lat, lon, &r.from);
     size_t n = limits && limits->prefers ? rank_preferred(&r, limits) : 0;
     r.among = limits ? &limits->allowed : NULL;
-    if (r.max > 0)
+    if (r.max > 0) {
         rank_all(&r);
+    }
     return n + r.n;
 }
 
@@ -201,8 +218,9 @@ static unsigned take(struct walk *w, const struct router_candidate *row, size_t 
     struct router_choice *c = w->choice;
     for (size_t i = 0; i < n; i++) {
         uint16_t edge = serving(w, &row[i]);
-        if (edge == ROUTER_NO_EDGE)
+        if (edge == ROUTER_NO_EDGE) {
             continue;
+        }
         if (c->edge == ROUTER_NO_EDGE) {
             c->edge = edge;
             c->at = row[i];
@@ -241,6 +259,7 @@ void router_pick(const struct router_edges *edges, enum router_policy policy, do
     }
     walk.blocked = 0;
     uint16_t first = row_n > 0 ? serving(&walk, &row[0]) : ROUTER_NO_EDGE;
-    if (first != ret->edge)
+    if (first != ret->edge) {
         ret->skipped = first;
+    }
 }

@@ -20,8 +20,9 @@ uint64_t router_spread_hash(struct cdn_str path)
     char text[ROUTER_SPREAD_MAX];
     size_t n = 0;
     if (path.n == 0 || (!memchr(path.p, '%', path.n) && !memmem(path.p, path.n, "/.", 2)) ||
-        http_encoding_write(path, text, sizeof(text), &n) != HTTP_ENCODING_OK || n > sizeof(text))
+        http_encoding_write(path, text, sizeof(text), &n) != HTTP_ENCODING_OK || n > sizeof(text)) {
         return XXH3_64bits(path.p, path.n);
+    }
     return XXH3_64bits(text, http_path_remove_dots(text, n));
 }
 
@@ -42,10 +43,12 @@ uint16_t router_spread(const struct router_edges *edges, uint16_t site, uint64_t
         uint16_t edge = edges->members[s->first + i];
         uint32_t weight = router_edge_weight(edges, edge);
         if (weight == 0 || (router_edge_flags(edges, edge) & blocked) ||
-            (among && !router_among_has(among, edge)))
+            (among && !router_among_has(among, edge))) {
             continue;
-        if (s->count == 1)
+        }
+        if (s->count == 1) {
             return edge;
+        }
         double d = draw(hash, edges->at[edge].seed, weight);
         if (d < best_draw || best == ROUTER_NO_EDGE) {
             best = edge;

@@ -20,8 +20,9 @@
 
 static uint32_t walk(const struct trie *t, uint32_t value, uint64_t key)
 {
-    for (; !trie_is_class(t, value); key <<= 8)
+    for (; !trie_is_class(t, value); key <<= 8) {
         value = trie_slot(t, &t->u.nodes[value], (unsigned)(key >> 56));
+    }
     return value;
 }
 
@@ -36,8 +37,9 @@ static __attribute__((noinline)) uint32_t find_deep(const struct trie *t, const 
 {
     unsigned runs = (unsigned)__builtin_popcountll(leaf[0]) + 1;
     const uint32_t *deep = (const uint32_t *)(leaf + trie_leaf_deep_word(runs));
-    for (unsigned i = 0; i < run; i++)
+    for (unsigned i = 0; i < run; i++) {
         deep += trie_leaf_value(leaf, i) == TRIE_DEEP;
+    }
     return walk(t, *deep, rest);
 }
 
@@ -53,16 +55,18 @@ static inline __attribute__((always_inline)) uint32_t find_in_leaf(const struct 
 static inline __attribute__((always_inline)) uint32_t find_ipv4(const struct trie *t, uint32_t key)
 {
     const struct trie_index *x = &t->index;
-    if (!x->leaves)
+    if (!x->leaves) {
         return find_without_index(t, (uint64_t)key << 32);
+    }
     return find_in_leaf(t, x->tops[key >> 14], key >> 8 & 63, (uint64_t)key << 56);
 }
 
 static inline __attribute__((always_inline)) uint32_t find_ipv6(const struct trie *t, uint64_t key)
 {
     const struct trie_index *x = &t->index;
-    if (!x->leaves)
+    if (!x->leaves) {
         return find_without_index(t, key);
+    }
     uint32_t top = x->chunks[key >> 48] + (key >> 38 & (TRIE_CHUNK_TOPS - 1));
     return find_in_leaf(t, x->tops[top], key >> 32 & 63, key << 32);
 }
@@ -70,8 +74,9 @@ static inline __attribute__((always_inline)) uint32_t find_ipv6(const struct tri
 static inline __attribute__((always_inline)) uint32_t find(const struct router_compiled *c,
                                                            const struct cdn_addr *a)
 {
-    if (a->sa.sa_family == AF_INET)
+    if (a->sa.sa_family == AF_INET) {
         return find_ipv4(&c->tries[0], __builtin_bswap32(a->v4.sin_addr.s_addr));
+    }
     return find_ipv6(&c->tries[1], trie_key(a));
 }
 
@@ -93,8 +98,9 @@ static void find_choose(struct router_compiled *c)
 {
     c->find = find_plain;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("popcnt") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
+    if (__builtin_cpu_supports("popcnt") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2")) {
         c->find = find_bits;
+    }
 #endif
 }
 
@@ -108,8 +114,9 @@ const struct router_class *router_compiled_find(const struct router_compiled *c,
 void router_compiled_prefetch(const struct router_compiled *c, const struct cdn_addr *address, unsigned step)
 {
     const struct trie_index *x = &c->tries[0].index;
-    if (address->sa.sa_family != AF_INET || !x->leaves)
+    if (address->sa.sa_family != AF_INET || !x->leaves) {
         return;
+    }
     uint32_t top = __builtin_bswap32(address->v4.sin_addr.s_addr) >> 14;
     if (step > 0) {
         __builtin_prefetch(x->leaves + x->tops[top]);
@@ -144,20 +151,23 @@ static unsigned run_begin(const struct trie_node *node, unsigned i)
 {
     unsigned word = i / 64;
     uint64_t up_to = node->starts[word] & (~(uint64_t)0 >> (63 - i % 64));
-    while (!up_to)
+    while (!up_to) {
         up_to = node->starts[--word]; /* a run begins at slot 0 */
+    }
     return word * 64 + 63 - (unsigned)__builtin_clzll(up_to);
 }
 
 /* The slot after the run of slot `i`; 256: it is the last one. */
 static unsigned run_end(const struct trie_node *node, unsigned i)
 {
-    if (++i == 256)
+    if (++i == 256) {
         return i;
+    }
     unsigned word = i / 64;
     uint64_t from = node->starts[word] & (~(uint64_t)0 << i % 64);
-    while (!from && ++word < 4)
+    while (!from && ++word < 4) {
         from = node->starts[word];
+    }
     return word == 4 ? 256 : word * 64 + (unsigned)__builtin_ctzll(from);
 }
 
@@ -167,12 +177,15 @@ static unsigned bits_needed(const struct trie *t, const struct trie_node *node, 
     unsigned begin = run_begin(node, slot), end = run_end(node, slot), bits = 8;
     for (unsigned size = 2; size <= 256; size *= 2, bits--) {
         unsigned first = slot & ~(size - 1);
-        while (begin > first && trie_row(t, trie_slot(t, node, begin - 1)) == row)
+        while (begin > first && trie_row(t, trie_slot(t, node, begin - 1)) == row) {
             begin = run_begin(node, begin - 1);
-        while (end < first + size && trie_row(t, trie_slot(t, node, end)) == row)
+        }
+        while (end < first + size && trie_row(t, trie_slot(t, node, end)) == row) {
             end = run_end(node, end);
-        if (begin > first || end < first + size)
+        }
+        if (begin > first || end < first + size) {
             break;
+        }
     }
     return bits;
 }
@@ -200,12 +213,15 @@ static bool scope_in_leaf(struct leaf_scope *s, unsigned slot, unsigned *ret)
     s->end = trie_leaf_end(s->leaf, slot);
     for (unsigned size = 2; size < 64; size *= 2, scope--) {
         unsigned first = slot & ~(size - 1);
-        while (s->begin > first && has_row(s, s->begin - 1))
+        while (s->begin > first && has_row(s, s->begin - 1)) {
             s->begin = trie_leaf_begin(s->leaf, s->begin - 1);
-        while (s->end < first + size && has_row(s, s->end))
+        }
+        while (s->end < first + size && has_row(s, s->end)) {
             s->end = trie_leaf_end(s->leaf, s->end);
-        if (s->begin > first || s->end < first + size)
+        }
+        if (s->begin > first || s->end < first + size) {
             break;
+        }
     }
     *ret = scope;
     return !s->deep;
@@ -214,14 +230,16 @@ static bool scope_in_leaf(struct leaf_scope *s, unsigned slot, unsigned *ret)
 static bool scope_from_index(const struct router_compiled *c, const struct cdn_addr *address, unsigned *ret)
 {
     const struct trie_index *x = &c->tries[0].index;
-    if (address->sa.sa_family != AF_INET || !x->leaves)
+    if (address->sa.sa_family != AF_INET || !x->leaves) {
         return false;
+    }
     uint32_t key = __builtin_bswap32(address->v4.sin_addr.s_addr);
     unsigned slot = key >> 8 & 63, scope = x->scopes[key >> 14];
     struct leaf_scope s = {.classes = c->classes, .leaf = x->leaves + x->tops[key >> 14]};
     uint16_t value = trie_leaf_value(s.leaf, trie_leaf_run(s.leaf, slot));
-    if (value == TRIE_CHAIN || value == TRIE_DEEP)
+    if (value == TRIE_CHAIN || value == TRIE_DEEP) {
         return false;
+    }
     s.row = c->classes[value].row;
     *ret = scope;
     return scope != TRIE_SCOPE_BELOW || scope_in_leaf(&s, slot, ret);
@@ -230,19 +248,22 @@ static bool scope_from_index(const struct router_compiled *c, const struct cdn_a
 unsigned router_compiled_scope(const struct router_compiled *c, const struct cdn_addr *address)
 {
     unsigned known;
-    if (scope_from_index(c, address, &known))
+    if (scope_from_index(c, address, &known)) {
         return known;
+    }
     const struct trie *t = trie_of(c, address->sa.sa_family);
     uint64_t key = trie_key(address);
     struct path path;
     path_find(t, key, &path);
-    if (path.leaf == TRIE_CHAIN)
+    if (path.leaf == TRIE_CHAIN) {
         return address->sa.sa_family == AF_INET ? 32 : 128;
+    }
     uint32_t row = c->classes[path.leaf].row;
     for (unsigned d = path.depth; d > 0; d--) {
         unsigned bits = bits_needed(t, path.nodes[d - 1], path.slots[d - 1], row);
-        if (bits > 0)
+        if (bits > 0) {
             return TRIE_ROOT_BITS + 8 * (d - 1) + bits;
+        }
     }
     return t->root_scope[key >> (64 - TRIE_ROOT_BITS)];
 }
@@ -266,19 +287,22 @@ enum cdn_status router_compiled_create(const struct router_table *table, const _
     struct router_compiled *c = cdn_calloc(1, sizeof(*c));
     find_choose(c);
     enum cdn_status status = compiled_build(c, table, stop, err);
-    if (status == CDN_OK)
+    if (status == CDN_OK) {
         *ret = c;
-    else
+    } else {
         router_compiled_destroy(c);
+    }
     return status;
 }
 
 void router_compiled_destroy(struct router_compiled *compiled)
 {
-    if (!compiled)
+    if (!compiled) {
         return;
-    for (size_t i = 0; i < CDN_ARRAY_LEN(compiled->tries); i++)
+    }
+    for (size_t i = 0; i < CDN_ARRAY_LEN(compiled->tries); i++) {
         trie_fini(&compiled->tries[i]);
+    }
     free(compiled->classes);
     free(compiled->quick);
     free(compiled);
@@ -288,11 +312,13 @@ enum cdn_status router_table_compile(struct router_table *table, const _Atomic b
                                      struct cdn_error *err)
 {
     struct router_compiled *compiled, *none = NULL;
-    if (atomic_load(&table->compiled))
+    if (atomic_load(&table->compiled)) {
         return CDN_OK;
+    }
     enum cdn_status status = router_compiled_create(table, stop, &compiled, err);
     atomic_store(&table->compiled_destroy, router_compiled_destroy);
-    if (status == CDN_OK && !atomic_compare_exchange_strong(&table->compiled, &none, compiled))
+    if (status == CDN_OK && !atomic_compare_exchange_strong(&table->compiled, &none, compiled)) {
         router_compiled_destroy(compiled); /* another thread was faster */
+    }
     return status;
 }

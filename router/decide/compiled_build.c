@@ -132,8 +132,9 @@ static void reach_fill(const struct builder *b, const struct router_where *w,
 {
     for (unsigned i = class->preferred; i < class->count; i++) { /* who prefers an edge is sure */
         unsigned n = 0;
-        for (unsigned k = i + 1; k < class->count; k++)
+        for (unsigned k = i + 1; k < class->count; k++) {
             n += router_is_unclear(b->table, w, &row[i], &row[k]);
+        }
         class->reach |= n << 4 * i;
     }
 }
@@ -148,8 +149,9 @@ static uint32_t decide(struct builder *b, const struct cdn_addr *sample)
     struct router_limits limits;
     bool limited = w.override && router_override_limits(w.override);
     struct router_class class = {.named = w.edge, .reason = (uint8_t)w.reason};
-    if (limited)
+    if (limited) {
         class.rule = (uint32_t)router_overrides_index(t->overrides, w.override) + 1;
+    }
     router_limits_of(t, w.override, &question, &limits);
     memset(class.sites, 0xff, sizeof(class.sites));
     class.count = (uint16_t)router_rank_within(t->edges, t->policy, w.record.lat, w.record.lon, 0, &limits,
@@ -167,10 +169,11 @@ static struct cdn_addr address_of(const struct builder *b, uint64_t key)
     struct cdn_addr a = {0};
     a.sa.sa_family = (sa_family_t)b->family;
     uint64_t bytes = __builtin_bswap64(key);
-    if (b->family == AF_INET)
+    if (b->family == AF_INET) {
         memcpy(&a.v4.sin_addr, &bytes, 4);
-    else
+    } else {
         memcpy(&a.v6.sin6_addr, &bytes, 8);
+    }
     return a;
 }
 
@@ -178,14 +181,17 @@ static struct cdn_addr address_of(const struct builder *b, uint64_t key)
 static uint32_t class_of(struct builder *b, uint64_t key, uint32_t override, uint32_t special, bool anycast,
                          uint32_t entry)
 {
-    if (override == LAYER_MIXED || special == LAYER_MIXED || entry == LAYER_MIXED)
+    if (override == LAYER_MIXED || special == LAYER_MIXED || entry == LAYER_MIXED) {
         return TRIE_CHAIN;
-    if (special != LAYER_NONE && geo_special_at(special)->embedded_at >= 0)
+    }
+    if (special != LAYER_NONE && geo_special_at(special)->embedded_at >= 0) {
         return TRIE_CHAIN;
+    }
     uint64_t combination = (uint64_t)anycast << 63 | (uint64_t)(override + 1) << 40 |
                            (uint64_t)((special + 1) & 0xff) << 32 | entry;
-    if (combination == b->last_combination)
+    if (combination == b->last_combination) {
         return b->last_class;
+    }
     uint32_t class_id = cdn_index_find(&b->combinations, combination, NULL, NULL);
     if (class_id == CDN_INDEX_NONE) {
         struct cdn_addr sample = address_of(b, key);
@@ -201,8 +207,9 @@ static uint32_t class_of(struct builder *b, uint64_t key, uint32_t override, uin
 
 static void run_add(struct builder *b, uint64_t first, uint32_t class_id)
 {
-    if (b->run_count > 0 && b->runs[b->run_count - 1].class_id == class_id)
+    if (b->run_count > 0 && b->runs[b->run_count - 1].class_id == class_id) {
         return;
+    }
     if (b->run_count == b->run_room) {
         b->run_room = b->run_room ? b->run_room * 2 : 4096;
         b->runs = cdn_realloc(b->runs, b->run_room, sizeof(*b->runs));
@@ -221,8 +228,9 @@ static void cover(struct builder *b, uint64_t first, uint64_t last, uint32_t ent
         uint32_t special = layer_at(&b->specials, key, &piece_last);
         bool anycast = layer_at(&b->anycast, key, &piece_last) != LAYER_NONE;
         run_add(b, key, class_of(b, key, override, special, anycast, entry));
-        if (piece_last == last)
+        if (piece_last == last) {
             break;
+        }
         key = piece_last + 1;
     }
     b->next = last + 1;
@@ -237,11 +245,13 @@ static bool visit(void *ctx, const struct geo_net *net)
     memcpy(&key, net->address, sizeof(key));
     key = __builtin_bswap64(key);
     b->stopped = b->stop && atomic_load_explicit(b->stop, memory_order_relaxed);
-    if (b->done || b->stopped || b->run_count > TRIE_RUNS_MAX)
+    if (b->done || b->stopped || b->run_count > TRIE_RUNS_MAX) {
         return false;
+    }
     struct layer_net covered = layer_net_make(key, net->prefix_len, net->entry);
-    if (covered.first >= b->next) /* else a further network inside of a /64 */
+    if (covered.first >= b->next) { /* else a further network inside of a /64 */
         cover(b, covered.first, covered.last, covered.value);
+    }
     return true;
 }
 
@@ -253,8 +263,9 @@ static void overrides_layer(struct builder *b)
     CDN_AUTOFREE struct layer_net *nets = cdn_malloc((count + 1) * sizeof(*nets));
     for (size_t i = 0; i < count; i++) {
         const struct cdn_cidr *network = &router_overrides_at(b->table->overrides, i)->network;
-        if (network->addr.sa.sa_family == b->family)
+        if (network->addr.sa.sa_family == b->family) {
             nets[n++] = layer_net_make(trie_key(&network->addr), network->prefix, (uint32_t)i);
+        }
     }
     layer_build(&b->overrides, nets, n);
 }
@@ -267,8 +278,9 @@ static void specials_layer(struct builder *b)
         const struct geo_special *special = geo_special_at(i);
         uint64_t key;
         memcpy(&key, special->address, sizeof(key));
-        if (special->family == b->family)
+        if (special->family == b->family) {
             nets[n++] = layer_net_make(__builtin_bswap64(key), special->prefix_len, (uint32_t)i);
+        }
     }
     layer_build(&b->specials, nets, n);
 }
@@ -282,8 +294,9 @@ static void anycast_layer(struct builder *b)
         const struct geo_anycast *anycast = geo_anycast_at(i);
         uint64_t key;
         memcpy(&key, anycast->address, sizeof(key));
-        if (anycast->family == b->family)
+        if (anycast->family == b->family) {
             nets[n++] = layer_net_make(__builtin_bswap64(key), anycast->prefix_len, (uint32_t)i);
+        }
     }
     layer_build(&b->anycast, nets, n);
 }
@@ -299,8 +312,9 @@ static uint32_t as_value(const struct as_walk *w, uint32_t entry)
 {
     const struct router_table *t = w->b->table;
     struct geo_record r;
-    if (geo_entry_record(t->asn_db, w->b->family, entry, &r) != CDN_OK)
+    if (geo_entry_record(t->asn_db, w->b->family, entry, &r) != CDN_OK) {
         return LAYER_NONE;
+    }
     const struct router_override *o = router_overrides_find_asn(t->overrides, r.asn);
     return o ? (uint32_t)router_overrides_index(t->overrides, o) : LAYER_NONE;
 }
@@ -310,11 +324,13 @@ static bool as_visit(void *ctx, const struct geo_net *net)
     struct as_walk *w = ctx;
     uint64_t key;
     memcpy(&key, net->address, sizeof(key));
-    if (net->entry != w->entry)
+    if (net->entry != w->entry) {
         w->value = net->entry == GEO_ENTRY_NONE ? LAYER_NONE : as_value(w, net->entry);
+    }
     w->entry = net->entry;
-    if (w->value == LAYER_NONE)
+    if (w->value == LAYER_NONE) {
         return true;
+    }
     if (w->count == w->room) {
         w->room = w->room ? 2 * w->room : 256;
         w->nets = cdn_realloc(w->nets, w->room, sizeof(*w->nets));
@@ -328,8 +344,9 @@ static enum cdn_status as_layer(struct builder *b, struct cdn_error *err)
 {
     struct as_walk w = {.b = b, .entry = GEO_ENTRY_NONE, .value = LAYER_NONE};
     enum cdn_status status = CDN_OK;
-    if (b->table->asn_db && router_overrides_count_of(b->table->overrides, ROUTER_OVERRIDE_ASN) > 0)
+    if (b->table->asn_db && router_overrides_count_of(b->table->overrides, ROUTER_OVERRIDE_ASN) > 0) {
         status = geo_walk(b->table->asn_db, b->family, as_visit, &w, err);
+    }
     layer_build(&b->as_overrides, w.nets, w.count);
     free(w.nets);
     return status;
@@ -338,15 +355,19 @@ static enum cdn_status as_layer(struct builder *b, struct cdn_error *err)
 static enum cdn_status family_walk(struct builder *b, struct cdn_error *err)
 {
     enum cdn_status status = geo_walk(b->table->db, b->family, visit, b, err);
-    if (status != CDN_OK)
+    if (status != CDN_OK) {
         return status;
-    if (b->stopped)
+    }
+    if (b->stopped) {
         return cdn_error_set(err, CDN_UNAVAILABLE, "stopped");
-    if (b->run_count > TRIE_RUNS_MAX)
+    }
+    if (b->run_count > TRIE_RUNS_MAX) {
         return cdn_error_set(err, CDN_TOO_LARGE, "the database has more than %u networks with other answers",
                              TRIE_RUNS_MAX);
-    if (!b->done) /* no file holds the family */
+    }
+    if (!b->done) { /* no file holds the family */
         cover(b, b->next, UINT64_MAX, GEO_ENTRY_NONE);
+    }
     return CDN_OK;
 }
 
@@ -359,12 +380,15 @@ static enum cdn_status family_build(struct router_compiled *c, const struct rout
     specials_layer(&b);
     anycast_layer(&b);
     enum cdn_status status = as_layer(&b, err);
-    if (status == CDN_OK)
+    if (status == CDN_OK) {
         status = family_walk(&b, err);
-    if (status == CDN_OK)
+    }
+    if (status == CDN_OK) {
         trie_build(&c->tries[family != AF_INET], c, b.runs, b.run_count);
-    if (status == CDN_OK)
+    }
+    if (status == CDN_OK) {
         trie_index_build(&c->tries[family != AF_INET], family);
+    }
     layer_fini(&b.overrides);
     layer_fini(&b.as_overrides);
     layer_fini(&b.specials);
@@ -388,19 +412,22 @@ static struct router_quick quick_of(const struct router_class *class, const stru
     struct router_limits limits;
     unsigned at[2] = {0, 0};
     router_limits_of(table, router_class_override(table, class), &question, &limits);
-    q.reason = router_reason_ranked(table, limits.by_override, class->reason);
+    q.reason = (uint8_t)router_reason_ranked(table, limits.by_override, class->reason);
     for (unsigned k = 0; k < class->count && q.count < CDN_ARRAY_LEN(q.edges); k++) {
         const struct router_site *site = &edges->sites[class->sites[k]];
         uint16_t edge = edges->members[site->first];
-        if (class->named != ROUTER_NO_EDGE || site->count > 1)
+        if (class->named != ROUTER_NO_EDGE || site->count > 1) {
             return none;
-        if (!router_among_has(router_limits_among(&limits, k < class->preferred), edge))
+        }
+        if (!router_among_has(router_limits_among(&limits, k < class->preferred), edge)) {
             continue;
+        }
         at[q.count] = k;
         q.edges[q.count++] = edge;
     }
-    if (q.count < 2 && class->count == ROUTER_ROW)
+    if (q.count < 2 && class->count == ROUTER_ROW) {
         return none; /* there may be more after the row */
+    }
     q.ambiguous = q.count == 2 && at[1] - at[0] <= (class->reach >> 4 * at[0] & 15);
     return q;
 }
@@ -408,8 +435,9 @@ static struct router_quick quick_of(const struct router_class *class, const stru
 static void quick_fill(struct router_compiled *c, const struct router_table *table)
 {
     c->quick = cdn_calloc(c->class_count, sizeof(*c->quick));
-    for (size_t i = 0; i < c->class_count; i++)
+    for (size_t i = 0; i < c->class_count; i++) {
         c->quick[i] = quick_of(&c->classes[i], table, i < c->ipv6_classes ? AF_INET : AF_INET6);
+    }
 }
 
 enum cdn_status compiled_build(struct router_compiled *compiled, const struct router_table *table,
@@ -419,9 +447,11 @@ enum cdn_status compiled_build(struct router_compiled *compiled, const struct ro
     class_add(compiled, &chain);
     enum cdn_status status = family_build(compiled, table, AF_INET, stop, err);
     compiled->ipv6_classes = compiled->class_count;
-    if (status == CDN_OK)
+    if (status == CDN_OK) {
         status = family_build(compiled, table, AF_INET6, stop, err);
-    if (status == CDN_OK)
+    }
+    if (status == CDN_OK) {
         quick_fill(compiled, table);
+    }
     return status;
 }

@@ -30,8 +30,9 @@ struct indexing {
 static uint64_t *leaf_add(struct indexing *x, size_t words, uint32_t *ret_at)
 {
     size_t in_line = x->leaf_count % 8;
-    if (words <= 8 && in_line + words > 8)
+    if (words <= 8 && in_line + words > 8) {
         x->leaf_count += 8 - in_line;
+    }
     if (x->leaf_count + words > x->leaf_room) {
         x->leaf_room = 2 * (x->leaf_count + words) + 4096;
         x->index->leaves = cdn_realloc(x->index->leaves, x->leaf_room, sizeof(*x->index->leaves));
@@ -61,15 +62,18 @@ static uint32_t leaf_make(struct indexing *x, const uint32_t slots[SLOTS])
     unsigned n = 0, deep_n = 0;
     for (unsigned i = 0; i < SLOTS; i++) {
         bool is_class = trie_is_class(x->trie, slots[i]);
-        if (i > 0 && is_class && slots[i] == slots[i - 1])
+        if (i > 0 && is_class && slots[i] == slots[i - 1]) {
             continue;
+        }
         starts |= (uint64_t)(i > 0) << i;
         values[n++] = is_class ? (uint16_t)slots[i] : TRIE_DEEP;
-        if (!is_class)
+        if (!is_class) {
             deep[deep_n++] = slots[i];
+        }
     }
-    if (n == 1 && deep_n == 0)
+    if (n == 1 && deep_n == 0) {
         return values[0] * TRIE_CLASS_WORDS;
+    }
     uint64_t *leaf = leaf_add(x, trie_leaf_deep_word(n) + (deep_n + 1) / 2, &at);
     leaf[0] = starts;
     memcpy(leaf + 1, values, n * sizeof(*values));
@@ -105,9 +109,11 @@ static void end(struct indexing *x, struct trie *t, size_t tops)
 static uint32_t row_of_slots(const struct trie *t, const uint32_t slots[SLOTS])
 {
     uint32_t row = trie_row(t, slots[0]);
-    for (unsigned i = 1; i < SLOTS; i++)
-        if (trie_row(t, slots[i]) != row)
+    for (unsigned i = 1; i < SLOTS; i++) {
+        if (trie_row(t, slots[i]) != row) {
             return TRIE_NO_ROW;
+        }
+    }
     return row;
 }
 
@@ -115,8 +121,9 @@ static uint32_t row_of_slots(const struct trie *t, const uint32_t slots[SLOTS])
 static void scopes_fill(uint8_t *scopes, const uint32_t *rows, size_t n, unsigned bits)
 {
     bool same = rows[0] != TRIE_NO_ROW;
-    for (size_t i = 1; i < n && same; i++)
+    for (size_t i = 1; i < n && same; i++) {
         same = rows[i] == rows[0];
+    }
     if (same || n == 1) {
         memset(scopes, same ? (int)bits : TRIE_SCOPE_BELOW, n);
         return;
@@ -134,8 +141,9 @@ static void index_ipv4(struct trie *t)
     t->index.scopes = cdn_malloc(TRIE_TOPS_IPV4);
     for (size_t i = 0; i < TRIE_TOPS_IPV4; i++) {
         uint32_t slots[SLOTS];
-        for (unsigned k = 0; k < SLOTS; k++)
+        for (unsigned k = 0; k < SLOTS; k++) {
             slots[k] = below(t, t->root[i / 4], (unsigned)(i % 4 * SLOTS + k));
+        }
         t->index.tops[i] = leaf_make(&x, slots);
         rows[i] = row_of_slots(t, slots);
     }
@@ -149,8 +157,9 @@ static void chunk_fill(struct indexing *x, uint32_t *tops, uint32_t root)
     const struct trie *t = x->trie;
     for (unsigned i = 0; i < TRIE_CHUNK_TOPS; i++) {
         uint32_t slots[SLOTS], value = below(t, root, i / 4);
-        for (unsigned k = 0; k < SLOTS; k++)
+        for (unsigned k = 0; k < SLOTS; k++) {
             slots[k] = below(t, value, i % 4 * SLOTS + k);
+        }
         tops[i] = leaf_make(x, slots);
     }
 }
@@ -158,14 +167,17 @@ static void chunk_fill(struct indexing *x, uint32_t *tops, uint32_t root)
 static uint32_t chunk_of(struct indexing *x, uint32_t root)
 {
     bool is_class = trie_is_class(x->trie, root);
-    if (is_class && x->class_chunks[root])
+    if (is_class && x->class_chunks[root]) {
         return x->class_chunks[root] - 1;
-    if (x->chunk_count == CHUNKS_MAX)
+    }
+    if (x->chunk_count == CHUNKS_MAX) {
         return UINT32_MAX;
+    }
     uint32_t first = (uint32_t)(x->chunk_count++ * TRIE_CHUNK_TOPS);
     chunk_fill(x, x->index->tops + first, root);
-    if (is_class)
+    if (is_class) {
         x->class_chunks[root] = first + 1;
+    }
     return first;
 }
 
@@ -183,14 +195,16 @@ static void index_ipv6(struct trie *t)
     }
     free(x.class_chunks);
     end(&x, t, x.chunk_count * TRIE_CHUNK_TOPS);
-    if (!fits)
+    if (!fits) {
         trie_index_fini(&t->index);
+    }
 }
 
 void trie_index_build(struct trie *trie, int family)
 {
-    if (trie->class_count <= TRIE_DEEP)
+    if (trie->class_count <= TRIE_DEEP) {
         (family == AF_INET ? index_ipv4 : index_ipv6)(trie);
+    }
 }
 
 void trie_index_fini(struct trie_index *index)

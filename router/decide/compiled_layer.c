@@ -10,8 +10,9 @@
 
 struct layer_net layer_net_make(uint64_t key, unsigned prefix, uint32_t value)
 {
-    if (prefix > 64)
+    if (prefix > 64) {
         return (struct layer_net){key, key, LAYER_MIXED};
+    }
     uint64_t host = prefix == 0 ? UINT64_MAX : prefix == 64 ? 0 : UINT64_MAX >> prefix;
     return (struct layer_net){key & ~host, key | host, value};
 }
@@ -20,19 +21,22 @@ struct layer_net layer_net_make(uint64_t key, unsigned prefix, uint32_t value)
 static int by_start(const void *a, const void *b)
 {
     const struct layer_net *x = a, *y = b;
-    if (x->first != y->first)
+    if (x->first != y->first) {
         return x->first < y->first ? -1 : 1;
-    if (x->last != y->last)
+    }
+    if (x->last != y->last) {
         return x->last > y->last ? -1 : 1;
+    }
     return (x->value == LAYER_MIXED) - (y->value == LAYER_MIXED);
 }
 
 static void point_add(struct layer *l, uint64_t first, uint32_t value)
 {
-    if (l->count > 0 && l->points[l->count - 1].first == first)
+    if (l->count > 0 && l->points[l->count - 1].first == first) {
         l->points[l->count - 1].value = value;
-    else
+    } else {
         l->points[l->count++] = (struct layer_point){first, value};
+    }
 }
 
 /* Leaves the networks that end before `key`. */
@@ -48,8 +52,9 @@ void layer_build(struct layer *layer, struct layer_net *nets, size_t n)
 {
     const struct layer_net **open = cdn_malloc((n + 1) * sizeof(*open));
     size_t depth = 0;
-    if (n > 0)
+    if (n > 0) {
         qsort(nets, n, sizeof(*nets), by_start);
+    }
     *layer = (struct layer){.points = cdn_malloc((2 * n + 1) * sizeof(*layer->points))};
     point_add(layer, 0, LAYER_NONE);
     for (size_t i = 0; i < n; i++) {
@@ -68,9 +73,11 @@ void layer_fini(struct layer *layer)
 
 uint32_t layer_at(struct layer *layer, uint64_t key, uint64_t *last)
 {
-    while (layer->at + 1 < layer->count && layer->points[layer->at + 1].first <= key)
+    while (layer->at + 1 < layer->count && layer->points[layer->at + 1].first <= key) {
         layer->at++;
-    if (layer->at + 1 < layer->count && layer->points[layer->at + 1].first - 1 < *last)
+    }
+    if (layer->at + 1 < layer->count && layer->points[layer->at + 1].first - 1 < *last) {
         *last = layer->points[layer->at + 1].first - 1;
+    }
     return layer->points[layer->at].value;
 }

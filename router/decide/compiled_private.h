@@ -84,8 +84,9 @@ struct router_compiled {
 /* The first 64 bits of an address; IPv4 stands at the top. */
 static inline uint64_t trie_key(const struct cdn_addr *a)
 {
-    if (a->sa.sa_family == AF_INET)
+    if (a->sa.sa_family == AF_INET) {
         return (uint64_t)__builtin_bswap32(a->v4.sin_addr.s_addr) << 32;
+    }
     uint64_t key;
     memcpy(&key, a->v6.sin6_addr.s6_addr, sizeof(key));
     return __builtin_bswap64(key);

@@ -28,8 +28,9 @@ void *trie_table_alloc(size_t size)
 {
     size_t unit = size >= HUGE_PAGE / 2 ? HUGE_PAGE : sizeof(struct trie_node);
     void *p = cdn_aligned_malloc(unit, size);
-    if (unit == HUGE_PAGE)
+    if (unit == HUGE_PAGE) {
         madvise(p, size, MADV_HUGEPAGE);
+    }
     return p;
 }
 
@@ -38,8 +39,9 @@ static uint32_t node_add(struct building *b)
     if (b->node_count == b->node_room) {
         b->node_room = b->node_room ? b->node_room * 2 : 1024;
         struct trie_node *nodes = trie_table_alloc(b->node_room * sizeof(*nodes));
-        if (b->node_count > 0)
+        if (b->node_count > 0) {
             memcpy(nodes, b->nodes, b->node_count * sizeof(*nodes));
+        }
         free(b->nodes);
         b->nodes = nodes;
     }
@@ -86,8 +88,9 @@ static void classes_add(struct building *b, const struct router_compiled *c)
 /* The run that holds `key`, from run `at` on. */
 static size_t run_of(const struct building *b, size_t at, uint64_t key)
 {
-    while (at + 1 < b->count && b->runs[at + 1].first <= key)
+    while (at + 1 < b->count && b->runs[at + 1].first <= key) {
         at++;
+    }
     return at;
 }
 
@@ -103,16 +106,19 @@ static uint32_t node_build(struct building *b, unsigned bits, uint64_t first, si
         uint64_t from = first + ((uint64_t)i << (64 - bits - 8));
         run = run_of(b, run, from);
         uint32_t value = block_build(b, bits + 8, from, run);
-        if (i % 64 == 0)
+        if (i % 64 == 0) {
             node.before[i / 64] = (uint8_t)n;
-        if (n > 0 && value == values[n - 1])
+        }
+        if (n > 0 && value == values[n - 1]) {
             continue;
+        }
         node.starts[i / 64] |= (uint64_t)1 << i % 64;
         values[n++] = value;
-        if (n == 1)
+        if (n == 1) {
             node.row = b->nodes[value].row;
-        else if (node.row != b->nodes[value].row)
+        } else if (node.row != b->nodes[value].row) {
             node.row = TRIE_NO_ROW;
+        }
     }
     node_values(b, &node, id, values, n);
     b->nodes[id] = node;
@@ -122,8 +128,9 @@ static uint32_t node_build(struct building *b, unsigned bits, uint64_t first, si
 static uint32_t block_build(struct building *b, unsigned bits, uint64_t first, size_t run)
 {
     uint64_t last = bits == 64 ? first : first + (UINT64_MAX >> bits);
-    if (run + 1 == b->count || b->runs[run + 1].first > last)
+    if (run + 1 == b->count || b->runs[run + 1].first > last) {
         return b->runs[run].class_id;
+    }
     return node_build(b, bits, first, run);
 }
 
@@ -135,8 +142,9 @@ static void root_scope_fill(struct trie *t, unsigned from, unsigned bits)
     unsigned n = TRIE_ROOT_SIZE >> bits;
     uint32_t row = trie_row(t, t->root[from]);
     bool same = row != TRIE_NO_ROW;
-    for (unsigned i = from + 1; i < from + n && same; i++)
+    for (unsigned i = from + 1; i < from + n && same; i++) {
         same = trie_row(t, t->root[i]) == row;
+    }
     if (same || bits == TRIE_ROOT_BITS) {
         memset(t->root_scope + from, same ? (int)bits : 255, n);
         return;
@@ -153,11 +161,14 @@ static void assemble(struct trie *t, const struct building *b)
     uint32_t *memory = trie_table_alloc(size);
     struct trie_node *nodes = (struct trie_node *)(void *)memory;
     memcpy(nodes, b->nodes, words * sizeof(uint32_t));
-    if (b->value_count > 0)
+    if (b->value_count > 0) {
         memcpy(memory + words, b->values, b->value_count * sizeof(uint32_t));
-    for (size_t i = 0; i < b->node_count; i++)
-        if (nodes[i].few[0] == UINT32_MAX)
+    }
+    for (size_t i = 0; i < b->node_count; i++) {
+        if (nodes[i].few[0] == UINT32_MAX) {
             nodes[i].base += (uint32_t)words;
+        }
+    }
     t->u.nodes = nodes;
     t->bytes = size + TRIE_ROOT_SIZE * (sizeof(*t->root) + sizeof(*t->root_scope));
 }

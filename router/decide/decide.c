@@ -30,8 +30,9 @@ static const uint64_t *within_reach(const struct router_table *table, const stru
     struct cdn_addr client = q->client;
     cdn_addr_unmap(&client);
     const uint64_t *ipv4 = table->edges->ipv4;
-    if (q->among || q->any_family || !ipv4 || client.sa.sa_family != AF_INET)
+    if (q->among || q->any_family || !ipv4 || client.sa.sa_family != AF_INET) {
         return q->among;
+    }
     bool some = !o || !o->allowed || router_sets_meet(o->allowed, ipv4, table->edges->count);
     return some ? ipv4 : NULL; /* as for families_find: where none is left, none is barred */
 }
@@ -112,8 +113,9 @@ static bool choose_named(struct deciding *x, uint16_t edge, const char *by)
 enum router_reason router_reason_ranked(const struct router_table *table, bool by_override,
                                         enum router_reason place)
 {
-    if (by_override)
+    if (by_override) {
         return ROUTER_REASON_OVERRIDE;
+    }
     return table->policy == ROUTER_POLICY_PINNED ? ROUTER_REASON_PINNED : place;
 }
 
@@ -128,21 +130,24 @@ static void choose_ranked(struct deciding *x)
         router_trace_add(x->trace, ROUTER_STEP_PICK, "edge %s would come first but is %s",
                          name_of(x, c->skipped), flag_word(flags));
     }
-    if (c->optimistic)
+    if (c->optimistic) {
         router_trace_add(x->trace, ROUTER_STEP_PICK, "all edges that count look sick, so none is held to be");
-    if (c->edge != ROUTER_NO_EDGE)
+    }
+    if (c->edge != ROUTER_NO_EDGE) {
         router_trace_add(x->trace, ROUTER_STEP_PICK, "edge %s: %.0f km, modelled %.1f ms",
                          name_of(x, c->edge), (double)c->at.km, (double)c->at.rtt_ms);
-    else
+    } else {
         router_trace_add(x->trace, ROUTER_STEP_PICK, "no edge can serve");
+    }
 }
 
 static void compare_with_runner_up(struct deciding *x)
 {
     struct router_decision *d = x->d;
     const struct router_choice *c = &d->choice;
-    if (c->runner_up == ROUTER_NO_EDGE)
+    if (c->runner_up == ROUTER_NO_EDGE) {
         return;
+    }
     d->margin_ms = c->runner_at.rtt_ms - c->at.rtt_ms;
     float gap_km = c->runner_at.km - c->at.km;
     d->ambiguous =
@@ -176,12 +181,13 @@ void router_decide_where(const struct router_table *table, const struct router_q
     router_pick(table->edges, table->policy, w->record.lat, w->record.lon, router_spread_hash(question->path),
                 &x.limits, row, n, &ret->choice);
     uint32_t pinned = router_edges_pinned(table->edges);
-    if (w->edge != ROUTER_NO_EDGE && choose_named(&x, w->edge, router_reason_word(w->reason)))
+    if (w->edge != ROUTER_NO_EDGE && choose_named(&x, w->edge, router_reason_word(w->reason))) {
         ret->reason = w->reason;
-    else if (pinned != ROUTER_NO_EDGE && choose_named(&x, (uint16_t)pinned, "the operator"))
+    } else if (pinned != ROUTER_NO_EDGE && choose_named(&x, (uint16_t)pinned, "the operator")) {
         ret->reason = ROUTER_REASON_PINNED;
-    else
+    } else {
         choose_ranked(&x);
+    }
     compare_with_runner_up(&x);
     ret->scope_len = router_scope(table, &question->client);
 }

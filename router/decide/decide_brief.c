@@ -34,16 +34,18 @@ unsigned router_scope(const struct router_table *table, const struct cdn_addr *c
     const struct router_compiled *compiled = compiled_of(table);
     struct cdn_addr address = *client;
     cdn_addr_unmap(&address);
-    if (!compiled)
+    if (!compiled) {
         return address.sa.sa_family == AF_INET ? 32 : 128;
+    }
     return router_compiled_scope(compiled, &address);
 }
 
 void router_prefetch(const struct router_table *table, const struct cdn_addr *client, unsigned step)
 {
     const struct router_compiled *compiled = compiled_of(table);
-    if (compiled)
+    if (compiled) {
         router_compiled_prefetch(compiled, client, step);
+    }
 }
 
 struct short_way {
@@ -61,8 +63,9 @@ static uint16_t serving(const struct short_way *s, unsigned k, uint32_t blocked)
 {
     const struct router_site *site = &s->edges->sites[s->class->sites[k]];
     const struct router_among *among = router_limits_among(&s->limits, k < s->class->preferred);
-    if (site->count > 1)
+    if (site->count > 1) {
         return router_spread(s->edges, s->class->sites[k], s->hash, blocked, among);
+    }
     uint16_t edge = s->edges->members[site->first];
     bool can = router_edge_weight(s->edges, edge) > 0 && !(router_edge_flags(s->edges, edge) & blocked) &&
                router_among_has(among, edge);
@@ -72,9 +75,11 @@ static uint16_t serving(const struct short_way *s, unsigned k, uint32_t blocked)
 /* A site with preferred edges and others is there twice. */
 static bool is_taken(const struct short_way *s, unsigned k)
 {
-    for (unsigned i = 0; i < s->brief->count && s->class->preferred > 0; i++)
-        if (s->class->sites[s->at[i]] == s->class->sites[k])
+    for (unsigned i = 0; i < s->brief->count && s->class->preferred > 0; i++) {
+        if (s->class->sites[s->at[i]] == s->class->sites[k]) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -85,13 +90,15 @@ static bool pick_from_row(struct short_way *s)
     for (unsigned i = 0; i < ROUTER_STRICTNESS_COUNT && b->count == 0; i++) {
         for (unsigned k = 0; k < s->class->count && b->count < s->want; k++) {
             uint16_t edge = is_taken(s, k) ? ROUTER_NO_EDGE : serving(s, k, router_strictness[i]);
-            if (edge == ROUTER_NO_EDGE)
+            if (edge == ROUTER_NO_EDGE) {
                 continue;
+            }
             s->at[b->count] = k;
             b->edges[b->count++] = edge;
         }
-        if (b->count < 2 && s->class->count == ROUTER_ROW)
+        if (b->count < 2 && s->class->count == ROUTER_ROW) {
             return false;
+        }
         b->optimistic = b->count > 0 && !(router_strictness[i] & ROUTER_EDGE_SICK);
     }
     return true;
@@ -109,13 +116,16 @@ static void explain_row(struct short_way *s, const struct router_table *table)
     b->reason = (uint8_t)router_reason_ranked(table, s->limits.by_override, c->reason);
     unsigned top = 0; /* of the row, for those whom this client may be sent to */
     while (top < c->count && !router_site_is_among(s->edges, c->sites[top],
-                                                   router_limits_among(&s->limits, top < c->preferred)))
+                                                   router_limits_among(&s->limits, top < c->preferred))) {
         top++;
+    }
     uint16_t first = top < c->count ? serving(s, top, 0) : ROUTER_NO_EDGE;
-    if (first != ROUTER_NO_EDGE && (b->count == 0 || first != b->edges[0]))
+    if (first != ROUTER_NO_EDGE && (b->count == 0 || first != b->edges[0])) {
         b->reason = (uint8_t)reason_of_skipped(s->edges, first);
-    if (b->count > 1)
+    }
+    if (b->count > 1) {
         b->ambiguous = s->at[1] - s->at[0] <= (c->reach >> 4 * s->at[0] & 15);
+    }
 }
 
 /* An override names the edge: it stands first when it can serve. */
@@ -125,8 +135,9 @@ static void put_named_first(struct short_way *s)
     uint16_t named = s->class->named;
     uint32_t blocked = b->optimistic ? (uint32_t)ROUTER_EDGE_DRAINED : (uint32_t)ROUTER_BLOCK_ALL;
     uint32_t flags = router_edge_flags(s->edges, named);
-    if (!router_among_has(&s->limits.allowed, named))
+    if (!router_among_has(&s->limits.allowed, named)) {
         return;
+    }
     if (flags & blocked) {
         b->reason = (uint8_t)reason_of_skipped(s->edges, named);
         return;
@@ -134,15 +145,18 @@ static void put_named_first(struct short_way *s)
     b->reason = s->class->reason;
     b->optimistic = flags & ROUTER_EDGE_SICK;
     b->ambiguous = false; /* whoever named it is sure */
-    if (b->count > 0 && b->edges[0] == named)
+    if (b->count > 0 && b->edges[0] == named) {
         return;
+    }
     unsigned behind = 0; /* edges that move back by one: those before the named one's place */
-    while (behind < b->count && b->edges[behind] != named)
+    while (behind < b->count && b->edges[behind] != named) {
         behind++;
-    if (behind == b->count && b->count < s->want)
+    }
+    if (behind == b->count && b->count < s->want) {
         b->count++;
-    else if (behind == b->count)
+    } else if (behind == b->count) {
         behind--;
+    }
     memmove(b->edges + 1, b->edges, behind * sizeof(*b->edges));
     b->edges[0] = named;
 }
@@ -156,10 +170,12 @@ static void brief_by_chain(const struct router_table *table, const struct router
                                  .ambiguous = d.ambiguous,
                                  .optimistic = d.choice.optimistic,
                                  .beyond = true};
-    if (d.choice.edge != ROUTER_NO_EDGE)
+    if (d.choice.edge != ROUTER_NO_EDGE) {
         ret->edges[ret->count++] = d.choice.edge;
-    if (d.choice.runner_up != ROUTER_NO_EDGE)
+    }
+    if (d.choice.runner_up != ROUTER_NO_EDGE) {
         ret->edges[ret->count++] = d.choice.runner_up;
+    }
 }
 
 /* Edges are down, named, pinned or share a place; or the chain has to decide. */
@@ -183,8 +199,9 @@ static __attribute__((noinline)) void decide_long(const struct router_table *tab
         return;
     }
     explain_row(&s, table);
-    if (class->named != ROUTER_NO_EDGE)
+    if (class->named != ROUTER_NO_EDGE) {
         put_named_first(&s);
+    }
 }
 
 _Static_assert(offsetof(struct router_brief, count) == offsetof(struct router_quick, count) &&

@@ -45,8 +45,9 @@ void router_where_network(const struct router_where *where, char out[static ROUT
     size_t n = masked.sa.sa_family == AF_INET ? 4 : 16;
     for (size_t i = 0; i < n; i++) {
         unsigned keep = where->network_len > 8 * i ? where->network_len - (unsigned)(8 * i) : 0;
-        if (keep < 8)
+        if (keep < 8) {
             bytes[i] &= (unsigned char)(0xff00u >> keep);
+        }
     }
     char text[CDN_ADDR_TEXT_SIZE];
     cdn_addr_format_ip(&masked, text);
@@ -55,8 +56,9 @@ void router_where_network(const struct router_where *where, char out[static ROUT
 
 static json_t *override_json(const struct router_override *o)
 {
-    if (!o)
+    if (!o) {
         return json_null();
+    }
     json_t *network = o->kind == ROUTER_OVERRIDE_NETWORK ? json_string(o->match) : json_null();
     return json_pack("{s:s, s:o, s:s, s:s}", "match", o->match, "network", network, "target", o->text,
                      "origin", o->origin);
@@ -79,14 +81,16 @@ static void add_address(json_t *into, const struct router_question *question, co
     cdn_addr_format_ip(&w->address, used);
     router_where_network(w, network);
     json_object_set_new(into, "ip", json_string(asked));
-    if (strcmp(asked, used) != 0)
+    if (strcmp(asked, used) != 0) {
         json_object_set_new(into, "address", json_string(used));
+    }
     json_object_set_new(into, "network", json_string(network));
     json_object_set_new(into, "special", w->special ? json_string(w->special->word) : json_null());
     json_object_set_new(into, "anycast", w->anycast ? json_string(w->anycast->text) : json_null());
-    if (w->special)
+    if (w->special) {
         json_object_set_new(into, "special_text",
                             json_sprintf("%s (%s)", w->special->text, w->special->source));
+    }
 }
 
 static void add_place(json_t *into, const struct router_where *w)
@@ -161,11 +165,13 @@ static void list_add(struct listing *l, const struct router_candidate *row, size
         for (size_t j = 0; j < site->count && json_array_size(l->list) < l->max; j++) {
             uint16_t edge = l->edges->members[site->first + j];
             bool first = router_among_has(router_limits_among(l->limits, row[i].preferred), edge);
-            for (size_t k = 0; k < i && allowed; k++)
+            for (size_t k = 0; k < i && allowed; k++) {
                 first &= !(row[k].preferred && row[k].site == row[i].site &&
                            router_among_has(&l->limits->preferred, edge));
-            if (first == allowed)
+            }
+            if (first == allowed) {
                 json_array_append_new(l->list, candidate_json(l->edges, edge, &row[i], allowed));
+            }
         }
     }
 }
@@ -193,8 +199,9 @@ static json_t *steps_json(const struct router_trace *trace)
     json_t *list = json_array();
     for (size_t i = 0; i < trace->count; i++) {
         json_t *text = json_string(trace->steps[i].text);
-        if (!text) /* cut within a letter, or a pin that is not UTF-8 */
+        if (!text) { /* cut within a letter, or a pin that is not UTF-8 */
             text = json_string("(not UTF-8)");
+        }
         json_array_append_new(
             list, json_pack("{s:s, s:o}", "step", router_step_word(trace->steps[i].step), "text", text));
     }
@@ -207,12 +214,14 @@ json_t *router_explain(const struct router_table *table, const struct router_que
 {
     json_t *o = json_object();
     add_address(o, question, &decision->where);
-    if (atomic_load(&table->compiled))
+    if (atomic_load(&table->compiled)) {
         json_object_set_new(o, "scope", scope_json(question, decision->scope_len));
+    }
     add_place(o, &decision->where);
     add_choice(o, table, decision);
     json_object_set_new(o, "candidates", candidates_json(table, question, &decision->where, max_candidates));
-    if (trace)
+    if (trace) {
         json_object_set_new(o, "steps", steps_json(trace));
+    }
     return o;
 }

@@ -38,8 +38,9 @@ const char *router_step_word(enum router_step step)
 
 void router_trace_add(struct router_trace *trace, enum router_step step, const char *fmt, ...)
 {
-    if (!trace || trace->count == ROUTER_TRACE_MAX)
+    if (!trace || trace->count == ROUTER_TRACE_MAX) {
         return;
+    }
     va_list args;
     va_start(args, fmt);
     trace->steps[trace->count].step = step;
@@ -58,8 +59,9 @@ struct chain { /* what the links share */
 
 static void located(struct chain *c, enum router_reason reason)
 {
-    if (!c->edge_named)
+    if (!c->edge_named) {
         c->where->reason = reason;
+    }
 }
 
 /* The answer is a place that somebody named. */
@@ -95,10 +97,12 @@ static bool apply_override(struct chain *c, const struct router_override *o)
 {
     router_trace_add(c->trace, ROUTER_STEP_OVERRIDE, "%s is '%s' (%s)", o->match, o->text, o->origin);
     c->where->override = o;
-    if (o->edge != ROUTER_NO_EDGE && !c->edge_named)
+    if (o->edge != ROUTER_NO_EDGE && !c->edge_named) {
         name_edge(c, ROUTER_REASON_OVERRIDE, o->edge);
-    if (!o->has_place)
+    }
+    if (!o->has_place) {
         return false;
+    }
     locate_at(c, ROUTER_REASON_OVERRIDE, cdn_str(o->place), CDN_STR(""), o->lat, o->lon, 0);
     return true;
 }
@@ -119,8 +123,9 @@ static const char *edge_name(const struct chain *c, uint16_t edge)
 static bool pinned_edge(struct chain *c, struct cdn_str pin)
 {
     const struct cdn_str key = CDN_STR("edge:");
-    if (!cdn_str_starts(pin, key))
+    if (!cdn_str_starts(pin, key)) {
         return false;
+    }
     uint16_t edge = router_edges_find(c->table->edges, cdn_str_sub(pin, key.n));
     if (edge == ROUTER_NO_EDGE) {
         router_trace_add(c->trace, ROUTER_STEP_PINNED, "'" CDN_STR_FMT "' is no edge: ignored",
@@ -135,8 +140,9 @@ static bool pinned_edge(struct chain *c, struct cdn_str pin)
 static bool link_pinned(struct chain *c)
 {
     struct cdn_str pin = c->question->pin;
-    if (pin.n == 0)
+    if (pin.n == 0) {
         return false;
+    }
     if (!c->table->simulate) {
         router_trace_add(c->trace, ROUTER_STEP_PINNED,
                          "the client names a place, which counts in simulation only");
@@ -144,8 +150,9 @@ static bool link_pinned(struct chain *c)
     }
     struct cdn_addr address;
     struct geo_place place;
-    if (pinned_edge(c, pin))
+    if (pinned_edge(c, pin)) {
         return false;
+    }
     if (cdn_parse_ip(pin, &address)) {
         router_trace_add(c->trace, ROUTER_STEP_PINNED, "simulated address " CDN_STR_FMT, CDN_STR_ARG(pin));
         c->where->address = address;
@@ -160,8 +167,9 @@ static bool link_pinned(struct chain *c)
                      CDN_STR_ARG(place.name), place.lat, place.lon);
     locate_at(c, ROUTER_REASON_PINNED, place.name, place.country_code, place.lat, place.lon, 0);
     const struct geo_record here = c->where->record;
-    if (override_by_record(c, &here)) /* its edges count; the client knows better where it is */
+    if (override_by_record(c, &here)) { /* its edges count; the client knows better where it is */
         locate_at(c, ROUTER_REASON_PINNED, place.name, place.country_code, place.lat, place.lon, 0);
+    }
     return true;
 }
 
@@ -171,8 +179,9 @@ static bool link_override(struct chain *c)
     const struct router_override *o = router_overrides_find(all, &c->where->address);
     if (!o) {
         size_t n = router_overrides_count_of(all, ROUTER_OVERRIDE_NETWORK);
-        if (n > 0)
+        if (n > 0) {
             router_trace_add(c->trace, ROUTER_STEP_OVERRIDE, "none of %zu networks holds the address", n);
+        }
         return false;
     }
     c->where->network_len = o->network.prefix;
@@ -203,8 +212,9 @@ static const struct geo_special *special_of(const struct router_table *table, co
 static bool link_special(struct chain *c)
 {
     const struct geo_special *special = special_of(c->table, &c->where->address);
-    if (!special)
+    if (!special) {
         return false;
+    }
     c->where->special = special;
     c->where->network_len = special->prefix_len;
     router_trace_add(c->trace, ROUTER_STEP_SPECIAL, "%s: %s (%s)", special->network, special->text,
@@ -223,17 +233,19 @@ static bool link_special(struct chain *c)
 
 static void trace_record(struct chain *c, const struct geo_record *r)
 {
-    if (!c->trace)
+    if (!c->trace) {
         return;
+    }
     char text[CDN_ADDR_TEXT_SIZE];
     cdn_addr_format_ip(&c->where->address, text);
     router_trace_add(c->trace, ROUTER_STEP_DATABASE,
                      "%s is in a /%u: " CDN_STR_FMT "%s" CDN_STR_FMT " (%.4f,%.4f), precision %s", text,
                      r->prefix_len, CDN_STR_ARG(r->city), r->city.n ? ", " : "", CDN_STR_ARG(r->country),
                      r->lat, r->lon, geo_precision_word(r->precision));
-    if (r->precision <= GEO_PRECISION_COUNTRY)
+    if (r->precision <= GEO_PRECISION_COUNTRY) {
         router_trace_add(c->trace, ROUTER_STEP_COUNTRY, "only the %s is known: its usual point stands for it",
                          geo_precision_word(r->precision));
+    }
 }
 
 static bool link_database(struct chain *c)
@@ -241,22 +253,26 @@ static bool link_database(struct chain *c)
     struct router_where *w = c->where;
     struct geo_record r;
     enum cdn_status status = router_lookup(c->table, &w->address, &r);
-    if (!w->override)
+    if (!w->override) {
         w->network_len = r.prefix_len;
+    }
     w->is_recorded = status == CDN_OK;
     bool located_here = status == CDN_OK && r.has_coordinates;
-    if (located_here)
+    if (located_here) {
         trace_record(c, &r);
-    if (override_by_record(c, &r))
+    }
+    if (override_by_record(c, &r)) {
         return true;
+    }
     if (!located_here) {
         router_trace_add(c->trace, ROUTER_STEP_DATABASE,
                          status == CDN_OK
                              ? "the record has neither coordinates nor a known country or continent"
                          : status == CDN_NOT_FOUND ? "nothing is known about the address"
                                                    : "the record cannot be read");
-        if (status == CDN_OK)
+        if (status == CDN_OK) {
             w->record = r; /* whose network it is */
+        }
         return false;
     }
     w->record = r;
@@ -279,15 +295,17 @@ enum cdn_status router_lookup(const struct router_table *table, const struct cdn
 {
     enum cdn_status status = geo_lookup(table->db, &address->sa, ret);
     struct geo_record as;
-    if (!table->asn_db)
+    if (!table->asn_db) {
         return status;
+    }
     if (geo_lookup(table->asn_db, &address->sa, &as) == CDN_OK && as.asn != 0) {
         ret->asn = as.asn;
         ret->organization = as.organization;
     }
     bool counts = router_overrides_count_of(table->overrides, ROUTER_OVERRIDE_ASN) > 0;
-    if (counts && as.prefix_len > ret->prefix_len)
+    if (counts && as.prefix_len > ret->prefix_len) {
         ret->prefix_len = as.prefix_len;
+    }
     return status;
 }
 
@@ -304,16 +322,19 @@ void router_resolve(const struct router_table *table, const struct router_questi
     *ret = (struct router_where){.address = question->client, .edge = ROUTER_NO_EDGE};
     cdn_addr_unmap(&ret->address);
     struct chain chain = {table, question, trace, ret, false};
-    if (links[0](&chain))
+    if (links[0](&chain)) {
         return;
+    }
     if (!http_forwarded_is_known(&ret->address)) {
         router_trace_add(trace, ROUTER_STEP_DEFAULT, "the proxy does not say who the client is");
         (void)link_default(&chain);
         return;
     }
-    for (size_t i = 1; i < CDN_ARRAY_LEN(links); i++)
-        if (links[i](&chain))
+    for (size_t i = 1; i < CDN_ARRAY_LEN(links); i++) {
+        if (links[i](&chain)) {
             return;
+        }
+    }
 }
 
 bool router_resolve_entry(const struct router_table *table, const struct cdn_addr *client,
@@ -322,8 +343,9 @@ bool router_resolve_entry(const struct router_table *table, const struct cdn_add
     ret->address = *client;
     cdn_addr_unmap(&ret->address);
     if (table->asn_db || special_of(table, &ret->address) || geo_anycast(&ret->address.sa) ||
-        router_overrides_find(table->overrides, &ret->address))
+        router_overrides_find(table->overrides, &ret->address)) {
         return false;
+    }
     return geo_lookup_entry(table->db, &ret->address.sa, &ret->record.entry, &ret->network_len) == CDN_OK;
 }
 
@@ -339,14 +361,16 @@ static bool is_named_place(const struct router_where *w)
 
 const char *router_where_precision(const struct router_where *where)
 {
-    if (is_named_place(where))
+    if (is_named_place(where)) {
         return "exact";
+    }
     return where->record.entry == GEO_ENTRY_NONE ? "default" : geo_precision_word(where->record.precision);
 }
 
 const char *router_where_source(const struct router_where *where)
 {
-    if (is_named_place(where))
+    if (is_named_place(where)) {
         return where->override ? "override" : "pinned";
+    }
     return where->record.entry == GEO_ENTRY_NONE ? "default" : "database";
 }

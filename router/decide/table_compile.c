@@ -98,8 +98,9 @@ static void *work(void *arg)
 
 static void give_up(struct router_compiler *c)
 {
-    if (!c->job)
+    if (!c->job) {
         return;
+    }
     atomic_store(&c->job->stop, true);
     pthread_join(c->job->thread, NULL);
     c->job->compiler = NULL; /* its message, which is waiting in the loop, frees it */
@@ -115,8 +116,9 @@ struct router_compiler *router_compiler_create(struct loop *loop)
 
 void router_compiler_destroy(struct router_compiler *compiler)
 {
-    if (!compiler)
+    if (!compiler) {
         return;
+    }
     give_up(compiler);
     free(compiler);
 }
@@ -146,11 +148,11 @@ json_t *router_compiler_json(const struct router_compiler *compiler)
     const struct router_compiled_info *info = &compiler->info;
     const char *state = compiler->job ? "compiling" : compiler->status == CDN_OK ? "compiled" : "failed";
     bool failed = !compiler->job && compiler->status != CDN_OK;
-    return json_pack("{s:s, s:s?, s:I, s:I, s:I, s:I, s:I}", "state", state, "error",
-                     failed ? compiler->err.text : NULL, "rows", (json_int_t)info->rows, "classes",
-                     (json_int_t)info->classes, "networks",
-                     (json_int_t)(info->networks[0] + info->networks[1]), "bytes", (json_int_t)info->bytes,
-                     "ms", (json_int_t)cdn_metric_get(&compiler->metrics.compiled_milliseconds));
+    return json_pack(
+        "{s:s, s:s?, s:I, s:I, s:I, s:I, s:I}", "state", state, "error", failed ? compiler->err.text : NULL,
+        "rows", (json_int_t)info->rows, "classes", (json_int_t)info->classes, "networks",
+        (json_int_t)info->networks[0] + (json_int_t)info->networks[1], "bytes", (json_int_t)info->bytes, "ms",
+        (json_int_t)cdn_metric_get(&compiler->metrics.compiled_milliseconds));
 }
 
 void router_compiler_metrics(const struct router_compiler *compiler, struct cdn_buf *out)

@@ -35,8 +35,9 @@ struct answering {
 
 static void put(struct answering *a, uint16_t hint, const knot_rrset_t *set)
 {
-    if (!a->truncated && set->rrs.count > 0)
+    if (!a->truncated && set->rrs.count > 0) {
         a->truncated = knot_pkt_put(a->out, hint, set, 0) != KNOT_EOK;
+    }
 }
 
 static void put_own(struct answering *a, const knot_rrset_t *set)
@@ -60,8 +61,9 @@ static uint16_t minimal_any(struct answering *a)
 
 static uint16_t one_set(struct answering *a, const knot_rrset_t *set)
 {
-    if (set->rrs.count == 0)
+    if (set->rrs.count == 0) {
         return negative(a, KNOT_RCODE_NOERROR);
+    }
     put_own(a, set);
     return KNOT_RCODE_NOERROR;
 }
@@ -78,10 +80,12 @@ static uint16_t site_addresses(struct answering *a)
     struct dns_pick pick;
     dns_pick(a->zone, &a->client, family, a->by_subnet, &pick);
     a->scope = pick.scope;
-    for (size_t i = 0; i < pick.count; i++)
+    for (size_t i = 0; i < pick.count; i++) {
         put_own(a, &a->zone->edges[pick.edges[i]].address[family]);
-    if (pick.count > 0)
+    }
+    if (pick.count > 0) {
         return KNOT_RCODE_NOERROR;
+    }
     return pick.no_edge ? KNOT_RCODE_SERVFAIL : negative(a, KNOT_RCODE_NOERROR);
 }
 
@@ -96,8 +100,9 @@ static uint16_t name_servers(struct answering *a)
         for (size_t family = 0; node && family < 2; family++) {
             knot_rrset_t glue = node->addresses[family];
             glue.owner = node->name;
-            if (glue.rrs.count > 0)
+            if (glue.rrs.count > 0) {
                 knot_pkt_put(a->out, KNOT_COMPR_HINT_NONE, &glue, KNOT_PF_NOTRUNC);
+            }
         }
     }
     return KNOT_RCODE_NOERROR;
@@ -111,8 +116,9 @@ static uint16_t why(struct answering *a)
     a->scope = dns_pick_explain(a->zone, &a->client, &decision);
     dns_why(a->zone->table, &a->client, a->by_subnet, a->scope, &decision, &text);
     knot_rrset_init(&set, a->zone->apex, KNOT_RRTYPE_TXT, KNOT_CLASS_IN, 0);
-    if (knot_rrset_add_rdata(&set, (const uint8_t *)text.p, (uint16_t)text.n, &a->mm) != KNOT_EOK)
+    if (knot_rrset_add_rdata(&set, (const uint8_t *)text.p, (uint16_t)text.n, &a->mm) != KNOT_EOK) {
         return KNOT_RCODE_SERVFAIL;
+    }
     put_own(a, &set);
     return KNOT_RCODE_NOERROR;
 }
@@ -140,16 +146,21 @@ static uint16_t at_node(struct answering *a, const struct dns_node *node)
 {
     uint16_t type = a->query.type;
     bool address = type == KNOT_RRTYPE_A || type == KNOT_RRTYPE_AAAA;
-    if (type == KNOT_RRTYPE_ANY && node->kind != DNS_KIND_EMPTY)
+    if (type == KNOT_RRTYPE_ANY && node->kind != DNS_KIND_EMPTY) {
         return minimal_any(a);
-    if (node->kind == DNS_KIND_APEX)
+    }
+    if (node->kind == DNS_KIND_APEX) {
         return at_apex(a);
-    if (node->kind == DNS_KIND_SITE && address)
+    }
+    if (node->kind == DNS_KIND_SITE && address) {
         return site_addresses(a);
-    if (node->kind == DNS_KIND_HOST && address)
+    }
+    if (node->kind == DNS_KIND_HOST && address) {
         return one_set(a, &node->addresses[family_of(type)]);
-    if (node->kind == DNS_KIND_WHY && type == KNOT_RRTYPE_TXT)
+    }
+    if (node->kind == DNS_KIND_WHY && type == KNOT_RRTYPE_TXT) {
         return why(a);
+    }
     return negative(a, KNOT_RCODE_NOERROR);
 }
 
@@ -175,13 +186,16 @@ static uint16_t refusal_of(uint16_t type)
 static uint16_t fill(struct answering *a)
 {
     const struct dns_query *q = &a->query;
-    if (q->rcode != KNOT_RCODE_NOERROR || !q->has_question)
+    if (q->rcode != KNOT_RCODE_NOERROR || !q->has_question) {
         return q->rcode;
+    }
     uint16_t refusal = refusal_of(q->type);
-    if (refusal != KNOT_RCODE_NOERROR)
+    if (refusal != KNOT_RCODE_NOERROR) {
         return refusal;
-    if (q->rclass != KNOT_CLASS_IN || !dns_zone_has(a->zone, q->name))
+    }
+    if (q->rclass != KNOT_CLASS_IN || !dns_zone_has(a->zone, q->name)) {
         return KNOT_RCODE_REFUSED;
+    }
     knot_wire_set_aa(a->out->wire);
     knot_pkt_begin(a->out, KNOT_ANSWER);
     const struct dns_node *node = dns_zone_find(a->zone, q->name);
@@ -193,8 +207,9 @@ static uint16_t fill(struct answering *a)
 static uint16_t limit_of(const struct answering *a, size_t room)
 {
     size_t limit = DNS_MESSAGE_MAX;
-    if (!a->asker->tcp)
+    if (!a->asker->tcp) {
         limit = a->query.udp_size < a->zone->limits.udp_size ? a->query.udp_size : a->zone->limits.udp_size;
+    }
     return (uint16_t)(limit < room ? limit : room);
 }
 
@@ -208,14 +223,18 @@ static bool says_nsid(const struct answering *a)
 static uint16_t opt_size(const struct answering *a)
 {
     size_t n = KNOT_EDNS_MIN_SIZE;
-    if (a->query.subnet_wire)
+    if (a->query.subnet_wire) {
         n += KNOT_EDNS_OPTION_HDRLEN + a->query.subnet_n;
-    if (a->query.client_cookie.len)
+    }
+    if (a->query.client_cookie.len) {
         n += KNOT_EDNS_OPTION_HDRLEN + COOKIE_SIZE;
-    if (a->query.wants_keepalive)
+    }
+    if (a->query.wants_keepalive) {
         n += KNOT_EDNS_OPTION_HDRLEN + 2;
-    if (says_nsid(a))
+    }
+    if (says_nsid(a)) {
         n += KNOT_EDNS_OPTION_HDRLEN + a->zone->limits.nsid_n;
+    }
     return (uint16_t)n;
 }
 
@@ -228,8 +247,9 @@ static void begin(struct answering *a)
     wire[2] &= 0x79; /* keeps opcode and RD */
     wire[3] &= 0x10; /* keeps CD */
     knot_wire_set_qr(wire);
-    if (a->query.edns)
+    if (a->query.edns) {
         knot_pkt_reserve(a->out, opt_size(a));
+    }
 }
 
 struct writer {
@@ -258,8 +278,9 @@ static void put_cookie(struct writer *w, const struct answering *a)
 {
     knot_edns_cookie_t fresh;
     if (!dns_cookie_make(&a->responder->secret, &a->asker->client, a->asker->now_s, &a->query.client_cookie,
-                         &fresh))
+                         &fresh)) {
         return;
+    }
     put_option(w, KNOT_EDNS_OPTION_COOKIE, a->query.client_cookie.len + fresh.len);
     put_bytes(w, a->query.client_cookie.data, a->query.client_cookie.len);
     put_bytes(w, fresh.data, fresh.len);
@@ -273,8 +294,9 @@ static void put_options(struct writer *w, const struct answering *a)
         put_bytes(w, q->subnet_wire, q->subnet_n);
         w->p[3 - (int)q->subnet_n] = a->by_subnet ? (uint8_t)a->scope : 0;
     }
-    if (q->client_cookie.len)
+    if (q->client_cookie.len) {
         put_cookie(w, a);
+    }
     if (q->wants_keepalive && a->asker->tcp) {
         put_option(w, KNOT_EDNS_OPTION_TCP_KEEPALIVE, 2);
         put_u16(w, a->responder->keepalive_ds);
@@ -306,11 +328,14 @@ static void add_opt(struct answering *a, uint16_t rcode)
 static enum dns_rate_verdict rate_of(const struct answering *a, uint16_t rcode)
 {
     const struct dns_limits *limits = &a->zone->limits;
-    if (a->asker->tcp || a->cookie_is_good || limits->rate == 0 || !a->responder->rate)
+    if (a->asker->tcp || a->cookie_is_good || limits->rate == 0 || !a->responder->rate) {
         return DNS_RATE_PASS;
-    for (size_t i = 0; i < limits->exempt_count; i++)
-        if (cdn_cidr_has(&limits->exempt[i], &a->asker->client))
+    }
+    for (size_t i = 0; i < limits->exempt_count; i++) {
+        if (cdn_cidr_has(&limits->exempt[i], &a->asker->client)) {
             return DNS_RATE_PASS;
+        }
+    }
     unsigned kind = rcode == KNOT_RCODE_NOERROR ? 0 : rcode == KNOT_RCODE_NXDOMAIN ? 1 : 2;
     return dns_rate_check(a->responder->rate, &a->asker->client, kind, limits->rate, limits->slip,
                           a->asker->now_us);
@@ -322,8 +347,9 @@ static void begin_truncated(struct answering *a)
     knot_pkt_clear(a->out);
     begin(a);
     knot_wire_set_tc(a->out->wire);
-    if (authoritative)
+    if (authoritative) {
         knot_wire_set_aa(a->out->wire);
+    }
 }
 
 static size_t respond(struct answering *a)
@@ -336,13 +362,16 @@ static size_t respond(struct answering *a)
     cdn_metric_add(&m->dns_limited_total, verdict == DNS_RATE_DROP);
     cdn_metric_add(&m->dns_slipped_total, verdict == DNS_RATE_SLIP);
     cdn_metric_add(&m->dns_truncated_total, a->truncated);
-    if (verdict == DNS_RATE_DROP)
+    if (verdict == DNS_RATE_DROP) {
         return 0;
-    if (a->truncated || verdict == DNS_RATE_SLIP)
+    }
+    if (a->truncated || verdict == DNS_RATE_SLIP) {
         begin_truncated(a);
+    }
     knot_wire_set_rcode(a->out->wire, KNOT_EDNS_RCODE_LO(rcode));
-    if (a->query.edns)
+    if (a->query.edns) {
         add_opt(a, rcode);
+    }
     dns_metrics_count_rcode(m, rcode);
     return a->out->size;
 }
@@ -354,8 +383,9 @@ static void count_query(struct answering *a)
     cdn_metric_add(&m->dns_ecs_total, a->query.subnet_wire != NULL);
     cdn_metric_add(&m->dns_cookie_total, a->query.client_cookie.len > 0);
     cdn_metric_add(&m->dns_cookie_good_total, a->cookie_is_good);
-    if (a->query.has_question)
+    if (a->query.has_question) {
         dns_metrics_count_type(m, a->query.type);
+    }
 }
 
 /* A message of another opcode may be laid out differently after its header (RFC 2136, RFC 8490). */
@@ -381,8 +411,9 @@ size_t dns_answer(struct dns_responder *responder, const struct dns_asker *asker
     }
     const struct dns_query *q = &a.query;
     a.by_subnet = dns_query_subnet(q, &a.client);
-    if (!a.by_subnet)
+    if (!a.by_subnet) {
         a.client = asker->client;
+    }
     router_prefetch(a.zone->table, &a.client, 0);
     a.cookie_is_good =
         q->server_cookie.len && dns_cookie_check(&responder->secret, &asker->client, asker->now_s,

@@ -20,18 +20,20 @@ enum cdn_status dns_cookie_secret_read(struct cdn_str hex, struct dns_cookie_sec
 {
     struct dns_cookie_secret secret;
     if (hex.n == 0) {
-        if (getrandom(&secret, sizeof(secret), 0) != (ssize_t)sizeof(secret))
+        if (getrandom(&secret, sizeof(secret), 0) != (ssize_t)sizeof(secret)) {
             return cdn_error_set(err, CDN_UNAVAILABLE, "dns_cookie_secret: no random bytes: %s",
                                  strerror(errno));
+        }
         *ret = secret;
         return CDN_OK;
     }
     for (size_t i = 0; i < sizeof(secret.bytes); i++) {
         int high = hex.n == 2 * sizeof(secret.bytes) ? cdn_hex_digit(hex.p[2 * i]) : -1;
         int low = high >= 0 ? cdn_hex_digit(hex.p[2 * i + 1]) : -1;
-        if (low < 0)
+        if (low < 0) {
             return cdn_error_set(err, CDN_INVALID, "dns_cookie_secret: must be %zu hex digits",
                                  2 * sizeof(secret.bytes));
+        }
         secret.bytes[i] = (uint8_t)(high << 4 | low);
     }
     *ret = secret;

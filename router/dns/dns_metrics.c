@@ -43,9 +43,11 @@ void dns_metrics_count_rcode(struct dns_metrics *m, unsigned rcode)
 #undef X
     };
     _Static_assert(CDN_ARRAY_LEN(numbers) == DNS_RCODE_COUNTED, "a counter for each code");
-    for (size_t i = 0; i < CDN_ARRAY_LEN(numbers); i++)
-        if (numbers[i] == rcode)
+    for (size_t i = 0; i < CDN_ARRAY_LEN(numbers); i++) {
+        if (numbers[i] == rcode) {
             cdn_metric_add(&m->rcodes[i], 1);
+        }
+    }
 }
 
 void dns_metrics_print(const uint64_t *values, struct cdn_buf *out)

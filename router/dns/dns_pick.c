@@ -37,11 +37,14 @@ static bool is_full(const struct picking *p)
 static void take(struct picking *p, uint16_t edge)
 {
     struct dns_pick *pick = p->pick;
-    if (is_full(p) || !p->zone->edges[edge].address[p->family].owner)
+    if (is_full(p) || !p->zone->edges[edge].address[p->family].owner) {
         return;
-    for (size_t i = 0; i < pick->count; i++)
-        if (pick->edges[i] == edge)
+    }
+    for (size_t i = 0; i < pick->count; i++) {
+        if (pick->edges[i] == edge) {
             return;
+        }
+    }
     pick->edges[pick->count++] = edge;
 }
 
@@ -102,8 +105,9 @@ static unsigned question_make(const struct dns_zone *zone, const struct cdn_addr
 {
     ret->question = (struct router_question){.client = *client, .among = among, .any_family = true};
     bool shared = places_are_shared(zone);
-    if (!shared && (!wants_scope || !zone->by_place))
+    if (!shared && (!wants_scope || !zone->by_place)) {
         return 0;
+    }
     unsigned scope = scope_of(zone, client);
     if (shared) {
         size_t size;
@@ -122,8 +126,9 @@ static void take_by_rank(struct picking *p, const struct router_question *questi
     struct router_candidate row[LOOKED_AT];
     struct router_limits limits;
     router_decide(p->zone->table, question, NULL, &d);
-    if (d.choice.edge == ROUTER_NO_EDGE)
+    if (d.choice.edge == ROUTER_NO_EDGE) {
         return;
+    }
     uint32_t blocked =
         ROUTER_BLOCK_ALL & ~router_edge_flags(p->edges, d.choice.edge); /* as strict as it was */
     const struct geo_record *r = &d.where.record;
@@ -136,8 +141,9 @@ static void take_by_rank(struct picking *p, const struct router_question *questi
             uint16_t edge = p->edges->members[site->first + k];
             bool counts = router_among_has(router_limits_among(&limits, row[i].preferred), edge);
             if (counts && router_edge_weight(p->edges, edge) > 0 &&
-                !(router_edge_flags(p->edges, edge) & blocked))
+                !(router_edge_flags(p->edges, edge) & blocked)) {
                 take(p, edge);
+            }
         }
     }
 }
@@ -160,19 +166,22 @@ void dns_pick(const struct dns_zone *zone, const struct cdn_addr *client, int fa
     ret->scope = 0;
     ret->no_edge = false;
     ret->count = 0;
-    if (!zone->any_address[family])
+    if (!zone->any_address[family]) {
         return;
+    }
     bool all = zone->all_addresses[family];
     unsigned want = zone->limits.answers < 2 ? 2 : zone->limits.answers;
     ret->scope = question_make(zone, client, all ? NULL : zone->with_address[family], wants_scope, &place);
     router_decide_brief(zone->table, &place.question, want, &brief);
     ret->no_edge = brief.count == 0 && no_edge_at_all(&p, place.question);
-    for (size_t i = 0; i < brief.count; i++)
+    for (size_t i = 0; i < brief.count; i++) {
         take(&p, brief.edges[i]);
+    }
     /* the chain names two edges only, and the nearest may have other addresses */
     bool by_rank = !is_full(&p) && brief.count > 0 && (!all || brief.count < p.edges->site_count);
-    if (by_rank)
+    if (by_rank) {
         take_by_rank(&p, &place.question);
+    }
     if (wants_scope && zone->by_place && (by_rank || brief.beyond)) {
         unsigned scope = scope_by_chain(zone, client);
         ret->scope = scope > ret->scope ? scope : ret->scope;

@@ -19,8 +19,9 @@ static void *arena_alloc(void *self, size_t n)
 {
     struct dns_arena *arena = self;
     size_t rounded = (n + 15) & ~(size_t)15;
-    if (n > sizeof(arena->bytes) || rounded > sizeof(arena->bytes) - arena->used)
+    if (n > sizeof(arena->bytes) || rounded > sizeof(arena->bytes) - arena->used) {
         return NULL;
+    }
     void *p = arena->bytes + arena->used;
     arena->used += rounded;
     return p;
@@ -79,8 +80,9 @@ static void options_find(const knot_rrset_t *opt, struct options *ret)
 static bool subnet_is_sound(const knot_edns_client_subnet_t *s, const uint8_t *address, size_t octets)
 {
     unsigned most = s->family == 1 ? 32 : s->family == 2 ? 128 : 0;
-    if (s->family > 2 || s->source_len > most || s->scope_len != 0 || octets != (s->source_len + 7u) / 8)
+    if (s->family > 2 || s->source_len > most || s->scope_len != 0 || octets != (s->source_len + 7u) / 8) {
         return false;
+    }
     unsigned spare = (unsigned)octets * 8 - s->source_len;
     return octets == 0 || (address[octets - 1] & ((1u << spare) - 1)) == 0; /* libknot cleared them in `s` */
 }
@@ -90,13 +92,16 @@ static bool subnet_read(struct dns_query *q, const struct option *option)
     const uint8_t *data = option->data;
     uint16_t n = option->n;
     knot_edns_client_subnet_t s = {0};
-    if (!data)
+    if (!data) {
         return true;
+    }
     bool nameless = n == 4 && knot_wire_read_u32(data) == 0; /* family 0, which libknot does not know */
-    if (!nameless && knot_edns_client_subnet_parse(&s, data, n) != KNOT_EOK)
+    if (!nameless && knot_edns_client_subnet_parse(&s, data, n) != KNOT_EOK) {
         return false;
-    if (!subnet_is_sound(&s, data + 4, n - 4u))
+    }
+    if (!subnet_is_sound(&s, data + 4, n - 4u)) {
         return false;
+    }
     q->subnet_wire = data;
     q->subnet_n = n;
     q->subnet = s;
@@ -116,15 +121,19 @@ static uint16_t edns_read(struct dns_query *q)
     q->edns = true;
     q->dnssec_ok = knot_edns_do(opt);
     q->udp_size = knot_edns_get_payload(opt);
-    if (q->udp_size < KNOT_WIRE_MIN_PKTSIZE)
+    if (q->udp_size < KNOT_WIRE_MIN_PKTSIZE) {
         q->udp_size = KNOT_WIRE_MIN_PKTSIZE;
-    if (opt->owner[0] != 0)
+    }
+    if (opt->owner[0] != 0) {
         return KNOT_RCODE_FORMERR; /* RFC 6891 section 6.1.2: its owner is the root */
-    if (knot_edns_get_version(opt) > KNOT_EDNS_VERSION)
+    }
+    if (knot_edns_get_version(opt) > KNOT_EDNS_VERSION) {
         return KNOT_RCODE_BADVERS; /* what else the options say is another version's */
+    }
     options_find(opt, &options);
-    if (options.twice || !cookie_read(q, &options.cookie) || !subnet_read(q, &options.subnet))
+    if (options.twice || !cookie_read(q, &options.cookie) || !subnet_read(q, &options.subnet)) {
         return KNOT_RCODE_FORMERR;
+    }
     q->wants_nsid = options.nsid.data != NULL; /* its payload is ignored, RFC 5001 section 2.2 */
     q->wants_keepalive = options.keepalive.data && options.keepalive.n == 0;
     return KNOT_RCODE_NOERROR;
@@ -138,8 +147,9 @@ static bool counts_are_sound(const uint8_t *wire)
 
 static uint16_t sections_read(struct dns_query *q)
 {
-    if (!counts_are_sound(q->packet->wire))
+    if (!counts_are_sound(q->packet->wire)) {
         return KNOT_RCODE_FORMERR;
+    }
     int parsed = knot_pkt_parse(q->packet, 0);
     if (q->packet->parsed >= KNOT_WIRE_HEADER_SIZE && knot_pkt_qname(q->packet)) {
         q->has_question = true;
@@ -148,11 +158,13 @@ static uint16_t sections_read(struct dns_query *q)
         q->rclass = knot_pkt_qclass(q->packet);
     }
     uint16_t rcode = parsed == KNOT_EOK ? KNOT_RCODE_NOERROR : KNOT_RCODE_FORMERR;
-    if (q->packet->opt_rr && parsed == KNOT_EOK)
+    if (q->packet->opt_rr && parsed == KNOT_EOK) {
         rcode = edns_read(q);
+    }
     /* without a question one can only ask for a cookie (RFC 7873 section 5.4) */
-    if (rcode == KNOT_RCODE_NOERROR && !q->has_question && q->client_cookie.len == 0)
+    if (rcode == KNOT_RCODE_NOERROR && !q->has_question && q->client_cookie.len == 0) {
         rcode = KNOT_RCODE_FORMERR;
+    }
     return rcode;
 }
 
@@ -160,11 +172,13 @@ bool dns_query_parse(uint8_t *message, size_t n, knot_mm_t *mm, struct dns_query
 {
     memset(ret, 0, sizeof(*ret));
     ret->udp_size = KNOT_WIRE_MIN_PKTSIZE;
-    if (n < KNOT_WIRE_HEADER_SIZE || n > UINT16_MAX || knot_wire_get_qr(message))
+    if (n < KNOT_WIRE_HEADER_SIZE || n > UINT16_MAX || knot_wire_get_qr(message)) {
         return false;
+    }
     ret->packet = knot_pkt_new(message, (uint16_t)n, mm);
-    if (!ret->packet)
+    if (!ret->packet) {
         return false;
+    }
     ret->rcode = knot_wire_get_opcode(message) == KNOT_OPCODE_QUERY ? sections_read(ret) : KNOT_RCODE_NOTIMPL;
     return true;
 }
@@ -172,8 +186,9 @@ bool dns_query_parse(uint8_t *message, size_t n, knot_mm_t *mm, struct dns_query
 bool dns_query_subnet(const struct dns_query *query, struct cdn_addr *ret)
 {
     const knot_edns_client_subnet_t *s = &query->subnet;
-    if (!query->subnet_wire || s->source_len == 0)
+    if (!query->subnet_wire || s->source_len == 0) {
         return false;
+    }
     *ret = (struct cdn_addr){0};
     if (s->family == 1) {
         ret->v4.sin_family = AF_INET;

@@ -63,8 +63,9 @@ static _Atomic uint64_t *cell_of(struct dns_rate *rate, uint64_t hash, uint64_t 
             best = &set[i];
             *ret_value = value;
         }
-        if (own)
+        if (own) {
             break;
+        }
     }
     return best;
 }
@@ -77,11 +78,13 @@ static bool fits(struct dns_rate *rate, uint64_t hash, uint64_t interval_us, uin
         _Atomic uint64_t *cell = cell_of(rate, hash, &value);
         uint64_t due = value >> TIME_BITS == tag ? value & TIME_MASK : 0;
         uint64_t next = (due > now_us ? due : now_us) + interval_us;
-        if (next - now_us > SECOND_US)
+        if (next - now_us > SECOND_US) {
             return false;
+        }
         if (atomic_compare_exchange_weak_explicit(cell, &value, tag << TIME_BITS | (next & TIME_MASK),
-                                                  memory_order_relaxed, memory_order_relaxed))
+                                                  memory_order_relaxed, memory_order_relaxed)) {
             return true;
+        }
     }
     return true;
 }
@@ -89,11 +92,13 @@ static bool fits(struct dns_rate *rate, uint64_t hash, uint64_t interval_us, uin
 enum dns_rate_verdict dns_rate_check(struct dns_rate *rate, const struct cdn_addr *client, unsigned kind,
                                      unsigned limit, unsigned slip, int64_t now_us)
 {
-    if (limit == 0)
+    if (limit == 0) {
         return DNS_RATE_PASS;
+    }
     uint64_t interval_us = limit < SECOND_US ? SECOND_US / limit : 1;
-    if (fits(rate, network_hash(rate, client, kind), interval_us, (uint64_t)now_us & TIME_MASK))
+    if (fits(rate, network_hash(rate, client, kind), interval_us, (uint64_t)now_us & TIME_MASK)) {
         return DNS_RATE_PASS;
+    }
     uint32_t n = atomic_fetch_add_explicit(&rate->limited, 1, memory_order_relaxed) + 1;
     return slip > 0 && n % slip == 0 ? DNS_RATE_SLIP : DNS_RATE_DROP;
 }

@@ -49,9 +49,11 @@ static void cut_add(struct dns_cuts *cuts, const uint8_t *address, size_t size, 
 static struct dns_cuts *sorted(struct dns_cuts *cuts)
 {
     struct cut_list *lists[] = {&cuts->v4, &cuts->v6};
-    for (size_t i = 0; i < CDN_ARRAY_LEN(lists); i++)
-        if (lists[i]->count > 0)
+    for (size_t i = 0; i < CDN_ARRAY_LEN(lists); i++) {
+        if (lists[i]->count > 0) {
             qsort(lists[i]->cuts, lists[i]->count, sizeof(struct cut), cut_compare);
+        }
+    }
     return cuts;
 }
 
@@ -61,8 +63,9 @@ struct dns_cuts *dns_cuts_create(const struct cdn_config_list *networks)
     for (size_t i = 0; i < networks->n; i++) {
         struct cdn_cidr cidr;
         size_t size;
-        if (!cdn_parse_cidr(cdn_str(networks->items[i].key), &cidr))
+        if (!cdn_parse_cidr(cdn_str(networks->items[i].key), &cidr)) {
             continue;
+        }
         const uint8_t *bytes = cdn_addr_bytes(&cidr.addr, &size);
         cut_add(cuts, bytes, size, cidr.prefix);
     }
@@ -81,8 +84,9 @@ struct dns_cuts *dns_cuts_create_special(void)
 
 void dns_cuts_destroy(struct dns_cuts *cuts)
 {
-    if (!cuts)
+    if (!cuts) {
         return;
+    }
     free(cuts->v4.cuts);
     free(cuts->v6.cuts);
     free(cuts);
@@ -91,9 +95,11 @@ void dns_cuts_destroy(struct dns_cuts *cuts)
 /* How many bits two addresses have in common at the front. */
 static unsigned common_bits(const uint8_t *a, const uint8_t *b, size_t size)
 {
-    for (size_t i = 0; i < size; i++)
-        if (a[i] != b[i])
+    for (size_t i = 0; i < size; i++) {
+        if (a[i] != b[i]) {
             return (unsigned)(i * 8) + (unsigned)__builtin_clz((unsigned)(a[i] ^ b[i])) - 24;
+        }
+    }
     return (unsigned)(size * 8);
 }
 
@@ -116,10 +122,11 @@ unsigned dns_cuts_scope(const struct dns_cuts *cuts, const struct cdn_addr *addr
     size_t low = 0, high = list->count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (cut_compare(&list->cuts[middle], &key) < 0)
+        if (cut_compare(&list->cuts[middle], &key) < 0) {
             low = middle + 1;
-        else
+        } else {
             high = middle;
+        }
     }
     unsigned before = low > 0 ? bits_needed(&list->cuts[low - 1], bytes, size) : 0;
     unsigned behind = low < list->count ? bits_needed(&list->cuts[low], bytes, size) : 0;
@@ -135,10 +142,12 @@ static unsigned larger(unsigned a, unsigned b)
 static unsigned database_bits(const struct dns_scope_rules *rules, const struct router_where *where)
 {
     struct geo_record record;
-    if (where->record.entry != GEO_ENTRY_NONE)
+    if (where->record.entry != GEO_ENTRY_NONE) {
         return where->record.prefix_len;
-    if (!where->override)
+    }
+    if (!where->override) {
         return where->network_len;
+    }
     router_lookup(rules->table, &where->address, &record); /* an override stands in its place */
     return record.prefix_len;
 }
@@ -148,12 +157,14 @@ static unsigned embedded_bits(const struct dns_scope_rules *rules, const struct 
                               const struct cdn_addr *client)
 {
     struct sockaddr_in inner;
-    if (!geo_special_embedded(where->special, &client->sa, &inner))
+    if (!geo_special_embedded(where->special, &client->sa, &inner)) {
         return 0;
+    }
     const struct cdn_addr address = {.v4 = inner};
     unsigned bits = dns_cuts_scope(rules->special, &address);
-    if (!geo_special(&address.sa))
+    if (!geo_special(&address.sa)) {
         bits = larger(bits, database_bits(rules, where));
+    }
     return (unsigned)where->special->embedded_at * 8 + bits;
 }
 
@@ -162,8 +173,9 @@ unsigned dns_scope(const struct dns_scope_rules *rules, const struct cdn_addr *c
 {
     unsigned bits = dns_cuts_scope(rules->overrides, client);
     const struct router_override *o = where->override;
-    if (o && o->kind == ROUTER_OVERRIDE_NETWORK && o->has_place)
+    if (o && o->kind == ROUTER_OVERRIDE_NETWORK && o->has_place) {
         return bits; /* the database was not asked */
+    }
     bits = larger(bits, dns_cuts_scope(rules->special, client));
     return larger(bits, where->special ? embedded_bits(rules, where, client) : database_bits(rules, where));
 }

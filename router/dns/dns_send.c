@@ -31,8 +31,9 @@ static bool same_bytes(const void *a, size_t a_size, const void *b, size_t b_siz
 /* Whether one more answer of n bytes may go with the last group. */
 static bool joins(const struct dns_box *box, const struct msghdr *in, size_t n)
 {
-    if (!box->cuts || box->groups == 0)
+    if (!box->cuts || box->groups == 0) {
         return false;
+    }
     const struct msghdr *last = &box->out[box->groups - 1].msg_hdr;
     return last->msg_iov->iov_len == n && (last->msg_iovlen + 1) * n <= DNS_BOX_BYTES &&
            same_bytes(last->msg_name, last->msg_namelen, in->msg_name, in->msg_namelen) &&
@@ -74,17 +75,20 @@ static unsigned send_singly(struct dns_box *box, struct msghdr *m)
     box->cuts = box->cuts && errno != EIO;
     m->msg_controllen -= CUT_SPACE;
     m->msg_iovlen = 1;
-    for (; n > 0; n--, m->msg_iov++)
+    for (; n > 0; n--, m->msg_iov++) {
         unsent += sendmsg(box->fd, m, 0) < 0;
+    }
     return unsent;
 }
 
 unsigned dns_box_send(struct dns_box *box)
 {
     unsigned unsent = 0;
-    for (unsigned i = 0; i < box->groups; i++)
-        if (box->out[i].msg_hdr.msg_iovlen > 1)
+    for (unsigned i = 0; i < box->groups; i++) {
+        if (box->out[i].msg_hdr.msg_iovlen > 1) {
             cut_add(&box->out[i].msg_hdr);
+        }
+    }
     for (unsigned at = 0; at < box->groups;) {
         int sent = sendmmsg(box->fd, &box->out[at], box->groups - at, 0);
         if (sent > 0) {

@@ -107,8 +107,9 @@ static void answer_one(struct conn *c, const uint8_t *message, size_t n)
     memcpy(t->message, message, n);
     t->responder.zone = dns_feed_zone(&t->feed);
     size_t size = dns_answer(&t->responder, &asker, t->message, n, t->answer, sizeof(t->answer));
-    if (size == 0)
+    if (size == 0) {
         return;
+    }
     uint8_t prefix[PREFIX];
     knot_wire_write_u16(prefix, (uint16_t)size);
     cdn_buf_add(&c->out, prefix, PREFIX);
@@ -127,10 +128,12 @@ static bool answer_all(struct conn *c)
     while (c->in.n - at >= PREFIX && unread(c) < UNREAD_MAX) {
         const uint8_t *p = (const uint8_t *)c->in.p + at;
         size_t n = knot_wire_read_u16(p);
-        if (n < KNOT_WIRE_HEADER_SIZE)
+        if (n < KNOT_WIRE_HEADER_SIZE) {
             return false;
-        if (c->in.n - at - PREFIX < n)
+        }
+        if (c->in.n - at - PREFIX < n) {
             break;
+        }
         answer_one(c, p + PREFIX, n);
         at += PREFIX + n;
     }
@@ -148,8 +151,9 @@ static bool send_some(struct conn *c)
 {
     while (unread(c) > 0) {
         ssize_t n = send(c->watch.fd, c->out.p + c->sent, unread(c), MSG_NOSIGNAL);
-        if (n < 0)
+        if (n < 0) {
             return errno == EAGAIN || errno == EINTR;
+        }
         c->sent += (size_t)n;
         timer_start(c);
     }
@@ -163,8 +167,9 @@ static bool read_some(struct conn *c)
 {
     cdn_buf_reserve(&c->in, READ_SIZE);
     ssize_t n = recv(c->watch.fd, c->in.p + c->in.n, READ_SIZE, 0);
-    if (n < 0)
+    if (n < 0) {
         return errno == EAGAIN || errno == EINTR;
+    }
     c->in.n += (size_t)n;
     c->finished = n == 0;
     return true;
@@ -250,8 +255,9 @@ static void on_accept(struct loop_fd *watch, uint32_t events)
             }
             return;
         }
-        if (t->count >= t->config.clients)
+        if (t->count >= t->config.clients) {
             displace_longest_idle(t);
+        }
         conn_open(t, fd, &peer);
     }
 }
@@ -270,8 +276,9 @@ enum cdn_status dns_tcp_create(const struct dns_tcp_config *config, const struct
     t->retry.fire = on_retry;
     t->listener = (struct loop_fd){.fd = config->fd, .events = EPOLLIN, .ready = on_accept};
     enum cdn_status status = loop_create(&t->loop, err);
-    if (status == CDN_OK)
+    if (status == CDN_OK) {
         status = loop_fd_add(t->loop, &t->listener, err);
+    }
     if (status != CDN_OK) {
         dns_tcp_destroy(t);
         return status;
@@ -307,14 +314,16 @@ const struct dns_metrics *dns_tcp_metrics(const struct dns_tcp *tcp)
 
 void dns_tcp_destroy(struct dns_tcp *tcp)
 {
-    if (!tcp)
+    if (!tcp) {
         return;
+    }
     if (tcp->running) {
         loop_stop(tcp->loop);
         pthread_join(tcp->thread, NULL);
     }
-    while (tcp->first)
+    while (tcp->first) {
         conn_close(tcp->first);
+    }
     if (tcp->loop) {
         loop_timer_stop(tcp->loop, &tcp->retry);
         loop_destroy(tcp->loop);

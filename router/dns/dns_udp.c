@@ -83,8 +83,9 @@ static void answer_all(struct dns_udp *u, size_t received)
         asker.client = s->peer;
         cdn_addr_unmap(&asker.client);
         size_t n = dns_answer(&u->responder, &asker, s->query, u->in[i].msg_len, s->answer, ANSWER_MAX);
-        if (n > 0)
+        if (n > 0) {
             dns_box_add(&u->box, &u->in[i].msg_hdr, s->answer, n);
+        }
     }
 }
 
@@ -100,8 +101,9 @@ static void note_arrival(struct dns_udp *u, int64_t received)
 static void gather(const struct dns_udp *u, int64_t received)
 {
     static const struct timespec moment = {0, GATHER_NS};
-    if (u->between_ns < BUSY_NS && received < BATCH_ENOUGH)
+    if (u->between_ns < BUSY_NS && received < BATCH_ENOUGH) {
         nanosleep(&moment, NULL);
+    }
 }
 
 static void *run(void *arg)
@@ -110,13 +112,15 @@ static void *run(void *arg)
     prctl(PR_SET_TIMERSLACK, 1UL);
     while (!atomic_load_explicit(&u->stopping, memory_order_relaxed)) {
         int n = recvmmsg(u->fd, u->in, BATCH, MSG_WAITFORONE, NULL);
-        if (n <= 0)
+        if (n <= 0) {
             continue;
+        }
         note_arrival(u, n);
         answer_all(u, (size_t)n);
         cdn_metric_add(&u->metrics.dns_unsent_total, dns_box_send(&u->box));
-        for (size_t i = 0; i < (size_t)n; i++)
+        for (size_t i = 0; i < (size_t)n; i++) {
             arm(u, i);
+        }
         gather(u, n);
     }
     return NULL;
@@ -131,8 +135,9 @@ struct dns_udp *dns_udp_create(int fd, bool any_address, const struct dns_respon
     u->between_ns = 16 * BUSY_NS;
     u->responder = *responder;
     u->responder.metrics = &u->metrics;
-    for (size_t i = 0; i < BATCH; i++)
+    for (size_t i = 0; i < BATCH; i++) {
         slot_init(u, i);
+    }
     return u;
 }
 
@@ -157,8 +162,9 @@ const struct dns_metrics *dns_udp_metrics(const struct dns_udp *udp)
 /* shutdown(2) fails on a socket that is not connected, but wakes who waits for it all the same. */
 void dns_udp_destroy(struct dns_udp *udp)
 {
-    if (!udp)
+    if (!udp) {
         return;
+    }
     if (udp->running) {
         atomic_store(&udp->stopping, true);
         shutdown(udp->fd, SHUT_RDWR);

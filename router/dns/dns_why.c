@@ -58,16 +58,18 @@ void dns_why(const struct router_table *table, const struct cdn_addr *client, bo
     add(out, "client=%s", ip);
     add(out, "by=%s", by_subnet ? "subnet" : "resolver");
     add(out, "network=%s", network);
-    if (decision->choice.edge != ROUTER_NO_EDGE)
+    if (decision->choice.edge != ROUTER_NO_EDGE) {
         add_choice(table, decision, out);
-    else
+    } else {
         add(out, "edge=none");
+    }
     const struct geo_record *r = &where->record;
-    if (r->city.n + r->country.n == 0)
+    if (r->city.n + r->country.n == 0) {
         add(out, "located=unknown");
-    else
+    } else {
         add(out, "located=" CDN_STR_FMT "%s" CDN_STR_FMT, CDN_STR_ARG(r->city),
             r->city.n && r->country.n ? ", " : "", CDN_STR_ARG(r->country));
+    }
     add(out, "precision=%s", router_where_precision(where));
     add(out, "scope=%u", scope);
 }

@@ -15,8 +15,9 @@
 struct dns_node *dns_zone_slot(const struct dns_zone *zone, const knot_dname_t *name)
 {
     size_t at = XXH3_64bits(name, knot_dname_size(name)) & zone->node_mask;
-    while (zone->nodes[at].name && !knot_dname_is_equal(zone->nodes[at].name, name))
+    while (zone->nodes[at].name && !knot_dname_is_equal(zone->nodes[at].name, name)) {
         at = (at + 1) & zone->node_mask;
+    }
     return &zone->nodes[at];
 }
 
@@ -29,11 +30,13 @@ const struct dns_node *dns_zone_find(const struct dns_zone *zone, const knot_dna
 bool dns_zone_has(const struct dns_zone *zone, const knot_dname_t *name)
 {
     size_t size = knot_dname_size(name);
-    if (size < zone->apex_size)
+    if (size < zone->apex_size) {
         return false;
+    }
     const uint8_t *tail = name + size - zone->apex_size;
-    while (name < tail)
+    while (name < tail) {
         name += *name + 1;
+    }
     return name == tail && memcmp(tail, zone->apex, zone->apex_size) == 0;
 }
 
@@ -51,8 +54,9 @@ struct dns_zone *dns_zone_ref(struct dns_zone *zone)
 
 static void records_clear(knot_rrset_t *sets, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         knot_rrset_clear(&sets[i], NULL);
+    }
 }
 
 static void nodes_free(struct dns_zone *zone)
@@ -66,18 +70,21 @@ static void nodes_free(struct dns_zone *zone)
 
 static void edges_free(struct dns_zone *zone)
 {
-    for (size_t i = 0; zone->edges && i < zone->table->edges->count; i++)
+    for (size_t i = 0; zone->edges && i < zone->table->edges->count; i++) {
         records_clear(zone->edges[i].address, 2);
+    }
     free(zone->edges);
 }
 
 void dns_zone_unref(struct dns_zone *zone)
 {
-    if (!zone || atomic_fetch_sub_explicit(&zone->_refs, 1, memory_order_acq_rel) != 1)
+    if (!zone || atomic_fetch_sub_explicit(&zone->_refs, 1, memory_order_acq_rel) != 1) {
         return;
+    }
     knot_rrset_t *own[] = {&zone->soa, &zone->soa_negative, &zone->ns, &zone->caa, &zone->hinfo};
-    for (size_t i = 0; i < CDN_ARRAY_LEN(own); i++)
+    for (size_t i = 0; i < CDN_ARRAY_LEN(own); i++) {
         records_clear(own[i], 1);
+    }
     nodes_free(zone);
     edges_free(zone);
     dns_cuts_destroy((struct dns_cuts *)(uintptr_t)zone->scope.overrides);
@@ -87,8 +94,9 @@ void dns_zone_unref(struct dns_zone *zone)
     free(zone->with_address[1]);
     free(zone->limits.exempt);
     free(zone->limits.nsid);
-    for (size_t i = 0; i < zone->warning_count; i++)
+    for (size_t i = 0; i < zone->warning_count; i++) {
         free(zone->warnings[i]);
+    }
     free(zone->warnings);
     router_table_unref(zone->table);
     free(zone);

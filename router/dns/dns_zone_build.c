@@ -47,13 +47,15 @@ static knot_dname_t *name_of(const struct dns_zone *zone, struct cdn_str text)
 {
     CDN_AUTOFREE char *copy = cdn_str_dup(text);
     knot_dname_storage_t whole;
-    if (!knot_dname_from_str(whole, copy, sizeof(whole)))
+    if (!knot_dname_from_str(whole, copy, sizeof(whole))) {
         return NULL;
+    }
     knot_dname_to_lower(whole);
     size_t size = knot_dname_size(whole);
     if (cdn_str_find(text, '.') < 0) {
-        if (size - 1 + zone->apex_size > KNOT_DNAME_MAXLEN)
+        if (size - 1 + zone->apex_size > KNOT_DNAME_MAXLEN) {
             return NULL;
+        }
         memcpy(whole + size - 1, zone->apex, zone->apex_size);
     }
     return knot_dname_copy(whole, NULL);
@@ -66,8 +68,9 @@ static void record_begin(struct dns_zone *zone, knot_rrset_t *set, uint16_t type
 
 static void record_add(knot_rrset_t *set, struct cdn_str data)
 {
-    if (knot_rrset_add_rdata(set, (const uint8_t *)data.p, (uint16_t)data.n, NULL) != KNOT_EOK)
+    if (knot_rrset_add_rdata(set, (const uint8_t *)data.p, (uint16_t)data.n, NULL) != KNOT_EOK) {
         abort(); /* memory is out */
+    }
 }
 
 static uint16_t address_type(int family)
@@ -82,8 +85,9 @@ static void address_add(struct dns_zone *zone, knot_rrset_t sets[2], const struc
     size_t size;
     const uint8_t *bytes = cdn_addr_bytes(address, &size);
     int family = size == 4 ? V4 : V6;
-    if (!sets[family].owner)
+    if (!sets[family].owner) {
         record_begin(zone, &sets[family], address_type(family), ttl);
+    }
     record_add(&sets[family], (struct cdn_str){(const char *)bytes, size});
 }
 
@@ -91,15 +95,18 @@ static void address_add(struct dns_zone *zone, knot_rrset_t sets[2], const struc
 static struct dns_node *node_add(struct dns_zone *zone, const knot_dname_t *name, enum dns_kind kind)
 {
     struct dns_node *node = dns_zone_slot(zone, name);
-    if (node->name && node->kind != DNS_KIND_EMPTY)
+    if (node->name && node->kind != DNS_KIND_EMPTY) {
         return NULL;
-    if (!node->name)
+    }
+    if (!node->name) {
         node->name = knot_dname_copy(name, NULL);
+    }
     node->kind = kind;
     for (const uint8_t *up = name + name[0] + 1; dns_zone_has(zone, up); up += up[0] + 1) {
         struct dns_node *above = dns_zone_slot(zone, up);
-        if (!above->name)
+        if (!above->name) {
             above->name = knot_dname_copy(up, NULL);
+        }
     }
     return node;
 }
@@ -112,8 +119,9 @@ static struct cdn_str host_of(const char *url)
     struct cdn_str rest = cdn_str(slashes ? slashes + 3 : url);
     bool bracket = rest.n > 0 && rest.p[0] == '[';
     rest = cdn_str_sub(rest, bracket);
-    if (bracket)
+    if (bracket) {
         return cdn_str_cut(&rest, ']');
+    }
     struct cdn_str host = cdn_str_cut(&rest, '/');
     return cdn_str_cut(&host, ':');
 }
@@ -131,11 +139,13 @@ static void edge_addresses(const struct build *b, size_t number, struct dns_edge
     const char *texts[] = {e->url, e->listen};
     for (size_t i = 0; i < CDN_ARRAY_LEN(texts); i++) {
         struct cdn_addr address;
-        if (!cdn_parse_ip(host_of(texts[i]), &address) || is_wildcard(&address))
+        if (!cdn_parse_ip(host_of(texts[i]), &address) || is_wildcard(&address)) {
             continue;
+        }
         int family = address.sa.sa_family == AF_INET ? V4 : V6;
-        if (!edge->address[family].owner)
+        if (!edge->address[family].owner) {
             address_add(b->zone, edge->address, &address, b->zone->ttl);
+        }
     }
 }
 
@@ -157,16 +167,18 @@ static enum cdn_status edge_build(struct build *b, size_t number, struct cdn_err
     CDN_AUTOFREE char *text = cdn_asprintf("%s%s", p->name, strchr(p->name, '.') ? "." : "");
     knot_dname_storage_t label, whole;
     if (!knot_dname_from_str(label, text, sizeof(label)) ||
-        knot_dname_size(label) - 1 + zone->apex_size > KNOT_DNAME_MAXLEN)
+        knot_dname_size(label) - 1 + zone->apex_size > KNOT_DNAME_MAXLEN) {
         return cdn_error_set(err, CDN_INVALID, "%s: name: '%s' is too long in the zone %s", p->origin,
                              p->name, b->s->dns_zone);
+    }
     size_t n = knot_dname_size(label) - 1;
     memcpy(whole, label, n);
     memcpy(whole + n, zone->apex, zone->apex_size);
     knot_dname_to_lower(whole);
     struct dns_node *node = node_add(zone, whole, DNS_KIND_HOST);
-    if (!node)
+    if (!node) {
         dns_zone_warn(zone, cdn_asprintf("edge %s has no name of its own in DNS: it is taken", p->name));
+    }
     for (int family = V4; family <= V6; family++) {
         const knot_rrset_t *set = &edge->address[family];
         if (node && set->owner) {
@@ -187,27 +199,33 @@ static enum cdn_status ns_add(struct build *b, struct cdn_str text, const struct
     struct cdn_str rest = text, host = cdn_str_trim(cdn_str_cut(&rest, '='));
     struct cdn_addr address = fallback ? *fallback : (struct cdn_addr){0};
     CDN_AUTOFREE knot_dname_t *name = host.n > 0 ? name_of(zone, host) : NULL;
-    if (!name || (rest.p && !cdn_parse_ip(cdn_str_trim(rest), &address)))
+    if (!name || (rest.p && !cdn_parse_ip(cdn_str_trim(rest), &address))) {
         return cdn_error_set(err, CDN_INVALID, "dns_ns: '" CDN_STR_FMT "' is not NAME or NAME=ADDRESS",
                              CDN_STR_ARG(text));
+    }
     record_add(&zone->ns, (struct cdn_str){(const char *)name, knot_dname_size(name)});
-    if (!dns_zone_has(zone, name))
+    if (!dns_zone_has(zone, name)) {
         return CDN_OK;
+    }
     bool known = address.sa.sa_family != AF_UNSPEC && !is_wildcard(&address);
-    if (!known && !fallback)
+    if (!known && !fallback) {
         return cdn_error_set(err, CDN_INVALID,
                              "dns_ns: '" CDN_STR_FMT "' is in the zone: its address is needed",
                              CDN_STR_ARG(text));
-    if (!known)
+    }
+    if (!known) {
         dns_zone_warn(zone, cdn_asprintf("ns1 has no address in DNS: dns_ns should name the zone's servers"));
+    }
     struct dns_node *node = dns_zone_slot(zone, name);
-    if (!node->name || node->kind == DNS_KIND_EMPTY)
+    if (!node->name || node->kind == DNS_KIND_EMPTY) {
         node = node_add(zone, name, DNS_KIND_HOST);
-    else if (node->kind != DNS_KIND_HOST)
+    } else if (node->kind != DNS_KIND_HOST) {
         return cdn_error_set(err, CDN_INVALID, "dns_ns: '" CDN_STR_FMT "' is a name that leads to edges",
                              CDN_STR_ARG(text));
-    if (known)
+    }
+    if (known) {
         address_add(zone, node->addresses, &address, DNS_LONG_TTL);
+    }
     return CDN_OK;
 }
 
@@ -216,10 +234,12 @@ static enum cdn_status ns_build(struct build *b, struct cdn_error *err)
     const struct cdn_config_list *list = &b->s->dns_ns;
     enum cdn_status status = CDN_OK;
     record_begin(b->zone, &b->zone->ns, KNOT_RRTYPE_NS, DNS_LONG_TTL);
-    if (list->n == 0)
+    if (list->n == 0) {
         status = ns_add(b, CDN_STR("ns1"), b->listen, err);
-    for (size_t i = 0; i < list->n && status == CDN_OK; i++)
+    }
+    for (size_t i = 0; i < list->n && status == CDN_OK; i++) {
         status = ns_add(b, cdn_str(list->items[i].key), NULL, err);
+    }
     return status;
 }
 
@@ -240,8 +260,9 @@ static void soa_build(struct build *b)
     cdn_buf_add(&data, "\012hostmaster", 11);
     cdn_buf_add(&data, zone->apex, zone->apex_size);
     const uint32_t numbers[] = {b->serial, SOA_REFRESH, SOA_RETRY, SOA_EXPIRE, zone->ttl};
-    for (size_t i = 0; i < CDN_ARRAY_LEN(numbers); i++)
+    for (size_t i = 0; i < CDN_ARRAY_LEN(numbers); i++) {
         put_u32(&data, numbers[i]);
+    }
     record_begin(zone, &zone->soa, KNOT_RRTYPE_SOA, DNS_LONG_TTL);
     record_begin(zone, &zone->soa_negative, KNOT_RRTYPE_SOA, zone->ttl);
     record_add(&zone->soa, cdn_buf_str(&data));
@@ -254,10 +275,12 @@ static enum cdn_status caa_build(struct build *b, struct cdn_error *err)
     for (size_t i = 0; i < list->n; i++) {
         struct cdn_str issuer = cdn_str(list->items[i].key);
         CDN_AUTOBUF struct cdn_buf data = {0};
-        if (issuer.n == 0 || issuer.n > 255)
+        if (issuer.n == 0 || issuer.n > 255) {
             return cdn_error_set(err, CDN_INVALID, "dns_caa: '%s' is not an issuer", issuer.p);
-        if (!b->zone->caa.owner)
+        }
+        if (!b->zone->caa.owner) {
             record_begin(b->zone, &b->zone->caa, KNOT_RRTYPE_CAA, DNS_LONG_TTL);
+        }
         cdn_buf_add(&data, "\0\5issue", 7); /* RFC 8659 section 4.1 */
         cdn_buf_add_str(&data, issuer);
         record_add(&b->zone->caa, cdn_buf_str(&data));
@@ -270,17 +293,19 @@ static enum cdn_status site_build(struct build *b, struct cdn_error *err)
     static const uint8_t why[] = "\004_why";
     struct dns_zone *zone = b->zone;
     CDN_AUTOFREE knot_dname_t *site = name_of(zone, cdn_str(b->s->dns_name));
-    if (!site || !dns_zone_has(zone, site))
+    if (!site || !dns_zone_has(zone, site)) {
         return cdn_error_set(err, CDN_INVALID, "dns_name: '%s' is not a name in the zone %s", b->s->dns_name,
                              b->s->dns_zone);
+    }
     node_add(zone, zone->apex, DNS_KIND_APEX);
     node_add(zone, site, DNS_KIND_SITE);
     const knot_dname_t *explained[] = {zone->apex, site};
     for (size_t i = 0; i < CDN_ARRAY_LEN(explained); i++) {
         knot_dname_storage_t name;
         size_t size = knot_dname_size(explained[i]);
-        if (size + 5 > KNOT_DNAME_MAXLEN)
+        if (size + 5 > KNOT_DNAME_MAXLEN) {
             return cdn_error_set(err, CDN_INVALID, "dns_name: '%s' is too long", b->s->dns_name);
+        }
         memcpy(name, why, 5);
         memcpy(name + 5, explained[i], size);
         node_add(zone, name, DNS_KIND_WHY);
@@ -294,8 +319,9 @@ static enum cdn_status apex_build(struct build *b, struct cdn_error *err)
 {
     struct dns_zone *zone = b->zone;
     knot_dname_storage_t name;
-    if (!knot_dname_from_str(name, b->s->dns_zone, sizeof(name)) || name[0] == 0)
+    if (!knot_dname_from_str(name, b->s->dns_zone, sizeof(name)) || name[0] == 0) {
         return cdn_error_set(err, CDN_INVALID, "dns_zone: '%s' is not a name of a zone", b->s->dns_zone);
+    }
     knot_dname_to_lower(name);
     zone->apex = knot_dname_copy(name, NULL);
     zone->apex_size = knot_dname_size(name);
@@ -306,8 +332,9 @@ static enum cdn_status apex_build(struct build *b, struct cdn_error *err)
 static size_t places_of(const char *text)
 {
     size_t n = 2;
-    for (; *text; text++)
+    for (; *text; text++) {
         n += *text == '.';
+    }
     return n;
 }
 
@@ -315,12 +342,15 @@ static void index_make(struct build *b)
 {
     struct dns_zone *zone = b->zone;
     size_t size = 64, names = 2 * places_of(b->s->dns_name) + 4;
-    for (size_t i = 0; i < b->s->dns_ns.n; i++)
+    for (size_t i = 0; i < b->s->dns_ns.n; i++) {
         names += places_of(b->s->dns_ns.items[i].key);
-    for (size_t i = 0; i < zone->table->edges->count; i++)
+    }
+    for (size_t i = 0; i < zone->table->edges->count; i++) {
         names += places_of(zone->table->edges->at[i].name);
-    while (size < names * 2)
+    }
+    while (size < names * 2) {
         size *= 2;
+    }
     zone->nodes = cdn_calloc(size, sizeof(*zone->nodes));
     zone->node_mask = size - 1;
 }
@@ -338,9 +368,11 @@ static void limits_build(struct build *b)
         .slip = (unsigned)b->s->dns_slip,
         .exempt = cdn_calloc(exempt->n + 1, sizeof(*l->exempt)),
     };
-    for (size_t i = 0; i < exempt->n; i++)
-        if (cdn_parse_cidr(cdn_str(exempt->items[i].key), &l->exempt[l->exempt_count]))
+    for (size_t i = 0; i < exempt->n; i++) {
+        if (cdn_parse_cidr(cdn_str(exempt->items[i].key), &l->exempt[l->exempt_count])) {
             l->exempt_count++;
+        }
+    }
 }
 
 /* Whether the place of a client can make a difference. */
@@ -348,8 +380,9 @@ static bool place_matters(const struct router_table *table)
 {
     for (size_t i = 0; i < router_overrides_count(table->overrides); i++) {
         const struct router_override *o = router_overrides_at(table->overrides, i);
-        if (o->edge != ROUTER_NO_EDGE || router_override_limits(o))
+        if (o->edge != ROUTER_NO_EDGE || router_override_limits(o)) {
             return true;
+        }
     }
     return table->policy != ROUTER_POLICY_PINNED && table->edges->site_count > 1;
 }
@@ -359,9 +392,11 @@ static void families_find(struct dns_zone *zone)
     size_t count = zone->table->edges->count;
     for (int family = 0; family < 2; family++) {
         zone->with_address[family] = cdn_calloc(router_set_words(count), sizeof(uint64_t));
-        for (size_t i = 0; i < count; i++)
-            if (zone->edges[i].address[family].owner)
+        for (size_t i = 0; i < count; i++) {
+            if (zone->edges[i].address[family].owner) {
                 router_set_add(zone->with_address[family], i);
+            }
+        }
     }
 }
 
@@ -370,8 +405,9 @@ static enum cdn_status zone_build(struct build *b, struct cdn_error *err)
     struct dns_zone *zone = b->zone;
     size_t count = zone->table->edges->count;
     enum cdn_status status = apex_build(b, err);
-    if (status != CDN_OK)
+    if (status != CDN_OK) {
         return status;
+    }
     zone->ttl = (uint32_t)(b->s->dns_ttl / 1000);
     zone->edges = cdn_calloc(count + 1, sizeof(*zone->edges));
     zone->all_addresses[V4] = zone->all_addresses[V6] = true;
@@ -381,12 +417,15 @@ static enum cdn_status zone_build(struct build *b, struct cdn_error *err)
     limits_build(b);
     index_make(b);
     status = site_build(b, err);
-    if (status == CDN_OK)
+    if (status == CDN_OK) {
         status = ns_build(b, err);
-    if (status == CDN_OK)
+    }
+    if (status == CDN_OK) {
         status = caa_build(b, err);
-    for (size_t i = 0; i < count && status == CDN_OK; i++)
+    }
+    for (size_t i = 0; i < count && status == CDN_OK; i++) {
         status = edge_build(b, i, err);
+    }
     if (status == CDN_OK) {
         families_find(zone);
         soa_build(b);

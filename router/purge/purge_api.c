@@ -58,26 +58,13 @@ struct router_purges {
 
 /* ---- the log ---- */
 
-/* Of what nobody has set. The port is in the name: an address is one process' at a time, and edges find the
- * router by it. NULL: in memory. */
-static char *default_path(const struct router_settings *s)
-{
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    struct cdn_addr admin;
-    unsigned port = cdn_parse_host_port(cdn_str(s->admin), &admin) ? cdn_addr_port(&admin) : 0;
-    if (port > 0 && state && state[0] == '/')
-        return cdn_asprintf("%s/pocketcdn/router-%u/purges.db", state, port);
-    if (port > 0 && home && home[0] == '/')
-        return cdn_asprintf("%s/.local/state/pocketcdn/router-%u/purges.db", home, port);
-    return NULL;
-}
-
 static enum cdn_status log_open(struct router_purges *p, const char *path, struct cdn_error *err)
 {
     struct router_purge_log *log = NULL;
     enum cdn_status status = router_purge_log_open(path, &p->limits, &log, err);
-    if (status != CDN_OK)
+    if (status != CDN_OK) {
         return status;
+    }
     router_purge_log_close(p->log);
     p->log = log;
     cdn_log(CDN_LOG_INFO, "purge_log", "path=%s log=%s last=%" PRIu64 " oldest=%" PRIu64,
@@ -89,11 +76,13 @@ static enum cdn_status log_open(struct router_purges *p, const char *path, struc
 /* The first purge, or an edge that follows: from now on the log has to outlive the router. */
 static enum cdn_status put_to_use(struct router_purges *p, struct cdn_error *err)
 {
-    if (!p->unused_path)
+    if (!p->unused_path) {
         return CDN_OK;
+    }
     enum cdn_status status = log_open(p, p->unused_path, err);
-    if (status != CDN_OK)
+    if (status != CDN_OK) {
         return status;
+    }
     free(p->unused_path);
     p->unused_path = NULL;
     return CDN_OK;
@@ -130,10 +119,11 @@ static void answer_list(struct router_purges *p, struct http_request *req, json_
     json_t *answer = json_pack("{s:s, s:I, s:I}", "log", router_purge_log_identity(p->log), "last",
                                (json_int_t)router_purge_log_last(p->log), "oldest",
                                (json_int_t)router_purge_log_oldest(p->log));
-    if (list)
+    if (list) {
         json_object_set_new(answer, "purges", list);
-    else
+    } else {
         json_object_set_new(answer, "reset", json_true());
+    }
     cdn_metric_add(&p->metrics.purge_reset_total, list == NULL);
     daemon_answer_json(req, 200, answer);
 }
@@ -143,12 +133,14 @@ static void answer_page(struct router_purges *p, struct http_request *req, uint6
     struct page page = {.list = json_array()};
     struct cdn_error err;
     enum cdn_status status = router_purge_log_read(p->log, after, add_entry, &page, &err);
-    if (status != CDN_OK || page.broken)
+    if (status != CDN_OK || page.broken) {
         json_decref(CDN_TAKE(page.list));
-    if (status != CDN_OK)
+    }
+    if (status != CDN_OK) {
         daemon_answer_error(req, &err);
-    else
+    } else {
         answer_list(p, req, page.list);
+    }
 }
 
 static json_t *receipt_json(const struct router_purges *p, const char *name, bool healthy, uint64_t id)
@@ -177,11 +169,14 @@ static json_t *receipts_json(const struct router_purges *p, uint64_t id)
 {
     const struct router_edges *edges = p->edges;
     json_t *list = json_array();
-    for (size_t i = 0; i < edges->count; i++)
+    for (size_t i = 0; i < edges->count; i++) {
         json_array_append_new(list, receipt_json(p, edges->at[i].name, is_healthy(edges, i), id));
-    for (size_t i = 0; i < router_book_count(p->book); i++)
-        if (is_stranger(p, i))
+    }
+    for (size_t i = 0; i < router_book_count(p->book); i++) {
+        if (is_stranger(p, i)) {
             json_array_append_new(list, receipt_json(p, router_book_name(p->book, i), true, id));
+        }
+    }
     return list;
 }
 
@@ -191,11 +186,13 @@ static bool is_acknowledged(const struct router_purges *p, uint64_t id)
     const struct router_edges *edges = p->edges;
     bool all = true;
     double ms;
-    for (size_t i = 0; i < edges->count && all; i++)
+    for (size_t i = 0; i < edges->count && all; i++) {
         all = !is_healthy(edges, i) ||
               router_book_has(p->book, router_book_find(p->book, cdn_str(edges->at[i].name)), id, &ms);
-    for (size_t i = 0; i < router_book_count(p->book) && all; i++)
+    }
+    for (size_t i = 0; i < router_book_count(p->book) && all; i++) {
         all = router_book_has(p->book, i, id, &ms) || !is_stranger(p, i);
+    }
     return all;
 }
 
@@ -214,11 +211,13 @@ static void unlink_waiter(struct waiter *w)
 {
     struct router_purges *p = w->purges;
     loop_timer_stop(p->loop, &w->timer);
-    if (!w->link)
+    if (!w->link) {
         return;
+    }
     *w->link = w->next;
-    if (w->next)
+    if (w->next) {
         w->next->link = w->link;
+    }
     w->link = NULL;
     p->waiting--;
     p->receipts_waiting -= !w->polls;
@@ -234,16 +233,18 @@ static void on_over(void *arg)
 static void answer_waiter(struct waiter *w)
 {
     unlink_waiter(w);
-    if (w->polls)
+    if (w->polls) {
         answer_page(w->purges, w->req, w->number);
-    else
+    } else {
         answer_receipts(w->purges, w->req, w->number);
+    }
 }
 
 static bool is_due(const struct waiter *w)
 {
-    if (w->polls)
+    if (w->polls) {
         return router_purge_log_last(w->purges->log) > w->number;
+    }
     return is_acknowledged(w->purges, w->number);
 }
 
@@ -257,10 +258,11 @@ static void start_timer(struct waiter *w)
 static void on_timer(struct loop_timer *timer)
 {
     struct waiter *w = CDN_CONTAINER_OF(timer, struct waiter, timer);
-    if (loop_mono_ns(w->purges->loop) >= w->until_ns || is_due(w))
+    if (loop_mono_ns(w->purges->loop) >= w->until_ns || is_due(w)) {
         answer_waiter(w);
-    else
+    } else {
         start_timer(w);
+    }
 }
 
 /* `as` says who waits and for what. */
@@ -274,8 +276,9 @@ static void suspend(struct http_request *req, const struct waiter *as, int64_t w
     w->until_ns = loop_mono_ns(p->loop) + wait_ms * NS_PER_MS;
     w->next = p->waiters;
     w->link = &p->waiters;
-    if (w->next)
+    if (w->next) {
         w->next->link = &w->next;
+    }
     p->waiters = w;
     p->waiting++;
     p->receipts_waiting += !w->polls;
@@ -289,8 +292,9 @@ static void wake(struct router_purges *p, bool all)
 {
     for (struct waiter *w = p->waiters, *next; w; w = next) {
         next = w->next;
-        if (all || is_due(w))
+        if (all || is_due(w)) {
             answer_waiter(w);
+        }
     }
 }
 
@@ -309,8 +313,9 @@ static void replace_poll(struct router_purges *p, size_t edge)
     unsigned kept = 1, most = edge == ROUTER_BOOK_NO_EDGE ? at_most(p, ROUTER_PURGE_READERS) : 1;
     for (struct waiter *w = p->waiters, *next; w; w = next) {
         next = w->next;
-        if (w->polls && w->edge == edge && kept++ >= most)
+        if (w->polls && w->edge == edge && kept++ >= most) {
             answer_waiter(w);
+        }
     }
 }
 
@@ -324,8 +329,9 @@ static bool may_wait(const struct router_purges *p, bool polls)
 static enum cdn_status wait_parse(const char *text, int64_t *ret_ms, struct cdn_error *err)
 {
     int64_t ms = 0;
-    if (text && (!cdn_parse_duration_ms(cdn_str(text), &ms) || ms < 0))
+    if (text && (!cdn_parse_duration_ms(cdn_str(text), &ms) || ms < 0)) {
         return cdn_error_set(err, CDN_INVALID, "wait: '%.64s' is not a time such as 500ms or 25s", text);
+    }
     *ret_ms = ms < WAIT_MAX_MS ? ms : WAIT_MAX_MS;
     return CDN_OK;
 }
@@ -337,8 +343,9 @@ static enum cdn_status wait_of(const struct http_request *req, const json_t *bod
     const json_t *value = json_object_get(body, "wait");
     CDN_AUTOFREE char *query = daemon_query(req, "wait");
     char number[32];
-    if (value && !json_is_string(value) && !json_is_integer(value))
+    if (value && !json_is_string(value) && !json_is_integer(value)) {
         return cdn_error_set(err, CDN_INVALID, "wait: must be a time such as \"2s\"");
+    }
     if (json_is_integer(value)) {
         snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(value));
         return wait_parse(number, ret_ms, err);
@@ -374,14 +381,16 @@ static enum cdn_status speaks_for(const struct router_purges *p, struct http_req
 {
     struct edge_field field = {0};
     http_request_each_field(req, find_edge_field, &field);
-    if (field.lines != 1 || !cdn_str_eq(field.value, cdn_str(edge)))
+    if (field.lines != 1 || !cdn_str_eq(field.value, cdn_str(edge))) {
         return cdn_error_set(err, CDN_REFUSED,
                              "edge: acknowledging for '%.64s' needs the field Pocketcdn-Edge with its name",
                              edge);
-    if (router_edges_find(p->edges, cdn_str(edge)) == ROUTER_NO_EDGE && !daemon_has_token(p->daemon, req))
+    }
+    if (router_edges_find(p->edges, cdn_str(edge)) == ROUTER_NO_EDGE && !daemon_has_token(p->daemon, req)) {
         return cdn_error_set(err, CDN_REFUSED,
                              "edge: '%.64s' is no edge of the configuration, and there is no admin token",
                              edge);
+    }
     return CDN_OK;
 }
 
@@ -393,22 +402,28 @@ static enum cdn_status question_parse(struct router_purges *p, struct http_reque
     CDN_AUTOFREE char *wait = daemon_query(req, "wait");
     CDN_AUTOFREE char *log = daemon_query(req, "log");
     struct question q = {.edge = ROUTER_BOOK_NO_EDGE};
-    if (after && (!cdn_parse_u64(cdn_str(after), &q.after) || q.after > INT64_MAX))
+    if (after && (!cdn_parse_u64(cdn_str(after), &q.after) || q.after > INT64_MAX)) {
         return cdn_error_set(err, CDN_INVALID, "after: '%.64s' is not the number of a purge", after);
+    }
     enum cdn_status status = wait_parse(wait, &q.wait_ms, err);
-    if (status == CDN_OK && edge)
+    if (status == CDN_OK && edge) {
         status = speaks_for(p, req, edge, err);
-    if (status == CDN_OK && edge)
+    }
+    if (status == CDN_OK && edge) {
         status = put_to_use(p, err);
-    if (status != CDN_OK)
+    }
+    if (status != CDN_OK) {
         return status;
+    }
     q.ours = (!log || !log[0] || strcmp(log, router_purge_log_identity(p->log)) == 0) &&
              router_purge_log_reaches(p->log, q.after);
-    if (edge)
+    if (edge) {
         q.edge = router_book_edge(p->book, cdn_str(edge));
-    if (edge && q.edge == ROUTER_BOOK_NO_EDGE)
+    }
+    if (edge && q.edge == ROUTER_BOOK_NO_EDGE) {
         return cdn_error_set(err, CDN_INVALID, "edge: empty, too long, or one of more than %u edges",
                              ROUTER_PURGE_EDGES);
+    }
     *ret = q;
     return CDN_OK;
 }
@@ -421,17 +436,20 @@ static enum cdn_status append(struct router_purges *p, const json_t *body, uint6
     static const char *const besides[] = {"wait", NULL};
     json_t *item = NULL;
     enum cdn_status status = router_purge_item(body, besides, &item, err);
-    if (status != CDN_OK)
+    if (status != CDN_OK) {
         return status;
+    }
     CDN_AUTOFREE char *what = json_dumps(item, JSON_COMPACT);
     json_decref(item);
     status = put_to_use(p, err);
-    if (status != CDN_OK)
+    if (status != CDN_OK) {
         return status;
+    }
     int64_t began_ns = cdn_clock_mono_ns();
     status = router_purge_log_append(p->log, cdn_clock_real_ms(), cdn_str(what), ret_id, err);
-    if (status != CDN_OK)
+    if (status != CDN_OK) {
         return status;
+    }
     cdn_log(CDN_LOG_INFO, "purge", "id=%" PRIu64 " took_us=%" PRId64 " what=%.*s", *ret_id,
             (cdn_clock_mono_ns() - began_ns) / 1000, 200, what);
     router_book_purge(p->book, *ret_id, began_ns);
@@ -448,10 +466,11 @@ void router_purge_post(struct router_purges *p, struct http_request *req, json_t
         daemon_answer_error(req, &err);
         return;
     }
-    if (wait_ms > 0 && may_wait(p, false) && !is_due(&w))
+    if (wait_ms > 0 && may_wait(p, false) && !is_due(&w)) {
         suspend(req, &w, wait_ms);
-    else
+    } else {
         answer_receipts(p, req, w.number);
+    }
     wake(p, false);
 }
 
@@ -482,17 +501,20 @@ void router_purge_list(struct router_purges *p, struct http_request *req, json_t
         cdn_metric_add(&p->metrics.purge_poll_total, 1);
         router_book_acknowledge(p->book, q.edge, q.ours ? q.after : 0, cdn_clock_mono_ns());
     }
-    if (q.edge != ROUTER_BOOK_NO_EDGE || q.wait_ms > 0)
+    if (q.edge != ROUTER_BOOK_NO_EDGE || q.wait_ms > 0) {
         replace_poll(p, q.edge);
+    }
     struct waiter w = {.purges = p, .polls = true, .edge = q.edge, .number = q.after};
-    if (!q.ours)
+    if (!q.ours) {
         answer_list(p, req, NULL);
-    else if (q.wait_ms > 0 && !is_due(&w) && may_wait(p, true))
+    } else if (q.wait_ms > 0 && !is_due(&w) && may_wait(p, true)) {
         suspend(req, &w, q.wait_ms);
-    else
+    } else {
         answer_page(p, req, q.after);
-    if (q.edge != ROUTER_BOOK_NO_EDGE)
+    }
+    if (q.edge != ROUTER_BOOK_NO_EDGE) {
         wake(p, false);
+    }
 }
 
 /* ---- telling ---- */
@@ -534,7 +556,8 @@ enum cdn_status router_purges_create(const struct router_settings *settings, str
     p->limits = (struct router_purge_limits){settings->purge_keep, settings->purge_keep_age,
                                              settings->purge_keep_size};
     p->book = router_book_create(ROUTER_PURGE_EDGES);
-    if (!settings->state[0] && (path = default_path(settings)) && access(path, F_OK) != 0) {
+    if (!settings->state[0] && (path = router_purge_log_default_path(settings->admin)) &&
+        access(path, F_OK) != 0) {
         p->unused_path = path;
         path = NULL;
     } else if (settings->state[0] && strcmp(settings->state, "none") != 0) {
@@ -562,8 +585,9 @@ void router_purges_drain(struct router_purges *p)
 
 void router_purges_destroy(struct router_purges *p)
 {
-    if (!p)
+    if (!p) {
         return;
+    }
     router_purge_log_close(p->log);
     router_book_destroy(p->book);
     free(p->unused_path);

@@ -37,31 +37,38 @@ struct router_book *router_book_create(size_t edges_max)
 
 void router_book_destroy(struct router_book *book)
 {
-    if (!book)
+    if (!book) {
         return;
-    for (size_t i = 0; i < book->count; i++)
+    }
+    for (size_t i = 0; i < book->count; i++) {
         free(book->edges[i].name);
-    for (size_t i = 0; i < ROUTER_BOOK_PURGES; i++)
+    }
+    for (size_t i = 0; i < ROUTER_BOOK_PURGES; i++) {
         free(book->times[i].took_ns);
+    }
     free(book->edges);
     free(book);
 }
 
 size_t router_book_find(const struct router_book *book, struct cdn_str name)
 {
-    for (size_t i = 0; i < book->count; i++)
-        if (cdn_str_eq(cdn_str(book->edges[i].name), name))
+    for (size_t i = 0; i < book->count; i++) {
+        if (cdn_str_eq(cdn_str(book->edges[i].name), name)) {
             return i;
+        }
+    }
     return ROUTER_BOOK_NO_EDGE;
 }
 
 size_t router_book_edge(struct router_book *book, struct cdn_str name)
 {
     size_t found = router_book_find(book, name);
-    if (found != ROUTER_BOOK_NO_EDGE)
+    if (found != ROUTER_BOOK_NO_EDGE) {
         return found;
-    if (book->count >= book->max || name.n == 0 || name.n > ROUTER_BOOK_NAME_MAX)
+    }
+    if (book->count >= book->max || name.n == 0 || name.n > ROUTER_BOOK_NAME_MAX) {
         return ROUTER_BOOK_NO_EDGE;
+    }
     book->edges = cdn_realloc(book->edges, book->count + 1, sizeof(*book->edges));
     book->edges[book->count] = (struct edge){.name = cdn_str_dup(name)};
     return book->count++;
@@ -98,15 +105,18 @@ void router_book_purge(struct router_book *book, uint64_t id, int64_t now_ns)
 static void note(struct router_book *book, size_t edge, uint64_t id, int64_t now_ns)
 {
     struct times *t = &book->times[id % ROUTER_BOOK_PURGES];
-    if (t->id != id)
+    if (t->id != id) {
         return;
+    }
     if (t->n <= edge) {
         t->took_ns = cdn_realloc(t->took_ns, book->count, sizeof(*t->took_ns));
-        while (t->n < book->count)
+        while (t->n < book->count) {
             t->took_ns[t->n++] = -1;
+        }
     }
-    if (t->took_ns[edge] < 0)
+    if (t->took_ns[edge] < 0) {
         t->took_ns[edge] = now_ns - t->began_ns;
+    }
 }
 
 void router_book_acknowledge(struct router_book *book, size_t edge, uint64_t upto, int64_t now_ns)
@@ -114,8 +124,9 @@ void router_book_acknowledge(struct router_book *book, size_t edge, uint64_t upt
     struct edge *e = &book->edges[edge];
     uint64_t from = upto > ROUTER_BOOK_PURGES ? upto - ROUTER_BOOK_PURGES + 1 : 1;
     from = e->most + 1 > from ? e->most + 1 : from;
-    for (uint64_t id = from; id <= upto; id++)
+    for (uint64_t id = from; id <= upto; id++) {
         note(book, edge, id, now_ns);
+    }
     e->seen_ns = now_ns;
     e->upto = upto;
     e->most = upto > e->most ? upto : e->most;

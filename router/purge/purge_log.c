@@ -6,6 +6,8 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/parse.h"
+#include "common/str.h"
 
 #include <errno.h>
 #include <sqlite3.h>
@@ -100,10 +102,12 @@ static int read_number(sqlite3_stmt *st, uint64_t *ret)
 static int make_identity(struct router_purge_log *log)
 {
     unsigned char raw[(ROUTER_PURGE_IDENTITY_SIZE - 1) / 2];
-    if (getrandom(raw, sizeof(raw), 0) != (ssize_t)sizeof(raw))
+    if (getrandom(raw, sizeof(raw), 0) != (ssize_t)sizeof(raw)) {
         return SQLITE_IOERR;
-    for (size_t i = 0; i < sizeof(raw); i++)
+    }
+    for (size_t i = 0; i < sizeof(raw); i++) {
         snprintf(log->identity + 2 * i, 3, "%02x", raw[i]);
+    }
     sqlite3_stmt *st = log->statements[STATEMENT_SET_IDENTITY];
     sqlite3_bind_text(st, 1, log->identity, -1, SQLITE_STATIC);
     return run(st);
@@ -113,8 +117,9 @@ static int read_identity(struct router_purge_log *log)
 {
     sqlite3_stmt *st = log->statements[STATEMENT_IDENTITY];
     int code = sqlite3_step(st);
-    if (code == SQLITE_ROW)
+    if (code == SQLITE_ROW) {
         cdn_str_copy(log->identity, sizeof(log->identity), cdn_str((const char *)sqlite3_column_text(st, 0)));
+    }
     sqlite3_reset(st);
     return code == SQLITE_ROW ? SQLITE_OK : code == SQLITE_DONE ? make_identity(log) : code;
 }
@@ -134,8 +139,9 @@ static int prepare_all(struct router_purge_log *log)
 #undef X
     };
     int code = SQLITE_OK;
-    for (size_t i = 0; i < STATEMENT_COUNT && code == SQLITE_OK; i++)
+    for (size_t i = 0; i < STATEMENT_COUNT && code == SQLITE_OK; i++) {
         code = sqlite3_prepare_v3(log->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &log->statements[i], NULL);
+    }
     return code;
 }
 
@@ -151,20 +157,27 @@ static int set_up(struct router_purge_log *log, const char *path)
     bool sound = false;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     int code = sqlite3_open_v2(path ? path : ":memory:", &log->db, flags, NULL);
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK) {
         code = sqlite3_exec(log->db, schema, NULL, NULL, NULL);
-    if (code == SQLITE_OK)
+    }
+    if (code == SQLITE_OK) {
         code = sqlite3_exec(log->db, "PRAGMA quick_check(1)", is_sound, &sound, NULL);
-    if (code == SQLITE_OK && !sound)
+    }
+    if (code == SQLITE_OK && !sound) {
         code = SQLITE_CORRUPT;
-    if (code == SQLITE_OK)
+    }
+    if (code == SQLITE_OK) {
         code = prepare_all(log);
-    if (code == SQLITE_OK)
+    }
+    if (code == SQLITE_OK) {
         code = read_identity(log);
-    if (code == SQLITE_OK)
+    }
+    if (code == SQLITE_OK) {
         code = read_number(log->statements[STATEMENT_LAST], &log->last);
-    if (code == SQLITE_OK)
+    }
+    if (code == SQLITE_OK) {
         code = read_number(log->statements[STATEMENT_BYTES], &log->bytes);
+    }
     return code == SQLITE_OK ? find_oldest(log) : code;
 }
 
@@ -189,8 +202,9 @@ static void set_aside(const char *path, const char *why)
     CDN_AUTOFREE char *wal = cdn_asprintf("%s-wal", path);
     CDN_AUTOFREE char *wal_aside = cdn_asprintf("%s-wal", aside);
     bool moved = rename(path, aside) == 0;
-    if (rename(wal, wal_aside) != 0 && errno != ENOENT)
+    if (rename(wal, wal_aside) != 0 && errno != ENOENT) {
         moved = false;
+    }
     cdn_log(CDN_LOG_ERROR, "purge_log_corrupt", "path=%s aside=%s moved=%d error=%s", path, aside, moved,
             why);
 }
@@ -200,11 +214,26 @@ static enum cdn_status make_folders(const char *path, struct cdn_error *err)
     CDN_AUTOFREE char *part = cdn_strdup(path);
     for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        if (mkdir(part, 0700) != 0 && errno != EEXIST)
+        if (mkdir(part, 0700) != 0 && errno != EEXIST) {
             return cdn_error_set(err, CDN_IO, "purge log: folder %s: %s", part, strerror(errno));
+        }
         *slash = '/';
     }
     return CDN_OK;
+}
+
+char *router_purge_log_default_path(const char *admin)
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    struct cdn_addr address;
+    unsigned port = cdn_parse_host_port(cdn_str(admin), &address) ? cdn_addr_port(&address) : 0;
+    if (port > 0 && state && state[0] == '/') {
+        return cdn_asprintf("%s/pocketcdn/router-%u/purges.db", state, port);
+    }
+    if (port > 0 && home && home[0] == '/') {
+        return cdn_asprintf("%s/.local/state/pocketcdn/router-%u/purges.db", home, port);
+    }
+    return NULL;
 }
 
 enum cdn_status router_purge_log_open(const char *path, const struct router_purge_limits *limits,
@@ -212,8 +241,9 @@ enum cdn_status router_purge_log_open(const char *path, const struct router_purg
 {
     struct cdn_error own = {0};
     enum cdn_status status = path ? make_folders(path, err) : CDN_OK;
-    if (status != CDN_OK)
+    if (status != CDN_OK) {
         return status;
+    }
     status = open_once(path, limits, ret, &own);
     if (status == CDN_CORRUPT && path) {
         set_aside(path, own.text);
@@ -224,10 +254,12 @@ enum cdn_status router_purge_log_open(const char *path, const struct router_purg
 
 void router_purge_log_close(struct router_purge_log *log)
 {
-    if (!log)
+    if (!log) {
         return;
-    for (size_t i = 0; i < STATEMENT_COUNT; i++)
+    }
+    for (size_t i = 0; i < STATEMENT_COUNT; i++) {
         sqlite3_finalize(log->statements[i]);
+    }
     sqlite3_close(log->db);
     free(log);
 }
@@ -269,11 +301,12 @@ static int forget(struct router_purge_log *log, int64_t now_ms)
 static int shrink(struct router_purge_log *log)
 {
     sqlite3_stmt *st = log->statements[STATEMENT_SHRINK];
-    sqlite3_bind_int64(st, 1, (sqlite3_int64)(log->limits.keep_bytes / 10 * 9));
+    sqlite3_bind_int64(st, 1, (sqlite3_int64)log->limits.keep_bytes / 10 * 9);
     sqlite3_bind_int64(st, 2, (sqlite3_int64)log->last);
     int code = run(st);
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK) {
         code = read_number(log->statements[STATEMENT_BYTES], &log->bytes);
+    }
     return code == SQLITE_OK ? find_oldest(log) : code;
 }
 
@@ -284,15 +317,17 @@ enum cdn_status router_purge_log_append(struct router_purge_log *log, int64_t no
     sqlite3_bind_int64(st, 1, now_ms);
     sqlite3_bind_text(st, 2, what.p, (int)what.n, SQLITE_STATIC);
     int code = run(st);
-    if (code != SQLITE_OK)
+    if (code != SQLITE_OK) {
         return failure(log, code, "append", err);
+    }
     log->last = (uint64_t)sqlite3_last_insert_rowid(log->db);
     log->bytes += what.n + ROUTER_PURGE_ENTRY_COST;
     *ret_id = log->last;
     bool due = log->last % 64 == 0 || log->limits.keep < 64; /* what is forgotten late does no harm */
     code = due ? forget(log, now_ms) : SQLITE_OK;
-    if (code == SQLITE_OK && log->limits.keep_bytes && log->bytes > log->limits.keep_bytes)
+    if (code == SQLITE_OK && log->limits.keep_bytes && log->bytes > log->limits.keep_bytes) {
         code = shrink(log);
+    }
     if (code != SQLITE_OK) {
         struct cdn_error own;
         failure(log, code, "forgetting", &own);

@@ -33,6 +33,10 @@ struct router_purge_limits {
     uint64_t keep_bytes; /* of all entries, ROUTER_PURGE_ENTRY_COST each included; 0: no limit */
 };
 
+/* Where the log is when nobody has set it, from the router's admin address. Its port is in the name: an address is
+ * one process' at a time, and edges find the router by it. NULL: in memory. The caller frees. */
+char *router_purge_log_default_path(const char *admin);
+
 /* `path` NULL: in memory. Folders are made (mode 0700). CDN_CONFLICT: another process has it; CDN_IO. */
 enum cdn_status router_purge_log_open(const char *path, const struct router_purge_limits *limits,
                                       struct router_purge_log **ret, struct cdn_error *err) CDN_MUST_CHECK;

@@ -30,8 +30,9 @@ static enum cdn_status edges_build(const struct router_config *config, struct ro
         const struct router_edge_settings *s = &e->settings;
         struct geo_place place;
         struct cdn_error why;
-        if (geo_place_find(cdn_str(s->place), &place, &why) != CDN_OK)
+        if (geo_place_find(cdn_str(s->place), &place, &why) != CDN_OK) {
             return cdn_error_set(err, CDN_INVALID, "%s: place: %s", e->origin, why.text);
+        }
         edges[i] = (struct router_edge_config){s->name,  s->place, place.lat,           place.lon,
                                                s->url,   s->admin, (unsigned)s->weight, s->capacity,
                                                e->origin};
@@ -43,8 +44,9 @@ static enum cdn_status files_open(const struct cdn_config_list *files, struct ge
                                   struct cdn_error *err)
 {
     const char *paths[GEO_FILES_MAX];
-    for (size_t i = 0; i < files->n && i < CDN_ARRAY_LEN(paths); i++)
+    for (size_t i = 0; i < files->n && i < CDN_ARRAY_LEN(paths); i++) {
         paths[i] = files->items[i].key;
+    }
     return geo_db_open(paths, files->n, ret, err);
 }
 
@@ -59,8 +61,9 @@ static bool has_asn(void *ctx, const struct geo_net *net)
 {
     struct asn_search *s = ctx;
     struct geo_record r;
-    if (net->entry == s->last)
+    if (net->entry == s->last) {
         return true;
+    }
     s->last = net->entry;
     s->found = geo_entry_record(s->db, s->family, net->entry, &r) == CDN_OK && r.asn != 0;
     return !s->found;
@@ -71,13 +74,15 @@ static enum cdn_status asn_check(const struct router_table *t, struct cdn_error 
 {
     struct asn_search s = {.db = t->asn_db ? t->asn_db : t->db, .last = GEO_ENTRY_NONE};
     size_t networks = router_overrides_count_of(t->overrides, ROUTER_OVERRIDE_NETWORK);
-    if (router_overrides_count_of(t->overrides, ROUTER_OVERRIDE_ASN) == 0)
+    if (router_overrides_count_of(t->overrides, ROUTER_OVERRIDE_ASN) == 0) {
         return CDN_OK;
+    }
     for (int i = 0; i < 2 && !s.found; i++) {
         s.family = i == 0 ? AF_INET : AF_INET6;
         enum cdn_status status = geo_walk(s.db, s.family, has_asn, &s, err);
-        if (status != CDN_OK)
+        if (status != CDN_OK) {
             return status;
+        }
     }
     const struct router_override *first = router_overrides_at(t->overrides, networks);
     return s.found ? CDN_OK
@@ -92,8 +97,9 @@ static enum cdn_status databases_open(struct router_table *t, const struct route
 {
     enum cdn_status status =
         s->database.n > 0 ? files_open(&s->database, &t->db, err) : geo_db_open_embedded(&t->db, err);
-    if (status == CDN_OK && s->asn_database.n > 0)
+    if (status == CDN_OK && s->asn_database.n > 0) {
         status = files_open(&s->asn_database, &t->asn_db, err);
+    }
     return status == CDN_OK ? asn_check(t, err) : status;
 }
 
@@ -102,8 +108,9 @@ static enum cdn_status default_place_find(struct router_table *t, const char *se
     const char *text = setting[0] ? setting : t->edges->count > 0 ? t->edges->at[0].place : "0,0";
     struct geo_place place;
     struct cdn_error why;
-    if (geo_place_find(cdn_str(text), &place, &why) != CDN_OK)
+    if (geo_place_find(cdn_str(text), &place, &why) != CDN_OK) {
         return cdn_error_set(err, CDN_INVALID, "default_place: %s", why.text);
+    }
     t->default_name = cdn_str_dup(place.name);
     t->default_lat = place.lat;
     t->default_lon = place.lon;
@@ -115,10 +122,12 @@ static enum cdn_status trusted_parse(struct router_table *t, const struct cdn_co
 {
     t->trusted = cdn_calloc(list->n + 1, sizeof(*t->trusted));
     t->trust.proxies = t->trusted;
-    for (size_t i = 0; i < list->n; i++)
-        if (!cdn_parse_cidr(cdn_str(list->items[i].key), &t->trusted[t->trust.count++]))
+    for (size_t i = 0; i < list->n; i++) {
+        if (!cdn_parse_cidr(cdn_str(list->items[i].key), &t->trusted[t->trust.count++])) {
             return cdn_error_set(err, CDN_INVALID, "%s: trusted_proxies: '%s' is not a network",
                                  list->items[i].origin, list->items[i].key);
+        }
+    }
     return CDN_OK;
 }
 
@@ -142,12 +151,15 @@ static enum cdn_status table_fill(struct router_table *t, const struct router_co
     t->redirect_status = s->redirect_status == 0 ? 307 : 302;
     t->cache_control = cdn_asprintf("private, max-age=%lld", (long long)(s->redirect_max_age / 1000));
     enum cdn_status status = edges_build(config, &t->edges, err);
-    if (status == CDN_OK)
+    if (status == CDN_OK) {
         status = router_overrides_create(&s->overrides, t->edges, &t->overrides, err);
-    if (status == CDN_OK)
+    }
+    if (status == CDN_OK) {
         status = default_place_find(t, s->default_place, err);
-    if (status == CDN_OK)
+    }
+    if (status == CDN_OK) {
         status = trusted_parse(t, &s->trusted_proxies, err);
+    }
     return status == CDN_OK ? databases_open(t, s, err) : status;
 }
 
@@ -173,10 +185,12 @@ struct router_table *router_table_ref(struct router_table *table)
 
 void router_table_unref(struct router_table *table)
 {
-    if (!table || atomic_fetch_sub_explicit(&table->_refs, 1, memory_order_acq_rel) != 1)
+    if (!table || atomic_fetch_sub_explicit(&table->_refs, 1, memory_order_acq_rel) != 1) {
         return;
-    if (atomic_load(&table->compiled))
+    }
+    if (atomic_load(&table->compiled)) {
         atomic_load (&table->compiled_destroy)(atomic_load(&table->compiled));
+    }
     router_overrides_destroy(table->overrides);
     router_edges_destroy(table->edges);
     geo_db_unref(table->db);

@@ -40,8 +40,9 @@ static struct look look_at(const char *path)
 {
     struct stat st;
     struct look look = {0};
-    if (stat(path, &st) == 0)
+    if (stat(path, &st) == 0) {
         look = (struct look){st.st_dev, st.st_ino, st.st_size, st.st_mtim};
+    }
     return look;
 }
 
@@ -57,8 +58,9 @@ static bool has_changed(struct file *file)
     struct look now = look_at(file->path);
     bool rests = look_equal(&now, &file->last), is_new = !look_equal(&now, &file->known);
     file->last = now;
-    if (rests && is_new)
+    if (rests && is_new) {
         file->known = now;
+    }
     return rests && is_new;
 }
 
@@ -66,17 +68,20 @@ static void fire(struct loop_timer *timer)
 {
     struct router_watch *w = CDN_CONTAINER_OF(timer, struct router_watch, timer);
     bool any = false;
-    for (size_t i = 0; i < w->count; i++)
+    for (size_t i = 0; i < w->count; i++) {
         any = has_changed(&w->files[i]) || any;
+    }
     loop_timer_start(w->loop, &w->timer, LOOK_NS);
-    if (any)
+    if (any) {
         w->changed(w->self);
+    }
 }
 
 static void files_free(struct router_watch *w)
 {
-    for (size_t i = 0; i < w->count; i++)
+    for (size_t i = 0; i < w->count; i++) {
         free(w->files[i].path);
+    }
     w->count = 0;
 }
 
@@ -89,8 +94,9 @@ struct router_watch *router_watch_create(struct loop *loop, void (*changed)(void
 
 void router_watch_destroy(struct router_watch *watch)
 {
-    if (!watch)
+    if (!watch) {
         return;
+    }
     loop_timer_stop(watch->loop, &watch->timer);
     files_free(watch);
     free(watch);
@@ -111,6 +117,7 @@ void router_watch_files(struct router_watch *watch, const struct router_settings
     files_add(watch, &settings->database);
     files_add(watch, &settings->asn_database);
     loop_timer_stop(watch->loop, &watch->timer);
-    if (watch->count > 0)
+    if (watch->count > 0) {
         loop_timer_start(watch->loop, &watch->timer, LOOK_NS);
+    }
 }

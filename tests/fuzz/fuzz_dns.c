@@ -38,8 +38,9 @@ static struct fuzzing *fuzzing_create(void)
     struct cdn_error err;
     if (!cdn_parse_ip(CDN_STR("192.0.2.53"), &listen) || router_config_read(NULL, &config, &err) != CDN_OK ||
         router_table_create(&config, &table, &err) != CDN_OK ||
-        dns_zone_create(&config, table, &listen, 1, &f->zone, &err) != CDN_OK)
+        dns_zone_create(&config, table, &listen, 1, &f->zone, &err) != CDN_OK) {
         abort();
+    }
     router_table_unref(table);
     router_config_free(&config);
     f->responder.zone = f->zone;
@@ -62,17 +63,20 @@ static void check(const struct fuzzing *f, const uint8_t *query, size_t n, bool 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct fuzzing *f;
-    if (!f)
+    if (!f) {
         f = fuzzing_create();
-    if (size < 1 || size - 1 > DNS_MESSAGE_MAX)
+    }
+    if (size < 1 || size - 1 > DNS_MESSAGE_MAX) {
         return 0;
+    }
     struct dns_asker asker = {.tcp = data[0] & 1, .now_s = 1559731985};
     bool parsed = cdn_parse_ip(data[0] & 2 ? CDN_STR("2a02:810::1") : CDN_STR("91.64.0.1"), &asker.client);
     assert(parsed);
     memcpy(f->message, data + 1, size - 1);
     size_t n = dns_answer(&f->responder, &asker, f->message, size - 1, f->answer,
                           asker.tcp ? DNS_MESSAGE_MAX : 1400);
-    if (n > 0)
+    if (n > 0) {
         check(f, data + 1, n, asker.tcp);
+    }
     return 0;
 }

@@ -40,8 +40,9 @@ static void every_client(struct cdn_str line)
         char text[CDN_ADDR_TEXT_SIZE];
         MUST(geo_client_init(&client, choices[i], &table, NULL) == CDN_OK);
         (void)geo_client_comment(&client, line);
-        if (!geo_client_find(&client, line, &a))
+        if (!geo_client_find(&client, line, &a)) {
             continue;
+        }
         cdn_addr_format_ip(&a, text);
         MUST(cdn_parse_ip(cdn_str(text), &a));
     }

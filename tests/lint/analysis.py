@@ -19,11 +19,7 @@ import source
 BUILD = Path(os.environ.get("CDN_BUILD") or source.ROOT / "build")
 STAMPS = BUILD / "lint"
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"][^>"]+[>"])', re.M)
-# The analyzer follows a function's paths, which takes ten times as long as all else; shallow is deep enough to find
-# what is freed or null on a short path, and the tests go without.
 TIDY = ("clang-tidy", "--quiet")
-PROGRAMS = [f"--extra-arg={word}" for word in ("-Xclang", "-analyzer-config", "-Xclang", "mode=shallow")]
-TESTS = ["--checks=-clang-analyzer-*"]
 IWYU = ["include-what-you-use"] + [word for option in (
     "--error=1", "--no_fwd_decls", "--keep=*/banned.h", "--max_line_length=200", "--mapping_file=cmake/iwyu.imp")
     for word in ("-Xiwyu", option)]
@@ -114,7 +110,7 @@ def tidy():
         lines = [line for line in said.split("\n") if re.search(r": (error|warning): ", line)]
         return [] if done.returncode == 0 else lines or [f"{name}: {said}"]
     found = over_all(lambda name, flags: [
-        *TIDY, *(TESTS if name.startswith("tests/") else PROGRAMS), name, "--", *flags], findings_of)
+        *TIDY, name, "--", *flags], findings_of, [n for n, _ in units() if n.endswith(".c")])
     return sorted({line.replace(f"{source.ROOT}/", "") for line in found})
 
 

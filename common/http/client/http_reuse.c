@@ -230,7 +230,7 @@ enum http_reuse http_reuse_take(struct http_fetch *fetch, const struct http_ends
     s->users++;
     s->uses++;
     const bool tls = is_tls(fetch);
-    const gnutls_session_t session = tls ? tls_session(fetch->easy) : NULL;
+    gnutls_session_t session = tls ? tls_session(fetch->easy) : NULL;
     s->multiplexed |= s->uses == 1 && speaks_h2(session);
     if (s->multiplexed || (s->uses == 1 && tls)) {
         return HTTP_REUSE_GO;

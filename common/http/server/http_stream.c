@@ -41,7 +41,7 @@ static ssize_t break_off(struct http_stream *stream)
             MHD_get_connection_info(stream->req->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
         struct sockaddr nobody = {.sa_family = AF_UNSPEC};
         if (info) {
-            connect(info->connect_fd, &nobody, sizeof nobody);
+            (void)connect(info->connect_fd, &nobody, sizeof nobody);
         }
     }
     return MHD_CONTENT_READER_END_WITH_ERROR;

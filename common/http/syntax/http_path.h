@@ -18,6 +18,6 @@ enum http_encoding http_encoding_write(struct cdn_str s, char *into, size_t room
 bool http_encoding_is_whole(struct cdn_str s);
 
 /* "." and ".." as segments of a path that begins with '/', in place (5.2.4); the new length. */
-size_t http_path_remove_dots(char *path, size_t n);
+size_t http_path_remove_dots(char *p, size_t end);
 
 #endif

@@ -34,8 +34,9 @@ static bool copy_network(void *self, const struct geo_net *net)
 {
     struct copying *c = self;
     struct geo_record r;
-    if (net->entry == GEO_ENTRY_NONE || geo_entry_record(c->db, c->family, net->entry, &r) != CDN_OK)
+    if (net->entry == GEO_ENTRY_NONE || geo_entry_record(c->db, c->family, net->entry, &r) != CDN_OK) {
         return true;
+    }
     CDN_AUTOBUF struct cdn_buf out = {0};
     mmdb_put_map(&out, 3);
     put_text_map(c, &out, CDN_STR("country"), CDN_STR("iso_code"), r.country_code);
@@ -58,21 +59,26 @@ static enum cdn_status copy(struct mmdb_writer *writer, const char *path, struct
     static const struct mmdb_metadata metadata = {
         .database_type = "GeoLite2-City", .description = "benchmark", .language = "en", .build_epoch = 1};
     enum cdn_status status = geo_db_open_embedded(&db, err);
-    if (status != CDN_OK)
+    if (status != CDN_OK) {
         return status;
+    }
     struct copying v4 = {db, writer, AF_INET}, v6 = {db, writer, AF_INET6};
     status = geo_walk(db, AF_INET6, copy_network, &v6, err);
-    if (status == CDN_OK)
+    if (status == CDN_OK) {
         status = geo_walk(db, AF_INET, copy_network, &v4, err);
+    }
     mmdb_writer_alias_ipv4(writer);
-    if (status == CDN_OK)
+    if (status == CDN_OK) {
         status = mmdb_writer_finish(writer, &metadata, &file, err);
+    }
     geo_db_unref(db);
     FILE *out = status == CDN_OK ? fopen(path, "wb") : NULL;
-    if (status == CDN_OK && (!out || fwrite(file.p, 1, file.n, out) != file.n))
+    if (status == CDN_OK && (!out || fwrite(file.p, 1, file.n, out) != file.n)) {
         status = cdn_error_set(err, CDN_IO, "%s cannot be written", path);
-    if (out && fclose(out) != 0)
+    }
+    if (out && fclose(out) != 0) {
         status = cdn_error_set(err, CDN_IO, "%s cannot be written", path);
+    }
     return status;
 }
 
@@ -86,7 +92,8 @@ int main(int argc, char **argv)
     struct mmdb_writer *writer = mmdb_writer_create(6);
     enum cdn_status status = copy(writer, argv[1], &err);
     mmdb_writer_destroy(writer);
-    if (status != CDN_OK)
+    if (status != CDN_OK) {
         fprintf(stderr, "bench-dns-db: %s\n", err.text);
+    }
     return cdn_status_exit_code(status);
 }

@@ -11,8 +11,9 @@ enum cdn_status baseline_open(struct baseline *b, const char *const *paths, size
 {
     for (size_t i = 0; i < n; i++) {
         int code = MMDB_open(paths[i], MMDB_MODE_MMAP, &b->files[i]);
-        if (code != MMDB_SUCCESS)
+        if (code != MMDB_SUCCESS) {
             return cdn_error_set(err, CDN_IO, "%s: %s", paths[i], MMDB_strerror(code));
+        }
         b->count++;
     }
     return CDN_OK;
@@ -20,8 +21,9 @@ enum cdn_status baseline_open(struct baseline *b, const char *const *paths, size
 
 void baseline_close(struct baseline *b)
 {
-    for (size_t i = 0; i < b->count; i++)
+    for (size_t i = 0; i < b->count; i++) {
         MMDB_close(&b->files[i]);
+    }
 }
 
 bool baseline_look_up(const struct baseline *b, const struct cdn_addr *address, MMDB_lookup_result_s *ret)
@@ -29,8 +31,9 @@ bool baseline_look_up(const struct baseline *b, const struct cdn_addr *address, 
     for (size_t i = 0; i < b->count; i++) {
         int code;
         *ret = MMDB_lookup_sockaddr(&b->files[i], &address->sa, &code);
-        if (code == MMDB_SUCCESS && ret->found_entry)
+        if (code == MMDB_SUCCESS && ret->found_entry) {
             return true;
+        }
     }
     return false;
 }
@@ -38,10 +41,12 @@ bool baseline_look_up(const struct baseline *b, const struct cdn_addr *address, 
 static bool number_at(MMDB_entry_s *entry, const char *const *path, double *ret)
 {
     MMDB_entry_data_s data;
-    if (MMDB_aget_value(entry, &data, path) != MMDB_SUCCESS || !data.has_data)
+    if (MMDB_aget_value(entry, &data, path) != MMDB_SUCCESS || !data.has_data) {
         return false;
-    if (data.type != MMDB_DATA_TYPE_DOUBLE && data.type != MMDB_DATA_TYPE_FLOAT)
+    }
+    if (data.type != MMDB_DATA_TYPE_DOUBLE && data.type != MMDB_DATA_TYPE_FLOAT) {
         return false;
+    }
     *ret = data.type == MMDB_DATA_TYPE_DOUBLE ? data.double_value : (double)data.float_value;
     return true;
 }
@@ -52,11 +57,14 @@ int baseline_nearest(const struct baseline *b, const struct cdn_addr *address)
     static const char *const nested[2][3] = {{"location", "latitude", NULL}, {"location", "longitude", NULL}};
     MMDB_lookup_result_s found;
     double at[2];
-    if (!baseline_look_up(b, address, &found))
+    if (!baseline_look_up(b, address, &found)) {
         return -1;
-    for (unsigned i = 0; i < 2; i++)
-        if (!number_at(&found.entry, flat[i], &at[i]) && !number_at(&found.entry, nested[i], &at[i]))
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        if (!number_at(&found.entry, flat[i], &at[i]) && !number_at(&found.entry, nested[i], &at[i])) {
             return -1;
+        }
+    }
     int best = -1;
     double best_km = INFINITY;
     for (size_t i = 0; i < b->edge_count; i++) {

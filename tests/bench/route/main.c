@@ -7,6 +7,7 @@
  * first edges are the sites of the geo library, further ones are spread over the globe.
  */
 #include "common/config/config.h"
+#include "common/mem.h"
 #include "common/mix.h"
 #include "common/parse.h"
 #include "common/status.h"
@@ -27,6 +28,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -49,8 +51,9 @@ struct bench {
 static bool number_option(const char *text, size_t max, size_t *ret)
 {
     uint64_t value;
-    if (!text || !cdn_parse_u64(cdn_str(text), &value) || value < 1 || value > max)
+    if (!text || !cdn_parse_u64(cdn_str(text), &value) || value < 1 || value > max) {
         return false;
+    }
     *ret = (size_t)value;
     return true;
 }
@@ -60,16 +63,18 @@ static bool options_parse(struct bench *b, int argc, char **argv)
     for (int i = 1; i < argc; i += 2) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         bool ok = false;
-        if (strcmp(argv[i], "--edges") == 0)
+        if (strcmp(argv[i], "--edges") == 0) {
             ok = number_option(value, EDGES_MAX, &b->edge_count);
-        else if (strcmp(argv[i], "--addresses") == 0)
+        } else if (strcmp(argv[i], "--addresses") == 0) {
             ok = number_option(value, 1000u << 20, &b->address_count);
-        else if (strcmp(argv[i], "--passes") == 0)
+        } else if (strcmp(argv[i], "--passes") == 0) {
             ok = number_option(value, PASSES_MAX, &b->pass_count);
-        else if (strcmp(argv[i], "--db") == 0 && value && b->db_count < CDN_ARRAY_LEN(b->db))
+        } else if (strcmp(argv[i], "--db") == 0 && value && b->db_count < CDN_ARRAY_LEN(b->db)) {
             ok = (b->db[b->db_count++] = value);
-        if (!ok)
+        }
+        if (!ok) {
             return false;
+        }
     }
     return true;
 }
@@ -118,11 +123,13 @@ static enum cdn_status table_open(struct bench *b, struct cdn_error *err)
     struct router_config config = {0};
     enum cdn_config_outcome outcome;
     enum cdn_status status = router_config_load(argc, (char **)(uintptr_t)argv, &config, &outcome, err);
-    if (status == CDN_OK)
+    if (status == CDN_OK) {
         status = router_table_create(&config, &b->table, err);
+    }
     router_config_free(&config);
-    for (size_t i = 0; i < b->edge_count; i++)
+    for (size_t i = 0; i < b->edge_count; i++) {
         free((void *)(uintptr_t)argv[2 + 2 * i]);
+    }
     free(argv);
     return status;
 }
@@ -190,8 +197,9 @@ static inline __attribute__((always_inline)) double measure(struct bench *b, int
         ns = pass == 0 || took < ns ? took : ns;
     }
     printf("  %-46s %9.1f ns", name, ns);
-    if (against > 0)
+    if (against > 0) {
         printf("   %.0f x", against / ns);
+    }
     printf("\n");
     return ns;
 }
@@ -213,17 +221,20 @@ static enum cdn_status run(struct bench *b, struct cdn_error *err)
 {
     static const char *const embedded = CDN_SOURCE_DIR "/geo-data/world.mmdb";
     enum cdn_status status = table_open(b, err);
-    if (status == CDN_OK)
+    if (status == CDN_OK) {
         status =
             baseline_open(&b->baseline, b->db_count ? b->db : &embedded, b->db_count ? b->db_count : 1, err);
-    if (status != CDN_OK)
+    }
+    if (status != CDN_OK) {
         return status;
+    }
     b->baseline.edges = (const double(*)[2])b->edges;
     b->baseline.edge_count = b->edge_count;
     int64_t start = cpu_ns();
     status = router_table_compile(b->table, NULL, err);
-    if (status != CDN_OK)
+    if (status != CDN_OK) {
         return status;
+    }
     struct router_compiled_info info;
     router_compiled_info(atomic_load(&b->table->compiled), &info);
     printf("compiled in %.3f s: %zu rows, %zu classes, %zu + %zu networks, %.1f MB\n",
@@ -243,8 +254,9 @@ int main(int argc, char **argv)
         return 2;
     }
     enum cdn_status status = run(&b, &err);
-    if (status != CDN_OK)
+    if (status != CDN_OK) {
         fprintf(stderr, "bench-route: %s\n", err.text);
+    }
     baseline_close(&b.baseline);
     router_table_unref(b.table);
     return b.check == 1 ? 1 : cdn_status_exit_code(status);

@@ -30,8 +30,9 @@ START_TEST(entries)
         ck_assert_uint_eq(x.count, i + 1);
         ck_assert_uint_ge(x.room, 2 * x.count);
     }
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         ck_assert_uint_eq(cdn_index_find(&x, hash_of((unsigned)_i, i), same_number, &i), i);
+    }
     const uint32_t absent = count;
     ck_assert_uint_eq(cdn_index_find(&x, hash_of((unsigned)_i, absent), same_number, &absent),
                       CDN_INDEX_NONE);

@@ -25,8 +25,9 @@ union test_address {
 static inline union test_address address_of(const char *text)
 {
     union test_address a = {.ipv6 = {.sin6_family = AF_INET6}};
-    if (inet_pton(AF_INET6, text, &a.ipv6.sin6_addr) == 1)
+    if (inet_pton(AF_INET6, text, &a.ipv6.sin6_addr) == 1) {
         return a;
+    }
     a = (union test_address){.ipv4 = {.sin_family = AF_INET}};
     ck_assert_msg(inet_pton(AF_INET, text, &a.ipv4.sin_addr) == 1, "%s", text);
     return a;

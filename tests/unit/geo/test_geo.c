@@ -276,8 +276,9 @@ static void use(struct geo_db *db)
     static const char *const addresses[] = {"1.2.3.4",      "5.5.5.5", "5.5.6.1",
                                             "2001:4860::1", "2a00::1", "9.9.9.9"};
     struct geo_record r;
-    for (size_t i = 0; i < CDN_ARRAY_LEN(addresses); i++)
+    for (size_t i = 0; i < CDN_ARRAY_LEN(addresses); i++) {
         look_up(db, addresses[i], &r);
+    }
     struct geo_verify_report report;
     struct cdn_error err;
     if (geo_db_verify(db, 0, &report, &err) == CDN_OK) { /* then everything must be readable */
@@ -314,8 +315,9 @@ START_TEST(test_damaged)
             copy.p[(state >> 20) % copy.n] = (char)(state >> 50);
         }
         struct geo_db *db = NULL;
-        if (open_bytes(copy.p, copy.n, &db, NULL) == CDN_OK)
+        if (open_bytes(copy.p, copy.n, &db, NULL) == CDN_OK) {
             use(db);
+        }
         geo_db_unref(db);
     }
 }
@@ -458,8 +460,9 @@ START_TEST(test_embedded_leaves_private_space_out)
     struct cdn_error err;
     struct geo_record r;
     ck_assert_int_eq(geo_db_open_embedded(&db, &err), CDN_OK);
-    for (size_t i = 0; i < CDN_ARRAY_LEN(addresses); i++)
+    for (size_t i = 0; i < CDN_ARRAY_LEN(addresses); i++) {
         ck_assert_msg(look_up(db, addresses[i], &r) == CDN_NOT_FOUND, "%s", addresses[i]);
+    }
     geo_db_unref(db);
 }
 END_TEST

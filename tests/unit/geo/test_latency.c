@@ -107,10 +107,12 @@ static const double odd_places[][2] = {
 static size_t some_points(struct geo_rtt_point points[static SOME_MAX])
 {
     size_t n = 0;
-    for (size_t i = 0; i < CDN_ARRAY_LEN(odd_places); i++)
+    for (size_t i = 0; i < CDN_ARRAY_LEN(odd_places); i++) {
         geo_rtt_point(odd_places[i][0], odd_places[i][1], &points[n++]);
-    for (size_t i = 0; i < geo_place_count() && n < SOME_MAX; i += 7)
+    }
+    for (size_t i = 0; i < geo_place_count() && n < SOME_MAX; i += 7) {
         geo_rtt_point(geo_place_at(i)->lat, geo_place_at(i)->lon, &points[n++]);
+    }
     return n;
 }
 
@@ -138,11 +140,14 @@ END_TEST
 /* Whether it is entered in a country that has border links, which carry nobody else's traffic. */
 static bool is_closed(const struct backbone *b, const struct geo_rtt_point *at)
 {
-    for (size_t i = 0; i < b->link_count; i++)
-        for (unsigned j = 0; j < at->n; j++)
+    for (size_t i = 0; i < b->link_count; i++) {
+        for (unsigned j = 0; j < at->n; j++) {
             if (b->links[i].is_border &&
-                b->nodes[b->links[i].from].country == b->nodes[at->access[j].node].country)
+                b->nodes[b->links[i].from].country == b->nodes[at->access[j].node].country) {
                 return true;
+            }
+        }
+    }
     return false;
 }
 
@@ -156,14 +161,16 @@ START_TEST(test_triangles)
     struct cdn_error err;
     bool closed[SOME_MAX];
     ck_assert_int_eq(backbone_parse(geo_embedded_backbone(), &b, &err), CDN_OK);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         closed[i] = is_closed(b, &points[i]);
+    }
     backbone_destroy(b);
-    for (size_t i = CDN_ARRAY_LEN(odd_places); i < n; i += 3)
-        for (size_t j = CDN_ARRAY_LEN(odd_places); j < i; j += 3)
+    for (size_t i = CDN_ARRAY_LEN(odd_places); i < n; i += 3) {
+        for (size_t j = CDN_ARRAY_LEN(odd_places); j < i; j += 3) {
             for (size_t k = CDN_ARRAY_LEN(odd_places); k < n; k += 5) {
-                if (closed[k])
+                if (closed[k]) {
                     continue;
+                }
                 float straight = geo_rtt_between(&points[i], &points[j]);
                 float around =
                     geo_rtt_between(&points[i], &points[k]) + geo_rtt_between(&points[k], &points[j]);
@@ -171,6 +178,8 @@ START_TEST(test_triangles)
                               "%.2f,%.2f to %.2f,%.2f: %.1f ms, around %.1f", points[i].lat, points[i].lon,
                               points[j].lat, points[j].lon, (double)straight, (double)around);
             }
+        }
+    }
 }
 END_TEST
 
@@ -194,8 +203,9 @@ END_TEST
 static void check_path(const struct geo_rtt_path *path, double lat, double lon)
 {
     double ms = path->end_ms + path->floor_ms, leg_ms = 0;
-    for (unsigned kind = 0; kind < GEO_RTT_LEG_KIND_COUNT; kind++)
+    for (unsigned kind = 0; kind < GEO_RTT_LEG_KIND_COUNT; kind++) {
         ms += path->kind_ms[kind];
+    }
     for (size_t i = 0; i < path->leg_count; i++) {
         leg_ms += path->legs[i].ms;
         ck_assert_msg(path->legs[i].km >= 0 && path->legs[i].ms >= 0, "leg %zu", i);
@@ -213,12 +223,13 @@ START_TEST(test_path)
     struct geo_rtt_point points[SOME_MAX];
     struct geo_rtt_path path;
     size_t n = some_points(points);
-    for (size_t i = 0; i < n; i += 3)
+    for (size_t i = 0; i < n; i += 3) {
         for (size_t j = 0; j < n; j += 5) {
             geo_rtt_path(points[i].lat, points[i].lon, points[j].lat, points[j].lon, &path);
             ck_assert((float)path.rtt_ms == geo_rtt_between(&points[i], &points[j]));
             check_path(&path, points[j].lat, points[j].lon);
         }
+    }
 }
 END_TEST
 
@@ -238,8 +249,9 @@ START_TEST(test_ways)
     struct geo_rtt_path path;
     bool found = false;
     geo_rtt_path(from.lat, from.lon, to.lat, to.lon, &path);
-    for (size_t i = 0; i < path.leg_count; i++)
+    for (size_t i = 0; i < path.leg_count; i++) {
         found = found || cdn_str_eq(path.legs[i].to, cdn_str(ways[_i].over));
+    }
     ck_assert_msg(found, "%s to %s is not over %s", ways[_i].from, ways[_i].to, ways[_i].over);
 }
 END_TEST
@@ -377,7 +389,7 @@ START_TEST(test_fit_finds_a_slow_link)
     ck_assert_int_eq(backbone_parse(cdn_str(line_of_hubs), &b, &err), CDN_OK);
     b->links[1].fit = 1.5;
     struct latency_model *truth = latency_model_create(b, &parameters);
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < 4; i++) {
         for (unsigned j = i + 1; j < 4; j++) {
             struct geo_rtt_point from, to;
             latency_model_point(truth, b->nodes[i].lat, b->nodes[i].lon, &from);
@@ -386,6 +398,7 @@ START_TEST(test_fit_finds_a_slow_link)
                            (int)('A' + j), to.lat, to.lon,
                            (double)latency_model_choose(truth, &from, &to).rtt_ms);
         }
+    }
     latency_model_destroy(truth);
     b->links[1].fit = 1;
     ck_assert_int_eq(latency_matrix_parse(cdn_buf_str(&rows), b, &matrix, &err), CDN_OK);

@@ -128,8 +128,9 @@ START_TEST(test_sites)
     static const char *const edges[GEO_DEFAULT_EDGES] = {"iad", "sjc", "gru", "lhr", "fra",
                                                          "jnb", "bom", "sin", "nrt", "syd"};
     ck_assert_uint_eq(geo_site_count(), 30);
-    for (size_t i = 0; i < GEO_DEFAULT_EDGES; i++)
+    for (size_t i = 0; i < GEO_DEFAULT_EDGES; i++) {
         ck_assert(cdn_str_eq(geo_site_at(i)->name, cdn_str(edges[i])));
+    }
     for (size_t i = 0; i < geo_site_count(); i++) {
         struct geo_place place;
         struct cdn_error err;

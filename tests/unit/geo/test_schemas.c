@@ -110,9 +110,10 @@ START_TEST(test_spelling)
                  {"name", r.country, spellings[_i].name},
                  {"city", r.city, spellings[_i].city},
                  {"organization", r.organization, spellings[_i].organization}};
-    for (size_t i = 0; i < CDN_ARRAY_LEN(texts); i++)
+    for (size_t i = 0; i < CDN_ARRAY_LEN(texts); i++) {
         ck_assert_msg(cdn_str_eq(texts[i].is, cdn_str(texts[i].wanted)), "%s: %s '" CDN_STR_FMT "'",
                       spellings[_i].record, texts[i].what, CDN_STR_ARG(texts[i].is));
+    }
     ck_assert_msg(r.asn == spellings[_i].asn, "%s: asn %u", spellings[_i].record, r.asn);
     ck_assert_msg(r.precision == spellings[_i].precision, "%s: %s", spellings[_i].record,
                   geo_precision_word(r.precision));

@@ -72,15 +72,17 @@ START_TEST(test_row)
     union test_address address = address_of(rows[_i].address);
     const struct geo_special *special = geo_special(&address.any);
     ck_assert_msg((special != NULL) == (rows[_i].word != NULL), "%s", rows[_i].address);
-    if (!special)
+    if (!special) {
         return;
+    }
     ck_assert_str_eq(special->word, rows[_i].word);
     ck_assert_str_eq(special->network, rows[_i].network);
     struct sockaddr_in embedded;
     int found = geo_special_embedded(special, &address.any, &embedded);
     ck_assert_int_eq(found, rows[_i].embedded != NULL);
-    if (found)
+    if (found) {
         ck_assert_uint_eq(embedded.sin_addr.s_addr, address_of(rows[_i].embedded).ipv4.sin_addr.s_addr);
+    }
 }
 END_TEST
 
@@ -90,10 +92,11 @@ START_TEST(test_narrow_before_wide)
     for (size_t i = 0; i < geo_special_count(); i++) {
         const struct geo_special *row = geo_special_at(i);
         union test_address address = {.any = {.sa_family = (sa_family_t)row->family}};
-        if (row->family == AF_INET)
+        if (row->family == AF_INET) {
             memcpy(&address.ipv4.sin_addr, row->address, 4);
-        else
+        } else {
             memcpy(&address.ipv6.sin6_addr, row->address, 16);
+        }
         const struct geo_special *found = geo_special(&address.any);
         ck_assert_msg(found == row || found->prefix_len > row->prefix_len, "%s is hidden by %s", row->network,
                       found->network);

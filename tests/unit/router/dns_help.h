@@ -28,8 +28,9 @@ static inline enum cdn_status zone_try(struct dns_zone **ret, struct cdn_error *
     int argc = 1;
     va_list more;
     va_start(more, err);
-    while (argc < FLAGS_MAX - 1 && (argv[argc] = va_arg(more, char *)))
+    while (argc < FLAGS_MAX - 1 && (argv[argc] = va_arg(more, char *))) {
         argc++;
+    }
     va_end(more);
     argv[argc] = NULL;
     struct router_config config = {0};
@@ -38,10 +39,12 @@ static inline enum cdn_status zone_try(struct dns_zone **ret, struct cdn_error *
     struct cdn_addr listen;
     ck_assert(cdn_parse_ip(CDN_STR("192.0.2.53"), &listen));
     enum cdn_status status = router_config_load(argc, argv, &config, &outcome, err);
-    if (status == CDN_OK)
+    if (status == CDN_OK) {
         status = router_table_create(&config, &table, err);
-    if (status == CDN_OK)
+    }
+    if (status == CDN_OK) {
         status = dns_zone_create(&config, table, &listen, 7, ret, err);
+    }
     router_table_unref(table);
     router_config_free(&config);
     return status;
@@ -67,8 +70,9 @@ static inline size_t from_hex(const char *hex, uint8_t *out, size_t room)
 {
     size_t n = 0;
     for (const char *p = hex; *p; p++) {
-        if (*p == ' ')
+        if (*p == ' ') {
             continue;
+        }
         ck_assert(n < room);
         out[n++] = (uint8_t)(hex_digit(p[0]) << 4 | hex_digit(p[1]));
         p++;
@@ -87,8 +91,9 @@ static inline size_t make_query(const char *name, uint16_t type, const char *opt
     knot_wire_write_u16(out + n, type);
     knot_wire_write_u16(out + n + 2, KNOT_CLASS_IN);
     n += 4;
-    if (!options)
+    if (!options) {
         return n;
+    }
     out[11] = 1;
     memcpy(out + n, "\0\0\x29\0\0\0\0\0\0\0\0", 11);
     knot_wire_write_u16(out + n + 3, (uint16_t)udp_size);
@@ -106,11 +111,13 @@ static inline void add_section(struct cdn_buf *text, const knot_pkt_t *packet, k
         char line[2048];
         knot_dump_style_t style = KNOT_DUMP_STYLE_DEFAULT;
         style.show_class = false;
-        if (rr->type == KNOT_RRTYPE_OPT)
+        if (rr->type == KNOT_RRTYPE_OPT) {
             continue;
+        }
         ck_assert_int_gt(knot_rrset_txt_dump_data(rr, 0, line, sizeof(line), &style), 0);
-        while (line[0] && line[strlen(line) - 1] == ' ')
+        while (line[0] && line[strlen(line) - 1] == ' ') {
             line[strlen(line) - 1] = '\0';
+        }
         char owner[KNOT_DNAME_TXT_MAXLEN + 1], type[32];
         knot_dname_to_str(owner, rr->owner, sizeof(owner));
         knot_rrtype_to_string(rr->type, type, sizeof(type));
@@ -141,10 +148,12 @@ static inline void answer_text(const uint8_t *wire, size_t n, struct cdn_buf *te
     if (packet->opt_rr) {
         const uint8_t *ecs = knot_edns_get_option(packet->opt_rr, KNOT_EDNS_OPTION_CLIENT_SUBNET, NULL);
         cdn_buf_printf(text, " edns%u", knot_edns_get_version(packet->opt_rr));
-        if (ecs)
+        if (ecs) {
             cdn_buf_printf(text, " %u/%u", ecs[6], ecs[7]);
-        if (knot_edns_get_option(packet->opt_rr, KNOT_EDNS_OPTION_COOKIE, NULL))
+        }
+        if (knot_edns_get_option(packet->opt_rr, KNOT_EDNS_OPTION_COOKIE, NULL)) {
             cdn_buf_printf(text, " cookie");
+        }
     }
     knot_pkt_free(packet);
 }

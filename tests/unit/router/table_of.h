@@ -23,15 +23,17 @@ static inline enum cdn_status table_try(struct router_table **ret, struct cdn_er
     int argc = 1;
     va_list more;
     va_start(more, err);
-    while (argc < FLAGS_MAX - 1 && (argv[argc] = va_arg(more, char *)))
+    while (argc < FLAGS_MAX - 1 && (argv[argc] = va_arg(more, char *))) {
         argc++;
+    }
     va_end(more);
     argv[argc] = NULL;
     struct router_config config = {0};
     enum cdn_config_outcome outcome;
     enum cdn_status status = router_config_load(argc, argv, &config, &outcome, err);
-    if (status != CDN_OK)
+    if (status != CDN_OK) {
         return status;
+    }
     ck_assert_int_eq(outcome, CDN_CONFIG_RUN);
     status = router_table_create(&config, ret, err);
     router_config_free(&config);
@@ -70,8 +72,9 @@ static inline int run_suite(const char *name, const TTest *const tests[], size_t
     Suite *suite = suite_create(name);
     TCase *cases = tcase_create(name);
     tcase_set_timeout(cases, 300);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         tcase_add_test(cases, tests[i]);
+    }
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

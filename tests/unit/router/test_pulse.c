@@ -66,8 +66,9 @@ START_TEST(damping_ends_and_has_a_limit)
         ck_assert(pulse.sick);
         unsigned need = router_pulse_threshold(&pulse, &rule);
         most = need > most ? need : most;
-        while (pulse.sick)
+        while (pulse.sick) {
             router_pulse_beat(&pulse, &rule, true, now++);
+        }
     }
     ck_assert_uint_eq(most, 16);
     now += ROUTER_FLAP_WINDOW_MS;

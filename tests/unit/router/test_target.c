@@ -51,8 +51,9 @@ START_TEST(targets)
         struct cdn_str query = rows[i].query ? cdn_str(rows[i].query) : (struct cdn_str){0};
         enum cdn_status status = router_target_build(&edge, cdn_str(rows[i].path), query, &out);
         ck_assert_msg((status == CDN_OK) == (rows[i].location != NULL), "row %zu: %d", i, status);
-        if (rows[i].location)
+        if (rows[i].location) {
             ck_assert_str_eq(out.p, rows[i].location);
+        }
     }
 }
 END_TEST
@@ -95,8 +96,9 @@ START_TEST(pins)
     for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
         bool found = router_pin_find(cdn_str(rows[i].query), cdn_str(rows[i].cookie), &out);
         ck_assert_msg(found == (rows[i].pin != NULL), "row %zu", i);
-        if (found)
+        if (found) {
             ck_assert_str_eq(out.p, rows[i].pin);
+        }
     }
 }
 END_TEST

@@ -60,8 +60,9 @@ static const struct {
 static void join(struct cdn_buf *out, const char *const *items, size_t n)
 {
     cdn_buf_printf(out, " [");
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         cdn_buf_printf(out, "%s%s", i ? " " : "", items[i]);
+    }
     cdn_buf_printf(out, "]");
 }
 
@@ -74,8 +75,9 @@ START_TEST(command_lines)
     struct cdn_error err;
     CDN_AUTOBUF struct cdn_buf text = {0};
     int argc = 0;
-    for (; rows[_i].argv[argc]; argc++)
+    for (; rows[_i].argv[argc]; argc++) {
         argv[argc] = cdn_strdup(rows[_i].argv[argc]);
+    }
     if (cli_options_parse(options, CDN_ARRAY_LEN(options), argc, argv, &got, &args, &err)) {
         ck_assert_int_eq(err.status, CDN_USAGE);
         cdn_buf_printf(&text, "%s", err.text);
@@ -85,8 +87,9 @@ START_TEST(command_lines)
         join(&text, args.items, args.n);
     }
     ck_assert_str_eq(text.p, rows[_i].expected);
-    while (argc > 0)
+    while (argc > 0) {
         free(argv[--argc]);
+    }
 }
 END_TEST
 
@@ -160,8 +163,9 @@ START_TEST(a_narrow_terminal_loses_columns_not_notes)
     static const char *const cells[] = {"fra", "Frankfurt", "1234", "its origin fails; restarted 2 x",
                                         "nrt", "Tokyo",     "99",   ""};
     table_init(&table, "NODE|PLACE|1>PID|NOTE");
-    for (size_t i = 0; i < CDN_ARRAY_LEN(cells); i++)
+    for (size_t i = 0; i < CDN_ARRAY_LEN(cells); i++) {
         table_add(&table, "%s", cells[i]);
+    }
     table_print_to(&table, (struct terminal){.width = narrow[_i].width}, &text);
     table_fini(&table);
     ck_assert_str_eq(text.p, narrow[_i].expected);

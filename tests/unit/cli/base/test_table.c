@@ -31,7 +31,7 @@ static const char *const cells[] = {
     "http://127.0.1.10:8088",
     "123458",
     "1.2 %",
-    "restarted 3 times; its origin answers 503; the cache is full and nothing more is admitted to the disk "
+    "restarted 3 times; its origin answers 503; the cache is full and nothing more is admitted to the disk ",
     "tier",
 };
 

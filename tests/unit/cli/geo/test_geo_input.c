@@ -195,8 +195,9 @@ START_TEST(long_line)
     struct cdn_error err;
     struct cdn_str line;
     ck_assert_ptr_nonnull(file);
-    for (unsigned i = 0; i < 5 * GEO_INPUT_LINE_MAX; i++)
+    for (unsigned i = 0; i < 5 * GEO_INPUT_LINE_MAX; i++) {
         fputc('x', file);
+    }
     fputs("\nnext\n", file);
     rewind(file);
     geo_reader_init(&reader, fileno(file), before_read, NULL);

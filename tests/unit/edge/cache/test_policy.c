@@ -16,7 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/bench/replay/cdn_trace.c"     // IWYU pragma: keep
+// NOLINTNEXTLINE(bugprone-suspicious-include): its static functions are tested
+#include "tests/bench/replay/cdn_trace.c" // IWYU pragma: keep
+// NOLINTNEXTLINE(bugprone-suspicious-include): its static functions are tested
 #include "tests/bench/replay/policy_replay.c" // IWYU pragma: keep
 
 #include "common/banned.h"

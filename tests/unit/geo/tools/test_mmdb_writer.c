@@ -49,20 +49,25 @@ static struct network random_network(uint64_t *state, int family)
 {
     struct network n = {.family = family, .value = (uint32_t)next_random(state) % 20};
     n.prefix_len = (unsigned)next_random(state) % (family == AF_INET ? 33 : 129);
-    for (unsigned i = 0; i < (family == AF_INET ? 4 : 16); i++) /* few values, so that networks nest */
+    for (unsigned i = 0; i < (family == AF_INET ? 4 : 16); i++) { /* few values, so that networks nest */
         n.address[i] = (uint8_t)((next_random(state) & 3) << (next_random(state) & 7));
-    if (family == AF_INET6)
+    }
+    if (family == AF_INET6) {
         n.address[0] |= 0x24; /* outside of ::/96 and of the aliases */
+    }
     return n;
 }
 
 static bool covers(const struct network *n, int family, const uint8_t *address)
 {
-    if (n->family != family)
+    if (n->family != family) {
         return false;
-    for (unsigned i = 0; i < n->prefix_len; i++)
-        if ((n->address[i / 8] ^ address[i / 8]) & 0x80 >> i % 8)
+    }
+    for (unsigned i = 0; i < n->prefix_len; i++) {
+        if ((n->address[i / 8] ^ address[i / 8]) & 0x80 >> i % 8) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -71,26 +76,29 @@ static int expected(const struct network *networks, int family, const uint8_t *a
 {
     int best = -1;
     unsigned longest = 0;
-    for (size_t i = 0; i < NETWORKS; i++)
+    for (size_t i = 0; i < NETWORKS; i++) {
         if (covers(&networks[i], family, address) && (best < 0 || networks[i].prefix_len >= longest)) {
             best = (int)networks[i].value;
             longest = networks[i].prefix_len;
         }
+    }
     return best;
 }
 
 static int looked_up(MMDB_s *mmdb, int family, const uint8_t *address)
 {
     union test_address a = {.any = {.sa_family = (sa_family_t)family}};
-    if (family == AF_INET)
+    if (family == AF_INET) {
         memcpy(&a.ipv4.sin_addr, address, 4);
-    else
+    } else {
         memcpy(&a.ipv6.sin6_addr, address, 16);
+    }
     int code;
     MMDB_lookup_result_s found = MMDB_lookup_sockaddr(mmdb, &a.any, &code);
     ck_assert_int_eq(code, MMDB_SUCCESS);
-    if (!found.found_entry)
+    if (!found.found_entry) {
         return -1;
+    }
     MMDB_entry_data_s data;
     ck_assert_int_eq(MMDB_get_value(&found.entry, &data, "value", NULL), MMDB_SUCCESS);
     ck_assert_uint_eq(data.type, MMDB_DATA_TYPE_UINT32);
@@ -126,8 +134,9 @@ START_TEST(test_random_table)
         mmdb_writer_insert(w, family, networks[i].address, networks[i].prefix_len,
                            add_value(w, networks[i].value));
     }
-    if (rows[_i].has_alias)
+    if (rows[_i].has_alias) {
         mmdb_writer_alias_ipv4(w);
+    }
     CDN_AUTOBUF struct cdn_buf file = {0};
     finish(w, rows[_i].record_size, &file);
     mmdb_writer_destroy(w);
@@ -139,13 +148,16 @@ START_TEST(test_random_table)
     for (size_t i = 0; i < LOOKUPS; i++) {
         int family = rows[_i].has_ipv4 && (!rows[_i].has_ipv6 || i % 2) ? AF_INET : AF_INET6;
         struct network at = random_network(&state, family);
-        if (i % 4 == 0) /* close to a network that is there */
+        if (i % 4 == 0) { /* close to a network that is there */
             memcpy(at.address, networks[i % NETWORKS].address, 3);
-        if (networks[i % NETWORKS].family != family && i % 4 == 0)
+        }
+        if (networks[i % NETWORKS].family != family && i % 4 == 0) {
             continue;
+        }
         ck_assert_int_eq(looked_up(&mmdb, family, at.address), expected(networks, family, at.address));
-        if (rows[_i].has_alias && family == AF_INET)
+        if (rows[_i].has_alias && family == AF_INET) {
             check_aliases(&mmdb, at.address);
+        }
     }
     MMDB_close(&mmdb);
     struct geo_db *db;
@@ -167,11 +179,12 @@ START_TEST(test_sharing)
     ck_assert_uint_eq(add_value(w, 1), one);
     ck_assert_uint_ne(add_value(w, 2), one);
     /* the same four networks under 256 prefixes: one subtree */
-    for (unsigned i = 0; i < 256; i++)
+    for (unsigned i = 0; i < 256; i++) {
         for (unsigned k = 0; k < 4; k++) {
             uint8_t address[4] = {(uint8_t)i, (uint8_t)(k << 6), (uint8_t)(7 * k), 0};
             mmdb_writer_insert(w, AF_INET, address, 24, one);
         }
+    }
     CDN_AUTOBUF struct cdn_buf file = {0};
     finish(w, 24, &file);
     mmdb_writer_destroy(w);
@@ -183,8 +196,9 @@ START_TEST(test_equal_halves_are_joined)
 {
     struct mmdb_writer *w = mmdb_writer_create(4);
     uint32_t one = add_value(w, 1);
-    for (unsigned i = 0; i < 256; i++)
+    for (unsigned i = 0; i < 256; i++) {
         mmdb_writer_insert(w, AF_INET, (uint8_t[]){10, (uint8_t)i, 0, 0}, 16, one);
+    }
     CDN_AUTOBUF struct cdn_buf file = {0};
     finish(w, 0, &file);
     mmdb_writer_destroy(w);

@@ -102,9 +102,10 @@ static void check(const struct router_table *table, const char *ip, const char *
     router_decide_brief(table, &question, 2, &b);
     ck_assert_msg(strcmp(edge_name(table, d.choice.edge), edge) == 0, "row %zu: %s: edge %s", row, ip,
                   edge_name(table, d.choice.edge));
-    if (next)
+    if (next) {
         ck_assert_msg(strcmp(edge_name(table, d.choice.runner_up), next) == 0, "row %zu: runner-up %s", row,
                       edge_name(table, d.choice.runner_up));
+    }
     ck_assert_msg(strcmp(router_reason_word(d.reason), reason) == 0, "row %zu: %s: reason %s", row, ip,
                   router_reason_word(d.reason));
     ck_assert_msg(b.count ==
@@ -319,12 +320,14 @@ START_TEST(compiled_and_scopes)
     uint32_t seed = 5;
     for (unsigned i = 0; i < 4000; i++) {
         seed = seed * 1664525u + 1013904223u;
-        if (i % 100 == 99)
+        if (i % 100 == 99) {
             router_edge_flag_set(table->edges, (uint16_t)(i / 100 % 10),
                                  (enum router_edge_flag)(1u << i / 1000 % 3), i / 100 % 3 != 0);
+        }
         struct cdn_addr a = {.v4 = {.sin_family = AF_INET, .sin_addr.s_addr = seed}};
-        if (i % 3 == 0)
+        if (i % 3 == 0) {
             a.v4.sin_addr.s_addr = __builtin_bswap32(0xc1000000u | (seed >> 20)); /* 193.0.0.0/20 */
+        }
         if (i % 4 == 0) {
             struct cdn_addr six = {.v6 = {.sin6_family = AF_INET6}};
             six.v6.sin6_addr.s6_addr[0] = i % 8 ? 0x2a : 0x20;
@@ -347,8 +350,9 @@ START_TEST(compiled_and_scopes)
         dns_pick(zone, &a, 0, true, &pick);
         size_t size;
         unsigned char *bytes = (unsigned char *)(uintptr_t)cdn_addr_bytes(&question.client, &size);
-        for (unsigned bit = pick.scope; bit < size * 8; bit++) /* the last address of the scope */
+        for (unsigned bit = pick.scope; bit < size * 8; bit++) { /* the last address of the scope */
             bytes[bit / 8] |= (unsigned char)(0x80u >> bit % 8);
+        }
         router_decide(table, &question, NULL, &other);
         ck_assert_msg(other.choice.edge == d.choice.edge, "%u: scope %u: %s and %s", i, pick.scope,
                       edge_name(table, d.choice.edge), edge_name(table, other.choice.edge));
@@ -438,8 +442,9 @@ START_TEST(families_in_dns)
             const struct cdn_addr client = addr(k & 1 ? "2001:610::1" : NL);
             const char *want = k & 2 ? rows[i].aaaa : rows[i].a;
             struct dns_pick pick;
-            if (k == 4)
+            if (k == 4) {
                 ck_assert_int_eq(router_table_compile(table, NULL, NULL), CDN_OK);
+            }
             dns_pick(zone, &client, k & 2 ? 1 : 0, true, &pick);
             const char *got = pick.count > 0 ? edge_name(table, pick.edges[0]) : pick.no_edge ? "!" : "-";
             ck_assert_msg(strcmp(got, want) == 0, "row %zu.%d: %s, not %s", i, k, got, want);

@@ -65,19 +65,21 @@ START_TEST(orders)
         {"antipode:-50.11:-171.32 fra:50.11:8.68", 50.11, 8.68, "fra antipode"},
         {"one:1:1", 50, 50, "one"},
     };
-    for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++)
+    for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
         for (size_t max = 1; max <= NAMES_MAX; max++) {
             struct router_edges *edges = edges_at(rows[i].edges);
             struct router_candidate row[NAMES_MAX];
             size_t n = router_rank(edges, ROUTER_POLICY_DISTANCE, rows[i].lat, rows[i].lon, 0, row, max);
             ck_assert_uint_eq(n, max < edges->site_count ? max : edges->site_count);
             CDN_AUTOBUF struct cdn_buf got = {0};
-            for (size_t k = 0; k < n; k++)
+            for (size_t k = 0; k < n; k++) {
                 cdn_buf_printf(&got, "%s%s", k ? " " : "", edges->at[edges->sites[row[k].site].order].name);
+            }
             ck_assert_msg(cdn_str_starts(cdn_str(rows[i].order), cdn_buf_str(&got)), "row %zu, %zu: %s", i,
                           max, got.p);
             router_edges_destroy(edges);
         }
+    }
 }
 END_TEST
 
@@ -99,14 +101,16 @@ START_TEST(points_of_two_names)
     }
     static const double pairs[][4] = {
         {0, 180, 0, -180}, {-33, 180, -33, -180}, {90, 0, 90, 135}, {-90, 7, -90, 0}};
-    for (size_t i = 0; i < CDN_ARRAY_LEN(pairs); i++)
-        for (double lat = -80; lat <= 80; lat += 20)
+    for (size_t i = 0; i < CDN_ARRAY_LEN(pairs); i++) {
+        for (double lat = -80; lat <= 80; lat += 20) {
             for (double lon = -180; lon <= 180; lon += 30) {
                 const double *p = pairs[i];
                 ck_assert(geo_rtt_ms(lat, lon, p[0], p[1]) == geo_rtt_ms(lat, lon, p[2], p[3]));
                 ck_assert_double_eq_tol(geo_distance_km(lat, lon, p[0], p[1]),
                                         geo_distance_km(lat, lon, p[2], p[3]), 1e-6);
             }
+        }
+    }
 }
 END_TEST
 
@@ -151,9 +155,11 @@ START_TEST(states)
     };
     for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
         struct router_edges *edges = edges_at("a:0:0 b:0:10 c:0:20");
-        for (size_t k = 0; k < 3; k++)
-            for (uint32_t bit = 1; bit <= ROUTER_EDGE_FULL; bit <<= 1)
+        for (size_t k = 0; k < 3; k++) {
+            for (uint32_t bit = 1; bit <= ROUTER_EDGE_FULL; bit <<= 1) {
                 router_edge_flag_set(edges, (uint16_t)k, (enum router_edge_flag)bit, rows[i].flags[k] & bit);
+            }
+        }
         struct router_choice c = pick(edges, 0, 1, 0);
         ck_assert_msg(strcmp(name(edges, c.edge), rows[i].edge) == 0, "row %zu: %s", i, name(edges, c.edge));
         ck_assert_msg(strcmp(name(edges, c.runner_up), rows[i].runner_up) == 0, "row %zu: runner-up %s", i,
@@ -200,20 +206,24 @@ START_TEST(two_thousand_edges)
 {
     struct router_edges *edges = many(2000);
     struct router_candidate *all = cdn_calloc(2000, sizeof(*all)), row[ROUTER_ROW];
-    for (double lat = -90; lat <= 90; lat += 45)
+    for (double lat = -90; lat <= 90; lat += 45) {
         for (double lon = -180; lon <= 180; lon += 60) {
             size_t n = router_rank(edges, ROUTER_POLICY_RTT, lat, lon, 0, all, 2000);
             ck_assert_uint_eq(n, edges->site_count);
             ck_assert_uint_eq(router_rank(edges, ROUTER_POLICY_RTT, lat, lon, 0, row, ROUTER_ROW),
                               ROUTER_ROW);
-            for (size_t i = 0; i < ROUTER_ROW; i++)
+            for (size_t i = 0; i < ROUTER_ROW; i++) {
                 ck_assert_uint_eq(row[i].site, all[i].site);
-            for (size_t i = 1; i < n; i++)
+            }
+            for (size_t i = 1; i < n; i++) {
                 ck_assert(all[i - 1].rtt_ms <= all[i].rtt_ms);
+            }
         }
+    }
     router_rank(edges, ROUTER_POLICY_RTT, 10, 10, 0, all, 2000);
-    for (size_t i = 0; i < 100; i++) /* the hundred nearest die */
+    for (size_t i = 0; i < 100; i++) { /* the hundred nearest die */
         router_edge_flag_set(edges, edges->members[edges->sites[all[i].site].first], ROUTER_EDGE_SICK, true);
+    }
     struct router_choice c = pick(edges, 10, 10, 0);
     ck_assert_uint_eq(edges->at[c.edge].site, all[100].site);
     ck_assert_uint_eq(edges->at[c.runner_up].site, all[101].site);
@@ -244,10 +254,12 @@ START_TEST(spellings_of_a_path_go_to_one_edge)
     static const char *const same[] = {"/%61pp.css", "/x/../app.css", "/x/%2e%2E/app.css", "/./app.css",
                                        "/../app%2Ecss"};
     static const char *const others[] = {"/App.css", "/app.css/", "//app.css", "/%2561pp.css", "/100%", ""};
-    for (size_t i = 0; i < CDN_ARRAY_LEN(same); i++)
+    for (size_t i = 0; i < CDN_ARRAY_LEN(same); i++) {
         ck_assert_msg(hash_of(same[i]) == hash_of("/app.css"), "%s", same[i]);
-    for (size_t i = 0; i < CDN_ARRAY_LEN(others); i++)
+    }
+    for (size_t i = 0; i < CDN_ARRAY_LEN(others); i++) {
         ck_assert_msg(hash_of(others[i]) != hash_of("/app.css"), "%s", others[i]);
+    }
 }
 END_TEST
 
@@ -256,10 +268,12 @@ START_TEST(spread_follows_weights)
     static const unsigned weights[] = {1, 2, 1, 0};
     struct router_edges *edges = edges_at(SAME_PLACE);
     unsigned got[4] = {0};
-    for (uint16_t i = 0; i < 4; i++)
+    for (uint16_t i = 0; i < 4; i++) {
         router_edge_weight_set(edges, i, weights[i]);
-    for (unsigned i = 0; i < PATHS; i++)
+    }
+    for (unsigned i = 0; i < PATHS; i++) {
         got[pick(edges, 0, 0, path_hash(i)).edge]++;
+    }
     for (size_t i = 0; i < 4; i++) {
         double share = (double)got[i] / PATHS, expected = weights[i] / 4.0;
         ck_assert_msg(share > expected - 0.015 && share < expected + 0.015, "edge %zu: %.3f, not %.3f", i,
@@ -274,26 +288,29 @@ START_TEST(spread_is_stable)
 {
     struct router_edges *edges = edges_at(SAME_PLACE);
     uint16_t *before = cdn_calloc(PATHS, sizeof(*before));
-    for (unsigned i = 0; i < PATHS; i++)
+    for (unsigned i = 0; i < PATHS; i++) {
         before[i] = pick(edges, 0, 0, path_hash(i)).edge;
+    }
     router_edge_flag_set(edges, 2, ROUTER_EDGE_SICK, true);
     unsigned moved[4] = {0};
     for (unsigned i = 0; i < PATHS; i++) {
         struct router_choice c = pick(edges, 0, 0, path_hash(i));
         ck_assert_uint_ne(c.edge, 2);
         ck_assert_uint_eq(c.skipped, before[i] == 2 ? 2 : ROUTER_NO_EDGE);
-        if (before[i] != 2)
+        if (before[i] != 2) {
             ck_assert_uint_eq(c.edge, before[i]); /* nobody else's paths move */
-        else
+        } else {
             moved[c.edge]++;
+        }
     }
     ck_assert(moved[0] > PATHS / 20 && moved[1] > PATHS / 20 &&
               moved[3] > PATHS / 20); /* shared among the others */
     router_edges_destroy(edges);
     edges = edges_at("d:1:1 b:1:1 a:1:1 c:1:1"); /* the order of the configuration does not matter */
     static const char names[] = "abcd";
-    for (unsigned i = 0; i < PATHS; i++)
+    for (unsigned i = 0; i < PATHS; i++) {
         ck_assert_int_eq(edges->at[pick(edges, 0, 0, path_hash(i)).edge].name[0], names[before[i]]);
+    }
     free(before);
     router_edges_destroy(edges);
 }

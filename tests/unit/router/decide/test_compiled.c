@@ -190,10 +190,12 @@ START_TEST(states)
         compile(table);
         uint64_t state = 3 + p;
         for (size_t round = 0; round < STATE_ROUNDS; round++) {
-            for (uint16_t edge = 0; edge < table->edges->count; edge++)
-                for (uint32_t bit = 1; bit <= ROUTER_EDGE_FULL; bit <<= 1)
-                    router_edge_flag_set(table->edges, edge, (enum router_edge_flag)bit,
+            for (size_t edge = 0; edge < table->edges->count; edge++) {
+                for (uint32_t bit = 1; bit <= ROUTER_EDGE_FULL; bit <<= 1) {
+                    router_edge_flag_set(table->edges, (uint16_t)edge, (enum router_edge_flag)bit,
                                          random_next(&state) >> 32 < (uint64_t)round << 27);
+                }
+            }
             router_edges_pin(table->edges, round % 10 == 9 ? (uint16_t)(round / 10) : ROUTER_NO_EDGE);
             check_random(table, 400, random_next(&state));
         }
@@ -246,8 +248,9 @@ START_TEST(overrides_everywhere)
         check_random(table, ADDRESSES / 50, 9);
         router_table_unref(table);
     }
-    for (size_t i = 2; i < flag_count; i += 2)
+    for (size_t i = 2; i < flag_count; i += 2) {
         free(flags[i]);
+    }
 }
 END_TEST
 
@@ -265,12 +268,14 @@ START_TEST(many_edges)
     struct router_table *table = table_of(argc, flags);
     compile(table);
     check_random(table, 2000, 7);
-    for (uint16_t edge = 0; edge < 290; edge++)
+    for (uint16_t edge = 0; edge < 290; edge++) {
         router_edge_flag_set(table->edges, edge, ROUTER_EDGE_SICK, true);
+    }
     check_random(table, 2000, 8);
     router_table_unref(table);
-    for (int i = 2; i < argc; i += 2)
+    for (int i = 2; i < argc; i += 2) {
         free(flags[i]);
+    }
 }
 END_TEST
 
@@ -285,9 +290,11 @@ START_TEST(more_than_two)
             struct router_brief b;
             router_decide_brief(table, &question, want, &b);
             ck_assert_uint_eq(b.count, want);
-            for (unsigned k = 0; k < b.count; k++)
-                for (unsigned j = 0; j < k; j++)
+            for (unsigned k = 0; k < b.count; k++) {
+                for (unsigned j = 0; j < k; j++) {
                     ck_assert_uint_ne(b.edges[k], b.edges[j]);
+                }
+            }
         }
     }
     router_table_unref(table);

@@ -51,14 +51,18 @@ START_TEST(reasons)
     for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
         struct router_table *table = three();
         struct router_question question = {.client = addr(rows[i].ip), .pin = cdn_str(rows[i].pin)};
-        if (rows[i].sick >= 0)
+        if (rows[i].sick >= 0) {
             router_edge_flag_set(table->edges, (uint16_t)rows[i].sick, ROUTER_EDGE_SICK, true);
-        if (rows[i].full >= 0)
+        }
+        if (rows[i].full >= 0) {
             router_edge_flag_set(table->edges, (uint16_t)rows[i].full, ROUTER_EDGE_FULL, true);
-        if (rows[i].drained >= 0)
+        }
+        if (rows[i].drained >= 0) {
             router_edge_flag_set(table->edges, (uint16_t)rows[i].drained, ROUTER_EDGE_DRAINED, true);
-        if (rows[i].pinned >= 0)
+        }
+        if (rows[i].pinned >= 0) {
             router_edges_pin(table->edges, (uint16_t)rows[i].pinned);
+        }
         struct router_decision plain, traced;
         struct router_trace trace = {0};
         router_decide(table, &question, NULL, &plain);
@@ -113,17 +117,19 @@ START_TEST(explanations)
                                        "steps"};
     struct router_table *table = three();
     static const char *const ips[] = {"10.1.0.1", "10.2.3.4", "8.8.8.8", "2001:db8::1", "255.255.255.255"};
-    for (size_t drained = 0; drained < 2; drained++)
+    for (size_t drained = 0; drained < 2; drained++) {
         for (size_t i = 0; i < CDN_ARRAY_LEN(ips); i++) {
             struct router_question question = {.client = addr(ips[i])};
             struct router_trace trace = {0};
             struct router_decision d;
-            for (uint16_t edge = 0; edge < 3; edge++)
+            for (uint16_t edge = 0; edge < 3; edge++) {
                 router_edge_flag_set(table->edges, edge, ROUTER_EDGE_DRAINED, drained);
+            }
             router_decide(table, &question, &trace, &d);
             json_t *o = router_explain(table, &question, &d, &trace, SIZE_MAX);
-            for (size_t k = 0; k < CDN_ARRAY_LEN(keys); k++)
+            for (size_t k = 0; k < CDN_ARRAY_LEN(keys); k++) {
                 ck_assert_msg(json_object_get(o, keys[k]) != NULL, "%s: no key %s", ips[i], keys[k]);
+            }
             ck_assert_str_eq(json_string_value(json_object_get(o, "ip")), ips[i]);
             ck_assert(json_is_null(json_object_get(o, "edge")) == (drained == 1));
             ck_assert_uint_eq(json_array_size(json_object_get(o, "candidates")), 3);
@@ -133,6 +139,7 @@ START_TEST(explanations)
             ck_assert_ptr_null(json_object_get(o, "steps"));
             json_decref(o);
         }
+    }
     router_table_unref(table);
 }
 END_TEST

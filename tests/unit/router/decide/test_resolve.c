@@ -230,11 +230,13 @@ START_TEST(overrides_against_the_plain_search)
         c.addr = addr("0.0.0.0");
         c.addr.v4.sin_addr.s_addr = htonl(address);
         bool known = false;
-        for (size_t i = 0; i < list.n; i++)
+        for (size_t i = 0; i < list.n; i++) {
             known = known || (networks[i].prefix == prefix &&
                               networks[i].addr.v4.sin_addr.s_addr == c.addr.v4.sin_addr.s_addr);
-        if (known)
+        }
+        if (known) {
             continue;
+        }
         char text[CDN_ADDR_TEXT_SIZE];
         cdn_addr_format_ip(&c.addr, text);
         networks[list.n] = c;
@@ -248,9 +250,11 @@ START_TEST(overrides_against_the_plain_search)
         struct cdn_addr a = addr("10.0.0.0");
         a.v4.sin_addr.s_addr = htonl(0x0a000000u | low);
         const struct cdn_cidr *best = NULL;
-        for (size_t i = 0; i < list.n; i++)
-            if (cdn_cidr_has(&networks[i], &a) && (!best || networks[i].prefix > best->prefix))
+        for (size_t i = 0; i < list.n; i++) {
+            if (cdn_cidr_has(&networks[i], &a) && (!best || networks[i].prefix > best->prefix)) {
                 best = &networks[i];
+            }
+        }
         const struct router_override *found = router_overrides_find(overrides, &a);
         ck_assert((found != NULL) == (best != NULL));
         ck_assert(!found || found->network.prefix == best->prefix);

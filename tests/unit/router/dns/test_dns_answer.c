@@ -170,8 +170,9 @@ START_TEST(golden)
         size_t expected_n = from_hex(rows[i].answer, expected, sizeof(expected));
         size_t got = dns_answer(&a->responder, &a->asker, message, n, a->answer, sizeof(a->answer));
         CDN_AUTOBUF struct cdn_buf hex = {0};
-        for (size_t k = 0; k < got; k++)
+        for (size_t k = 0; k < got; k++) {
             cdn_buf_printf(&hex, "%02x", a->answer[k]);
+        }
         ck_assert_msg(got == expected_n && memcmp(a->answer, expected, got) == 0, "row %zu: %s", i,
                       hex.p ? hex.p : "nothing");
     }
@@ -209,10 +210,11 @@ START_TEST(sizes)
         n = dns_answer(&a->responder, &a->asker, message, n, a->answer, sizeof(a->answer));
         ck_assert_uint_le(n, rows[i].most);
         answer_text(a->answer, n, &a->text);
-        if (rows[i].truncated)
+        if (rows[i].truncated) {
             ck_assert_str_eq(a->text.p, rows[i].options ? "NOERROR aa tc rd edns0" : "NOERROR aa tc rd");
-        else
+        } else {
             ck_assert_msg(cdn_str_starts(cdn_buf_str(&a->text), CDN_STR("NOERROR aa rd; ")), "row %zu", i);
+        }
     }
     ck_assert_uint_eq(cdn_metric_get(&a->metrics.dns_truncated_total), 3);
     asking_destroy(a);
@@ -283,8 +285,9 @@ START_TEST(why)
     static const char *const parts[] = {
         "_why.www.cdn.test. 0 TXT", "\"client=203.0.113.128\"",     "\"by=subnet\"",     "\"edge=nrt\"",
         "\"reason=override\"",      "\"network=203.0.113.128/25\"", "\"runner_up=fra\"", "edns0 25/25"};
-    for (size_t i = 0; i < CDN_ARRAY_LEN(parts); i++)
+    for (size_t i = 0; i < CDN_ARRAY_LEN(parts); i++) {
         ck_assert_msg(strstr(text, parts[i]), "no %s in %s", parts[i], text);
+    }
     n = make_query("_why.cdn.test.", TXT, NULL, 0, message, sizeof(message));
     ck_assert_msg(strstr(ask(a, message, n), "\"by=resolver\""), "%s", a->text.p);
     asking_destroy(a);
@@ -303,8 +306,9 @@ START_TEST(limited)
     ck_assert_int_eq(
         dns_cookie_secret_read(CDN_STR("e5e973e5a6b2a43f48e7dc849e37bfcf"), &a->responder.secret, NULL),
         CDN_OK);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 5; i++) {
         ck_assert_str_eq(QUERY_A(a, NULL), "NOERROR aa rd; www.cdn.test. 30 A 192.0.2.1");
+    }
     ck_assert_str_eq(QUERY_A(a, NULL), "nothing");
     ck_assert_str_eq(QUERY_A(a, NULL), "NOERROR aa tc rd");
     ck_assert_str_eq(QUERY_A(a, "000a 0008 2464c4abcf10c957"), "nothing");
@@ -315,8 +319,9 @@ START_TEST(limited)
     ck_assert_str_eq(QUERY_A(a, NULL), "NOERROR aa rd; www.cdn.test. 30 A 192.0.2.1");
     a->asker.tcp = false;
     a->asker.client = addr("203.0.113.9");
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 20; i++) {
         ck_assert_str_eq(QUERY_A(a, NULL), "NOERROR aa rd; www.cdn.test. 30 A 192.0.2.1");
+    }
     ck_assert_uint_eq(cdn_metric_get(&a->metrics.dns_limited_total), 2);
     ck_assert_uint_eq(cdn_metric_get(&a->metrics.dns_slipped_total), 2);
     ck_assert_uint_eq(cdn_metric_get(&a->metrics.dns_cookie_good_total), 1);

@@ -83,8 +83,9 @@ START_TEST(secrets)
                                       "e5e973e5a6b2a43f48e7dc849e37bfcg",
                                       "e5e973e5a6b2a43f48e7dc849e37bfcf0"};
     struct dns_cookie_secret one, two;
-    for (size_t i = 0; i < CDN_ARRAY_LEN(bad); i++)
+    for (size_t i = 0; i < CDN_ARRAY_LEN(bad); i++) {
         ck_assert_int_eq(dns_cookie_secret_read(cdn_str(bad[i]), &one, NULL), CDN_INVALID);
+    }
     ck_assert_int_eq(dns_cookie_secret_read(CDN_STR(""), &one, NULL), CDN_OK);
     ck_assert_int_eq(dns_cookie_secret_read(CDN_STR(""), &two, NULL), CDN_OK);
     ck_assert(memcmp(&one, &two, sizeof(one)) != 0);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+// NOLINTNEXTLINE(bugprone-suspicious-include): its static functions are tested
 #include "tests/fuzz/fuzz_dns.c" // IWYU pragma: keep
 
 #include "common/banned.h"
@@ -71,8 +72,9 @@ START_TEST(corpus)
     unsigned count = 0;
     for (struct dirent *entry; (entry = readdir(seeds));) {
         uint8_t seed[SEED_MAX], bytes[SEED_MAX];
-        if (entry->d_name[0] == '.')
+        if (entry->d_name[0] == '.') {
             continue;
+        }
         size_t n = seed_read(folder, entry->d_name, seed);
         LLVMFuzzerTestOneInput(seed, n);
         for (int i = 0; i < MUTATIONS; i++) {

@@ -17,8 +17,9 @@ static unsigned passed(struct dns_rate *rate, const char *ip, unsigned kind, uns
 {
     struct cdn_addr client = addr(ip);
     unsigned count = 0;
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
         count += dns_rate_check(rate, &client, kind, limit, 0, from_us + step_us * i) == DNS_RATE_PASS;
+    }
     return count;
 }
 
@@ -75,8 +76,9 @@ START_TEST(every_nth_slips)
     struct dns_rate *rate = dns_rate_create(9);
     struct cdn_addr client = addr("192.0.2.1");
     unsigned verdicts[3] = {0};
-    for (unsigned i = 0; i < 110; i++)
+    for (unsigned i = 0; i < 110; i++) {
         verdicts[dns_rate_check(rate, &client, 0, 10, 4, 1)]++;
+    }
     ck_assert_uint_eq(verdicts[DNS_RATE_PASS], 10);
     ck_assert_uint_eq(verdicts[DNS_RATE_SLIP], 25);
     ck_assert_uint_eq(verdicts[DNS_RATE_DROP], 75);

@@ -31,8 +31,9 @@ static struct cdn_config_list list_of(struct cdn_config_entry *entries, const ch
 {
     struct cdn_config_list list = {entries, 0};
     struct cdn_str rest = cdn_str(text);
-    while (rest.p && rest.n)
+    while (rest.p && rest.n) {
         entries[list.n++].key = cdn_str_dup(cdn_str_cut(&rest, ' '));
+    }
     return list;
 }
 
@@ -68,8 +69,9 @@ START_TEST(cuts)
         ck_assert_msg(dns_cuts_scope(cut, &address) == rows[i].scope, "row %zu: %u", i,
                       dns_cuts_scope(cut, &address));
         dns_cuts_destroy(cut);
-        for (size_t k = 0; k < list.n; k++)
+        for (size_t k = 0; k < list.n; k++) {
             free(entries[k].key);
+        }
     }
 }
 END_TEST
@@ -87,18 +89,21 @@ static uint32_t random_u32(void)
 static struct cdn_addr random_address(bool v6)
 {
     struct cdn_addr a = {.v4 = {.sin_family = AF_INET, .sin_addr.s_addr = random_u32()}};
-    if (!v6)
+    if (!v6) {
         return a;
+    }
     a = (struct cdn_addr){.v6 = {.sin6_family = AF_INET6}};
-    for (size_t i = 0; i < 16; i++)
+    for (size_t i = 0; i < 16; i++) {
         a.v6.sin6_addr.s6_addr[i] = (uint8_t)random_u32();
+    }
     static const uint8_t starts[][4] = {{0x20, 0x01, 0x0d, 0xb8}, {0x20, 0x02, 8, 8},
                                         {0x20, 0x01, 0, 0},       {0x2a, 0x02, 8, 0x10},
                                         {0x24, 0x00, 0x40, 1},    {0, 0x64, 0xff, 0x9b}};
     const uint8_t *start = starts[random_u32() % CDN_ARRAY_LEN(starts)];
     memcpy(a.v6.sin6_addr.s6_addr, start, 4);
-    if (start[1] == 0x64)
+    if (start[1] == 0x64) {
         memset(a.v6.sin6_addr.s6_addr + 4, 0, 8);
+    }
     return a;
 }
 
@@ -108,9 +113,11 @@ static struct cdn_addr neighbour(const struct cdn_addr *address, unsigned scope)
     struct cdn_addr a = *address;
     size_t size;
     uint8_t *bytes = (uint8_t *)(uintptr_t)cdn_addr_bytes(&a, &size);
-    for (unsigned bit = scope; bit < size * 8; bit++)
-        if (random_u32() & 1)
+    for (unsigned bit = scope; bit < size * 8; bit++) {
+        if (random_u32() & 1) {
             bytes[bit / 8] ^= (uint8_t)(0x80 >> bit % 8);
+        }
+    }
     return a;
 }
 
@@ -173,11 +180,13 @@ START_TEST(everybody_in_a_scope_when_a_row_is_down)
             const struct cdn_addr one = random_address(k % 4 == 0);
             const struct router_class *class =
                 router_compiled_find(atomic_load(&zone->table->compiled), &one);
-            for (uint16_t edge = 0; edge < edges->count; edge++)
-                router_edge_flag_set(edges, edge, ROUTER_EDGE_SICK, false);
-            for (unsigned site = 0; class && site < class->count; site++)
+            for (size_t edge = 0; edge < edges->count; edge++) {
+                router_edge_flag_set(edges, (uint16_t)edge, ROUTER_EDGE_SICK, false);
+            }
+            for (unsigned site = 0; class && site < class->count; site++) {
                 router_edge_flag_set(edges, edges->members[edges->sites[class->sites[site]].first],
                                      ROUTER_EDGE_SICK, true);
+            }
             neighbours_agree(zone, &one);
         }
         dns_zone_unref(zone);

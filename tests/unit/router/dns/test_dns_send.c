@@ -49,8 +49,9 @@ static void world_open(struct world *w)
 static void world_close(struct world *w)
 {
     close(w->server);
-    for (size_t i = 0; i < ASKERS; i++)
+    for (size_t i = 0; i < ASKERS; i++) {
         close(w->askers[i]);
+    }
 }
 
 struct slot {
@@ -86,11 +87,13 @@ static void expect(struct world *w, const struct one *ones, size_t count)
     for (size_t i = 0; i < count; i++) { /* connected: nothing from another address is taken */
         ssize_t n = recv(w->askers[ones[i].asker], got, sizeof(got), MSG_DONTWAIT);
         ck_assert_int_eq(n, (ssize_t)ones[i].n);
-        for (ssize_t k = 0; k < n; k++)
+        for (ssize_t k = 0; k < n; k++) {
             ck_assert_int_eq(got[k], (int)i + 1);
+        }
     }
-    for (size_t i = 0; i < ASKERS; i++)
+    for (size_t i = 0; i < ASKERS; i++) {
         ck_assert_int_lt(recv(w->askers[i], got, sizeof(got), MSG_DONTWAIT), 0);
+    }
 }
 
 static const struct {
@@ -117,10 +120,12 @@ static void round_trip(enum hindrance hindrance, size_t row)
     world_open(&w);
     dns_box_init(&box, w.server);
     ck_assert(box.cuts);
-    while (count < 8 && rows[row].ones[count].n > 0)
+    while (count < 8 && rows[row].ones[count].n > 0) {
         count++;
-    if (hindrance == REFUSED) /* what has no checksum is not cut */
+    }
+    if (hindrance == REFUSED) { /* what has no checksum is not cut */
         ck_assert_int_eq(setsockopt(w.server, SOL_SOCKET, SO_NO_CHECK, &one, sizeof(one)), 0);
+    }
     box.cuts = hindrance != NO_CUTS;
     for (int again = 0; again < 2; again++) {
         box_fill(&w, &box, slots, rows[row].ones, count);
@@ -133,8 +138,9 @@ static void round_trip(enum hindrance hindrance, size_t row)
 
 START_TEST(arrives)
 {
-    for (size_t row = 0; row < CDN_ARRAY_LEN(rows); row++)
+    for (size_t row = 0; row < CDN_ARRAY_LEN(rows); row++) {
         round_trip((enum hindrance)_i, row);
+    }
 }
 END_TEST
 
@@ -149,8 +155,9 @@ START_TEST(full_batch)
     world_open(&w);
     setsockopt(w.askers[0], SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
     dns_box_init(&box, w.server);
-    for (size_t i = 0; i < DNS_BATCH; i++)
+    for (size_t i = 0; i < DNS_BATCH; i++) {
         ones[i] = (struct one){0, ANSWER_MAX};
+    }
     box_fill(&w, &box, slots, ones, DNS_BATCH);
     ck_assert_uint_eq(box.groups, 2);
     ck_assert_uint_eq(dns_box_send(&box), 0);

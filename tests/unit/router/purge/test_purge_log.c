@@ -163,8 +163,9 @@ END_TEST
 START_TEST(test_log_forgets_by_count)
 {
     struct router_purge_log *log = open_log(2, 1000000);
-    for (int i = 1; i <= 5; i++)
+    for (int i = 1; i <= 5; i++) {
         append(log, i, "x");
+    }
     ck_assert_uint_eq(router_purge_log_oldest(log), 4);
     ck_assert(!router_purge_log_reaches(log, 2));
     ck_assert(router_purge_log_reaches(log, 3) && router_purge_log_reaches(log, 5));

@@ -87,8 +87,9 @@ static bool try_file(const struct bytes *content, const char *what)
         ck_assert_msg(strstr(err.text, path) != NULL, "%s: %s", what, err.text);
     } else {
         struct cdn_error why = {0};
-        if (router_table_compile(table, NULL, &why) != CDN_OK)
+        if (router_table_compile(table, NULL, &why) != CDN_OK) {
             ck_assert_msg(strstr(why.text, path) != NULL, "%s: %s", what, why.text);
+        }
         check_agreement(table, 200, 5);
     }
     router_table_unref(table);
@@ -118,15 +119,17 @@ START_TEST(random_bytes)
         memcpy(copy.p, whole.p, whole.n);
         size_t from = round % 3 == 1 ? whole.n / 8 * 7 : 0;
         size_t to = round % 3 == 0 ? whole.n / 8 * 7 : whole.n;
-        for (size_t i = 0; i < (round % 2 ? 1u : 200u); i++)
+        for (size_t i = 0; i < (round % 2 ? 1u : 200u); i++) {
             copy.p[from + random_next(&state) % (to - from)] = (unsigned char)(random_next(&state) >> 56);
+        }
         taken += try_file(&copy, "random bytes inside");
     }
     ck_assert_uint_gt(taken, 0); /* or the rest was not tested */
     for (size_t round = 0; round < 10; round++) {
         copy.n = (size_t)(random_next(&state) % 100000);
-        for (size_t i = 0; i < copy.n; i++)
+        for (size_t i = 0; i < copy.n; i++) {
             copy.p[i] = (unsigned char)(random_next(&state) >> 56);
+        }
         ck_assert(!try_file(&copy, "random bytes"));
     }
     free(copy.p);
@@ -208,8 +211,9 @@ START_TEST(numbers_of_edges)
         struct cdn_error err;
         ck_assert_msg(router_table_compile(table, NULL, &err) == CDN_OK, "%s", err.text);
         check_agreement(table, 500, 3);
-        for (uint16_t edge = 0; edge < counts[i]; edge++)
+        for (uint16_t edge = 0; edge < counts[i]; edge++) {
             router_edge_flag_set(table->edges, edge, ROUTER_EDGE_DRAINED, true);
+        }
         check_agreement(table, 20, 4);
         router_table_unref(table);
     }

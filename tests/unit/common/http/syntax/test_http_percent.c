@@ -39,9 +39,10 @@ START_TEST(decode)
         CDN_AUTOBUF struct cdn_buf out = {0};
         bool taken = http_percent_decode(cdn_str(rows[i].text), rows[i].plus, &out);
         ck_assert_msg(taken == (rows[i].decoded != NULL), "row %zu: %s", i, rows[i].text);
-        if (taken)
+        if (taken) {
             ck_assert_msg(cdn_str_eq(cdn_buf_str(&out), cdn_str(rows[i].decoded)), "row %zu: %s", i,
                           rows[i].text);
+        }
     }
     CDN_AUTOBUF struct cdn_buf out = {0};
     ck_assert(!http_percent_decode((struct cdn_str){"a\0b", 3}, false, &out));
