@@ -1,8 +1,9 @@
 /* lock: a mutex that knows its place in an order.
  *
- * A thread may take a lock only while it holds none of the same or a higher rank, so no two threads can wait
- * for each other. In debug builds whoever breaks the order ends the process at once, not only in the rare case
- * in which two threads meet; a release build has the bare mutex. Who uses locks has the table of its ranks.
+ * A thread may take a lock only while it holds none of the same or a higher rank, so no two threads can
+ * wait for each other. In debug builds whoever breaks the order ends the process at once, not only in the
+ * rare case in which two threads meet; a release build has the bare mutex. Who uses locks has the table of
+ * its ranks.
  */
 #ifndef CDN_COMMON_LOCK_H
 #define CDN_COMMON_LOCK_H
