@@ -1,3 +1,7 @@
+/* edge: puts the parts together: shares out descriptors and memory, opens the parts in the order
+ * in which they need one another, and decides nothing about requests. At the end the workers
+ * close first, as what runs on them uses all else, and the store before the cache, which its
+ * callbacks call. */
 #include "edge/edge.h"
 
 #include "common/config/config.h"

@@ -1,4 +1,5 @@
-/* pocketcdn-edge: flags, then the daemon until it is told to end. */
+/* pocketcdn-edge: reads the settings, starts the edge and runs it until SIGTERM. All that can
+ * fail is in edge.c or common/daemon, so that here is only the order and the exit status. */
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
 #include "common/log.h"

@@ -1,3 +1,6 @@
+/* accept: settings are read once into a list of codings in the operator's order, so that writing
+ * what is sent is a walk over that list. Codings that the client wants less than identity are
+ * left out: an origin that ignores weights would send them all the same. */
 #include "edge/base/accept.h"
 
 #include "common/config/config.h"

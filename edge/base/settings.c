@@ -1,3 +1,6 @@
+/* settings: the rows of settings.h as the table by which common/config reads files, flags and the
+ * environment. A setting is added as one row there: parser, --help and docs/settings.md follow
+ * from it. */
 #include "edge/base/settings.h"
 
 #include "common/banned.h"

@@ -1,3 +1,6 @@
+/* target: one function makes the key for requests, purges, `why` and invalidation, so that a
+ * purge cannot miss what a request has stored under another spelling. All names of this machine
+ * are looked for in one place (names_this_machine) and stored as the origin's. */
 #include "edge/base/target.h"
 
 #include "common/config/config.h"

@@ -1,3 +1,6 @@
+/* tuning: a reload makes a new set of rules and swaps one pointer. The old ones stay until the
+ * end (`older`), since a request on any worker may read them still, and a reload is too rare for
+ * counting who does. */
 #include "edge/base/tuning.h"
 
 #include "common/http/syntax/http_forwarded.h"

@@ -1,3 +1,6 @@
+/* admission: both filters cost next to nothing: a chance drawn from a hash, and two bitmaps
+ * without chains. A key that shares its bit with another is let in one request too early, which
+ * does no harm. */
 #include "edge/cache/admission.h"
 
 #include "common/mem.h"

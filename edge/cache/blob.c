@@ -1,3 +1,6 @@
+/* blob: small bodies come from malloc, larger ones from pages of their own (memory/pages.h). What
+ * a blob takes is entered in the account here, as it is made, resized and freed, so that no
+ * caller can forget it. */
 #include "edge/cache/blob.h"
 
 #include "common/mem.h"

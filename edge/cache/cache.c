@@ -1,3 +1,6 @@
+/* cache: entries and objects: finding, holding, linking, removing. Tiers, tags, purging, loading
+ * and sleep are in cache_*.c. Functions named ..._locked are called with the lock held. The
+ * table's places come from a secret, so that nobody can choose URLs that all fall into one chain. */
 #include "edge/cache/cache.h"
 
 #include "common/clock.h"

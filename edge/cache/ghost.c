@@ -1,3 +1,6 @@
+/* ghost: a ring in the order of leaving, with hash chains through it by slot number: dropping the
+ * oldest is one step, and no entry is allocated by itself. Buckets are chosen with a secret, as
+ * the keys come from clients. */
 #include "edge/cache/ghost.h"
 
 #include "common/mem.h"

@@ -1,3 +1,6 @@
+/* object: representations, and the form in which they lie on disk. One is a single block
+ * (numbers, head, variant), so it is made, copied and freed in one go. What is read back from
+ * disk is checked flag by flag: bytes on a disk are not believed. */
 #include "edge/cache/object.h"
 
 #include "common/http/syntax/http_message.h"

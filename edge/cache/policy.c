@@ -1,3 +1,6 @@
+/* policy: what the policies have in common: queues, sizes, the ghost, and the usual behaviour of
+ * each operation. A policy is a table of functions (struct edge_policy_ops), and leaves to the
+ * functions here what it does as all do, so that each file shows what is its own. */
 #include "edge/cache/policy.h"
 
 #include "common/mem.h"

@@ -1,4 +1,5 @@
-/* FIFO: the oldest leaves. For comparison and teaching. */
+/* FIFO: the oldest leaves, however often it was asked for. It is what the other policies are
+ * compared with, and shows the least that a policy has to say. */
 #include "edge/cache/policy_private.h"
 
 #include "common/banned.h"

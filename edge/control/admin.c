@@ -1,3 +1,6 @@
+/* admin: what only an edge knows of the admin listener; listener, tokens and problem documents
+ * are common/daemon's. Metrics and status are written from the same rows, so the two cannot tell
+ * different stories. A reload checks all that may fail before it changes anything. */
 #include "edge/control/admin.h"
 
 #include "common/admin_address.h"

@@ -1,3 +1,5 @@
+/* certificate: a new pair goes to each worker as a message, since a listener is touched by its
+ * own thread only; the pair is counted, and the last one that took it frees it. */
 #include "edge/control/certificate.h"
 
 #include "common/clock.h"

@@ -1,4 +1,6 @@
-/* sync: see sync.h */
+/* sync: one poll after the other, on timers of the control loop, so nothing here needs a lock.
+ * Entries are applied in order and skipped by number, so a log that is replayed twice does no
+ * harm; the mark on disk may lag behind what was applied, never run ahead of it. */
 #include "edge/control/sync.h"
 
 #include "common/clock.h"

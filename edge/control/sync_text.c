@@ -1,4 +1,6 @@
-/* sync_text: the pure parts of sync.h. */
+/* sync_text: what sync.c reads and writes, as pure functions, so that it can be tested without a
+ * router: the mark with its checksum, the router's answer, the pause between polls (doubled, and
+ * drawn, so that many edges do not come back at once). */
 #include "common/parse.h"
 #include "common/status.h"
 #include "common/str.h"

@@ -1,3 +1,5 @@
+/* why: asks the functions that decide for requests (edge_reuse_decide, edge_stored_cause) instead
+ * of telling their rules again, so what is told is what the next request gets. */
 #include "edge/control/why.h"
 
 #include "common/http/server/tls_pair.h"

@@ -1,3 +1,6 @@
+/* body: MEMORY turns into a file or a window only when the next piece does not fit, so most
+ * bodies are never copied. A window keeps byte i at i % size: a reader's place is the count of
+ * what it has read, and stays right when the ring is replaced. */
 #include "edge/fetch/body.h"
 
 #include "common/lock.h"

@@ -1,6 +1,7 @@
 /* body: the bytes of one fetch while they arrive, read by any number of waiters at their own pace.
  *
- * Where the bytes are (enum edge_body_mode) changes at most once, from MEMORY:
+ * Where the bytes are (enum edge_body_mode) changes from MEMORY to one of the others, and from FILE to
+ * WINDOW when the disk fails; never back:
  *   MEMORY  all of them from byte 0 in one blob that grows; for objects up to `memory_limit`, while bodies on
  *           their way may take more memory (budget.h)
  *   FILE    all of them in a file of the disk store: other objects that will be stored; readers use the

@@ -1,3 +1,6 @@
+/* confirm: an update is for all, for the leader alone (cookies, fields that are somebody's), or
+ * for all with more for the leader; sort_fields parts the lines, and the rest follows from that.
+ * It makes a new representation and swaps it in, as readers hold the old one without a lock. */
 #include "edge/fetch/confirm.h"
 
 #include "common/clock.h"

@@ -1,3 +1,6 @@
+/* fetch: who waits, who may join, and how they are told. The lists of running fetches have locks
+ * of their own, by entry, so that joining one does not hold up look-ups of other keys. What an
+ * answer means is in fetch_answer.c and confirm.c. */
 #include "edge/fetch/fetch.h"
 
 #include "common/daemon/metrics.h"

@@ -1,3 +1,6 @@
+/* fields: all text in one buffer, which moves as it grows; so slices get their addresses only
+ * when the last field is in (edge_fields_seal). The first size is that of most requests, which
+ * thus take two allocations. */
 #include "common/http/syntax/http_message.h"
 #include "common/mem.h"
 #include "common/str.h"

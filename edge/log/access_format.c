@@ -1,3 +1,6 @@
+/* access_format: a line is put together by hand, since it is written for every request and printf
+ * would be most of its cost. The three formats share how they escape and differ in a prefix, so
+ * none of them can be forgotten when that changes. */
 #include "edge/log/access_format.h"
 
 #include "common/http/syntax/http_forwarded.h"

@@ -1,3 +1,6 @@
+/* access_log: the writer thread. Files, pipes and terminals are written differently: a file
+ * blocks for the disk only, a pipe for its reader, who may never read; so a pipe is asked first
+ * and given no more than it takes at once. What is lost is counted by lines. */
 #include "edge/log/access_log.h"
 
 #include "common/clock.h"

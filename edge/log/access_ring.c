@@ -1,3 +1,6 @@
+/* access_ring: head and tail count bytes without end and are taken modulo the size, so full and
+ * empty differ without a spare byte. The producer keeps the tail that it saw last, and reads the
+ * consumer's cache line only when by that one the ring is getting full. */
 #include "edge/log/access_ring.h"
 
 #include "common/mem.h"

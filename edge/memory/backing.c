@@ -1,3 +1,6 @@
+/* backing: what a huge page costs cannot be asked, so it is measured in processor time (a busy
+ * machine does not count) at each that is taken, and the next mappings go without after a dear
+ * one. */
 #include "edge/memory/backing.h"
 
 #include "common/clock.h"

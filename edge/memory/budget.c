@@ -1,3 +1,6 @@
+/* budget: a handful of atomic sums, as bodies come and go on every worker. Several threads may
+ * pass a limit in the same moment; the tier then gives way at the next sweep, and the room beyond
+ * the setting is there for that. */
 #include "edge/memory/budget.h"
 
 #include "common/http/server/http_server.h"

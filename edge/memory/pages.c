@@ -1,3 +1,6 @@
+/* pages: a bitmap of used and one of ready pages, searched by word. Regions are kept by the
+ * longest free run in them, so the search begins where it can succeed. The thread takes pages out
+ * of the free ones while it works on them, and so needs no lock for the system call. */
 #include "edge/memory/pages.h"
 
 #include "common/lock.h"

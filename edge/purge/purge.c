@@ -1,3 +1,6 @@
+/* purge: URLs and prefixes become keys in one place (purge_url), whoever asks: for http and
+ * https, by the function that made the keys of what is stored. A prefix with dot segments is
+ * refused: normalised it would purge more than was written. */
 #include "edge/purge/purge.h"
 
 #include "common/http/syntax/http_server_check.h"

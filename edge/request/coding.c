@@ -1,3 +1,6 @@
+/* coding: compression goes into room for 95 % of the plain bytes: what does not get at least that
+ * much smaller ends by itself and is not kept. The head is changed by one list of fields, those
+ * that speak of the bytes. */
 #include "edge/request/coding.h"
 
 #include "common/config/config.h"

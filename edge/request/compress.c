@@ -1,3 +1,6 @@
+/* compress: the queue and its helper thread. It compresses what hits ask for, not what is stored:
+ * most answers are never asked for again. A form's state is atomic, so a worker that looks for
+ * one takes no lock. */
 #include "edge/request/compress.h"
 
 #include "common/daemon/metrics.h"

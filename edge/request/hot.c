@@ -1,3 +1,6 @@
+/* hot: linear probing without tombstones, so a table that changes all day stays as fast as a new
+ * one. Each worker has its own; shared are only the objects that entries point to. Nothing that
+ * allocates, locks or calls the system may be added to edge_hot_answer. */
 #include "edge/request/hot.h"
 
 #include "common/http/server/http_head.h"

@@ -1,3 +1,6 @@
+/* serve: which stored lines an answer leaves out follows from its status, in is_left_out; what
+ * the edge says of itself (Age, Via, Cache-Status) is added after them. The hot table renews just
+ * these in a response that is there already. */
 #include "edge/request/serve.h"
 
 #include "common/http/syntax/http_field_range.h"

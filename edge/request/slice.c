@@ -1,4 +1,5 @@
-/* slice: see the header. Positions fit 63 bits (http_range_parse), so that no sum here overflows. */
+/* slice: a few sums, kept pure so that a test can go through every edge of them. Positions fit 63
+ * bits (http_range_parse), so that no sum here overflows. */
 #include "edge/request/slice.h"
 
 #include "common/http/syntax/http_field_range.h"

@@ -1,3 +1,6 @@
+/* tunnel: two pumps, one a direction, each with one bounded buffer: a side is read only when the
+ * other took what was read before, so the slower one sets the pace. A turn moves a bounded number
+ * of buffers, so that a busy tunnel leaves the worker to others. */
 #include "edge/request/tunnel.h"
 
 #include "common/daemon/metrics.h"

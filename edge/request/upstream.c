@@ -1,4 +1,7 @@
-/* upstream: the request that goes to the origin. */
+/* upstream: the request that goes to the origin. All that the origin is told is written in one
+ * place, so that Vary is keyed by what it is told and not by what the client said
+ * (edge_txn_vary_get). Fields that are not copied stay here because no key holds them
+ * (semantics/outgoing.h). */
 #include "common/config/config.h"
 #include "common/http/server/http_server.h"
 #include "common/http/syntax/http_field.h"

@@ -1,3 +1,6 @@
+/* cause: the tables of cause.h as arrays, and from decisions to words. Cache-Status is written
+ * once here for all answers but plain hits, which have a shorter way of their own without a
+ * buffer. */
 #include "edge/semantics/cause.h"
 
 #include "common/http/syntax/http_structured.h"

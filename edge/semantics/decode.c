@@ -1,3 +1,6 @@
+/* decode: zlib and Brotli behind one function. Plain bytes go out in pieces through one buffer on
+ * the stack, so a body that claims to be gigabytes costs a decoder's window and no more, and is
+ * given up at EDGE_DECODE_MAX. */
 #include "edge/semantics/decode.h"
 
 #include "common/http/syntax/http_field_accept.h"

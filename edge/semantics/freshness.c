@@ -1,3 +1,7 @@
+/* freshness: the sums are done once, when a response is stored (edge_freshness_compute), since
+ * hits only compare. They follow the text of RFC 9111 4.2 step by step under its own names, so
+ * that one can be held beside the other. Dates beyond reason are cut to HTTP_SECONDS_MAX before
+ * they are added. */
 #include "edge/semantics/freshness.h"
 
 #include "common/http/syntax/http_date.h"

@@ -1,3 +1,7 @@
+/* head: packing and reading records in one block. A line's first word has field number and
+ * length, so a search for a known field skips from word to word and compares no names.
+ * check_block judges each byte of a block that was on disk; everything after it may trust the
+ * block. */
 #include "edge/semantics/head.h"
 
 #include "common/http/syntax/http_field.h"

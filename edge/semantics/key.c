@@ -1,3 +1,6 @@
+/* key: one pass from left to right into the caller's buffer, which has an end; what does not fit
+ * is an error and not a cut key, under which two URLs could meet. Parameters that are picked from
+ * or sorted are first a list of slices, of PARAMETERS_MAX at most. */
 #include "edge/semantics/key.h"
 
 #include "common/http/syntax/http_path.h"

@@ -1,3 +1,5 @@
+/* outgoing: tables of names, and one comparison for all of them that reads '_' as '-' in any
+ * case, since that is how the programs read that the tables are about. */
 #include "edge/semantics/outgoing.h"
 
 #include "common/config/config.h"

@@ -1,3 +1,5 @@
+/* promise: MD5 because the names have it, not for safety: it finds a deployment that mixes
+ * versions, no attacker. What cannot be computed is `unverified`, never `broken`. */
 #include "edge/semantics/promise.h"
 
 #include "common/http/syntax/http_field_accept.h"

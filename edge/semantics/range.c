@@ -1,3 +1,6 @@
+/* range: ranges that overlap or nearly touch are merged as they are read, so that a thousand
+ * overlapping ones cannot make the edge send the object a thousand times. Extents are kept sorted
+ * and merged too, so that whether a stretch is there is one search. */
 #include "edge/semantics/range.h"
 
 #include "common/mem.h"

@@ -1,3 +1,5 @@
+/* storable: rule after rule, the first that forbids wins and is named; the order is that of RFC
+ * 9111 3, the method first. No rule asks for time or settings by itself: all come in as values. */
 #include "edge/semantics/storable.h"
 
 #include "common/http/syntax/http_field.h"

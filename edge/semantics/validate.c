@@ -1,3 +1,6 @@
+/* validate: entity tags decide before dates, as RFC 9110 13.2.2 has it. A tag in which only one
+ * side is weak still selects a stored answer for an update, because servers weaken tags when they
+ * compress; where bytes are put together (edge_may_combine) only a strong one counts. */
 #include "edge/semantics/validate.h"
 
 #include "common/http/syntax/http_date.h"

@@ -1,3 +1,6 @@
+/* vary: both sides of a comparison are made canonical text (fields of known meaning as their
+ * lists are, others but for spaces), so selecting a variant is comparing two strings. Names are
+ * sorted on insertion into an array with an end: a Vary that names too many is refused as "*". */
 #include "edge/semantics/vary.h"
 
 #include "common/http/syntax/http_field.h"

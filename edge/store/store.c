@@ -1,3 +1,6 @@
+/* store: opening, closing, the folder and the queue's entrance. Callers only queue work here; the
+ * files are store_segment.c's, store_file.c's and store_index.c's, the order of writing is
+ * store_writer.c's. */
 #include "edge/store/store.h"
 
 #include "common/clock.h"

@@ -1,3 +1,6 @@
+/* store_index: SQL is nowhere else, and every statement is prepared once, at the open. A damaged
+ * database answers CDN_CORRUPT from whichever statement meets it; the writer then makes a new one
+ * from the records. */
 #include "edge/store/store_index.h"
 
 #include "common/mem.h"

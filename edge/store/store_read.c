@@ -1,4 +1,6 @@
-/* Reading and verifying; the reader threads. */
+/* store_read: at once when the page cache has the bytes, else by the reader threads, so that no
+ * worker waits for a disk. What was verified once is not summed again; until then no byte is
+ * handed out before its checksum has been compared. */
 #include "common/lock.h"
 #include "common/mem.h"
 #include "common/status.h"

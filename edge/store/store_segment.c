@@ -1,3 +1,7 @@
+/* store_segment: records are appended in one write, or none of it counts: a short write is cut
+ * off again. A record's head is summed with the store's secret, so bytes within a body cannot
+ * pass for a record when an index is rebuilt. Removing sets one word; the bytes go with the
+ * segment. */
 #include "common/lock.h"
 #include "common/mem.h"
 #include "common/parse.h"
