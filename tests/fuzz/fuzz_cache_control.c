@@ -1,4 +1,5 @@
-/* Cache-Control as lists and as structured dictionaries; structured fields by themselves. */
+/* Cache-Control as lists and as structured dictionaries; structured fields by themselves. What is
+ * found must lie within the input, and what is written must read back. */
 #include "common/http/syntax/http_field_cache.h"
 #include "common/http/syntax/http_structured.h"
 #include "common/str.h"

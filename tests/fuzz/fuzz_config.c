@@ -1,4 +1,5 @@
-/* cdn.yaml, as each daemon reads it. */
+/* cdn.yaml, as each daemon reads it: any file is read, or refused with a sentence. What was read
+ * must be the same after it was written and read again. */
 #include "common/config/config.h"
 #include "common/mem.h"
 #include "common/status.h"

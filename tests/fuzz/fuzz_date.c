@@ -1,4 +1,5 @@
-/* HTTP dates. */
+/* HTTP dates: any text is a date or none. One that is read must be the same after it was written
+ * and read again. */
 #include "common/http/syntax/http_date.h"
 #include "common/str.h"
 #include "fuzz.h"

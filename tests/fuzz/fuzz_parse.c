@@ -1,4 +1,5 @@
-/* Numbers, sizes, times, addresses and networks. */
+/* Numbers, sizes, times, addresses and networks: any text is a value or refused. What is read
+ * must be the same after it was written and read again. */
 #include "common/parse.h"
 #include "common/str.h"
 #include "fuzz.h"

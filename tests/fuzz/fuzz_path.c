@@ -1,4 +1,5 @@
-/* Paths of requests as file names: never out of the root. */
+/* Paths of requests as file names: whatever the spelling, a file outside the origin's root is
+ * never named. */
 #include "common/str.h"
 #include "fuzz.h"
 #include "origin/path.h"

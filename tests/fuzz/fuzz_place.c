@@ -1,4 +1,5 @@
-/* Places as people type them. */
+/* Places as people type them: any text is a place on the globe or refused, never a point beyond
+ * the poles. */
 #include "common/status.h"
 #include "fuzz.h"
 #include "geo-data/places.h"

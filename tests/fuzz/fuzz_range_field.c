@@ -1,4 +1,5 @@
-/* Range and Content-Range. */
+/* Range and Content-Range: any text is read or refused. What is read must be in order, and within
+ * the length that it names. */
 #include "common/http/syntax/http_field_range.h"
 #include "common/str.h"
 #include "fuzz.h"

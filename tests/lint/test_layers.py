@@ -46,8 +46,6 @@ cli/route:           +cli/geo
 cli/demo:            +cli/run
 cli:                 +cli/run +cli/route +cli/demo
 """.split("\n") if line)}
-# Folders whose files need not say at their top what they are for; to become empty.
-NOT_YET_EXPLAINED = ("tests/", "edge/")
 # Libraries that a room may use; common's and geo-data's rooms are linked each to its own, so a room that takes in one
 # more makes all who link it link that too.
 LIBRARIES = {
@@ -152,8 +150,7 @@ def explanation(text):
 def test_every_source_file_says_why_it_is_so():
     """What a file is for and why it is as it is: a sentence or two at its top, not "see x.h"."""
     wrong = [source.show(path) for path in source.c_files()
-             if path.suffix == ".c" and not source.show(path).startswith(NOT_YET_EXPLAINED)
-             and len(explanation(path.read_text())) < 12]
+             if path.suffix == ".c" and len(explanation(path.read_text())) < 12]
     assert not wrong, "these begin with no explanation:\n" + "\n".join(wrong)
 
 

@@ -1,3 +1,6 @@
+/* cdn_trace: Python's generator written again (its seeding, its 53-bit numbers), since golden
+ * miss counts are known for the very trace that a Python program made. Its SHA-256 says whether
+ * it still is that trace. */
 #include "tests/bench/replay/cdn_trace.h"
 
 #include "common/mem.h"

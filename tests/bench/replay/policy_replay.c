@@ -1,3 +1,5 @@
+/* policy_replay: the objects are in a table of its own and not in the cache, so that nothing but
+ * the policy decides, and millions of requests are replayed without a server. */
 #include "tests/bench/replay/policy_replay.h"
 
 #include "common/mem.h"

@@ -1,4 +1,5 @@
-/* baseline: see baseline.h */
+/* baseline: each query walks the database and measures the way to every edge. It is slow on
+ * purpose: what the router's tables save is told against it. */
 #include "tests/bench/route/baseline.h"
 
 #include "geo-data/geodesy.h"

@@ -1,4 +1,5 @@
-/* log: one line a call, whatever the values hold. */
+/* log: one line a call, whatever the values hold: nothing from the network may begin a line or
+ * forge a key. */
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/str.h"

@@ -1,4 +1,5 @@
-/* splitmix64: the published sequence from 0, and what is built on it. */
+/* splitmix64: the published sequence from 0, and what is built on it. Replays and weighted
+ * choices repeat only while these numbers stay. */
 #include "common/mix.h"
 
 #include <check.h>

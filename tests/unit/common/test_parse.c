@@ -1,4 +1,5 @@
-/* parse: what is read, what is refused, and that formatting reads back. */
+/* parse: what is read, what is refused, and that formatting reads back. Settings, admin requests
+ * and fields all go through it. */
 #include "common/mem.h"
 #include "common/parse.h"
 #include "common/str.h"

@@ -1,4 +1,5 @@
-/* geo: schemas, families, default points, damaged files, and the embedded database */
+/* geo: schemas, families, default points, damaged files, and the embedded database. A database is
+ * a file from elsewhere: it may be wrong, never crash its reader. */
 #include "common/mem.h"
 #include "common/status.h"
 #include "common/str.h"

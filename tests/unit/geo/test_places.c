@@ -1,4 +1,4 @@
-/* places and distances */
+/* places and distances: names to points and back. Every decision of the router is made of these. */
 #include "common/mem.h"
 #include "common/status.h"
 #include "common/str.h"

@@ -1,4 +1,5 @@
-/* special ranges: address -> word, network, embedded IPv4 address */
+/* special ranges: address -> word, network, embedded IPv4 address. A private address that had a
+ * place would be routed as if it stood there. */
 #include "common/mem.h"
 #include "geo-data/anycast.h"
 #include "geo-data/special.h"

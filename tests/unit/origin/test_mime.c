@@ -1,4 +1,5 @@
-/* origin/mime: the system's table first, the built-in one behind it. */
+/* origin/mime: the system's table first, the built-in one behind it, also when the system's is
+ * missing or odd. */
 #include "common/mem.h"
 #include "common/status.h"
 #include "common/str.h"

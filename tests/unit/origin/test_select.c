@@ -1,4 +1,5 @@
-/* origin/select: preconditions in their order, ranges. */
+/* origin/select: preconditions in their order, ranges. A wrong order answers 304 to who has an
+ * old copy. */
 #include "common/mem.h"
 #include "common/str.h"
 #include "origin/select.h"

@@ -1,4 +1,5 @@
-/* What `status` notes of a node's report. */
+/* What `status` notes of a node's report: only what is unusual. A row that fails says too much,
+ * or hides a fault from who looks. */
 #include "cli/base/note.h"
 #include "common/mem.h"
 #include "common/str.h"

@@ -1,4 +1,5 @@
-/* Addresses out of log lines, and lines out of a descriptor. */
+/* Addresses out of log lines, and lines out of a descriptor, cut at any byte. A failure here is a
+ * line that is lost, or read twice. */
 #include "cli/geo/geo_input.h"
 #include "common/mem.h"
 #include "common/parse.h"

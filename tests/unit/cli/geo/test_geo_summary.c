@@ -1,4 +1,5 @@
-/* How many addresses have which value: counted, ordered, printed both ways. */
+/* How many addresses have which value: counted, ordered, printed both ways. Sums that do not add
+ * up show here. */
 #include "cli/geo/geo_row.h"
 #include "cli/geo/geo_summary.h"
 #include "common/mem.h"

@@ -1,4 +1,5 @@
-/* metrics: the text that Prometheus reads, and sums over threads. */
+/* metrics: the text that Prometheus reads, and sums over threads. A dashboard breaks when one of
+ * the names or a bucket changes. */
 #include "common/daemon/metrics.h"
 #include "common/mem.h"
 #include "common/str.h"

@@ -1,4 +1,5 @@
-/* access_ring: order, wrapping, refusal when full, and one thread on each side. */
+/* access_ring: order, wrapping, refusal when full, and one thread on each side. A fault here is a
+ * torn line in the access log, or a worker that waits. */
 #include "common/mem.h"
 #include "edge/log/access_ring.h"
 

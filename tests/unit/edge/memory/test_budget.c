@@ -1,4 +1,5 @@
-/* The account of memory: who may have how much. */
+/* The account of memory: who may have how much. When a share is wrong the process outgrows
+ * `memory`, or refuses clients with memory to spare. */
 #include "common/mem.h"
 #include "edge/memory/budget.h"
 

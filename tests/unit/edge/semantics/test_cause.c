@@ -1,4 +1,5 @@
-/* cause: the words, and Cache-Status (RFC 9211). */
+/* cause: the words, and Cache-Status (RFC 9211). Logs, metrics, headers and `why` are read by
+ * these words. */
 #include "common/http/syntax/http_structured.h"
 #include "common/mem.h"
 #include "common/str.h"

@@ -1,4 +1,5 @@
-/* storable: RFC 9111 3 and 4.4, row by row. */
+/* storable: RFC 9111 3 and 4.4, row by row. A row that lets too much through gives one client's
+ * answer to another. */
 #include "common/http/syntax/http_message.h"
 #include "common/mem.h"
 #include "common/str.h"

@@ -1,4 +1,5 @@
-/* vary: which variant a request selects (RFC 9111 4.1). */
+/* vary: which variant a request selects (RFC 9111 4.1). A wrong match sends somebody what was
+ * made for other request fields. */
 #include "common/http/syntax/http_message.h"
 #include "common/mem.h"
 #include "common/str.h"

@@ -1,4 +1,5 @@
-/* Where edges come from, and what is filled in for them. */
+/* Where edges come from (flags, a file, the defaults), and what is filled in for them; also that
+ * thousands are read in moments. */
 #include "common/config/config.h"
 #include "common/mem.h"
 #include "common/parse.h"

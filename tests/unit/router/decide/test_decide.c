@@ -1,4 +1,5 @@
-/* Whole decisions: reasons, runner-up, margin, ambiguity, and that explaining changes nothing. */
+/* Whole decisions: reasons, runner-up, margin, ambiguity, and that explaining changes nothing:
+ * `why` must show what clients get. */
 #include "common/mem.h"
 #include "common/str.h"
 #include "router/base/edges.h"

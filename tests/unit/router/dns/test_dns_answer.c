@@ -1,4 +1,5 @@
-/* Messages: answers row by row, refusals, client subnets, sizes, golden packets. */
+/* Messages: answers row by row, refusals, client subnets, sizes, golden packets. Resolvers cache
+ * what is wrong here for everybody behind them. */
 #include "common/daemon/metrics.h"
 #include "common/mem.h"
 #include "common/status.h"

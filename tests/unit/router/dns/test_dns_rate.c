@@ -1,4 +1,5 @@
-/* The rate of answers: bursts, networks, kinds, slips. */
+/* The rate of answers: bursts, networks, kinds, slips. Too little of it makes the router an
+ * amplifier; too much turns resolvers away. */
 #include "common/mem.h"
 #include "common/parse.h"
 #include "router/dns/dns_rate.h"

@@ -1,4 +1,5 @@
-/* http_client: what goes out and how answers are judged, byte for byte. */
+/* http_client: what goes out and how answers are judged, byte for byte, against an origin that
+ * sends anything. A cut body that passed for a whole one would be stored. */
 #include "common/http/client/http_client.h"
 #include "common/http/syntax/http_message.h"
 #include "common/loop.h"

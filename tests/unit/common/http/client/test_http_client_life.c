@@ -1,4 +1,5 @@
-/* http_client: connections, pauses, cancelling, limits: the life of a fetch. */
+/* http_client: connections, pauses, cancelling, limits: the life of a fetch. libcurl calls back
+ * while it is being called; what is freed too early shows here. */
 #include "common/clock.h"
 #include "common/http/client/http_client.h"
 #include "common/loop.h"

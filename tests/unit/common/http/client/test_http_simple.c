@@ -1,4 +1,5 @@
-/* http_simple: one blocking request, against a server on another thread. */
+/* http_simple: one blocking request, against a server on another thread. The CLI hangs, or says
+ * that all is well, when this is wrong. */
 #include "common/http/client/http_client.h"
 #include "common/http/server/http_server.h"
 #include "common/loop.h"

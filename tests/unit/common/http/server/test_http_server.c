@@ -1,4 +1,5 @@
-/* http_server: which requests are refused, which served and how, from raw sockets. */
+/* http_server: which requests are refused, which served and how, from raw sockets. What two
+ * servers may read in two ways must be refused by this one. */
 #include "common/http/server/http_server.h"
 #include "common/loop.h"
 #include "common/mem.h"

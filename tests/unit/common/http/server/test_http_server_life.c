@@ -1,4 +1,5 @@
-/* http_server: many connections, suspended requests, draining, stopping. */
+/* http_server: many connections, suspended requests, draining, stopping. What would break is a
+ * client that waits for ever, or a process that does not end. */
 #include "common/http/server/http_server.h"
 #include "common/loop.h"
 #include "common/mem.h"

@@ -1,4 +1,5 @@
-/* http_date: RFC 9110 5.6.7; each row names what it is about. */
+/* http_date: RFC 9110 5.6.7; each row names what it is about. A date that is read wrongly makes
+ * an answer fresh or stale for years. */
 #include "common/http/syntax/http_date.h"
 #include "common/mem.h"
 #include "common/str.h"

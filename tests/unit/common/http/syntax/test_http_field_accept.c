@@ -1,4 +1,5 @@
-/* http_field_accept: negotiation and canonical forms (RFC 9110 12.4.2, 12.5.3, 12.5.4). */
+/* http_field_accept: negotiation and canonical forms (RFC 9110 12.4.2, 12.5.3, 12.5.4). Two
+ * spellings of one wish must have one form, or each is stored by itself. */
 #include "common/http/syntax/http_field_accept.h"
 #include "common/mem.h"
 #include "common/str.h"

@@ -1,4 +1,5 @@
-/* http_frame: rows of requests whole and cut at every byte. */
+/* http_frame: rows of requests whole and cut at every byte. Where a request ends must not depend
+ * on how it arrives: that is how one is smuggled. */
 #include "common/http/syntax/http_frame.h"
 #include "common/http/syntax/http_server_check.h"
 #include "common/mem.h"

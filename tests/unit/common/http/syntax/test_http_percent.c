@@ -1,4 +1,5 @@
-/* Percent-encoding: what is read, what is refused, and what is written. */
+/* Percent-encoding: what is read, what is refused, and what is written. All that compares or
+ * makes URLs leans on it. */
 #include "common/http/syntax/http_percent.h"
 #include "common/mem.h"
 #include "common/str.h"

@@ -1,4 +1,5 @@
-/* http_server_check: rows of what a head may say. */
+/* http_server_check: rows of what a head may say (RFC 9112). A row that passes wrongly is a
+ * request that another server reads in another way. */
 #include "common/http/syntax/http_message.h"
 #include "common/http/syntax/http_server_check.h"
 #include "common/mem.h"

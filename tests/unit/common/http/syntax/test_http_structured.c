@@ -1,4 +1,5 @@
-/* http_structured: RFC 8941, strictly. */
+/* http_structured: RFC 8941, strictly: a field with one fault counts as a whole as not sent, so a
+ * parser that is lenient would obey what nobody else does. */
 #include "common/http/syntax/http_structured.h"
 #include "common/mem.h"
 #include "common/str.h"
