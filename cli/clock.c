@@ -71,7 +71,7 @@ static enum cdn_status read_move(const struct clock_options *options, const stru
 {
     int64_t ms;
     enum cdn_status status = read_words(args, move, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     if ((args->n > 0) + (options->set != NULL) + options->reset > 1) {
@@ -96,10 +96,10 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     struct move move = {0};
     json_t *body = NULL, *cdn;
     enum cdn_status status = read_move(options, args, &move, err);
-    if (!status) {
+    if (status == CDN_OK) {
         status = control_open(&where, &cdn, err);
     }
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     if (move.advance) {

@@ -72,10 +72,10 @@ static int run(const struct cli_command *command, int argc, char **argv)
     struct cdn_error err = {0};
     enum cdn_status status =
         cli_options_parse(command->options, command->option_count, argc - 1, argv + 1, options, &args, &err);
-    if (!status) {
+    if (status == CDN_OK) {
         status = command->run(options, &args, &err);
     }
-    if (status && err.text[0]) {
+    if (status != CDN_OK && err.text[0]) {
         cli_complain("pocketcdn %s: %s\n", command->name, err.text);
     }
     return cdn_status_exit_code(status);

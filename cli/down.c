@@ -61,15 +61,15 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
         return cdn_error_set(err, CDN_USAGE, "takes no argument, but got '%s'", args->items[0]);
     }
     enum cdn_status status = state_path(options->state, &path, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     pid_t pid;
     status = state_owner(path, &pid, err);
-    if (!status) {
+    if (status == CDN_OK) {
         status = end_process(path, pid, err);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         cli_print("stopped the CDN on %s\n", path);
     }
     return status;

@@ -80,7 +80,7 @@ static enum cdn_status show(const json_t *node, bool json, struct cdn_error *err
     CDN_AUTOBUF struct cdn_buf text = {0};
     json_t *report;
     enum cdn_status status = control_ask(node, "GET", "/status", NULL, &report, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     json_t *faults = json_object_get(report, "faults");
@@ -99,10 +99,10 @@ static enum cdn_status trouble(const json_t *cdn, const struct fault_options *op
 {
     json_t *node, *answer;
     enum cdn_status status = find_node(cdn, options->node ? options->node : "origin", &node, err);
-    if (!status) {
+    if (status == CDN_OK) {
         status = control_ask(node, "POST", "/faults", body, &answer, err);
     }
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     json_decref(answer);
@@ -115,10 +115,10 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     struct control_where where = CONTROL_WHERE(options);
     json_t *body = json_object(), *cdn = NULL;
     enum cdn_status status = make_body(args, body, err);
-    if (!status) {
+    if (status == CDN_OK) {
         status = control_open(&where, &cdn, err);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         status = trouble(cdn, options, body, err);
     }
     json_decref(cdn);

@@ -69,10 +69,10 @@ static enum cdn_status make_url(struct visit *visit, const char *text, struct cd
     }
     struct cdn_error none;
     enum cdn_status status = control_open(&where, &visit->up, is_path ? err : &none);
-    if (is_path && status) {
+    if (is_path && status != CDN_OK) {
         return status;
     }
-    if (status && status != CDN_NOT_FOUND) { /* nothing of the router's can be said */
+    if (status != CDN_OK && status != CDN_NOT_FOUND) { /* nothing of the router's can be said */
         cli_complain("pocketcdn get: %s\n", none.text);
     }
     visit->url = cdn_asprintf("%s%s", is_path ? control_text(visit->up, "router") : "", text);
@@ -162,7 +162,7 @@ static enum cdn_status read_request(struct visit *visit, struct cdn_error *err)
 {
     const struct get_options *options = visit->options;
     enum cdn_status status = CDN_OK;
-    for (size_t i = 0; i < options->header.n && !status; i++) {
+    for (size_t i = 0; i < options->header.n && status == CDN_OK; i++) {
         status = read_field(options->header.items[i], &visit->fields[i], err);
     }
     visit->request = (struct traveller_request){
@@ -172,10 +172,10 @@ static enum cdn_status read_request(struct visit *visit, struct cdn_error *err)
         .fields = visit->fields,
         .field_count = options->header.n,
     };
-    if (!status && !http_check_token(cdn_str(visit->request.method))) {
+    if (status == CDN_OK && !http_check_token(cdn_str(visit->request.method))) {
         status = cdn_error_set(err, CDN_USAGE, "-X: '%s' is not a method", visit->request.method);
     }
-    if (!status && options->data) {
+    if (status == CDN_OK && options->data) {
         status = read_data(visit, options->data, err);
         if (!has_type(visit)) {
             visit->fields[visit->request.field_count++] =
@@ -193,7 +193,7 @@ static enum cdn_status follow(struct visit *visit, struct cdn_error *err)
         traveller_answer_free(&visit->answer);
         enum cdn_status status = traveller_ask(url, visit->has_client ? &visit->client : NULL,
                                                &visit->request, &visit->answer, err);
-        if (status) {
+        if (status != CDN_OK) {
             return status;
         }
         *hop = (struct hop){cdn_strdup(url), visit->answer.status, visit->answer.ms};
@@ -317,19 +317,19 @@ static enum cdn_status write_body(const struct visit *visit, struct cdn_error *e
 static enum cdn_status visit_url(struct visit *visit, const char *text, struct cdn_error *err)
 {
     enum cdn_status status = read_request(visit, err);
-    if (!status) {
+    if (status == CDN_OK) {
         status = make_url(visit, text, err);
     }
-    if (!status && visit->options->from) {
+    if (status == CDN_OK && visit->options->from) {
         free(CDN_TAKE(visit->place));
         status = traveller_from_text(visit->options->from, &visit->client, &visit->place, err);
-        visit->has_client = !status;
+        visit->has_client = status == CDN_OK;
     }
-    if (!status) {
+    if (status == CDN_OK) {
         explain(visit);
         status = follow(visit, err);
     }
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     if (visit->options->json) {
@@ -338,7 +338,7 @@ static enum cdn_status visit_url(struct visit *visit, const char *text, struct c
         print_text(visit);
     }
     status = write_body(visit, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     err->text[0] = '\0';

@@ -69,11 +69,11 @@ static enum cdn_status find_router(const struct purge_options *options, json_t *
     struct control_where where = CONTROL_WHERE(options);
     json_t *cdn;
     enum cdn_status status = control_open(&where, &cdn, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     status = control_node(cdn, "router", "router", ret_router, err);
-    if (status) {
+    if (status != CDN_OK) {
         json_decref(cdn);
     } else {
         *ret_cdn = cdn;
@@ -86,7 +86,8 @@ static enum cdn_status ask(const json_t *router, const json_t *body, int64_t wai
 {
     CDN_AUTOFREE char *path = cdn_asprintf("/purge?wait=%lldms", (long long)wait_ms);
     enum cdn_status status = control_ask_for(router, "POST", path, body, wait_ms + SLACK_MS, ret, err);
-    return status ? cdn_error_prefix(err, "the router at %s", control_text(router, "admin")) : CDN_OK;
+    return status != CDN_OK ? cdn_error_prefix(err, "the router at %s", control_text(router, "admin"))
+                            : CDN_OK;
 }
 
 /* ---- the answer ---- */
@@ -158,12 +159,12 @@ static enum cdn_status purge(const struct purge_options *options, const struct c
 {
     json_t *cdn, *router, *answer = NULL;
     enum cdn_status status = find_router(options, &cdn, &router, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     json_t *body = make_body(options, args);
     status = ask(router, body, wait_ms, &answer, err);
-    if (!status) {
+    if (status == CDN_OK) {
         status = show(options, wait_ms > 0, answer, err);
     }
     json_decref(body);

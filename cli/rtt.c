@@ -43,12 +43,12 @@ static enum cdn_status place_of_address(const struct cdn_addr *address, const ch
     struct geo_db *db;
     struct geo_record record;
     enum cdn_status status = geo_db_open_embedded(&db, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     status = geo_lookup(db, &address->sa, &record);
     geo_db_unref(db);
-    if (status || !record.has_coordinates) {
+    if (status != CDN_OK || !record.has_coordinates) {
         return cdn_error_set(err, CDN_NOT_FOUND, "the database has no place for %s", text);
     }
     *ret = (struct place){cdn_strdup(text), record.lat, record.lon};
@@ -63,7 +63,7 @@ static enum cdn_status place_of(const char *text, struct place *ret, struct cdn_
         return place_of_address(&address, text, ret, err);
     }
     enum cdn_status status = geo_place_find(cdn_str(text), &found, err);
-    if (!status) {
+    if (status == CDN_OK) {
         *ret =
             (struct place){found.name.n ? cdn_str_dup(found.name) : cdn_strdup(text), found.lat, found.lon};
     }
@@ -163,10 +163,10 @@ static enum cdn_status answer_pair(const struct rtt_options *options, const char
 {
     struct place from = {0}, to = {0};
     enum cdn_status status = place_of(from_text, &from, err);
-    if (!status) {
+    if (status == CDN_OK) {
         status = place_of(to_text, &to, err);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         struct geo_rtt_path path;
         geo_rtt_path(from.lat, from.lon, to.lat, to.lon, &path);
         (options->json ? print_json : print_text)(&from, &to, &path);
@@ -219,11 +219,11 @@ static enum cdn_status answer_lines(const struct rtt_options *options, struct cd
     geo_reader_init(&reader, STDIN_FILENO, flush, &out);
     while ((status = geo_reader_line(&reader, &line, err)) == CDN_OK || status == CDN_TOO_LARGE) {
         double at[4];
-        line = status ? (struct cdn_str){0} : cdn_str_trim(line);
-        if (!status && (line.n == 0 || line.p[0] == '#')) {
+        line = status != CDN_OK ? (struct cdn_str){0} : cdn_str_trim(line);
+        if (status == CDN_OK && (line.n == 0 || line.p[0] == '#')) {
             continue;
         }
-        if (!status && read_line(line, at)) {
+        if (status == CDN_OK && read_line(line, at)) {
             answer_line(options, at, &out);
             continue;
         }

@@ -41,11 +41,11 @@ static bool ask_external(json_t *node)
     struct cdn_error err;
     enum cdn_status status = http_simple("HEAD", control_text(node, "url"), NULL, 0, (struct cdn_str){0},
                                          TIMEOUT_MS, BODY_MAX, &result, &err);
-    set_state(node, status ? "down" : "up", NULL, status ? err.text : NULL);
-    if (!status) {
+    set_state(node, status != CDN_OK ? "down" : "up", NULL, status != CDN_OK ? err.text : NULL);
+    if (status == CDN_OK) {
         http_simple_free(&result);
     }
-    return !status;
+    return status == CDN_OK;
 }
 
 /* Adds "state", "status" (the node's own report or null) and "error" to a node. */
@@ -57,8 +57,12 @@ static bool ask(json_t *node)
         return ask_external(node);
     }
     enum cdn_status status = control_ask_for(node, "GET", "/status", NULL, TIMEOUT_MS, &report, &err);
-    bool healthy = !status && !json_is_false(json_object_get(report, "healthy"));
-    set_state(node, status ? "down" : healthy ? "up" : "sick", report, status ? err.text : NULL);
+    bool healthy = status == CDN_OK && !json_is_false(json_object_get(report, "healthy"));
+    set_state(node,
+              status != CDN_OK ? "down"
+              : healthy        ? "up"
+                               : "sick",
+              report, status != CDN_OK ? err.text : NULL);
     return healthy;
 }
 
@@ -101,7 +105,7 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
         return cdn_error_set(err, CDN_USAGE, "takes no argument, but got '%s'", args->items[0]);
     }
     enum cdn_status status = control_open(&where, &all, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     json_t *nodes = json_object_get(all, "nodes");

@@ -203,7 +203,7 @@ static enum cdn_status check_free(const struct up *up, struct cdn_error *err)
     struct plan_ports other;
     struct cdn_error why;
     enum cdn_status status = plan_check_free(up->plan, &why);
-    if (!status) {
+    if (status == CDN_OK) {
         return CDN_OK;
     }
     if (up->options->config) {
@@ -245,30 +245,30 @@ static enum cdn_status start(struct up *up, struct cdn_error *err)
     struct plan_wish wish = {.config = options->config, .root = options->root, .origin = options->origin};
     int lock;
     enum cdn_status status = state_path(options->state, &up->state, err);
-    if (!status) {
+    if (status == CDN_OK) {
         status = state_make(up->state, err);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         status = state_lock(up->state, &lock, err);
     }
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     if (!wish.config) {
         status = write_config(up, &wish, err);
         wish.config = up->config;
     }
-    if (!status) {
+    if (status == CDN_OK) {
         status = plan_read(&wish, up->state, &up->plan, err);
     }
-    if (!status && options->config && up->plan->default_edges) {
+    if (status == CDN_OK && options->config && up->plan->default_edges) {
         cli_complain("pocketcdn up: %s names no edges: the %u built-in ones are used\n", options->config,
                      GEO_DEFAULT_EDGES);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         status = check_free(up, err);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         status = options->detach ? detach(up, lock, err) : supervise(up, err);
     }
     close(lock);
@@ -285,7 +285,7 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
         return cdn_error_set(err, CDN_USAGE, "--root and --origin exclude each other");
     }
     enum cdn_status status = choose_ports(&up, err);
-    if (!status) {
+    if (status == CDN_OK) {
         status = start(&up, err);
     }
     plan_destroy(up.plan);

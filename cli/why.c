@@ -158,7 +158,7 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     cdn_buf_printf(&path, "/why?url=");
     http_percent_encode(cdn_str(args->items[0]), keeps, &path);
     enum cdn_status status = control_open(&where, &cdn, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     struct control_request request = {.kind = "edge",

@@ -29,7 +29,7 @@ static char node_name[64];
 void cdn_log_init(const char *program, const char *node, enum cdn_log_level level, bool json)
 {
     program_name = program;
-    cdn_str_copy(node_name, sizeof node_name, cdn_str(node));
+    cdn_str_copy(node_name, sizeof(node_name), cdn_str(node));
     cdn_log_set_level(level);
     atomic_store(&as_json, json);
 }
@@ -209,8 +209,8 @@ static void add_standard(struct cdn_buf *line, bool json, enum cdn_log_level lev
     struct tm t;
     char ts[40];
     gmtime_r(&s, &t);
-    size_t n = strftime(ts, sizeof ts, "%Y-%m-%dT%H:%M:%S", &t);
-    snprintf(ts + n, sizeof ts - n, ".%03dZ", (int)(ms % 1000));
+    size_t n = strftime(ts, sizeof(ts), "%Y-%m-%dT%H:%M:%S", &t);
+    snprintf(ts + n, sizeof(ts) - n, ".%03dZ", (int)(ms % 1000));
     add_pair(line, json, CDN_STR("ts"), cdn_str(ts), false);
     add_pair(line, json, CDN_STR("level"), cdn_str(words[level]), false);
     add_pair(line, json, CDN_STR("program"), cdn_str(program_name), false);

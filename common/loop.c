@@ -66,20 +66,20 @@ static void clear_wake(struct loop_fd *self, uint32_t events)
 {
     (void)events;
     uint64_t count;
-    ssize_t n = read(self->fd, &count, sizeof count);
+    ssize_t n = read(self->fd, &count, sizeof(count));
     (void)n;
 }
 
 static void wake(struct loop *loop)
 {
     uint64_t one = 1;
-    ssize_t n = write(loop->wake.fd, &one, sizeof one); /* full means: already awake */
+    ssize_t n = write(loop->wake.fd, &one, sizeof(one)); /* full means: already awake */
     (void)n;
 }
 
 enum cdn_status loop_create(struct loop **ret, struct cdn_error *err)
 {
-    struct loop *loop = cdn_calloc(1, sizeof *loop);
+    struct loop *loop = cdn_calloc(1, sizeof(*loop));
     atomic_init(&loop->stopped, false);
     atomic_init(&loop->has_messages, false);
     pthread_mutex_init(&loop->messages_lock, NULL);
@@ -303,7 +303,7 @@ static void run_deferred(struct loop *loop)
 
 void loop_post(struct loop *loop, void (*call)(void *arg), void *arg)
 {
-    struct message *m = cdn_malloc(sizeof *m);
+    struct message *m = cdn_malloc(sizeof(*m));
     *m = (struct message){.call = call, .arg = arg};
     pthread_mutex_lock(&loop->messages_lock);
     bool first = loop->first_message == NULL;

@@ -111,7 +111,7 @@ static void make_c_locale(void)
 bool cdn_parse_real(struct cdn_str s, double *ret)
 {
     char text[64];
-    if (!looks_real(s) || !cdn_str_copy(text, sizeof text, s)) {
+    if (!looks_real(s) || !cdn_str_copy(text, sizeof(text), s)) {
         return false;
     }
     pthread_once(&c_locale_once, make_c_locale);
@@ -298,7 +298,7 @@ void cdn_format_size(uint64_t bytes, char out[static 24])
     char other[24];
     int n = format_exact(bytes, 1024, binary, out);
     if (format_exact(bytes, 1000, decimal, other) + 2 < n) { /* "1PB" rather than "976562500000KiB" */
-        memcpy(out, other, sizeof other);
+        memcpy(out, other, sizeof(other));
     }
 }
 
@@ -347,16 +347,16 @@ bool cdn_parse_ip(struct cdn_str s, struct cdn_addr *ret)
 {
     char text[INET6_ADDRSTRLEN];
     struct cdn_addr a;
-    memset(&a, 0, sizeof a);
+    memset(&a, 0, sizeof(a));
     if (parse_ipv4(s, &a.v4.sin_addr)) {
         a.v4.sin_family = AF_INET;
         *ret = a;
         return true;
     }
-    if (s.n == 0 || memchr(s.p, '\0', s.n) || !cdn_str_copy(text, sizeof text, s)) {
+    if (s.n == 0 || memchr(s.p, '\0', s.n) || !cdn_str_copy(text, sizeof(text), s)) {
         return false;
     }
-    memset(&a, 0, sizeof a);
+    memset(&a, 0, sizeof(a));
     if (inet_pton(AF_INET6, text, &a.v6.sin6_addr) != 1) {
         return false;
     }
@@ -466,7 +466,7 @@ void cdn_addr_unmap(struct cdn_addr *a)
         return;
     }
     struct cdn_addr v4;
-    memset(&v4, 0, sizeof v4);
+    memset(&v4, 0, sizeof(v4));
     v4.v4.sin_family = AF_INET;
     v4.v4.sin_port = a->v6.sin6_port;
     memcpy(&v4.v4.sin_addr, a->v6.sin6_addr.s6_addr + 12, 4);
@@ -530,7 +530,7 @@ void cdn_addr_set_port(struct cdn_addr *a, unsigned port)
 
 socklen_t cdn_addr_len(const struct cdn_addr *a)
 {
-    return a->sa.sa_family == AF_INET6 ? sizeof a->v6 : sizeof a->v4;
+    return a->sa.sa_family == AF_INET6 ? sizeof(a->v6) : sizeof(a->v4);
 }
 
 int cdn_hex_digit(char c)

@@ -14,9 +14,9 @@ uint64_t cdn_secret64(void)
     uint64_t secret;
     ssize_t got;
     do {
-        got = getrandom(&secret, sizeof secret, 0); /* up to 256 bytes come whole, but for a signal */
+        got = getrandom(&secret, sizeof(secret), 0); /* up to 256 bytes come whole, but for a signal */
     } while (got < 0 && errno == EINTR);
-    if (got != (ssize_t)sizeof secret) {
+    if (got != (ssize_t)sizeof(secret)) {
         abort();
     }
     return secret;

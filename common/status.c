@@ -24,7 +24,7 @@ static const struct {
 #undef X
 };
 
-_Static_assert(sizeof statuses / sizeof *statuses == CDN_STATUS_COUNT, "one row per status");
+_Static_assert(sizeof(statuses) / sizeof(*statuses) == CDN_STATUS_COUNT, "one row per status");
 
 /* A text may quote foreign bytes, and ends on a terminal. */
 static void hide(char *text)
@@ -42,11 +42,11 @@ static void hide(char *text)
 
 CDN_PRINTF(2, 0) static void fill(struct cdn_error *err, const char *fmt, va_list args)
 {
-    int n = vsnprintf(err->text, sizeof err->text, fmt, args);
+    int n = vsnprintf(err->text, sizeof(err->text), fmt, args);
     if (n < 0) {
         err->text[0] = '\0';
-    } else if ((size_t)n >= sizeof err->text) {
-        memcpy(err->text + sizeof err->text - 4, "...", 4);
+    } else if ((size_t)n >= sizeof(err->text)) {
+        memcpy(err->text + sizeof(err->text) - 4, "...", 4);
     }
     hide(err->text);
 }
@@ -73,8 +73,8 @@ enum cdn_status cdn_error_prefix(struct cdn_error *err, const char *fmt, ...)
     va_start(args, fmt);
     fill(&prefix, fmt, args);
     va_end(args);
-    char old[sizeof err->text];
-    memcpy(old, err->text, sizeof old);
+    char old[sizeof(err->text)];
+    memcpy(old, err->text, sizeof(old));
     return cdn_error_set(err, err->status, "%s: %s", prefix.text, old);
 }
 

@@ -113,12 +113,12 @@ void cdn_buf_add_char(struct cdn_buf *b, char c)
 void cdn_buf_add_uint(struct cdn_buf *b, uint64_t value)
 {
     char text[24];
-    char *at = text + sizeof text;
+    char *at = text + sizeof(text);
     do {
         *--at = (char)('0' + value % 10);
         value /= 10;
     } while (value);
-    cdn_buf_add(b, at, (size_t)(text + sizeof text - at));
+    cdn_buf_add(b, at, (size_t)(text + sizeof(text) - at));
 }
 
 void cdn_buf_add_int(struct cdn_buf *b, int64_t value)

@@ -39,8 +39,8 @@ static size_t plain_length(struct cdn_str s)
 {
     const uint64_t each = 0x0101010101010101u, high = 0x80 * each;
     size_t i = 0;
-    for (uint64_t w; i + sizeof w <= s.n; i += sizeof w) {
-        memcpy(&w, s.p + i, sizeof w);
+    for (uint64_t w; i + sizeof(w) <= s.n; i += sizeof(w)) {
+        memcpy(&w, s.p + i, sizeof(w));
         uint64_t del = w ^ 0x7f * each;
         if ((w | (w - 0x20 * each) | (del - each)) & high) { /* beyond ASCII, below a blank, or DEL */
             break;

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Length of the UTF-8 character at text (n > 0 bytes left) and its code point; 0 when the bytes are not one. */
+/* Length of the UTF-8 character at text (n > 0 bytes left) and its code point; 0 when these are not one. */
 size_t cdn_utf8_decode(const char *text, size_t n, uint32_t *ret);
 bool cdn_is_hidden(uint32_t c); /* must not be shown as it is */
 

@@ -303,7 +303,7 @@ static enum cdn_status open_workers(struct edge *edge, struct cdn_error *err)
                       SPARE_PAGES)); /* not before the daemon has blocked the signals it waits for */
     edge->worker_count = worker_count(edge);
     tell_shares(edge);
-    edge->worker = cdn_aligned_calloc(64, edge->worker_count * sizeof *edge->worker);
+    edge->worker = cdn_aligned_calloc(64, edge->worker_count * sizeof(*edge->worker));
     for (unsigned i = 0; i < edge->worker_count; i++) {
         edge->worker[i].edge = edge;
         edge->worker[i].index = i;
@@ -342,7 +342,7 @@ static void close_worker(struct edge_worker *w)
 enum cdn_status edge_create(struct edge_settings *settings, int argc, char **argv, struct edge **ret,
                             struct cdn_error *err)
 {
-    struct edge *edge = cdn_calloc(1, sizeof *edge);
+    struct edge *edge = cdn_calloc(1, sizeof(*edge));
     struct edge_tuning *tuning = NULL;
     edge->settings = *settings;
     edge->argc = argc;
@@ -392,7 +392,7 @@ static enum cdn_status start_workers(struct edge *edge, struct cdn_error *err)
                                  edge->worker_count, strerror(problem));
         }
         w->running = true;
-        snprintf(name, sizeof name, "worker-%u", i);
+        snprintf(name, sizeof(name), "worker-%u", i);
         pthread_setname_np(w->thread, name);
     }
     return CDN_OK;

@@ -34,7 +34,7 @@ static void prepare(void)
         struct cdn_str length = cdn_str(row->network);
         struct cdn_str address = cdn_str_cut(&length, '/');
         char text[INET6_ADDRSTRLEN];
-        cdn_str_copy(text, sizeof text, address);
+        cdn_str_copy(text, sizeof(text), address);
         row->family = cdn_str_find(address, ':') >= 0 ? AF_INET6 : AF_INET;
         row->prefix_len = (unsigned)strtoul(length.p, NULL, 10);
         int parsed = inet_pton(row->family, text, row->address);

@@ -201,7 +201,7 @@ static void index_ends(struct backbone *b)
 
 static void reach(const struct backbone *b, uint16_t start, bool *seen)
 {
-    CDN_AUTOFREE uint16_t *open = cdn_calloc(b->node_count, sizeof *open);
+    CDN_AUTOFREE uint16_t *open = cdn_calloc(b->node_count, sizeof(*open));
     size_t n = 1;
     open[0] = start;
     seen[start] = true;
@@ -223,7 +223,7 @@ static enum cdn_status check_whole(const struct backbone *b, struct cdn_error *e
     if (b->node_count == 0) {
         return cdn_error_set(err, CDN_INVALID, "backbone: no node");
     }
-    CDN_AUTOFREE bool *seen = cdn_calloc(b->node_count, sizeof *seen);
+    CDN_AUTOFREE bool *seen = cdn_calloc(b->node_count, sizeof(*seen));
     reach(b, 0, seen);
     for (size_t i = 0; i < b->node_count; i++) {
         has_hub = has_hub || b->nodes[i].is_hub;
@@ -240,7 +240,7 @@ static enum cdn_status read_rows(struct backbone *b, struct cdn_str text, struct
 {
     enum cdn_status status = CDN_OK;
     struct row row = {0};
-    while (text.p && !status) {
+    while (text.p && status == CDN_OK) {
         struct cdn_str line = cdn_str_trim(cdn_str_cut(&text, '\n'));
         row.line++;
         if (line.n == 0 || line.p[0] == '#') {
@@ -253,16 +253,16 @@ static enum cdn_status read_rows(struct backbone *b, struct cdn_str text, struct
 
 enum cdn_status backbone_parse(struct cdn_str text, struct backbone **ret, struct cdn_error *err)
 {
-    struct backbone *b = cdn_calloc(1, sizeof *b);
-    b->nodes = cdn_calloc(BACKBONE_NODES_MAX, sizeof *b->nodes);
-    b->links = cdn_calloc(BACKBONE_LINKS_MAX, sizeof *b->links);
+    struct backbone *b = cdn_calloc(1, sizeof(*b));
+    b->nodes = cdn_calloc(BACKBONE_NODES_MAX, sizeof(*b->nodes));
+    b->links = cdn_calloc(BACKBONE_LINKS_MAX, sizeof(*b->links));
     enum cdn_status status = read_rows(b, text, err);
-    if (!status) {
-        b->ends = cdn_calloc(2 * b->link_count + 1, sizeof *b->ends);
+    if (status == CDN_OK) {
+        b->ends = cdn_calloc(2 * b->link_count + 1, sizeof(*b->ends));
         index_ends(b);
         status = check_whole(b, err);
     }
-    if (status) {
+    if (status != CDN_OK) {
         backbone_destroy(b);
     } else {
         *ret = b;

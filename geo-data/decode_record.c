@@ -180,7 +180,7 @@ static bool as_unsigned(const uint8_t *p, const struct mmdb_field *f, uint64_t *
 static bool text_as_real(const uint8_t *p, size_t size, double *ret)
 {
     char text[32], *end;
-    if (size == 0 || size >= sizeof text) {
+    if (size == 0 || size >= sizeof(text)) {
         return false;
     }
     memcpy(text, p, size);
@@ -194,11 +194,11 @@ static bool as_real(const uint8_t *p, const struct mmdb_field *f, double *ret)
     uint64_t integer;
     if (f->type == MMDB_DATA_TYPE_DOUBLE) {
         uint64_t bits = (uint64_t)mmdb_big_endian(p, 4) << 32 | mmdb_big_endian(p + 4, 4);
-        memcpy(ret, &bits, sizeof bits);
+        memcpy(ret, &bits, sizeof(bits));
     } else if (f->type == MMDB_DATA_TYPE_FLOAT) {
         uint32_t bits = mmdb_big_endian(p, 4);
         float value;
-        memcpy(&value, &bits, sizeof bits);
+        memcpy(&value, &bits, sizeof(bits));
         *ret = (double)value;
     } else if (f->type == MMDB_DATA_TYPE_INT32) {
         *ret = (int32_t)mmdb_big_endian(p, f->size);
@@ -322,7 +322,7 @@ static void store(struct mmdb_section s, const struct mmdb_field *f, const struc
     } else if (rule->target == UINT && as_unsigned(p, f, &integer)) {
         unsigned value =
             integer > 40000 ? 40000 : (unsigned)integer; /* no radius is longer than the equator */
-        memcpy((char *)record + rule->member, &value, sizeof value);
+        memcpy((char *)record + rule->member, &value, sizeof(value));
     }
 }
 

@@ -55,7 +55,7 @@ static enum cdn_status source_open(const char *path, int *ret_fd, struct stat *r
         status = cdn_error_set(err, CDN_IO, "%s: %lld bytes, at most %lld can be read", path,
                                (long long)ret_st->st_size, (long long)SIZE_MAX_BYTES);
     }
-    if (status) {
+    if (status != CDN_OK) {
         close(fd);
     } else {
         *ret_fd = fd;
@@ -107,11 +107,11 @@ static enum cdn_status copy_file(const char *path, int to, struct cdn_error *err
     int from = -1;
     struct stat st;
     enum cdn_status status = source_open(path, &from, &st, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     status = mmdb_metadata_check(from, path, NULL, err);
-    if (!status) {
+    if (status == CDN_OK) {
         status = copy_bytes(from, to, &st, path, err);
     }
     close(from);
@@ -129,13 +129,13 @@ static enum cdn_status memory_fill(int fd, const char *path, struct cdn_str byte
     } else if (!write_all(fd, bytes)) {
         status = memory_error(shown, err);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         status = mmdb_metadata_check(fd, shown, &appendix, err);
     }
-    if (!status && (lseek(fd, 0, SEEK_END) < 0 || !write_all(fd, cdn_buf_str(&appendix)))) {
+    if (status == CDN_OK && (lseek(fd, 0, SEEK_END) < 0 || !write_all(fd, cdn_buf_str(&appendix)))) {
         status = memory_error(shown, err);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
     }
     return status;
@@ -144,7 +144,7 @@ static enum cdn_status memory_fill(int fd, const char *path, struct cdn_str byte
 static enum cdn_status memory_open(int fd, const char *shown, MMDB_s *mmdb, struct cdn_error *err)
 {
     char path[64];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     int code = MMDB_open(path, MMDB_MODE_MMAP, mmdb);
     if (code == MMDB_SUCCESS) {
         return CDN_OK;
@@ -253,22 +253,22 @@ enum cdn_status geo_file_open(const char *path, struct cdn_str bytes, struct geo
         return memory_error(shown, err);
     }
     enum cdn_status status = memory_fill(fd, path, bytes, shown, err);
-    if (!status) {
+    if (status == CDN_OK) {
         status = memory_open(fd, shown, &file->mmdb, err);
     }
     close(fd);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     file->path = cdn_strdup(shown);
     file->data = (struct mmdb_section){file->mmdb.data_section, file->mmdb.data_section_size};
     status = check_metadata(&file->mmdb, shown, err);
-    if (!status) {
+    if (status == CDN_OK) {
         find_families(file);
         file->is_cells = strcmp(file->mmdb.metadata.database_type, GEO_WORLD_TYPE) == 0;
         status = check_sample(file, err);
     }
-    if (status) {
+    if (status != CDN_OK) {
         geo_file_close(file);
     }
     return status;

@@ -13,7 +13,7 @@
 static const char latin1[] = "aaaaaaaceeeeiiiidnooooo.ouuuuytsaaaaaaaceeeeiiiidnooooo.ouuuuyty";
 static const char latin_extended[] = "aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiiiiijjkkkllllllllll"
                                      "nnnnnnnnnoooooooorrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs";
-static_assert(sizeof latin1 == 0x40 + 1 && sizeof latin_extended == 0x80 + 1, "one letter a code point");
+static_assert(sizeof(latin1) == 0x40 + 1 && sizeof(latin_extended) == 0x80 + 1, "one letter a code point");
 
 /* A code point above 0x7f as Latin letters, or NULL. */
 static const char *letters_of(unsigned code, char single[2])
@@ -79,7 +79,7 @@ bool geo_fold(struct cdn_str name, char *dst, size_t size)
 bool geo_fold_equal(struct cdn_str a, struct cdn_str b)
 {
     char x[NAME_MAX_BYTES], y[NAME_MAX_BYTES];
-    return geo_fold(a, x, sizeof x) && geo_fold(b, y, sizeof y) && strcmp(x, y) == 0;
+    return geo_fold(a, x, sizeof(x)) && geo_fold(b, y, sizeof(y)) && strcmp(x, y) == 0;
 }
 
 static unsigned least(unsigned a, unsigned b)

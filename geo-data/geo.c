@@ -50,7 +50,7 @@ static void choose_files(struct geo_db *db)
 
 static struct geo_db *db_create(void)
 {
-    struct geo_db *db = cdn_calloc(1, sizeof *db);
+    struct geo_db *db = cdn_calloc(1, sizeof(*db));
     atomic_init(&db->owners, 1);
     db->ipv4.combinations = geo_combinations_create();
     db->ipv6.combinations = geo_combinations_create();

@@ -143,8 +143,8 @@ static void step(struct descent *d, size_t round)
 static void run_round(struct descent *d, size_t round)
 {
     struct latency_model *model = latency_model_create(d->backbone, d->parameters);
-    memset(d->slopes, 0, d->n * sizeof *d->slopes);
-    memset(d->site_weight, 0, d->matrix->site_count * sizeof *d->site_weight);
+    memset(d->slopes, 0, d->n * sizeof(*d->slopes));
+    memset(d->site_weight, 0, d->matrix->site_count * sizeof(*d->site_weight));
     for (size_t i = 0; i < d->matrix->site_count; i++) {
         latency_model_point(model, d->matrix->sites[i].lat, d->matrix->sites[i].lon, &d->points[i]);
     }
@@ -159,7 +159,7 @@ static void run_round(struct descent *d, size_t round)
 static void weigh(struct descent *d, const bool *used)
 {
     const struct latency_matrix *m = d->matrix;
-    CDN_AUTOFREE size_t *near = cdn_calloc(m->site_count, sizeof *near);
+    CDN_AUTOFREE size_t *near = cdn_calloc(m->site_count, sizeof(*near));
     for (size_t i = 0; i < m->pair_count; i++) {
         const struct latency_pair *pair = &m->pairs[i];
         if (used[pair->from] && used[pair->to] && pair->km < d->options->crowd_km) {
@@ -184,14 +184,14 @@ void latency_fit(struct backbone *backbone, struct latency_parameters *parameter
 {
     struct descent d = {.backbone = backbone, .parameters = parameters, .matrix = matrix, .options = options};
     d.n = PARAMETER_COUNT + backbone->link_count + matrix->site_count;
-    d.points = cdn_calloc(matrix->site_count, sizeof *d.points);
-    d.weights = cdn_calloc(matrix->site_count, sizeof *d.weights);
-    d.excess = cdn_calloc(matrix->site_count, sizeof *d.excess);
-    d.site_weight = cdn_calloc(matrix->site_count, sizeof *d.site_weight);
-    d.slopes = cdn_calloc(d.n, sizeof *d.slopes);
-    d.mean = cdn_calloc(d.n, sizeof *d.mean);
-    d.mean_square = cdn_calloc(d.n, sizeof *d.mean_square);
-    memcpy(d.start, parameters, sizeof d.start);
+    d.points = cdn_calloc(matrix->site_count, sizeof(*d.points));
+    d.weights = cdn_calloc(matrix->site_count, sizeof(*d.weights));
+    d.excess = cdn_calloc(matrix->site_count, sizeof(*d.excess));
+    d.site_weight = cdn_calloc(matrix->site_count, sizeof(*d.site_weight));
+    d.slopes = cdn_calloc(d.n, sizeof(*d.slopes));
+    d.mean = cdn_calloc(d.n, sizeof(*d.mean));
+    d.mean_square = cdn_calloc(d.n, sizeof(*d.mean_square));
+    memcpy(d.start, parameters, sizeof(d.start));
     weigh(&d, used);
     for (size_t round = 0; d.weight > 0 && (double)round < options->rounds; round++) {
         run_round(&d, round);
@@ -207,7 +207,7 @@ void latency_fit(struct backbone *backbone, struct latency_parameters *parameter
 
 void latency_predict(const struct latency_model *model, const struct latency_matrix *matrix, float *ret_ms)
 {
-    CDN_AUTOFREE struct geo_rtt_point *points = cdn_calloc(matrix->site_count, sizeof *points);
+    CDN_AUTOFREE struct geo_rtt_point *points = cdn_calloc(matrix->site_count, sizeof(*points));
     for (size_t i = 0; i < matrix->site_count; i++) {
         latency_model_point(model, matrix->sites[i].lat, matrix->sites[i].lon, &points[i]);
     }

@@ -121,10 +121,10 @@ static enum cdn_status add_pair(struct latency_matrix *m, const struct backbone 
         return cdn_error_set(err, CDN_INVALID, "not from,lat,lon,to,lat,lon,rtt_ms");
     }
     enum cdn_status status = site_of(m, b, fields, &pair->from, err);
-    if (!status) {
+    if (status == CDN_OK) {
         status = site_of(m, b, fields + 3, &pair->to, err);
     }
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     const struct latency_site *from = &m->sites[pair->from], *to = &m->sites[pair->to];
@@ -140,11 +140,11 @@ enum cdn_status latency_matrix_parse(struct cdn_str text, const struct backbone 
     for (size_t i = 0; i < text.n; i++) {
         lines += text.p[i] == '\n';
     }
-    struct latency_matrix *m = cdn_calloc(1, sizeof *m);
-    m->sites = cdn_calloc(SITES_MAX, sizeof *m->sites);
-    m->pairs = cdn_calloc(lines, sizeof *m->pairs);
+    struct latency_matrix *m = cdn_calloc(1, sizeof(*m));
+    m->sites = cdn_calloc(SITES_MAX, sizeof(*m->sites));
+    m->pairs = cdn_calloc(lines, sizeof(*m->pairs));
     enum cdn_status status = CDN_OK;
-    while (text.p && !status) {
+    while (text.p && status == CDN_OK) {
         struct cdn_str line = cdn_str_trim(cdn_str_cut(&text, '\n'));
         number++;
         if (line.n == 0 || line.p[0] == '#' || cdn_str_starts(line, CDN_STR("from,lat"))) {
@@ -152,10 +152,10 @@ enum cdn_status latency_matrix_parse(struct cdn_str text, const struct backbone 
         }
         status = add_pair(m, backbone, line, err);
     }
-    if (!status && m->pair_count == 0) {
+    if (status == CDN_OK && m->pair_count == 0) {
         status = cdn_error_set(err, CDN_INVALID, "no pairs");
     }
-    if (status) {
+    if (status != CDN_OK) {
         latency_matrix_destroy(m);
         return cdn_error_prefix(err, "line %zu", number);
     }
@@ -171,7 +171,7 @@ static bool is_impossible(const struct latency_pair *pair)
 static size_t most_impossible(const struct latency_matrix *m, size_t *counts)
 {
     size_t worst = 0;
-    memset(counts, 0, m->site_count * sizeof *counts);
+    memset(counts, 0, m->site_count * sizeof(*counts));
     for (size_t i = 0; i < m->pair_count; i++) {
         if (is_impossible(&m->pairs[i])) {
             counts[m->pairs[i].from]++;
@@ -189,7 +189,7 @@ static size_t most_impossible(const struct latency_matrix *m, size_t *counts)
 void latency_matrix_drop_impossible(struct latency_matrix *matrix,
                                     void (*tell)(const struct latency_site *site, size_t pairs))
 {
-    CDN_AUTOFREE size_t *counts = cdn_calloc(matrix->site_count, sizeof *counts);
+    CDN_AUTOFREE size_t *counts = cdn_calloc(matrix->site_count, sizeof(*counts));
     size_t worst, kept;
     bool is_site;
     do {

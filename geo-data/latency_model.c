@@ -150,8 +150,8 @@ static void spread_from(struct spread *s)
 static void find_ways(struct latency_model *model)
 {
     const struct backbone *b = model->backbone;
-    struct spread s = {.model = model, .ms = cdn_calloc(2 * b->node_count, sizeof *s.ms)};
-    s.heap.items = cdn_calloc(4 * b->link_count + 2, sizeof *s.heap.items);
+    struct spread s = {.model = model, .ms = cdn_calloc(2 * b->node_count, sizeof(*s.ms))};
+    s.heap.items = cdn_calloc(4 * b->link_count + 2, sizeof(*s.heap.items));
     for (size_t i = 0; i < b->node_count; i++) {
         s.start = (uint16_t)i;
         s.came = model->came + i * 2 * b->node_count;
@@ -191,7 +191,7 @@ size_t latency_model_way(const struct latency_model *model, uint16_t from, uint1
 static void collect_hubs(struct latency_model *model)
 {
     const struct backbone *b = model->backbone;
-    model->hubs = cdn_calloc(b->node_count, sizeof *model->hubs);
+    model->hubs = cdn_calloc(b->node_count, sizeof(*model->hubs));
     for (size_t i = 0; i < b->node_count; i++) {
         if (b->nodes[i].is_hub) {
             model->hubs[model->hub_count++] = (struct latency_hub){
@@ -203,13 +203,13 @@ static void collect_hubs(struct latency_model *model)
 struct latency_model *latency_model_create(const struct backbone *backbone,
                                            const struct latency_parameters *parameters)
 {
-    struct latency_model *model = cdn_calloc(1, sizeof *model);
+    struct latency_model *model = cdn_calloc(1, sizeof(*model));
     model->backbone = backbone;
     model->parameters = *parameters;
-    model->link_ms = cdn_calloc(backbone->link_count + 1, sizeof *model->link_ms);
-    model->ms = cdn_calloc(backbone->node_count * backbone->node_count, sizeof *model->ms);
-    model->came = cdn_calloc(2 * backbone->node_count * backbone->node_count, sizeof *model->came);
-    model->border_ms = cdn_calloc(backbone->node_count, sizeof *model->border_ms);
+    model->link_ms = cdn_calloc(backbone->link_count + 1, sizeof(*model->link_ms));
+    model->ms = cdn_calloc(backbone->node_count * backbone->node_count, sizeof(*model->ms));
+    model->came = cdn_calloc(2 * backbone->node_count * backbone->node_count, sizeof(*model->came));
+    model->border_ms = cdn_calloc(backbone->node_count, sizeof(*model->border_ms));
     for (size_t i = 0; i < backbone->node_count; i++) {
         model->border_ms[i] = backbone->nodes[i].is_major ? 0 : (float)parameters->border;
     }

@@ -176,7 +176,7 @@ static void read_all(struct mmdb_section s, struct reading *r)
     }
     r->flaw = NULL;
     if (r->complete) {
-        cdn_buf_add(r->complete, marker, sizeof marker - 1);
+        cdn_buf_add(r->complete, marker, sizeof(marker) - 1);
         mmdb_put_map(r->complete, CDN_ARRAY_LEN(keys));
     }
     for (size_t i = 0; i < CDN_ARRAY_LEN(keys) && !r->flaw; i++) {
@@ -191,8 +191,9 @@ static void read_all(struct mmdb_section s, struct reading *r)
 static struct mmdb_section find_metadata(const uint8_t *p, size_t n)
 {
     struct mmdb_section found = {p, 0};
-    for (const uint8_t *at = p; (at = memmem(at, (size_t)(p + n - at), marker, sizeof marker - 1)) != NULL;) {
-        at += sizeof marker - 1;
+    for (const uint8_t *at = p;
+         (at = memmem(at, (size_t)(p + n - at), marker, sizeof(marker) - 1)) != NULL;) {
+        at += sizeof(marker) - 1;
         found = (struct mmdb_section){at, (size_t)(p + n - at)};
     }
     return found;

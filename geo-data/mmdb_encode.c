@@ -48,7 +48,7 @@ void mmdb_put_string(struct cdn_buf *out, struct cdn_str text)
 void mmdb_put_double(struct cdn_buf *out, double value)
 {
     uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
+    memcpy(&bits, &value, sizeof(bits));
     put_head(out, MMDB_DATA_TYPE_DOUBLE, 8);
     put_big_endian(out, bits, 8);
 }
@@ -56,7 +56,7 @@ void mmdb_put_double(struct cdn_buf *out, double value)
 void mmdb_put_float(struct cdn_buf *out, float value)
 {
     uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
+    memcpy(&bits, &value, sizeof(bits));
     put_head(out, MMDB_DATA_TYPE_FLOAT, 4);
     put_big_endian(out, bits, 4);
 }

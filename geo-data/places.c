@@ -61,7 +61,7 @@ static double real_field(struct cdn_str *line)
 {
     struct cdn_str field = cdn_str_cut(line, ',');
     char text[32], *end;
-    bool whole = cdn_str_copy(text, sizeof text, field);
+    bool whole = cdn_str_copy(text, sizeof(text), field);
     double value = strtod(text, &end);
     assert(whole && end != text && *end == '\0');
     (void)whole;
@@ -71,8 +71,8 @@ static double real_field(struct cdn_str *line)
 static void read_places(void)
 {
     struct cdn_str rest = geo_embedded_cities();
-    tables.places = cdn_calloc(count_lines(rest), sizeof *tables.places);
-    tables.units = cdn_calloc(count_lines(rest), sizeof *tables.units);
+    tables.places = cdn_calloc(count_lines(rest), sizeof(*tables.places));
+    tables.units = cdn_calloc(count_lines(rest), sizeof(*tables.units));
     for (cdn_str_cut(&rest, '\n'); rest.p && rest.n;) {
         struct cdn_str line = cdn_str_cut(&rest, '\n');
         struct geo_place *place = &tables.places[tables.place_count];
@@ -103,7 +103,7 @@ static const struct geo_place *largest_city(struct cdn_str country_code)
 static void read_countries(void)
 {
     struct cdn_str rest = geo_embedded_countries();
-    tables.countries = cdn_calloc(count_lines(rest), sizeof *tables.countries);
+    tables.countries = cdn_calloc(count_lines(rest), sizeof(*tables.countries));
     for (cdn_str_cut(&rest, '\n'); rest.p && rest.n;) {
         struct cdn_str line = cdn_str_cut(&rest, '\n');
         struct geo_country *country = &tables.countries[tables.country_count++];
@@ -123,7 +123,7 @@ static void read_countries(void)
 static void read_sites(void)
 {
     struct cdn_str rest = geo_embedded_sites();
-    tables.sites = cdn_calloc(count_lines(rest), sizeof *tables.sites);
+    tables.sites = cdn_calloc(count_lines(rest), sizeof(*tables.sites));
     for (cdn_str_cut(&rest, '\n'); rest.p && rest.n;) {
         struct cdn_str line = cdn_str_cut(&rest, '\n');
         struct geo_site *site = &tables.sites[tables.site_count++];
@@ -148,8 +148,8 @@ static int compare_aliases(const void *a, const void *b)
 static void add_alias(struct cdn_str name, size_t place)
 {
     char folded[FOLDED_MAX];
-    geo_fold(name, folded, sizeof folded);
-    tables.aliases = cdn_realloc(tables.aliases, tables.alias_count + 1, sizeof *tables.aliases);
+    geo_fold(name, folded, sizeof(folded));
+    tables.aliases = cdn_realloc(tables.aliases, tables.alias_count + 1, sizeof(*tables.aliases));
     tables.aliases[tables.alias_count++] = (struct alias){cdn_strdup(folded), (uint32_t)place};
 }
 
@@ -165,7 +165,7 @@ static void prepare(void)
             add_alias(cdn_str_cut(&names, '|'), i);
         }
     }
-    qsort(tables.aliases, tables.alias_count, sizeof *tables.aliases, compare_aliases);
+    qsort(tables.aliases, tables.alias_count, sizeof(*tables.aliases), compare_aliases);
 }
 
 /* ---- by name ---- */
@@ -173,7 +173,7 @@ static void prepare(void)
 static bool parse_coordinates(struct cdn_str text, double *ret_lat, double *ret_lon)
 {
     char copy[64], *end;
-    if (!cdn_str_copy(copy, sizeof copy, text)) {
+    if (!cdn_str_copy(copy, sizeof(copy), text)) {
         return false;
     }
     double lat = strtod(copy, &end);
@@ -203,7 +203,7 @@ static bool in_country(const struct geo_place *place, struct cdn_str country)
 static const struct geo_place *find_city(struct cdn_str name, struct cdn_str country)
 {
     char folded[FOLDED_MAX];
-    if (!geo_fold(name, folded, sizeof folded) || folded[0] == '\0') {
+    if (!geo_fold(name, folded, sizeof(folded)) || folded[0] == '\0') {
         return NULL;
     }
     size_t low = 0, high = tables.alias_count;
@@ -239,7 +239,7 @@ static const struct geo_site *find_site(struct cdn_str name)
 static void suggest(struct cdn_str text, struct cdn_buf *out)
 {
     char folded[FOLDED_MAX];
-    geo_fold(text, folded, sizeof folded);
+    geo_fold(text, folded, sizeof(folded));
     unsigned limit = (unsigned)strlen(folded) / 3 + 1;
     const struct geo_place *best[3] = {NULL};
     size_t count = 0;

@@ -40,7 +40,7 @@ static void prepare(void)
         struct cdn_str length = cdn_str(row->network);
         struct cdn_str address = cdn_str_cut(&length, '/');
         char text[INET6_ADDRSTRLEN];
-        cdn_str_copy(text, sizeof text, address);
+        cdn_str_copy(text, sizeof(text), address);
         row->word = words[row->kind];
         row->family = cdn_str_find(address, ':') >= 0 ? AF_INET6 : AF_INET;
         row->prefix_len = (unsigned)strtoul(length.p, NULL, 10);
@@ -72,7 +72,7 @@ int geo_address_ipv4(const struct sockaddr *address, struct in_addr *ret_ipv4)
         *ret_ipv4 = ((const struct sockaddr_in *)(const void *)address)->sin_addr;
         return 1;
     }
-    if (address->sa_family != AF_INET6 || memcmp(ipv6_bytes(address), mapped, sizeof mapped) != 0) {
+    if (address->sa_family != AF_INET6 || memcmp(ipv6_bytes(address), mapped, sizeof(mapped)) != 0) {
         return 0;
     }
     memcpy(ret_ipv4, ipv6_bytes(address) + 12, 4);

@@ -153,7 +153,7 @@ static bool verify_record(struct verify *v, uint32_t value)
 {
     uint32_t entry;
     if (!geo_file_entry(v->file, value, &entry)) {
-        snprintf(v->problem, sizeof v->problem, "record value %u is outside the data section", value);
+        snprintf(v->problem, sizeof(v->problem), "record value %u is outside the data section", value);
         return false;
     }
     if (v->seen[entry / 8] & 1u << entry % 8) {
@@ -164,7 +164,7 @@ static bool verify_record(struct verify *v, uint32_t value)
     struct geo_record record;
     if (!mmdb_field_check(v->file->data, entry, MMDB_DEPTH_MAX, &budget) ||
         geo_files_record(&v->file, &entry, 1, &record) != CDN_OK) {
-        snprintf(v->problem, sizeof v->problem, "the record at byte %u of the data section cannot be read",
+        snprintf(v->problem, sizeof(v->problem), "the record at byte %u of the data section cannot be read",
                  entry);
         return false;
     }
@@ -185,7 +185,7 @@ static int verify_tree(struct verify *v, uint32_t value, unsigned depth)
     }
     unsigned height = v->height[value];
     if (height == OPEN_NODE || depth + (height ? height : 1) > v->bits) {
-        snprintf(v->problem, sizeof v->problem, "node %u %s", value,
+        snprintf(v->problem, sizeof(v->problem), "node %u %s", value,
                  height == OPEN_NODE ? "is below itself" : "leads deeper than an address has bits");
         return -1;
     }

@@ -46,9 +46,10 @@ static void add_validators(struct MHD_Response *response, const struct origin_re
 {
     char cache_control[64];
     if (r->entry->is_hashed) {
-        (void)snprintf(cache_control, sizeof cache_control, "public, max-age=%d, immutable", YEAR_S);
+        (void)snprintf(cache_control, sizeof(cache_control), "public, max-age=%d, immutable", YEAR_S);
     } else {
-        (void)snprintf(cache_control, sizeof cache_control, "public, max-age=%" PRId64, r->policy->max_age_s);
+        (void)snprintf(cache_control, sizeof(cache_control), "public, max-age=%" PRId64,
+                       r->policy->max_age_s);
     }
     http_response_add(response, "Cache-Control", cache_control);
     http_response_add(response, "ETag", variant_of(r)->etag);
@@ -237,7 +238,7 @@ struct MHD_Response *origin_answer_parts(struct http_request *req, const struct 
                                          const struct origin_selection *selection, uint64_t *ret_length)
 {
     const struct origin_variant *v = variant_of(r);
-    struct parts *parts = cdn_calloc(1, sizeof *parts);
+    struct parts *parts = cdn_calloc(1, sizeof(*parts));
     parts->fd = fd;
     parts->id = v->id;
     if (fd < 0) {
@@ -247,8 +248,8 @@ struct MHD_Response *origin_answer_parts(struct http_request *req, const struct 
     /* 128 bits of the content's hash: no body holds its own by accident, and the answer is the same every
      * time */
     char boundary[BOUNDARY_SIZE], type[BOUNDARY_SIZE + 40];
-    (void)snprintf(boundary, sizeof boundary, "part-%.32s", v->etag + 1);
-    (void)snprintf(type, sizeof type, "multipart/byteranges; boundary=%s", boundary);
+    (void)snprintf(boundary, sizeof(boundary), "part-%.32s", v->etag + 1);
+    (void)snprintf(type, sizeof(type), "multipart/byteranges; boundary=%s", boundary);
     add_pieces(parts, r, boundary, selection);
     struct MHD_Response *response;
     const struct http_stream_source source = {.read = parts_read, .release = parts_release, .arg = parts};
@@ -262,7 +263,7 @@ struct MHD_Response *origin_answer_error(unsigned status, const char *detail, in
                                          uint64_t *ret_length)
 {
     char text[256];
-    int n = snprintf(text, sizeof text, "%u %s\n%s\n", status, http_reason(status), detail);
+    int n = snprintf(text, sizeof(text), "%u %s\n%s\n", status, http_reason(status), detail);
     struct MHD_Response *response = MHD_create_response_from_buffer((size_t)n, text, MHD_RESPMEM_MUST_COPY);
     http_response_add(response, "Content-Type", "text/plain; charset=utf-8");
     http_response_add(response, "Cache-Control", "no-cache");

@@ -46,7 +46,7 @@ static enum cdn_status set_status(struct origin_faults *f, const json_t *v, stru
 
 static enum cdn_status set_paths(struct origin_faults *f, const json_t *v, struct cdn_error *err)
 {
-    if (!json_is_string(v) || !cdn_str_copy(f->paths, sizeof f->paths, cdn_str(json_string_value(v)))) {
+    if (!json_is_string(v) || !cdn_str_copy(f->paths, sizeof(f->paths), cdn_str(json_string_value(v)))) {
         return cdn_error_set(err, CDN_INVALID, "faults: paths must be a pattern of up to 255 characters");
     }
     return CDN_OK;

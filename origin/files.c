@@ -31,10 +31,10 @@ struct origin_files {
 
 struct origin_files *origin_files_create(const struct origin_files_config *config)
 {
-    struct origin_files *files = cdn_calloc(1, sizeof *files);
+    struct origin_files *files = cdn_calloc(1, sizeof(*files));
     files->config = *config;
     files->bucket_count = FIRST_BUCKETS;
-    files->buckets = cdn_calloc(files->bucket_count, sizeof *files->buckets);
+    files->buckets = cdn_calloc(files->bucket_count, sizeof(*files->buckets));
     return files;
 }
 
@@ -108,7 +108,7 @@ static void grow(struct origin_files *files)
     size_t old_count = files->bucket_count;
     struct origin_entry **old = files->buckets;
     files->bucket_count *= 2;
-    files->buckets = cdn_calloc(files->bucket_count, sizeof *files->buckets);
+    files->buckets = cdn_calloc(files->bucket_count, sizeof(*files->buckets));
     for (size_t i = 0; i < old_count; i++) {
         for (struct origin_entry *e = old[i], *next; e; e = next) {
             next = e->next;
@@ -137,7 +137,7 @@ static void shrink(struct origin_files *files, const struct origin_entry *in_use
 
 static struct origin_entry *keep(struct origin_files *files, const struct origin_entry *loaded)
 {
-    struct origin_entry *e = cdn_malloc(sizeof *e);
+    struct origin_entry *e = cdn_malloc(sizeof(*e));
     *e = *loaded;
     e->key = cdn_strndup(loaded->key, loaded->key_n);
     if (files->count >= files->bucket_count) {

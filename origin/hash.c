@@ -64,7 +64,7 @@ void origin_etag_format(const struct origin_hash *h, const char *suffix, char ou
 
 static struct slot *neighbourhood(struct origin_hasher *hasher, const struct origin_file_id *id)
 {
-    return &hasher->slots[XXH3_64bits(id, sizeof *id) & (TABLE_SLOTS - 1) & ~(NEIGHBOURS - 1)];
+    return &hasher->slots[XXH3_64bits(id, sizeof(*id)) & (TABLE_SLOTS - 1) & ~(NEIGHBOURS - 1)];
 }
 
 bool origin_hasher_find(struct origin_hasher *hasher, const struct origin_file_id *id,
@@ -183,8 +183,8 @@ static void take_record(void *arg, const struct origin_file_id *id, const struct
 
 struct origin_hasher *origin_hasher_create(struct origin_hash_file *file)
 {
-    struct origin_hasher *hasher = cdn_calloc(1, sizeof *hasher);
-    hasher->slots = cdn_calloc(TABLE_SLOTS, sizeof *hasher->slots);
+    struct origin_hasher *hasher = cdn_calloc(1, sizeof(*hasher));
+    hasher->slots = cdn_calloc(TABLE_SLOTS, sizeof(*hasher->slots));
     hasher->last = &hasher->first;
     pthread_mutex_init(&hasher->lock, NULL);
     pthread_cond_init(&hasher->wake, NULL);
@@ -228,7 +228,7 @@ void origin_hasher_destroy(struct origin_hasher *hasher)
 void origin_hasher_queue(struct origin_hasher *hasher, int fd, const struct origin_file_id *id,
                          struct loop *loop, void (*done)(void *arg), void *arg)
 {
-    struct job *job = cdn_malloc(sizeof *job);
+    struct job *job = cdn_malloc(sizeof(*job));
     *job = (struct job){.fd = fd, .id = *id, .loop = loop, .done = done, .arg = arg};
     pthread_mutex_lock(&hasher->lock);
     *hasher->last = job;

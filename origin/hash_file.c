@@ -50,7 +50,7 @@ enum cdn_status origin_hash_file_open(const char *dir, struct origin_hash_file *
         close(fd);
         return cdn_error_set(err, CDN_CONFLICT, "state: %s is used by another process", path);
     }
-    struct origin_hash_file *file = cdn_malloc(sizeof *file);
+    struct origin_hash_file *file = cdn_malloc(sizeof(*file));
     file->fd = fd;
     *ret = file;
     return CDN_OK;
@@ -73,9 +73,9 @@ void origin_hash_file_read(struct origin_hash_file *file,
     struct record r;
     off_t at = 0;
     bool fits = fstat(file->fd, &st) == 0 && st.st_size <= MAX_BYTES;
-    while (fits && pread(file->fd, &r, sizeof r, at) == (ssize_t)sizeof r && r.check == check_of(&r)) {
+    while (fits && pread(file->fd, &r, sizeof(r), at) == (ssize_t)sizeof(r) && r.check == check_of(&r)) {
         take(arg, &r.id, &r.hash);
-        at += (off_t)sizeof r;
+        at += (off_t)sizeof(r);
     }
     (void)!ftruncate(file->fd, at);
 }
@@ -85,5 +85,5 @@ void origin_hash_file_append(struct origin_hash_file *file, const struct origin_
 {
     struct record r = {.id = *id, .hash = *hash};
     r.check = check_of(&r);
-    (void)!write(file->fd, &r, sizeof r); /* a torn one is cut off at the next start */
+    (void)!write(file->fd, &r, sizeof(r)); /* a torn one is cut off at the next start */
 }

@@ -51,7 +51,7 @@ static bool is_folder(int dir, const struct dirent *d)
 static struct name *read_names(DIR *dir, size_t *ret_n, size_t *ret_more)
 {
     size_t n = 0, room = 64, more = 0;
-    struct name *names = cdn_malloc(room * sizeof *names);
+    struct name *names = cdn_malloc(room * sizeof(*names));
     for (struct dirent *d; (d = readdir(dir));) {
         if (d->d_name[0] == '.' || strchr(d->d_name, '\\')) {
             continue;
@@ -61,11 +61,11 @@ static struct name *read_names(DIR *dir, size_t *ret_n, size_t *ret_more)
             continue;
         }
         if (n == room) {
-            names = cdn_realloc(names, room *= 2, sizeof *names);
+            names = cdn_realloc(names, room *= 2, sizeof(*names));
         }
         names[n++] = (struct name){.text = cdn_strdup(d->d_name), .is_folder = is_folder(dirfd(dir), d)};
     }
-    qsort(names, n, sizeof *names, compare);
+    qsort(names, n, sizeof(*names), compare);
     *ret_n = n;
     *ret_more = more;
     return names;

@@ -81,7 +81,7 @@ static struct origin_body *read_body(int fd, struct stat *st)
         if (before.size > ORIGIN_SMALL_MAX) {
             break;
         }
-        struct origin_body *body = cdn_malloc(sizeof *body + before.size + 1);
+        struct origin_body *body = cdn_malloc(sizeof(*body) + before.size + 1);
         *body = (struct origin_body){.owners = 1, .n = before.size};
         ssize_t n = pread(fd, body->p, before.size + 1, 0);
         if (n == (ssize_t)before.size && fstat(fd, st) == 0) {
@@ -247,7 +247,7 @@ enum origin_found origin_load(const struct origin_files_config *config, const st
         return found;
     }
     entry->is_settled = true;
-    entry->bytes = sizeof *entry + entry->key_n + strlen(entry->name);
+    entry->bytes = sizeof(*entry) + entry->key_n + strlen(entry->name);
     for (unsigned i = 0; i < ORIGIN_VARIANT_COUNT; i++) {
         const struct origin_variant *v = &entry->variant[i];
         if (v->is_there) {

@@ -83,7 +83,7 @@ static void add_row(struct origin_mime *mime, struct cdn_str extension, size_t t
 {
     if (mime->n == mime->room) {
         mime->room = mime->room ? 2 * mime->room : 512;
-        mime->rows = cdn_realloc(mime->rows, mime->room, sizeof *mime->rows);
+        mime->rows = cdn_realloc(mime->rows, mime->room, sizeof(*mime->rows));
     }
     struct row *row = &mime->rows[mime->n];
     *row = (struct row){.type = type, .order = (unsigned)mime->n};
@@ -166,7 +166,7 @@ static int compare(const void *a, const void *b)
 
 static void sort_and_unify(struct origin_mime *mime)
 {
-    qsort(mime->rows, mime->n, sizeof *mime->rows, compare);
+    qsort(mime->rows, mime->n, sizeof(*mime->rows), compare);
     size_t kept = 0;
     for (size_t i = 0; i < mime->n; i++) {
         if (kept == 0 || strcmp(mime->rows[kept - 1].extension, mime->rows[i].extension) != 0) {
@@ -178,7 +178,7 @@ static void sort_and_unify(struct origin_mime *mime)
 
 enum cdn_status origin_mime_load(const char *path, struct origin_mime **ret, struct cdn_error *err)
 {
-    struct origin_mime *mime = cdn_calloc(1, sizeof *mime);
+    struct origin_mime *mime = cdn_calloc(1, sizeof(*mime));
     if (path[0]) {
         enum cdn_status s = add_file(mime, path, err);
         if (s != CDN_OK) {
@@ -213,7 +213,7 @@ const char *origin_mime_find(const struct origin_mime *mime, struct cdn_str name
     const char *slash = memrchr(name.p, '/', name.n);
     if (dot && (!slash || slash < dot) && dot != name.p &&
         copy_lower(extension, (struct cdn_str){dot + 1, (size_t)(name.p + name.n - dot - 1)})) {
-        const struct row *row = bsearch(extension, mime->rows, mime->n, sizeof *mime->rows, compare_key);
+        const struct row *row = bsearch(extension, mime->rows, mime->n, sizeof(*mime->rows), compare_key);
         if (row) {
             return mime->text.p + row->type;
         }

@@ -69,7 +69,7 @@ static enum cdn_status read_digits(const struct cdn_config_list *list, uint64_t 
 
 static struct origin_policy *new_policy(const struct origin_settings *s)
 {
-    struct origin_policy *policy = cdn_calloc(1, sizeof *policy);
+    struct origin_policy *policy = cdn_calloc(1, sizeof(*policy));
     policy->owners = 1;
     policy->max_age_s = s->max_age / 1000;
     policy->immutable = s->immutable;
@@ -77,7 +77,7 @@ static struct origin_policy *new_policy(const struct origin_settings *s)
     policy->listing = s->listing;
     policy->precompressed = s->precompressed;
     policy->access_log = s->access_log;
-    (void)cdn_str_copy(policy->index, sizeof policy->index, cdn_str(s->index));
+    (void)cdn_str_copy(policy->index, sizeof(policy->index), cdn_str(s->index));
     return policy;
 }
 
@@ -97,7 +97,7 @@ static enum cdn_status check_settings(const struct origin_settings *s, struct cd
 
 static void sum_metrics(const struct origin *origin, uint64_t values[static ORIGIN_METRIC_COUNT])
 {
-    memset(values, 0, ORIGIN_METRIC_COUNT * sizeof *values);
+    memset(values, 0, ORIGIN_METRIC_COUNT * sizeof(*values));
     for (size_t i = 0; i < origin->worker_count; i++) {
         cdn_metrics_sum(origin_worker_metrics(origin->workers[i]), values, ORIGIN_METRIC_COUNT);
     }
@@ -283,11 +283,11 @@ static enum cdn_status open_daemon(struct origin *origin, struct cdn_error *err)
 enum cdn_status origin_create(struct origin_settings *take, int argc, char **argv, struct origin **ret,
                               struct cdn_error *err)
 {
-    struct origin *origin = cdn_calloc(1, sizeof *origin);
+    struct origin *origin = cdn_calloc(1, sizeof(*origin));
     origin->argc = argc;
     origin->argv = argv;
     origin->settings = *take;
-    memset(take, 0, sizeof *take);
+    memset(take, 0, sizeof(*take));
     enum cdn_status status = open_data(origin, err);
     if (status == CDN_OK) {
         status = open_workers(origin, err);

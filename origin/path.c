@@ -47,7 +47,7 @@ static enum origin_path_result unescape(struct cdn_str raw, struct origin_path *
         if (c == '\\' || (escaped && c == '/')) {
             return ORIGIN_PATH_ABSENT;
         }
-        if (path->n + 1 >= sizeof path->name) {
+        if (path->n + 1 >= sizeof(path->name)) {
             return ORIGIN_PATH_LONG;
         }
         path->name[path->n++] = (char)c;
@@ -110,7 +110,7 @@ static bool is_digit_of_hash(char c)
 static bool ends_uuid(struct cdn_str name, size_t dash, size_t n)
 {
     static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx";
-    const size_t length = sizeof form - 1;
+    const size_t length = sizeof(form) - 1;
     if (n != 12 || dash < length) {
         return false;
     }

@@ -29,7 +29,7 @@ static int open_beneath(int root, const char *name, uint64_t flags)
 {
     struct open_how how = {.flags = flags, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
     for (int i = 0;; i++) {
-        long fd = syscall(SYS_openat2, root, name, &how, sizeof how);
+        long fd = syscall(SYS_openat2, root, name, &how, sizeof(how));
         if (fd >= 0 || (errno != EAGAIN && errno != EINTR) || i == RACE_RETRIES) {
             return (int)fd;
         }
@@ -59,7 +59,7 @@ enum cdn_status origin_root_open(const char *dir, struct origin_root **ret, stru
                              strerror(error));
     }
     close(probe);
-    struct origin_root *root = cdn_calloc(1, sizeof *root);
+    struct origin_root *root = cdn_calloc(1, sizeof(*root));
     root->path = cdn_strdup(dir);
     root->fd = fd;
     note_identity(root, fd);
@@ -118,7 +118,7 @@ void origin_file_id_of(const struct stat *st, struct origin_file_id *ret)
 
 bool origin_file_id_eq(const struct origin_file_id *a, const struct origin_file_id *b)
 {
-    return memcmp(a, b, sizeof *a) == 0;
+    return memcmp(a, b, sizeof(*a)) == 0;
 }
 _Static_assert(sizeof(struct origin_file_id) == 5 * 8, "compared and hashed as bytes: no padding");
 

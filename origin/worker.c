@@ -59,7 +59,7 @@ static void on_head(void *self, struct http_request *req)
     if (x) {
         worker->free_exchanges = x->next_free;
     } else {
-        x = cdn_malloc(sizeof *x);
+        x = cdn_malloc(sizeof(*x));
     }
     *x = (struct exchange){.worker = worker, .req = req, .watch_fd = -1};
     req->app = x;
@@ -143,11 +143,11 @@ enum cdn_status origin_worker_create(struct origin_shared *shared, struct origin
                                      struct cdn_error *err)
 {
     const struct origin_settings *s = shared->settings;
-    struct origin_worker *worker = aligned_alloc(64, sizeof *worker);
+    struct origin_worker *worker = aligned_alloc(64, sizeof(*worker));
     if (!worker) {
         abort();
     }
-    memset(worker, 0, sizeof *worker);
+    memset(worker, 0, sizeof(*worker));
     worker->shared = shared;
     worker->policy = policy;
     atomic_fetch_add(&policy->owners, 1);
@@ -238,14 +238,14 @@ static void take_faults(void *arg)
 
 void origin_worker_post_policy(struct origin_worker *worker, struct origin_policy *policy)
 {
-    struct message *m = cdn_calloc(1, sizeof *m);
+    struct message *m = cdn_calloc(1, sizeof(*m));
     *m = (struct message){.worker = worker, .policy = policy};
     loop_post(worker->loop, take_policy, m);
 }
 
 void origin_worker_post_faults(struct origin_worker *worker, const struct origin_faults *faults)
 {
-    struct message *m = cdn_calloc(1, sizeof *m);
+    struct message *m = cdn_calloc(1, sizeof(*m));
     *m = (struct message){.worker = worker, .faults = *faults};
     loop_post(worker->loop, take_faults, m);
 }

@@ -136,7 +136,7 @@ enum cdn_status cli_options_parse(const struct cli_option *rows, size_t count, i
             only_positional = true;
         } else if (option) {
             enum cdn_status status = parse_one(rows, count, argc, argv, &i, options, err);
-            if (status) {
+            if (status != CDN_OK) {
                 return status;
             }
         } else {

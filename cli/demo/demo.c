@@ -113,7 +113,7 @@ static enum cdn_status write_config(const struct demo *demo, const char *path, s
     struct plan_wish wish = {.root = demo->root};
     CDN_AUTOBUF struct cdn_buf text = {0};
     enum cdn_status status = choose_ports(&ports, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     plan_default_yaml(&wish, &ports, &text);
@@ -176,15 +176,15 @@ static enum cdn_status start_cdn(struct demo *demo, struct cdn_error *err)
     CDN_AUTOFREE char *state = cdn_asprintf("%s/state", demo->folder),
                       *log = cdn_asprintf("%s/up.log", demo->folder);
     enum cdn_status status = write_config(demo, config, err);
-    if (!status) {
+    if (status == CDN_OK) {
         status = child_program("pocketcdn", &self, err);
     }
     char up[] = "up", with_config[] = "-c", with_state[] = "--state", with_root[] = "--root";
     char *const argv[] = {self, up, with_config, config, with_state, state, with_root, demo->root, NULL};
-    if (!status) {
+    if (status == CDN_OK) {
         status = child_start(argv, log, &demo->up, err);
     }
-    return status ? status : wait_until_up(demo, state, log, err);
+    return status != CDN_OK ? status : wait_until_up(demo, state, log, err);
 }
 
 /* Ends `up`, which ends all others, and waits for it. */
@@ -209,7 +209,7 @@ static enum cdn_status read_origin(struct demo *demo, struct cdn_error *err)
     json_t *report, *value;
     const char *key;
     enum cdn_status status = demo_ask(demo->origin_admin, "/status", &report, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     json_t *metrics = json_object_get(report, "metrics");
@@ -256,21 +256,21 @@ static enum cdn_status show(struct demo *demo, struct cdn_error *err)
 {
     say(demo, demo->options->root ? "1. a folder of files" : "1. Django collects its admin's static files");
     enum cdn_status status = demo_site(demo, err);
-    if (!status) {
+    if (status == CDN_OK) {
         say(demo, "2. an origin, ten edges and a router start");
         status = start_cdn(demo, err);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         say(demo, "3. clients in 20 cities ask the router, and fetch from the edge that it names; then once "
                   "more");
         say(demo, "");
         status = demo_visits(demo, err);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         status = read_origin(demo, err);
     }
     stop_cdn(demo);
-    if (!status) {
+    if (status == CDN_OK) {
         demo_report(demo);
     }
     return status;
@@ -286,14 +286,14 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     enum cdn_status status = make_folder(&demo, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     status = show(&demo, err);
     if (nftw(demo.folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS)) {
         cli_complain("pocketcdn demo: cannot remove %s\n", demo.folder);
     }
-    if (!status && demo.wrong.n) {
+    if (status == CDN_OK && demo.wrong.n) {
         status = cdn_error_set(err, CDN_NOT_FOUND, "not everything was as it should be");
     }
     demo_visits_free(&demo);

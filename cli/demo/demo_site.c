@@ -79,7 +79,7 @@ static enum cdn_status collect_static(struct demo *demo, struct cdn_error *err)
     char python[] = PYTHON, command[] = "collectstatic", quiet[] = "--noinput";
     char *const argv[] = {python, manage, command, quiet, NULL};
     enum cdn_status status = child_start(argv, log, &pid, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     while (waitpid(pid, &wait_status, 0) < 0 && errno == EINTR) {
@@ -157,7 +157,7 @@ static enum cdn_status list_files(struct demo *demo, bool only_hashed, struct cd
         return cdn_error_set(err, CDN_IO, "%s: %s", demo->root, strerror(errno));
     }
     demo->files = cdn_calloc(DEMO_FILES_MAX, sizeof(*demo->files));
-    for (FTSENT *entry; !status && demo->file_count < DEMO_FILES_MAX && (entry = fts_read(walk));) {
+    for (FTSENT *entry; status == CDN_OK && demo->file_count < DEMO_FILES_MAX && (entry = fts_read(walk));) {
         if (!wanted(entry, only_hashed)) {
             continue;
         }
@@ -166,7 +166,7 @@ static enum cdn_status list_files(struct demo *demo, bool only_hashed, struct cd
         status = read_file(entry->fts_path, &file->bytes, err);
     }
     fts_close(walk);
-    if (!status && demo->file_count == 0) {
+    if (status == CDN_OK && demo->file_count == 0) {
         status = cdn_error_set(err, CDN_NOT_FOUND, "no files to serve in %s", demo->root);
     }
     return status;
@@ -182,7 +182,7 @@ enum cdn_status demo_site(struct demo *demo, struct cdn_error *err)
         return list_files(demo, false, err);
     }
     enum cdn_status status = collect_static(demo, err);
-    return status ? status : list_files(demo, true, err);
+    return status != CDN_OK ? status : list_files(demo, true, err);
 }
 
 void demo_site_free(struct demo *demo)

@@ -34,7 +34,7 @@ enum cdn_status demo_ask(const char *base, const char *path, json_t **ret, struc
     struct http_simple_result result = {0};
     enum cdn_status status =
         http_simple("GET", url, NULL, 0, (struct cdn_str){0}, ASK_TIMEOUT_MS, ASK_MAX, &result, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     *ret = result.status == 200 ? json_loadb(result.body.p, result.body.n, 0, NULL) : NULL;
@@ -64,7 +64,7 @@ static enum cdn_status ask_router(struct demo *demo, struct demo_visit *visit, c
     cdn_addr_format_ip(&visit->traveller.address, ip);
     CDN_AUTOFREE char *path = cdn_asprintf("/route?ip=%s", ip);
     enum cdn_status status = demo_ask(demo->router_admin, path, &route, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     double lat = number_of(route, "lat"), lon = number_of(route, "lon");
@@ -86,14 +86,14 @@ static enum cdn_status find_visitors(struct demo *demo, struct cdn_error *err)
     demo->visits = cdn_calloc(CDN_ARRAY_LEN(cities), sizeof(*demo->visits));
     demo->visit_count = CDN_ARRAY_LEN(cities);
     enum cdn_status status = CDN_OK;
-    for (size_t i = 0; i < demo->visit_count && !status; i++) {
+    for (size_t i = 0; i < demo->visit_count && status == CDN_OK; i++) {
         status = geo_place_find(cdn_str(cities[i]), &place, err);
         travellers[i] = (struct traveller){.lat = place.lat, .lon = place.lon};
     }
-    if (!status) {
+    if (status == CDN_OK) {
         status = geo_db_open_embedded(&db, err);
     }
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     status = traveller_find(db, travellers, demo->visit_count, err);
@@ -125,7 +125,7 @@ static enum cdn_status fetch(struct demo *demo, struct demo_visit *visit, const 
     CDN_AUTOFREE char *url = cdn_asprintf("%s%s", demo->router, file->path);
     CDN_AUTOFREE char *expected = cdn_asprintf("%s%s", visit->edge_url, file->path);
     enum cdn_status status = traveller_get(url, &visit->traveller.address, &answer, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     if (answer.status / 100 != 3 || strcmp(answer.location, expected) != 0) {
@@ -133,7 +133,7 @@ static enum cdn_status fetch(struct demo *demo, struct demo_visit *visit, const 
     }
     traveller_answer_free(&answer);
     status = traveller_get(expected, &visit->traveller.address, &answer, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     if (answer.status != 200 || !cdn_str_eq(cdn_buf_str(&answer.body), cdn_buf_str(&file->bytes))) {
@@ -153,7 +153,7 @@ static enum cdn_status go_round(struct demo *demo, int round, struct cdn_error *
                 return cdn_error_set(err, CDN_UNAVAILABLE, "interrupted");
             }
             enum cdn_status status = fetch(demo, &demo->visits[i], &demo->files[k], round, err);
-            if (status) {
+            if (status != CDN_OK) {
                 return status;
             }
         }
@@ -165,14 +165,14 @@ enum cdn_status demo_visits(struct demo *demo, struct cdn_error *err)
 {
     struct geo_place origin;
     enum cdn_status status = find_visitors(demo, err);
-    if (!status) {
+    if (status == CDN_OK) {
         status = geo_place_find(CDN_STR(DEMO_ORIGIN_PLACE), &origin, err);
     }
-    for (size_t i = 0; i < demo->visit_count && !status; i++) {
+    for (size_t i = 0; i < demo->visit_count && status == CDN_OK; i++) {
         status = ask_router(demo, &demo->visits[i], &origin, err);
     }
     int64_t began = cdn_clock_mono_ns();
-    for (int round = 0; round < DEMO_ROUNDS && !status; round++) {
+    for (int round = 0; round < DEMO_ROUNDS && status == CDN_OK; round++) {
         status = go_round(demo, round, err);
     }
     demo->visits_ms = (double)(cdn_clock_mono_ns() - began) / 1e6;

@@ -281,12 +281,12 @@ static enum cdn_status answer_stdin(struct job *job, struct cdn_error *err)
         if (status == CDN_TOO_LARGE) {
             fprintf(stderr, "pocketcdn geo: line %llu: %s\n", (unsigned long long)job->line, err->text);
             job->bad++;
-        } else if (status) {
+        } else if (status != CDN_OK) {
             break;
         } else {
             status = answer_line(job, line);
         }
-        if (status && job->options->strict) {
+        if (status != CDN_OK && job->options->strict) {
             break;
         }
     }
@@ -311,7 +311,7 @@ static enum cdn_status answer_all(struct job *job, const struct cli_args *args, 
         } else {
             status = answer_text(job, cdn_str(args->items[i]), false);
         }
-        if (status == CDN_IO || err->text[0] || (status && job->options->strict)) {
+        if (status == CDN_IO || err->text[0] || (status != CDN_OK && job->options->strict)) {
             break;
         }
     }
@@ -359,13 +359,13 @@ enum cdn_status geo_table_make(const char *path, const struct cli_list *database
     for (size_t i = 0; i < databases->n; i++) {
         cdn_buf_printf(&files, "%s%s", i ? "," : "", databases->items[i]);
     }
-    for (size_t i = 0; files.n && !status && i < router_program.row_count; i++) {
+    for (size_t i = 0; files.n && status == CDN_OK && i < router_program.row_count; i++) {
         if (strcmp(router_program.rows[i].field, "database") == 0) {
             status =
                 cdn_config_set(&router_program.rows[i], &config.settings, "--db", cdn_buf_str(&files), err);
         }
     }
-    if (!status) {
+    if (status == CDN_OK) {
         status = router_table_create(&config, ret, err);
     }
     router_config_free(&config);
@@ -411,19 +411,19 @@ static enum cdn_status look_up(const struct geo_options *given, const struct cli
         input = (struct cli_args){1, (const char **)(uintptr_t)only_stdin};
     }
     enum cdn_status status = geo_client_init(&job.client, options->client, table, err);
-    if (!status && options->summary) {
+    if (status == CDN_OK && options->summary) {
         status = geo_summary_create(options->fields, &job.summary, err);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         status = geo_printer_create(options, &job.printer, err);
     }
-    if (!status && options->raw) {
+    if (status == CDN_OK && options->raw) {
         status = geo_raw_open(table->db, options->raw, &job.raw, err);
     }
-    if (!status && !options->summary && geo_printer_repeats(job.printer)) {
+    if (status == CDN_OK && !options->summary && geo_printer_repeats(job.printer)) {
         job.memo = geo_memo_create(job.printer);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         job.progress = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO) && !options->quiet;
         status = answer_all(&job, &input, err);
         summarise(&job);
@@ -441,7 +441,7 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     const struct geo_options *options = opaque;
     struct router_table *table;
     enum cdn_status status = geo_table_make(options->config, &options->db, &table, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     const char *verb = args->n == 1 ? args->items[0] : "";

@@ -56,8 +56,8 @@ CLI_OPTIONS_STRUCT(geo_options, GEO_OPTIONS);
 
 /* The table that a router with this cdn.yaml (NULL: the built-in edges) and these databases (none: as the
  * configuration says) would have. */
-enum cdn_status geo_table_make(const char *path, const struct cli_list *databases,
-                               struct router_table **ret, struct cdn_error *err) CDN_MUST_CHECK;
+enum cdn_status geo_table_make(const char *path, const struct cli_list *databases, struct router_table **ret,
+                               struct cdn_error *err) CDN_MUST_CHECK;
 
 /* How rows are printed; made once from the options. */
 struct geo_printer;

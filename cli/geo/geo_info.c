@@ -123,7 +123,7 @@ enum cdn_status geo_verify(const struct geo_db *db, bool json, struct cdn_error 
         struct geo_verify_report report;
         geo_db_info(db, i, &info);
         enum cdn_status status = geo_db_verify(db, i, &report, err);
-        if (status) {
+        if (status != CDN_OK) {
             return status;
         }
         if (json) {

@@ -346,7 +346,7 @@ enum cdn_status geo_reader_line(struct geo_reader *r, struct cdn_str *ret, struc
     bool too_long = false;
     while (!r->is_looked_at) {
         enum cdn_status status = fill(r, err);
-        if (status) {
+        if (status != CDN_OK) {
             return status;
         }
     }
@@ -372,7 +372,7 @@ enum cdn_status geo_reader_line(struct geo_reader *r, struct cdn_str *ret, struc
             r->from = r->n;
         }
         enum cdn_status status = fill(r, err);
-        if (status) {
+        if (status != CDN_OK) {
             return status;
         }
     }

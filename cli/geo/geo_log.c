@@ -231,16 +231,16 @@ static enum cdn_status read_lines(struct log_job *job, int fd, struct geo_client
         struct cdn_addr address;
         status = geo_reader_line(&reader, &line, err);
         job->lines = reader.line;
-        if (!status && geo_client_comment(client, line)) {
+        if (status == CDN_OK && geo_client_comment(client, line)) {
             continue;
         }
-        if (status == CDN_TOO_LARGE || (!status && !geo_client_find(client, line, &address))) {
+        if (status == CDN_TOO_LARGE || (status == CDN_OK && !geo_client_find(client, line, &address))) {
             job->without++;
             status = CDN_OK;
-        } else if (!status) {
+        } else if (status == CDN_OK) {
             status = take(job, &address, err);
         }
-    } while (!status);
+    } while (status == CDN_OK);
     geo_reader_fini(&reader);
     return status == CDN_NOT_FOUND ? CDN_OK : status;
 }
@@ -257,7 +257,7 @@ static enum cdn_status read_file(struct log_job *job, const char *path, struct g
     if (!is_stdin) {
         close(fd);
     }
-    return status ? cdn_error_prefix(err, "%s", path) : CDN_OK;
+    return status != CDN_OK ? cdn_error_prefix(err, "%s", path) : CDN_OK;
 }
 
 enum cdn_status geo_explain_log(const struct router_table *table, const char *path, const char *which,
@@ -265,7 +265,7 @@ enum cdn_status geo_explain_log(const struct router_table *table, const char *pa
 {
     struct geo_client client;
     enum cdn_status status = geo_client_init(&client, which, table, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     struct log_job job = {.table = table};
@@ -273,9 +273,9 @@ enum cdn_status geo_explain_log(const struct router_table *table, const char *pa
     job.edges = cdn_calloc(count, sizeof(*job.edges));
     status = read_file(&job, path, &client, err);
     CDN_AUTOBUF struct cdn_buf out = {0};
-    if (!status && json) {
+    if (status == CDN_OK && json) {
         report_json(&job, &out);
-    } else if (!status) {
+    } else if (status == CDN_OK) {
         report_table(&job, &out);
     }
     if (fwrite(out.p ? out.p : "", 1, out.n, stdout) != out.n) {

@@ -105,7 +105,7 @@ static enum cdn_status compile(struct geo_printer *p, struct cdn_str text, struc
                                      CDN_STR_ARG(text));
             }
             enum cdn_status status = add_field(p, (struct cdn_str){text.p + 2, (size_t)end - 2}, err);
-            if (status) {
+            if (status != CDN_OK) {
                 return status;
             }
             used = (size_t)end + 1;
@@ -185,7 +185,7 @@ enum cdn_status geo_printer_create(const struct geo_options *options, struct geo
         form == FORM_TEXT
             ? compile(p, cdn_str(options->format ? options->format : "%{country}\\t%{edge}\\t%{asn}"), err)
             : columns_choose(p, options->fields, err);
-    if (status) {
+    if (status != CDN_OK) {
         geo_printer_destroy(p);
     } else {
         *ret = p;

@@ -55,7 +55,7 @@ enum cdn_status geo_raw_open(const struct geo_db *db, const char *path, struct g
     struct geo_raw *raw = cdn_calloc(1, sizeof(*raw));
     raw->db = db;
     enum cdn_status status = split_path(raw, path, err);
-    if (status) {
+    if (status != CDN_OK) {
         geo_raw_close(raw);
     } else {
         *ret = raw;

@@ -94,7 +94,7 @@ static enum cdn_status explain(const struct route_options *options, struct route
         return cdn_error_set(err, CDN_USAGE, "'%s' is not an IP address", ip);
     }
     enum cdn_status status = geo_printer_create(&as_geo, &printer, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     router_decide(table, &row.question, &trace, &row.decision);
@@ -103,7 +103,7 @@ static enum cdn_status explain(const struct route_options *options, struct route
     }
     geo_printer_row(printer, &row, &trace, &out);
     geo_printer_destroy(printer);
-    if (!status && fwrite(out.p, 1, out.n, stdout) != out.n) {
+    if (status == CDN_OK && fwrite(out.p, 1, out.n, stdout) != out.n) {
         status = cdn_error_set(err, CDN_IO, "standard output: %s", strerror(errno));
     }
     return status;
@@ -120,7 +120,7 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
         return cdn_error_set(err, CDN_USAGE, "only one of --map and --json");
     }
     enum cdn_status status = geo_table_make(options->config, &options->db, &table, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     status = options->explain_log ? geo_explain_log(table, options->explain_log, NULL, options->json, err)

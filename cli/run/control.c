@@ -33,7 +33,7 @@ static enum cdn_status open_state(const char *state, json_t **ret, struct cdn_er
 {
     CDN_AUTOFREE char *path = NULL;
     enum cdn_status status = state_path(state, &path, err);
-    return status ? status : state_read(path, ret, err);
+    return status != CDN_OK ? status : state_read(path, ret, err);
 }
 
 static enum cdn_status open_config(const char *path, json_t **ret, struct cdn_error *err)
@@ -41,7 +41,7 @@ static enum cdn_status open_config(const char *path, json_t **ret, struct cdn_er
     struct plan_wish wish = {.config = path, .only_look = true};
     struct plan *plan;
     enum cdn_status status = plan_read(&wish, "", &plan, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     *ret = plan_json(plan);
@@ -65,7 +65,7 @@ static enum cdn_status open_router(const char *admin, json_t **ret, struct cdn_e
     json_t *router = router_node(admin), *answer, *edge, *report = NULL, *nodes = json_array();
     size_t i;
     enum cdn_status status = control_ask(router, "GET", "/edges", NULL, &answer, err);
-    if (status) {
+    if (status != CDN_OK) {
         json_decref(router);
         json_decref(nodes);
         return cdn_error_prefix(err, "the router at %s", admin);
@@ -184,7 +184,7 @@ enum cdn_status control_ask_for(const json_t *node, const char *method, const ch
     struct http_simple_result result = {0};
     enum cdn_status status =
         http_simple(method, url, fields, token[0] ? 2 : 1, cdn_str(text), timeout_ms, BODY_MAX, &result, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     json_t *answer = json_loadb(result.body.p ? result.body.p : "", result.body.n, 0, NULL);
@@ -219,7 +219,7 @@ static void ask_one(struct round *round, const json_t *node)
     struct cdn_error err;
     json_t *answer;
     enum cdn_status status = control_ask(node, request->method, request->path, request->body, &answer, &err);
-    if (status) {
+    if (status != CDN_OK) {
         json_t *names = json_object_get(round->failures, err.text);
         if (!names) {
             names = json_array();
@@ -266,7 +266,7 @@ enum cdn_status control_all(const json_t *cdn, const struct control_request *req
     if (request->name) {
         status = control_node(cdn, request->kind, request->name, &node, err);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         if (request->name) {
             ask_one(&round, node);
         } else {

@@ -112,7 +112,7 @@ static enum cdn_status add_node(struct plan *plan, enum plan_kind kind, const st
     CDN_AUTOFREE char *program = cdn_asprintf("pocketcdn-%s", plan_kind_word(kind));
     CDN_AUTOFREE char *path = NULL;
     enum cdn_status status = wish->only_look ? CDN_OK : child_program(program, &path, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     struct plan_node *node = append(plan, kind, where);
@@ -168,7 +168,7 @@ static enum cdn_status add_origin(struct plan *plan, const struct plan_wish *wis
     struct where where = {plan_kind_word(PLAN_ORIGIN), origin->place, "http", origin->listen, origin->admin,
                           origin->admin_token};
     enum cdn_status status = add_node(plan, PLAN_ORIGIN, &where, wish, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     parts->root = root;
@@ -192,14 +192,14 @@ static enum cdn_status add_edge(struct plan *plan, size_t i, const struct plan_w
     struct edge_settings part = {0};
     struct cdn_error none;
     enum cdn_status status = cdn_config_load_item(&edge_program, plan->config, i, &part, &none);
-    if (status && status != CDN_NOT_FOUND) {
+    if (status != CDN_OK && status != CDN_NOT_FOUND) {
         return cdn_error_set(err, status, "%s", none.text);
     }
     plan->default_edges = status == CDN_NOT_FOUND;
     CDN_AUTOFREE char *cache = part.cache_dir && part.cache_dir[0]
                                    ? cdn_strdup(part.cache_dir)
                                    : cdn_asprintf("%s/cache-%s", state, edge->name);
-    const char *token = status ? parts->origin.admin_token : part.admin_token;
+    const char *token = status != CDN_OK ? parts->origin.admin_token : part.admin_token;
     const bool tls = part.tls_certificate && part.tls_certificate[0];
     struct where where = {edge->name,
                           edge->place,
@@ -209,7 +209,7 @@ static enum cdn_status add_edge(struct plan *plan, size_t i, const struct plan_w
                           token};
     status = add_node(plan, PLAN_EDGE, &where, wish, err);
     cdn_config_free(&edge_program, &part);
-    if (!status && !wish->only_look) {
+    if (status == CDN_OK && !wish->only_look) {
         add_args(&plan->nodes[plan->n - 1], "--name", edge->name, "--place", edge->place, "--origin",
                  plan->origin_url, "--cache-dir", cache, "--control", control, NULL);
     }
@@ -231,13 +231,13 @@ static enum cdn_status add_all(struct plan *plan, const struct plan_wish *wish, 
     }
     plan->dns = cdn_strdup(settings->dns_listen);
     enum cdn_status status = add_origin(plan, wish, parts, err);
-    for (size_t i = 0; i < parts->router.edge_count && !status; i++) {
+    for (size_t i = 0; i < parts->router.edge_count && status == CDN_OK; i++) {
         status = add_edge(plan, i, wish, parts, state, control, err);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         status = add_node(plan, PLAN_ROUTER, &where, wish, err);
     }
-    if (!status && !wish->only_look) { /* the purge log outlives a restart */
+    if (status == CDN_OK && !wish->only_look) { /* the purge log outlives a restart */
         add_args(&plan->nodes[plan->n - 1], "--state", state, NULL);
     }
     return status;
@@ -246,13 +246,13 @@ static enum cdn_status add_all(struct plan *plan, const struct plan_wish *wish, 
 static enum cdn_status read_parts(const char *path, struct parts *parts, struct cdn_error *err)
 {
     enum cdn_status status = cdn_config_load_item(&up_program, path, 0, &parts->up, err);
-    if (!status) {
+    if (status == CDN_OK) {
         status = cdn_config_load_item(&origin_program, path, 0, &parts->origin, err);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         status = router_config_read(path, &parts->router, err);
     }
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     status = cdn_config_load_item(&edge_program, path, 0, &parts->edge, err);
@@ -266,17 +266,17 @@ enum cdn_status plan_read(const struct plan_wish *wish, const char *state, struc
     struct plan *plan = cdn_calloc(1, sizeof(*plan));
     plan->config = cdn_strdup(wish->config);
     enum cdn_status status = read_parts(wish->config, &parts, err);
-    if (!status) {
+    if (status == CDN_OK) {
         status = add_all(plan, wish, state, &parts, err);
     }
-    if (!status && !wish->only_look) {
+    if (status == CDN_OK && !wish->only_look) {
         status = plan_check(plan, parts.root, &parts.origin, &parts.router, err);
     }
     cdn_config_free(&up_program, &parts.up);
     cdn_config_free(&origin_program, &parts.origin);
     cdn_config_free(&edge_program, &parts.edge);
     router_config_free(&parts.router);
-    if (status) {
+    if (status != CDN_OK) {
         plan_destroy(plan);
     } else {
         *ret = plan;

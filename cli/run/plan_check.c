@@ -114,7 +114,7 @@ static enum cdn_status check_root(const char *root, struct cdn_error *err)
 {
     struct origin_root *opened;
     enum cdn_status status = origin_root_open(root, &opened, err);
-    if (!status) {
+    if (status == CDN_OK) {
         origin_root_close(opened);
     }
     return status;
@@ -143,16 +143,16 @@ enum cdn_status plan_check(const struct plan *plan, const char *root, const stru
 {
     struct router_table *table = NULL;
     enum cdn_status status = root ? check_root(root, err) : check_origin_url(plan->origin_url, err);
-    if (!status && root) {
+    if (status == CDN_OK && root) {
         status = check_place(plan, "origin", "place", origin->place, err);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         status = check_place(plan, "router", "default_place", router->settings.default_place, err);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         status = check_distinct(plan, err);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         status = router_table_create(router, &table, err);
     }
     router_table_unref(table);

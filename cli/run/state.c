@@ -114,7 +114,7 @@ enum cdn_status state_lock(const char *path, int *ret_fd, struct cdn_error *err)
                                "start a second one with --state DIR and --port PORT",
                                path, (long)owner);
     }
-    if (status) {
+    if (status != CDN_OK) {
         close(fd);
         return status;
     }
@@ -145,13 +145,13 @@ enum cdn_status state_owner(const char *path, pid_t *ret, struct cdn_error *err)
     CDN_AUTOFREE char *name = cdn_asprintf("%s/lock", path);
     int fd;
     enum cdn_status status = state_is_ours(path, err);
-    if (!status) {
+    if (status == CDN_OK) {
         status = open_own(name, &fd, err);
     }
     if (status == CDN_NOT_FOUND) {
         return cdn_error_set(err, status, "no CDN runs on %s", path);
     }
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     if (flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK) {
@@ -276,25 +276,25 @@ enum cdn_status state_read(const char *path, json_t **ret_what, struct cdn_error
     pid_t owner;
     int fd;
     enum cdn_status status = state_owner(path, &owner, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     status = open_own(name, &fd, err);
     if (status == CDN_NOT_FOUND) {
         return cdn_error_set(err, status, "the CDN on %s is still starting", path);
     }
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     status = read_json(name, fd, &what, err);
     close(fd);
-    if (!status) {
+    if (status == CDN_OK) {
         status = state_form_check(what, name, err);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         status = check_processes(what, path, owner, err);
     }
-    if (status) {
+    if (status != CDN_OK) {
         json_decref(what);
     } else {
         *ret_what = what;

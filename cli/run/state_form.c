@@ -132,7 +132,7 @@ enum cdn_status state_form_check(const json_t *what, const char *file, struct cd
         return cdn_error_set(err, CDN_CORRUPT, "%s: is not a JSON object", file);
     }
     enum cdn_status status = check_object(what, of_file, CDN_ARRAY_LEN(of_file), file, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     json_array_foreach(json_object_get(what, "nodes"), i, node)
@@ -142,7 +142,7 @@ enum cdn_status state_form_check(const json_t *what, const char *file, struct cd
             return cdn_error_set(err, CDN_CORRUPT, "%s: is not a JSON object", where);
         }
         status = check_object(node, of_node, CDN_ARRAY_LEN(of_node), where, err);
-        if (status) {
+        if (status != CDN_OK) {
             return status;
         }
     }

@@ -126,9 +126,9 @@ static void write_state(struct supervisor *s)
     json_object_set_new(all, "ready", json_boolean(s->all_were_up));
     struct cdn_error err;
     enum cdn_status status = state_write(s->config->state_dir, all, &err);
-    if (status && s->all_were_up) {
+    if (status != CDN_OK && s->all_were_up) {
         say(s, "%s", err.text);
-    } else if (status) { /* nobody would find what starts here */
+    } else if (status != CDN_OK) { /* nobody would find what starts here */
         fail(s, status, "%s", err.text);
     }
     json_decref(all);
@@ -333,7 +333,7 @@ static void start_node(struct node *node)
         return;
     }
     enum cdn_status status = child_start(node->view->plan->argv, node->log, &node->view->pid, &err);
-    if (status) {
+    if (status != CDN_OK) {
         fail(s, status, "%s: %s", node->view->plan->name, err.text);
         return;
     }

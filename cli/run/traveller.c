@@ -78,7 +78,7 @@ enum cdn_status traveller_find(const struct geo_db *db, struct traveller *travel
         travellers[i].km = INFINITY;
     }
     enum cdn_status status = geo_walk(db, AF_INET, visit, &s, err);
-    for (size_t i = 0; i < n && !status; i++) {
+    for (size_t i = 0; i < n && status == CDN_OK; i++) {
         struct geo_record record;
         if (best[i].nearest < -1) {
             continue;
@@ -103,17 +103,17 @@ enum cdn_status traveller_from_text(const char *text, struct cdn_addr *ret_addre
         return CDN_OK;
     }
     enum cdn_status status = geo_place_find(cdn_str(text), &place, err);
-    if (status) {
+    if (status != CDN_OK) {
         return cdn_error_prefix(err, "--from");
     }
     struct traveller traveller = {.lat = place.lat, .lon = place.lon};
     status = geo_db_open_embedded(&db, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     status = traveller_find(db, &traveller, 1, err);
     geo_db_unref(db);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     if (!isfinite(traveller.km)) {
@@ -153,7 +153,7 @@ enum cdn_status traveller_ask(const char *url, const struct cdn_addr *as,
     }
     enum cdn_status status = http_simple(request->method ? request->method : "GET", url, fields, n,
                                          request->body, TIMEOUT_MS, BODY_MAX, &result, err);
-    if (status) {
+    if (status != CDN_OK) {
         return status;
     }
     *ret = (struct traveller_answer){

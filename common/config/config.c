@@ -149,7 +149,7 @@ static enum cdn_status target_init(struct config_target *target, const struct cd
 {
     target->program = program;
     target->settings = cdn_calloc(1, program->settings_size);
-    target->from = cdn_calloc(program->row_count, sizeof *target->from);
+    target->from = cdn_calloc(program->row_count, sizeof(*target->from));
     for (size_t i = 0; i < program->row_count; i++) {
         const struct cdn_config_row *row = &program->rows[i];
         CDN_AUTOFREE char *where = cdn_asprintf("default of %s", row->field);
@@ -190,8 +190,8 @@ static void build_options(struct load *load)
 {
     const struct cdn_config_program *program = load->target.program;
     size_t most = CDN_ARRAY_LEN(common_options) + 2 * program->row_count;
-    load->options = cdn_calloc(most + 1, sizeof *load->options);
-    load->flags = cdn_calloc(most, sizeof *load->flags);
+    load->options = cdn_calloc(most + 1, sizeof(*load->options));
+    load->flags = cdn_calloc(most, sizeof(*load->flags));
     for (size_t i = 0; i < CDN_ARRAY_LEN(common_options); i++) {
         add_option(load, cdn_strdup(common_options[i].name), common_options[i].has_arg, (enum flag_kind)i,
                    NULL);
@@ -217,7 +217,7 @@ static enum cdn_status bad_flag(const struct load *load, int code, char **argv, 
     if (optopt) {
         return cdn_error_set(err, CDN_USAGE, "unknown option \"-%c\" (--help lists all)", optopt);
     }
-    CDN_AUTOFREE const char **names = cdn_calloc(load->flag_count + 1, sizeof *names);
+    CDN_AUTOFREE const char **names = cdn_calloc(load->flag_count + 1, sizeof(*names));
     for (size_t i = 0; i < load->flag_count; i++) {
         names[i] = load->options[i].name;
     }
@@ -230,7 +230,7 @@ static enum cdn_status bad_flag(const struct load *load, int code, char **argv, 
 static enum cdn_status read_flags(struct load *load, int argc, char **argv, struct cdn_error *err)
 {
     int code;
-    load->given = cdn_calloc((size_t)argc + 1, sizeof *load->given);
+    load->given = cdn_calloc((size_t)argc + 1, sizeof(*load->given));
     optind = 0; /* glibc: start anew */
     opterr = 0;
     while ((code = getopt_long(argc, argv, ":c:h", load->options, NULL)) != -1) {
@@ -457,8 +457,8 @@ enum cdn_status cdn_config_load(const struct cdn_config_program *program, int ar
         }
         if (ret_rest) {
             size_t n = run ? (size_t)(argc - optind) : 0;
-            *ret_rest = cdn_calloc(n + 1, sizeof **ret_rest);
-            memcpy(*ret_rest, argv + argc - n, n * sizeof **ret_rest);
+            *ret_rest = cdn_calloc(n + 1, sizeof(**ret_rest));
+            memcpy(*ret_rest, argv + argc - n, n * sizeof(**ret_rest));
             *ret_rest_count = n;
         }
     }

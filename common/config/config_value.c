@@ -70,7 +70,7 @@ static void add_bound(enum cdn_config_type type, double v, struct cdn_buf *out)
     } else if (type == CDN_CONFIG_DURATION) {
         cdn_format_duration_ms((int64_t)v, text);
     } else {
-        snprintf(text, sizeof text, "%.15g", v);
+        snprintf(text, sizeof(text), "%.15g", v);
     }
     cdn_buf_add_str(out, cdn_str(text));
 }
@@ -222,8 +222,9 @@ static void store_scalar(const struct cdn_config_row *row, void *settings, struc
         free(*(char **)field);
         *(char **)field = cdn_str_dup(text);
     } else {
-        _Static_assert(sizeof(double) == sizeof v->u && sizeof(int64_t) == sizeof v->u, "one size of number");
-        memcpy(field, &v->u, sizeof v->u);
+        _Static_assert(sizeof(double) == sizeof(v->u) && sizeof(int64_t) == sizeof(v->u),
+                       "one size of number");
+        memcpy(field, &v->u, sizeof(v->u));
     }
 }
 
@@ -265,7 +266,7 @@ enum cdn_status config_list_add(const struct cdn_config_row *row, void *settings
                              shown(row, key, text));
     }
     if ((list->n & (list->n - 1)) == 0) { /* room doubles at each power of two */
-        list->items = cdn_realloc(list->items, list->n ? 2 * list->n : 1, sizeof *list->items);
+        list->items = cdn_realloc(list->items, list->n ? 2 * list->n : 1, sizeof(*list->items));
     }
     list->items[list->n++] = (struct cdn_config_entry){
         .key = cdn_str_dup(key), .value = cdn_str_dup(value), .origin = cdn_strdup(place->origin)};
@@ -459,9 +460,9 @@ static void add_real(struct cdn_buf *out, double v)
     char text[32];
     for (int digits = 1; digits <= 17; digits++) {
         double back = 0;
-        snprintf(text, sizeof text, "%.*g", digits, v);
+        snprintf(text, sizeof(text), "%.*g", digits, v);
         // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): -0 and 0 are two
-        if (cdn_parse_real(cdn_str(text), &back) && memcmp(&back, &v, sizeof v) == 0) {
+        if (cdn_parse_real(cdn_str(text), &back) && memcmp(&back, &v, sizeof(v)) == 0) {
             break;
         }
     }

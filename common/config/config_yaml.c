@@ -150,7 +150,7 @@ static enum cdn_status check_keys(struct config_file *file, const yaml_node_t *m
                                   struct cdn_error *err)
 {
     size_t n = (size_t)(map->data.mapping.pairs.top - map->data.mapping.pairs.start);
-    CDN_AUTOFREE const yaml_node_t **keys = cdn_calloc(n, sizeof *keys);
+    CDN_AUTOFREE const yaml_node_t **keys = cdn_calloc(n, sizeof(*keys));
     for (size_t i = 0; i < n; i++) {
         enum cdn_status status =
             visit_typed(file, map->data.mapping.pairs.start[i].key, YAML_SCALAR_NODE, "a key", &keys[i], err);
@@ -158,7 +158,7 @@ static enum cdn_status check_keys(struct config_file *file, const yaml_node_t *m
             return status;
         }
     }
-    qsort(keys, n, sizeof *keys, by_key_then_line);
+    qsort(keys, n, sizeof(*keys), by_key_then_line);
     for (size_t i = 1; i < n; i++) {
         if (cdn_str_eq(text_of(keys[i - 1]), text_of(keys[i]))) {
             return duplicate(file, keys[i], line_of(keys[i - 1]), section, err);
@@ -290,7 +290,7 @@ static enum cdn_status read_section(struct config_file *file, struct config_targ
                                     const yaml_node_t *map, const char *section, struct cdn_error *err)
 {
     const struct cdn_config_program *program = target->program;
-    CDN_AUTOFREE const char **names = cdn_calloc(program->row_count + 1, sizeof *names);
+    CDN_AUTOFREE const char **names = cdn_calloc(program->row_count + 1, sizeof(*names));
     for (size_t i = 0; i < program->row_count; i++) {
         names[i] = program->rows[i].field;
     }
@@ -380,7 +380,7 @@ static enum cdn_status check_top_level(struct config_file *file, struct cdn_erro
 
 enum cdn_status config_file_open(const char *path, struct config_file **ret, struct cdn_error *err)
 {
-    struct config_file *file = cdn_calloc(1, sizeof *file);
+    struct config_file *file = cdn_calloc(1, sizeof(*file));
     file->path = cdn_strdup(path);
     enum cdn_status status = config_document_load(path, &file->doc, err);
     if (status != CDN_OK) {
@@ -481,7 +481,7 @@ enum cdn_status config_file_item(struct config_file *file, struct config_target 
                              ITEM_LIMIT);
     }
     if (list && !file->names) {
-        CDN_AUTOFREE const yaml_node_t **found = cdn_calloc(n, sizeof *found);
+        CDN_AUTOFREE const yaml_node_t **found = cdn_calloc(n, sizeof(*found));
         enum cdn_status status = item_names(file, list, list_name, n, found, err);
         if (status != CDN_OK) {
             return status;

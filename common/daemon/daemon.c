@@ -95,7 +95,7 @@ static void on_signals(struct loop_fd *watch, uint32_t events)
     struct daemon *daemon = owner_of_signals(watch);
     struct signalfd_siginfo info;
     (void)events;
-    while (read(watch->fd, &info, sizeof info) == (ssize_t)sizeof info) {
+    while (read(watch->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGHUP) {
             struct cdn_error ignored; /* logged already */
             (void)!daemon_reload(daemon, &ignored);
@@ -213,7 +213,7 @@ static enum cdn_status start_admin(struct daemon *daemon, struct cdn_error *err)
 
 enum cdn_status daemon_create(const struct daemon_config *config, struct daemon **ret, struct cdn_error *err)
 {
-    struct daemon *daemon = cdn_calloc(1, sizeof *daemon);
+    struct daemon *daemon = cdn_calloc(1, sizeof(*daemon));
     daemon->config = *config;
     daemon->signals.fd = -1;
     daemon->drain_timer.fire = poll_drained;

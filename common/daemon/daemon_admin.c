@@ -155,8 +155,8 @@ static json_t *clock_json(void)
     int64_t now_ms = cdn_clock_now_ms();
     time_t now = (time_t)(now_ms / 1000);
     gmtime_r(&now, &t);
-    size_t n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &t);
-    snprintf(text + n, sizeof text - n, ".%03dZ", (int)(now_ms % 1000));
+    size_t n = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &t);
+    snprintf(text + n, sizeof(text) - n, ".%03dZ", (int)(now_ms % 1000));
     return json_pack("{s:s, s:I}", "now", text, "offset_ms", (json_int_t)cdn_clock_offset_ms());
 }
 
@@ -212,7 +212,7 @@ static bool read_instant(const char *text, int64_t *ret_ms)
         return false;
     }
     time_t s = timegm(&t); /* turns 31 February into March: caught by writing it back */
-    strftime(back, sizeof back, "%Y-%m-%dT%H:%M:%SZ", &t);
+    strftime(back, sizeof(back), "%Y-%m-%dT%H:%M:%SZ", &t);
     *ret_ms = (int64_t)s * 1000;
     return strcmp(back, text) == 0;
 }

@@ -16,6 +16,6 @@ const struct cdn_config_program edge_program = {
     .sections = {"cdn", "edge", NULL},
     .list = "edges",
     .rows = rows,
-    .row_count = sizeof rows / sizeof *rows,
+    .row_count = sizeof(rows) / sizeof(*rows),
     .settings_size = sizeof(struct edge_settings),
 };

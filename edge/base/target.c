@@ -24,7 +24,7 @@ static const struct cdn_str tracking[] = {
 
 static struct cdn_str *names_of(const struct cdn_config_list *list, size_t *ret_count)
 {
-    struct cdn_str *names = cdn_calloc(list->n + CDN_ARRAY_LEN(tracking), sizeof *names);
+    struct cdn_str *names = cdn_calloc(list->n + CDN_ARRAY_LEN(tracking), sizeof(*names));
     size_t n = 0;
     for (size_t i = 0; i < list->n; i++) {
         names[n++] = cdn_str(list->items[i].key);

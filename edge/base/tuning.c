@@ -18,7 +18,7 @@
 enum cdn_status edge_networks_parse(const struct cdn_config_list *list, const char *what,
                                     struct edge_networks *ret, struct cdn_error *err)
 {
-    struct cdn_cidr *item = cdn_calloc(list->n, sizeof *item);
+    struct cdn_cidr *item = cdn_calloc(list->n, sizeof(*item));
     for (size_t i = 0; i < list->n; i++) {
         if (!cdn_parse_cidr(cdn_str(list->items[i].key), &item[i])) {
             free(item);
@@ -32,7 +32,7 @@ enum cdn_status edge_networks_parse(const struct cdn_config_list *list, const ch
 
 struct cdn_str *edge_names_of(const struct cdn_config_list *list)
 {
-    struct cdn_str *names = cdn_calloc(list->n, sizeof *names);
+    struct cdn_str *names = cdn_calloc(list->n, sizeof(*names));
     for (size_t i = 0; i < list->n; i++) {
         names[i] = cdn_str(list->items[i].key);
     }
@@ -66,7 +66,7 @@ static enum cdn_status read_negative(const struct cdn_config_list *map, struct e
 enum cdn_status edge_tuning_create(const struct edge_settings *s, struct edge_tuning **ret,
                                    struct cdn_error *err)
 {
-    struct edge_tuning *t = cdn_calloc(1, sizeof *t);
+    struct edge_tuning *t = cdn_calloc(1, sizeof(*t));
     edge_rules_init(&t->rules);
     t->targeted = edge_names_of(&s->targeted_fields);
     t->rules.targeted = t->targeted;

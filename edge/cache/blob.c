@@ -35,7 +35,7 @@ static void give(char *data, size_t n)
 
 struct edge_blob *edge_blob_create(size_t n)
 {
-    struct edge_blob *blob = cdn_malloc(sizeof *blob);
+    struct edge_blob *blob = cdn_malloc(sizeof(*blob));
     atomic_init(&blob->refs, 1);
     blob->n = n;
     atomic_init(&blob->coded, NULL);
@@ -93,7 +93,7 @@ struct edge_coded *edge_blob_coded(struct edge_blob *blob)
     if (there) {
         return there;
     }
-    struct edge_coded *fresh = cdn_calloc(1, sizeof *fresh);
+    struct edge_coded *fresh = cdn_calloc(1, sizeof(*fresh));
     if (atomic_compare_exchange_strong(&blob->coded, &there, fresh)) {
         return fresh;
     }
@@ -106,7 +106,7 @@ uint64_t edge_blob_bytes(const struct edge_blob *blob)
     uint64_t bytes = edge_blob_room(blob->n);
     const struct edge_coded *coded = atomic_load(&blob->coded);
     for (unsigned i = 0; coded && i < EDGE_CODED_COUNT; i++) {
-        bytes += coded->blob[i] ? edge_blob_room(coded->blob[i]->n) + sizeof *coded : 0;
+        bytes += coded->blob[i] ? edge_blob_room(coded->blob[i]->n) + sizeof(*coded) : 0;
     }
     return bytes;
 }

@@ -85,12 +85,12 @@ static unsigned memory_shift(uint64_t memory)
 enum cdn_status edge_cache_create(const struct edge_cache_config *config, struct edge_cache **ret,
                                   struct cdn_error *err)
 {
-    struct edge_cache *c = cdn_calloc(1, sizeof *c);
+    struct edge_cache *c = cdn_calloc(1, sizeof(*c));
     c->config = *config;
     cdn_lock_init(&c->lock, EDGE_LOCK_CACHE);
     c->secret = cdn_secret64();
     RB_INIT(&c->tags);
-    c->bucket = cdn_calloc(FIRST_BUCKETS, sizeof *c->bucket);
+    c->bucket = cdn_calloc(FIRST_BUCKETS, sizeof(*c->bucket));
     c->bucket_mask = FIRST_BUCKETS - 1;
     const unsigned shift = memory_shift(config->memory);
     c->ghost = edge_ghost_create(GHOST_ENTRIES >> shift, UINT64_MAX);
@@ -158,7 +158,7 @@ static uint32_t place_of(const struct edge_cache *c, struct cdn_str key)
 static void grow(struct edge_cache *c)
 {
     size_t mask = c->bucket_mask * 2 + 1;
-    struct edge_entry **bucket = cdn_calloc(mask + 1, sizeof *bucket);
+    struct edge_entry **bucket = cdn_calloc(mask + 1, sizeof(*bucket));
     for (size_t i = 0; i <= c->bucket_mask; i++) {
         for (struct edge_entry *e = c->bucket[i], *next; e; e = next) {
             next = e->chain;
@@ -188,7 +188,7 @@ struct edge_entry *edge_cache_find_locked(struct edge_cache *c, struct cdn_str k
 struct edge_entry *edge_cache_ref_locked(struct edge_entry *e)
 {
     if (!e->use) {
-        e->use = cdn_calloc(1, sizeof *e->use);
+        e->use = cdn_calloc(1, sizeof(*e->use));
     }
     e->use->refs++;
     return e;
@@ -264,7 +264,7 @@ void edge_cache_leave(struct edge_cache *c, struct edge_entry *e)
 
 struct edge_object *edge_object_create(struct edge_entry *entry, struct edge_rep *rep, uint64_t body_length)
 {
-    struct edge_object *o = cdn_calloc(1, sizeof *o);
+    struct edge_object *o = cdn_calloc(1, sizeof(*o));
     atomic_init(&o->refs, 1);
     atomic_init(&o->rep, rep);
     o->entry = edge_cache_ref_locked(entry);

@@ -63,7 +63,7 @@ static bool enter_disk(struct edge_cache *c, struct edge_object *o, const struct
 void edge_load_purge_early(struct edge_cache *c, struct cdn_str key)
 {
     if (!c->early) {
-        c->early = cdn_calloc(1, sizeof *c->early);
+        c->early = cdn_calloc(1, sizeof(*c->early));
     }
     if (c->early->count < EDGE_EARLY_PURGES) {
         edge_cache_hash(key, &c->early->key[c->early->count++]);
@@ -188,7 +188,7 @@ static void found_rows(void *arg, const struct edge_store_row *rows, size_t n)
 
 void edge_cache_find_on_disk(struct edge_cache *c, struct cdn_str key, void (*done)(void *arg), void *arg)
 {
-    struct find_job *job = cdn_malloc(sizeof *job);
+    struct find_job *job = cdn_malloc(sizeof(*job));
     *job = (struct find_job){.cache = c, .done = done, .arg = arg};
     struct edge_store_key hash;
     edge_cache_hash(key, &hash);

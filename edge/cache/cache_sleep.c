@@ -112,7 +112,7 @@ static struct edge_wake *begin(struct edge_cache *c, struct edge_entry *e)
     struct edge_object *o = first_asleep(e);
     struct edge_wake *w = NULL;
     if (o) {
-        w = cdn_malloc(sizeof *w);
+        w = cdn_malloc(sizeof(*w));
         atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
         *w = (struct edge_wake){.next = c->wakes,
                                 .cache = c,

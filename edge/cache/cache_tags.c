@@ -93,7 +93,7 @@ void edge_tags_link(struct edge_cache *c, struct edge_object *o, const struct ed
     if (n == 0) {
         return;
     }
-    o->tags = cdn_calloc(1, sizeof *o->tags + n * sizeof *o->tags->link);
+    o->tags = cdn_calloc(1, sizeof(*o->tags) + n * sizeof(*o->tags->link));
     o->tags->count = n;
     for (unsigned i = 0; i < n; i++) {
         o->tags->link[i].tag = tags[i];
@@ -109,7 +109,7 @@ static size_t tag_count(const struct edge_object *o)
 
 size_t edge_tags_size(const struct edge_object *o)
 {
-    return o->tags ? sizeof *o->tags + o->tags->count * sizeof *o->tags->link : 0;
+    return o->tags ? sizeof(*o->tags) + o->tags->count * sizeof(*o->tags->link) : 0;
 }
 
 void edge_tags_unlink(struct edge_cache *c, struct edge_object *o)

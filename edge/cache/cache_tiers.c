@@ -29,7 +29,7 @@
 
 uint64_t edge_object_cost(const struct edge_object *o, const struct edge_rep *rep)
 {
-    return sizeof *o + edge_entry_size(o->entry->key_length) + edge_rep_size(rep) + sizeof(struct edge_ram) +
+    return sizeof(*o) + edge_entry_size(o->entry->key_length) + edge_rep_size(rep) + sizeof(struct edge_ram) +
            sizeof(struct edge_blob) + edge_tags_size(o) + (uint64_t)5 * MALLOC_OVERHEAD;
 }
 
@@ -382,7 +382,7 @@ static bool write_file(struct edge_cache *c, struct edge_blob *blob, struct edge
 void edge_tier_disk_write(struct edge_cache *c, struct edge_object *o, struct edge_rep *rep,
                           struct edge_blob *blob, struct edge_store_file *file)
 {
-    struct write_job *job = cdn_malloc(sizeof *job);
+    struct write_job *job = cdn_malloc(sizeof(*job));
     *job = (struct write_job){.cache = c, .object = o, .rep = rep, .blob = blob ? edge_blob_ref(blob) : NULL};
     atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
     CDN_AUTOBUF struct cdn_buf meta = {0};

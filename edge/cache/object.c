@@ -119,7 +119,7 @@ void edge_rep_format(const struct edge_rep *rep, struct cdn_buf *into)
     size_t head_length;
     const void *head = edge_head_bytes(rep->head, &head_length);
     struct stored_rep s;
-    memset(&s, 0, sizeof s); /* padding too: it is written to disk */
+    memset(&s, 0, sizeof(s)); /* padding too: it is written to disk */
     s.magic = STORED_MAGIC;
     s.spec_length = rep->spec_length;
     s.variant_length = rep->variant_length;
@@ -128,8 +128,8 @@ void edge_rep_format(const struct edge_rep *rep, struct cdn_buf *into)
     s.stored_ms = rep->stored_ms;
     s.first = rep->first;
     s.whole = rep->whole;
-    cdn_buf_reserve(into, sizeof s + rep->spec_length + rep->variant_length + head_length);
-    cdn_buf_add(into, &s, sizeof s);
+    cdn_buf_reserve(into, sizeof(s) + rep->spec_length + rep->variant_length + head_length);
+    cdn_buf_add(into, &s, sizeof(s));
     cdn_buf_add(into, rep_text(rep), rep->spec_length + rep->variant_length);
     cdn_buf_add(into, head, head_length);
 }
@@ -137,11 +137,11 @@ void edge_rep_format(const struct edge_rep *rep, struct cdn_buf *into)
 enum cdn_status edge_rep_parse(struct cdn_str meta, struct edge_rep **ret, struct cdn_error *err)
 {
     struct stored_rep s;
-    if (meta.n < sizeof s) {
+    if (meta.n < sizeof(s)) {
         return cdn_error_set(err, CDN_CORRUPT, "stored head: %zu bytes are too few", meta.n);
     }
-    memcpy(&s, meta.p, sizeof s);
-    uint64_t need = sizeof s + (uint64_t)s.spec_length + s.variant_length + s.head_length;
+    memcpy(&s, meta.p, sizeof(s));
+    uint64_t need = sizeof(s) + (uint64_t)s.spec_length + s.variant_length + s.head_length;
     if (s.magic != STORED_MAGIC || need != meta.n || s.fresh.source >= EDGE_LIFETIME_COUNT) {
         return cdn_error_set(err, CDN_CORRUPT, "stored head: not one of ours (%zu bytes)", meta.n);
     }
@@ -152,7 +152,7 @@ enum cdn_status edge_rep_parse(struct cdn_str meta, struct edge_rep **ret, struc
             return cdn_error_set(err, CDN_CORRUPT, "stored head: flag %zu is %u", i, flags[i]);
         }
     }
-    struct cdn_str rest = cdn_str_sub(meta, sizeof s);
+    struct cdn_str rest = cdn_str_sub(meta, sizeof(s));
     struct edge_head *head;
     enum cdn_status status =
         edge_head_parse(rest.p + s.spec_length + s.variant_length, s.head_length, &head, err);
@@ -171,16 +171,16 @@ enum cdn_status edge_rep_parse(struct cdn_str meta, struct edge_rep **ret, struc
 void edge_rep_soften_stored(char *meta, size_t n, int64_t now_ms)
 {
     struct stored_rep s;
-    if (n >= sizeof s) {
-        memcpy(&s, meta, sizeof s);
+    if (n >= sizeof(s)) {
+        memcpy(&s, meta, sizeof(s));
         edge_freshness_soft_purge(&s.fresh, now_ms);
-        memcpy(meta, &s, sizeof s);
+        memcpy(meta, &s, sizeof(s));
     }
 }
 
 struct edge_ram *edge_ram_create(struct edge_object *object, struct edge_blob *blob)
 {
-    struct edge_ram *ram = cdn_calloc(1, sizeof *ram);
+    struct edge_ram *ram = cdn_calloc(1, sizeof(*ram));
     atomic_init(&ram->refs, 1);
     ram->object = object;
     ram->blob = edge_blob_ref(blob);

@@ -315,7 +315,7 @@ static void purge_done(struct edge_purge_job *job)
 static void handle_purge(void *self, struct http_request *req, json_t *body)
 {
     struct edge *edge = self;
-    struct purge_call *p = cdn_calloc(1, sizeof *p);
+    struct purge_call *p = cdn_calloc(1, sizeof(*p));
     *p = (struct purge_call){.req = req, .body = json_incref(body), .pending = true};
     p->job = (struct edge_purge_job){
         .edge = edge, .loop = daemon_loop(edge->daemon), .apply = apply_purge, .done = purge_done};

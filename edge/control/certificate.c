@@ -85,13 +85,13 @@ void edge_certificate_use(struct edge *edge, struct cdn_tls_pair *pair)
     if (!pair->certificate) {
         return;
     }
-    struct change *c = cdn_calloc(1, sizeof *c);
+    struct change *c = cdn_calloc(1, sizeof(*c));
     c->pair = *pair;
     *pair = (struct cdn_tls_pair){0};
     cdn_metric_set(&edge->service.certificate_expires_seconds, (uint64_t)c->pair.expires_s);
     atomic_init(&c->refs, edge->worker_count + 1);
     for (unsigned i = 0; i < edge->worker_count; i++) {
-        struct message *m = cdn_malloc(sizeof *m);
+        struct message *m = cdn_malloc(sizeof(*m));
         *m = (struct message){&edge->worker[i], c};
         loop_post(edge->worker[i].loop, change_listener, m);
     }

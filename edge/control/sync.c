@@ -225,7 +225,7 @@ static void apply(struct edge_sync *s, struct edge_sync_answer *a)
     } else {
         apply_purges(s, a);
     }
-    memcpy(s->place.log, a->log, sizeof s->place.log);
+    memcpy(s->place.log, a->log, sizeof(s->place.log));
     json_decref(CDN_TAKE(a->purges));
     cdn_metric_set(&s->metrics.sync_id, s->place.id);
     begin_mark(s);
@@ -266,7 +266,7 @@ static void on_failure(struct edge_sync *s, const char *text)
     if (s->failures++ == 0) {
         cdn_log(CDN_LOG_WARN, "sync", "failed=%s", text);
     }
-    cdn_str_copy(s->error, sizeof s->error, cdn_str(text));
+    cdn_str_copy(s->error, sizeof(s->error), cdn_str(text));
     cdn_metric_add(&s->metrics.sync_failure_total, 1);
     loop_timer_start(s->loop, &s->next, edge_sync_pause_ms(s->failures, draw(s)) * NS_PER_MS);
 }
@@ -402,7 +402,7 @@ enum cdn_status edge_sync_create(struct edge *edge, struct edge_sync **ret, stru
         return cdn_error_set(err, CDN_INVALID, "--control: \"%s\" is not a URL such as http://127.0.0.1:9080",
                              settings->control);
     }
-    struct edge_sync *s = cdn_calloc(1, sizeof *s);
+    struct edge_sync *s = cdn_calloc(1, sizeof(*s));
     s->edge = edge;
     s->loop = daemon_loop(edge->daemon);
     s->grace_ms = settings->sync_grace;

@@ -44,7 +44,7 @@ bool edge_sync_place_parse(struct cdn_str text, struct edge_sync_place *ret)
     if (!is_identity(log) || !cdn_parse_u64(number, &place.id)) {
         return false;
     }
-    cdn_str_copy(place.log, sizeof place.log, log);
+    cdn_str_copy(place.log, sizeof(place.log), log);
     CDN_AUTOBUF struct cdn_buf again = {0};
     edge_sync_place_format(&place, &again);
     if (!cdn_str_eq(cdn_buf_str(&again), text)) {
@@ -96,7 +96,7 @@ static enum cdn_status take_answer(const json_t *all, struct edge_sync_answer *r
     *ret = (struct edge_sync_answer){.last = (uint64_t)json_integer_value(last),
                                      .reset = reset,
                                      .purges = reset ? NULL : json_incref(purges)};
-    cdn_str_copy(ret->log, sizeof ret->log, identity);
+    cdn_str_copy(ret->log, sizeof(ret->log), identity);
     return CDN_OK;
 }
 

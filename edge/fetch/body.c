@@ -54,7 +54,7 @@ struct edge_body {
 struct edge_body *edge_body_create(int64_t expected, size_t memory_limit, struct edge_store *store,
                                    void (*room_again)(void *arg), void *arg)
 {
-    struct edge_body *b = cdn_calloc(1, sizeof *b);
+    struct edge_body *b = cdn_calloc(1, sizeof(*b));
     atomic_init(&b->refs, 1);
     cdn_lock_init(&b->lock, EDGE_LOCK_BODY);
     b->memory_limit = memory_limit;

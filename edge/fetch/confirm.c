@@ -69,8 +69,8 @@ static void sort_fields(const struct edge_rules *rules, const struct edge_rep *o
                         const struct http_fetch_head *h, struct sorted *ret)
 {
     const bool replay = rules->set_cookie == EDGE_SET_COOKIE_REPLAY;
-    *ret = (struct sorted){.shared = cdn_malloc((h->field_count + 1) * sizeof *ret->shared),
-                           .personal = cdn_malloc((h->field_count + 1) * sizeof *ret->personal)};
+    *ret = (struct sorted){.shared = cdn_malloc((h->field_count + 1) * sizeof(*ret->shared)),
+                           .personal = cdn_malloc((h->field_count + 1) * sizeof(*ret->personal))};
     for (size_t i = 0; i < h->field_count; i++) {
         const struct http_field *f = &h->fields[i];
         if (edge_field_is_personal(edge_head_field_find(f->name), f->name, replay)) {

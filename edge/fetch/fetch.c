@@ -279,7 +279,7 @@ bool edge_fetch_is_near(struct edge_entry *e, const struct edge_vary_source *sou
 static struct edge_fetch *create(struct edge_worker *owner, struct edge_entry *entry, uint64_t purge_number)
 {
     const unsigned workers = owner->edge->worker_count;
-    struct edge_fetch *f = cdn_calloc(1, sizeof *f + workers * sizeof f->slot[0]);
+    struct edge_fetch *f = cdn_calloc(1, sizeof(*f) + workers * sizeof(f->slot[0]));
     atomic_init(&f->refs, 1);
     f->owner = owner;
     f->entry = entry;

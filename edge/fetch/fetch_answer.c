@@ -91,8 +91,8 @@ static struct http_field *with_date(const struct http_fetch_head *h, int64_t now
                                     char date[static HTTP_DATE_SIZE], size_t *ret_count)
 {
     struct cdn_str first;
-    struct http_field *fields = cdn_malloc((h->field_count + 1) * sizeof *fields);
-    memcpy(fields, h->fields, h->field_count * sizeof *fields);
+    struct http_field *fields = cdn_malloc((h->field_count + 1) * sizeof(*fields));
+    memcpy(fields, h->fields, h->field_count * sizeof(*fields));
     *ret_count = h->field_count;
     if (!http_fields_find(h->fields, h->field_count, CDN_STR("Date"), &first)) {
         http_date_format(now_ms / 1000, date);

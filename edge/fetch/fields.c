@@ -21,7 +21,7 @@ void edge_fields_add(struct edge_fields *f, struct cdn_str name, struct cdn_str 
     }
     if (f->count == f->room) {
         f->room = f->room ? f->room * 2 : FIRST_FIELDS;
-        f->item = cdn_realloc(f->item, f->room, sizeof *f->item);
+        f->item = cdn_realloc(f->item, f->room, sizeof(*f->item));
     }
     cdn_buf_add_str(&f->text, name);
     cdn_buf_add_str(&f->text, value);

@@ -84,7 +84,7 @@ static void tell(struct edge_access_log *log)
 {
     if (!atomic_load_explicit(&log->woken, memory_order_relaxed) && !atomic_exchange(&log->woken, true)) {
         const uint64_t one = 1;
-        (void)!write(log->wake, &one, sizeof one);
+        (void)!write(log->wake, &one, sizeof(one));
     }
 }
 
@@ -201,7 +201,7 @@ static void *work(void *arg)
     uint64_t count;
     while (!atomic_load(&log->stop)) {
         if (poll(&wake, 1, FLUSH_MS) > 0) {
-            (void)!read(log->wake, &count, sizeof count);
+            (void)!read(log->wake, &count, sizeof(count));
         }
         turn(log);
     }
@@ -223,7 +223,7 @@ enum cdn_status edge_access_log_create(struct edge *edge, struct edge_access_log
     if (status != CDN_OK) {
         return status;
     }
-    struct edge_access_log *log = cdn_calloc(1, sizeof *log);
+    struct edge_access_log *log = cdn_calloc(1, sizeof(*log));
     log->edge = edge;
     log->path = s->access_log;
     log->format = (enum edge_access_format)s->access_log_format;

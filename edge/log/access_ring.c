@@ -16,7 +16,7 @@
 struct edge_access_ring *edge_access_ring_create(size_t size)
 {
     assert(size >= 64 && (size & (size - 1)) == 0);
-    struct edge_access_ring *ring = cdn_aligned_calloc(64, sizeof *ring);
+    struct edge_access_ring *ring = cdn_aligned_calloc(64, sizeof(*ring));
     ring->bytes = cdn_malloc(size);
     ring->size = size;
     return ring;
@@ -63,7 +63,7 @@ void *edge_access_ring_reserve(struct edge_access_ring *ring, size_t n)
 bool edge_access_ring_commit(struct edge_access_ring *ring, void *record, size_t n)
 {
     const uint32_t size = (uint32_t)aligned(n);
-    memcpy(record, &size, sizeof size);
+    memcpy(record, &size, sizeof(size));
     atomic_store_explicit(&ring->head, ring->reserved, memory_order_release);
     if (ring->reserved - ring->tail_seen <= ring->size / 2) {
         return false;
@@ -79,7 +79,7 @@ const void *edge_access_ring_peek(struct edge_access_ring *ring)
         return NULL;
     }
     uint32_t size;
-    memcpy(&size, ring->bytes + (tail & (ring->size - 1)), sizeof size);
+    memcpy(&size, ring->bytes + (tail & (ring->size - 1)), sizeof(size));
     if (!size) {
         tail += ring->size - (tail & (ring->size - 1));
         atomic_store_explicit(&ring->tail, tail, memory_order_release);
@@ -91,6 +91,6 @@ void edge_access_ring_pop(struct edge_access_ring *ring)
 {
     const size_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
     uint32_t size;
-    memcpy(&size, ring->bytes + (tail & (ring->size - 1)), sizeof size);
+    memcpy(&size, ring->bytes + (tail & (ring->size - 1)), sizeof(size));
     atomic_store_explicit(&ring->tail, tail + size, memory_order_release);
 }

@@ -29,7 +29,7 @@ static void ask_system(void)
 {
     char text[64] = "";
     int fd = open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
-    system_has_huge = fd >= 0 && read(fd, text, sizeof text - 1) > 0 && !strstr(text, "[never]");
+    system_has_huge = fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && !strstr(text, "[never]");
     if (fd >= 0) {
         close(fd);
     }

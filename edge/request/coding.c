@@ -46,7 +46,7 @@ enum cdn_status edge_coding_rules_read(const struct edge_settings *s, struct edg
         }
     }
     rules.type_count = s->compress_types.n;
-    rules.types = cdn_calloc(rules.type_count, sizeof *rules.types);
+    rules.types = cdn_calloc(rules.type_count, sizeof(*rules.types));
     for (size_t i = 0; i < rules.type_count; i++) {
         rules.types[i] = cdn_str(s->compress_types.items[i].key);
     }

@@ -103,7 +103,7 @@ static void *work(void *arg)
 
 static bool enqueue(struct edge_compress *z, struct edge_ram *ram, enum edge_coded_form form)
 {
-    struct job *job = cdn_malloc(sizeof *job);
+    struct job *job = cdn_malloc(sizeof(*job));
     *job = (struct job){.ram = ram, .form = form};
     cdn_lock_take(&z->lock);
     const bool room = z->count < QUEUE_MAX;
@@ -135,7 +135,7 @@ enum cdn_status edge_compress_create(struct edge *edge, struct edge_compress **r
         *ret = NULL;
         return CDN_OK;
     }
-    struct edge_compress *z = cdn_calloc(1, sizeof *z);
+    struct edge_compress *z = cdn_calloc(1, sizeof(*z));
     z->edge = edge;
     z->rules = rules;
     z->last = &z->first;

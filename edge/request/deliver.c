@@ -196,7 +196,7 @@ static void multi_release(void *arg)
 static void respond_multi(struct edge_txn *t, const struct edge_rep *rep, const struct edge_range_plan *plan,
                           struct edge_blob *blob, int fd, off_t base)
 {
-    struct multi *m = cdn_calloc(1, sizeof *m);
+    struct multi *m = cdn_calloc(1, sizeof(*m));
     *m = (struct multi){.plan = *plan, .blob = blob ? edge_blob_ref(blob) : NULL, .fd = fd, .base = base};
     m->block = edge_budget_block((int64_t)plan->body_length);
     struct http_stream_source source = {

@@ -87,7 +87,7 @@ static enum edge_step failed(struct edge_txn *t)
     const bool forbidden = t->hold.object && t->hold.rep->fresh.must_revalidate; /* RFC 9111 5.2.2.2 */
     const bool late = e == HTTP_FETCH_TIMEOUT || e == HTTP_FETCH_READ_TIMEOUT;
     char detail[128];
-    snprintf(detail, sizeof detail, "the origin did not answer: %s", http_fetch_error_word(e));
+    snprintf(detail, sizeof(detail), "the origin did not answer: %s", http_fetch_error_word(e));
     return edge_deliver_error(t, late || forbidden ? 504 : 502, detail);
 }
 

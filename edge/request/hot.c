@@ -73,7 +73,7 @@ struct edge_hot {
 
 struct edge_hot *edge_hot_create(struct edge_cache *cache, unsigned limit, struct cdn_str name)
 {
-    struct edge_hot *h = cdn_calloc(1, sizeof *h);
+    struct edge_hot *h = cdn_calloc(1, sizeof(*h));
     size_t slots = 64;
     while (slots < (size_t)limit * 2) {
         slots *= 2;
@@ -83,8 +83,8 @@ struct edge_hot *edge_hot_create(struct edge_cache *cache, unsigned limit, struc
     h->limit = limit;
     h->seed = cdn_secret64();
     h->mask = slots - 1;
-    h->slot = cdn_calloc(slots, sizeof *h->slot);
-    h->asked = cdn_calloc(slots / 2, sizeof *h->asked);
+    h->slot = cdn_calloc(slots, sizeof(*h->slot));
+    h->asked = cdn_calloc(slots / 2, sizeof(*h->asked));
     return h;
 }
 

@@ -382,7 +382,7 @@ static enum edge_step serve(struct edge_txn *t, struct edge_rep *part, uint64_t 
             t->verdict = EDGE_VERDICT_HIT;
             t->cause = EDGE_CAUSE_NONE;
         }
-        t->ranger = cdn_calloc(1, sizeof *t->ranger);
+        t->ranger = cdn_calloc(1, sizeof(*t->ranger));
         *t->ranger = (struct edge_ranger){.txn = t, .rep = edge_rep_ref(part), .at = from, .end = from + n};
         if (t->fetch && (from < t->fetch->rep->first || from > t->fetch->scope.range_last)) {
             edge_txn_leave_fetch(t);

@@ -76,7 +76,7 @@ static void add_timing(struct http_head *into, const struct edge_marks *marks, s
                                (char)('0' + part % 10)};
         cdn_buf_add_str(text, CDN_STR(", origin;dur="));
         cdn_buf_add_int(text, marks->origin_us / 1000);
-        cdn_buf_add(text, digits, sizeof digits);
+        cdn_buf_add(text, digits, sizeof(digits));
     }
     http_head_add(into, CDN_STR("Server-Timing"), cdn_buf_str(text));
 }
@@ -134,14 +134,14 @@ bool edge_serve_renew_hit(struct MHD_Response *response, struct cdn_str name,
                           const struct edge_freshness *fresh, int64_t now_ms)
 {
     char text[MARK_SIZE];
-    snprintf(text, sizeof text, "%" PRId64, edge_current_age(fresh, now_ms));
+    snprintf(text, sizeof(text), "%" PRId64, edge_current_age(fresh, now_ms));
     bool moved = http_head_renew(response, CDN_STR("Age"), cdn_str(text));
-    size_t n = edge_cache_status_hit(name, edge_freshness_left(fresh, now_ms), text, sizeof text);
+    size_t n = edge_cache_status_hit(name, edge_freshness_left(fresh, now_ms), text, sizeof(text));
     if (n && fresh->promise != EDGE_PROMISE_KEPT) {
-        n += (size_t)snprintf(text + n, sizeof text - n, "; detail=%s",
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "; detail=%s",
                               edge_cause_word(edge_stored_cause(EDGE_REUSE_FRESH, fresh)));
     }
-    if (n && n < sizeof text) {
+    if (n && n < sizeof(text)) {
         moved |= http_head_renew(response, CDN_STR("Cache-Status"), (struct cdn_str){text, n});
     }
     return moved;

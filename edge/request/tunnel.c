@@ -307,7 +307,7 @@ static void begin(void *arg, int fd, struct cdn_str head, struct cdn_str early)
 {
     struct edge_txn *t = arg;
     struct edge_worker *w = t->worker;
-    struct edge_tunnel *u = cdn_calloc(1, sizeof *u);
+    struct edge_tunnel *u = cdn_calloc(1, sizeof(*u));
     u->txn = t;
     u->client = (struct loop_fd){.fd = fd, .events = EPOLLIN | (uint32_t)EPOLLOUT, .ready = client_ready};
     u->idle.fire = idle_fired;

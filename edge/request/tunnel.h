@@ -24,7 +24,7 @@ enum edge_upgrade_setting { EDGE_UPGRADE_TUNNEL, EDGE_UPGRADE_REFUSE }; /* as in
 enum edge_step edge_tunnel_answer(struct edge_txn *txn);
 void edge_tunnel_moved(struct edge_tunnel *u); /* more from the origin, or its end */
 void edge_tunnel_room(struct edge_tunnel *u);  /* the origin took what the client sent */
-void edge_tunnel_leave(struct edge_txn *txn);       /* counted no more */
+void edge_tunnel_leave(struct edge_txn *txn);  /* counted no more */
 void edge_tunnels_end(struct edge_worker *worker);
 
 #endif

@@ -62,7 +62,7 @@ struct edge_txn *edge_txn_new(struct edge_worker *w, struct http_request *req)
         w->free_txn = t->next;
         w->free_txn_count--;
     } else {
-        t = cdn_calloc(1, sizeof *t);
+        t = cdn_calloc(1, sizeof(*t));
     }
     t->next = NULL;
     t->waiter = (struct edge_fetch_waiter){.moved = fetch_moved, .interim = interim};
@@ -108,7 +108,7 @@ static void discard(struct edge_txn *t)
     struct cdn_buf text = t->text;
     edge_budget_sub(t->upload.room + (t->upload_charged ? EDGE_BUDGET_UPLOAD : 0));
     cdn_buf_free(&t->upload);
-    memset(t, 0, sizeof *t);
+    memset(t, 0, sizeof(*t));
     if (w->free_txn_count >= SPARE_TXNS) {
         cdn_buf_free(&key);
         cdn_buf_free(&text);

@@ -119,7 +119,7 @@ static void add_own(struct edge_txn *t, struct edge_fields *f)
     if (t->http->field[HTTP_REQ_MAX_FORWARDS].p &&
         http_max_forwards_parse(t->http->field[HTTP_REQ_MAX_FORWARDS], &hops)) {
         char text[16];
-        snprintf(text, sizeof text, "%u", hops ? hops - 1 : 0);
+        snprintf(text, sizeof(text), "%u", hops ? hops - 1 : 0);
         edge_fields_add(f, CDN_STR("Max-Forwards"), cdn_str(text));
     }
 }
@@ -226,11 +226,11 @@ static void add_range(struct edge_fields *f, const struct edge_fetch_scope *r)
 {
     char text[HTTP_CONTENT_RANGE_SIZE];
     if (r->range_first == HTTP_RANGE_OPEN) {
-        snprintf(text, sizeof text, "bytes=-%" PRIu64, r->range_last);
+        snprintf(text, sizeof(text), "bytes=-%" PRIu64, r->range_last);
     } else if (r->range_last == HTTP_RANGE_OPEN) {
-        snprintf(text, sizeof text, "bytes=%" PRIu64 "-", r->range_first);
+        snprintf(text, sizeof(text), "bytes=%" PRIu64 "-", r->range_first);
     } else {
-        snprintf(text, sizeof text, "bytes=%" PRIu64 "-%" PRIu64, r->range_first, r->range_last);
+        snprintf(text, sizeof(text), "bytes=%" PRIu64 "-%" PRIu64, r->range_first, r->range_last);
     }
     edge_fields_add(f, CDN_STR("Range"), cdn_str(text));
 }

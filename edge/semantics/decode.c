@@ -44,9 +44,9 @@ static bool gunzip(struct cdn_str body, struct out *o)
     bool well = true;
     while (well && (r == Z_OK || (r == Z_STREAM_END && z.avail_in && inflateReset(&z) == Z_OK))) {
         z.next_out = (Bytef *)o->piece;
-        z.avail_out = sizeof o->piece;
+        z.avail_out = sizeof(o->piece);
         r = inflate(&z, Z_NO_FLUSH);
-        well = hand_over(o, sizeof o->piece - z.avail_out);
+        well = hand_over(o, sizeof(o->piece) - z.avail_out);
     }
     inflateEnd(&z);
     return well && r == Z_STREAM_END;
@@ -61,9 +61,9 @@ static bool unbrotli(struct cdn_str body, struct out *o)
     bool well = b != NULL;
     while (well && r == BROTLI_DECODER_RESULT_NEEDS_MORE_OUTPUT) {
         uint8_t *out = (uint8_t *)o->piece;
-        size_t room = sizeof o->piece;
+        size_t room = sizeof(o->piece);
         r = BrotliDecoderDecompressStream(b, &in_left, &in, &room, &out, NULL);
-        well = hand_over(o, sizeof o->piece - room);
+        well = hand_over(o, sizeof(o->piece) - room);
     }
     if (b) {
         BrotliDecoderDestroyInstance(b);

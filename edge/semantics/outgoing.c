@@ -132,7 +132,7 @@ static bool is_of_the_hop(struct cdn_str name, struct cdn_str connection)
     if (http_is_hop_by_hop(name, connection)) {
         return true;
     }
-    if (name.n > sizeof text) {
+    if (name.n > sizeof(text)) {
         return false;
     }
     for (size_t i = 0; i < name.n; i++) {

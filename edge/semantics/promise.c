@@ -33,8 +33,8 @@ struct edge_promise *edge_promise_begin(struct cdn_str key, const struct edge_he
     if (!edge_key_hashed(key, &digits)) {
         return NULL;
     }
-    struct edge_promise *p = cdn_calloc(1, sizeof *p);
-    memcpy(p->digits, digits.p, sizeof p->digits);
+    struct edge_promise *p = cdn_calloc(1, sizeof(*p));
+    memcpy(p->digits, digits.p, sizeof(p->digits));
     p->ok = gnutls_hash_init(&p->md5, GNUTLS_DIG_MD5) == 0;
     edge_head_join(head, EDGE_HEAD_CONTENT_ENCODING, &p->coding);
     p->coded = http_coding_find(cdn_buf_str(&p->coding)) != HTTP_CODING_IDENTITY;
@@ -73,10 +73,10 @@ enum edge_promise_state edge_promise_check(struct edge_promise *p, struct cdn_st
         return EDGE_PROMISE_UNVERIFIED;
     }
     gnutls_hash_output(p->md5, md5);
-    for (unsigned i = 0; i < sizeof md5; i++) {
+    for (unsigned i = 0; i < sizeof(md5); i++) {
         snprintf(hex + 2 * i, 3, "%02x", md5[i]);
     }
-    if (memcmp(hex, p->digits, sizeof p->digits) != 0) {
+    if (memcmp(hex, p->digits, sizeof(p->digits)) != 0) {
         return EDGE_PROMISE_BROKEN;
     }
     hex[0] = 0;

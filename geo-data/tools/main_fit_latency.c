@@ -60,8 +60,8 @@ static void add_error(struct errors *e, double model, double truth)
 {
     if (e->n == e->room) {
         e->room = e->room * 2 + 64;
-        e->size = cdn_realloc(e->size, e->room, sizeof *e->size);
-        e->signed_ = cdn_realloc(e->signed_, e->room, sizeof *e->signed_);
+        e->size = cdn_realloc(e->size, e->room, sizeof(*e->size));
+        e->signed_ = cdn_realloc(e->signed_, e->room, sizeof(*e->signed_));
     }
     e->signed_[e->n] = (model - truth) / truth;
     e->size[e->n++] = fabs(model - truth) / truth;
@@ -69,8 +69,8 @@ static void add_error(struct errors *e, double model, double truth)
 
 static void print_errors(const char *what, struct errors *e)
 {
-    qsort(e->size, e->n, sizeof *e->size, compare_reals);
-    qsort(e->signed_, e->n, sizeof *e->signed_, compare_reals);
+    qsort(e->size, e->n, sizeof(*e->size), compare_reals);
+    qsort(e->signed_, e->n, sizeof(*e->signed_), compare_reals);
     printf("  %-34s %6zu pairs  median %5.1f %%  p90 %5.1f %%  p99 %5.1f %%  bias %+5.1f %%\n", what, e->n,
            100 * rank(e->size, e->n, 0.5), 100 * rank(e->size, e->n, 0.9), 100 * rank(e->size, e->n, 0.99),
            100 * rank(e->signed_, e->n, 0.5));
@@ -111,7 +111,7 @@ static void judge_unseen(const struct job *job, const struct latency_parameters 
     if (!job->unseen) {
         return;
     }
-    CDN_AUTOFREE float *ms = cdn_calloc(job->unseen->pair_count, sizeof *ms);
+    CDN_AUTOFREE float *ms = cdn_calloc(job->unseen->pair_count, sizeof(*ms));
     judge(job, parameters, job->unseen, "the unseen matrix", ms);
     for (size_t i = 0; i < job->unseen->pair_count && job->unseen->pair_count < 30; i++) {
         printf("%s%.*s-%.*s %.0f/%.0f", i ? ", " : "    ",
@@ -175,7 +175,7 @@ static int compare_outliers(const void *a, const void *b)
 static void print_worst(const struct job *job, const float *ms)
 {
     const struct latency_matrix *m = job->matrix;
-    CDN_AUTOFREE struct outlier *list = cdn_calloc(m->pair_count, sizeof *list);
+    CDN_AUTOFREE struct outlier *list = cdn_calloc(m->pair_count, sizeof(*list));
     size_t n = 0;
     for (size_t i = 0; i < m->pair_count; i++) {
         const struct latency_pair *pair = &m->pairs[i];
@@ -183,7 +183,7 @@ static void print_worst(const struct job *job, const float *ms)
             list[n++] = (struct outlier){fabs(log((double)ms[i] / pair->rtt_ms)), i};
         }
     }
-    qsort(list, n, sizeof *list, compare_outliers);
+    qsort(list, n, sizeof(*list), compare_outliers);
     puts("\nworst pairs of cloud cities: truth, model");
     for (size_t i = 0; i < n && i < WORST; i++) {
         const struct latency_pair *pair = &m->pairs[list[i].pair];
@@ -221,8 +221,8 @@ static void cross_validate(struct job *job, const char *what, unsigned folds,
 {
     const struct latency_matrix *m = job->matrix;
     struct errors one = {0}, both = {0}, metros = {0};
-    CDN_AUTOFREE bool *used = cdn_calloc(m->site_count, sizeof *used);
-    CDN_AUTOFREE float *ms = cdn_calloc(m->pair_count, sizeof *ms);
+    CDN_AUTOFREE bool *used = cdn_calloc(m->site_count, sizeof(*used));
+    CDN_AUTOFREE float *ms = cdn_calloc(m->pair_count, sizeof(*ms));
     for (unsigned fold = 0; fold < folds; fold++) {
         for (size_t i = 0; i < m->site_count; i++) {
             used[i] = fold_of(job, i) != fold;
@@ -275,9 +275,9 @@ static enum cdn_status write_backbone(const struct job *job, struct cdn_error *e
 
 static enum cdn_status work(struct job *job, struct cdn_error *err)
 {
-    CDN_AUTOFREE float *ms = cdn_calloc(job->matrix->pair_count, sizeof *ms);
-    CDN_AUTOFREE bool *all = cdn_calloc(job->matrix->site_count, sizeof *all);
-    memset(all, true, job->matrix->site_count * sizeof *all);
+    CDN_AUTOFREE float *ms = cdn_calloc(job->matrix->pair_count, sizeof(*ms));
+    CDN_AUTOFREE bool *all = cdn_calloc(job->matrix->site_count, sizeof(*all));
+    memset(all, true, job->matrix->site_count * sizeof(*all));
     puts("the committed model");
     judge(job, &latency_fitted, job->matrix, "all", ms);
     judge_unseen(job, &latency_fitted);
@@ -309,7 +309,7 @@ static enum cdn_status read_file(const char *path, struct cdn_buf *out, struct c
     }
     char bytes[16384];
     size_t n;
-    while (out->n < FILE_MAX && (n = fread(bytes, 1, sizeof bytes, file)) > 0) {
+    while (out->n < FILE_MAX && (n = fread(bytes, 1, sizeof(bytes), file)) > 0) {
         cdn_buf_add(out, bytes, n);
     }
     bool failed = ferror(file) != 0 || out->n >= FILE_MAX;
@@ -368,24 +368,24 @@ static void tell_dropped(const struct latency_site *site, size_t pairs)
 static enum cdn_status load(struct job *job, struct cdn_error *err)
 {
     enum cdn_status status = read_file(job->matrix_path, &job->matrix_text, err);
-    if (!status && job->backbone_path) {
+    if (status == CDN_OK && job->backbone_path) {
         status = read_file(job->backbone_path, &job->backbone_text, err);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         status =
             backbone_parse(job->backbone_path ? cdn_buf_str(&job->backbone_text) : geo_embedded_backbone(),
                            &job->backbone, err);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         status = latency_matrix_parse(cdn_buf_str(&job->matrix_text), job->backbone, &job->matrix, err);
     }
-    if (!status && !job->keep) {
+    if (status == CDN_OK && !job->keep) {
         latency_matrix_drop_impossible(job->matrix, tell_dropped);
     }
-    if (!status && job->unseen_path) {
+    if (status == CDN_OK && job->unseen_path) {
         status = read_file(job->unseen_path, &job->unseen_text, err);
     }
-    if (!status && job->unseen_path) {
+    if (status == CDN_OK && job->unseen_path) {
         status = latency_matrix_parse(cdn_buf_str(&job->unseen_text), job->backbone, &job->unseen, err);
     }
     return status;
@@ -396,13 +396,13 @@ int main(int argc, char **argv)
     struct job job = {.options = latency_fit_defaults};
     struct cdn_error err = {0};
     enum cdn_status status = parse_arguments(&job, argc, argv, &err);
-    if (!status) {
+    if (status == CDN_OK) {
         status = load(&job, &err);
     }
-    if (!status) {
+    if (status == CDN_OK) {
         status = work(&job, &err);
     }
-    if (status) {
+    if (status != CDN_OK) {
         fprintf(stderr, "fit-latency: %s\n", err.text);
     }
     latency_matrix_destroy(job.matrix);

@@ -80,7 +80,7 @@ static bool keep_network(void *ctx, const struct geo_net *net)
     }
     if (all->n == all->room) {
         all->room = all->room ? 2 * all->room : 1024;
-        all->p = cdn_realloc(all->p, all->room, sizeof *all->p);
+        all->p = cdn_realloc(all->p, all->room, sizeof(*all->p));
     }
     all->p[all->n++] = *net;
     return true;
@@ -132,7 +132,7 @@ static int compare_floats(const void *a, const void *b)
 
 static void print_tally(const char *what, struct tally *t)
 {
-    qsort(t->error_km, t->answered, sizeof *t->error_km, compare_floats);
+    qsort(t->error_km, t->answered, sizeof(*t->error_km), compare_floats);
     double asked = (double)t->asked, answered = (double)t->answered;
     printf("%s: %zu addresses, answered %.2f %%, same country %.2f %%, median place error %.1f km\n", what,
            t->asked, 100 * answered / asked, 100 * (double)t->same_country / asked,
@@ -153,7 +153,7 @@ static void print_sample(const struct geo_db *full, const union address *address
     }
     const void *bytes = address->any.sa_family == AF_INET ? (const void *)&address->ipv4.sin_addr
                                                           : (const void *)&address->ipv6.sin6_addr;
-    inet_ntop(address->any.sa_family, bytes, text, sizeof text);
+    inet_ntop(address->any.sa_family, bytes, text, sizeof(text));
     const struct geo_site *site = geo_site_at(nearest_site(r.lat, r.lon, 20, &km));
     printf("%s," CDN_STR_FMT "," CDN_STR_FMT "\n", text, CDN_STR_ARG(site->name),
            CDN_STR_ARG(r.country_code));

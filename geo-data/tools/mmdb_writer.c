@@ -56,7 +56,7 @@ static uint32_t new_trie_node(struct mmdb_writer *w)
 {
     if (w->trie_count == w->trie_room) {
         w->trie_room = w->trie_room ? 2 * w->trie_room : 1024;
-        w->trie = cdn_realloc(w->trie, w->trie_room, sizeof *w->trie);
+        w->trie = cdn_realloc(w->trie, w->trie_room, sizeof(*w->trie));
     }
     w->trie[w->trie_count] = (struct trie_node){.record = NO_RECORD};
     return (uint32_t)w->trie_count++;
@@ -65,7 +65,7 @@ static uint32_t new_trie_node(struct mmdb_writer *w)
 struct mmdb_writer *mmdb_writer_create(unsigned ip_version)
 {
     assert(ip_version == 4 || ip_version == 6);
-    struct mmdb_writer *w = cdn_calloc(1, sizeof *w);
+    struct mmdb_writer *w = cdn_calloc(1, sizeof(*w));
     w->ip_version = ip_version;
     new_trie_node(w);
     return w;
@@ -120,7 +120,7 @@ uint32_t mmdb_writer_add(struct mmdb_writer *w, struct cdn_str record)
     assert(w->data.n + record.n < NODE_BIT - 1);
     if (w->content_count == w->content_room) {
         w->content_room = w->content_room ? 2 * w->content_room : 512;
-        w->contents = cdn_realloc(w->contents, w->content_room, sizeof *w->contents);
+        w->contents = cdn_realloc(w->contents, w->content_room, sizeof(*w->contents));
     }
     const struct content content = {(uint32_t)w->data.n, (uint32_t)record.n};
     cdn_index_put(&w->by_content, hash, (uint32_t)w->content_count);
@@ -189,7 +189,7 @@ static uint32_t node_value(struct mmdb_writer *w, uint32_t left, uint32_t right)
     if (number == CDN_INDEX_NONE) {
         if (w->node_count == w->node_room) {
             w->node_room = w->node_room ? 2 * w->node_room : 1024;
-            w->nodes = cdn_realloc(w->nodes, w->node_room, sizeof *w->nodes);
+            w->nodes = cdn_realloc(w->nodes, w->node_room, sizeof(*w->nodes));
         }
         number = (uint32_t)w->node_count++;
         w->nodes[number] = asked.pair;

@@ -112,7 +112,7 @@ static bool collect(void *ctx, const struct geo_net *net)
 static void measure_cells(struct pruner *p)
 {
     size_t n = p->cell_count;
-    p->km = cdn_calloc(n * n, sizeof *p->km);
+    p->km = cdn_calloc(n * n, sizeof(*p->km));
     for (size_t i = 0; i < n; i++) {
         p->cells[i].lat /= p->cells[i].weight;
         p->cells[i].lon /= p->cells[i].weight;
@@ -280,10 +280,10 @@ static void emit(struct pruner *p, uint32_t value, unsigned depth)
 static void family_init(struct family *f)
 {
     size_t nodes = f->file->mmdb.metadata.node_count;
-    f->cell_of_entry = cdn_malloc(f->file->data.n * sizeof *f->cell_of_entry);
-    memset(f->cell_of_entry, 0xff, f->file->data.n * sizeof *f->cell_of_entry);
-    f->label = cdn_calloc(nodes, sizeof *f->label);
-    f->single = cdn_calloc(nodes, sizeof *f->single);
+    f->cell_of_entry = cdn_malloc(f->file->data.n * sizeof(*f->cell_of_entry));
+    memset(f->cell_of_entry, 0xff, f->file->data.n * sizeof(*f->cell_of_entry));
+    f->label = cdn_calloc(nodes, sizeof(*f->label));
+    f->single = cdn_calloc(nodes, sizeof(*f->single));
     f->is_split = cdn_calloc(nodes, 1);
 }
 
@@ -348,7 +348,7 @@ enum cdn_status prune(const struct geo_db *db, const struct prune_settings *sett
         {.family = AF_INET6, .file = db->ipv6.files[0], .lambda = settings->lambda_ipv6},
     };
     struct pruner p = {.settings = settings, .db = db, .writer = writer};
-    p.cells = cdn_calloc(CELLS_MAX, sizeof *p.cells);
+    p.cells = cdn_calloc(CELLS_MAX, sizeof(*p.cells));
     family_init(&families[0]);
     family_init(&families[1]);
     status = prune_families(&p, families, err);

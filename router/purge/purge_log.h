@@ -33,8 +33,8 @@ struct router_purge_limits {
     uint64_t keep_bytes; /* of all entries, ROUTER_PURGE_ENTRY_COST each included; 0: no limit */
 };
 
-/* Where the log is when nobody has set it, from the router's admin address. Its port is in the name: an address is
- * one process' at a time, and edges find the router by it. NULL: in memory. The caller frees. */
+/* Where the log is when nobody has set it, from the router's admin address. Its port is in the name: an
+ * address is one process' at a time, and edges find the router by it. NULL: in memory. The caller frees. */
 char *router_purge_log_default_path(const char *admin);
 
 /* `path` NULL: in memory. Folders are made (mode 0700). CDN_CONFLICT: another process has it; CDN_IO. */

@@ -24,7 +24,7 @@ static void directives(struct cdn_str s)
     MUST(within(cc.no_cache_fields, s) && within(cc.private_fields, s));
     if (!http_cache_control_add_structured(&structured, s)) {
         // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): nothing may have been written
-        MUST(memcmp(&structured, &empty, sizeof empty) == 0);
+        MUST(memcmp(&structured, &empty, sizeof(empty)) == 0);
     } else {
         MUST(http_structured_valid_dictionary(s));
     }

@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         parts.path = cdn_str_cut(&rest, '?');
         parts.query = rest;
     }
-    size_t size = choice >> 7 ? (size_t)(choice & 127) : sizeof room;
+    size_t size = choice >> 7 ? (size_t)(choice & 127) : sizeof(room);
     if (edge_key_build(&parts, &naming.query, room, size, &key) == EDGE_KEY_OK) {
         MUST(key.n <= size);
     }

@@ -35,10 +35,10 @@ static void quoted(struct cdn_str s)
     char out[4096];
     size_t n;
     (void)http_unquote(s, out, 4, &n);
-    if (http_is_field_value(s) && s.n < sizeof out) {
+    if (http_is_field_value(s) && s.n < sizeof(out)) {
         http_add_quoted(&b, s);
         MUST(http_quoted_inner(cdn_buf_str(&b), &inner));
-        MUST(http_unquote(cdn_buf_str(&b), out, sizeof out, &n));
+        MUST(http_unquote(cdn_buf_str(&b), out, sizeof(out), &n));
         MUST(cdn_str_eq((struct cdn_str){out, n}, s));
     }
     cdn_buf_free(&b);

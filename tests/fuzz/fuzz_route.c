@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         MUST(out.n <= 200);
     }
     static char url[] = "http://127.0.1.1:8088";
-    struct router_edge edge = {.url = url, .url_n = sizeof url - 1};
+    struct router_edge edge = {.url = url, .url_n = sizeof(url) - 1};
     if (router_target_build(&edge, path, query, &out) == CDN_OK) {
         MUST(cdn_str_starts(cdn_buf_str(&out), CDN_STR("http://127.0.1.1:8088/")));
         for (size_t i = 0; i < out.n; i++) {

@@ -50,7 +50,7 @@ static void add_file(struct corpus *corpus, const char *path)
         fprintf(stderr, "%s: %s\n", path, strerror(errno));
         exit(2);
     }
-    corpus->items = cdn_realloc(corpus->items, corpus->n + 1, sizeof *corpus->items);
+    corpus->items = cdn_realloc(corpus->items, corpus->n + 1, sizeof(*corpus->items));
     struct cdn_buf *item = &corpus->items[corpus->n++];
     *item = (struct cdn_buf){0};
     cdn_buf_reserve(item, INPUT_MAX);
@@ -93,7 +93,7 @@ static void mutate(const struct corpus *corpus, struct cdn_buf *b)
         break;
     case 1:
         if (b->n) {
-            b->p[below(b->n)] = marks[below(sizeof marks - 1)];
+            b->p[below(b->n)] = marks[below(sizeof(marks) - 1)];
         }
         break;
     case 2: /* cut out */

@@ -44,3 +44,21 @@ def test_comments_are_wrapped():
     wrong = [f"{source.show(path)}:{i}: {len(line)} columns" for path in source.c_files()
              for i, line in enumerate(path.read_text().split("\n"), 1) if len(line) > 110]
     assert not wrong, "\n".join(wrong)
+
+
+DIALECT = (  # what is not written, and what is
+    (re.compile(r"\bsizeof [^\n]"), "sizeof(x)"),
+    (re.compile(r"!status\b|\b(?:if|while) \(status(?: &&| \|\||\))"), "status == CDN_OK, status != CDN_OK"),
+    (re.compile(r"\b(?:if|while) \([^;?\n]*[=!]= (?:NULL|true|false)\)? ?(?:\{|&&|\|\|)"), "if (p), if (!p)"),
+)
+
+
+def test_one_dialect():
+    wrong = []
+    for path in source.c_files():
+        code = re.sub(r"/\*.*?\*/|//[^\n]*|\"(?:[^\"\\\n]|\\.)*\"", lambda m: re.sub(r"[^\n]", "_", m.group()),
+                      path.read_text(), flags=re.S)
+        for pattern, want in DIALECT:
+            wrong += [f"{source.show(path)}:{code[:m.start()].count(chr(10)) + 1}: {m.group()}: write {want}"
+                      for m in pattern.finditer(code)]
+    assert not wrong, "\n".join(wrong)

@@ -81,7 +81,7 @@ static bool take_field(struct http_answer *a, struct cdn_str line)
     }
     if (a->line_count == a->line_room) {
         a->line_room = a->line_room ? a->line_room * 2 : 32;
-        a->lines = cdn_realloc(a->lines, a->line_room, sizeof *a->lines);
+        a->lines = cdn_realloc(a->lines, a->line_room, sizeof(*a->lines));
     }
     a->lines[a->line_count].name_n = name.n;
     a->lines[a->line_count].name = keep(a, name);
@@ -108,7 +108,7 @@ static void make_head(struct http_answer *a, struct http_fetch_head *ret)
 {
     if (a->field_room < a->line_count) {
         a->field_room = a->line_room;
-        a->fields = cdn_realloc(a->fields, a->field_room, sizeof *a->fields);
+        a->fields = cdn_realloc(a->fields, a->field_room, sizeof(*a->fields));
     }
     const char *text = cdn_buf_str(&a->text).p;
     for (size_t i = 0; i < a->line_count; i++) {

@@ -287,7 +287,7 @@ enum cdn_status http_client_create(struct loop *loop, const struct http_client_c
     if (!multi) {
         return cdn_error_set(err, CDN_INTERNAL, "cannot start the HTTP client");
     }
-    struct http_client *client = cdn_calloc(1, sizeof *client);
+    struct http_client *client = cdn_calloc(1, sizeof(*client));
     client->loop = loop;
     client->multi = multi;
     client->config = *config;

@@ -28,7 +28,7 @@ void http_fetch_fail(struct http_fetch *fetch, enum http_fetch_error error, cons
 {
     if (!fetch->error) {
         fetch->error = error;
-        cdn_str_copy(fetch->text, sizeof fetch->text, cdn_str(text));
+        cdn_str_copy(fetch->text, sizeof(fetch->text), cdn_str(text));
     }
 }
 
@@ -348,7 +348,7 @@ struct http_fetch *http_fetch_new(struct http_client *client)
     if (!easy) {
         abort(); /* out of memory, as everywhere */
     }
-    struct http_fetch *fetch = cdn_calloc(1, sizeof *fetch);
+    struct http_fetch *fetch = cdn_calloc(1, sizeof(*fetch));
     fetch->client = client;
     fetch->easy = easy;
     fetch->timer.fire = timer_fired;

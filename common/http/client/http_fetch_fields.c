@@ -60,7 +60,7 @@ static void add_suppression(struct http_fetch *fetch, size_t *count, struct cdn_
 {
     begin_item(fetch, count);
     cdn_buf_add_str(&fetch->header_text, name);
-    cdn_buf_add(&fetch->header_text, ":", sizeof ":"); /* with the zero byte */
+    cdn_buf_add(&fetch->header_text, ":", sizeof(":")); /* with the zero byte */
 }
 
 /* The fields that libcurl does not look for, as the lines of one item: it compares each item with a dozen
@@ -126,8 +126,8 @@ void http_fetch_drop_expect(struct http_fetch *fetch)
 {
     static const char name[] = "Expect:";
     for (struct curl_slist *node = fetch->header_nodes; node; node = node->next) {
-        if (strncmp(node->data, name, sizeof name - 1) == 0) {
-            node->data[sizeof name - 1] = '\0'; /* suppresses it */
+        if (strncmp(node->data, name, sizeof(name) - 1) == 0) {
+            node->data[sizeof(name) - 1] = '\0'; /* suppresses it */
         }
     }
     fetch->expecting = false;

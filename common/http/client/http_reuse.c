@@ -136,15 +136,15 @@ static void learn_ends(struct http_socket *s)
 {
     struct cdn_addr here = {0};
     struct cdn_addr there = {0};
-    socklen_t here_n = sizeof here;
-    socklen_t there_n = sizeof there;
+    socklen_t here_n = sizeof(here);
+    socklen_t there_n = sizeof(there);
     if (getsockname(s->watch.fd, &here.sa, &here_n) != 0 ||
         getpeername(s->watch.fd, &there.sa, &there_n) != 0) {
         return;
     }
     const bool six = there.sa.sa_family == AF_INET6;
     inet_ntop(there.sa.sa_family, six ? (void *)&there.v6.sin6_addr : (void *)&there.v4.sin_addr,
-              s->remote_ip, sizeof s->remote_ip);
+              s->remote_ip, sizeof(s->remote_ip));
     http_reuse_unlink(s);
     s->remote_port = (int)cdn_addr_port(&there);
     s->local_port = (int)cdn_addr_port(&here);

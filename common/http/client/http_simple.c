@@ -65,7 +65,7 @@ static void take_end(void *arg, enum http_fetch_error error, const char *text)
     struct simple *s = arg;
     http_fetch_times_get(s->fetch, &s->result.times);
     s->error = error;
-    cdn_str_copy(s->text, sizeof s->text, cdn_str(text));
+    cdn_str_copy(s->text, sizeof(s->text), cdn_str(text));
     loop_stop(s->loop);
 }
 

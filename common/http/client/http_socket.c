@@ -71,7 +71,7 @@ static struct http_socket *make(struct http_client *client, curl_socket_t fd)
                (room - client->socket_room) * sizeof(struct http_socket *));
         client->socket_room = room;
     }
-    struct http_socket *s = cdn_calloc(1, sizeof *s);
+    struct http_socket *s = cdn_calloc(1, sizeof(*s));
     s->client = client;
     s->id = ++client->socket_ids;
     s->born_ns = loop_mono_ns(client->loop);

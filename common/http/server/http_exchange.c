@@ -35,7 +35,7 @@ static struct http_request *new_request(struct http_server *server)
         server->free_requests = req->_next;
         server->free_count--;
     } else {
-        req = cdn_calloc(1, sizeof *req);
+        req = cdn_calloc(1, sizeof(*req));
     }
     req->server = server;
     req->_state = HTTP_STATE_LINE;

@@ -48,7 +48,7 @@ static void throw_away(struct loop_fd *self, uint32_t events)
     (void)events;
     struct http_linger *l = CDN_CONTAINER_OF(self, struct http_linger, watch);
     char block[16384];
-    ssize_t n = recv(self->fd, block, sizeof block, MSG_DONTWAIT);
+    ssize_t n = recv(self->fd, block, sizeof(block), MSG_DONTWAIT);
     l->bytes += n > 0 ? (size_t)n : 0;
     if (n <= 0 || l->bytes > LINGER_BYTES) {
         end_linger(l);
@@ -69,7 +69,7 @@ void http_linger_start(struct http_server *server, struct MHD_Connection *connec
     if (fd < 0) {
         return;
     }
-    struct http_linger *l = cdn_calloc(1, sizeof *l);
+    struct http_linger *l = cdn_calloc(1, sizeof(*l));
     l->server = server;
     l->watch = (struct loop_fd){.fd = fd, .events = EPOLLIN, .ready = throw_away};
     l->timer.fire = time_is_up;

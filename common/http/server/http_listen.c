@@ -29,7 +29,7 @@ static enum cdn_status failed(const struct cdn_addr *address, struct cdn_error *
 static bool set_flag(int fd, int option)
 {
     int on = 1;
-    return setsockopt(fd, SOL_SOCKET, option, &on, sizeof on) == 0;
+    return setsockopt(fd, SOL_SOCKET, option, &on, sizeof(on)) == 0;
 }
 
 int http_listen_claim(const char *kind, const struct cdn_addr *address)
@@ -37,7 +37,7 @@ int http_listen_claim(const char *kind, const struct cdn_addr *address)
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     char text[CDN_ADDR_TEXT_SIZE];
     cdn_addr_format(address, text);
-    int n = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "pocketcdn/%s/%s", kind, text);
+    int n = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "pocketcdn/%s/%s", kind, text);
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
     if (fd >= 0 && bind(fd, (const struct sockaddr *)&name, length) != 0) {
@@ -60,7 +60,7 @@ static bool bind_and_listen(const struct cdn_addr *address, bool share, bool joi
     }
     if (share && !join) {
         struct cdn_addr bound;
-        socklen_t n = sizeof bound;
+        socklen_t n = sizeof(bound);
         if (getsockname(l->fd, &bound.sa, &n) != 0 || (l->claim_fd = http_listen_claim("tcp", &bound)) < 0 ||
             !set_flag(l->fd, SO_REUSEPORT)) {
             return false;

@@ -289,7 +289,7 @@ static bool trial_run(struct trial *t, int client)
         char block[16384];
         ssize_t n;
         MHD_run(t->daemon);
-        while ((n = recv(client, block, sizeof block, MSG_DONTWAIT)) > 0) {
+        while ((n = recv(client, block, sizeof(block), MSG_DONTWAIT)) > 0) {
             got += (size_t)n;
         }
     }
@@ -309,7 +309,7 @@ static bool try_on(int client, int server)
         return false;
     }
     bool well =
-        MHD_add_connection(t.daemon, server, (const struct sockaddr *)&nobody, sizeof nobody) == MHD_YES &&
+        MHD_add_connection(t.daemon, server, (const struct sockaddr *)&nobody, sizeof(nobody)) == MHD_YES &&
         send(client, "G", 1, MSG_NOSIGNAL) == 1 && trial_run(&t, client);
     MHD_stop_daemon(t.daemon);
     return well;

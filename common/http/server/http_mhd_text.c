@@ -107,7 +107,7 @@ static void trial_run(struct trial *t, struct MHD_Daemon *daemon, int client)
         char block[1024];
         ssize_t n;
         MHD_run(daemon);
-        while ((n = recv(client, block, sizeof block, MSG_DONTWAIT)) > 0) {
+        while ((n = recv(client, block, sizeof(block), MSG_DONTWAIT)) > 0) {
             cdn_buf_add(&got, block, (size_t)n);
         }
     }
@@ -124,7 +124,7 @@ static void try_on(struct trial *t, int client, int server)
         close(server);
         return;
     }
-    if (MHD_add_connection(daemon, server, (const struct sockaddr *)&nobody, sizeof nobody) == MHD_YES &&
+    if (MHD_add_connection(daemon, server, (const struct sockaddr *)&nobody, sizeof(nobody)) == MHD_YES &&
         send(client, TRIAL_HEAD, sizeof(TRIAL_HEAD) - 1, MSG_NOSIGNAL) == sizeof(TRIAL_HEAD) - 1) {
         trial_run(t, daemon, client);
     }

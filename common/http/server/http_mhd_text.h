@@ -67,7 +67,7 @@ bool http_mhd_text_is_end(struct MHD_Connection *connection, const char *method,
 /* http_frame.c hid the field from libmicrohttpd, which would cut its value up. */
 static inline void http_mhd_text_show_cookie(const char *name, size_t n)
 {
-    if (n == sizeof "Cookie" - 1 && name[n - 1] == HTTP_COOKIE_HIDDEN) {
+    if (n == sizeof("Cookie") - 1 && name[n - 1] == HTTP_COOKIE_HIDDEN) {
         ((char *)(uintptr_t)name)[n - 1] = 'e';
     }
 }

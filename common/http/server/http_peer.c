@@ -201,7 +201,7 @@ static void peer_ended(struct loop_fd *watch, uint32_t events)
 
 static void open_peer(struct http_server *server, struct MHD_Connection *connection, void **context)
 {
-    struct http_peer *peer = cdn_calloc(1, sizeof *peer);
+    struct http_peer *peer = cdn_calloc(1, sizeof(*peer));
     peer->server = server;
     peer->connection = connection;
     peer->next = server->peers;

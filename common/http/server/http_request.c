@@ -112,8 +112,8 @@ static enum http_refusal read_target(struct http_request *req)
 
 static enum http_refusal read_lines(struct http_request *req, const char *method, const char *version)
 {
-    memset(req->field, 0, sizeof req->field);
-    memset(req->field_lines, 0, sizeof req->field_lines);
+    memset(req->field, 0, sizeof(req->field));
+    memset(req->field_lines, 0, sizeof(req->field_lines));
     struct walk walk = {.req = req, .at = req->server->in_place ? http_mhd_text_first_line(version) : NULL};
     MHD_get_connection_values_n(req->connection, MHD_HEADER_KIND, note_line, &walk);
     if (!walk.refusal && walk.at && !http_mhd_text_is_end(req->connection, method, walk.at)) {
@@ -190,10 +190,10 @@ void http_connection_client(struct MHD_Connection *connection, struct cdn_addr *
         return;
     }
     if (info->client_addr->sa_family == AF_INET6) {
-        memcpy(&ret->v6, info->client_addr, sizeof ret->v6);
+        memcpy(&ret->v6, info->client_addr, sizeof(ret->v6));
         cdn_addr_unmap(ret);
     } else if (info->client_addr->sa_family == AF_INET) {
-        memcpy(&ret->v4, info->client_addr, sizeof ret->v4);
+        memcpy(&ret->v4, info->client_addr, sizeof(ret->v4));
     }
 }
 

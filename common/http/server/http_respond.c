@@ -48,7 +48,7 @@ static bool is_receiving(const struct http_request *req)
 static enum MHD_Result add_size(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     (void)kind;
-    *(size_t *)cls += strlen(name) + strlen(value) + sizeof ": \r\n";
+    *(size_t *)cls += strlen(name) + strlen(value) + sizeof(": \r\n");
     return MHD_YES;
 }
 
@@ -183,7 +183,7 @@ static bool has_room(int fd, size_t n)
 {
     int queued = 0;
     int size = 0;
-    socklen_t length = sizeof size;
+    socklen_t length = sizeof(size);
     return ioctl(fd, SIOCOUTQ, &queued) == 0 && getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &length) == 0 &&
            (size_t)queued + n < (size_t)size / 4;
 }

@@ -116,7 +116,7 @@ static enum cdn_status read_credentials(const char *cert_pem, const char *key_pe
 {
     gnutls_datum_t cert = {(unsigned char *)(uintptr_t)cert_pem, (unsigned)strlen(cert_pem)};
     gnutls_datum_t key = {(unsigned char *)(uintptr_t)key_pem, (unsigned)strlen(key_pem)};
-    struct http_credentials *c = cdn_calloc(1, sizeof *c);
+    struct http_credentials *c = cdn_calloc(1, sizeof(*c));
     c->refs = 1;
     int problem = gnutls_certificate_allocate_credentials(&c->cert);
     if (problem >= 0) {
@@ -149,7 +149,7 @@ static enum cdn_status check_certificate(const struct http_server_config *config
 
 static enum cdn_status attach(struct http_server *server, struct cdn_error *err)
 {
-    socklen_t n = sizeof server->address;
+    socklen_t n = sizeof(server->address);
     getsockname(server->listener.fd, &server->address.sa, &n);
     server->daemon = start_daemon(server);
     if (!server->daemon) {
@@ -178,7 +178,7 @@ enum cdn_status http_server_start(struct loop *loop, const struct http_server_co
     if (status != CDN_OK) {
         return status;
     }
-    struct http_server *server = cdn_calloc(1, sizeof *server);
+    struct http_server *server = cdn_calloc(1, sizeof(*server));
     server->loop = loop;
     server->config = *config;
     server->listener = listener;

@@ -41,7 +41,7 @@ static ssize_t break_off(struct http_stream *stream)
             MHD_get_connection_info(stream->req->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
         struct sockaddr nobody = {.sa_family = AF_UNSPEC};
         if (info) {
-            (void)connect(info->connect_fd, &nobody, sizeof nobody);
+            (void)connect(info->connect_fd, &nobody, sizeof(nobody));
         }
     }
     return MHD_CONTENT_READER_END_WITH_ERROR;
@@ -81,7 +81,7 @@ struct http_stream *http_stream_create(struct http_request *req, int64_t length,
                                        const struct http_stream_source *source,
                                        struct MHD_Response **ret_response)
 {
-    struct http_stream *stream = cdn_calloc(1, sizeof *stream);
+    struct http_stream *stream = cdn_calloc(1, sizeof(*stream));
     stream->req = req;
     stream->source = *source;
     stream->sized = length >= 0;

@@ -150,7 +150,7 @@ void http_upgrade_end(struct http_request *req, bool cut)
     struct http_peer *peer = req->_peer;
     const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
     if (cut) { /* a reset at once: after close_notify or FIN, half a stream would look like a whole one */
-        (void)connect(fd_of(peer), &nobody, sizeof nobody);
+        (void)connect(fd_of(peer), &nobody, sizeof(nobody));
     }
     req->_unread = !cut; /* the client may still be sending: what was written to it is not to be lost */
     end(peer);

@@ -105,8 +105,8 @@ static enum cdn_status check_pair(const char *certificate_file, const char *key_
 {
     unsigned char of_certificate[KEY_ID_SIZE] = {0};
     unsigned char of_key[KEY_ID_SIZE] = {0};
-    size_t certificate_n = sizeof of_certificate;
-    size_t key_n = sizeof of_key;
+    size_t certificate_n = sizeof(of_certificate);
+    size_t key_n = sizeof(of_key);
     enum cdn_status status = read_certificate(certificate_file, pair, of_certificate, &certificate_n, err);
     if (status == CDN_OK) {
         status = read_key(key_file, pair, of_key, &key_n, err);

@@ -387,7 +387,7 @@ void http_via_append(struct cdn_buf *b, struct cdn_str value, unsigned version, 
         cdn_buf_add(b, "2 ", 2);
     } else {
         const char digits[] = {(char)('0' + version / 10 % 10), '.', (char)('0' + version % 10), ' '};
-        cdn_buf_add(b, digits, sizeof digits);
+        cdn_buf_add(b, digits, sizeof(digits));
     }
     cdn_buf_add_str(b, name);
 }

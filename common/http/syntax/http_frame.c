@@ -108,7 +108,7 @@ static enum http_refusal check_known(struct http_frame *f, const char *head, cha
     size_t n = (size_t)(colon - line);
     if (IS_NAME(line, n, "Cookie")) {
         colon[-1] = HTTP_COOKIE_HIDDEN;
-    } else if (n == sizeof "Cookie" - 1 && colon[-1] == HTTP_COOKIE_HIDDEN) {
+    } else if (n == sizeof("Cookie") - 1 && colon[-1] == HTTP_COOKIE_HIDDEN) {
         return HTTP_REFUSE_FIELD_NAME;
     } else if (IS_NAME(line, n, "Content-Length")) {
         if (f->length_lines++ == 0) {

@@ -146,7 +146,7 @@ enum http_method http_method_parse(struct cdn_str name)
     static const char names[HTTP_OTHER][8] = {
         [HTTP_GET] = "GET",       [HTTP_HEAD] = "HEAD",       [HTTP_POST] = "POST",   [HTTP_PUT] = "PUT",
         [HTTP_DELETE] = "DELETE", [HTTP_OPTIONS] = "OPTIONS", [HTTP_TRACE] = "TRACE", [HTTP_PURGE] = "PURGE"};
-    for (unsigned m = 0; name.n < sizeof names[0] && m < HTTP_OTHER; m++) {
+    for (unsigned m = 0; name.n < sizeof(names[0]) && m < HTTP_OTHER; m++) {
         if (memcmp(names[m], name.p, name.n) == 0 && names[m][name.n] == '\0') {
             return (enum http_method)m;
         }
@@ -178,11 +178,11 @@ static bool has_control(struct cdn_str s)
 bool http_check_field_value(struct cdn_str s)
 {
     uint64_t w;
-    if (s.n < sizeof w) {
+    if (s.n < sizeof(w)) {
         return !has_control(s);
     }
-    for (size_t i = 0; i < s.n; i += sizeof w) {
-        memcpy(&w, s.p + (i + sizeof w <= s.n ? i : s.n - sizeof w), sizeof w);
+    for (size_t i = 0; i < s.n; i += sizeof(w)) {
+        memcpy(&w, s.p + (i + sizeof(w) <= s.n ? i : s.n - sizeof(w)), sizeof(w));
         if (word_has_control(w)) {
             return !has_control(s);
         }
@@ -212,7 +212,7 @@ static bool check_ip_literal(struct cdn_str s) /* "[" IPv6address "]" */
 {
     char text[INET6_ADDRSTRLEN];
     struct in6_addr ignored;
-    return s.n > 2 && cdn_str_copy(text, sizeof text, (struct cdn_str){s.p + 1, s.n - 2}) &&
+    return s.n > 2 && cdn_str_copy(text, sizeof(text), (struct cdn_str){s.p + 1, s.n - 2}) &&
            inet_pton(AF_INET6, text, &ignored) == 1;
 }
 

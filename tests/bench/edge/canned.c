@@ -49,7 +49,7 @@ static struct MHD_Response *make(size_t n)
 
 static struct MHD_Response *find(const char *url)
 {
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         if (strcmp(url, files[i].path) == 0) {
             return files[i].response;
         }
@@ -77,7 +77,7 @@ int main(int argc, char **argv)
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         files[i].response = make(files[i].n);
     }
     for (size_t i = 0; i < MANY; i++) {

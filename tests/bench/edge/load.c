@@ -75,7 +75,7 @@ static void connect_client(struct client *c)
 {
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const struct sockaddr_in *to = &servers[connected++ % server_count];
-    if (connect(c->fd, (const struct sockaddr *)to, sizeof *to)) {
+    if (connect(c->fd, (const struct sockaddr *)to, sizeof(*to))) {
         fprintf(stderr, "load: cannot connect: %s\n", strerror(errno));
         exit(3);
     }
@@ -84,7 +84,7 @@ static void connect_client(struct client *c)
 
 static void connect_all(unsigned count)
 {
-    clients = calloc(count, sizeof *clients);
+    clients = calloc(count, sizeof(*clients));
     client_count = count;
     for (unsigned i = 0; clients && i < count; i++) {
         connect_client(&clients[i]);
@@ -108,7 +108,7 @@ static void send_request(struct client *c, const char *request, size_t n, double
 static void ask(struct client *c, const char *path, double planned_us)
 {
     char request[512];
-    int n = snprintf(request, sizeof request, REQUEST, path);
+    int n = snprintf(request, sizeof(request), REQUEST, path);
     send_request(c, request, (size_t)n, planned_us);
 }
 
@@ -118,7 +118,7 @@ static void finish(struct client *c)
     bad += c->bad;
     if (answers == answer_room) {
         answer_room = answer_room ? answer_room * 2 : 4096;
-        double *more = realloc(took_us, answer_room * sizeof *more);
+        double *more = realloc(took_us, answer_room * sizeof(*more));
         if (!more) {
             exit(3);
         }
@@ -136,7 +136,7 @@ static void take_body(struct client *c, const char *p, size_t n)
 
 static void take_head(struct client *c, const char *p, size_t n)
 {
-    size_t room = sizeof c->head - 1 - c->have;
+    size_t room = sizeof(c->head) - 1 - c->have;
     size_t taken = n < room ? n : room;
     size_t before = c->have;
     memcpy(c->head + c->have, p, taken);
@@ -167,7 +167,7 @@ static void fail(struct client *c) /* the server closed: count it and come back 
 static bool readable(struct client *c) /* true: an answer is complete */
 {
     static char in[CHUNK];
-    ssize_t n = recv(c->fd, in, sizeof in, MSG_DONTWAIT);
+    ssize_t n = recv(c->fd, in, sizeof(in), MSG_DONTWAIT);
     if (n <= 0) {
         if (n == 0 || errno != EAGAIN) {
             fail(c);
@@ -201,7 +201,7 @@ static double quantile(double q)
 
 static void report(double seconds)
 {
-    qsort(took_us, answers, sizeof *took_us, by_size);
+    qsort(took_us, answers, sizeof(*took_us), by_size);
     printf("{\"answers\": %zu, \"bad\": %lu, \"seconds\": %.6f, \"first_us\": %.1f, \"p50_us\": %.1f, "
            "\"p99_us\": %.1f, "
            "\"p999_us\": %.1f, \"max_us\": %.1f}\n",
@@ -246,7 +246,7 @@ static void fetch(const char *paths, unsigned connections, unsigned long first, 
     while (answers < count) {
         for (unsigned i = 0; i < connections && asked < count; i++) {
             if (!clients[i].busy) {
-                snprintf(path, sizeof path, "%.*s%lu%s", (int)(mark - paths), paths, first + asked++ * step,
+                snprintf(path, sizeof(path), "%.*s%lu%s", (int)(mark - paths), paths, first + asked++ * step,
                          mark + 2);
                 ask(&clients[i], path, now_us());
             }
@@ -285,20 +285,20 @@ static bool skim(struct client *c)
         c->bad |= n == 0;
         return c->left == 0 || c->bad;
     }
-    ssize_t n = recv(c->fd, in, sizeof in, MSG_DONTWAIT);
+    ssize_t n = recv(c->fd, in, sizeof(in), MSG_DONTWAIT);
     if (n < 0) {
         return false;
     }
     c->bad |= n == 0 || !take_first(c, in, (size_t)n);
-    return c->bad || c->left == 0 || (c->left > 0 && n == (ssize_t)sizeof in && skim(c));
+    return c->bad || c->left == 0 || (c->left > 0 && n == (ssize_t)sizeof(in) && skim(c));
 }
 
 static struct request *prepare(const char *path, unsigned long many, double s, size_t *ret_count)
 {
     const char *mark = strstr(path, "%d");
     const size_t count = mark ? DRAWS : 1;
-    struct request *all = calloc(count, sizeof *all);
-    double *sum = calloc(many + 1, sizeof *sum); /* sum[k]: weight of the numbers below k */
+    struct request *all = calloc(count, sizeof(*all));
+    double *sum = calloc(many + 1, sizeof(*sum)); /* sum[k]: weight of the numbers below k */
     if (!all || !sum) {
         exit(3);
     }
@@ -315,15 +315,15 @@ static struct request *prepare(const char *path, unsigned long many, double s, s
             *(sum[middle] <= want ? &low : &high) = middle;
         }
         if (mark) {
-            snprintf(text, sizeof text, "%.*s%lu%s", (int)(mark - path), path, low, mark + 2);
+            snprintf(text, sizeof(text), "%.*s%lu%s", (int)(mark - path), path, low, mark + 2);
         } else {
-            snprintf(text, sizeof text, "%s", path);
+            snprintf(text, sizeof(text), "%s", path);
         }
-        all[i].text = malloc(sizeof text + sizeof REQUEST);
+        all[i].text = malloc(sizeof(text) + sizeof(REQUEST));
         if (!all[i].text) {
             exit(3);
         }
-        all[i].n = (size_t)snprintf(all[i].text, sizeof text + sizeof REQUEST, REQUEST, text);
+        all[i].n = (size_t)snprintf(all[i].text, sizeof(text) + sizeof(REQUEST), REQUEST, text);
     }
     free(sum);
     *ret_count = count;
@@ -417,7 +417,7 @@ int main(int argc, char **argv)
                 "usage: load hits|latency|fetch|sample|stampede|idle PORT PATH CONNECTIONS [NUMBERS]\n");
         return 2;
     }
-    for (size_t i = 0; i < sizeof pattern; i++) {
+    for (size_t i = 0; i < sizeof(pattern); i++) {
         pattern[i] = (char)('a' + i % PERIOD);
     }
     for (const char *port = argv[2]; port && server_count < 2; port = strchr(port, ',')) {

@@ -115,7 +115,7 @@ static void answer(struct client *c, size_t n)
 {
     c->body_n = n < BODY_MAX ? n : BODY_MAX;
     c->head_n =
-        (size_t)snprintf(c->head, sizeof c->head,
+        (size_t)snprintf(c->head, sizeof(c->head),
                          "HTTP/1.1 200 OK\r\nServer: waiting\r\nDate: Sun, 22 Nov 2026 15:40:00 GMT\r\n"
                          "Content-Type: application/octet-stream\r\nETag: \"%zu\"\r\n"
                          "Cache-Control: public, max-age=31536000, immutable\r\nContent-Length: %zu\r\n\r\n",
@@ -131,9 +131,9 @@ static void begin(struct client *c)
     c->start_ms = now_ms();
     c->wait_ms = c->drip_ms = 0;
     if (strncmp(c->in, "GET /count ", 11) == 0) {
-        int digits = snprintf(count, sizeof count, "%lu", requests);
+        int digits = snprintf(count, sizeof(count), "%lu", requests);
         c->body_n = c->allowed = c->body_sent = 0;
-        c->head_n = (size_t)snprintf(c->head, sizeof c->head,
+        c->head_n = (size_t)snprintf(c->head, sizeof(c->head),
                                      "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", digits, count);
         c->head_sent = 0;
         return;
@@ -181,7 +181,7 @@ static void serve(struct client *c)
 
 static void readable(struct client *c)
 {
-    ssize_t n = recv(c->fd, c->in + c->have, sizeof c->in - 1 - c->have, MSG_DONTWAIT);
+    ssize_t n = recv(c->fd, c->in + c->have, sizeof(c->in) - 1 - c->have, MSG_DONTWAIT);
     if (n <= 0) {
         if (n == 0 || errno != EAGAIN) {
             drop(c);
@@ -201,7 +201,7 @@ static void accept_all(int listener)
 {
     for (;;) {
         int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        struct client *c = fd < 0 ? NULL : calloc(1, sizeof *c);
+        struct client *c = fd < 0 ? NULL : calloc(1, sizeof(*c));
         if (!c) {
             return;
         }
@@ -217,7 +217,7 @@ int main(int argc, char **argv)
     address.sin_port = htons((unsigned short)(argc > 1 ? strtoul(argv[1], NULL, 10) : 0));
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
     body = malloc(BODY_MAX);
-    if (!body || bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 4096)) {
+    if (!body || bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 4096)) {
         fprintf(stderr, "waiting_origin: cannot listen\n");
         return 3;
     }

@@ -73,7 +73,7 @@ static inline void peer_answer(struct peer *p)
     }
     if (o->reset_after) {
         struct linger now = {1, 0};
-        setsockopt(p->watch.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+        setsockopt(p->watch.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
     }
     if (o->close_after || o->reset_after) {
         peer_gone(p);
@@ -85,7 +85,7 @@ static inline void peer_ready(struct loop_fd *self, uint32_t events)
     (void)events;
     struct peer *p = (struct peer *)self;
     char block[65536];
-    ssize_t n = recv(self->fd, block, sizeof block, MSG_DONTWAIT);
+    ssize_t n = recv(self->fd, block, sizeof(block), MSG_DONTWAIT);
     if (n <= 0) {
         peer_gone(p);
         return;
@@ -104,7 +104,7 @@ static inline void origin_ready(struct loop_fd *self, uint32_t events)
 {
     (void)events;
     struct origin *o = (struct origin *)self;
-    struct peer *p = cdn_calloc(1, sizeof *p);
+    struct peer *p = cdn_calloc(1, sizeof(*p));
     *p = (struct peer){
         .watch = {accept(self->fd, NULL, NULL), EPOLLIN, peer_ready}, .origin = o, .next = peers};
     peers = p;
@@ -118,7 +118,7 @@ static inline void origin_ready(struct loop_fd *self, uint32_t events)
 
 static inline void origin_start(struct origin *o, struct loop *loop)
 {
-    socklen_t n = sizeof o->address;
+    socklen_t n = sizeof(o->address);
     o->loop = loop;
     o->address = loopback(0);
     o->watch = (struct loop_fd){socket(AF_INET, SOCK_STREAM, 0), EPOLLIN, origin_ready};
@@ -192,7 +192,7 @@ static inline void on_end(void *arg, enum http_fetch_error error, const char *te
     struct story *s = arg;
     s->ends++;
     s->error = error;
-    cdn_str_copy(s->text, sizeof s->text, cdn_str(text));
+    cdn_str_copy(s->text, sizeof(s->text), cdn_str(text));
     http_fetch_times_get(s->fetch, &s->times);
     maybe_cancel(s, 'e');
 }
@@ -226,11 +226,11 @@ struct fixture {
 
 static inline void begin(struct fixture *f, const struct http_client_config *config)
 {
-    memset(f, 0, sizeof *f);
+    memset(f, 0, sizeof(*f));
     f->loop = loop_new();
     origin_start(&f->origin, f->loop);
     ck_assert(http_client_create(f->loop, config, &f->client, NULL) == CDN_OK);
-    snprintf(f->url, sizeof f->url, "http://127.0.0.1:%u/p?q", cdn_addr_port(&f->origin.address));
+    snprintf(f->url, sizeof(f->url), "http://127.0.0.1:%u/p?q", cdn_addr_port(&f->origin.address));
 }
 
 static inline void finish(struct fixture *f)

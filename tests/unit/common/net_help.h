@@ -60,7 +60,7 @@ static inline void wire_read(struct wire *w)
 {
     char block[65536];
     ssize_t n;
-    while (!w->ended && (n = recv(w->fd, block, sizeof block, 0)) >= 0) {
+    while (!w->ended && (n = recv(w->fd, block, sizeof(block), 0)) >= 0) {
         cdn_buf_add(&w->in, block, (size_t)n);
         w->ended = n == 0;
     }

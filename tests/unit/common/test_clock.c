@@ -50,7 +50,7 @@ int main(void)
     TCase *all = tcase_create("all");
     tcase_add_test(all, travel_is_refused_by_default);
     tcase_add_test(all, travel_moves_the_cache_clock_only);
-    tcase_add_loop_test(all, travel_stays_within_the_years, 0, (int)(sizeof too_far / sizeof *too_far));
+    tcase_add_loop_test(all, travel_stays_within_the_years, 0, (int)(sizeof(too_far) / sizeof(*too_far)));
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -27,7 +27,7 @@ static void capture(void)
 static const char *captured(void)
 {
     static char text[16384];
-    ssize_t n = pread(file, text, sizeof text - 1, 0);
+    ssize_t n = pread(file, text, sizeof(text) - 1, 0);
     dup2(saved_stderr, STDERR_FILENO);
     close(saved_stderr);
     close(file);
@@ -145,7 +145,7 @@ END_TEST
 START_TEST(long_value_is_cut)
 {
     static char value[10000];
-    memset(value, 'x', sizeof value - 1);
+    memset(value, 'x', sizeof(value) - 1);
     cdn_log_init("t", NULL, CDN_LOG_INFO, false);
     capture();
     cdn_log(CDN_LOG_INFO, "e", "v=%s end=%s", value, "");

@@ -22,7 +22,7 @@ static char trace[256];
 
 static void note(const char *what)
 {
-    cdn_str_copy(trace + strlen(trace), sizeof trace - strlen(trace), cdn_str(what));
+    cdn_str_copy(trace + strlen(trace), sizeof(trace) - strlen(trace), cdn_str(what));
 }
 
 struct named_timer {
@@ -195,7 +195,7 @@ static void *post_many(void *arg)
 {
     struct posts *p = arg;
     for (; p->sent < POSTS; p->sent++) {
-        struct post *post = cdn_malloc(sizeof *post);
+        struct post *post = cdn_malloc(sizeof(*post));
         *post = (struct post){p, p->sent};
         loop_post(p->loop, post_arrived, post);
     }

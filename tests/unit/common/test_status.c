@@ -36,14 +36,14 @@ START_TEST(long_sentence_is_cut_visibly)
 {
     struct cdn_error err;
     char text[2000];
-    memset(text, 'x', sizeof text - 1);
-    text[sizeof text - 1] = '\0';
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
     cdn_error_set(&err, CDN_IO, "%s", text);
-    ck_assert_uint_eq(strlen(err.text), sizeof err.text - 1);
-    ck_assert_str_eq(err.text + sizeof err.text - 4, "...");
+    ck_assert_uint_eq(strlen(err.text), sizeof(err.text) - 1);
+    ck_assert_str_eq(err.text + sizeof(err.text) - 4, "...");
     ck_assert(cdn_error_prefix(&err, "in front") == CDN_IO);
     ck_assert_int_eq(strncmp(err.text, "in front: xxx", 13), 0);
-    ck_assert_str_eq(err.text + sizeof err.text - 4, "...");
+    ck_assert_str_eq(err.text + sizeof(err.text) - 4, "...");
 }
 END_TEST
 

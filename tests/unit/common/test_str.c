@@ -48,9 +48,9 @@ START_TEST(copies)
     char small[4];
     CDN_AUTOFREE char *copy = cdn_str_dup((struct cdn_str){"abcd", 2});
     ck_assert_str_eq(copy, "ab");
-    ck_assert(cdn_str_copy(small, sizeof small, CDN_STR("abc")));
+    ck_assert(cdn_str_copy(small, sizeof(small), CDN_STR("abc")));
     ck_assert_str_eq(small, "abc");
-    ck_assert(!cdn_str_copy(small, sizeof small, CDN_STR("wxyz")));
+    ck_assert(!cdn_str_copy(small, sizeof(small), CDN_STR("wxyz")));
     ck_assert_str_eq(small, "wxy");
 }
 END_TEST

@@ -82,9 +82,9 @@ START_TEST(no_place_hides_a_byte)
         for (unsigned byte = 0; byte < 256; byte++) {
             char text[17];
             CDN_AUTOBUF struct cdn_buf shown = {0};
-            memset(text, 'x', sizeof text);
+            memset(text, 'x', sizeof(text));
             text[at] = (char)byte;
-            cdn_buf_add_visible(&shown, (struct cdn_str){text, sizeof text});
+            cdn_buf_add_visible(&shown, (struct cdn_str){text, sizeof(text)});
             bool plain = byte >= 0x20 && byte < 0x7f;
             ck_assert_msg(shown.n == (plain ? 17 : 20), "byte %02x at %u", byte, at);
         }

@@ -37,7 +37,7 @@ static inline void insert_text(struct mmdb_writer *w, const char *network, uint3
 {
     char text[64];
     struct cdn_str length = cdn_str(network);
-    cdn_str_copy(text, sizeof text, cdn_str_cut(&length, '/'));
+    cdn_str_copy(text, sizeof(text), cdn_str_cut(&length, '/'));
     union test_address a = address_of(text);
     const void *bytes =
         a.any.sa_family == AF_INET ? (const void *)&a.ipv4.sin_addr : (const void *)&a.ipv6.sin6_addr;

@@ -113,9 +113,9 @@ static void put_strings(struct cdn_buf *out, const char *country, const char *ci
     put_pair(out, "country", country);
     put_pair(out, "city", city);
     put_pair(out, "region", region);
-    snprintf(number, sizeof number, "%.4f", lat);
+    snprintf(number, sizeof(number), "%.4f", lat);
     put_pair(out, "lat", number);
-    snprintf(number, sizeof number, "%.4f", lon);
+    snprintf(number, sizeof(number), "%.4f", lon);
     put_pair(out, "lng", number);
 }
 
@@ -428,11 +428,11 @@ START_TEST(test_embedded_agrees_with_full)
     ck_assert_ptr_nonnull(sample);
     char line[128];
     size_t asked[2] = {0}, same[2] = {0};
-    ck_assert_ptr_nonnull(fgets(line, sizeof line, sample));
-    while (fgets(line, sizeof line, sample)) {
+    ck_assert_ptr_nonnull(fgets(line, sizeof(line), sample));
+    while (fgets(line, sizeof(line), sample)) {
         struct cdn_str rest = cdn_str(line), part = cdn_str_cut(&rest, ',');
         char text[64];
-        cdn_str_copy(text, sizeof text, part);
+        cdn_str_copy(text, sizeof(text), part);
         struct cdn_str site = cdn_str_cut(&rest, ',');
         union test_address address = address_of(text);
         struct geo_record r;

@@ -79,10 +79,10 @@ END_TEST
 START_TEST(test_long_name_is_not_found)
 {
     char text[2000];
-    memset(text, 'x', sizeof text);
+    memset(text, 'x', sizeof(text));
     struct geo_place place;
     struct cdn_error err;
-    ck_assert_int_eq(geo_place_find((struct cdn_str){text, sizeof text}, &place, &err), CDN_NOT_FOUND);
+    ck_assert_int_eq(geo_place_find((struct cdn_str){text, sizeof(text)}, &place, &err), CDN_NOT_FOUND);
 }
 END_TEST
 
@@ -93,7 +93,7 @@ START_TEST(test_table_agrees_with_itself)
     for (size_t i = 0; i < geo_place_count(); i++) {
         const struct geo_place *place = geo_place_at(i);
         char text[128];
-        snprintf(text, sizeof text, CDN_STR_FMT "," CDN_STR_FMT, CDN_STR_ARG(place->name),
+        snprintf(text, sizeof(text), CDN_STR_FMT "," CDN_STR_FMT, CDN_STR_ARG(place->name),
                  CDN_STR_ARG(place->country_code));
         struct geo_place found;
         struct cdn_error err;

@@ -24,7 +24,7 @@ static void capture(FILE *stream, void (*print)(const void *arg), const void *ar
     ck_assert_int_ge(dup2(kept, fileno(stream)), 0);
     close(kept);
     rewind(file);
-    for (size_t n; (n = fread(block, 1, sizeof block, file)) > 0;) {
+    for (size_t n; (n = fread(block, 1, sizeof(block), file)) > 0;) {
         cdn_buf_add(ret, block, n);
     }
     fclose(file);

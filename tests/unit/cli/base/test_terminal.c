@@ -98,8 +98,8 @@ int main(void)
 {
     Suite *suite = suite_create("terminal");
     TCase *all = tcase_create("all");
-    tcase_add_loop_test(all, widths_of_a_terminal, 0, (int)(sizeof widths / sizeof widths[0]));
-    tcase_add_loop_test(all, colours_of_a_terminal, 0, (int)(sizeof colors / sizeof colors[0]));
+    tcase_add_loop_test(all, widths_of_a_terminal, 0, (int)(sizeof(widths) / sizeof(widths[0])));
+    tcase_add_loop_test(all, colours_of_a_terminal, 0, (int)(sizeof(colors) / sizeof(colors[0])));
     tcase_add_test(all, no_terminal);
     tcase_add_test(all, every_style_that_begins_ends);
     suite_add_tcase(suite, all);

@@ -121,7 +121,7 @@ START_TEST(many_values)
     ck_assert_int_eq(geo_summary_create("ip,edge", &s, &err), CDN_OK);
     for (unsigned i = 0; i < 9000; i++) {
         char ip[32];
-        snprintf(ip, sizeof ip, "10.1.%u.%u", i % 3000 / 256, i % 3000 % 256);
+        snprintf(ip, sizeof(ip), "10.1.%u.%u", i % 3000 / 256, i % 3000 % 256);
         count(s, ip);
     }
     geo_summary_print(s, true, &out);

@@ -56,7 +56,7 @@ START_TEST(ports_move_together)
     struct cdn_error err = {0};
     const enum cdn_status status = plan_ports_move(moves[_i].router, &p, &err);
     ck_assert_int_eq(status, moves[_i].fine ? CDN_OK : CDN_USAGE);
-    if (status) {
+    if (status != CDN_OK) {
         CDN_AUTOFREE char *what = cdn_asprintf("--port: %u is not from 1051 to 64525", moves[_i].router);
         ck_assert_str_eq(err.text, what);
         return;

@@ -20,7 +20,7 @@ static struct cdn_addr own(void)
     struct cdn_addr a;
     char text[32];
     const unsigned pid = (unsigned)getpid();
-    snprintf(text, sizeof text, "127.%u.%u.%u:0", 64 + (pid >> 16) % 64, (pid >> 8) & 255, pid & 255);
+    snprintf(text, sizeof(text), "127.%u.%u.%u:0", 64 + (pid >> 16) % 64, (pid >> 8) & 255, pid & 255);
     ck_assert(cdn_parse_host_port(cdn_str(text), &a));
     return a;
 }
@@ -38,7 +38,7 @@ static struct cdn_addr address_of(const char *text, unsigned port)
 static int take(struct cdn_addr *address, int type)
 {
     int fd = socket(address->sa.sa_family, type | SOCK_CLOEXEC, 0);
-    socklen_t n = sizeof *address;
+    socklen_t n = sizeof(*address);
     ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(bind(fd, &address->sa, cdn_addr_len(address)), 0);
     ck_assert_int_eq(getsockname(fd, &address->sa, &n), 0);
@@ -115,8 +115,8 @@ START_TEST(ended_connections_are_not_in_the_way)
     struct cdn_addr a = own();
     char byte;
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-    socklen_t n = sizeof a;
-    ck_assert_int_eq(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one), 0);
+    socklen_t n = sizeof(a);
+    ck_assert_int_eq(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
     ck_assert_int_eq(bind(listener, &a.sa, cdn_addr_len(&a)), 0);
     ck_assert_int_eq(getsockname(listener, &a.sa, &n), 0);
     ck_assert_int_eq(listen(listener, 5), 0);
@@ -156,7 +156,7 @@ int main(void)
 {
     Suite *suite = suite_create("ports");
     TCase *all = tcase_create("all");
-    tcase_add_loop_test(all, addresses_that_are_taken, 0, (int)(sizeof tcp / sizeof tcp[0]));
+    tcase_add_loop_test(all, addresses_that_are_taken, 0, (int)(sizeof(tcp) / sizeof(tcp[0])));
     tcase_add_test(all, datagrams_are_by_themselves);
     tcase_add_test(all, neighbours_are_free);
     tcase_add_test(all, a_look_is_no_claim);

@@ -173,7 +173,7 @@ START_TEST(files_are_replaced_whole)
     write_file("other.new", "of a crash", 0644);
     ck_assert_int_eq(state_replace(folder, "other", CDN_STR("new"), &err), CDN_OK);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ck_assert_int_eq(read(fd, text, sizeof text - 1), 3);
+    ck_assert_int_eq(read(fd, text, sizeof(text) - 1), 3);
     ck_assert_str_eq(text, "new");
     ck_assert_int_eq(fstat(fd, &info), 0);
     ck_assert_int_eq(info.st_mode & 0777, 0600); /* tokens may stand in it */
@@ -195,7 +195,7 @@ START_TEST(links_are_replaced_not_followed)
     ck_assert_int_eq(symlink(other, fresh), 0);
     ck_assert_int_eq(state_replace(folder, "link", CDN_STR("new"), &err), CDN_OK);
     int fd = open(other, O_RDONLY | O_CLOEXEC);
-    ck_assert_int_eq(read(fd, text, sizeof text - 1), 4);
+    ck_assert_int_eq(read(fd, text, sizeof(text) - 1), 4);
     close(fd);
 }
 END_TEST

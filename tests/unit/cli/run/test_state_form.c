@@ -83,8 +83,8 @@ START_TEST(long_values_are_cut)
 {
     char text[5000];
     struct cdn_error err = {0};
-    memset(text, 'x', sizeof text - 1);
-    text[sizeof text - 1] = '\0';
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
     json_t *what = json_pack("{s:i, s:s}", "pid", 4711, "router", text);
     ck_assert_int_eq(state_form_check(what, "up.json", &err), CDN_CORRUPT);
     ck_assert_ptr_nonnull(strstr(err.text, "up.json: router: \"xxx"));

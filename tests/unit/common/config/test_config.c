@@ -82,7 +82,7 @@ static char folder[64];
 
 static void enter_folder(void)
 {
-    snprintf(folder, sizeof folder, "/tmp/cdn-test-config-XXXXXX");
+    snprintf(folder, sizeof(folder), "/tmp/cdn-test-config-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     ck_assert_int_eq(chdir(folder), 0);
 }

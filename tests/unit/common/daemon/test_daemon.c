@@ -147,7 +147,7 @@ static void read_answer(int fd, struct cdn_buf *into, const char *enough)
 {
     for (int turns = 0; turns < 2000; turns++) {
         char bytes[4096];
-        ssize_t n = read(fd, bytes, sizeof bytes);
+        ssize_t n = read(fd, bytes, sizeof(bytes));
         if (n > 0) {
             cdn_buf_add(into, bytes, (size_t)n);
         }

@@ -62,7 +62,7 @@ START_TEST(structs_of_threads_add_up)
     cdn_metrics_sum(&b, sum, 2);
     ck_assert_uint_eq(sum[0], 17);
     ck_assert_uint_eq(sum[1], 2);
-    ck_assert_uint_eq(sizeof a, sizeof sum);
+    ck_assert_uint_eq(sizeof(a), sizeof(sum));
 }
 END_TEST
 

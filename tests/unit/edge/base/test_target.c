@@ -92,7 +92,7 @@ static void is_stable(const struct edge_naming *n, const struct edge_target *t)
     ck_assert_int_eq(edge_target_of_url(n, t->key, t->secure, into, &again), EDGE_KEY_OK);
     ck_assert(cdn_str_eq(again.key, t->key) && cdn_str_eq(again.path, t->path));
     ck_assert(cdn_str_eq(again.host, t->host));
-    ck_assert(cdn_str_copy(path, sizeof path, t->path) && cdn_str_copy(host, sizeof host, t->host));
+    ck_assert(cdn_str_copy(path, sizeof(path), t->path) && cdn_str_copy(host, sizeof(host), t->host));
     ck_assert_int_eq(build(n, t->secure, host, path, into, &again), EDGE_KEY_OK);
     ck_assert(cdn_str_eq(again.key, t->key) && cdn_str_eq(again.path, t->path));
     ck_assert(cdn_str_eq(again.host, t->host));

@@ -390,14 +390,14 @@ START_TEST(many_keys_are_told_apart)
     struct edge_cache_stats stats;
     char text[32];
     for (unsigned i = 0; i < KEYS; i++) {
-        const size_t n = (size_t)snprintf(text, sizeof text, "http://h/%c%u", i % 2 ? 'a' : 'A', i / 2);
+        const size_t n = (size_t)snprintf(text, sizeof(text), "http://h/%c%u", i % 2 ? 'a' : 'A', i / 2);
         text[n] = i % 3 ? '\0' : '/';
         entry[i] = edge_cache_enter(cache, (struct cdn_str){text, n + 1});
     }
     edge_cache_stats(cache, &stats);
     ck_assert_uint_eq(stats.entries, KEYS);
     for (unsigned i = 0; i < KEYS; i++) {
-        const size_t n = (size_t)snprintf(text, sizeof text, "http://h/%c%u", i % 2 ? 'a' : 'A', i / 2);
+        const size_t n = (size_t)snprintf(text, sizeof(text), "http://h/%c%u", i % 2 ? 'a' : 'A', i / 2);
         text[n] = i % 3 ? '\0' : '/';
         ck_assert_ptr_eq(edge_cache_enter(cache, (struct cdn_str){text, n + 1}), entry[i]);
         edge_cache_leave(cache, entry[i]);

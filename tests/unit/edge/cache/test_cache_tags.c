@@ -120,7 +120,7 @@ START_TEST(a_purge_finds_its_own)
     char key[32];
     for (unsigned i = 0; i < OBJECTS; i++) {
         CDN_AUTOFREE char *fields = cdn_asprintf("Surrogate-Key: all m%u n%u one-%u", i % 7, i % 10, i);
-        snprintf(key, sizeof key, "http://h/%u", i);
+        snprintf(key, sizeof(key), "http://h/%u", i);
         publish(cache, key, "", fields, 10);
     }
     ck_assert_uint_eq(purge("one-42"), 1);

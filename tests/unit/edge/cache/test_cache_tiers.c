@@ -264,7 +264,7 @@ static void saved(void *arg)
 static void start(uint64_t memory)
 {
     struct waiter loaded = WAITER;
-    memset(&f, 0, sizeof f);
+    memset(&f, 0, sizeof(f));
     make_fixture(&f);
     open_store(&f);
     const struct edge_cache_config config = {.memory = memory,

@@ -34,7 +34,7 @@ static size_t model_find(const struct model *m, uint64_t hash)
 static void model_drop(struct model *m, size_t at)
 {
     m->bytes -= m->known[at].entry.size;
-    memmove(&m->known[at], &m->known[at + 1], (m->count - at - 1) * sizeof m->known[0]);
+    memmove(&m->known[at], &m->known[at + 1], (m->count - at - 1) * sizeof(m->known[0]));
     m->count--;
 }
 

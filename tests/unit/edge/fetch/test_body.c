@@ -42,7 +42,7 @@ static uint64_t drain(struct edge_body *b, struct edge_body_reader *r)
     static char into[PIECE];
     uint64_t sum = 0;
     ssize_t got;
-    while ((got = edge_body_read(b, r, into, sizeof into)) > 0) {
+    while ((got = edge_body_read(b, r, into, sizeof(into))) > 0) {
         ssize_t right = 0; /* one assertion a piece: each costs a message */
         while (right < got && into[right] == byte_at(r->at - (uint64_t)got + (uint64_t)right)) {
             right++;

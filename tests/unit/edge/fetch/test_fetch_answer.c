@@ -496,7 +496,7 @@ START_TEST(a_dead_origin)
     for (unsigned i = 0; i < 3; i++) {
         struct waiting a;
         ck_assert_int_eq(edge_breaker_state(&edge.breaker), EDGE_ORIGIN_UP);
-        snprintf(net.url, sizeof net.url, "http://127.0.0.1:1/");
+        snprintf(net.url, sizeof(net.url), "http://127.0.0.1:1/");
         begin_at(&a, 0, "", (struct edge_fetch_scope){0});
         turn_until(net.loop, is_finished, &a);
         ck_assert_int_eq(edge_fetch_phase_now(a.fetch), EDGE_FETCH_FAILED);

@@ -48,7 +48,7 @@ static struct edge_access_record *record_of(const struct given *g)
         cdn_buf_add_str(&text, cdn_str(texts[i]));
         head.text_n[i] = (uint16_t)cdn_str(texts[i]).n;
     }
-    struct edge_access_record *r = cdn_malloc(sizeof *r + text.n);
+    struct edge_access_record *r = cdn_malloc(sizeof(*r) + text.n);
     *r = head;
     memcpy(r->text, cdn_buf_str(&text).p, text.n);
     return r;

@@ -37,7 +37,7 @@ static bool take(struct edge_access_ring *ring, uint32_t number, size_t fill)
         return false;
     }
     ck_assert_uint_eq(item->number, number);
-    ck_assert_uint_ge(item->size, sizeof *item + fill);
+    ck_assert_uint_ge(item->size, sizeof(*item) + fill);
     size_t same = 0;
     while (same < fill && item->fill[same] == (number & 0xff)) {
         same++;

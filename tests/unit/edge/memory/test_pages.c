@@ -150,7 +150,7 @@ START_TEST(blobs_keep_their_bytes_in_any_size)
     struct edge_budget_stats after;
     edge_budget_stats(&before);
     struct edge_blob *blob = edge_blob_create(0);
-    for (size_t i = 1; i < sizeof sizes / sizeof *sizes; i++) {
+    for (size_t i = 1; i < sizeof(sizes) / sizeof(*sizes); i++) {
         blob = edge_blob_resize(blob, sizes[i]);
         const size_t kept = sizes[i - 1] < sizes[i] ? sizes[i - 1] : sizes[i];
         size_t right = 0; /* one assertion a size: each costs a message */

@@ -186,7 +186,7 @@ START_TEST(noise_stays)
     const struct edge_coding_rules rules = rules_of(true, true);
     unsigned char noise[4096];
     uint32_t x = 2463534242u;
-    for (size_t i = 0; i < sizeof noise; i++) { /* xorshift */
+    for (size_t i = 0; i < sizeof(noise); i++) { /* xorshift */
         x ^= x << 13;
         x ^= x >> 17;
         x ^= x << 5;
@@ -194,7 +194,7 @@ START_TEST(noise_stays)
     }
     for (unsigned form = 0; form < EDGE_CODED_COUNT; form++) {
         ck_assert_ptr_null(
-            edge_coding_compress(&rules, (enum edge_coded_form)form, (const char *)noise, sizeof noise));
+            edge_coding_compress(&rules, (enum edge_coded_form)form, (const char *)noise, sizeof(noise)));
     }
 }
 END_TEST

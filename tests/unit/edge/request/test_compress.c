@@ -76,7 +76,7 @@ static void hold(const char *fields, size_t body)
 static void asks(const char *fields)
 {
     static struct http_field field[FIELDS_MAX];
-    memset(&request, 0, sizeof request);
+    memset(&request, 0, sizeof(request));
     txn.control = (struct edge_request_control){0};
     const size_t count = fields_of(fields, field);
     for (size_t i = 0; i < count; i++) {

@@ -104,10 +104,10 @@ int main(void)
 {
     Suite *suite = suite_create("slice");
     TCase *all = tcase_create("all");
-    tcase_add_loop_test(all, stretches, 0, (int)(sizeof rows / sizeof rows[0]));
+    tcase_add_loop_test(all, stretches, 0, (int)(sizeof(rows) / sizeof(rows[0])));
     tcase_add_test(all, slices_meet);
     tcase_add_test(all, neighbours_ask_for_the_same);
-    tcase_add_loop_test(all, ends_of_stretches, 0, (int)(sizeof ends / sizeof ends[0]));
+    tcase_add_loop_test(all, ends_of_stretches, 0, (int)(sizeof(ends) / sizeof(ends[0])));
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

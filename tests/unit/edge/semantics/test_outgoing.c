@@ -184,7 +184,7 @@ START_TEST(language_rows)
     struct edge_settings settings = {0};
     struct edge_accept accept;
     CDN_AUTOBUF struct cdn_buf sent = {0};
-    (void)cdn_str_copy(text, sizeof text, cdn_str(languages[_i].listed));
+    (void)cdn_str_copy(text, sizeof(text), cdn_str(languages[_i].listed));
     list_of(text, items, &settings.accept_language);
     ck_assert_int_eq(edge_accept_read(&settings, &accept, NULL), CDN_OK);
     const char *value = languages[_i].value;

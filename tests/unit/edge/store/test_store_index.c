@@ -24,7 +24,7 @@ static void take_row(void *arg, const struct edge_store_row *row)
     struct found *f = arg;
     f->rows++;
     f->body = row->location.body;
-    cdn_str_copy(f->meta, sizeof f->meta, row->meta);
+    cdn_str_copy(f->meta, sizeof(f->meta), row->meta);
 }
 
 static void take_damaged(void *arg, uint64_t id)

@@ -111,7 +111,7 @@ START_TEST(a_connection_that_breaks_never_completes_a_body)
         loop_turn(f.loop, 1);
     }
     struct linger now = {1, 0};
-    setsockopt(peers->watch.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    setsockopt(peers->watch.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
     peer_gone(peers);
     turn_until(f.loop, is_over, &s);
     ck_assert_int_eq(s.error, HTTP_FETCH_CLOSED);
@@ -171,7 +171,7 @@ START_TEST(tls_to_a_plain_server_fails_as_tls)
     f.origin.answer = ANSWER("HTTP/1.1 400 Bad Request\r\n\r\n");
     f.origin.at_once = true;
     char url[64];
-    snprintf(url, sizeof url, "https://127.0.0.1:%u/", cdn_addr_port(&f.origin.address));
+    snprintf(url, sizeof(url), "https://127.0.0.1:%u/", cdn_addr_port(&f.origin.address));
     fetch(&f, &s, (struct http_fetch_request){.url = url});
     turn_until(f.loop, is_over, &s);
     ck_assert_msg(s.error == HTTP_FETCH_TLS, "%s (%s)", http_fetch_error_word(s.error), s.text);
@@ -242,7 +242,7 @@ START_TEST(requests_go_out_as_given)
     begin(&f, &(struct http_client_config){0});
     CDN_AUTOBUF struct cdn_buf expected = {0};
     char port[8];
-    snprintf(port, sizeof port, "%u", cdn_addr_port(&f.origin.address));
+    snprintf(port, sizeof(port), "%u", cdn_addr_port(&f.origin.address));
     struct cdn_str rest = cdn_str(requests[_i].sent);
     const char *mark = strstr(rest.p, "%P");
     cdn_buf_add(&expected, rest.p, mark ? (size_t)(mark - rest.p) : rest.n);
@@ -257,7 +257,7 @@ START_TEST(requests_go_out_as_given)
         fields++;
     }
     char url[128];
-    snprintf(url, sizeof url, "http://127.0.0.1:%s%s", port, requests[_i].target);
+    snprintf(url, sizeof(url), "http://127.0.0.1:%s%s", port, requests[_i].target);
     const bool once = requests[_i].has_body || strcmp(requests[_i].method, "POST") == 0;
     for (unsigned again = 0; again < 2; again++) { /* a reused handle does the same */
         struct story s = {.upload = cdn_str(requests[_i].body)};

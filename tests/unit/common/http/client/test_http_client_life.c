@@ -222,7 +222,7 @@ START_TEST(callbacks_may_start_and_cancel_others)
     struct origin silent = {0};
     origin_start(&silent, f.loop);
     char url[64];
-    snprintf(url, sizeof url, "http://127.0.0.1:%u/", cdn_addr_port(&silent.address));
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u/", cdn_addr_port(&silent.address));
     fetch(&f, &victim, (struct http_fetch_request){.url = url});
     c.victim = victim.fetch;
     chain_start(&c);
@@ -294,7 +294,7 @@ static void fill(TCase *all)
     tcase_add_test(all, receiving_can_be_paused);
     tcase_add_test(all, sending_can_be_paused);
     tcase_add_test(all, an_upload_that_breaks_off_is_not_completed);
-    tcase_add_loop_test(all, cancelling_is_safe_anywhere, 0, (int)sizeof cancel_places - 1);
+    tcase_add_loop_test(all, cancelling_is_safe_anywhere, 0, (int)sizeof(cancel_places) - 1);
     tcase_add_test(all, callbacks_may_start_and_cancel_others);
     tcase_add_test(all, destroying_the_client_ends_fetches_silently);
     tcase_add_test(all, waiting_for_a_connection_is_limited);

@@ -275,12 +275,12 @@ START_TEST(a_server_that_restarts_is_waited_for)
     struct story s = {.upload = CDN_STR("body")};
     begin(&f, &(struct http_client_config){0});
     struct cdn_addr closed = loopback(0);
-    socklen_t n = sizeof closed;
+    socklen_t n = sizeof(closed);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     ck_assert(bind(fd, &closed.sa, cdn_addr_len(&closed)) == 0);
     getsockname(fd, &closed.sa, &n);
     char url[64];
-    snprintf(url, sizeof url, "http://127.0.0.1:%u/", cdn_addr_port(&closed));
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u/", cdn_addr_port(&closed));
     fetch(&f, &s, (struct http_fetch_request){.url = url});
     turn_until(f.loop, is_over, &s);
     ck_assert_int_eq(s.error, HTTP_FETCH_CONNECT);

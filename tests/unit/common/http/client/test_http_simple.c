@@ -23,7 +23,7 @@ static void on_ready(void *self, struct http_request *req)
         return;
     }
     char text[64];
-    snprintf(text, sizeof text, "%.*s %d", CDN_STR_ARG(req->method_name), (int)req->body_received);
+    snprintf(text, sizeof(text), "%.*s %d", CDN_STR_ARG(req->method_name), (int)req->body_received);
     http_respond_text(req, 201, "text/plain", cdn_str(text), fields);
 }
 
@@ -48,7 +48,7 @@ static void begin(struct fixture *f, const char *path)
     f->loop = loop_new();
     ck_assert(http_server_start(f->loop, &config, &f->server, NULL) == CDN_OK);
     http_server_address(f->server, &address);
-    snprintf(f->url, sizeof f->url, "http://127.0.0.1:%u%s", cdn_addr_port(&address), path);
+    snprintf(f->url, sizeof(f->url), "http://127.0.0.1:%u%s", cdn_addr_port(&address), path);
     ck_assert_int_eq(pthread_create(&f->thread, NULL, run, f->loop), 0);
 }
 

@@ -249,8 +249,8 @@ START_TEST(an_endless_body_is_cut)
     memcpy(block + 7 + 65536, "\r\n", 2);
     wire_send(&w, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     for (int i = 0; i < 200 && !w.ended; i++) {
-        ssize_t n = send(w.fd, block, sizeof block, MSG_NOSIGNAL);
-        ck_assert(n == (ssize_t)sizeof block || i > 15);
+        ssize_t n = send(w.fd, block, sizeof(block), MSG_NOSIGNAL);
+        ck_assert(n == (ssize_t)sizeof(block) || i > 15);
         for (int turns = 0; turns < 20; turns++) {
             loop_turn(f.loop, 0);
         }
@@ -274,7 +274,7 @@ START_TEST(a_client_still_sending_can_read_the_refusal)
     static char block[65536];
     wire_send(&w, requests[_i]);
     for (size_t sent = 0; sent < 5000000; loop_turn(f.loop, 0)) {
-        ssize_t n = send(w.fd, block, sizeof block, MSG_NOSIGNAL);
+        ssize_t n = send(w.fd, block, sizeof(block), MSG_NOSIGNAL);
         ck_assert_msg(n > 0 || errno == EAGAIN, "%s", strerror(errno));
         sent += n > 0 ? (size_t)n : 0;
     }

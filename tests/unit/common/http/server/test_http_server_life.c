@@ -72,7 +72,7 @@ START_TEST(a_held_request_is_answered_after_the_resume)
     struct wire w = wire_open(&f.address);
     for (unsigned i = 0; i < 20; i++) { /* a resume too many would swallow the next suspend */
         char head[80];
-        snprintf(head, sizeof head, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", paths[i % 2]);
+        snprintf(head, sizeof(head), "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", paths[i % 2]);
         f.held_count = 0;
         wire_send(&w, head);
         while (!f.held_count) {
@@ -201,9 +201,9 @@ START_TEST(a_slow_reader_of_the_body_holds_the_client_back)
     f.take = 1000;
     struct wire w = wire_open(&f.address);
     static char block[100000];
-    memset(block, 'x', sizeof block);
+    memset(block, 'x', sizeof(block));
     wire_send(&w, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
-    wire_send_bytes(&w, block, sizeof block);
+    wire_send_bytes(&w, block, sizeof(block));
     unsigned resumes = 0;
     while (!wire_has(&w, "<body 100000 />")) {
         ck_assert_uint_lt(resumes, 1000);

@@ -120,7 +120,7 @@ static const struct http_handler handler = {.ready = on_ready, .done = on_done};
 
 static void begin(struct fixture *f, struct source source, const char *certificate, const char *key)
 {
-    memset(f, 0, sizeof *f);
+    memset(f, 0, sizeof(*f));
     struct cdn_error err;
     f->loop = loop_new();
     f->source = source;
@@ -177,7 +177,7 @@ static void take_end(void *arg, enum http_fetch_error error, const char *text)
     struct taken *t = arg;
     t->error = error;
     t->ends++;
-    cdn_str_copy(t->text, sizeof t->text, cdn_str(text));
+    cdn_str_copy(t->text, sizeof(t->text), cdn_str(text));
 }
 
 static bool is_over(void *arg)
@@ -194,7 +194,7 @@ static struct taken take(struct fixture *f, const char *scheme, const char *meth
     ck_assert(http_client_create(f->loop, &(struct http_client_config){.insecure = true}, &client, NULL) ==
               CDN_OK);
     char url[64];
-    snprintf(url, sizeof url, "%s://127.0.0.1:%u/", scheme, cdn_addr_port(&f->address));
+    snprintf(url, sizeof(url), "%s://127.0.0.1:%u/", scheme, cdn_addr_port(&f->address));
     t.fetch = http_fetch_start(
         client, &(struct http_fetch_request){.method = method, .url = url, .handler = &taker, .arg = &t});
     turn_until(f->loop, is_over, &t);
@@ -402,7 +402,7 @@ START_TEST(an_unknown_certificate_is_refused_by_the_client)
     begin(&f, (struct source){.size = 3, .ready = 3}, (char *)pem.certificate.data, (char *)pem.key.data);
     ck_assert(http_client_create(f.loop, &(struct http_client_config){0}, &client, NULL) == CDN_OK);
     char url[64];
-    snprintf(url, sizeof url, "https://127.0.0.1:%u/", cdn_addr_port(&f.address));
+    snprintf(url, sizeof(url), "https://127.0.0.1:%u/", cdn_addr_port(&f.address));
     http_fetch_start(client,
                      &(struct http_fetch_request){.method = "GET", .url = url, .handler = &taker, .arg = &t});
     turn_until(f.loop, is_over, &t);
@@ -426,7 +426,7 @@ static bool is_trusted(struct fixture *f, const char *ca)
     ck_assert(http_client_create(f->loop, &(struct http_client_config){.ca_file = path}, &client, NULL) ==
               CDN_OK);
     char url[64];
-    snprintf(url, sizeof url, "https://127.0.0.1:%u/", cdn_addr_port(&f->address));
+    snprintf(url, sizeof(url), "https://127.0.0.1:%u/", cdn_addr_port(&f->address));
     http_fetch_start(client,
                      &(struct http_fetch_request){.method = "GET", .url = url, .handler = &taker, .arg = &t});
     turn_until(f->loop, is_over, &t);

@@ -19,7 +19,7 @@ static int used;
 static const char *path_of(const char *name)
 {
     char *path = paths[used++ % 8];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);
     return path;
 }
 

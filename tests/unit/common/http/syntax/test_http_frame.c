@@ -186,7 +186,7 @@ START_TEST(what_came_before_a_bad_request_is_handed_on)
     struct http_frame f = {0};
     enum http_refusal verdict;
     static const char bytes[] = NEXT NEXT CHUNKED "3\nabc\r\n0\r\n\r\n" NEXT;
-    ck_assert_uint_eq(feed(&f, bytes, sizeof bytes - 1, sizeof bytes, &verdict), 2 * (sizeof(NEXT) - 1));
+    ck_assert_uint_eq(feed(&f, bytes, sizeof(bytes) - 1, sizeof(bytes), &verdict), 2 * (sizeof(NEXT) - 1));
     ck_assert_int_eq(verdict, HTTP_REFUSE_CHUNK);
 }
 END_TEST
@@ -241,7 +241,7 @@ START_TEST(the_value_of_a_framing_field_ends_its_line)
     char bytes[] = HEAD "Content-Length: 3 \t \r\nCOOKIE: a=b\r\n\r\nabc";
     struct http_frame f = {0};
     size_t ready;
-    ck_assert_int_eq(http_frame_feed(&f, bytes, sizeof bytes - 1, &ready), HTTP_REFUSE_NONE);
+    ck_assert_int_eq(http_frame_feed(&f, bytes, sizeof(bytes) - 1, &ready), HTTP_REFUSE_NONE);
     ck_assert(strstr(bytes, " 3\r\n") && !strstr(bytes, "3 "));
     ck_assert(strstr(bytes, "COOKI\x7f: a=b\r\n"));
 }
@@ -263,7 +263,7 @@ START_TEST(behind_a_request_for_websocket_nothing_is_judged)
 {
     char bytes[256];
     const size_t n = strlen(upgrades[_i].head);
-    const size_t all = (size_t)snprintf(bytes, sizeof bytes, "%s no HTTP\n", upgrades[_i].head);
+    const size_t all = (size_t)snprintf(bytes, sizeof(bytes), "%s no HTTP\n", upgrades[_i].head);
     struct http_frame f = {.upgrades = true};
     size_t ready;
     const enum http_refusal bad = http_frame_feed(&f, bytes, all, &ready);
