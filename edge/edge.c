@@ -33,6 +33,7 @@
 #include "edge/request/hot.h"
 #include "edge/request/queue.h"
 #include "edge/request/request.h"
+#include "edge/request/stall.h"
 #include "edge/request/tunnel.h"
 #include "edge/store/store.h"
 
@@ -233,6 +234,7 @@ static void sweep(struct loop_timer *timer)
     edge_budget_trim(&w->trim, loop_mono_ns(w->loop));
     edge_queue_serve(w);
     edge_queue_expire(w);
+    edge_stall_look(w);
     loop_timer_start(w->loop, timer, behind ? SWEEP_SOON_NS : SWEEP_NS);
 }
 

@@ -15,6 +15,7 @@
     X(COUNTER, origin_error_total, "Requests to the origin that failed or were answered 5xx")     \
     X(COUNTER, origin_bytes_total, "Body bytes received from the origin")                         \
     X(COUNTER, validated_total, "Stored answers that the origin confirmed with 304")              \
+    X(COUNTER, stalled_reader_total, "Clients let go because others waited for them to read")     \
     X(COUNTER, stored_total, "Answers stored")                                                    \
     X(COUNTER, mismatch_total, "Bodies that did not match their content-hashed name")             \
     X(COUNTER, invalidated_total, "Objects made void by unsafe requests")                         \

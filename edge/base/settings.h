@@ -89,6 +89,8 @@
       "Time-out between two pieces of the origin's body")                                                   \
     X(DURATION, keepalive, "60s", 1000, 86400000, NULL, RESTART, "TIME",                                    \
       "Idle time-out of client connections")                                                                \
+    X(DURATION, stalled_reader, "5s", 100, 3600000, NULL, RESTART, "TIME",                                  \
+      "A client that takes next to nothing for this long while others wait for it is let go")               \
     X(SIZE, max_body, "1GiB", 0, 1e15, NULL, RESTART, "SIZE",                                               \
       "Largest request body that is passed to the origin")                                                  \
     X(UINT, max_connections, "15000", 16, 1e6, NULL, RESTART, "N",                                          \

@@ -59,6 +59,7 @@ struct edge_worker {
     struct edge_txn *free_txn; /* free list */
     unsigned free_txn_count;
     struct edge_queue queue;
+    struct edge_txn *readers;        /* of bodies on their way (stall.h) */
     struct edge_access_ring *access; /* of the access log; NULL: there is none */
     struct edge_metrics metrics;
 };

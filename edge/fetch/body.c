@@ -44,7 +44,7 @@ struct edge_body {
     uint64_t length;              /* bytes appended */
     uint64_t base;                /* WINDOW: the first byte still held */
     struct edge_body_reader *readers;
-    bool awaited; /* the first reader is on its way: nothing may be dropped */
+    bool awaited; /* the leader is on its way: nothing may be dropped */
     bool keep;    /* may become FILE_BACKED */
     bool waiting; /* the producer was told to wait */
     bool finished;
@@ -108,10 +108,9 @@ static uint64_t slowest(const struct edge_body *b)
     return least;
 }
 
-static size_t window_free(struct edge_body *b)
+static size_t window_free(const struct edge_body *b)
 {
-    b->base = slowest(b);
-    return b->blob->n - (size_t)(b->length - b->base);
+    return b->blob->n - (size_t)(b->length - slowest(b));
 }
 
 static void ring_copy_in(struct edge_body *b, const char *data, size_t n)
@@ -158,10 +157,10 @@ static void become_window(struct edge_body *b)
 {
     struct edge_blob *old = b->blob;
     uint64_t end = b->length;
-    b->base = slowest(b);
-    size_t held = (size_t)(end - b->base);
-    b->blob = new_ring(held);
+    b->blob = new_ring((size_t)(end - slowest(b)));
     b->mode = WINDOW;
+    b->base = end > b->blob->n ? end - b->blob->n : 0; /* all that has room: others may join */
+    size_t held = (size_t)(end - b->base);
     b->length = b->base;
     if (held) {
         ring_copy_in(b, old->data + b->base, held);
@@ -221,7 +220,7 @@ static bool make_room(struct edge_body *b, size_t n)
 static bool append_window(struct edge_body *b, const char *data, size_t n)
 {
     if (window_free(b) < n) {
-        if (n <= b->blob->n || b->base != b->length) {
+        if (n <= b->blob->n || slowest(b) != b->length) {
             b->waiting = true;
             return false;
         }
@@ -229,6 +228,8 @@ static bool append_window(struct edge_body *b, const char *data, size_t n)
         b->blob = edge_blob_create(n);
     }
     ring_copy_in(b, data, n);
+    const uint64_t end = b->length + n;
+    b->base = end - b->base > b->blob->n ? end - b->blob->n : b->base;
     return true;
 }
 
@@ -315,7 +316,6 @@ bool edge_body_join(struct edge_body *b, struct edge_body_reader *r, uint64_t at
     if (there) {
         *r = (struct edge_body_reader){.next = b->readers, .at = at, .joined = true};
         b->readers = r;
-        b->awaited = false;
     }
     cdn_lock_drop(&b->lock);
     return there;
@@ -365,7 +365,7 @@ static bool has_room_now(struct edge_body *b)
 void edge_body_await(struct edge_body *b, bool reader)
 {
     cdn_lock_take(&b->lock);
-    b->awaited = reader && !b->readers;
+    b->awaited = reader;
     bool wake = has_room_now(b);
     cdn_lock_drop(&b->lock);
     wake_producer(b, wake);
@@ -379,6 +379,19 @@ ssize_t edge_body_read(struct edge_body *b, struct edge_body_reader *r, char *in
     cdn_lock_drop(&b->lock);
     wake_producer(b, wake);
     return got;
+}
+
+bool edge_body_is_held_up(struct edge_body *b, const struct edge_body_reader *reader)
+{
+    bool others = false;
+    cdn_lock_take(&b->lock);
+    const bool holds =
+        b->mode == WINDOW && b->waiting && b->blob->n - (size_t)(b->length - reader->at) < b->blob->n / 2;
+    for (const struct edge_body_reader *r = b->readers; holds && r && !others; r = r->next) {
+        others = r->at == b->length;
+    }
+    cdn_lock_drop(&b->lock);
+    return others;
 }
 
 void edge_body_leave(struct edge_body *b, struct edge_body_reader *r)

@@ -52,8 +52,8 @@ struct edge_store_file *edge_body_take_file(struct edge_body *body);
  * the limit. */
 void edge_body_do_not_keep(struct edge_body *body);
 
-/* Whether somebody is about to be the first to join: until then, or until this is taken back, nothing is
- * dropped. */
+/* Whether the leader is about to join: until this is taken back, when it has joined or left, nothing is
+ * dropped. Others may join before it. */
 void edge_body_await(struct edge_body *body, bool reader);
 /* From byte `at`. False when the bytes are gone already (then the reader has not joined). */
 bool edge_body_join(struct edge_body *body, struct edge_body_reader *reader, uint64_t at);
@@ -62,6 +62,9 @@ bool edge_body_join(struct edge_body *body, struct edge_body_reader *reader, uin
 #define EDGE_BODY_FAILED ((ssize_t)-2)
 /* Up to `max` bytes at reader->at, which moves on. */
 ssize_t edge_body_read(struct edge_body *body, struct edge_body_reader *reader, char *into, size_t max);
+/* WINDOW: whether the producer waits for this reader (perhaps among others), and somebody who has read all
+ * there is waits for the producer. */
+bool edge_body_is_held_up(struct edge_body *body, const struct edge_body_reader *reader);
 void edge_body_leave(struct edge_body *body, struct edge_body_reader *reader); /* harmless when not joined */
 
 #endif

@@ -19,6 +19,7 @@
 #include "edge/request/compress.h"
 #include "edge/request/hot.h"
 #include "edge/request/serve.h"
+#include "edge/request/stall.h"
 #include "edge/request/step.h"
 #include "edge/request/txn.h"
 #include "edge/semantics/cause.h"
@@ -441,8 +442,7 @@ static const struct edge_rep *told(const struct edge_txn *t)
 static enum edge_step respond_stream(struct edge_txn *t, unsigned status, const struct edge_range_plan *plan,
                                      uint64_t from, int64_t length)
 {
-    struct edge_fetch *f = t->fetch;
-    if (!edge_body_join(f->body, &t->reader, from)) {
+    if (!edge_stall_join(t, from)) {
         if (t->leader) {
             return edge_deliver_error(t, 502, "the beginning of the origin's answer is gone");
         } /* too late for what nobody keeps: an answer of its own */

@@ -20,6 +20,7 @@
 #include "edge/memory/budget.h"
 #include "edge/request/queue.h"
 #include "edge/request/slice.h"
+#include "edge/request/stall.h"
 #include "edge/semantics/cause.h"
 #include "edge/semantics/range.h"
 #include "edge/semantics/validate.h"
@@ -283,7 +284,7 @@ static ssize_t read_fetch(struct edge_ranger *r, char *into, size_t max)
         (f->rep != r->rep && !edge_may_combine(r->rep->head, f->rep->head))) {
         return HTTP_STREAM_FAIL; /* another version: what was sent cannot be continued */
     }
-    if (!t->reader.joined && !edge_body_join(f->body, &t->reader, r->at - f->rep->first)) {
+    if (!t->reader.joined && !edge_stall_join(t, r->at - f->rep->first)) {
         return HTTP_STREAM_FAIL;
     }
     ssize_t got = edge_body_read(f->body, &t->reader, into, max);

@@ -11,9 +11,13 @@
 #include "common/str.h"
 #include "edge/base/metrics.h"
 #include "edge/base/settings.h"
+#include "edge/base/worker.h"
 #include "edge/cache/object.h"
 #include "edge/fetch/body.h"
 #include "edge/fetch/fetch.h"
+#include "edge/request/stall.h"
+#include "edge/request/step.h"
+#include "edge/request/txn.h"
 #include "edge/semantics/cause.h"
 #include "edge/semantics/head.h"
 
@@ -342,7 +346,7 @@ enum edge_step edge_tunnel_answer(struct edge_txn *t)
         edge_fetch_body_ready(f);
         return EDGE_STEP_STREAM;
     }
-    if (!edge_body_join(f->body, &t->reader, 0)) {
+    if (!edge_stall_join(t, 0)) {
         return edge_deliver_error(t, 502, "the beginning of what the origin sent is gone");
     }
     struct MHD_Response *response = http_response_upgrade(t->http, begin, t);

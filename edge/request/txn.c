@@ -12,6 +12,7 @@
 #include "edge/memory/budget.h"
 #include "edge/request/part.h"
 #include "edge/request/queue.h"
+#include "edge/request/stall.h"
 #include "edge/request/tunnel.h"
 #include "edge/semantics/vary.h"
 
@@ -77,9 +78,7 @@ struct edge_txn *edge_txn_new(struct edge_worker *w, struct http_request *req)
 void edge_txn_leave_fetch(struct edge_txn *t)
 {
     if (t->fetch) {
-        if (t->reader.joined) {
-            edge_body_leave(t->fetch->body, &t->reader);
-        }
+        edge_stall_leave(t);
         edge_fetch_leave(CDN_TAKE(t->fetch), t->worker, &t->waiter);
     }
 }

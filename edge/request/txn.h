@@ -77,6 +77,11 @@ struct edge_txn {
     struct edge_body_reader reader;
     struct http_stream *stream;
     size_t block; /* what it holds, taken from the account */
+    struct {
+        struct edge_txn *next, *previous;
+        int64_t since_ns; /* others wait for this reader since then; 0: they don't */
+        uint64_t taken;   /* what its client had then */
+    } stall;              /* stall.h; while `reader` has joined */
     unsigned status;
     uint64_t sent;
     struct edge_ranger *ranger; /* part.c: puts stretches of stored and fetched parts together */

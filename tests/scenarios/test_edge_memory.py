@@ -1,7 +1,10 @@
 """What an edge holds in memory, against its setting."""
 
+import threading
+import time
+
 import pytest
-from cdn import SLOW, Gate, Reply, poll
+from cdn import SLOW, Gate, Reply, in_parallel, poll
 from test_edge_http import ok
 
 MIB = 1 << 20
@@ -116,3 +119,87 @@ def test_a_crowd_of_connections(cdn):
     assert edge.get("/a").body == b"hit"
     for client in clients:
         client.close()
+
+
+# ------------------------------------------------------------------------------------------------ readers that do not read
+
+LARGE = bytes(range(256)) * (24 * MIB // 256)  # more than the kernel holds for a client that does not read
+
+
+def sharing(edge, origin, target, answer, readers, stalled, version="HTTP/1.1"):
+    """That many clients which share one fetch; those of the second kind take nothing."""
+    gate = Gate()
+    origin.on(target, Reply(200, LARGE, [("Cache-Control", answer)], before=gate, date=False, chunked=version == "HTTP/1.0"))
+    clients = [edge.connect() for _ in range(readers + stalled)]
+    for client in clients:
+        client.send_request("GET", target, version=version)
+    poll(lambda: edge.status()["requests_under_way"] == len(clients), what="all requests at the edge")
+    gate.open()
+    return clients[:readers], clients[readers:]
+
+
+def take_all(readers):
+    for got in in_parallel(len(readers), lambda i: readers[i].response().body):
+        assert got == LARGE
+
+
+@pytest.mark.parametrize("disk", [0, "1GiB"])
+@pytest.mark.parametrize("stalled", [1, 2])
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
+def test_a_stalled_reader_does_not_hold_up_others(cdn, disk, stalled, version):
+    """Without a disk tier the body is in a window: who does not read is let go. With one the body is in a file, and a
+    client may take its time."""
+    origin = cdn.fake_origin()
+    edge = cdn.edge(origin, disk=disk, stalled_reader="500ms", threads=1)
+    readers, idle = sharing(edge, origin, "/large", "max-age=600", 3, stalled, version)
+    take_all(readers)
+    assert origin.count("/large") == 1
+    lost = edge.metric("pocketcdn_edge_stalled_reader_total")
+    if disk:
+        assert lost == 0
+        take_all(idle)
+    else:
+        assert lost == stalled
+        assert len([e for e in edge.log if e["event"] == "stalled_reader" and e["target"] == "/large"]) == stalled
+        for client in idle:
+            with pytest.raises(ConnectionResetError):  # HTTP/1.0 would take an orderly close for the end of the body
+                while client.sock.recv(MIB):
+                    pass
+        poll(lambda: edge.status()["requests_under_way"] == 0, what="the edge is done with them")
+
+
+def test_a_reader_alone_may_be_slow(cdn):
+    """Nobody waits for it; and when all are slow, nobody is let go either."""
+    origin = cdn.fake_origin()
+    edge = cdn.edge(origin, disk=0, stalled_reader="100ms", threads=1)
+    _, idle = sharing(edge, origin, "/large", "max-age=600", 0, 2)
+    _, alone = sharing(cdn.edge(origin, name="ams", disk=0, stalled_reader="100ms", threads=1), origin, "/other", "max-age=600", 0, 1)
+    sent = edge.metric("pocketcdn_edge_origin_bytes_total")
+    time.sleep(1)  # ten times as long as it may take
+    assert edge.metric("pocketcdn_edge_stalled_reader_total") == 0
+    assert sent < len(LARGE)
+    take_all(idle)
+    take_all(alone)
+
+
+def test_a_slow_reader_is_not_stalled(cdn):
+    """It takes a little all the time, more than `body_rate`; what counts is what its TCP takes, not the place in the body."""
+    origin = cdn.fake_origin()
+    edge = cdn.edge(origin, disk=0, stalled_reader="10s", threads=1)
+    readers, (slow,) = sharing(edge, origin, "/large", "max-age=600", 1, 1)
+    done = []
+
+    def read_slowly():
+        slow.final_head()
+        got = b""
+        while len(got) < len(LARGE):
+            got += slow.read_exactly(min(1 << 18, len(LARGE) - len(got)))
+            time.sleep(0.02)
+        done.append(got)
+
+    thread = threading.Thread(target=read_slowly)
+    thread.start()
+    take_all(readers)
+    thread.join(120)
+    assert done == [LARGE]
+    assert edge.metric("pocketcdn_edge_stalled_reader_total") == 0

@@ -253,6 +253,12 @@ struct http_stream *http_stream_create(struct http_request *req, int64_t length,
                                        struct MHD_Response **ret_response);
 void http_stream_resume(
     struct http_stream *stream); /* on the loop's thread; harmless when it is not waiting */
+/* Resets the connection: the client sees that its answer is incomplete, and what it has not taken is gone.
+ * Not inside read(); release() follows later. */
+void http_stream_reset(struct http_stream *stream);
+/* Bytes that the client has taken since the connection was opened (acknowledged by its TCP; those of a TLS
+ * connection are coded). */
+uint64_t http_stream_taken(const struct http_stream *stream);
 
 void http_response_add(struct MHD_Response *response, const char *name, const char *value);
 const char *http_reason(unsigned status);

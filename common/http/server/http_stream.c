@@ -8,7 +8,9 @@
 #include "common/http/syntax/http_message.h"
 #include "common/mem.h"
 
+#include <linux/tcp.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -33,16 +35,24 @@ static ssize_t wait_for_more(struct http_stream *stream)
     return 0;
 }
 
+static int socket_of(const struct http_request *req)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(req->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+
+static void reset_connection(const struct http_request *req)
+{
+    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    (void)connect(socket_of(req), &nobody, sizeof(nobody));
+}
+
 /* A body that ends with the connection (HTTP/1.0) would look complete after an orderly close: reset it. */
 static ssize_t break_off(struct http_stream *stream)
 {
     if (stream->req && stream->req->http10 && !stream->sized) {
-        const union MHD_ConnectionInfo *info =
-            MHD_get_connection_info(stream->req->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-        struct sockaddr nobody = {.sa_family = AF_UNSPEC};
-        if (info) {
-            (void)connect(info->connect_fd, &nobody, sizeof(nobody));
-        }
+        reset_connection(stream->req);
     }
     return MHD_CONTENT_READER_END_WITH_ERROR;
 }
@@ -111,6 +121,24 @@ void http_stream_break(struct http_stream *stream)
 {
     stream->broken = true;
     http_stream_resume(stream);
+}
+
+void http_stream_reset(struct http_stream *stream)
+{
+    if (stream->req) {
+        reset_connection(stream->req); /* libmicrohttpd hears of it from epoll */
+    }
+    http_stream_break(stream);
+}
+
+uint64_t http_stream_taken(const struct http_stream *stream)
+{
+    struct tcp_info info = {0};
+    socklen_t n = sizeof(info);
+    if (!stream->req || getsockopt(socket_of(stream->req), IPPROTO_TCP, TCP_INFO, &info, &n) < 0) {
+        return 0;
+    }
+    return info.tcpi_bytes_acked;
 }
 
 void http_stream_detach(struct http_stream *stream)

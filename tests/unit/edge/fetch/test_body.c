@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #define PIECE 16384u
+#define WINDOW 524288u
 
 static unsigned woken;
 
@@ -141,6 +142,120 @@ START_TEST(without_memory_a_window_is_small)
 }
 END_TEST
 
+/* Who holds up whom: readers at these places of a window that is full, half a megabyte from byte 0 on. */
+static const struct {
+    uint64_t length;
+    size_t count;
+    uint64_t at[4];
+    bool keep;
+    bool held_up[4]; /* others by this one */
+} crowds[] = {
+    {WINDOW, 1, {0}, false, {false}}, /* nobody waits for it */
+    {WINDOW, 2, {0, WINDOW}, false, {true, false}},
+    {WINDOW, 4, {0, WINDOW, WINDOW, WINDOW}, false, {true, false, false, false}},
+    {WINDOW, 3, {0, 0, WINDOW}, false, {true, true, false}},
+    {WINDOW, 3, {0, WINDOW - PIECE, WINDOW}, false, {true, false, false}}, /* not far enough behind */
+    {WINDOW, 3, {WINDOW / 2 - PIECE, WINDOW / 2, WINDOW}, false, {true, false, false}},
+    {WINDOW, 2, {WINDOW / 2, WINDOW}, false, {false, false}}, /* the producer was told that there is room */
+    {WINDOW, 2, {0, WINDOW - PIECE}, false, {false, false}},  /* nobody has read all there is */
+    {WINDOW, 2, {0, 0}, false, {false, false}},
+    {WINDOW - PIECE, 2, {0, WINDOW - PIECE}, false, {false, false}}, /* the producer does not wait */
+    {WINDOW, 2, {0, WINDOW}, true, {false, false}},                  /* all in memory */
+};
+
+START_TEST(those_who_hold_up_others_are_known)
+{
+    struct edge_body_reader r[4] = {0};
+    static char into[PIECE];
+    edge_budget_set(64 * MIB);
+    struct edge_body *b = edge_body_create(-1, MIB, NULL, room_again, NULL);
+    if (!crowds[_i].keep) {
+        edge_body_do_not_keep(b);
+    }
+    for (size_t i = 0; i < crowds[_i].count; i++) {
+        ck_assert(edge_body_join(b, &r[i], 0));
+    }
+    uint64_t at = 0;
+    while (at < crowds[_i].length) {
+        ck_assert(append(b, at, PIECE));
+        at += PIECE;
+    }
+    if (!crowds[_i].keep && at == WINDOW) {
+        ck_assert(!append(b, at, PIECE));
+    }
+    for (size_t i = 0; i < crowds[_i].count; i++) {
+        while (r[i].at < crowds[_i].at[i]) {
+            ck_assert_int_gt(edge_body_read(b, &r[i], into, PIECE), 0);
+        }
+    }
+    for (size_t i = 0; i < crowds[_i].count; i++) {
+        ck_assert_int_eq(edge_body_is_held_up(b, &r[i]), crowds[_i].held_up[i]);
+    }
+    edge_body_finish(b, false); /* the end is known: nobody waits for the producer */
+    for (size_t i = 0; i < crowds[_i].count; i++) {
+        ck_assert(!edge_body_is_held_up(b, &r[i]));
+        edge_body_leave(b, &r[i]);
+    }
+    edge_body_unref(b);
+}
+END_TEST
+
+/* Others, on other threads, may be faster than the one whose request it is. */
+START_TEST(nothing_goes_before_the_leader_has_joined)
+{
+    struct edge_body_reader quick = {0};
+    struct edge_body_reader leader = {0};
+    edge_budget_set(64 * MIB);
+    struct edge_body *b = edge_body_create(-1, MIB, NULL, room_again, NULL);
+    edge_body_do_not_keep(b);
+    edge_body_await(b, true);
+    ck_assert(edge_body_join(b, &quick, 0));
+    uint64_t at = 0;
+    while (append(b, at, PIECE)) {
+        at += PIECE;
+    }
+    ck_assert_uint_eq(at, WINDOW);
+    ck_assert_uint_eq(drain(b, &quick), WINDOW);
+    ck_assert(!append(b, at, PIECE));
+    ck_assert(edge_body_join(b, &leader, 0));
+    woken = 0;
+    edge_body_await(b, false);
+    ck_assert_uint_eq(woken, 0);
+    ck_assert_uint_eq(drain(b, &leader), WINDOW);
+    ck_assert_uint_eq(woken, 1);
+    ck_assert(append(b, at, PIECE));
+    edge_body_leave(b, &quick);
+    edge_body_leave(b, &leader);
+    edge_body_unref(b);
+}
+END_TEST
+
+START_TEST(others_may_join_until_bytes_are_gone)
+{
+    struct edge_body_reader r[3] = {0};
+    edge_budget_set(64 * MIB);
+    struct edge_body *b = edge_body_create(-1, MIB, NULL, room_again, NULL);
+    edge_body_do_not_keep(b);
+    ck_assert(edge_body_join(b, &r[0], 0));
+    uint64_t at = 0;
+    while (append(b, at, PIECE)) {
+        at += PIECE;
+    }
+    ck_assert_uint_eq(drain(b, &r[0]), WINDOW); /* all read by who is there, and still in the window */
+    ck_assert(edge_body_join(b, &r[1], 0));
+    ck_assert_uint_eq(drain(b, &r[1]), WINDOW);
+    ck_assert(append(b, at, PIECE));
+    ck_assert(!edge_body_join(b, &r[2], 0));
+    ck_assert(!edge_body_join(b, &r[2], PIECE - 1));
+    ck_assert(edge_body_join(b, &r[2], PIECE));
+    ck_assert_uint_eq(drain(b, &r[2]), WINDOW);
+    for (size_t i = 0; i < CDN_ARRAY_LEN(r); i++) {
+        edge_body_leave(b, &r[i]);
+    }
+    edge_body_unref(b);
+}
+END_TEST
+
 START_TEST(the_tier_gets_what_others_leave)
 {
     edge_budget_set(32 * MIB);
@@ -169,6 +284,9 @@ int main(void)
     TCase *tc = tcase_create("body");
     tcase_add_loop_test(tc, bytes_are_right_with_and_without_memory, 0, (int)CDN_ARRAY_LEN(rows));
     tcase_add_test(tc, without_memory_a_window_is_small);
+    tcase_add_loop_test(tc, those_who_hold_up_others_are_known, 0, (int)CDN_ARRAY_LEN(crowds));
+    tcase_add_test(tc, nothing_goes_before_the_leader_has_joined);
+    tcase_add_test(tc, others_may_join_until_bytes_are_gone);
     tcase_add_test(tc, the_tier_gets_what_others_leave);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
