@@ -5,6 +5,7 @@
 #include "common/str.h"
 #include "geo-data/decode.h"
 #include "geo-data/geo.h"
+#include "geo-data/places.h"
 
 #include <math.h>
 #include <maxminddb.h>
@@ -17,14 +18,15 @@
 #include "common/banned.h"
 
 enum target {
-    TEXT,    /* struct cdn_str */
-    REAL,    /* double, from any number or from text */
-    UINT,    /* unsigned */
-    ASN,     /* asn, from a number or from "AS64496"; with a name after it, organization */
-    OWNER,   /* organization; with "AS64496" before it, asn */
-    COUNTRY, /* country_code when it has two letters, else country */
-    REGION,  /* subdivision_code when it has up to three letters, all of them capitals, else subdivision */
-    POINT,   /* lat and lon, from "35.6,139.7" */
+    TEXT,      /* struct cdn_str */
+    REAL,      /* double, from any number or from text */
+    UINT,      /* unsigned */
+    ASN,       /* asn, from a number or from "AS64496"; with a name after it, organization */
+    OWNER,     /* organization; with "AS64496" before it, asn */
+    COUNTRY,   /* country_code when it has two or three letters, else country */
+    CONTINENT, /* continent_code, from a code or a name */
+    REGION,    /* subdivision_code when it has up to three letters, all of them capitals, else subdivision */
+    POINT,     /* lat and lon, from "35.6,139.7" */
     NOTHING
 };
 
@@ -32,7 +34,7 @@ struct rule {
     struct cdn_str key; /* p NULL ends the table */
     enum target target;
     size_t member;            /* offset in struct geo_record, for a value */
-    const struct rule *below; /* for a map, or for the first map in an array */
+    const struct rule *below; /* for a map, INSIDE: it is a record in the record */
 };
 
 #define KEY(literal)                 \
@@ -50,6 +52,9 @@ struct rule {
     {                               \
         {NULL, 0}, NOTHING, 0, NULL \
     }
+static const struct rule inside;
+#define INSIDE (&inside)
+
 static const struct rule country_rules[] = {
     {KEY("iso_code"), TEXT, MEMBER(country_code), NULL},
     {KEY("code"), TEXT, MEMBER(country_code), NULL},
@@ -61,8 +66,11 @@ static const struct rule registered_rules[] = {
     {KEY("iso_code"), TEXT, MEMBER(registered_country_code), NULL},
     END,
 };
+static const struct rule continent_names[] = {{KEY("en"), CONTINENT, 0, NULL}, END};
 static const struct rule continent_rules[] = {
-    {KEY("code"), TEXT, MEMBER(continent_code), NULL},
+    {KEY("code"), CONTINENT, 0, NULL},
+    {KEY("name"), CONTINENT, 0, NULL},
+    {KEY("names"), NOTHING, 0, continent_names},
     END,
 };
 static const struct rule city_rules[] = {
@@ -77,73 +85,70 @@ static const struct rule subdivision_rules[] = {
     {KEY("names"), NOTHING, 0, NAMES(subdivision)},
     END,
 };
-#define POINT_RULES                                                                          \
-    {KEY("latitude"), REAL, MEMBER(lat), NULL}, {KEY("longitude"), REAL, MEMBER(lon), NULL}, \
-        {KEY("lat"), REAL, MEMBER(lat), NULL}, {KEY("lng"), REAL, MEMBER(lon), NULL},        \
-        {KEY("lon"), REAL, MEMBER(lon), NULL},                                               \
-        {KEY("accuracy_radius"), UINT, MEMBER(accuracy_radius_km), NULL},                    \
-        {KEY("time_zone"), TEXT, MEMBER(time_zone), NULL},                                   \
-    {                                                                                        \
-        KEY("timezone"), TEXT, MEMBER(time_zone), NULL                                       \
-    }
-static const struct rule location_rules[] = {POINT_RULES, END};
 static const struct rule postal_rules[] = {
     {KEY("code"), TEXT, MEMBER(postcode), NULL},
     END,
 };
-#define NETWORK_RULES                                         \
-    {KEY("autonomous_system_number"), ASN, 0, NULL},          \
-    {                                                         \
-        KEY("autonomous_system_organization"), OWNER, 0, NULL \
-    }
-static const struct rule traits_rules[] = {NETWORK_RULES, END};
 static const struct rule asn_rules[] = {
     {KEY("asn"), ASN, 0, NULL},   {KEY("number"), ASN, 0, NULL},         {KEY("name"), OWNER, 0, NULL},
     {KEY("org"), OWNER, 0, NULL}, {KEY("organization"), OWNER, 0, NULL}, END,
 };
 static const struct rule root_rules[] = {
     {KEY("country_code"), TEXT, MEMBER(country_code), NULL},
-    POINT_RULES,
+    {KEY("latitude"), REAL, MEMBER(lat), NULL},
+    {KEY("longitude"), REAL, MEMBER(lon), NULL},
+    {KEY("lat"), REAL, MEMBER(lat), NULL},
+    {KEY("lng"), REAL, MEMBER(lon), NULL},
+    {KEY("lon"), REAL, MEMBER(lon), NULL},
+    {KEY("accuracy_radius"), UINT, MEMBER(accuracy_radius_km), NULL},
+    {KEY("time_zone"), TEXT, MEMBER(time_zone), NULL},
     {KEY("city"), TEXT, MEMBER(city), city_rules},
     {KEY("state1"), TEXT, MEMBER(subdivision), NULL},
     {KEY("country"), COUNTRY, 0, country_rules},
-    NETWORK_RULES,
+    {KEY("autonomous_system_number"), ASN, 0, NULL},
+    {KEY("autonomous_system_organization"), OWNER, 0, NULL},
     {KEY("asn"), ASN, 0, asn_rules},
     {KEY("as_name"), OWNER, 0, NULL},
-    {KEY("location"), POINT, 0, location_rules},
-    {KEY("continent"), TEXT, MEMBER(continent_code), continent_rules},
+    {KEY("location"), POINT, 0, INSIDE},
+    {KEY("continent"), CONTINENT, 0, continent_rules},
     {KEY("subdivisions"), NOTHING, 0, subdivision_rules},
     {KEY("registered_country"), TEXT, MEMBER(registered_country_code), registered_rules},
     {KEY("postal"), TEXT, MEMBER(postcode), postal_rules},
-    {KEY("traits"), NOTHING, 0, traits_rules},
+    {KEY("traits"), NOTHING, 0, INSIDE},
+    {KEY("connection"), NOTHING, 0, INSIDE},
+    {KEY("geo"), NOTHING, 0, INSIDE},
+    {KEY("geolocation"), NOTHING, 0, INSIDE},
+    {KEY("network"), NOTHING, 0, INSIDE},
+    {KEY("data"), NOTHING, 0, INSIDE},
     {KEY("postcode"), TEXT, MEMBER(postcode), NULL},
     {KEY("region"), REGION, 0, subdivision_rules},
-    {KEY("continent_code"), TEXT, MEMBER(continent_code), NULL},
+    {KEY("continent_code"), CONTINENT, 0, NULL},
+    {KEY("continent_name"), CONTINENT, 0, NULL},
     {KEY("country_name"), TEXT, MEMBER(country), NULL},
     /* other spellings of the same */
     {KEY("country_iso_code"), TEXT, MEMBER(country_code), NULL},
     {KEY("country_iso"), TEXT, MEMBER(country_code), NULL},
+    {KEY("country_code3"), TEXT, MEMBER(country_code), NULL},
+    {KEY("cc"), TEXT, MEMBER(country_code), NULL},
     {KEY("country_short"), TEXT, MEMBER(country_code), NULL},
-    {KEY("countryCode"), TEXT, MEMBER(country_code), NULL},
     {KEY("iso_code"), TEXT, MEMBER(country_code), NULL},
     {KEY("country_long"), TEXT, MEMBER(country), NULL},
-    {KEY("countryName"), TEXT, MEMBER(country), NULL},
     {KEY("registered_country_code"), TEXT, MEMBER(registered_country_code), NULL},
-    {KEY("continentCode"), TEXT, MEMBER(continent_code), NULL},
     {KEY("region_name"), TEXT, MEMBER(subdivision), NULL},
     {KEY("region_code"), TEXT, MEMBER(subdivision_code), NULL},
     {KEY("state"), REGION, 0, subdivision_rules},
     {KEY("stateprov"), TEXT, MEMBER(subdivision), NULL},
     {KEY("subdivision"), REGION, 0, subdivision_rules},
     {KEY("city_name"), TEXT, MEMBER(city), NULL},
-    {KEY("loc"), POINT, 0, location_rules},
-    {KEY("coordinates"), POINT, 0, location_rules},
+    {KEY("loc"), POINT, 0, INSIDE},
+    {KEY("coordinates"), POINT, 0, INSIDE},
     {KEY("postal_code"), TEXT, MEMBER(postcode), NULL},
     {KEY("zip_code"), TEXT, MEMBER(postcode), NULL},
     {KEY("zip"), TEXT, MEMBER(postcode), NULL},
     {KEY("as_number"), ASN, 0, NULL},
     {KEY("asn_number"), ASN, 0, NULL},
     {KEY("as"), ASN, 0, asn_rules},
+    {KEY("autonomous_system"), ASN, 0, asn_rules},
     {KEY("as_org"), OWNER, 0, NULL},
     {KEY("as_organization"), OWNER, 0, NULL},
     {KEY("asn_org"), OWNER, 0, NULL},
@@ -154,11 +159,46 @@ static const struct rule root_rules[] = {
     END,
 };
 
+static bool is_joint(char c)
+{
+    return c == '_' || c == '-' || c == ' ' || c == '.';
+}
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+/* "countryCode", "COUNTRY-CODE" and "country_code" are one key. */
+static bool same_words(struct cdn_str a, struct cdn_str b)
+{
+    size_t i = 0, k = 0;
+    for (;;) {
+        while (i < a.n && is_joint(a.p[i])) {
+            i++;
+        }
+        while (k < b.n && is_joint(b.p[k])) {
+            k++;
+        }
+        if (i == a.n || k == b.n) {
+            return i == a.n && k == b.n;
+        }
+        if (lower(a.p[i++]) != lower(b.p[k++])) {
+            return false;
+        }
+    }
+}
+
 static const struct rule *find_rule(const struct rule *rules, struct cdn_str key)
 {
-    for (; rules->key.p; rules++) {
-        if (cdn_str_eq(rules->key, key)) {
-            return rules;
+    for (const struct rule *rule = rules; rule->key.p; rule++) {
+        if (cdn_str_eq(rule->key, key)) {
+            return rule;
+        }
+    }
+    for (const struct rule *rule = rules; rule->key.p; rule++) {
+        if (same_words(rule->key, key)) {
+            return rule;
         }
     }
     return NULL;
@@ -210,6 +250,20 @@ static bool as_real(const uint8_t *p, const struct mmdb_field *f, double *ret)
     return true;
 }
 
+/* A whole number of any type that is no text. */
+static bool as_whole(const uint8_t *p, const struct mmdb_field *f, uint64_t *ret)
+{
+    double real;
+    if (as_unsigned(p, f, ret)) {
+        return true;
+    }
+    if (f->type == MMDB_DATA_TYPE_UTF8_STRING || !as_real(p, f, &real) || !(real >= 0 && real <= 1e15)) {
+        return false;
+    }
+    *ret = (uint64_t)real;
+    return true;
+}
+
 /* Words that files write where they know nothing. */
 static struct cdn_str known_text(struct cdn_str text)
 {
@@ -241,6 +295,10 @@ static void set_asn(struct geo_record *record, uint64_t number)
 static void store_owner(struct geo_record *record, struct cdn_str text, bool is_number)
 {
     struct cdn_str rest = text, word = cdn_str_cut(&rest, ' ');
+    if (cdn_str_eq_nocase(word, CDN_STR("AS")) && rest.p) { /* "AS 64496" */
+        rest = cdn_str_trim(rest);
+        word = cdn_str_cut(&rest, ' ');
+    }
     bool is_marked = word.n > 2 && cdn_str_same_nocase(word.p, "AS", 2);
     uint64_t number;
     if ((is_marked || is_number) && cdn_parse_u64(is_marked ? cdn_str_sub(word, 2) : word, &number)) {
@@ -275,6 +333,14 @@ static void store_point(struct geo_record *record, struct cdn_str text)
     record->lon = lon;
 }
 
+static void store_continent(struct geo_record *record, struct cdn_str text)
+{
+    const struct geo_continent *continent = geo_continent_find(text);
+    if (continent) {
+        set_text(&record->continent_code, continent->code);
+    }
+}
+
 static void store_text(struct cdn_str text, const struct rule *rule, struct geo_record *record)
 {
     text = known_text(text);
@@ -283,7 +349,10 @@ static void store_text(struct cdn_str text, const struct rule *rule, struct geo_
         set_text((struct cdn_str *)(void *)((char *)record + rule->member), text);
         break;
     case COUNTRY:
-        set_text(text.n == 2 ? &record->country_code : &record->country, text);
+        set_text(text.n <= 3 ? &record->country_code : &record->country, text);
+        break;
+    case CONTINENT:
+        store_continent(record, text);
         break;
     case REGION:
         set_text(is_code(text) ? &record->subdivision_code : &record->subdivision, text);
@@ -317,9 +386,9 @@ static void store(struct mmdb_section s, const struct mmdb_field *f, const struc
         }
     } else if (f->type == MMDB_DATA_TYPE_UTF8_STRING) {
         store_text((struct cdn_str){(const char *)p, f->size}, rule, record);
-    } else if (rule->target == ASN && as_unsigned(p, f, &integer)) {
+    } else if (rule->target == ASN && as_whole(p, f, &integer)) {
         set_asn(record, integer);
-    } else if (rule->target == UINT && as_unsigned(p, f, &integer)) {
+    } else if (rule->target == UINT && as_whole(p, f, &integer)) {
         unsigned value =
             integer > 40000 ? 40000 : (unsigned)integer; /* no radius is longer than the equator */
         memcpy((char *)record + rule->member, &value, sizeof(value));
@@ -329,23 +398,22 @@ static void store(struct mmdb_section s, const struct mmdb_field *f, const struc
 static bool decode_map(struct mmdb_section s, const struct mmdb_field *map, const struct rule *rules,
                        unsigned depth, uint32_t *budget, struct geo_record *record);
 
-/* The value `f` of a key with a rule: a map goes to the rules below, an array gives its first map, else a
- * value. */
+/* The value `f` of a key with a rule: a map goes to the rules below, an array gives its first item. */
 static bool decode_value(struct mmdb_section s, const struct mmdb_field *f, const struct rule *rule,
                          unsigned depth, uint32_t *budget, struct geo_record *record)
 {
-    if (!mmdb_has_items(f->type)) {
-        store(s, f, rule, record);
-        return true;
-    }
-    struct mmdb_field map = *f;
-    if (f->type == MMDB_DATA_TYPE_ARRAY && f->size > 0 && !mmdb_field_read(s, f->body, &map)) {
+    struct mmdb_field one = *f;
+    if (f->type == MMDB_DATA_TYPE_ARRAY && f->size > 0 && !mmdb_field_read(s, f->body, &one)) {
         return false;
     }
-    if (map.type != MMDB_DATA_TYPE_MAP || !rule->below) {
+    if (!mmdb_has_items(one.type)) {
+        store(s, &one, rule, record);
+    }
+    if (one.type != MMDB_DATA_TYPE_MAP || !rule->below) {
         return true;
     }
-    return depth > 0 && decode_map(s, &map, rule->below, depth - 1, budget, record);
+    const struct rule *below = rule->below == INSIDE ? root_rules : rule->below;
+    return depth > 0 && decode_map(s, &one, below, depth - 1, budget, record);
 }
 
 static bool decode_map(struct mmdb_section s, const struct mmdb_field *map, const struct rule *rules,

@@ -22,6 +22,11 @@ struct alias { /* one spelling of one city; `folded` decides the order */
     uint32_t place;
 };
 
+struct country_alias { /* one spelling of one country: a name or a code of three letters, folded */
+    char *folded;
+    uint32_t country;
+};
+
 static struct {
     struct geo_place *places;
     struct geo_unit *units; /* of places */
@@ -30,6 +35,8 @@ static struct {
     size_t alias_count;
     struct geo_country *countries; /* by code, as in the file */
     size_t country_count;
+    struct country_alias *country_aliases; /* by `folded` */
+    size_t country_alias_count;
     uint16_t country_of_code[26 * 26]; /* index + 1; 0 for unknown codes */
     struct geo_site *sites;
     size_t site_count;
@@ -100,6 +107,22 @@ static const struct geo_place *largest_city(struct cdn_str country_code)
     return best;
 }
 
+static void add_country_alias(struct cdn_str name)
+{
+    char folded[FOLDED_MAX];
+    geo_fold(name, folded, sizeof folded);
+    tables.country_aliases =
+        cdn_realloc(tables.country_aliases, tables.country_alias_count + 1, sizeof *tables.country_aliases);
+    tables.country_aliases[tables.country_alias_count++] =
+        (struct country_alias){cdn_strdup(folded), (uint32_t)tables.country_count - 1};
+}
+
+static int compare_country_aliases(const void *a, const void *b)
+{
+    const struct country_alias *x = a, *y = b;
+    return strcmp(x->folded, y->folded);
+}
+
 static void read_countries(void)
 {
     struct cdn_str rest = geo_embedded_countries();
@@ -112,12 +135,19 @@ static void read_countries(void)
         assert(number >= 0);
         tables.country_of_code[number] = (uint16_t)tables.country_count;
         country->continent_code = cdn_str_cut(&line, ',');
-        country->name = line;
+        add_country_alias(cdn_str_cut(&line, ','));
+        country->name = cdn_str_cut(&line, ',');
+        add_country_alias(country->name);
+        while (line.n) {
+            add_country_alias(cdn_str_cut(&line, '|'));
+        }
         const struct geo_place *city = largest_city(country->code);
         assert(city);
         country->lat = city ? city->lat : 0;
         country->lon = city ? city->lon : 0;
     }
+    qsort(tables.country_aliases, tables.country_alias_count, sizeof *tables.country_aliases,
+          compare_country_aliases);
 }
 
 static void read_sites(void)
@@ -192,11 +222,8 @@ static bool parse_coordinates(struct cdn_str text, double *ret_lat, double *ret_
 
 static bool in_country(const struct geo_place *place, struct cdn_str country)
 {
-    if (cdn_str_eq_nocase(place->country_code, country)) {
-        return true;
-    }
-    const struct geo_country *known = geo_country_find(place->country_code);
-    return known && geo_fold_equal(known->name, country);
+    const struct geo_country *named = geo_country_named(country);
+    return named && cdn_str_eq(named->code, place->country_code);
 }
 
 /* The most populous city of that name, in that country when one is given. */
@@ -340,6 +367,19 @@ const struct geo_country *geo_country_find(struct cdn_str code)
     int number = code_number(code);
     unsigned found = number < 0 ? 0 : tables.country_of_code[number];
     return found ? &tables.countries[found - 1] : NULL;
+}
+
+const struct geo_country *geo_country_named(struct cdn_str text)
+{
+    const struct geo_country *country = geo_country_find(text);
+    char folded[FOLDED_MAX];
+    if (country || !geo_fold(text, folded, sizeof folded)) {
+        return country;
+    }
+    const struct country_alias key = {.folded = folded},
+                               *found = bsearch(&key, tables.country_aliases, tables.country_alias_count,
+                                                sizeof key, compare_country_aliases);
+    return found ? &tables.countries[found->country] : NULL;
 }
 
 const struct geo_continent *geo_continent_find(struct cdn_str text)

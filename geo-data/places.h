@@ -41,6 +41,9 @@ size_t geo_place_count(void);
 const struct geo_place *geo_place_at(size_t i); /* i < geo_place_count(), in the file's order */
 
 const struct geo_country *geo_country_find(struct cdn_str code); /* any case; NULL when unknown */
+/* From a code of two or three letters, a former one ("UK", "YU"), or an English name in one of the spellings
+ * of countries.csv; case, accents and punctuation do not count. */
+const struct geo_country *geo_country_named(struct cdn_str text);
 size_t geo_country_count(void);
 const struct geo_country *geo_country_at(size_t i);
 

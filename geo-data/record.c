@@ -60,17 +60,37 @@ static bool is_no_country(struct cdn_str code)
     return false;
 }
 
-static void complete_country(struct geo_record *r)
+/* One code for a country, whatever a file calls it: "jp", "JPN", "UK", "Japan". */
+static void name_country(struct geo_record *r)
 {
     if (is_no_country(r->country_code)) {
         r->country_code = CDN_STR("");
     }
-    if (r->country_code.n == 0) {
-        r->country_code = r->registered_country_code;
+    struct cdn_str text = r->country_code.n ? r->country_code : r->country;
+    const struct geo_country *country = geo_country_named(text);
+    const struct geo_continent *continent = country ? NULL : geo_continent_find(text);
+    if (country) {
+        r->country_code = country->code;
+    } else if (continent &&
+               (cdn_str_eq(continent->code, CDN_STR("EU")) || cdn_str_eq(continent->code, CDN_STR("AP")))) {
+        r->country_code = continent->code; /* as registries write it */
     }
-    if (r->country_code.n == 0) {
-        r->country = CDN_STR("");
+    if (continent && r->continent_code.n == 0) {
+        r->continent_code = continent->code;
     }
+    country = geo_country_named(r->registered_country_code);
+    if (country) {
+        r->registered_country_code = country->code;
+    }
+}
+
+static void complete_country(struct geo_record *r)
+{
+    if (r->country_code.n > 0) {
+        return;
+    }
+    r->country_code = r->registered_country_code;
+    r->country = CDN_STR("");
 }
 
 static enum geo_precision precision_of(const struct geo_record *r, bool is_cell)
@@ -105,8 +125,10 @@ static void derive(struct geo_record *r, bool is_cell)
 {
     complete_country(r);
     const struct geo_country *country = geo_country_find(r->country_code);
-    const struct geo_continent *continent =
-        geo_continent_find(r->continent_code.n ? r->continent_code : r->country_code);
+    const struct geo_continent *continent = geo_continent_find(r->continent_code);
+    if (!continent && !country) { /* AS, NA and SA are countries as well */
+        continent = geo_continent_find(r->country_code);
+    }
     if (country && r->country.n == 0) {
         r->country = country->name;
     } else if (continent && r->country_code.n && r->country.n == 0) {
@@ -148,8 +170,8 @@ static void clear(struct geo_record *r)
 /* Fills what `r` lacks from `more`; true when the coordinates are of `more`. */
 static bool fill(struct geo_record *r, const struct geo_record *more)
 {
-    if (r->country.n == 0 &&
-        (r->country_code.n == 0 || cdn_str_eq_nocase(r->country_code, more->country_code))) {
+    if (r->country_code.n == 0 ||
+        (r->country.n == 0 && cdn_str_eq_nocase(r->country_code, more->country_code))) {
         r->country = more->country; /* the name of the country that the code means */
     }
 #define X(member)         \
@@ -183,6 +205,7 @@ enum cdn_status geo_files_record(const struct geo_file *const files[], const uin
         if (!mmdb_record_decode(files[i]->data, entries[i], &one)) {
             return CDN_CORRUPT;
         }
+        name_country(&one);
         if (fill(&r, &one)) {
             is_cell = files[i]->is_cells;
         }

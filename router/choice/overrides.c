@@ -4,7 +4,6 @@
 
 #include "common/mem.h"
 #include "common/str.h"
-#include "geo-data/places.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -155,14 +154,11 @@ const struct router_override *router_overrides_find_record(const struct router_o
     if (overrides->count == overrides->counts[ROUTER_OVERRIDE_NETWORK]) {
         return NULL;
     }
-    const struct geo_country *country = geo_country_find(record->country_code);
-    struct cdn_str continent = country ? country->continent_code : record->continent_code;
-    struct cdn_str code = country ? country->code : record->country_code;
     const struct router_override *o = router_overrides_find_asn(overrides, record->asn);
     if (!o) {
-        o = find_number(overrides, ROUTER_OVERRIDE_COUNTRY, code_number(code));
+        o = find_number(overrides, ROUTER_OVERRIDE_COUNTRY, code_number(record->country_code));
     }
-    return o ? o : find_number(overrides, ROUTER_OVERRIDE_CONTINENT, code_number(continent));
+    return o ? o : find_number(overrides, ROUTER_OVERRIDE_CONTINENT, code_number(record->continent_code));
 }
 
 size_t router_overrides_count(const struct router_overrides *overrides)

@@ -57,6 +57,47 @@ static const struct {
     {"continent.code=SA", "", "", "", "", 0, GEO_PRECISION_CONTINENT, -16},
     {"continent=Africa", "", "", "", "", 0, GEO_PRECISION_CONTINENT, 5},
     {"continent_code=OC", "", "", "", "", 0, GEO_PRECISION_CONTINENT, -30},
+    /* codes of three letters, former ones, names: one code for a country */
+    {"country=jp", "JP", "Japan", "", "", 0, GEO_PRECISION_COUNTRY, 35.6762},
+    {"country=JPN", "JP", "Japan", "", "", 0, GEO_PRECISION_COUNTRY, 35.6762},
+    {"country_code=jpn;country_name=Nippon", "JP", "Nippon", "", "", 0, GEO_PRECISION_COUNTRY, 35.6762},
+    {"country_code3=JPN", "JP", "Japan", "", "", 0, GEO_PRECISION_COUNTRY, 35.6762},
+    {"cc=JP", "JP", "Japan", "", "", 0, GEO_PRECISION_COUNTRY, 35.6762},
+    {"country=Japan", "JP", "Japan", "", "", 0, GEO_PRECISION_COUNTRY, 35.6762},
+    {"country_name=JAPAN", "JP", "JAPAN", "", "", 0, GEO_PRECISION_COUNTRY, 35.6762},
+    {"country.names.en=Japan", "", "", "", "", 0, GEO_PRECISION_NONE, 0}, /* the dots of rows are one deep */
+    {"country.name=Japan", "JP", "Japan", "", "", 0, GEO_PRECISION_COUNTRY, 35.6762},
+    {"country=UK", "GB", "United Kingdom", "", "", 0, GEO_PRECISION_COUNTRY, 51.5074},
+    {"country=Great Britain", "GB", "Great Britain", "", "", 0, GEO_PRECISION_COUNTRY, 51.5074},
+    {"country=Korea, Republic of", "KR", "Korea, Republic of", "", "", 0, GEO_PRECISION_COUNTRY, 37.5665},
+    {"country_code=YU", "RS", "Serbia", "", "", 0, GEO_PRECISION_COUNTRY, 44.7866},
+    {"country=Europe", "EU", "Europe", "", "", 0, GEO_PRECISION_CONTINENT, 50},
+    {"country=Asia", "", "", "", "", 0, GEO_PRECISION_CONTINENT, 28},
+    {"country_code=QQ", "QQ", "", "", "", 0, GEO_PRECISION_NONE, 0},
+    {"country_code=A1;country_name=Japan", "JP", "Japan", "", "", 0, GEO_PRECISION_COUNTRY, 35.6762},
+    {"country_name=Anonymous Proxy;registered_country=JP", "JP", "Japan", "", "", 0, GEO_PRECISION_COUNTRY,
+     35.6762},
+    {"registered_country=JPN", "JP", "Japan", "", "", 0, GEO_PRECISION_COUNTRY, 35.6762},
+    /* keys in any case, words joined in any way */
+    {"Country=JP", "JP", "Japan", "", "", 0, GEO_PRECISION_COUNTRY, 35.6762},
+    {"COUNTRY_CODE=JP;ASN=2497", "JP", "Japan", "", "", 2497, GEO_PRECISION_COUNTRY, 35.6762},
+    {"countryCode=JP;countryName=Nippon", "JP", "Nippon", "", "", 0, GEO_PRECISION_COUNTRY, 35.6762},
+    {"country-code=JP;As Number=2497", "JP", "Japan", "", "", 2497, GEO_PRECISION_COUNTRY, 35.6762},
+    {"country.isoCode=JP", "JP", "Japan", "", "", 0, GEO_PRECISION_COUNTRY, 35.6762},
+    {"country_codes=JP;countr=JP;_=JP;=JP", "", "", "", "", 0, GEO_PRECISION_NONE, 0},
+    /* a record in the record */
+    {"geo.country_code=JP;as.asn=AS2497;as.name=IIJ", "JP", "Japan", "", "IIJ", 2497, GEO_PRECISION_COUNTRY,
+     35.6762},
+    {"location.country=JP;location.city=Tokyo;location.lat=35.6;location.lng=139.7", "JP", "Japan", "Tokyo",
+     "", 0, GEO_PRECISION_CITY, 35.6},
+    {"connection.asn=2497;connection.isp=IIJ", "", "", "", "IIJ", 2497, GEO_PRECISION_NONE, 0},
+    {"autonomous_system.number=2497;autonomous_system.organization=IIJ", "", "", "", "IIJ", 2497,
+     GEO_PRECISION_NONE, 0},
+    {"asn=AS 2497 IIJ", "", "", "", "IIJ", 2497, GEO_PRECISION_NONE, 0},
+    {"org=AS Net", "", "", "", "AS Net", 0, GEO_PRECISION_NONE, 0},
+    {"continent_name=Asia", "", "", "", "", 0, GEO_PRECISION_CONTINENT, 28},
+    {"continent.name=Asia", "", "", "", "", 0, GEO_PRECISION_CONTINENT, 28},
+    {"continent=Nowhere;country=JP", "JP", "Japan", "", "", 0, GEO_PRECISION_COUNTRY, 35.6762},
     {"nothing=known", "", "", "", "", 0, GEO_PRECISION_NONE, 0},
 };
 
@@ -118,6 +159,37 @@ START_TEST(test_spelling)
     ck_assert_msg(r.precision == spellings[_i].precision, "%s: %s", spellings[_i].record,
                   geo_precision_word(r.precision));
     ck_assert_double_eq_tol(r.lat, spellings[_i].lat, 0.0001);
+    geo_db_unref(db);
+}
+END_TEST
+
+/* AF, AS, NA and SA are a continent's code and another continent's country. */
+START_TEST(test_continent)
+{
+    static const struct {
+        const char *record, *continent;
+    } rows[] = {{"country_code=AF", "AS"},
+                {"country_code=AS", "OC"},
+                {"country_code=NA", "AF"},
+                {"country_code=SA", "AS"},
+                {"country_code=EU", "EU"},
+                {"country_code=OC", "OC"},
+                {"country_code=AN", "NA"}, /* the Netherlands Antilles */
+                {"country=Namibia", "AF"},
+                {"country_code=JP;continent=EU", "EU"}, /* what a file says counts */
+                {"country_code=JP;continent=Nowhere", "AS"},
+                {"continent=south america", "SA"},
+                {"city=Tokyo", ""}};
+    CDN_AUTOBUF struct cdn_buf record = {0}, file = {0};
+    put_spelling(&record, rows[_i].record);
+    make_file(&file, 4, "198.51.0.0/16", cdn_buf_str(&record));
+    struct geo_db *db;
+    struct geo_record r;
+    struct cdn_error err;
+    ck_assert_msg(open_bytes(file.p, file.n, &db, &err) == CDN_OK, "%s", err.text);
+    ck_assert_int_eq(look_up(db, "198.51.7.8", &r), CDN_OK);
+    ck_assert_msg(cdn_str_eq(r.continent_code, cdn_str(rows[_i].continent)), "%s: '" CDN_STR_FMT "'",
+                  rows[_i].record, CDN_STR_ARG(r.continent_code));
     geo_db_unref(db);
 }
 END_TEST
@@ -222,6 +294,7 @@ int main(void)
     TCase *tc = tcase_create("rows");
     tcase_set_timeout(tc, 300);
     tcase_add_loop_test(tc, test_spelling, 0, (int)CDN_ARRAY_LEN(spellings));
+    tcase_add_loop_test(tc, test_continent, 0, 12);
     tcase_add_test(tc, test_fields_of_several_files);
     tcase_add_test(tc, test_file_shortened_after_opening);
     suite_add_tcase(suite, tc);
