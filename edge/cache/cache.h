@@ -249,12 +249,12 @@ void edge_cache_load(struct edge_cache *cache,
                      void (*done)(void *arg, enum cdn_status status, uint64_t objects), void *arg);
 /* Purges wait for it: a row that is not loaded yet cannot be hit. Calls done(arg) on another thread once all
  * is loaded; false: it is already, and nothing will be called. The waiter is the caller's until then. */
-struct edge_load_waiter {
-    struct edge_load_waiter *next;
+struct edge_cache_load_waiter {
+    struct edge_cache_load_waiter *next;
     void (*done)(void *arg);
     void *arg;
 };
-bool edge_cache_await_load(struct edge_cache *cache, struct edge_load_waiter *waiter);
+bool edge_cache_await_load(struct edge_cache *cache, struct edge_cache_load_waiter *waiter);
 bool edge_cache_loaded(const struct edge_cache *cache);
 void edge_cache_find_on_disk(struct edge_cache *cache, struct cdn_str key, void (*done)(void *arg),
                              void *arg);

@@ -60,7 +60,7 @@ static bool enter_disk(struct edge_cache *c, struct edge_object *o, const struct
     return edge_policy_insert(c->disk, &o->disk_item, size, EDGE_POLICY_NEW);
 }
 
-void edge_load_purge_early(struct edge_cache *c, struct cdn_str key)
+void edge_cache_purge_early(struct edge_cache *c, struct cdn_str key)
 {
     if (!c->early) {
         c->early = cdn_calloc(1, sizeof(*c->early));
@@ -137,10 +137,10 @@ static void load_end(void *arg, enum cdn_status status)
     struct edge_cache *c = arg;
     edge_cache_lock(c);
     atomic_store(&c->loaded, true);
-    struct edge_load_waiter *waiter = CDN_TAKE(c->load_waiters);
+    struct edge_cache_load_waiter *waiter = CDN_TAKE(c->load_waiters);
     const uint64_t count = c->load_count;
     edge_cache_unlock(c);
-    for (struct edge_load_waiter *next; waiter; waiter = next) {
+    for (struct edge_cache_load_waiter *next; waiter; waiter = next) {
         next = waiter->next;
         waiter->done(waiter->arg);
     }
@@ -155,7 +155,7 @@ void edge_cache_load(struct edge_cache *c, void (*done)(void *arg, enum cdn_stat
     edge_store_load(c->config.store, take_rows, load_end, c);
 }
 
-bool edge_cache_await_load(struct edge_cache *c, struct edge_load_waiter *waiter)
+bool edge_cache_await_load(struct edge_cache *c, struct edge_cache_load_waiter *waiter)
 {
     edge_cache_lock(c);
     const bool loading = !edge_cache_loaded(c);

@@ -80,7 +80,7 @@ struct edge_cache {
     void (*load_done)(void *arg, enum cdn_status status, uint64_t objects);
     void *load_arg;
     uint64_t load_count;
-    struct edge_load_waiter *load_waiters;
+    struct edge_cache_load_waiter *load_waiters;
     struct edge_early_purges *early; /* owned; NULL: none */
 };
 uint32_t edge_cache_place(const struct edge_cache *cache, const struct edge_store_key *key);
@@ -109,7 +109,7 @@ void edge_tags_note_purge(struct edge_cache *cache, uint64_t tag);
 struct edge_tag_link *edge_tags_first(struct edge_cache *cache, uint64_t tag);
 struct edge_tag_link *edge_tags_next(struct edge_tag_link *link);
 /* cache_load.c: the key is purged; its rows may come yet. */
-void edge_load_purge_early(struct edge_cache *cache, struct cdn_str key);
+void edge_cache_purge_early(struct edge_cache *cache, struct cdn_str key);
 /* cache_keys.c */
 void edge_keys_insert(struct edge_cache *cache, struct edge_entry *entry);
 void edge_keys_remove(struct edge_cache *cache, struct edge_entry *entry);

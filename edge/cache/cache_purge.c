@@ -54,7 +54,7 @@ uint64_t edge_cache_purge_key(struct edge_cache *c, struct cdn_str key, bool sof
     edge_cache_lock(c);
     c->purge_number++;
     if (!soft && !edge_cache_loaded(c)) {
-        edge_load_purge_early(c, key);
+        edge_cache_purge_early(c, key);
     }
     struct edge_entry *e = edge_cache_find_locked(c, key);
     uint64_t count = e ? purge_entry(c, e, soft, now_ms) : 0;

@@ -44,6 +44,6 @@ static void post_loaded(void *arg) /* loader's thread */
 
 bool edge_purge_job_run(struct edge_purge_job *job)
 {
-    job->loaded = (struct edge_load_waiter){.done = post_loaded, .arg = job};
+    job->loaded = (struct edge_cache_load_waiter){.done = post_loaded, .arg = job};
     return edge_cache_await_load(job->edge->cache, &job->loaded) ? false : apply(job);
 }

@@ -21,7 +21,7 @@ struct edge_purge_job {
     bool (*apply)(struct edge_purge_job *job);
     void (*done)(struct edge_purge_job *job);
     uint64_t count; /* for `apply`: how many objects went */
-    struct edge_load_waiter loaded;
+    struct edge_cache_load_waiter loaded;
 };
 
 /* True: all is done, and `done` will not be called. */

@@ -131,7 +131,7 @@ static enum edge_step serve_stored(struct edge_txn *t, enum edge_reuse reuse)
 static void begin(struct edge_txn *t, struct edge_fetch *f, const struct edge_stored *s, bool background,
                   bool for_range)
 {
-    struct edge_vary_source source = {edge_txn_vary_get, t};
+    struct edge_vary_source source = {edge_upstream_vary_get, t};
     struct edge_fetch_request r = {.background = background, .for_range = for_range};
     if (s->newest) {
         r.candidate_count = edge_cache_candidates(t->worker->edge->cache, t->entry, &t->hold, &source,
@@ -155,7 +155,7 @@ static struct edge_fetch_wish wish_of(struct edge_txn *t, const struct edge_stor
 
 static void refresh_behind(struct edge_txn *t, const struct edge_stored *s)
 {
-    struct edge_vary_source source = {edge_txn_vary_get, t};
+    struct edge_vary_source source = {edge_upstream_vary_get, t};
     const struct edge_fetch_wish wish = wish_of(t, s, &source, false);
     bool made;
     struct edge_fetch *f = edge_fetch_join_or_make(t->worker, t->entry, &wish, NULL, &made);
@@ -167,7 +167,7 @@ static void refresh_behind(struct edge_txn *t, const struct edge_stored *s)
 static enum edge_step fetch(struct edge_txn *t, const struct edge_stored *s,
                             const struct edge_lookup_facts *facts)
 {
-    struct edge_vary_source source = {edge_txn_vary_get, t};
+    struct edge_vary_source source = {edge_upstream_vary_get, t};
     struct edge_fetch_wish wish = wish_of(t, s, &source, facts->alone);
     wish.only_join = edge_queue_must_wait(t);
     bool made;
@@ -209,7 +209,7 @@ static enum edge_step act(struct edge_txn *t, const struct edge_stored *s,
 enum edge_step edge_lookup(struct edge_txn *t)
 {
     struct edge_cache *cache = t->worker->edge->cache;
-    struct edge_vary_source source = {edge_txn_vary_get, t};
+    struct edge_vary_source source = {edge_upstream_vary_get, t};
     struct edge_stored stored;
     struct edge_lookup_facts facts;
     edge_cache_release(cache, &t->hold);

@@ -82,7 +82,7 @@ static bool is_combinable(const struct edge_rep *rep)
 
 bool edge_part_wants(struct edge_txn *t)
 {
-    struct edge_vary_source source = {edge_txn_vary_get, t};
+    struct edge_vary_source source = {edge_upstream_vary_get, t};
     struct http_range_spec spec;
     struct edge_hold any = {0};
     if (t->http->method != HTTP_GET || !slice_size(t)) {
@@ -153,7 +153,7 @@ static bool join_stretch(struct edge_txn *t, uint64_t at, const struct edge_fetc
                          const struct edge_moment *moment, const struct edge_rep *newest,
                          struct edge_hold *stale)
 {
-    struct edge_vary_source source = {edge_txn_vary_get, t};
+    struct edge_vary_source source = {edge_upstream_vary_get, t};
     struct edge_fetch_wish wish = {
         .source = &source, .moment = *moment, .newest = newest, .scope = *scope, .at = at};
     wish.scope.authorized = t->http->field[HTTP_REQ_AUTHORIZATION].p != NULL;
@@ -181,7 +181,7 @@ static void drop_source(struct edge_ranger *r)
 static void next_source(struct edge_ranger *r)
 {
     struct edge_txn *t = r->txn;
-    struct edge_vary_source source = {edge_txn_vary_get, t};
+    struct edge_vary_source source = {edge_upstream_vary_get, t};
     struct edge_hold part = {0};
     struct edge_moment moment;
     drop_source(r);
@@ -348,7 +348,7 @@ static bool resolve(const struct edge_txn *t, const struct edge_rep *rep, struct
 /* Whether every byte of [from, from + n) is stored. */
 static bool is_stored(struct edge_txn *t, const struct edge_rep *rep, uint64_t from, uint64_t n)
 {
-    struct edge_vary_source source = {edge_txn_vary_get, t};
+    struct edge_vary_source source = {edge_upstream_vary_get, t};
     uint64_t at = from;
     bool all = true;
     while (all && at < from + n) {
@@ -443,7 +443,7 @@ enum edge_step edge_part_serve_confirmed(struct edge_txn *t)
 /* A fetch that confirms the stale part while it is being served, unless one is on its way. */
 static void refresh_behind(struct edge_txn *t, const struct edge_hold *part, const struct edge_moment *moment)
 {
-    struct edge_vary_source source = {edge_txn_vary_get, t};
+    struct edge_vary_source source = {edge_upstream_vary_get, t};
     const struct edge_fetch_wish wish = {.source = &source,
                                          .moment = *moment,
                                          .newest = part->rep,
@@ -462,7 +462,7 @@ static void refresh_behind(struct edge_txn *t, const struct edge_hold *part, con
 static bool find_part(struct edge_txn *t, const struct edge_rep *known, uint64_t at,
                       struct edge_hold *ret_part, struct edge_moment *ret_moment)
 {
-    struct edge_vary_source source = {edge_txn_vary_get, t};
+    struct edge_vary_source source = {edge_upstream_vary_get, t};
     const struct edge_head *like = is_combinable(known) ? known->head : NULL;
     if (!edge_cache_select_part(cache_of(t), t->entry, &source, at, like, ret_part, ret_moment)) {
         return false;
@@ -534,7 +534,7 @@ static enum edge_step fetch_stretch(struct edge_txn *t, const struct edge_hold *
 
 enum edge_step edge_part_begin(struct edge_txn *t)
 {
-    struct edge_vary_source source = {edge_txn_vary_get, t};
+    struct edge_vary_source source = {edge_upstream_vary_get, t};
     struct edge_hold known = {0};
     struct stretch s = {0};
     enum edge_step step;

@@ -167,7 +167,7 @@ bool edge_txn_is_cached_method(const struct edge_txn *t)
 
 bool edge_txn_fits(struct edge_txn *t, const struct edge_rep *rep)
 {
-    return edge_rep_suits(rep, &(struct edge_vary_source){edge_txn_vary_get, t});
+    return edge_rep_suits(rep, &(struct edge_vary_source){edge_upstream_vary_get, t});
 }
 
 bool edge_txn_only_cached(const struct edge_txn *t)

@@ -123,7 +123,7 @@ enum edge_step edge_txn_pass_instead(struct edge_txn *txn, enum edge_cause cause
 /* ---- upstream.c: what goes to the origin for this request ---- */
 /* One field of it, for Vary (struct edge_vary_source): the origin chooses by what it is told, not by what we
  * were. */
-bool edge_txn_vary_get(void *txn, struct cdn_str name, struct cdn_buf *into);
+bool edge_upstream_vary_get(void *txn, struct cdn_str name, struct cdn_buf *into);
 /* The request for a fetch of that scope, with `ret`'s candidates as conditions and `background` as it says;
  * scope NULL: for this request alone. */
 void edge_upstream_request(struct edge_txn *txn, const struct edge_fetch_scope *scope,

@@ -1,6 +1,6 @@
 /* upstream: the request that goes to the origin. All that the origin is told is written in one
  * place, so that Vary is keyed by what it is told and not by what the client said
- * (edge_txn_vary_get). Fields that are not copied stay here because no key holds them
+ * (edge_upstream_vary_get). Fields that are not copied stay here because no key holds them
  * (semantics/outgoing.h). */
 #include "common/config/config.h"
 #include "common/http/server/http_server.h"
@@ -181,7 +181,7 @@ static bool get_own(struct edge_txn *t, struct cdn_str name, struct cdn_buf *int
     return any;
 }
 
-bool edge_txn_vary_get(void *txn, struct cdn_str name, struct cdn_buf *into)
+bool edge_upstream_vary_get(void *txn, struct cdn_str name, struct cdn_buf *into)
 {
     struct edge_txn *t = txn;
     CDN_AUTOBUF struct cdn_buf connection = {0};
