@@ -1,10 +1,9 @@
-/* store: opening, closing, the folder and the queue's entrance. Callers only queue work here; the
+/* store: opening, closing, the queue's entrance and space. Callers only queue work here; the
  * files are store_segment.c's, store_file.c's and store_index.c's, the order of writing is
  * store_writer.c's. */
 #include "edge/store/store.h"
 
 #include "common/clock.h"
-#include "common/folder.h"
 #include "common/lock.h"
 #include "common/mem.h"
 #include "edge/memory/lock_order.h"
@@ -12,9 +11,7 @@
 #include "edge/store/store_private.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <sqlite3.h>
@@ -23,9 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/random.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -115,117 +109,6 @@ int64_t edge_store_after(struct timespec *ret, int64_t ms)
 
 /* ---- open ---- */
 
-static enum cdn_status make_part(int dir, const char *name, const char *path, struct cdn_error *err)
-{
-    struct stat st;
-    if ((mkdirat(dir, name, 0700) != 0 && errno != EEXIST) ||
-        fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-        faccessat(dir, name, R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
-        return cdn_error_set(err, CDN_IO, "cache_dir %s/%s: %s", path, name, strerror(errno));
-    }
-    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid()) {
-        return cdn_error_set(err, CDN_IO, "cache_dir %s/%s: is not a folder of ours", path, name);
-    }
-    return CDN_OK;
-}
-
-/* Other threads use the number of an old descriptor all the time: it is given the new file at once. */
-static void replace(int *fd, int by)
-{
-    if (*fd < 0) {
-        *fd = by;
-        return;
-    }
-    while (dup3(by, *fd, O_CLOEXEC) < 0 && (errno == EINTR || errno == EBUSY)) {
-    }
-    close(by);
-}
-
-/* The lock file also keeps the store's secret. A new one makes all that is there invalid, which is safe. */
-static enum cdn_status read_secret(struct edge_store *s, int fd, struct cdn_error *err)
-{
-    const ssize_t n = (ssize_t)sizeof(s->secret);
-    if (s->lock_fd < 0 && pread(fd, &s->secret, sizeof(s->secret), 0) == n) {
-        return CDN_OK;
-    }
-    if ((s->lock_fd < 0 && getrandom(&s->secret, sizeof(s->secret), 0) != n) ||
-        pwrite(fd, &s->secret, sizeof(s->secret), 0) != n) {
-        return cdn_error_set(err, CDN_IO, "cache_dir %s: lock cannot be written: %s", s->path,
-                             strerror(errno));
-    }
-    return CDN_OK;
-}
-
-static bool same_file(int dir, const char *name, int fd)
-{
-    struct stat there, open;
-    return fd >= 0 && fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &open) == 0 &&
-           there.st_ino == open.st_ino && there.st_dev == open.st_dev;
-}
-
-static enum cdn_status take_lock(struct edge_store *s, int dir, struct cdn_error *err)
-{
-    if (same_file(dir, "lock", s->lock_fd)) {
-        return CDN_OK;
-    }
-    enum cdn_status status = CDN_OK;
-    int fd = cdn_folder_open(dir, "lock", O_RDWR | O_CREAT);
-    if (fd < 0) {
-        return cdn_error_set(err, CDN_IO, "cache_dir %s/lock: cannot be opened: %s", s->path,
-                             strerror(errno));
-    }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        status = cdn_error_set(err, CDN_CONFLICT, "cache_dir %s: in use by another process", s->path);
-    } else {
-        status = read_secret(s, fd, err);
-    }
-    if (status != CDN_OK) {
-        close(fd);
-        return status;
-    }
-    replace(&s->lock_fd, fd);
-    return CDN_OK;
-}
-
-enum cdn_status edge_store_open_folder(struct edge_store *s, struct cdn_error *err)
-{
-    static const char *const parts[] = {"segments", "files", "tmp"};
-    enum cdn_status status = cdn_folder_make("cache_dir", s->path, true, err);
-    if (status != CDN_OK) {
-        return status;
-    }
-    int dir = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0) {
-        return cdn_error_set(err, CDN_IO, "cache_dir %s: cannot be opened: %s", s->path, strerror(errno));
-    }
-    for (size_t i = 0; i < CDN_ARRAY_LEN(parts) && status == CDN_OK; i++) {
-        status = make_part(dir, parts[i], s->path, err);
-    }
-    if (status == CDN_OK) {
-        status = take_lock(s, dir, err);
-    }
-    if (status != CDN_OK) {
-        close(dir);
-        return status;
-    }
-    replace(&s->dir, dir);
-    return CDN_OK;
-}
-
-void edge_store_empty_folder(struct edge_store *s, const char *name)
-{
-    int fd = openat(s->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    DIR *list = fd < 0 ? NULL : fdopendir(fd);
-    for (struct dirent *e; list && (e = readdir(list)) != NULL;) {
-        if (e->d_name[0] != '.') {
-            unlinkat(fd, e->d_name, 0);
-        }
-    }
-    if (list) {
-        closedir(list);
-    }
-}
-
 /* Ids go on from the clock, so that one given to an object whose
  * row was lost in a crash is not given again. */
 static enum cdn_status choose_first_id(struct edge_store *s, struct cdn_error *err)
@@ -275,9 +158,9 @@ static struct edge_store *make(const struct edge_store_settings *x, const struct
 
 static enum cdn_status start(struct edge_store *s, struct cdn_error *err)
 {
-    enum cdn_status status = edge_store_open_folder(s, err);
+    enum cdn_status status = edge_folder_open(s, err);
     if (status == CDN_OK) {
-        edge_store_empty_folder(s, "tmp");
+        edge_folder_empty(s, "tmp");
         status = edge_segments_open(s, err);
     }
     if (status == CDN_OK) {

@@ -252,9 +252,10 @@ uint64_t edge_store_disk_bytes(struct edge_store *s);           /* takes `lock` 
 bool edge_store_has_room(struct edge_store *s, uint64_t bytes); /* for this many more, within the budget */
 int64_t edge_store_after(struct timespec *ret, int64_t ms);
 
+/* store_folder.c */
 /* The folder, its parts and its lock; again after it was deleted: the new ones take the old descriptors. */
-enum cdn_status edge_store_open_folder(struct edge_store *s, struct cdn_error *err);
-void edge_store_empty_folder(struct edge_store *s, const char *name); /* of what was left there */
+enum cdn_status edge_folder_open(struct edge_store *s, struct cdn_error *err);
+void edge_folder_empty(struct edge_store *s, const char *name); /* of what was left there */
 
 /* store_remake.c (writer) */
 void edge_remake_look(struct edge_store *s); /* about once a second: makes anew what was deleted */

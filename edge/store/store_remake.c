@@ -71,9 +71,9 @@ static void clear(struct edge_store *s)
     for (size_t i = 0; i < CDN_ARRAY_LEN(names); i++) {
         unlinkat(s->dir, names[i], 0);
     }
-    edge_store_empty_folder(s, "segments");
-    edge_store_empty_folder(s, "files");
-    edge_store_empty_folder(s, "tmp");
+    edge_folder_empty(s, "segments");
+    edge_folder_empty(s, "files");
+    edge_folder_empty(s, "tmp");
 }
 
 static void keep_mark(struct edge_store *s)
@@ -89,7 +89,7 @@ static void remake(struct edge_store *s)
 {
     struct cdn_error err = {0};
     edge_rebuild_close_index(s);
-    enum cdn_status status = edge_store_open_folder(s, &err);
+    enum cdn_status status = edge_folder_open(s, &err);
     if (status == CDN_OK) {
         clear(s);
         forget(s);
