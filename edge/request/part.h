@@ -20,6 +20,5 @@ enum edge_step edge_part_serve_fetched(struct edge_txn *txn);
 enum edge_step edge_part_serve_confirmed(struct edge_txn *txn);
 /* After an error of the origin: the stale part, if it may be used then and all that is wanted is stored. */
 bool edge_part_serve_stale(struct edge_txn *txn, enum edge_origin_state origin, enum edge_step *ret);
-void edge_part_discard(struct edge_txn *txn);
 
 #endif

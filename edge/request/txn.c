@@ -10,8 +10,8 @@
 #include "common/mem.h"
 #include "edge/cache/blob.h"
 #include "edge/memory/budget.h"
-#include "edge/request/part.h"
 #include "edge/request/queue.h"
+#include "edge/request/ranger.h"
 #include "edge/request/stall.h"
 #include "edge/request/tunnel.h"
 #include "edge/semantics/vary.h"
@@ -101,7 +101,7 @@ static void discard(struct edge_txn *t)
     if (t->entry) {
         edge_cache_leave(w->edge->cache, t->entry);
     }
-    edge_part_discard(t);
+    edge_ranger_discard(t);
     edge_blob_unref(t->blob);
     struct cdn_buf key = t->key;
     struct cdn_buf text = t->text;

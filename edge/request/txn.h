@@ -84,7 +84,7 @@ struct edge_txn {
     } stall;              /* stall.h; while `reader` has joined */
     unsigned status;
     uint64_t sent;
-    struct edge_ranger *ranger; /* part.c: puts stretches of stored and fetched parts together */
+    struct edge_ranger *ranger; /* ranger.h: puts stretches of stored and fetched parts together */
     /* a body on its way to the origin */
     struct cdn_buf upload;
     size_t upload_at;
