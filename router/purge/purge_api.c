@@ -9,6 +9,7 @@
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/parse.h"
+#include "router/purge/purge_api_private.h"
 #include "router/purge/purge_book.h"
 #include "router/purge/purge_item.h"
 #include "router/purge/purge_log.h"
@@ -22,38 +23,19 @@
 
 #include "common/banned.h"
 
-#define PAGE_ROWS 1000u
-#define PAGE_BYTES (1u << 20)
 #define WAIT_MAX_MS 60000
 #define CHECK_MS 50 /* an edge that falls sick meanwhile is not waited for any longer */
-#define STRANGER_NS (INT64_C(60) * 1000000000)
 #define NS_PER_MS INT64_C(1000000)
 
-CDN_METRICS_STRUCT(purge_metrics, ROUTER_PURGE_METRICS);
-
-struct waiter { /* a suspended request */
+struct router_waiter { /* a suspended request */
     struct router_purges *purges;
     struct http_request *req;
-    struct waiter *next, **link; /* of the list; link NULL: taken out, being answered */
+    struct router_waiter *next, **link; /* of the list; link NULL: taken out, being answered */
     struct loop_timer timer;
     int64_t until_ns;
     bool polls;
     size_t edge;     /* of a poll; ROUTER_BOOK_NO_EDGE: nobody's */
     uint64_t number; /* poll: the last one it has; otherwise: the purge whose receipts it wants */
-};
-
-struct router_purges {
-    struct loop *loop;
-    const struct daemon *daemon;      /* knows who has the admin token */
-    const struct router_edges *edges; /* of the table in force */
-    struct router_purge_log *log;
-    struct router_purge_limits limits;
-    char *unused_path; /* where the log, in memory and empty so far, will be; NULL: it is where it belongs */
-    struct router_book *book;
-    struct waiter *waiters;
-    uint64_t waiting, receipts_waiting;
-    bool draining;
-    struct purge_metrics metrics;
 };
 
 /* ---- the log ---- */
@@ -88,126 +70,9 @@ static enum cdn_status put_to_use(struct router_purges *p, struct cdn_error *err
     return CDN_OK;
 }
 
-/* ---- answers ---- */
-
-struct page {
-    json_t *list;
-    size_t bytes;
-    bool broken; /* an entry that cannot be read: nobody knows what it purged */
-};
-
-static bool add_entry(void *arg, uint64_t id, int64_t time_ms, struct cdn_str what)
-{
-    struct page *page = arg;
-    json_t *entry = json_loadb(what.p, what.n, JSON_REJECT_DUPLICATES, NULL);
-    if (!json_is_object(entry)) {
-        cdn_log(CDN_LOG_ERROR, "purge_log", "id=%" PRIu64 " error=%s", id, "the entry is damaged");
-        json_decref(entry);
-        page->broken = true;
-        return false;
-    }
-    json_object_set_new(entry, "id", json_integer((json_int_t)id));
-    json_object_set_new(entry, "time_ms", json_integer(time_ms));
-    json_array_append_new(page->list, entry);
-    page->bytes += what.n;
-    return json_array_size(page->list) < PAGE_ROWS && page->bytes < PAGE_BYTES;
-}
-
-/* Consumes `list`; NULL: drop everything. */
-static void answer_list(struct router_purges *p, struct http_request *req, json_t *list)
-{
-    json_t *answer = json_pack("{s:s, s:I, s:I}", "log", router_purge_log_identity(p->log), "last",
-                               (json_int_t)router_purge_log_last(p->log), "oldest",
-                               (json_int_t)router_purge_log_oldest(p->log));
-    if (list) {
-        json_object_set_new(answer, "purges", list);
-    } else {
-        json_object_set_new(answer, "reset", json_true());
-    }
-    cdn_metric_add(&p->metrics.purge_reset_total, list == NULL);
-    daemon_answer_json(req, 200, answer);
-}
-
-static void answer_page(struct router_purges *p, struct http_request *req, uint64_t after)
-{
-    struct page page = {.list = json_array()};
-    struct cdn_error err;
-    enum cdn_status status = router_purge_log_read(p->log, after, add_entry, &page, &err);
-    if (status != CDN_OK || page.broken) {
-        json_decref(CDN_TAKE(page.list));
-    }
-    if (status != CDN_OK) {
-        daemon_answer_error(req, &err);
-    } else {
-        answer_list(p, req, page.list);
-    }
-}
-
-static json_t *receipt_json(const struct router_purges *p, const char *name, bool healthy, uint64_t id)
-{
-    size_t edge = router_book_find(p->book, cdn_str(name));
-    double ms;
-    bool has = router_book_has(p->book, edge, id, &ms);
-    bool follows = edge != ROUTER_BOOK_NO_EDGE; /* has ever asked for the log */
-    return json_pack("{s:s, s:b, s:b, s:b, s:o}", "edge", name, "healthy", healthy, "follows", follows,
-                     "acknowledged", has, "ms", has && ms >= 0 ? json_real(ms) : json_null());
-}
-
-static bool is_healthy(const struct router_edges *edges, size_t edge)
-{
-    return !(router_edge_flags(edges, (uint16_t)edge) & ROUTER_EDGE_SICK);
-}
-
-/* An edge that is not configured, but has asked of late. */
-static bool is_stranger(const struct router_purges *p, size_t edge)
-{
-    return router_edges_find(p->edges, cdn_str(router_book_name(p->book, edge))) == ROUTER_NO_EDGE &&
-           router_book_seen_ns(p->book, edge) > loop_mono_ns(p->loop) - STRANGER_NS;
-}
-
-static json_t *receipts_json(const struct router_purges *p, uint64_t id)
-{
-    const struct router_edges *edges = p->edges;
-    json_t *list = json_array();
-    for (size_t i = 0; i < edges->count; i++) {
-        json_array_append_new(list, receipt_json(p, edges->at[i].name, is_healthy(edges, i), id));
-    }
-    for (size_t i = 0; i < router_book_count(p->book); i++) {
-        if (is_stranger(p, i)) {
-            json_array_append_new(list, receipt_json(p, router_book_name(p->book, i), true, id));
-        }
-    }
-    return list;
-}
-
-/* By every healthy edge. */
-static bool is_acknowledged(const struct router_purges *p, uint64_t id)
-{
-    const struct router_edges *edges = p->edges;
-    bool all = true;
-    double ms;
-    for (size_t i = 0; i < edges->count && all; i++) {
-        all = !is_healthy(edges, i) ||
-              router_book_has(p->book, router_book_find(p->book, cdn_str(edges->at[i].name)), id, &ms);
-    }
-    for (size_t i = 0; i < router_book_count(p->book) && all; i++) {
-        all = router_book_has(p->book, i, id, &ms) || !is_stranger(p, i);
-    }
-    return all;
-}
-
-static void answer_receipts(const struct router_purges *p, struct http_request *req, uint64_t id)
-{
-    json_t *edges = receipts_json(p, id);
-    daemon_answer_json(req, 200,
-                       json_pack("{s:I, s:s, s:b, s:o}", "id", (json_int_t)id, "log",
-                                 router_purge_log_identity(p->log), "acknowledged", is_acknowledged(p, id),
-                                 "edges", edges));
-}
-
 /* ---- waiting ---- */
 
-static void unlink_waiter(struct waiter *w)
+static void unlink_waiter(struct router_waiter *w)
 {
     struct router_purges *p = w->purges;
     loop_timer_stop(p->loop, &w->timer);
@@ -225,30 +90,30 @@ static void unlink_waiter(struct waiter *w)
 
 static void on_over(void *arg)
 {
-    struct waiter *w = arg;
+    struct router_waiter *w = arg;
     unlink_waiter(w);
     free(w);
 }
 
-static void answer_waiter(struct waiter *w)
+static void answer_waiter(struct router_waiter *w)
 {
     unlink_waiter(w);
     if (w->polls) {
-        answer_page(w->purges, w->req, w->number);
+        router_purges_answer_page(w->purges, w->req, w->number);
     } else {
-        answer_receipts(w->purges, w->req, w->number);
+        router_purges_answer_receipts(w->purges, w->req, w->number);
     }
 }
 
-static bool is_due(const struct waiter *w)
+static bool is_due(const struct router_waiter *w)
 {
     if (w->polls) {
         return router_purge_log_last(w->purges->log) > w->number;
     }
-    return is_acknowledged(w->purges, w->number);
+    return router_purges_has_all(w->purges, w->number);
 }
 
-static void start_timer(struct waiter *w)
+static void start_timer(struct router_waiter *w)
 {
     struct loop *loop = w->purges->loop;
     int64_t at = loop_mono_ns(loop) + CHECK_MS * NS_PER_MS;
@@ -257,7 +122,7 @@ static void start_timer(struct waiter *w)
 
 static void on_timer(struct loop_timer *timer)
 {
-    struct waiter *w = CDN_CONTAINER_OF(timer, struct waiter, timer);
+    struct router_waiter *w = CDN_CONTAINER_OF(timer, struct router_waiter, timer);
     if (loop_mono_ns(w->purges->loop) >= w->until_ns || is_due(w)) {
         answer_waiter(w);
     } else {
@@ -266,10 +131,10 @@ static void on_timer(struct loop_timer *timer)
 }
 
 /* `as` says who waits and for what. */
-static void suspend(struct http_request *req, const struct waiter *as, int64_t wait_ms)
+static void suspend(struct http_request *req, const struct router_waiter *as, int64_t wait_ms)
 {
     struct router_purges *p = as->purges;
-    struct waiter *w = cdn_malloc(sizeof(*w));
+    struct router_waiter *w = cdn_malloc(sizeof(*w));
     *w = *as;
     w->req = req;
     w->timer = (struct loop_timer){.fire = on_timer};
@@ -290,7 +155,7 @@ static void suspend(struct http_request *req, const struct waiter *as, int64_t w
 /* Answers who waited for what has just happened; `all`: everybody. */
 static void wake(struct router_purges *p, bool all)
 {
-    for (struct waiter *w = p->waiters, *next; w; w = next) {
+    for (struct router_waiter *w = p->waiters, *next; w; w = next) {
         next = w->next;
         if (all || is_due(w)) {
             answer_waiter(w);
@@ -311,7 +176,7 @@ static unsigned at_most(const struct router_purges *p, unsigned most)
 static void replace_poll(struct router_purges *p, size_t edge)
 {
     unsigned kept = 1, most = edge == ROUTER_BOOK_NO_EDGE ? at_most(p, ROUTER_PURGE_READERS) : 1;
-    for (struct waiter *w = p->waiters, *next; w; w = next) {
+    for (struct router_waiter *w = p->waiters, *next; w; w = next) {
         next = w->next;
         if (w->polls && w->edge == edge && kept++ >= most) {
             answer_waiter(w);
@@ -459,7 +324,7 @@ static enum cdn_status append(struct router_purges *p, const json_t *body, uint6
 
 void router_purge_post(struct router_purges *p, struct http_request *req, json_t *body)
 {
-    struct waiter w = {.purges = p};
+    struct router_waiter w = {.purges = p};
     struct cdn_error err;
     int64_t wait_ms = 0;
     if (wait_of(req, body, &wait_ms, &err) != CDN_OK || append(p, body, &w.number, &err) != CDN_OK) {
@@ -469,7 +334,7 @@ void router_purge_post(struct router_purges *p, struct http_request *req, json_t
     if (wait_ms > 0 && may_wait(p, false) && !is_due(&w)) {
         suspend(req, &w, wait_ms);
     } else {
-        answer_receipts(p, req, w.number);
+        router_purges_answer_receipts(p, req, w.number);
     }
     wake(p, false);
 }
@@ -485,7 +350,7 @@ void router_purge_receipts(struct router_purges *p, struct http_request *req, js
         daemon_answer_error(req, &err);
         return;
     }
-    answer_receipts(p, req, id);
+    router_purges_answer_receipts(p, req, id);
 }
 
 void router_purge_list(struct router_purges *p, struct http_request *req, json_t *body)
@@ -504,44 +369,17 @@ void router_purge_list(struct router_purges *p, struct http_request *req, json_t
     if (q.edge != ROUTER_BOOK_NO_EDGE || q.wait_ms > 0) {
         replace_poll(p, q.edge);
     }
-    struct waiter w = {.purges = p, .polls = true, .edge = q.edge, .number = q.after};
+    struct router_waiter w = {.purges = p, .polls = true, .edge = q.edge, .number = q.after};
     if (!q.ours) {
-        answer_list(p, req, NULL);
+        router_purges_answer_list(p, req, NULL);
     } else if (q.wait_ms > 0 && !is_due(&w) && may_wait(p, true)) {
         suspend(req, &w, q.wait_ms);
     } else {
-        answer_page(p, req, q.after);
+        router_purges_answer_page(p, req, q.after);
     }
     if (q.edge != ROUTER_BOOK_NO_EDGE) {
         wake(p, false);
     }
-}
-
-/* ---- telling ---- */
-
-void router_purges_status(const struct router_purges *p, json_t *into)
-{
-    json_t *edges = json_object();
-    for (size_t i = 0; i < router_book_count(p->book); i++) {
-        int64_t ago_ns = loop_mono_ns(p->loop) - router_book_seen_ns(p->book, i);
-        json_object_set_new(edges, router_book_name(p->book, i),
-                            json_pack("{s:I, s:f}", "acknowledged", (json_int_t)router_book_upto(p->book, i),
-                                      "seen_s", (double)(ago_ns > 0 ? ago_ns : 0) / 1e9));
-    }
-    json_object_set_new(into, "purges",
-                        json_pack("{s:s, s:I, s:I, s:o}", "log", router_purge_log_identity(p->log), "last",
-                                  (json_int_t)router_purge_log_last(p->log), "oldest",
-                                  (json_int_t)router_purge_log_oldest(p->log), "edges", edges));
-}
-
-void router_purges_metrics(struct router_purges *p, struct cdn_buf *out)
-{
-    static const struct cdn_metric_row rows[] = {ROUTER_PURGE_METRICS(CDN_METRIC_ROW)};
-    uint64_t values[CDN_ARRAY_LEN(rows)] = {0};
-    cdn_metric_set(&p->metrics.purge_last, router_purge_log_last(p->log));
-    cdn_metric_set(&p->metrics.purge_waiting, p->waiting);
-    cdn_metrics_sum(&p->metrics, values, CDN_ARRAY_LEN(rows));
-    cdn_metrics_prometheus("pocketcdn_router_", rows, values, CDN_ARRAY_LEN(rows), out);
 }
 
 /* ---- life ---- */
