@@ -5,25 +5,24 @@
  * to drop all. Of edges that are not configured only those count that have asked of late: one that was taken
  * away for good must not hold up `--wait`.
  */
-#include "router/purge/purge_api.h"
-
-#include "common/clock.h"
+#include "common/daemon/daemon.h"
 #include "common/daemon/metrics.h"
+#include "common/http/server/http_server.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
-#include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "router/base/edges.h"
+#include "router/purge/purge_api.h"
 #include "router/purge/purge_api_private.h"
 #include "router/purge/purge_book.h"
-#include "router/purge/purge_item.h"
 #include "router/purge/purge_log.h"
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "common/banned.h"
 

@@ -1,13 +1,9 @@
 /* purge_api_private: what purge_api.c and purge_answer.c share. Main thread; no locks. */
 #ifndef CDN_ROUTER_PURGE_API_PRIVATE_H
 #define CDN_ROUTER_PURGE_API_PRIVATE_H
-#include "common/daemon/daemon.h"
 #include "common/daemon/metrics.h"
 #include "common/http/server/http_server.h"
-#include "common/loop.h"
-#include "router/base/edges.h"
 #include "router/purge/purge_api.h"
-#include "router/purge/purge_book.h"
 #include "router/purge/purge_log.h"
 
 #include <jansson.h>
