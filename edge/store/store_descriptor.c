@@ -1,6 +1,7 @@
 /* Open files, kept for the next use: a hash by file, a list by last use, a count of holds each. */
 #include "common/lock.h"
 #include "common/mem.h"
+#include "common/mix.h"
 #include "common/status.h"
 #include "edge/store/store.h"
 #include "edge/store/store_private.h"
@@ -18,7 +19,7 @@
 
 static struct edge_store_ref **bucket_of(struct edge_store *s, uint64_t key)
 {
-    uint64_t mixed = key * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t mixed = key * CDN_MIX_STEP;
     return &s->descriptors.buckets[mixed >> 32 & (EDGE_DESCRIPTOR_BUCKETS - 1)];
 }
 

@@ -1,7 +1,8 @@
-/* After the start: all rows to the engine, single keys before their turn, and what no row names is deleted.
- */
+/* store_load: after the start, all rows to the engine, single keys before their turn; what no row names is
+ * deleted. What is removed meanwhile is remembered in a set of ids, so that no row delivers it. */
 #include "common/lock.h"
 #include "common/mem.h"
+#include "common/mix.h"
 #include "common/parse.h"
 #include "common/status.h"
 #include "common/str.h"
@@ -44,7 +45,7 @@ struct batch {
 
 static uint64_t *removed_slot(uint64_t *set, size_t room, uint64_t id)
 {
-    size_t i = (size_t)(id * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (room - 1);
+    size_t i = (size_t)(id * CDN_MIX_STEP >> 20) & (room - 1);
     while (set[i] && set[i] != id) {
         i = (i + 1) & (room - 1);
     }

@@ -177,7 +177,7 @@ static bool read_some(struct conn *c)
 
 static void on_ready(struct loop_fd *watch, uint32_t events)
 {
-    struct conn *c = (struct conn *)(void *)watch; /* its first field */
+    struct conn *c = CDN_CONTAINER_OF(watch, struct conn, watch);
     if ((events & EPOLLERR) || (!c->finished && (watch->events & EPOLLIN) && !read_some(c))) {
         conn_close(c);
         return;
