@@ -268,6 +268,10 @@ void edge_writer_commit(struct edge_store *s);
 void edge_writer_index_failed(struct edge_store *s, enum cdn_status status, const char *what);
 bool edge_writer_begin(struct edge_store *s); /* opens the transaction if none is; false: no index now */
 
+/* store_perform.c (writer) */
+/* Does `op` (and those that go along with it); the last one done. *ret_keep: it is in the queue again. */
+struct edge_op *edge_op_perform(struct edge_store *s, struct edge_op *op, bool *ret_keep);
+
 /* store_segment.c */
 enum cdn_status edge_segments_open(struct edge_store *s, struct cdn_error *err); /* lists what is there */
 void edge_segments_close(struct edge_store *s);
