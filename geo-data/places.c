@@ -110,9 +110,9 @@ static const struct geo_place *largest_city(struct cdn_str country_code)
 static void add_country_alias(struct cdn_str name)
 {
     char folded[FOLDED_MAX];
-    geo_fold(name, folded, sizeof folded);
+    geo_fold(name, folded, sizeof(folded));
     tables.country_aliases =
-        cdn_realloc(tables.country_aliases, tables.country_alias_count + 1, sizeof *tables.country_aliases);
+        cdn_realloc(tables.country_aliases, tables.country_alias_count + 1, sizeof(*tables.country_aliases));
     tables.country_aliases[tables.country_alias_count++] =
         (struct country_alias){cdn_strdup(folded), (uint32_t)tables.country_count - 1};
 }
@@ -146,7 +146,7 @@ static void read_countries(void)
         country->lat = city ? city->lat : 0;
         country->lon = city ? city->lon : 0;
     }
-    qsort(tables.country_aliases, tables.country_alias_count, sizeof *tables.country_aliases,
+    qsort(tables.country_aliases, tables.country_alias_count, sizeof(*tables.country_aliases),
           compare_country_aliases);
 }
 
@@ -373,12 +373,12 @@ const struct geo_country *geo_country_named(struct cdn_str text)
 {
     const struct geo_country *country = geo_country_find(text);
     char folded[FOLDED_MAX];
-    if (country || !geo_fold(text, folded, sizeof folded)) {
+    if (country || !geo_fold(text, folded, sizeof(folded))) {
         return country;
     }
     const struct country_alias key = {.folded = folded},
                                *found = bsearch(&key, tables.country_aliases, tables.country_alias_count,
-                                                sizeof key, compare_country_aliases);
+                                                sizeof(key), compare_country_aliases);
     return found ? &tables.countries[found->country] : NULL;
 }
 

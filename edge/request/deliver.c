@@ -141,6 +141,11 @@ enum edge_step edge_deliver_error(struct edge_txn *t, unsigned status, const cha
     return EDGE_STEP_DONE;
 }
 
+enum edge_step edge_deliver_uncached(struct edge_txn *t)
+{
+    return edge_deliver_error(t, 504, "only-if-cached, and nothing usable is stored");
+}
+
 enum edge_step edge_deliver_options(struct edge_txn *t)
 {
     static const char *const allow[] = {ALLOW, NULL};

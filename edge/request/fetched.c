@@ -100,7 +100,7 @@ static enum edge_step whole_answered(struct edge_txn *t)
     if (keeps_stored(t)) {
         return EDGE_STEP_STORED;
     }
-    if (!t->leader && !edge_txn_fits(t, f->rep)) {
+    if (!t->leader && !edge_upstream_fits(t, f->rep)) {
         return look_again(t);
     }
     if (is_unasked_304(t)) {
@@ -134,7 +134,7 @@ static enum edge_step whole_confirmed(struct edge_txn *t)
     struct edge_cache *cache = t->worker->edge->cache;
     struct edge_hold *result = &t->fetch->result;
     if (!t->leader && /* the leader's request is the one the origin chose for */
-        (t->fetch->leader_only || !edge_txn_fits(t, result->rep))) {
+        (t->fetch->leader_only || !edge_upstream_fits(t, result->rep))) {
         t->alone = t->fetch->leader_only;
         return look_again(t);
     }
@@ -159,7 +159,7 @@ static enum edge_step slice_answered(struct edge_txn *t)
     if (f->rep->whole < 0) { /* the origin sends the whole */
         return whole_answered(t);
     }
-    if (!t->leader && !edge_txn_fits(t, f->rep)) { /* the leader's request chose it */
+    if (!t->leader && !edge_upstream_fits(t, f->rep)) { /* the leader's request chose it */
         return edge_txn_pass_instead(t, EDGE_CAUSE_BYPASS_RESPONSE);
     }
     return edge_part_serve_fetched(t);

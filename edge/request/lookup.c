@@ -203,7 +203,7 @@ static enum edge_step act(struct edge_txn *t, const struct edge_stored *s,
     case EDGE_LOOKUP_REFUSE:
         break;
     }
-    return edge_txn_refuse_uncached(t);
+    return edge_deliver_uncached(t);
 }
 
 enum edge_step edge_lookup(struct edge_txn *t)

@@ -203,7 +203,7 @@ static enum edge_step serve_only_stored(struct edge_txn *t, const struct edge_ho
         is_stored(t, part->rep, range->first, edge_range_length(range))) {
         return serve(t, part->rep, part->rep->first + edge_hold_length(part));
     }
-    return edge_txn_refuse_uncached(t);
+    return edge_deliver_uncached(t);
 }
 
 /* What the request wants, by what is known of the whole from any stored part. */

@@ -16,8 +16,8 @@ enum edge_reuse edge_part_reuse(const struct edge_txn *txn, const struct edge_re
 /* For an answer that has begun: stale parts too, when the first was stale. */
 bool edge_part_is_usable(const struct edge_txn *txn, const struct edge_rep *rep);
 struct edge_fetch_scope edge_part_scope(const struct edge_hold *part); /* exactly what the part covers */
-/* Joins or makes the fetch of `scope` for byte `at`; `stale`: the part to confirm, or zeroed, whose references
- * are consumed when the fetch is new. False: look again. */
+/* Joins or makes the fetch of `scope` for byte `at`; `stale`: the part to confirm, or zeroed, whose
+ * references are consumed when the fetch is new. False: look again. */
 bool edge_part_join(struct edge_txn *txn, uint64_t at, const struct edge_fetch_scope *scope,
                     const struct edge_moment *moment, const struct edge_rep *newest, struct edge_hold *stale);
 /* Confirms the stale part while it is being served, unless a fetch that does is on its way. */

@@ -166,7 +166,7 @@ static ssize_t read_fetch(struct edge_ranger *r, char *into, size_t max)
         edge_txn_leave_fetch(t);
         return r->hold.object || ++r->lost < MAX_SOURCES_LOST ? 0 : HTTP_STREAM_FAIL;
     }
-    if (phase != EDGE_FETCH_STORING || (!t->leader && !edge_txn_fits(t, f->rep)) ||
+    if (phase != EDGE_FETCH_STORING || (!t->leader && !edge_upstream_fits(t, f->rep)) ||
         f->rep->whole != r->rep->whole || r->at < f->rep->first ||
         (f->rep != r->rep && !edge_may_combine(r->rep->head, f->rep->head))) {
         return HTTP_STREAM_FAIL; /* another version: what was sent cannot be continued */

@@ -6,6 +6,7 @@
 #include "edge/request/request.h"
 
 #include "common/daemon/metrics.h"
+#include "common/http/client/http_client.h"
 #include "common/http/syntax/http_field.h"
 #include "common/http/syntax/http_field_cache.h"
 #include "common/http/syntax/http_forwarded.h"
@@ -22,7 +23,9 @@
 #include "edge/memory/budget.h"
 #include "edge/request/hot.h"
 #include "edge/request/queue.h"
+#include "edge/request/ranger.h"
 #include "edge/request/step.h"
+#include "edge/request/tunnel.h"
 #include "edge/request/txn.h"
 #include "edge/semantics/cause.h"
 #include "edge/semantics/freshness.h"
@@ -41,6 +44,49 @@
 /* Bytes of a request's body that wait here for the origin. */
 #define UPLOAD_ROOM ((size_t)128 * 1024)
 #define UPLOAD_SHORT ((size_t)16 * 1024) /* when memory is short */
+
+/* ---- what happens to a transaction from outside ---- */
+
+static void fetch_moved(struct edge_fetch_waiter *waiter)
+{
+    struct edge_txn *t = CDN_CONTAINER_OF(waiter, struct edge_txn, waiter);
+    if (t->tunnel) {
+        edge_tunnel_moved(t->tunnel);
+    } else if (t->stream) {
+        http_stream_resume(t->stream);
+    } else {
+        http_request_resume(t->http);
+    }
+    edge_queue_serve(t->worker);
+}
+
+static void interim(struct edge_fetch_waiter *waiter, const struct http_fetch_head *h)
+{
+    struct edge_txn *t = CDN_CONTAINER_OF(waiter, struct edge_txn, waiter);
+    CDN_AUTOBUF struct cdn_buf connection = {0};
+    const char *lines[64] = {0};
+    size_t n = 0;
+    (void)http_fields_join(h->fields, h->field_count, CDN_STR("Connection"), &connection);
+    for (size_t i = 0; i < h->field_count && n < CDN_ARRAY_LEN(lines); i++) {
+        if (!http_is_hop_by_hop(h->fields[i].name, cdn_buf_str(&connection))) {
+            lines[n++] = cdn_asprintf(CDN_STR_FMT ": " CDN_STR_FMT, CDN_STR_ARG(h->fields[i].name),
+                                      CDN_STR_ARG(h->fields[i].value));
+        }
+    }
+    http_respond_interim(t->http, h->status, lines, n);
+    for (size_t i = 0; i < n; i++) {
+        free((char *)(uintptr_t)lines[i]);
+    }
+}
+
+static void drop(struct edge_txn *t)
+{
+    edge_tunnel_leave(t);
+    edge_ranger_discard(t);
+}
+
+static const struct edge_txn_hooks hooks = {.waiter = {.moved = fetch_moved, .interim = interim},
+                                            .drop = drop};
 
 /* ---- begin ---- */
 
@@ -208,7 +254,7 @@ static void on_head(void *self, struct http_request *req)
         return;
     }
     believe(w, req);
-    struct edge_txn *t = edge_txn_new(w, req);
+    struct edge_txn *t = edge_txn_new(w, req, &hooks);
     enum edge_key_error e = build_target(t);
     if (e != EDGE_KEY_OK || is_loop(t) || req->method == HTTP_TRACE || req->method == HTTP_PURGE) {
         t->upload_done = true; /* the body is thrown away, then BEGIN answers */
@@ -293,7 +339,7 @@ static void on_ready(void *self, struct http_request *req)
             }
             return;
         }
-        t = edge_txn_new(w, req);
+        t = edge_txn_new(w, req, &hooks);
         t->step = EDGE_STEP_BEGIN;
     }
     if (!t->upload_done && !t->upgrading) {

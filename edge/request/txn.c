@@ -3,18 +3,12 @@
  * another thread still points to it, which `stream` and `disk_pending` say. */
 #include "edge/request/txn.h"
 
-#include "common/http/client/http_client.h"
-#include "common/http/syntax/http_field.h"
 #include "common/http/syntax/http_message.h"
 #include "common/loop.h"
 #include "common/mem.h"
 #include "edge/cache/blob.h"
 #include "edge/memory/budget.h"
-#include "edge/request/queue.h"
-#include "edge/request/ranger.h"
 #include "edge/request/stall.h"
-#include "edge/request/tunnel.h"
-#include "edge/semantics/vary.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,39 +18,8 @@
 #define SPARE_TXNS 128u           /* kept for reuse */
 #define SPARE_TEXT ((size_t)1024) /* of one of them, in each of its buffers */
 
-static void fetch_moved(struct edge_fetch_waiter *waiter)
-{
-    struct edge_txn *t = CDN_CONTAINER_OF(waiter, struct edge_txn, waiter);
-    if (t->tunnel) {
-        edge_tunnel_moved(t->tunnel);
-    } else if (t->stream) {
-        http_stream_resume(t->stream);
-    } else {
-        http_request_resume(t->http);
-    }
-    edge_queue_serve(t->worker);
-}
-
-static void interim(struct edge_fetch_waiter *waiter, const struct http_fetch_head *h)
-{
-    struct edge_txn *t = CDN_CONTAINER_OF(waiter, struct edge_txn, waiter);
-    CDN_AUTOBUF struct cdn_buf connection = {0};
-    const char *lines[64] = {0};
-    size_t n = 0;
-    (void)http_fields_join(h->fields, h->field_count, CDN_STR("Connection"), &connection);
-    for (size_t i = 0; i < h->field_count && n < CDN_ARRAY_LEN(lines); i++) {
-        if (!http_is_hop_by_hop(h->fields[i].name, cdn_buf_str(&connection))) {
-            lines[n++] = cdn_asprintf(CDN_STR_FMT ": " CDN_STR_FMT, CDN_STR_ARG(h->fields[i].name),
-                                      CDN_STR_ARG(h->fields[i].value));
-        }
-    }
-    http_respond_interim(t->http, h->status, lines, n);
-    for (size_t i = 0; i < n; i++) {
-        free((char *)(uintptr_t)lines[i]);
-    }
-}
-
-struct edge_txn *edge_txn_new(struct edge_worker *w, struct http_request *req)
+struct edge_txn *edge_txn_new(struct edge_worker *w, struct http_request *req,
+                              const struct edge_txn_hooks *hooks)
 {
     struct edge_txn *t = w->free_txn;
     if (t) {
@@ -66,7 +29,8 @@ struct edge_txn *edge_txn_new(struct edge_worker *w, struct http_request *req)
         t = cdn_calloc(1, sizeof(*t));
     }
     t->next = NULL;
-    t->waiter = (struct edge_fetch_waiter){.moved = fetch_moved, .interim = interim};
+    t->hooks = hooks;
+    t->waiter = hooks->waiter;
     t->worker = w;
     t->http = req;
     t->now_ms = loop_now_ms(w->loop);
@@ -95,13 +59,12 @@ static struct cdn_buf spare_buffer(struct cdn_buf b)
 static void discard(struct edge_txn *t)
 {
     struct edge_worker *w = t->worker;
-    edge_tunnel_leave(t);
+    t->hooks->drop(t);
     edge_txn_leave_fetch(t);
     edge_cache_release(w->edge->cache, &t->hold);
     if (t->entry) {
         edge_cache_leave(w->edge->cache, t->entry);
     }
-    edge_ranger_discard(t);
     edge_blob_unref(t->blob);
     struct cdn_buf key = t->key;
     struct cdn_buf text = t->text;
@@ -165,19 +128,9 @@ bool edge_txn_is_cached_method(const struct edge_txn *t)
     return t->http->method == HTTP_GET || t->http->method == HTTP_HEAD;
 }
 
-bool edge_txn_fits(struct edge_txn *t, const struct edge_rep *rep)
-{
-    return edge_rep_suits(rep, &(struct edge_vary_source){edge_upstream_vary_get, t});
-}
-
 bool edge_txn_only_cached(const struct edge_txn *t)
 {
     return edge_request_only_if_cached(&edge_tuning_now(t->worker->edge)->rules, &t->control);
-}
-
-enum edge_step edge_txn_refuse_uncached(struct edge_txn *t)
-{
-    return edge_deliver_error(t, 504, "only-if-cached, and nothing usable is stored");
 }
 
 enum edge_step edge_txn_pass(struct edge_txn *t, enum edge_cause cause)

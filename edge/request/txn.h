@@ -34,7 +34,14 @@ enum edge_wish { /* what a transaction waits for */
                  EDGE_WISH_COUNT
 };
 
+/* Of request.c, which sees what the files below it do not. */
+struct edge_txn_hooks {
+    struct edge_fetch_waiter waiter;    /* of a new transaction */
+    void (*drop)(struct edge_txn *txn); /* at its end: what other files hold for it */
+};
+
 struct edge_txn {
+    const struct edge_txn_hooks *hooks;
     struct edge_txn *next; /* free list */
     struct edge_worker *worker;
     struct http_request *http;
@@ -98,7 +105,8 @@ struct edge_txn {
 };
 
 /* ---- txn.c: life and waits ---- */
-struct edge_txn *edge_txn_new(struct edge_worker *w, struct http_request *req);
+struct edge_txn *edge_txn_new(struct edge_worker *worker, struct http_request *req,
+                              const struct edge_txn_hooks *hooks);
 /* Back to the free list if the request is over and nothing holds the transaction any more. Returns whether
  * it went. */
 bool edge_txn_release(struct edge_txn *txn);
@@ -111,11 +119,9 @@ enum edge_step edge_txn_wait_disk(struct edge_txn *txn, enum edge_step step);
 void edge_txn_disk_done(void *arg);
 
 /* ---- txn.c: what several states ask ---- */
-bool edge_txn_is_cached_method(const struct edge_txn *txn);           /* GET or HEAD */
-bool edge_txn_fits(struct edge_txn *txn, const struct edge_rep *rep); /* its request selects this one */
-/* Whether the request must not go to the origin (RFC 9111 5.2.1.7), and the answer when it would have to. */
+bool edge_txn_is_cached_method(const struct edge_txn *txn); /* GET or HEAD */
+/* Whether the request must not go to the origin (RFC 9111 5.2.1.7). */
 bool edge_txn_only_cached(const struct edge_txn *txn);
-enum edge_step edge_txn_refuse_uncached(struct edge_txn *txn);
 /* To the origin for this request alone, because of `cause`; the second leaves a fetch first. */
 enum edge_step edge_txn_pass(struct edge_txn *txn, enum edge_cause cause);
 enum edge_step edge_txn_pass_instead(struct edge_txn *txn, enum edge_cause cause);
@@ -124,6 +130,7 @@ enum edge_step edge_txn_pass_instead(struct edge_txn *txn, enum edge_cause cause
 /* One field of it, for Vary (struct edge_vary_source): the origin chooses by what it is told, not by what we
  * were. */
 bool edge_upstream_vary_get(void *txn, struct cdn_str name, struct cdn_buf *into);
+bool edge_upstream_fits(struct edge_txn *txn, const struct edge_rep *rep); /* its request selects this one */
 /* The request for a fetch of that scope, with `ret`'s candidates as conditions and `background` as it says;
  * scope NULL: for this request alone. */
 void edge_upstream_request(struct edge_txn *txn, const struct edge_fetch_scope *scope,
@@ -142,6 +149,8 @@ void edge_deliver_respond(struct edge_txn *txn, struct MHD_Response *response, u
                           const struct edge_rep *rep, const struct edge_range_plan *plan,
                           uint64_t body_bytes);
 enum edge_step edge_deliver_error(struct edge_txn *txn, unsigned status, const char *detail);
+/* For only-if-cached when nothing usable is stored (RFC 9111 5.2.1.7). */
+enum edge_step edge_deliver_uncached(struct edge_txn *txn);
 enum edge_step edge_deliver_options(struct edge_txn *txn); /* OPTIONS that goes no further than here */
 
 #endif

@@ -22,6 +22,7 @@
 #include "edge/semantics/outgoing.h"
 #include "edge/semantics/storable.h"
 #include "edge/semantics/validate.h"
+#include "edge/semantics/vary.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
@@ -286,4 +287,9 @@ void edge_upstream_request(struct edge_txn *t, const struct edge_fetch_scope *sc
         .authorized = t->http->field[HTTP_REQ_AUTHORIZATION].p != NULL,
         .hashed_name = t->hashed,
     };
+}
+
+bool edge_upstream_fits(struct edge_txn *t, const struct edge_rep *rep)
+{
+    return edge_rep_suits(rep, &(struct edge_vary_source){edge_upstream_vary_get, t});
 }

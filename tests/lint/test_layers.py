@@ -162,3 +162,19 @@ def test_banned_comes_last():
             if not names or names[-1] != "common/banned.h":
                 wrong.append(f"{source.show(path)}: the last include is not common/banned.h")
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_circle_among_the_states_of_a_request():
+    """Which file of edge/request calls which, read from the names: the states go on through the table alone."""
+    text, where = {}, {}
+    for path in source.c_files():
+        if source.show(path).startswith("edge/request/") and path.suffix == ".c" and path.stem != "step":
+            text[path.stem] = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.S)
+            for name in re.findall(r"^(?!static)[\w* ]+?\b(edge_\w+)\([^;]*?\)\n\{", text[path.stem], re.M):
+                where[name] = path.stem
+    calls = {f: {where[n] for n in re.findall(r"\b(edge_\w+)\(", t) if n in where} - {f} for f, t in text.items()}
+    assert len(where) > 40 and calls["lookup"]
+    done = set()
+    while ready := {f for f in calls if f not in done and calls[f] <= done}:
+        done |= ready
+    assert not set(calls) - done, {f: sorted(calls[f] - done) for f in set(calls) - done}

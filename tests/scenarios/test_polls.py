@@ -101,7 +101,7 @@ def stays_well(w, polls, daemon):
     poll(lambda: polls.open() <= most, what="a bounded number is open")
     for _ in range(3):
         w.version += 1
-        poll(lambda: w.router.admin_post("/purge?wait=10s", {"all": True})["acknowledged"], what="the edge's receipt")
+        poll(lambda: w.router.admin_post("/purge?wait=10s", {"all": True})["edges"][0]["acknowledged"], what="the edge's receipt")
         assert w.edge.get("/a", host=w.edge.url.partition("//")[2]).text == f"/a v{w.version}\n"
         assert well(daemon)
 
