@@ -1,8 +1,8 @@
 /* part_fetch: what of a part may be used, and the fetches that bring what is missing.
  *
  * Both part.c, for the first byte of an answer, and the ranger, for each that follows, ask here, so that a
- * part is judged in one way however far an answer has come. A stale part is fetched as exactly the stretch that it
- * covers, so that a 304 confirms it; what is not stored, as the slice around it.
+ * part is judged in one way however far an answer has come. A stale part is fetched as exactly the stretch
+ * that it covers, so that a 304 confirms it; what is not stored, as the slice around it.
  */
 #include "common/http/server/http_server.h"
 #include "common/str.h"

@@ -1,9 +1,9 @@
-/* purge_answer: what is told of purges: pages of the log, receipts, status and metrics. Nothing here changes
- * anything, so an answer can be made as often as somebody has waited for it (purge_api.c).
+/* purge_answer: what is told of purges: pages of the log, receipts, status and metrics. Nothing here
+ * changes anything, so an answer can be made as often as somebody has waited for it (purge_api.c).
  *
  * An entry that cannot be read makes the answer a reset: what it purged nobody knows any more, so the edge
- * has to drop all. Of edges that are not configured only those count that have asked of late: one that was taken
- * away for good must not hold up `--wait`.
+ * has to drop all. Of edges that are not configured only those count that have asked of late: one that was
+ * taken away for good must not hold up `--wait`.
  */
 #include "common/daemon/daemon.h"
 #include "common/daemon/metrics.h"
