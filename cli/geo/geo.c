@@ -189,6 +189,9 @@ static enum cdn_status answer_text(struct job *job, struct cdn_str text, bool is
         return CDN_OK;
     }
     if (!geo_text_read(text, &span, &why)) {
+        bool reads_log = job->options->log || job->options->annotate || job->options->client;
+        const char *hint = is_line ? NULL : geo_text_file_hint(text, reads_log);
+        why = hint ? hint : why;
         complain(job, text, is_line, why);
         job->bad++;
         return CDN_INVALID;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "common/banned.h"
 
@@ -218,4 +219,22 @@ bool geo_text_step_over(struct cdn_addr *a, unsigned prefix)
         bytes[at] = (unsigned char)carry;
     }
     return carry <= 0xff;
+}
+
+const char *geo_text_file_hint(struct cdn_str text, bool reads_log)
+{
+    char path[4096];
+    struct stat st;
+    if (!cdn_str_copy(path, sizeof(path), text) || stat(path, &st) != 0) {
+        return NULL;
+    }
+    if (S_ISDIR(st.st_mode)) {
+        return "is a folder, not an address";
+    }
+    if (cdn_str_ends(text, CDN_STR(".mmdb"))) {
+        return "is a database, not an address: --db FILE";
+    }
+    return reads_log
+               ? "is a file, not an address: the log is read from standard input, so '< FILE'"
+               : "is a file, not an address: '--log < FILE' for a log, '- < FILE' for an address a line";
 }

@@ -27,4 +27,8 @@ bool geo_text_step_over(struct cdn_addr *a, unsigned prefix);
 /* The order of two addresses of one family: below, at or above 0. */
 int geo_text_compare(const struct cdn_addr *a, const struct cdn_addr *b);
 
+/* Why a text that is no address may be a slip: it names a file. NULL: it does not. `reads_log`: the input is
+ * said to be a log. */
+const char *geo_text_file_hint(struct cdn_str text, bool reads_log);
+
 #endif

@@ -10,6 +10,7 @@
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/key.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -114,13 +115,26 @@ void edge_tuning_destroy(struct edge_tuning *t)
     }
 }
 
+/* Blanks and bytes that are no ASCII have no place in a URL (RFC 3986 section 2). */
+static bool is_url_text(struct cdn_str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] <= ' ' || s.p[i] >= 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
 enum cdn_status edge_origin_split(const char *url, char **ret_base, char **ret_authority,
                                   struct cdn_error *err)
 {
     struct edge_key_parts parts;
-    struct cdn_str u = cdn_str(url);
-    if (!edge_key_split(u, &parts) || !parts.host.n || parts.query.p || cdn_str_find(u, '#') >= 0 ||
-        cdn_str_find(parts.host, '@') >= 0) {
+    struct cdn_str u = cdn_str(url), host;
+    char room[EDGE_KEY_HOST_MAX];
+    if (!is_url_text(u) || !edge_key_split(u, &parts) ||
+        !edge_key_host_write(parts.host, parts.secure, room, &host) || parts.query.p ||
+        cdn_str_find(u, '#') >= 0 || cdn_str_find(parts.host, '@') >= 0) {
         return cdn_error_set(err, CDN_INVALID, "--origin: \"%s\" is not a URL such as http://127.0.0.1:8090",
                              url);
     }

@@ -486,6 +486,19 @@ def test_an_external_origin_is_watched_not_waited_for(cdn):
     assert {r.method for r in fake.requests} == {"HEAD"}
 
 
+def test_an_origin_that_is_no_url_is_refused_by_the_plan(cdn):
+    """One line, and nothing has started."""
+    state = cdn.folder() / "state"
+    for url in ("http://a b/", "http://a\tb/", "http://a/b c", "http://[::1", "http://a:99999", "http://a:x/",
+                "http://a:80:80/", "http://a%20b/", "http://a\\b/", "http://a|b/", 'http://"a"/', "http://ü/", "http://u:p@a/",
+                "http:///x", "http://", "http://a/b?c", "http://a/#x", "ftp://a/", " http://a/", "http://a/ ", "http://a..b/",
+                "http://a\x1b/", "a"):
+        done = cdn.cli("up", "--origin", url, "--state", state, "--port", "0", "--detach")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), (url, done.stderr)
+        assert done.stderr.startswith("pocketcdn up: --origin: ") and "\x1b" not in done.stderr, done.stderr
+        assert not list(state.glob("*.log")), url
+
+
 def test_programs_started_one_by_one_are_reached_by_file_and_by_router(cdn):
     up = Up(cdn, edges=2, token="t0ken")
     up.config["origin"]["root"] = str(up.root)
