@@ -9,6 +9,7 @@
 #include "common/str.h"
 #include "geo-data/database.h"
 #include "geo-data/decode.h"
+#include "geo-data/geo.h"
 #include "geo-data/metadata.h"
 
 #include <errno.h>
@@ -247,7 +248,7 @@ static enum cdn_status check_sample(const struct geo_file *file, struct cdn_erro
 enum cdn_status geo_file_open(const char *path, struct cdn_str bytes, struct geo_file *file,
                               struct cdn_error *err)
 {
-    const char *shown = path ? path : "embedded";
+    const char *shown = path ? path : GEO_EMBEDDED;
     int fd = memfd_create("database.mmdb", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0) {
         return memory_error(shown, err);

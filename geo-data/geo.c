@@ -48,6 +48,13 @@ static void choose_files(struct geo_db *db)
     }
 }
 
+static enum cdn_status file_open(const char *path, struct geo_file *file, struct cdn_error *err)
+{
+    bool is_embedded = strcmp(path, GEO_EMBEDDED) == 0;
+    return geo_file_open(is_embedded ? NULL : path, is_embedded ? geo_embedded_world() : CDN_STR(""), file,
+                         err);
+}
+
 static struct geo_db *db_create(void)
 {
     struct geo_db *db = cdn_calloc(1, sizeof(*db));
@@ -66,7 +73,7 @@ enum cdn_status geo_db_open(const char *const paths[], size_t n, struct geo_db *
     struct geo_db *db = db_create();
     enum cdn_status status = CDN_OK;
     for (size_t i = 0; i < n && status == CDN_OK; i++) {
-        status = geo_file_open(paths[i], CDN_STR(""), &db->files[i], err);
+        status = file_open(paths[i], &db->files[i], err);
         db->file_count += status == CDN_OK;
     }
     if (status != CDN_OK) {
@@ -80,16 +87,7 @@ enum cdn_status geo_db_open(const char *const paths[], size_t n, struct geo_db *
 
 enum cdn_status geo_db_open_embedded(struct geo_db **ret_db, struct cdn_error *err)
 {
-    struct geo_db *db = db_create();
-    enum cdn_status status = geo_file_open(NULL, geo_embedded_world(), &db->files[0], err);
-    if (status != CDN_OK) {
-        geo_db_unref(db);
-        return status;
-    }
-    db->file_count = 1;
-    choose_files(db);
-    *ret_db = db;
-    return CDN_OK;
+    return geo_db_open((const char *const[]){GEO_EMBEDDED}, 1, ret_db, err);
 }
 
 struct geo_db *geo_db_ref(struct geo_db *db)

@@ -66,10 +66,12 @@ struct geo_record {
     struct cdn_str organization;
 };
 
-#define GEO_FILES_MAX 8u
-/* Opens n files (1 to GEO_FILES_MAX). CDN_IO when a file cannot be read, is none, has over 4 GiB or changes
- * meanwhile, CDN_CORRUPT when it is not a sound .mmdb file, CDN_INVALID when n is wrong. The sentence names
- * the path. Metadata and a sample of the records are checked; geo_db_verify checks all. */
+#define GEO_FILES_MAX 10u
+#define GEO_EMBEDDED "embedded" /* in place of a path: the database inside the program */
+/* Opens n files (1 to GEO_FILES_MAX), of which one may be GEO_EMBEDDED. CDN_IO when a file cannot be read,
+ * is none, has over 4 GiB or changes meanwhile, CDN_CORRUPT when it is not a sound .mmdb file, CDN_INVALID
+ * when n is wrong. The sentence names the path. Metadata and a sample of the records are checked;
+ * geo_db_verify checks all. */
 enum cdn_status geo_db_open(const char *const paths[], size_t n, struct geo_db **ret_db,
                             struct cdn_error *err) CDN_MUST_CHECK;
 /* The database inside the program (world.mmdb; precision `cell`). */

@@ -27,9 +27,10 @@
     X(UINT, threads, "0", 0, 64, NULL, RESTART, "N",                                                         \
       "Threads of the public listener; 0: one for each processor")                                           \
     X(LIST, database, "", 0, 8, NULL, RUNTIME, "FILE",                                                       \
-      "Geo databases (.mmdb): each field from the first that has it; none: the embedded one")                \
+      "Geo databases (.mmdb): each field from the first that has it; embedded: the built-in one; none: "     \
+      "that alone")                                                                                          \
     X(LIST, asn_database, "", 0, 2, NULL, RUNTIME, "FILE",                                                   \
-      "Database (.mmdb) of AS numbers, or one for each address family, where `database` has none")           \
+      "Older way to name databases that stand after those of `database`")                                    \
     X(STRING, default_place, "", 0, 200, NULL, RUNTIME, "PLACE",                                             \
       "City or LAT,LON for addresses of which nothing is known; empty: the first edge's")                    \
     X(MAP, overrides, "", 0, 100000, CDN_CONFIG_VALUES, RUNTIME, "KEY=ACTIONS",                              \

@@ -142,19 +142,13 @@ static uint32_t code_number(struct cdn_str code)
     return code.n == 2 ? (uint32_t)(unsigned char)code.p[0] << 8 | (unsigned char)code.p[1] : 0;
 }
 
-const struct router_override *router_overrides_find_asn(const struct router_overrides *overrides,
-                                                        uint32_t asn)
-{
-    return find_number(overrides, ROUTER_OVERRIDE_ASN, asn);
-}
-
 const struct router_override *router_overrides_find_record(const struct router_overrides *overrides,
                                                            const struct geo_record *record)
 {
     if (overrides->count == overrides->counts[ROUTER_OVERRIDE_NETWORK]) {
         return NULL;
     }
-    const struct router_override *o = router_overrides_find_asn(overrides, record->asn);
+    const struct router_override *o = find_number(overrides, ROUTER_OVERRIDE_ASN, record->asn);
     if (!o) {
         o = find_number(overrides, ROUTER_OVERRIDE_COUNTRY, code_number(record->country_code));
     }

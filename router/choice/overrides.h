@@ -73,8 +73,6 @@ const struct router_override *router_overrides_find(const struct router_override
 /* By what the databases say of an address: AS, country, continent, in this order. */
 const struct router_override *router_overrides_find_record(const struct router_overrides *overrides,
                                                            const struct geo_record *record);
-const struct router_override *router_overrides_find_asn(const struct router_overrides *overrides,
-                                                        uint32_t asn);
 size_t router_overrides_count(const struct router_overrides *overrides);
 size_t router_overrides_count_of(const struct router_overrides *overrides, enum router_override_kind kind);
 /* Number i: networks first, in the order of family (IPv4 first), address and prefix, so that a network stands

@@ -39,7 +39,7 @@ struct builder {
     const struct router_table *table;
     const _Atomic bool *stop;
     int family;
-    struct layer overrides, as_overrides, specials, anycast;
+    struct layer overrides, specials, anycast;
     struct cdn_index combinations;  /* of the family: class, by key */
     struct cdn_index classes, rows; /* classes by what they say; those that brought a new row, by the row */
     uint64_t next;                  /* key after the networks visited so far */
@@ -223,8 +223,6 @@ static void cover(struct builder *b, uint64_t first, uint64_t last, uint32_t ent
     for (uint64_t key = first;;) {
         uint64_t piece_last = last;
         uint32_t override = layer_at(&b->overrides, key, &piece_last);
-        uint32_t by_as = layer_at(&b->as_overrides, key, &piece_last);
-        override = override == LAYER_NONE ? by_as : override;
         uint32_t special = layer_at(&b->specials, key, &piece_last);
         bool anycast = layer_at(&b->anycast, key, &piece_last) != LAYER_NONE;
         run_add(b, key, class_of(b, key, override, special, anycast, entry));
@@ -301,57 +299,6 @@ static void anycast_layer(struct builder *b)
     layer_build(&b->anycast, nets, n);
 }
 
-struct as_walk { /* of a database of AS numbers, for the networks whose AS has an override */
-    struct builder *b;
-    struct layer_net *nets;
-    size_t count, room;
-    uint32_t entry, value; /* the last record, and what it came to */
-};
-
-static uint32_t as_value(const struct as_walk *w, uint32_t entry)
-{
-    const struct router_table *t = w->b->table;
-    struct geo_record r;
-    if (geo_entry_record(t->asn_db, w->b->family, entry, &r) != CDN_OK) {
-        return LAYER_NONE;
-    }
-    const struct router_override *o = router_overrides_find_asn(t->overrides, r.asn);
-    return o ? (uint32_t)router_overrides_index(t->overrides, o) : LAYER_NONE;
-}
-
-static bool as_visit(void *ctx, const struct geo_net *net)
-{
-    struct as_walk *w = ctx;
-    uint64_t key;
-    memcpy(&key, net->address, sizeof(key));
-    if (net->entry != w->entry) {
-        w->value = net->entry == GEO_ENTRY_NONE ? LAYER_NONE : as_value(w, net->entry);
-    }
-    w->entry = net->entry;
-    if (w->value == LAYER_NONE) {
-        return true;
-    }
-    if (w->count == w->room) {
-        w->room = w->room ? 2 * w->room : 256;
-        w->nets = cdn_realloc(w->nets, w->room, sizeof(*w->nets));
-    }
-    w->nets[w->count++] = layer_net_make(__builtin_bswap64(key), net->prefix_len, w->value);
-    return true;
-}
-
-/* Overrides by AS where the AS comes from a database of its own: else it is in the record. */
-static enum cdn_status as_layer(struct builder *b, struct cdn_error *err)
-{
-    struct as_walk w = {.b = b, .entry = GEO_ENTRY_NONE, .value = LAYER_NONE};
-    enum cdn_status status = CDN_OK;
-    if (b->table->asn_db && router_overrides_count_of(b->table->overrides, ROUTER_OVERRIDE_ASN) > 0) {
-        status = geo_walk(b->table->asn_db, b->family, as_visit, &w, err);
-    }
-    layer_build(&b->as_overrides, w.nets, w.count);
-    free(w.nets);
-    return status;
-}
-
 static enum cdn_status family_walk(struct builder *b, struct cdn_error *err)
 {
     enum cdn_status status = geo_walk(b->table->db, b->family, visit, b, err);
@@ -379,10 +326,7 @@ static enum cdn_status family_build(struct router_compiled *c, const struct rout
     overrides_layer(&b);
     specials_layer(&b);
     anycast_layer(&b);
-    enum cdn_status status = as_layer(&b, err);
-    if (status == CDN_OK) {
-        status = family_walk(&b, err);
-    }
+    enum cdn_status status = family_walk(&b, err);
     if (status == CDN_OK) {
         trie_build(&c->tries[family != AF_INET], c, b.runs, b.run_count);
     }
@@ -390,7 +334,6 @@ static enum cdn_status family_build(struct router_compiled *c, const struct rout
         trie_index_build(&c->tries[family != AF_INET], family);
     }
     layer_fini(&b.overrides);
-    layer_fini(&b.as_overrides);
     layer_fini(&b.specials);
     layer_fini(&b.anycast);
     cdn_index_free(&b.combinations);

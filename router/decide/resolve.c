@@ -293,20 +293,7 @@ static bool link_database(struct chain *c)
 enum cdn_status router_lookup(const struct router_table *table, const struct cdn_addr *address,
                               struct geo_record *ret)
 {
-    enum cdn_status status = geo_lookup(table->db, &address->sa, ret);
-    struct geo_record as;
-    if (!table->asn_db) {
-        return status;
-    }
-    if (geo_lookup(table->asn_db, &address->sa, &as) == CDN_OK && as.asn != 0) {
-        ret->asn = as.asn;
-        ret->organization = as.organization;
-    }
-    bool counts = router_overrides_count_of(table->overrides, ROUTER_OVERRIDE_ASN) > 0;
-    if (counts && as.prefix_len > ret->prefix_len) {
-        ret->prefix_len = as.prefix_len;
-    }
-    return status;
+    return geo_lookup(table->db, &address->sa, ret);
 }
 
 static bool link_default(struct chain *c)
@@ -342,7 +329,7 @@ bool router_resolve_entry(const struct router_table *table, const struct cdn_add
 {
     ret->address = *client;
     cdn_addr_unmap(&ret->address);
-    if (table->asn_db || special_of(table, &ret->address) || geo_anycast(&ret->address.sa) ||
+    if (special_of(table, &ret->address) || geo_anycast(&ret->address.sa) ||
         router_overrides_find(table->overrides, &ret->address)) {
         return false;
     }

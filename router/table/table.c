@@ -40,16 +40,6 @@ static enum cdn_status edges_build(const struct router_config *config, struct ro
     return router_edges_create(edges, config->edge_count, ret, err);
 }
 
-static enum cdn_status files_open(const struct cdn_config_list *files, struct geo_db **ret,
-                                  struct cdn_error *err)
-{
-    const char *paths[GEO_FILES_MAX];
-    for (size_t i = 0; i < files->n && i < CDN_ARRAY_LEN(paths); i++) {
-        paths[i] = files->items[i].key;
-    }
-    return geo_db_open(paths, files->n, ret, err);
-}
-
 struct asn_search {
     const struct geo_db *db;
     int family;
@@ -72,7 +62,7 @@ static bool has_asn(void *ctx, const struct geo_net *net)
 /* An override by AS that can never match is a mistake. */
 static enum cdn_status asn_check(const struct router_table *t, struct cdn_error *err)
 {
-    struct asn_search s = {.db = t->asn_db ? t->asn_db : t->db, .last = GEO_ENTRY_NONE};
+    struct asn_search s = {.db = t->db, .last = GEO_ENTRY_NONE};
     size_t networks = router_overrides_count_of(t->overrides, ROUTER_OVERRIDE_NETWORK);
     if (router_overrides_count_of(t->overrides, ROUTER_OVERRIDE_ASN) == 0) {
         return CDN_OK;
@@ -87,19 +77,26 @@ static enum cdn_status asn_check(const struct router_table *t, struct cdn_error 
     const struct router_override *first = router_overrides_at(t->overrides, networks);
     return s.found ? CDN_OK
                    : cdn_error_set(err, CDN_INVALID,
-                                   "%s: overrides: %s: the %s knows no AS numbers; asn_database names one "
-                                   "that does",
-                                   first->origin, first->match, t->asn_db ? "asn_database" : "database");
+                                   "%s: overrides: %s: the database knows no AS numbers; put one that does "
+                                   "behind it (database: [embedded, GeoLite2-ASN.mmdb])",
+                                   first->origin, first->match);
 }
 
+static size_t paths_add(const struct cdn_config_list *files, const char *paths[], size_t n)
+{
+    for (size_t i = 0; i < files->n && n < GEO_FILES_MAX; i++) {
+        paths[n++] = files->items[i].key;
+    }
+    return n;
+}
+
+/* `asn_database` is an older way to put files after those of `database`. */
 static enum cdn_status databases_open(struct router_table *t, const struct router_settings *s,
                                       struct cdn_error *err)
 {
-    enum cdn_status status =
-        s->database.n > 0 ? files_open(&s->database, &t->db, err) : geo_db_open_embedded(&t->db, err);
-    if (status == CDN_OK && s->asn_database.n > 0) {
-        status = files_open(&s->asn_database, &t->asn_db, err);
-    }
+    const char *paths[GEO_FILES_MAX] = {GEO_EMBEDDED};
+    size_t n = s->database.n > 0 ? paths_add(&s->database, paths, 0) : 1;
+    enum cdn_status status = geo_db_open(paths, paths_add(&s->asn_database, paths, n), &t->db, err);
     return status == CDN_OK ? asn_check(t, err) : status;
 }
 
@@ -194,7 +191,6 @@ void router_table_unref(struct router_table *table)
     router_overrides_destroy(table->overrides);
     router_edges_destroy(table->edges);
     geo_db_unref(table->db);
-    geo_db_unref(table->asn_db);
     free(table->default_name);
     free(table->trusted);
     free(table->cache_control);

@@ -22,7 +22,6 @@ struct router_table {
     struct router_edges *edges;
     struct router_overrides *overrides;
     struct geo_db *db;
-    struct geo_db *asn_db; /* of the setting asn_database; NULL: the AS is what `db` says */
     enum router_policy policy;
     bool simulate;      /* clients may name their place */
     char *default_name; /* place of addresses that nobody knows; "" when there is no edge either */

@@ -8,12 +8,13 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "common/banned.h"
 
 #define LOOK_NS 1000000000
-#define FILES_MAX (GEO_FILES_MAX + 2) /* of `database` and `asn_database` */
+#define FILES_MAX GEO_FILES_MAX /* of `database` and `asn_database` */
 
 struct look { /* what stat says; all zero for a file that is not there */
     dev_t device;
@@ -105,6 +106,9 @@ void router_watch_destroy(struct router_watch *watch)
 static void files_add(struct router_watch *watch, const struct cdn_config_list *files)
 {
     for (size_t i = 0; i < files->n && watch->count < FILES_MAX; i++) {
+        if (strcmp(files->items[i].key, GEO_EMBEDDED) == 0) {
+            continue;
+        }
         struct file *file = &watch->files[watch->count++];
         file->path = cdn_strdup(files->items[i].key);
         file->known = file->last = look_at(file->path);

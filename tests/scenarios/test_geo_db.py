@@ -143,3 +143,30 @@ def test_raw_reads_the_configurations_database(cdn):
     path = database(cdn, {"1.0.0.0/8": {"a": {"b": ["x", "y"]}}})
     config = cdn.config({"router": {"database": [str(path)]}, "edges": EDGES})
     assert cdn.cli("geo", "-c", config, "--raw", "a.b.1", "1.2.3.4").stdout == "y\n"
+
+
+def test_as_numbers_beside_the_embedded_database(cdn):
+    """`database: [embedded, ASN]` in either order; the older asn_database says the same."""
+    asn = str(database(cdn, {"193.0.0.0/21": {"asn": "AS3333", "as_name": "RIPE NCC"}, "10.0.0.0/8": {"asn": 64500}}))
+    fields = ("-q", "-f", "%{country}|%{asn}|%{organization}|%{edge}", "193.0.6.139", "193.0.9.1", "8.8.8.8")
+    wanted = "NL|3333|RIPE NCC|fra\nNL|||fra\nUS|||iad\n"
+    for router in ({"database": ["embedded", asn]}, {"database": [asn, "embedded"]}, {"asn_database": [asn]}):
+        config = cdn.config({"router": {**router, "overrides": {"AS3333": "prefer:fra"}}, "edges": EDGES})
+        assert cdn.cli("geo", "-c", config, *fields).stdout == wanted, router
+    assert cdn.cli("geo", "-c", cdn.config({"edges": EDGES}), "--db", "embedded", "--db", asn, *fields).stdout == wanted
+    for router in ({}, {"database": ["embedded"]}):
+        config = cdn.config({"router": {**router, "overrides": {"AS3333": "prefer:fra"}}, "edges": EDGES})
+        done = cdn.cli("geo", "-c", config, "8.8.8.8")
+        assert done.returncode == 2 and "knows no AS numbers; put one that does behind it" in done.stderr
+
+
+@pytest.mark.parametrize("args, says", [
+    (["FILE"], "is a file, not an address: '--log < FILE' for a log, '- < FILE' for an address a line"),
+    (["--csv", "ip,edge", "FILE"], "is a file, not an address"), (["--log", "FILE"], "the log is read from standard input"),
+    (["--annotate", "FILE"], "the log is read from standard input"), (["test.mmdb"], "is a database, not an address: --db FILE"),
+    ([""], "is a folder, not an address"), (["no-such-file"], "is not an IP address or network"),
+])
+def test_a_file_given_as_an_address(cdn, args, says):
+    folder = cdn.folder(files={"FILE": b"8.8.8.8\n", "test.mmdb": mmdb.write({})})
+    done = cdn.cli("geo", "-q", *(str(folder / a) if a in ("FILE", "test.mmdb", "no-such-file", "") else a for a in args))
+    assert done.returncode == 2 and says in done.stderr and done.stderr.count("\n") == 1

@@ -4,6 +4,7 @@
 #include "common/parse.h"
 #include "common/status.h"
 #include "common/str.h"
+#include "geo-data/geo.h"
 #include "geo-data/mmdb_encode.h"
 #include "geo-data/tools/mmdb_writer.h"
 #include "router/base/edges.h"
@@ -54,7 +55,7 @@ START_TEST(bad_entries)
         {"asn:ASN1=Tokyo", NULL, "'ASN1' is not"},
         {"AS12x=Tokyo", NULL, "'AS12x' is not"},
         {"region:EU=Tokyo", NULL, "'region:EU' is not a network"},
-        {"asn:3320=Tokyo", NULL, "asn:3320: the database knows no AS numbers; asn_database"},
+        {"asn:3320=Tokyo", NULL, "asn:3320: the database knows no AS numbers; put one that does behind it"},
         {"country:DE=", NULL, "country:DE: says neither a place nor an edge"},
         {"country:DE=;", NULL, "says neither a place nor an edge"},
         {"country:DE=Tokyo;", NULL, "says neither a place nor an edge"},
@@ -311,8 +312,9 @@ START_TEST(compiled_and_scopes)
 {
     char *path = as_database();
     struct dns_zone *zone =
-        ZONE_OF("--asn-database", path, PAIR("continent:EU=only:fra,lhr,iad"), PAIR("country:DE=only:fra"),
-                PAIR("country:JP=prefer:sin,syd"), PAIR("country:US=exclude:sjc;prefer:lhr within 60ms"),
+        ZONE_OF("--database", GEO_EMBEDDED, "--database", path, PAIR("continent:EU=only:fra,lhr,iad"),
+                PAIR("country:DE=only:fra"), PAIR("country:JP=prefer:sin,syd"),
+                PAIR("country:US=exclude:sjc;prefer:lhr within 60ms"),
                 PAIR("continent:AF=edge:fra;exclude:jnb"), PAIR("AS3356=only:gru,syd"),
                 PAIR("8.8.0.0/16=prefer:nrt"), PAIR("2a00::/13=only:bom,jnb"), PAIR("country:BR=Tokyo"));
     struct router_table *table = zone->table;
