@@ -5,16 +5,20 @@
     tests/bench/soak/run.py --bin build-release/bin --seconds 120 --memory 64MiB
 
 Hits and misses of mixed sizes that walk over more objects than the RAM tier holds, connections that stay open, clients that
-read slowly and clients that do not read at all, each on an object of its own. The edge's resident memory is read from the
-kernel ten times a second. Ends with 1 when it went beyond the setting and --rest.
+read slowly and clients that do not read at all, each on an object of its own. With --kind something harder takes their
+place: bodies that the origin does not read, connections reset in the middle, TLS, tunnels, heads of 60 kB. The edge's
+resident memory is read from the kernel ten times a second. Ends with 1 when it went beyond the setting and --rest.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
 import random
 import selectors
 import socket
+import ssl
+import struct
 import subprocess
 import sys
 import tempfile
@@ -81,6 +85,19 @@ def drawn_size(draw):
             return size
         at -= share
     return SIZES[0][1]
+
+
+def fill(s, most):
+    """Sends until nobody takes any more."""
+    s.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        sent = 0
+        while sent < most:
+            sent += s.send(b"x" * min(65536, most - sent))
+    return s
+
+
+KINDS = ("uploads", "aborts", "tls", "tunnels", "heads")
 
 
 class Clients:
@@ -184,6 +201,77 @@ class Clients:
         for s in held:
             s.close()
 
+    # ---- --kind: each replaces its connections in turn ----
+
+    def crowd(self, count, begin):
+        """`count` connections made by begin(draw) at a time, each for TURN_S."""
+        draw, held = random.Random(self.seed), []
+        try:
+            while not self.ended.is_set():
+                try:
+                    held.append(begin(draw))
+                    self.note(1, 0)
+                except OSError:  # refused, or cut off for another: memory has an end
+                    self.ended.wait(0.005)
+                if len(held) >= count:
+                    held.pop(0).close()
+                    self.ended.wait(TURN_S / count)
+        finally:
+            for s in held:
+                s.close()
+
+    def begin_upload(self, draw):
+        s = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        s.sendall(b"POST /p/%d HTTP/1.1\r\nHost: soak.test\r\nContent-Length: %d\r\n\r\n" % (draw.randrange(1 << 40), 8 * MIB))
+        return fill(s, 8 * MIB)
+
+    def begin_tls(self, draw):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        s = context.wrap_socket(socket.create_connection(("127.0.0.1", self.port), timeout=20))
+        target = "/u/h/1/1024" if draw.random() < 0.3 else f"/u/n/{draw.randrange(1 << 40)}/{MIB}"
+        s.sendall(f"GET {target} HTTP/1.1\r\nHost: soak.test\r\n\r\n".encode())
+        return s
+
+    def begin_tunnel(self, draw):
+        s = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        s.sendall(b"GET /w/%d HTTP/1.1\r\nHost: soak.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                  b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c29ha3Nvc2Frc29ha3NvYQ==\r\n\r\n" % draw.randrange(1 << 40))
+        if not s.recv(64).startswith(b"HTTP/1.1 101"):
+            s.close()
+            raise OSError("no tunnel")
+        return fill(s, MIB)
+
+    def begin_head(self, draw):
+        """60 kB of fields; every third is never complete."""
+        s = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        end = b"" if draw.random() < 0.3 else b"\r\n"
+        s.sendall(b"GET /u/n/%d/%d HTTP/1.1\r\nHost: soak.test\r\n" % (draw.randrange(1 << 40), 4096)
+                  + b"".join(b"X-%d: %s\r\n" % (i, b"x" * 3990) for i in range(15)) + end)
+        return s
+
+    def aborts(self, number):
+        """Connections reset in the middle of an upload or a download."""
+        draw = random.Random(self.seed + number)
+        while not self.ended.is_set():
+            with contextlib.suppress(OSError):
+                if draw.random() < 0.5:
+                    s = self.begin_upload(draw)
+                else:
+                    s = opened(self.port, f"/u/n/{draw.randrange(1 << 40)}/{5 * MIB}", 65536)
+                    s.recv(draw.randrange(1, 1 << 20))
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                s.close()
+                self.note(1, 0)
+
+    def start_kind(self, kind, count):
+        if kind == "aborts":
+            for i in range(4):
+                self.add(self.aborts, i)
+            return
+        begin = {"uploads": self.begin_upload, "tls": self.begin_tls, "tunnels": self.begin_tunnel, "heads": self.begin_head}
+        self.add(self.crowd, count, begin[kind])
+
     def start(self):
         o = self.options
         self.add(self.idle, o.idle)
@@ -211,6 +299,7 @@ def arguments():
     p.add_argument("--slow", type=int, default=100, help="clients that read slowly")
     p.add_argument("--idle", type=int, default=300, help="connections that stay open")
     p.add_argument("--only-unread", action="store_true", help="no other clients")
+    p.add_argument("--kind", choices=KINDS, help="only clients of this kind, as many as --unread says")
     p.add_argument("--seed", type=int, default=int(time.time()))
     p.add_argument("--quiet", action="store_true", help="the result only")
     return p.parse_args()
@@ -226,12 +315,20 @@ def main():
     with tempfile.TemporaryDirectory(prefix="pocketcdn-soak-") as folder:
         tools = Tools(folder)
         port, admin, origin_port = free_port(), free_port(), free_port()
-        origin = subprocess.Popen([tools.path("waiting_origin"), str(origin_port)])
+        hard = o.kind in KINDS and o.kind != "tls"
+        origin = subprocess.Popen([sys.executable, str(HERE / "origin.py"), str(origin_port)] if hard else
+                                  [tools.path("waiting_origin"), str(origin_port)])
+        more = []
+        if o.kind == "tls":
+            more = ["--tls-certificate", f"{folder}/c.pem", "--tls-key", f"{folder}/k.pem"]
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                            "-days", "2", "-subj", "/CN=soak.test", "-keyout", more[3], "-out", more[1]],
+                           check=True, capture_output=True)
         with open(pathlib.Path(folder) / "edge.log", "wb") as log:
             edge = subprocess.Popen([o.bin.resolve() / "pocketcdn-edge", "--name", "soak", "--origin",
                                      f"http://127.0.0.1:{origin_port}", "--listen", f"127.0.0.1:{port}", "--admin",
                                      f"127.0.0.1:{admin}", "--cache-dir", f"{folder}/cache", "--memory", o.memory,
-                                     "--disk", o.disk], stderr=log, stdout=log)
+                                     "--disk", o.disk, *more], stderr=log, stdout=log)
         samples = Samples(edge.pid, not o.quiet)
         clients = Clients(port, o, tools, o.seed)
         try:
@@ -246,7 +343,9 @@ def main():
                     time.sleep(0.05)
             idle = resident(edge.pid)[0]
             samples.start()
-            if o.only_unread:
+            if o.kind:
+                clients.start_kind(o.kind, o.unread)
+            elif o.only_unread:
                 clients.add(clients.unread, o.unread)
             else:
                 clients.start()
