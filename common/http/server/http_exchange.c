@@ -315,6 +315,10 @@ static size_t offer_body(struct http_request *req, const char *data, size_t n)
 
 static enum MHD_Result take_body(struct http_request *req, const char *data, size_t *n)
 {
+    struct http_peer *peer = req->_peer;
+    if (peer && peer->ended) { /* its end was told while we did not read, and is not told again */
+        http_peer_close(peer);
+    }
     const struct http_server_config *config = &req->server->config;
     if (req->_state == HTTP_STATE_HEAD) {
         req->_state = HTTP_STATE_BODY;
