@@ -49,6 +49,10 @@
 
 #include "common/banned.h"
 
+/* Incomplete heads of a worker: not in the account, so a share of `memory` that is left beside it. */
+#define HEADS_SHARE 16u
+#define HEADS_MIN ((uint64_t)256 << 10)
+#define HEADS_MAX ((uint64_t)32 << 20)
 #define HOT_LIMIT 16384u
 #define HOT_SHARE ((uint64_t)16 << 10) /* one ready answer a thread for so many bytes of `memory` */
 #define QUEUE_MIN ((uint64_t)4 << 20)
@@ -249,6 +253,7 @@ static enum cdn_status open_worker(struct edge_worker *w, const struct cdn_addr 
         .port_is_claimed = !first,
         .max_connections = share.clients,
         .memory_per_connection = edge_budget_pool(s->memory),
+        .max_heads = (size_t)clamp(s->memory / HEADS_SHARE / w->edge->worker_count, HEADS_MIN, HEADS_MAX),
         .is_full = is_full,
         .idle_timeout_s = (unsigned)(s->keepalive / 1000),
         .head_timeout_ms = (unsigned)s->head_timeout,

@@ -22,7 +22,7 @@
 #include "common/banned.h"
 
 #define READ_BYTES (16u * 1024)
-#define HELD_MAX ((size_t)32 << 20) /* bytes of incomplete heads of all connections of a server */
+#define HELD_MAX ((size_t)32 << 20) /* unless the configuration says less */
 #define FEW_LINES 64u               /* a head of so many leaves room in the usual pool */
 #define LINE_BYTES 96u              /* that libmicrohttpd keeps for each */
 #define ANSWER_ROOM (80u * 1024)    /* the head of the largest answer */
@@ -85,7 +85,8 @@ static ssize_t judge(struct http_peer *peer, char *bytes, size_t n, char *into, 
 {
     size_t ready = 0;
     enum http_refusal bad = http_frame_feed(&peer->frame, bytes, n, &ready);
-    if (!bad && peer->server->held_bytes > HELD_MAX && ready < n) {
+    const size_t most = peer->server->config.max_heads ? peer->server->config.max_heads : HELD_MAX;
+    if (!bad && peer->server->held_bytes > most && ready < n) {
         bad = HTTP_REFUSE_HEADS_TOO_MANY;
     }
     if (bad && !ready) {

@@ -152,6 +152,7 @@ struct http_server_config {
     uint64_t body_rate;           /* bytes a second; 0: 1000 */
     unsigned suspend_limit_s;     /* 0: 600; a request or stream suspended for longer is broken off */
     size_t memory_per_connection; /* 0: 16 KiB; for larger heads more is taken while they are there */
+    size_t max_heads;             /* 0: 32 MiB; bytes of incomplete heads of all connections, then 503 */
     uint64_t max_body; /* larger request bodies are answered 413; 0: none allowed, UINT64_MAX: no limit */
     const char *tls_certificate; /* PEM text, or NULL for plain HTTP */
     const char *tls_key;
