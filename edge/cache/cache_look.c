@@ -8,7 +8,6 @@
 #include "edge/cache/object.h"
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/head.h"
-#include "edge/semantics/storable.h"
 #include "edge/semantics/validate.h"
 #include "edge/semantics/vary.h"
 
@@ -120,19 +119,20 @@ static struct edge_rep *newest_of(const struct edge_entry *e)
 void edge_cache_look(struct edge_cache *c, struct cdn_str key, struct edge_entry **entry,
                      const struct edge_vary_source *request, int64_t now_ms, struct edge_stored *ret)
 {
-    enum edge_store_reason why;
+    struct edge_past past;
     *ret = (struct edge_stored){0};
     edge_cache_lock(c);
     struct edge_entry *e = *entry = *entry ? *entry : edge_cache_enter_locked(c, key);
     ret->asleep = edge_cache_asleep_locked(e);
     if (!ret->asleep) {
+        edge_cache_past_locked(c, e, now_ms, &past);
         if (!edge_cache_select_locked(e, request, &ret->hold, &ret->others)) {
-            ret->missing = edge_cache_missing_locked(c, e);
+            ret->missing = past.missing;
         }
         ret->newest = newest_of(e);
-        ret->failing = edge_cache_failing_locked(c, e, now_ms);
-        ret->may_refresh = edge_cache_may_refresh_locked(c, e, now_ms);
-        (void)edge_cache_unstorable_locked(c, e, now_ms, &why, &ret->parallel);
+        ret->failing = past.failing;
+        ret->may_refresh = past.may_refresh;
+        ret->parallel = past.parallel;
         ret->whole = edge_cache_whole_locked(c, e, now_ms);
         ret->moment = moment_of(c, e);
     }
@@ -205,12 +205,16 @@ static void tell_objects(const struct edge_entry *e, int64_t now_ms, struct edge
 
 void edge_cache_story(struct edge_cache *c, struct cdn_str key, int64_t now_ms, struct edge_story *ret)
 {
+    struct edge_past past;
     *ret = (struct edge_story){.entry = edge_cache_enter(c, key), .about = json_array()};
     edge_cache_wake(c, ret->entry, NULL, NULL);
     edge_cache_lock(c);
     tell_objects(ret->entry, now_ms, ret);
-    ret->missing = edge_cache_missing_locked(c, ret->entry);
-    ret->unstorable = edge_cache_unstorable_locked(c, ret->entry, now_ms, &ret->why, &ret->parallel);
+    edge_cache_past_locked(c, ret->entry, now_ms, &past);
+    ret->missing = past.missing;
+    ret->unstorable = past.unstorable;
+    ret->why = past.why;
+    ret->parallel = past.parallel;
     ret->whole = edge_cache_whole_locked(c, ret->entry, now_ms);
     edge_cache_unlock(c);
 }

@@ -12,13 +12,9 @@
 
 #include "common/banned.h"
 
-enum edge_cause edge_cache_missing_locked(struct edge_cache *c, const struct edge_entry *e)
+static enum edge_cause cause_of(enum edge_ghost_reason reason)
 {
-    struct edge_ghost_entry gone;
-    if (!edge_ghost_find(c->ghost, edge_entry_hash(e).a, &gone)) {
-        return EDGE_CAUSE_COLD;
-    }
-    switch (gone.reason) {
+    switch (reason) {
     case EDGE_GHOST_PURGED:
         return EDGE_CAUSE_PURGED;
     case EDGE_GHOST_CORRUPT:
@@ -33,6 +29,26 @@ enum edge_cause edge_cache_missing_locked(struct edge_cache *c, const struct edg
         break;
     }
     return EDGE_CAUSE_EVICTED;
+}
+
+void edge_cache_past_locked(const struct edge_cache *c, const struct edge_entry *e, int64_t now_ms,
+                            struct edge_past *ret)
+{
+    struct edge_ghost_entry gone;
+    *ret = (struct edge_past){.missing = EDGE_CAUSE_COLD, .may_refresh = true};
+    if (!edge_ghost_find(c->ghost, edge_entry_hash(e).a, &gone)) {
+        return;
+    }
+    const int64_t age_s = now_ms / 1000 - gone.time_s;
+    ret->missing = cause_of(gone.reason);
+    if (gone.reason == EDGE_GHOST_UNSTORABLE) {
+        ret->unstorable = true;
+        ret->why = (enum edge_store_reason)gone.note;
+        ret->parallel = age_s >= 0 && age_s < EDGE_PASS_S;
+    } else if (gone.reason == EDGE_GHOST_FAILING) {
+        ret->may_refresh = age_s < 0 || age_s > gone.note; /* both are cut to seconds: at least the pause */
+        ret->failing = gone.note >= EDGE_REFRESH_PAUSE_LONG_S || !ret->may_refresh;
+    }
 }
 
 void edge_cache_note_unstorable(struct edge_cache *c, const struct edge_entry *e, enum edge_store_reason why,
@@ -54,19 +70,6 @@ void edge_cache_note_storable(struct edge_cache *c, const struct edge_entry *e)
         edge_ghost_forget(c->ghost, hash);
     }
     edge_cache_unlock(c);
-}
-
-bool edge_cache_unstorable_locked(const struct edge_cache *c, const struct edge_entry *e, int64_t now_ms,
-                                  enum edge_store_reason *ret_why, bool *ret_parallel)
-{
-    struct edge_ghost_entry gone;
-    if (!edge_ghost_find(c->ghost, edge_entry_hash(e).a, &gone) || gone.reason != EDGE_GHOST_UNSTORABLE) {
-        return false;
-    }
-    const int64_t age_s = now_ms / 1000 - gone.time_s;
-    *ret_why = (enum edge_store_reason)gone.note;
-    *ret_parallel = age_s >= 0 && age_s < EDGE_PASS_S;
-    return true;
 }
 
 static bool is_failing(const struct edge_cache *c, const struct edge_entry *e, struct edge_ghost_entry *ret)
@@ -98,27 +101,11 @@ void edge_cache_refresh_answered(struct edge_cache *c, const struct edge_entry *
     edge_cache_unlock(c);
 }
 
-bool edge_cache_may_refresh_locked(const struct edge_cache *c, const struct edge_entry *e, int64_t now_ms)
-{
-    struct edge_ghost_entry failing;
-    if (!is_failing(c, e, &failing)) {
-        return true;
-    }
-    const int64_t age_s = now_ms / 1000 - failing.time_s;
-    return age_s < 0 || age_s > failing.note; /* both are cut to seconds: at least the pause */
-}
-
 bool edge_cache_may_refresh(struct edge_cache *c, const struct edge_entry *e, int64_t now_ms)
 {
+    struct edge_past past;
     edge_cache_lock(c);
-    const bool may = edge_cache_may_refresh_locked(c, e, now_ms);
+    edge_cache_past_locked(c, e, now_ms, &past);
     edge_cache_unlock(c);
-    return may;
-}
-
-bool edge_cache_failing_locked(const struct edge_cache *c, const struct edge_entry *e, int64_t now_ms)
-{
-    struct edge_ghost_entry failing;
-    return is_failing(c, e, &failing) &&
-           (failing.note >= EDGE_REFRESH_PAUSE_LONG_S || !edge_cache_may_refresh_locked(c, e, now_ms));
+    return past.may_refresh;
 }

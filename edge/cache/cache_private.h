@@ -138,18 +138,17 @@ void edge_cache_remove_locked(struct edge_cache *cache, struct edge_object *obje
  * whether there are other variants. */
 bool edge_cache_select_locked(struct edge_entry *entry, const struct edge_vary_source *request,
                               struct edge_hold *ret, bool *ret_others);
-/* cache_past.c */
-/* Why there is nothing: COLD, EVICTED, PURGED or CORRUPT. */
-enum edge_cause edge_cache_missing_locked(struct edge_cache *cache, const struct edge_entry *entry);
-/* Whether the last answer was one of those; *ret_parallel: and is not older than that. */
-bool edge_cache_unstorable_locked(const struct edge_cache *cache, const struct edge_entry *entry,
-                                  int64_t now_ms, enum edge_store_reason *ret_why, bool *ret_parallel);
-bool edge_cache_may_refresh_locked(const struct edge_cache *cache, const struct edge_entry *entry,
-                                   int64_t now_ms);
-/* Whether the origin is in trouble with this URL, so that nobody should wait for it who may have something
- * stale (RFC 5861 4): within the pause, or after three failures. */
-bool edge_cache_failing_locked(const struct edge_cache *cache, const struct edge_entry *entry,
-                               int64_t now_ms);
+/* cache_past.c: all that is remembered of a key, from one look at the ghosts. */
+struct edge_past {
+    enum edge_cause missing; /* why there is nothing: COLD, EVICTED, PURGED, CORRUPT or EXPIRED */
+    bool unstorable;         /* the last answer could not be stored, because of `why`; */
+    bool parallel;           /* and is not older than EDGE_PASS_S */
+    enum edge_store_reason why;
+    bool may_refresh; /* not within the pause after a refresh that failed */
+    bool failing;     /* within it, or after three: nobody should wait who may have something stale */
+};
+void edge_cache_past_locked(const struct edge_cache *cache, const struct edge_entry *entry, int64_t now_ms,
+                            struct edge_past *ret);
 /* cache_sleep.c */
 bool edge_cache_asleep_locked(const struct edge_entry *entry); /* whether any of its objects is */
 /* cache_whole.c */
