@@ -74,7 +74,8 @@ def test_requests_to_the_origin_wait_for_memory(cdn):
     poll(lambda: origin.count() >= 16, what="some at the origin")
     assert origin.count() < 100
     joining = edge.connect()
-    joining.send_request("GET", origin.seen()[0].target)
+    joining.send_request("GET", next(seen.target for seen in origin.seen() if seen.method == "GET"))
+    poll(lambda: edge.status()["requests_under_way"] == 121, what="the one that joins at the edge")
     gate.open()
     for i, client in enumerate(clients):
         assert client.response().body == f"answer {i}".encode()
