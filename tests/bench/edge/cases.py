@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 
 from measure import interleave, median_of, median_ratio, watched
-from servers import Canned, CannedSmallPool, Edge, Nginx, PEERS, StaticOrigin, Varnish, WaitingOrigin
+from servers import Canned, CannedSmallPool, Edge, Nginx, PEERS, StaticOrigin, Varnish, WaitingOrigin, other_build
 
 OBJECTS = 100_000
 MISS_SETTLE_S = 0.3
@@ -43,6 +43,7 @@ class Bench:
         self.started = []
         self.number = 0
         self.peers = [p for p in PEERS if p.installed() and p.name not in options.without]
+        self.peers += [other_build(options.beside)] if options.beside else []
         self.origin = self.make(StaticOrigin)
         self.origin.start()
 

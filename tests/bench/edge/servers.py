@@ -180,6 +180,18 @@ class Edge(Server):
                 "--log-level", "warn"]
 
 
+def other_build(folder):
+    """An edge of the programs in that folder, as a peer."""
+
+    class Beside(Edge):
+        name = "beside"
+
+        def command(self):
+            return [folder / self.program, *super().command()[1:]]
+
+    return Beside
+
+
 class Nginx(Server):
     name, program = "nginx", "nginx"
 
