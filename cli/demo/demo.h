@@ -8,9 +8,9 @@
 #ifndef CDN_CLI_DEMO_H
 #define CDN_CLI_DEMO_H
 #include "cli/base/options.h"
-#include "cli/run/traveller.h"
 #include "common/status.h"
 #include "common/str.h"
+#include "geo-data/near.h"
 
 #include <jansson.h>
 #include <stddef.h>
@@ -33,7 +33,7 @@ struct demo_file {
 
 struct demo_visit {   /* of one city */
     const char *city; /* as asked for */
-    struct traveller traveller;
+    struct geo_near traveller;
     char *found; /* nearest city of the place found from the address */
     char *edge, *edge_url;
     double km, edge_ms, origin_ms;     /* modelled */

@@ -3,10 +3,10 @@
 #include "cli/base/print.h"
 #include "cli/base/table.h"
 #include "cli/demo/demo.h"
-#include "cli/run/traveller.h"
 #include "common/mem.h"
 #include "common/parse.h"
 #include "common/str.h"
+#include "geo-data/near.h"
 
 #include <jansson.h>
 #include <stdbool.h>

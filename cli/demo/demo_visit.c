@@ -11,6 +11,7 @@
 #include "common/str.h"
 #include "geo-data/geo.h"
 #include "geo-data/latency.h"
+#include "geo-data/near.h"
 #include "geo-data/places.h"
 
 #include <jansson.h>
@@ -80,7 +81,7 @@ static enum cdn_status ask_router(struct demo *demo, struct demo_visit *visit, c
 
 static enum cdn_status find_visitors(struct demo *demo, struct cdn_error *err)
 {
-    struct traveller travellers[CDN_ARRAY_LEN(cities)];
+    struct geo_near travellers[CDN_ARRAY_LEN(cities)];
     struct geo_place place;
     struct geo_db *db;
     demo->visits = cdn_calloc(CDN_ARRAY_LEN(cities), sizeof(*demo->visits));
@@ -88,7 +89,7 @@ static enum cdn_status find_visitors(struct demo *demo, struct cdn_error *err)
     enum cdn_status status = CDN_OK;
     for (size_t i = 0; i < demo->visit_count && status == CDN_OK; i++) {
         status = geo_place_find(cdn_str(cities[i]), &place, err);
-        travellers[i] = (struct traveller){.lat = place.lat, .lon = place.lon};
+        travellers[i] = (struct geo_near){.lat = place.lat, .lon = place.lon};
     }
     if (status == CDN_OK) {
         status = geo_db_open_embedded(&db, err);
@@ -96,7 +97,7 @@ static enum cdn_status find_visitors(struct demo *demo, struct cdn_error *err)
     if (status != CDN_OK) {
         return status;
     }
-    status = traveller_find(db, travellers, demo->visit_count, err);
+    status = geo_near_find(db, travellers, demo->visit_count, err);
     geo_db_unref(db);
     for (size_t i = 0; i < demo->visit_count; i++) {
         demo->visits[i] = (struct demo_visit){.city = cities[i], .traveller = travellers[i]};

@@ -1,5 +1,5 @@
-/* traveller: stands in for clients elsewhere: an address that the database places near a point, and requests
- * in its name.
+/* traveller: stands in for clients elsewhere: an address near a place that the command line names, and
+ * requests in its name.
  *
  * The requests carry X-Forwarded-For, which a router believes from trusted_proxies only (`up` makes loopback
  * one of them).
@@ -9,20 +9,8 @@
 #include "common/parse.h"
 #include "common/status.h"
 #include "common/str.h"
-#include "geo-data/geo.h"
 
 #include <stddef.h>
-
-struct traveller {
-    double lat, lon;         /* in: where to stand */
-    struct cdn_addr address; /* out: an IPv4 address of the network whose place is nearest */
-    double km;               /* out: from (lat, lon) to that place; infinite when the database has none */
-};
-
-/* One walk over the database for all of them; of several networks
- * of the nearest place the widest is taken. */
-enum cdn_status traveller_find(const struct geo_db *db, struct traveller *travellers, size_t n,
-                               struct cdn_error *err) CDN_MUST_CHECK;
 
 /* PLACE or IP as the command line gives it: an address, and the name of the place ("" for an address). Owned
  * by the caller. */
