@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(os.environ.get("CDN_SOURCE") or Path(__file__).resolve().parents[2])
 BIN = Path(os.environ.get("CDN_BIN") or ROOT / "build" / "bin")
-FOLDERS = ("common", "geo-data", "router", "edge", "origin", "cli", "tests")
+FOLDERS = ("common", "geo-data", "router", "edge", "origin", "wan", "cli", "tests")
 
 
 def c_files():

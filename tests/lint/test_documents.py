@@ -57,7 +57,7 @@ def test_links_lead_somewhere():
     assert not wrong, "\n".join(wrong)
 
 
-PARTS = "|".join(("cli", "cmake", "common", "docker", "docs", "edge", "geo-data", "origin", "router", "tests"))
+PARTS = "|".join(("cli", "cmake", "common", "docker", "docs", "edge", "geo-data", "origin", "router", "tests", "wan"))
 NAMED = re.compile(rf"`((?:{PARTS})/[\w./*-]*)(?::(\w+))?`")
 
 

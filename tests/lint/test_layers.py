@@ -39,8 +39,10 @@ edge/request:        +edge/log +edge/fetch +edge/purge
 edge/control:        +edge/request
 edge:                +edge/control
 
+wan/path:            common
+
 cli/base:            common*
-cli/run:             +cli/base geo-data router* edge* origin
+cli/run:             +cli/base geo-data router* edge* origin wan*
 cli/geo:             +cli/base geo-data router*
 cli/route:           +cli/geo
 cli/demo:            +cli/run
