@@ -1,5 +1,7 @@
 /* deliver: the answer to a request from what was found: stored in RAM, stored on disk, or coming from the
  * origin. */
+#include "edge/request/deliver.h"
+
 #include "common/http/server/http_head.h"
 #include "common/http/server/http_server.h"
 #include "common/http/syntax/http_message.h"

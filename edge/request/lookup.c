@@ -11,10 +11,12 @@
 #include "edge/cache/object.h"
 #include "edge/fetch/fetch.h"
 #include "edge/memory/budget.h"
+#include "edge/request/deliver.h"
 #include "edge/request/part.h"
 #include "edge/request/queue.h"
 #include "edge/request/step.h"
 #include "edge/request/txn.h"
+#include "edge/request/upstream.h"
 #include "edge/semantics/validate.h"
 #include "edge/semantics/vary.h"
 

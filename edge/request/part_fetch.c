@@ -13,6 +13,7 @@
 #include "edge/fetch/fetch.h"
 #include "edge/request/part_private.h"
 #include "edge/request/txn.h"
+#include "edge/request/upstream.h"
 #include "edge/semantics/cause.h"
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/vary.h"

@@ -1,4 +1,6 @@
 /* pass: requests that are the client's own affair: other methods, answers that may not be shared. */
+#include "edge/request/pass.h"
+
 #include "common/http/server/http_server.h"
 #include "common/http/syntax/http_message.h"
 #include "common/mem.h"
@@ -10,6 +12,7 @@
 #include "edge/request/step.h"
 #include "edge/request/tunnel.h"
 #include "edge/request/txn.h"
+#include "edge/request/upstream.h"
 
 #include <stdbool.h>
 #include <string.h>

@@ -18,6 +18,7 @@
 #include "edge/base/worker.h"
 #include "edge/purge/purge.h"
 #include "edge/purge/purge_job.h"
+#include "edge/request/deliver.h"
 #include "edge/request/step.h"
 #include "edge/request/txn.h"
 #include "edge/semantics/cause.h"

@@ -6,6 +6,7 @@
 #include "common/loop.h"
 #include "edge/base/settings.h"
 #include "edge/memory/budget.h"
+#include "edge/request/deliver.h"
 
 #include <stddef.h>
 #include <stdint.h>

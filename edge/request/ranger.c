@@ -23,6 +23,7 @@
 #include "edge/request/part_private.h"
 #include "edge/request/slice.h"
 #include "edge/request/stall.h"
+#include "edge/request/upstream.h"
 #include "edge/semantics/validate.h"
 #include "edge/semantics/vary.h"
 #include "edge/store/store.h"

@@ -15,6 +15,7 @@
 #include "edge/cache/object.h"
 #include "edge/fetch/body.h"
 #include "edge/fetch/fetch.h"
+#include "edge/request/deliver.h"
 #include "edge/request/stall.h"
 #include "edge/request/step.h"
 #include "edge/request/txn.h"

@@ -12,17 +12,14 @@
 #include "edge/base/target.h"
 #include "edge/base/worker.h"
 #include "edge/cache/cache.h"
-#include "edge/cache/object.h"
 #include "edge/fetch/body.h"
 #include "edge/fetch/fetch.h"
 #include "edge/purge/purge_job.h"
 #include "edge/request/step.h"
 #include "edge/semantics/cause.h"
 #include "edge/semantics/freshness.h"
-#include "edge/semantics/range.h"
 #include "edge/semantics/validate.h"
 
-#include <microhttpd.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -125,32 +122,5 @@ bool edge_txn_only_cached(const struct edge_txn *txn);
 /* To the origin for this request alone, because of `cause`; the second leaves a fetch first. */
 enum edge_step edge_txn_pass(struct edge_txn *txn, enum edge_cause cause);
 enum edge_step edge_txn_pass_instead(struct edge_txn *txn, enum edge_cause cause);
-
-/* ---- upstream.c: what goes to the origin for this request ---- */
-/* One field of it, for Vary (struct edge_vary_source): the origin chooses by what it is told, not by what we
- * were. */
-bool edge_upstream_vary_get(void *txn, struct cdn_str name, struct cdn_buf *into);
-bool edge_upstream_fits(struct edge_txn *txn, const struct edge_rep *rep); /* its request selects this one */
-/* The request for a fetch of that scope, with `ret`'s candidates as conditions and `background` as it says;
- * scope NULL: for this request alone. */
-void edge_upstream_request(struct edge_txn *txn, const struct edge_fetch_scope *scope,
-                           struct edge_fetch_request *ret);
-
-/* ---- pass.c ---- */
-void edge_pass_start(struct edge_txn *txn); /* asks the origin for this request alone */
-
-/* ---- deliver.c: answers ---- */
-/* Conditions and range against a complete response of `length` bytes. False: answered already (304, 412, 416,
- * HEAD). */
-bool edge_deliver_choose(struct edge_txn *txn, const struct edge_rep *rep, uint64_t length,
-                         struct edge_range_plan *ret_plan);
-/* Adds stored fields and marks, and answers. */
-void edge_deliver_respond(struct edge_txn *txn, struct MHD_Response *response, unsigned status,
-                          const struct edge_rep *rep, const struct edge_range_plan *plan,
-                          uint64_t body_bytes);
-enum edge_step edge_deliver_error(struct edge_txn *txn, unsigned status, const char *detail);
-/* For only-if-cached when nothing usable is stored (RFC 9111 5.2.1.7). */
-enum edge_step edge_deliver_uncached(struct edge_txn *txn);
-enum edge_step edge_deliver_options(struct edge_txn *txn); /* OPTIONS that goes no further than here */
 
 #endif

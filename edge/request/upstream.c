@@ -2,6 +2,8 @@
  * place, so that Vary is keyed by what it is told and not by what the client said
  * (edge_upstream_vary_get). Fields that are not copied stay here because no key holds them
  * (semantics/outgoing.h). */
+#include "edge/request/upstream.h"
+
 #include "common/config/config.h"
 #include "common/http/server/http_server.h"
 #include "common/http/syntax/http_field.h"
