@@ -364,7 +364,7 @@ enum cdn_status edge_create(struct edge_settings *settings, int argc, char **arg
         goto fail;
     }
     edge->loop_id = cdn_asprintf("pocketcdn-%s", settings->name);
-    if (edge_origin_split(settings->origin, &edge->origin_base, &edge->origin_authority, err) != CDN_OK ||
+    if (edge_tuning_origin(settings->origin, &edge->origin_base, &edge->origin_authority, err) != CDN_OK ||
         edge_accept_read(&edge->settings, &edge->accept, err) != CDN_OK ||
         edge_certificate_read(&edge->settings, &edge->certificate, err) != CDN_OK ||
         edge_tuning_create(&edge->settings, &tuning, err) != CDN_OK) {

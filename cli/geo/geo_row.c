@@ -47,7 +47,8 @@ struct router_candidate *geo_row_ranked(const struct geo_row *row, size_t *ret_n
     const struct router_table *table = row->table;
     const struct geo_record *r = &row->decision.where.record;
     struct router_candidate *ranked = cdn_calloc(table->edges->site_count + 1, sizeof(*ranked));
-    *ret_n = router_rank(table->edges, table->policy, r->lat, r->lon, 0, ranked, table->edges->site_count);
+    *ret_n =
+        router_select_rank(table->edges, table->policy, r->lat, r->lon, 0, ranked, table->edges->site_count);
     return ranked;
 }
 
@@ -78,7 +79,7 @@ PUT(ip)
 PUT(network)
 {
     char text[ROUTER_NETWORK_TEXT_SIZE];
-    router_where_network(WHERE, text);
+    router_explain_network(WHERE, text);
     put_word(text, out);
 }
 

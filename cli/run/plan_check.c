@@ -123,7 +123,7 @@ static enum cdn_status check_root(const char *root, struct cdn_error *err)
 static enum cdn_status check_origin_url(const char *url, struct cdn_error *err)
 {
     CDN_AUTOFREE char *base = NULL, *authority = NULL;
-    return edge_origin_split(url, &base, &authority, err);
+    return edge_tuning_origin(url, &base, &authority, err);
 }
 
 static enum cdn_status check_place(const struct plan *plan, const char *section, const char *key,

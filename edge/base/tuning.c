@@ -16,8 +16,8 @@
 
 #include "common/banned.h"
 
-enum cdn_status edge_networks_parse(const struct cdn_config_list *list, const char *what,
-                                    struct edge_networks *ret, struct cdn_error *err)
+enum cdn_status edge_tuning_networks(const struct cdn_config_list *list, const char *what,
+                                     struct edge_networks *ret, struct cdn_error *err)
 {
     struct cdn_cidr *item = cdn_calloc(list->n, sizeof(*item));
     for (size_t i = 0; i < list->n; i++) {
@@ -31,7 +31,7 @@ enum cdn_status edge_networks_parse(const struct cdn_config_list *list, const ch
     return CDN_OK;
 }
 
-struct cdn_str *edge_names_of(const struct cdn_config_list *list)
+struct cdn_str *edge_tuning_names(const struct cdn_config_list *list)
 {
     struct cdn_str *names = cdn_calloc(list->n, sizeof(*names));
     for (size_t i = 0; i < list->n; i++) {
@@ -69,7 +69,7 @@ enum cdn_status edge_tuning_create(const struct edge_settings *s, struct edge_tu
 {
     struct edge_tuning *t = cdn_calloc(1, sizeof(*t));
     edge_rules_init(&t->rules);
-    t->targeted = edge_names_of(&s->targeted_fields);
+    t->targeted = edge_tuning_names(&s->targeted_fields);
     t->rules.targeted = t->targeted;
     t->rules.targeted_count = s->targeted_fields.n;
     t->rules.heuristic = s->heuristic_fraction > 0;
@@ -82,9 +82,9 @@ enum cdn_status edge_tuning_create(const struct edge_settings *s, struct edge_tu
     t->rules.set_cookie = (enum edge_set_cookie)s->cache_set_cookie;
     t->max_object = s->max_object;
     t->purge_token = cdn_strdup(s->purge_token);
-    enum cdn_status status = edge_networks_parse(&s->purge_allow, "purge_allow", &t->purge_allow, err);
+    enum cdn_status status = edge_tuning_networks(&s->purge_allow, "purge_allow", &t->purge_allow, err);
     if (status == CDN_OK) {
-        status = edge_networks_parse(&s->trusted_proxies, "trusted_proxies", &t->trusted, err);
+        status = edge_tuning_networks(&s->trusted_proxies, "trusted_proxies", &t->trusted, err);
     }
     t->trust =
         (struct http_trust){t->trusted.item, t->trusted.count, (enum http_client_field)s->client_field};
@@ -126,8 +126,8 @@ static bool is_url_text(struct cdn_str s)
     return true;
 }
 
-enum cdn_status edge_origin_split(const char *url, char **ret_base, char **ret_authority,
-                                  struct cdn_error *err)
+enum cdn_status edge_tuning_origin(const char *url, char **ret_base, char **ret_authority,
+                                   struct cdn_error *err)
 {
     struct edge_key_parts parts;
     struct cdn_str u = cdn_str(url), host;

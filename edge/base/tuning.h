@@ -10,13 +10,13 @@
 enum cdn_status edge_tuning_create(const struct edge_settings *settings, struct edge_tuning **ret,
                                    struct cdn_error *err) CDN_MUST_CHECK;
 void edge_tuning_destroy(struct edge_tuning *tuning); /* NULL is fine; `older` too */
-enum cdn_status edge_networks_parse(const struct cdn_config_list *list, const char *what,
-                                    struct edge_networks *ret, struct cdn_error *err) CDN_MUST_CHECK;
+enum cdn_status edge_tuning_networks(const struct cdn_config_list *list, const char *what,
+                                     struct edge_networks *ret, struct cdn_error *err) CDN_MUST_CHECK;
 /* The slices borrow from the list. The array is the caller's. */
-struct cdn_str *edge_names_of(const struct cdn_config_list *list);
+struct cdn_str *edge_tuning_names(const struct cdn_config_list *list);
 /* Takes an origin URL apart: "http://host:port/prefix/" -> base
  * without the slash, authority. Owned results. */
-enum cdn_status edge_origin_split(const char *url, char **ret_base, char **ret_authority,
-                                  struct cdn_error *err) CDN_MUST_CHECK;
+enum cdn_status edge_tuning_origin(const char *url, char **ret_base, char **ret_authority,
+                                   struct cdn_error *err) CDN_MUST_CHECK;
 
 #endif

@@ -426,7 +426,7 @@ static bool superseded(const struct edge_rep *old, const struct edge_rep *now)
     if (now->whole < 0 || (old->whole >= 0 && old->first == now->first)) {
         return true;
     }
-    return !edge_may_combine(old->head, now->head);
+    return !edge_validate_may_combine(old->head, now->head);
 }
 
 static void supersede(struct edge_cache *c, struct edge_entry *e, const struct edge_rep *rep)

@@ -130,7 +130,7 @@ static inline uint64_t edge_hold_length(const struct edge_hold *hold) /* of the 
 }
 /* Whether a request selects this response, if it is stored (RFC 9111 4.1), and accepts its coding, unless the
  * origin has no other form. */
-bool edge_rep_suits(const struct edge_rep *rep, const struct edge_vary_source *request);
+bool edge_cache_rep_suits(const struct edge_rep *rep, const struct edge_vary_source *request);
 /* What the object says now; false: it is asleep. */
 bool edge_cache_hold(struct edge_cache *cache, struct edge_object *object, struct edge_hold *ret);
 void edge_cache_release(struct edge_cache *cache, struct edge_hold *hold); /* harmless on a zeroed one */

@@ -42,7 +42,7 @@ json_t *edge_cache_describe_locked(const struct edge_object *o, int64_t now_ms)
                         json_boolean(atomic_load(&((struct edge_object *)(uintptr_t)o)->ram) != NULL));
     json_object_set_new(j, "disk", json_boolean(o->location.id != 0));
     json_object_set_new(j, "hits", json_integer((json_int_t)o->hits));
-    json_object_set_new(j, "age_s", json_integer((json_int_t)edge_current_age(&rep->fresh, now_ms)));
+    json_object_set_new(j, "age_s", json_integer((json_int_t)edge_freshness_age(&rep->fresh, now_ms)));
     json_object_set_new(j, "ttl_s", json_integer((json_int_t)edge_freshness_left(&rep->fresh, now_ms)));
     json_object_set_new(j, "lifetime_source", json_string(edge_lifetime_source_word(rep->fresh.source)));
     if (rep->whole >= 0) {

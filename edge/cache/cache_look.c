@@ -34,7 +34,7 @@ static bool suits(const struct edge_rep *rep, const struct edge_vary_source *req
            decodable(rep, request);
 }
 
-bool edge_rep_suits(const struct edge_rep *rep, const struct edge_vary_source *request)
+bool edge_cache_rep_suits(const struct edge_rep *rep, const struct edge_vary_source *request)
 {
     CDN_AUTOBUF struct cdn_buf scratch = {0};
     return suits(rep, request, &scratch);
@@ -83,7 +83,7 @@ static bool select_part(struct edge_entry *entry, const struct edge_vary_source 
         const struct edge_rep *rep = atomic_load_explicit(&o->rep, memory_order_relaxed);
         if (!rep || rep->whole < 0 ||
             (at != UINT64_MAX && (at < rep->first || at >= rep->first + edge_object_length(o))) ||
-            (like && like != rep->head && !edge_may_combine(like, rep->head))) {
+            (like && like != rep->head && !edge_validate_may_combine(like, rep->head))) {
             continue;
         }
         if (suits(rep, request, &scratch)) {

@@ -164,7 +164,7 @@ static inline void edge_cache_changed_locked(struct edge_cache *cache)
     atomic_fetch_add_explicit(&cache->changes, 1, memory_order_release);
 }
 
-static inline bool edge_entry_used(const struct edge_entry *entry)
+static inline bool edge_cache_entry_used(const struct edge_entry *entry)
 {
     return entry->use != NULL;
 }

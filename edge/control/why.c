@@ -1,4 +1,4 @@
-/* why: asks the functions that decide for requests (edge_reuse_decide, edge_stored_cause) instead
+/* why: asks the functions that decide for requests (edge_reuse_decide, edge_cause_of_stored) instead
  * of telling their rules again, so what is told is what the next request gets. */
 #include "edge/control/why.h"
 
@@ -41,7 +41,8 @@ static void tell_object(struct edge *edge, const struct edge_rep *rep, int64_t n
     enum edge_reuse reuse = edge_reuse_decide(&edge_tuning_now(edge)->rules, &rep->fresh, NULL,
                                               EDGE_ORIGIN_UP, atomic_load(&edge->unsynced), now_ms);
     json_object_set_new(j, "next_request", json_string(edge_reuse_word(reuse)));
-    json_object_set_new(j, "next_cause", json_string(edge_cause_word(edge_stored_cause(reuse, &rep->fresh))));
+    json_object_set_new(j, "next_cause",
+                        json_string(edge_cause_word(edge_cause_of_stored(reuse, &rep->fresh))));
     json_object_set_new(j, "next_serves", json_boolean(edge_reuse_serves(reuse)));
 }
 
@@ -49,7 +50,7 @@ static void tell_missing(const struct edge_story *s, json_t *into)
 {
     enum edge_cause cause = s->missing;
     if (s->unstorable) {
-        cause = edge_unstorable_cause(s->why);
+        cause = edge_cause_of_unstorable(s->why);
         json_object_set_new(into, "unstorable", json_string(edge_store_reason_word(s->why)));
         json_object_set_new(into, "unstorable_by", json_sprintf("RFC %s", edge_store_reason_section(s->why)));
     }

@@ -73,7 +73,7 @@ static void sort_fields(const struct edge_rules *rules, const struct edge_rep *o
                            .personal = cdn_malloc((h->field_count + 1) * sizeof(*ret->personal))};
     for (size_t i = 0; i < h->field_count; i++) {
         const struct http_field *f = &h->fields[i];
-        if (edge_field_is_personal(edge_head_field_find(f->name), f->name, replay)) {
+        if (edge_storable_field_is_personal(edge_head_field_find(f->name), f->name, replay)) {
             ret->personal[ret->personal_count++] = *f;
         } else if (is_vary(f)) {
             ret->any |= http_list_has_token(f->value, CDN_STR("*"));
@@ -109,7 +109,7 @@ static struct edge_rep *as_rep(struct edge_fetch *f, const struct edge_rep *old,
     if (!wider) {
         return edge_rep_with(old, head, fresh, now_ms);
     }
-    if (!edge_rep_suits(old, &source) || !edge_vary_spec(head, &spec)) {
+    if (!edge_cache_rep_suits(old, &source) || !edge_vary_spec(head, &spec)) {
         edge_head_destroy(head);
         return NULL;
     }
@@ -236,7 +236,7 @@ void edge_confirm_by_head(struct edge_fetch *f, const struct http_fetch_head *h,
     if (!is_for_others(f)) {
         return;
     }
-    if (edge_head_answer_matches(stored->rep->head, h->fields, h->field_count)) {
+    if (edge_validate_head_answer(stored->rep->head, h->fields, h->field_count)) {
         rep = updated(f, stored, h, now_ms, &leader);
         edge_rep_unref(leader);
     } else {

@@ -237,7 +237,7 @@ static bool fits(const struct edge_fetch *f, const struct edge_vary_source *sour
 {
     CDN_AUTOBUF struct cdn_buf scratch = {0};
     if (atomic_load(&((struct edge_fetch *)(uintptr_t)f)->phase) == EDGE_FETCH_STORING) {
-        return edge_rep_suits(f->rep, source);
+        return edge_cache_rep_suits(f->rep, source);
     }
     return !sure && !f->scope.parallel && (!f->scope.authorized || f->expected_spec) &&
            (!f->expected_spec ||

@@ -25,6 +25,7 @@
 #include "edge/fetch/fetch_private.h"
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/head.h"
+#include "edge/semantics/invalidation.h"
 #include "edge/semantics/outgoing.h"
 #include "edge/semantics/promise.h"
 #include "edge/semantics/storable.h"
@@ -56,9 +57,9 @@ static void note_refresh(struct edge_fetch *f, bool good)
 static void note_answer(struct edge_fetch *f, unsigned status)
 {
     struct edge_worker *w = f->owner;
-    note_refresh(f, !edge_status_is_error(status));
+    note_refresh(f, !edge_freshness_status_is_error(status));
     edge_breaker_reached(&w->edge->breaker);
-    cdn_metric_add(&w->metrics.origin_error_total, edge_status_is_error(status));
+    cdn_metric_add(&w->metrics.origin_error_total, edge_freshness_status_is_error(status));
 }
 
 static void note_failure(struct edge_fetch *f, enum http_fetch_error error)
@@ -156,7 +157,7 @@ static bool names_itself(const struct edge_fetch *f, const struct edge_head *hea
     CDN_AUTOBUF struct cdn_buf url = {0};
     struct cdn_str location = edge_head_get(head, EDGE_HEAD_CONTENT_LOCATION);
     return f->request.about.method == HTTP_POST && f->entry && !f->request.unkeyed && location.p &&
-           edge_invalidate_target(edge_entry_key(f->entry), location, &url) &&
+           edge_invalidation_target(edge_entry_key(f->entry), location, &url) &&
            cdn_str_eq(cdn_buf_str(&url), edge_entry_key(f->entry));
 }
 
@@ -255,7 +256,7 @@ static void note_unstorable(struct edge_fetch *f, unsigned status, int64_t now_m
     }
     for (unsigned i = 0; after != EDGE_AFTER_PARALLEL && i < f->request.candidate_count; i++) {
         const struct edge_hold *c = &f->request.candidate[i];
-        if (edge_freshness_left(&c->rep->fresh, now_ms) <= 0 && edge_rep_suits(c->rep, &source)) {
+        if (edge_freshness_left(&c->rep->fresh, now_ms) <= 0 && edge_cache_rep_suits(c->rep, &source)) {
             settle(f, c, after == EDGE_AFTER_GONE);
         }
     }

@@ -61,7 +61,7 @@ static struct edge_marks marks_of(const struct edge_txn *t, const struct edge_re
     struct edge_marks m = {
         .status = {.name = edge_name(t), .hit = from_cache, .cause = t->cause},
         .verdict = t->verdict,
-        .age_s = first_hand && f && !f->had_age ? -1 : edge_current_age(&rep->fresh, now_ms),
+        .age_s = first_hand && f && !f->had_age ? -1 : edge_freshness_age(&rep->fresh, now_ms),
         .origin_us = -1,
         .received = rep->fresh.received,
     };

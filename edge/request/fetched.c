@@ -65,7 +65,8 @@ static bool keeps_hashed(struct edge_txn *t, unsigned status)
 static bool keeps_stored(struct edge_txn *t)
 {
     const unsigned status = edge_head_status(t->fetch->rep->head);
-    return (edge_status_is_error(status) && takes_stale(t, EDGE_ORIGIN_ERROR)) || keeps_hashed(t, status);
+    return (edge_freshness_status_is_error(status) && takes_stale(t, EDGE_ORIGIN_ERROR)) ||
+           keeps_hashed(t, status);
 }
 
 /* It says 'what you have is good' to somebody who has nothing. */
@@ -109,12 +110,12 @@ static enum edge_step whole_answered(struct edge_txn *t)
         return refuse_unasked_304(t);
     }
     t->verdict = t->hold.object ? EDGE_VERDICT_EXPIRED : EDGE_VERDICT_MISS;
-    if (edge_fetch_phase_now(t->fetch) == EDGE_FETCH_PASSING && !edge_status_is_error(status)) {
+    if (edge_fetch_phase_now(t->fetch) == EDGE_FETCH_PASSING && !edge_freshness_status_is_error(status)) {
         t->verdict = EDGE_VERDICT_BYPASS;
         t->cause = t->hold.object ? t->cause
                    : status == 200 && (f->scope.ranged || f->request.for_range)
                        ? EDGE_CAUSE_RANGE_IGNORED
-                       : edge_unstorable_cause(f->reason);
+                       : edge_cause_of_unstorable(f->reason);
     }
     return EDGE_STEP_STREAM;
 }
@@ -171,7 +172,7 @@ static enum edge_step slice_unstorable(struct edge_txn *t)
 {
     enum edge_step step;
     const unsigned status = edge_head_status(t->fetch->rep->head);
-    if (edge_status_is_error(status) && edge_part_serve_stale(t, EDGE_ORIGIN_ERROR, &step)) {
+    if (edge_freshness_status_is_error(status) && edge_part_serve_stale(t, EDGE_ORIGIN_ERROR, &step)) {
         return step;
     }
     if (t->leader && status != 206) {

@@ -12,6 +12,7 @@
 #include "edge/fetch/fetch.h"
 #include "edge/purge/purge.h"
 #include "edge/semantics/head.h"
+#include "edge/semantics/invalidation.h"
 #include "edge/semantics/storable.h"
 
 #include <stdbool.h>
@@ -34,7 +35,7 @@ static void invalidate_reference(struct edge_txn *t, const struct edge_head *hea
         return;
     }
     /* Against the URL as the client and as the origin see it: either may stand in the answer. */
-    if (edge_invalidate_target(cdn_buf_str(&t->key), reference, &url)) {
+    if (edge_invalidation_target(cdn_buf_str(&t->key), reference, &url)) {
         struct edge_purge p = {.url = cdn_buf_str(&url)};
         uint64_t count = 0;
         if (edge_purge_apply(t->worker->edge, &p, t->now_ms, &count, NULL) == CDN_OK) {
@@ -46,7 +47,7 @@ static void invalidate_reference(struct edge_txn *t, const struct edge_head *hea
 void edge_invalidate_after_unsafe(struct edge_txn *t)
 {
     const struct edge_head *head = t->fetch->rep->head;
-    if (!edge_invalidates(t->http->method, edge_head_status(head))) {
+    if (!edge_invalidation_due(t->http->method, edge_head_status(head))) {
         return;
     }
     invalidate_reference(t, head, EDGE_HEAD_LOCATION);

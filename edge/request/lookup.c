@@ -35,7 +35,7 @@ static bool passes_range(const struct edge_lookup_facts *f)
 enum edge_cause edge_lookup_cause(const struct edge_lookup_facts *f, enum edge_cause missing)
 {
     if (f->found) {
-        return edge_reuse_cause(f->reuse);
+        return edge_cause_of_reuse(f->reuse);
     }
     if (f->ranged && f->whole != EDGE_WHOLE_UNKNOWN && (passes_range(f) || missing == EDGE_CAUSE_COLD)) {
         return EDGE_CAUSE_RANGE_IGNORED;
@@ -124,7 +124,7 @@ static void read_facts(struct edge_txn *t, const struct edge_stored *s, struct e
 static enum edge_step serve_stored(struct edge_txn *t, enum edge_reuse reuse)
 {
     t->verdict = reuse == EDGE_REUSE_FRESH ? EDGE_VERDICT_HIT : EDGE_VERDICT_STALE;
-    t->cause = edge_stored_cause(reuse, &t->hold.rep->fresh);
+    t->cause = edge_cause_of_stored(reuse, &t->hold.rep->fresh);
     edge_cache_hit(t->worker->edge->cache, &t->hold);
     return EDGE_STEP_STORED;
 }

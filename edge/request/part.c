@@ -48,7 +48,7 @@ static bool single_range(const struct edge_txn *t, struct http_range_spec *ret)
 /* Whether parts of this version may be put together at all (RFC 9111 3.4). */
 static bool is_combinable(const struct edge_rep *rep)
 {
-    return edge_may_combine(rep->head, rep->head);
+    return edge_validate_may_combine(rep->head, rep->head);
 }
 
 bool edge_part_wants(struct edge_txn *t)
@@ -179,7 +179,7 @@ static bool find_part(struct edge_txn *t, const struct edge_rep *known, uint64_t
         return false;
     }
     const enum edge_reuse reuse = edge_part_reuse(t, ret_part->rep, EDGE_ORIGIN_UP);
-    t->cause = edge_reuse_cause(reuse);
+    t->cause = edge_cause_of_reuse(reuse);
     if (edge_reuse_serves(reuse) && reuse != EDGE_REUSE_FRESH) {
         t->verdict = EDGE_VERDICT_STALE;
     }

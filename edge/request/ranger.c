@@ -169,7 +169,7 @@ static ssize_t read_fetch(struct edge_ranger *r, char *into, size_t max)
     }
     if (phase != EDGE_FETCH_STORING || (!t->leader && !edge_upstream_fits(t, f->rep)) ||
         f->rep->whole != r->rep->whole || r->at < f->rep->first ||
-        (f->rep != r->rep && !edge_may_combine(r->rep->head, f->rep->head))) {
+        (f->rep != r->rep && !edge_validate_may_combine(r->rep->head, f->rep->head))) {
         return HTTP_STREAM_FAIL; /* another version: what was sent cannot be continued */
     }
     if (!t->reader.joined && !edge_stall_join(t, r->at - f->rep->first)) {

@@ -39,9 +39,9 @@ static bool is_left_out(const struct edge_head_line *line, unsigned stored_statu
     }
     if ((status == 412 || status == 416) && status != stored_status) { /* ours: not the representation */
         return f == EDGE_HEAD_EXPIRES || f == EDGE_HEAD_LAST_MODIFIED || is_cache_control(line->name) ||
-               !edge_field_in_not_modified(f, line->name);
+               !edge_validate_field_in_not_modified(f, line->name);
     }
-    return status == 304 && !edge_field_in_not_modified(f, line->name);
+    return status == 304 && !edge_validate_field_in_not_modified(f, line->name);
 }
 
 void edge_serve_fields(struct http_head *into, const struct edge_head *head, unsigned status,
@@ -51,7 +51,7 @@ void edge_serve_fields(struct http_head *into, const struct edge_head *head, uns
     for (size_t at = 0; edge_head_next(head, &at, &line);) {
         if (!is_left_out(&line, edge_head_status(head), status, plan) && (tags || !is_tags(line.field)) &&
             (personal == EDGE_SERVE_ALL ||
-             !edge_field_is_personal(line.field, line.name, personal == EDGE_SERVE_COOKIES))) {
+             !edge_storable_field_is_personal(line.field, line.name, personal == EDGE_SERVE_COOKIES))) {
             http_head_add(into, line.name, line.value);
         }
     }
@@ -113,7 +113,7 @@ struct MHD_Response *edge_serve_blob(struct edge_blob *blob, size_t from, size_t
 
 static bool copy_unchanged(void *arg, struct cdn_str name, struct cdn_str value)
 {
-    if (edge_field_in_not_modified(EDGE_HEAD_OTHER, name) ||
+    if (edge_validate_field_in_not_modified(EDGE_HEAD_OTHER, name) ||
         cdn_str_eq_nocase(name, CDN_STR("Content-Location"))) {
         http_head_add(arg, name, value);
     }
@@ -134,12 +134,12 @@ bool edge_serve_renew_hit(struct MHD_Response *response, struct cdn_str name,
                           const struct edge_freshness *fresh, int64_t now_ms)
 {
     char text[MARK_SIZE];
-    snprintf(text, sizeof(text), "%" PRId64, edge_current_age(fresh, now_ms));
+    snprintf(text, sizeof(text), "%" PRId64, edge_freshness_age(fresh, now_ms));
     bool moved = http_head_renew(response, CDN_STR("Age"), cdn_str(text));
     size_t n = edge_cache_status_hit(name, edge_freshness_left(fresh, now_ms), text, sizeof(text));
     if (n && fresh->promise != EDGE_PROMISE_KEPT) {
         n += (size_t)snprintf(text + n, sizeof(text) - n, "; detail=%s",
-                              edge_cause_word(edge_stored_cause(EDGE_REUSE_FRESH, fresh)));
+                              edge_cause_word(edge_cause_of_stored(EDGE_REUSE_FRESH, fresh)));
     }
     if (n && n < sizeof(text)) {
         moved |= http_head_renew(response, CDN_STR("Cache-Status"), (struct cdn_str){text, n});

@@ -25,7 +25,7 @@ struct edge_marks {
 };
 void edge_serve_marks(struct http_head *into, const struct edge_marks *marks);
 
-enum edge_serve_personal { /* which personal fields (edge_field_is_personal) an answer has */
+enum edge_serve_personal { /* which personal fields (edge_storable_field_is_personal) an answer has */
                            EDGE_SERVE_SHARED,  /* none */
                            EDGE_SERVE_COOKIES, /* cookies, as the setting says */
                            EDGE_SERVE_ALL,     /* it is for the client whose request it was */

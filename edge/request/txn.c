@@ -130,7 +130,7 @@ bool edge_txn_is_cached_method(const struct edge_txn *t)
 
 bool edge_txn_only_cached(const struct edge_txn *t)
 {
-    return edge_request_only_if_cached(&edge_tuning_now(t->worker->edge)->rules, &t->control);
+    return edge_freshness_only_if_cached(&edge_tuning_now(t->worker->edge)->rules, &t->control);
 }
 
 enum edge_step edge_txn_pass(struct edge_txn *t, enum edge_cause cause)

@@ -293,5 +293,5 @@ void edge_upstream_request(struct edge_txn *t, const struct edge_fetch_scope *sc
 
 bool edge_upstream_fits(struct edge_txn *t, const struct edge_rep *rep)
 {
-    return edge_rep_suits(rep, &(struct edge_vary_source){edge_upstream_vary_get, t});
+    return edge_cache_rep_suits(rep, &(struct edge_vary_source){edge_upstream_vary_get, t});
 }

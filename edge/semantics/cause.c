@@ -54,7 +54,7 @@ const char *edge_cause_meaning(enum edge_cause c)
     return c < EDGE_CAUSE_COUNT ? causes[c].meaning : "";
 }
 
-enum edge_cause edge_reuse_cause(enum edge_reuse reuse)
+enum edge_cause edge_cause_of_reuse(enum edge_reuse reuse)
 {
     switch (reuse) {
     case EDGE_REUSE_VALIDATE_NO_CACHE:
@@ -75,16 +75,16 @@ enum edge_cause edge_reuse_cause(enum edge_reuse reuse)
     return EDGE_CAUSE_EXPIRED;
 }
 
-enum edge_cause edge_stored_cause(enum edge_reuse reuse, const struct edge_freshness *fresh)
+enum edge_cause edge_cause_of_stored(enum edge_reuse reuse, const struct edge_freshness *fresh)
 {
-    const enum edge_cause cause = edge_reuse_cause(reuse);
+    const enum edge_cause cause = edge_cause_of_reuse(reuse);
     if (cause != EDGE_CAUSE_NONE || fresh->promise == EDGE_PROMISE_KEPT) {
         return cause;
     }
     return fresh->promise == EDGE_PROMISE_BROKEN ? EDGE_CAUSE_HASH_MISMATCH : EDGE_CAUSE_HASH_UNVERIFIED;
 }
 
-enum edge_cause edge_unstorable_cause(enum edge_store_reason reason)
+enum edge_cause edge_cause_of_unstorable(enum edge_store_reason reason)
 {
     return reason == EDGE_STORE_SET_COOKIE ? EDGE_CAUSE_SET_COOKIE : EDGE_CAUSE_BYPASS_RESPONSE;
 }

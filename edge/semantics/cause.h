@@ -60,10 +60,10 @@ enum edge_cause {
 const char *edge_cause_word(enum edge_cause c);
 const char *edge_cause_fwd(enum edge_cause c);
 const char *edge_cause_meaning(enum edge_cause c);
-enum edge_cause edge_reuse_cause(enum edge_reuse reuse); /* why an answer decided so is no plain hit */
+enum edge_cause edge_cause_of_reuse(enum edge_reuse reuse); /* why an answer decided so is no plain hit */
 /* The same for a stored answer, which may have something to say on a plain hit, too. */
-enum edge_cause edge_stored_cause(enum edge_reuse reuse, const struct edge_freshness *fresh);
-enum edge_cause edge_unstorable_cause(enum edge_store_reason reason); /* why one is passed on */
+enum edge_cause edge_cause_of_stored(enum edge_reuse reuse, const struct edge_freshness *fresh);
+enum edge_cause edge_cause_of_unstorable(enum edge_store_reason reason); /* why one is passed on */
 bool edge_cause_find(struct cdn_str word, enum edge_cause *ret);
 
 /* One member of Cache-Status. */

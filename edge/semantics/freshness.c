@@ -110,7 +110,7 @@ static int64_t clamp_seconds(int64_t s)
     return s < 0 ? 0 : s > HTTP_SECONDS_MAX ? HTTP_SECONDS_MAX : s;
 }
 
-bool edge_age_parse(const struct edge_head *head, int64_t *ret_s)
+bool edge_freshness_age_parse(const struct edge_head *head, int64_t *ret_s)
 {
     struct cdn_str list = edge_head_get(head, EDGE_HEAD_AGE), first;
     return list.p && http_list_next(&list, &first) && http_parse_seconds(first, ret_s);
@@ -139,7 +139,7 @@ static int64_t heuristic_lifetime(const struct edge_rules *policy, const struct 
     return s > policy->heuristic_cap_s ? policy->heuristic_cap_s : s;
 }
 
-bool edge_status_heuristic(unsigned status)
+bool edge_freshness_status_heuristic(unsigned status)
 {
     switch (status) {
     case 200:
@@ -185,7 +185,7 @@ static int64_t lifetime_of(const struct edge_rules *policy, const struct edge_he
         return s;
     }
     if (policy->heuristic &&
-        (edge_status_heuristic(edge_head_status(head)) || http_cc_has(cc, HTTP_CC_PUBLIC))) {
+        (edge_freshness_status_heuristic(edge_head_status(head)) || http_cc_has(cc, HTTP_CC_PUBLIC))) {
         s = heuristic_lifetime(policy, head, date, now_s);
         if (s > 0) {
             *ret_source = EDGE_LIFETIME_HEURISTIC;
@@ -218,7 +218,7 @@ void edge_freshness_compute(const struct edge_rules *policy, const struct edge_h
     enum edge_lifetime_source source;
     int64_t lifetime = lifetime_of(policy, head, control, date, now_s, &source);
     struct edge_freshness f = {.response_ms = response_ms, .source = (uint8_t)source};
-    (void)edge_age_parse(head, &age);
+    (void)edge_freshness_age_parse(head, &age);
     f.lifetime_s =
         (int32_t)clamp_seconds(lifetime > policy->max_lifetime_s ? policy->max_lifetime_s : lifetime);
     f.age_value_s = (int32_t)age;
@@ -243,7 +243,7 @@ void edge_freshness_compute(const struct edge_rules *policy, const struct edge_h
     *ret = f;
 }
 
-int64_t edge_current_age(const struct edge_freshness *f, int64_t now_ms)
+int64_t edge_freshness_age(const struct edge_freshness *f, int64_t now_ms)
 {
     int64_t resident = now_ms > f->response_ms ? (now_ms - f->response_ms) / 1000 : 0;
     return clamp_seconds(f->initial_age_s + resident);
@@ -251,7 +251,7 @@ int64_t edge_current_age(const struct edge_freshness *f, int64_t now_ms)
 
 int64_t edge_freshness_left(const struct edge_freshness *f, int64_t now_ms)
 {
-    int64_t left = f->lifetime_s - edge_current_age(f, now_ms);
+    int64_t left = f->lifetime_s - edge_freshness_age(f, now_ms);
     /* Stored later than now: the clock went back, and how old the answer is cannot be told. */
     return now_ms + EDGE_CLOCK_SLACK_MS < f->response_ms && left > 0 ? 0 : left;
 }
@@ -270,7 +270,7 @@ int64_t edge_freshness_useless_ms(const struct edge_freshness *f)
 void edge_freshness_soft_purge(struct edge_freshness *f, int64_t now_ms)
 {
     if (edge_freshness_left(f, now_ms) > 0) {
-        f->lifetime_s = (int32_t)edge_current_age(f, now_ms);
+        f->lifetime_s = (int32_t)edge_freshness_age(f, now_ms);
     }
     f->source = EDGE_LIFETIME_PURGED;
 }
@@ -285,7 +285,7 @@ void edge_freshness_explain(const struct edge_freshness *f, int64_t now_ms, stru
                    f->age_value_s + f->delay_s, f->age_value_s, f->delay_s);
     cdn_buf_printf(into, "corrected_initial_age = %d s (the larger of the two)\n", f->initial_age_s);
     cdn_buf_printf(into, "current_age = %" PRId64 " s (and the time it has been here)\n",
-                   edge_current_age(f, now_ms));
+                   edge_freshness_age(f, now_ms));
     cdn_buf_printf(into, left > 0 ? "fresh for %" PRId64 " s more\n" : "stale for %" PRId64 " s\n",
                    left > 0 ? left : -left);
     cdn_buf_printf(into, "stale-while-revalidate = %d s, stale-if-error = %d s%s%s%s\n", f->swr_s, f->sie_s,
@@ -367,7 +367,7 @@ enum edge_reuse edge_reuse_decide(const struct edge_rules *policy, const struct 
 {
     static const struct http_cache_control nothing;
     const struct http_cache_control *cc = request && policy->honour_request ? &request->cc : &nothing;
-    int64_t age = edge_current_age(f, now_ms), left = edge_freshness_left(f, now_ms);
+    int64_t age = edge_freshness_age(f, now_ms), left = edge_freshness_left(f, now_ms);
     enum edge_reuse reuse = EDGE_REUSE_FRESH;
     if (f->no_cache) {
         reuse = EDGE_REUSE_VALIDATE_NO_CACHE;
@@ -385,12 +385,13 @@ enum edge_reuse edge_reuse_decide(const struct edge_rules *policy, const struct 
     return reuse;
 }
 
-bool edge_request_only_if_cached(const struct edge_rules *policy, const struct edge_request_control *request)
+bool edge_freshness_only_if_cached(const struct edge_rules *policy,
+                                   const struct edge_request_control *request)
 {
     return policy->honour_request && request && http_cc_has(&request->cc, HTTP_CC_ONLY_IF_CACHED);
 }
 
-bool edge_status_is_error(unsigned status)
+bool edge_freshness_status_is_error(unsigned status)
 {
     return status == 500 || status == 502 || status == 503 || status == 504;
 }

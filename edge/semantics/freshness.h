@@ -120,9 +120,9 @@ void edge_freshness_compute(const struct edge_rules *policy, const struct edge_h
                             int64_t travelled_ms, struct edge_freshness *ret);
 /* Age of 9111 5.1: the first element of the first line; false when it is not a number (then it is
  * ignored). */
-bool edge_age_parse(const struct edge_head *head, int64_t *ret_s);
+bool edge_freshness_age_parse(const struct edge_head *head, int64_t *ret_s);
 /* Seconds; never negative, even when the clock went back. */
-int64_t edge_current_age(const struct edge_freshness *f, int64_t now_ms);
+int64_t edge_freshness_age(const struct edge_freshness *f, int64_t now_ms);
 /* Seconds left; negative: stale for that long. */
 int64_t edge_freshness_left(const struct edge_freshness *f, int64_t now_ms);
 /* When it turns stale, ms. */
@@ -162,8 +162,9 @@ const char *edge_reuse_word(enum edge_reuse r);
 bool edge_reuse_serves(enum edge_reuse r);
 
 enum edge_origin_state {
-    EDGE_ORIGIN_UP,    /* as far as known */
-    EDGE_ORIGIN_ERROR, /* it was reached, but answers this URL with an error (edge_status_is_error) or not */
+    EDGE_ORIGIN_UP,           /* as far as known */
+    EDGE_ORIGIN_ERROR,        /* it was reached, but does not answer this URL, or with an error
+                          (edge_freshness_status_is_error) */
     EDGE_ORIGIN_DISCONNECTED, /* it cannot be reached: refused, no route, no name, no TLS */
 };
 /* `request` NULL: nothing said. `unsynced`: the purge log is out of reach (nothing is served unvalidated but
@@ -172,9 +173,10 @@ enum edge_reuse edge_reuse_decide(const struct edge_rules *policy, const struct 
                                   const struct edge_request_control *request, enum edge_origin_state origin,
                                   bool unsynced, int64_t now_ms);
 /* only-if-cached: what cannot be served is to be answered 504 instead of asking the origin (5.2.1.7). */
-bool edge_request_only_if_cached(const struct edge_rules *policy, const struct edge_request_control *request);
+bool edge_freshness_only_if_cached(const struct edge_rules *policy,
+                                   const struct edge_request_control *request);
 /* Statuses that count as an error for stale-if-error (RFC 5861 4): 500, 502, 503, 504. */
-bool edge_status_is_error(unsigned status);
-bool edge_status_heuristic(unsigned status); /* heuristically cacheable (RFC 9110 15.1) */
+bool edge_freshness_status_is_error(unsigned status);
+bool edge_freshness_status_heuristic(unsigned status); /* heuristically cacheable (RFC 9110 15.1) */
 
 #endif

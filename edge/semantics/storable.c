@@ -7,7 +7,6 @@
 #include "common/http/syntax/http_field_range.h"
 #include "common/mem.h"
 #include "common/parse.h"
-#include "edge/semantics/key.h"
 #include "edge/semantics/vary.h"
 
 #include <stdint.h>
@@ -39,7 +38,7 @@ bool edge_store_reason_ok(enum edge_store_reason r)
     return r < EDGE_STORE_COUNT && reasons[r].ok;
 }
 
-bool edge_status_understood(unsigned status)
+bool edge_storable_status_understood(unsigned status)
 {
     static const struct {
         unsigned first, last;
@@ -71,7 +70,7 @@ static bool is_listed(const struct cdn_str *names, size_t n, struct cdn_str name
     return false;
 }
 
-bool edge_field_is_personal(enum edge_head_field field, struct cdn_str name, bool replay)
+bool edge_storable_field_is_personal(enum edge_head_field field, struct cdn_str name, bool replay)
 {
     if (field == EDGE_HEAD_SET_COOKIE) {
         return !replay;
@@ -186,7 +185,7 @@ static enum edge_store_reason check_directives(const struct edge_store_request *
                                                const struct http_cache_control *cc)
 {
     bool understand = http_cc_has(cc, HTTP_CC_MUST_UNDERSTAND);
-    if (understand && !edge_status_understood(status)) {
+    if (understand && !edge_storable_status_understood(status)) {
         return EDGE_STORE_NOT_UNDERSTOOD;
     }
     if (http_cc_has(cc, HTTP_CC_NO_STORE) && !understand) {
@@ -247,8 +246,8 @@ static bool worth_storing(const struct edge_head *head, const struct edge_contro
                           const struct edge_freshness *f)
 {
     if (f->source == EDGE_LIFETIME_NONE) {
-        bool allowed =
-            edge_status_heuristic(edge_head_status(head)) || http_cc_has(&control->cc, HTTP_CC_PUBLIC);
+        bool allowed = edge_freshness_status_heuristic(edge_head_status(head)) ||
+                       http_cc_has(&control->cc, HTTP_CC_PUBLIC);
         return allowed && f->has_validator;
     }
     return f->lifetime_s > 0 || f->has_validator || (!f->must_revalidate && (f->swr_s > 0 || f->sie_s > 0));
@@ -282,7 +281,7 @@ enum edge_store_reason edge_storable(const struct edge_rules *policy,
 enum edge_aftermath edge_storable_aftermath(enum edge_store_reason reason,
                                             const struct edge_store_request *request, unsigned status)
 {
-    if (edge_status_is_error(status) || request->authorized) {
+    if (edge_freshness_status_is_error(status) || request->authorized) {
         return EDGE_AFTER_NOTHING;
     }
     switch (reason) {
@@ -328,91 +327,9 @@ size_t edge_storable_drop(const struct edge_rules *policy, const struct edge_hea
         }
     }
     for (size_t at = 0; n < max && edge_head_next(head, &at, &line);) {
-        if (edge_field_is_personal(line.field, line.name, replay) && !is_listed(ret, n, line.name)) {
+        if (edge_storable_field_is_personal(line.field, line.name, replay) && !is_listed(ret, n, line.name)) {
             ret[n++] = line.name;
         }
     }
     return n;
-}
-
-bool edge_invalidates(enum http_method method, unsigned status)
-{
-    bool safe = method == HTTP_GET || method == HTTP_HEAD || method == HTTP_OPTIONS || method == HTTP_TRACE ||
-                method == HTTP_PURGE; /* PURGE is for us and never goes to the origin */
-    return !safe && status >= 200 && status < 400;
-}
-
-static bool has_scheme(struct cdn_str reference)
-{
-    for (size_t i = 0; i < reference.n; i++) {
-        char c = reference.p[i];
-        if (c == ':') {
-            return i > 0;
-        }
-        if (c == '/' || c == '?') {
-            return false;
-        }
-    }
-    return false;
-}
-
-/* The reference made absolute (RFC 3986 5.2.2); dot segments stay for the key to remove. */
-static void resolve(struct cdn_str base, const struct edge_key_parts *parts, struct cdn_str reference,
-                    struct cdn_buf *url)
-{
-    struct cdn_str scheme = parts->secure ? CDN_STR("https:") : CDN_STR("http:");
-    struct cdn_str directory = parts->path;
-    if (has_scheme(reference)) {
-        cdn_buf_add_str(url, reference);
-        return;
-    }
-    cdn_buf_add_str(url, scheme);
-    if (cdn_str_starts(reference, CDN_STR("//"))) {
-        cdn_buf_add_str(url, reference);
-        return;
-    }
-    cdn_buf_add(url, "//", 2);
-    cdn_buf_add_str(url, parts->host);
-    if (reference.n == 0) {
-        cdn_buf_add_str(url, cdn_str_sub(base, (size_t)(parts->host.p + parts->host.n - base.p)));
-        return;
-    }
-    if (reference.p[0] == '?') {
-        cdn_buf_add_str(url, parts->path);
-    } else if (reference.p[0] != '/') {
-        while (directory.n > 0 && directory.p[directory.n - 1] != '/') {
-            directory.n--;
-        }
-        cdn_buf_add_str(url, directory.n ? directory : CDN_STR("/"));
-    }
-    cdn_buf_add_str(url, reference);
-}
-
-/* Host of a key made of these parts: comparable, with the default port gone. */
-static bool same_host(const struct edge_key_parts *a, const struct edge_key_parts *b)
-{
-    char ka[EDGE_KEY_MAX], kb[EDGE_KEY_MAX];
-    struct cdn_str sa, sb;
-    struct edge_key_parts ra = {.secure = a->secure, .host = a->host, .path = {"/", 1}};
-    struct edge_key_parts rb = {.secure = b->secure, .host = b->host, .path = {"/", 1}};
-    const struct edge_query_policy none = {.mode = EDGE_QUERY_NONE};
-    return edge_key_build(&ra, &none, ka, sizeof(ka), &sa) == EDGE_KEY_OK &&
-           edge_key_build(&rb, &none, kb, sizeof(kb), &sb) == EDGE_KEY_OK && cdn_str_eq(sa, sb);
-}
-
-bool edge_invalidate_target(struct cdn_str base, struct cdn_str reference, struct cdn_buf *ret_url)
-{
-    CDN_AUTOBUF struct cdn_buf url = {0};
-    struct edge_key_parts from, to;
-    reference = cdn_str_trim(reference);
-    reference = cdn_str_cut(&reference, '#');
-    if (!edge_key_split(base, &from)) {
-        return false;
-    }
-    resolve(base, &from, reference, &url);
-    if (!edge_key_split(cdn_buf_str(&url), &to) || !same_host(&from, &to)) {
-        return false;
-    }
-    cdn_buf_add_str(ret_url, cdn_buf_str(&url));
-    return true;
 }

@@ -59,7 +59,7 @@ enum edge_store_reason edge_storable(const struct edge_rules *policy,
                                      const struct edge_control *control,
                                      const struct edge_freshness *freshness);
 /* Statuses this cache understands (RFC 9110 15 and the ones it treats as complete). */
-bool edge_status_understood(unsigned status);
+bool edge_storable_status_understood(unsigned status);
 
 /* What an answer that is not stored says about others. An answer to one request says nothing about its URL:
  * all others still try to store theirs, and what is stored stays. */
@@ -74,7 +74,7 @@ enum edge_aftermath edge_storable_aftermath(enum edge_store_reason reason,
 
 /* Fields that are for the client whose request was answered, and in no stored answer: cookies, and what
  * signs in or out. `replay`: the policy lets cookies be given to others. */
-bool edge_field_is_personal(enum edge_head_field field, struct cdn_str name, bool replay);
+bool edge_storable_field_is_personal(enum edge_head_field field, struct cdn_str name, bool replay);
 /* A response whose no-cache="..." and private="..." name more fields than this is not stored. */
 #define EDGE_DROP_NAMES_MAX 31u
 #define EDGE_DROP_MAX (EDGE_DROP_NAMES_MAX + 8u)
@@ -83,13 +83,5 @@ bool edge_field_is_personal(enum edge_head_field field, struct cdn_str name, boo
  * into `ret` (borrowed from control and head). */
 size_t edge_storable_drop(const struct edge_rules *policy, const struct edge_head *head,
                           const struct edge_control *control, struct cdn_str *ret, size_t max);
-
-/* Does this answer to an unsafe request invalidate (4.4)? Methods other than GET, HEAD, OPTIONS, TRACE; 2xx
- * and 3xx answers. */
-bool edge_invalidates(enum http_method method, unsigned status);
-/* Target of Location or Content-Location, against the request's URL: false unless it has the same
- * scheme, host and port. `base` and the result: "scheme://host[:port]/path?query". Relative references
- * are resolved. */
-bool edge_invalidate_target(struct cdn_str base, struct cdn_str reference, struct cdn_buf *ret_url);
 
 #endif

@@ -1,6 +1,6 @@
 /* validate: entity tags decide before dates, as RFC 9110 13.2.2 has it. A tag in which only one
  * side is weak still selects a stored answer for an update, because servers weaken tags when they
- * compress; where bytes are put together (edge_may_combine) only a strong one counts. */
+ * compress; where bytes are put together (edge_validate_may_combine) only a strong one counts. */
 #include "edge/semantics/validate.h"
 
 #include "common/http/syntax/http_date.h"
@@ -99,7 +99,7 @@ ptrdiff_t edge_validators_select(const struct edge_head *const *heads, size_t co
     return count == 1 ? 0 : -1;
 }
 
-bool edge_head_answer_matches(const struct edge_head *stored, const struct http_field *fields, size_t count)
+bool edge_validate_head_answer(const struct edge_head *stored, const struct http_field *fields, size_t count)
 {
     static const enum edge_head_field compared[] = {EDGE_HEAD_CONTENT_LENGTH, EDGE_HEAD_ETAG,
                                                     EDGE_HEAD_LAST_MODIFIED};
@@ -125,7 +125,7 @@ static bool modified_is_strong(const struct edge_head *head, int64_t gap_s)
            d - m >= gap_s;
 }
 
-bool edge_may_combine(const struct edge_head *stored, const struct edge_head *fresh)
+bool edge_validate_may_combine(const struct edge_head *stored, const struct edge_head *fresh)
 {
     struct http_etag a, b;
     bool has_a = head_etag(stored, &a), has_b = head_etag(fresh, &b);
@@ -147,7 +147,7 @@ bool edge_may_combine(const struct edge_head *stored, const struct edge_head *fr
                       edge_head_get(fresh, EDGE_HEAD_LAST_MODIFIED));
 }
 
-bool edge_if_range_holds(struct cdn_str if_range, const struct edge_head *head)
+bool edge_validate_if_range(struct cdn_str if_range, const struct edge_head *head)
 {
     struct http_etag wanted, stored;
     int64_t date, modified;
@@ -212,11 +212,11 @@ enum edge_condition edge_conditions_decide(const struct edge_conditions *c, cons
             return EDGE_CONDITION_NOT_MODIFIED;
         }
     }
-    *ret_use_range = range_counts && (!c->if_range.p || edge_if_range_holds(c->if_range, head));
+    *ret_use_range = range_counts && (!c->if_range.p || edge_validate_if_range(c->if_range, head));
     return EDGE_CONDITION_PASS;
 }
 
-bool edge_field_in_not_modified(enum edge_head_field f, struct cdn_str name)
+bool edge_validate_field_in_not_modified(enum edge_head_field f, struct cdn_str name)
 {
     static const struct cdn_str metadata[] = {{"Content-", 8}, {"Digest", 6}, {"Repr-Digest", 11}};
     if (f == EDGE_HEAD_CONTENT_LOCATION || cdn_str_eq_nocase(name, CDN_STR("Content-Security-Policy"))) {

@@ -26,9 +26,9 @@ bool edge_validators_join(const struct edge_head *const *heads, size_t count, st
 ptrdiff_t edge_validators_select(const struct edge_head *const *heads, size_t count,
                                  const struct http_field *fields, size_t field_count);
 /* Does a HEAD answer leave the stored GET valid (9111 4.3.5)? false: make it stale or drop it. */
-bool edge_head_answer_matches(const struct edge_head *stored, const struct http_field *fields, size_t count);
+bool edge_validate_head_answer(const struct edge_head *stored, const struct http_field *fields, size_t count);
 /* May bytes of two answers be combined (9111 3.4)? Both must share a strong validator. */
-bool edge_may_combine(const struct edge_head *stored, const struct edge_head *fresh);
+bool edge_validate_may_combine(const struct edge_head *stored, const struct edge_head *fresh);
 
 /* Conditions of a client; joined values, p NULL when absent. */
 struct edge_conditions {
@@ -51,8 +51,8 @@ enum edge_condition {
 enum edge_condition edge_conditions_decide(const struct edge_conditions *c, const struct edge_head *head,
                                            bool is_get, int64_t response_ms, bool *ret_use_range);
 /* Does If-Range hold (13.1.5)? Strong ETag, or a date equal to a strong Last-Modified. */
-bool edge_if_range_holds(struct cdn_str if_range, const struct edge_head *head);
+bool edge_validate_if_range(struct cdn_str if_range, const struct edge_head *head);
 /* Fields a 304 from the cache must carry (RFC 9110 15.4.5), if stored: all but representation metadata. */
-bool edge_field_in_not_modified(enum edge_head_field f, struct cdn_str name);
+bool edge_validate_field_in_not_modified(enum edge_head_field f, struct cdn_str name);
 
 #endif

@@ -174,7 +174,7 @@ static enum cdn_status start(struct edge_store *s, struct cdn_error *err)
         s->mark = cdn_strdup(s->mark_found);
         status = edge_writer_start(s, err);
     }
-    return status == CDN_OK ? edge_readers_start(s, err) : status;
+    return status == CDN_OK ? edge_read_threads_start(s, err) : status;
 }
 
 enum cdn_status edge_store_open(const struct edge_store_settings *settings,
@@ -216,7 +216,7 @@ void edge_store_close(struct edge_store *s)
     }
     atomic_store(&s->closing, true);
     edge_load_stop(s);
-    edge_readers_stop(s);
+    edge_read_threads_stop(s);
     stop_writer(s);
     edge_index_close(s->find_index);
     edge_index_close(s->index);

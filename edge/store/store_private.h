@@ -335,8 +335,8 @@ static inline uint64_t edge_descriptor_key(const struct edge_store_location *l)
 }
 
 /* store_read.c */
-enum cdn_status edge_readers_start(struct edge_store *s, struct cdn_error *err);
-void edge_readers_stop(struct edge_store *s);
+enum cdn_status edge_read_threads_start(struct edge_store *s, struct cdn_error *err);
+void edge_read_threads_stop(struct edge_store *s);
 /* preadv of exactly n bytes: CDN_OK, CDN_UNAVAILABLE (nowait), CDN_CORRUPT (ends before), CDN_IO. */
 struct iovec;
 enum cdn_status edge_read_exactly(int fd, const struct iovec *parts, int n_parts, off_t offset, bool nowait);

@@ -408,7 +408,7 @@ static void *reader_main(void *arg)
     return NULL;
 }
 
-enum cdn_status edge_readers_start(struct edge_store *s, struct cdn_error *err)
+enum cdn_status edge_read_threads_start(struct edge_store *s, struct cdn_error *err)
 {
     for (size_t i = 0; i < EDGE_STORE_READERS; i++) {
         int error = pthread_create(&s->readers.threads[i], NULL, reader_main, s);
@@ -420,7 +420,7 @@ enum cdn_status edge_readers_start(struct edge_store *s, struct cdn_error *err)
     return CDN_OK;
 }
 
-void edge_readers_stop(struct edge_store *s)
+void edge_read_threads_stop(struct edge_store *s)
 {
     cdn_lock_take(&s->readers.lock);
     s->readers.stop = true;

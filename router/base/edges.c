@@ -173,10 +173,10 @@ static bool url_is_ipv6(const char *url)
 static void families_find(struct router_edges *p)
 {
     size_t n = 0;
-    uint64_t *set = cdn_calloc(router_set_words(p->count), sizeof(*set));
+    uint64_t *set = cdn_calloc(router_among_words(p->count), sizeof(*set));
     for (size_t i = 0; i < p->count; i++) {
         if (!url_is_ipv6(p->at[i].url)) {
-            router_set_add(set, i);
+            router_among_set_add(set, i);
             n++;
         }
     }

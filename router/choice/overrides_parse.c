@@ -165,7 +165,7 @@ static enum cdn_status list_add(struct parsing *p, int action, struct cdn_str li
         }
         status = edge_find(p, name, &edge, err);
         if (status == CDN_OK) {
-            router_set_add(p->lists[action], edge);
+            router_among_set_add(p->lists[action], edge);
         }
     }
     return status;
@@ -176,7 +176,7 @@ static enum cdn_status list_action(struct parsing *p, int action, struct cdn_str
     if (p->lists[action]) {
         return cdn_error_set(err, CDN_INVALID, "%s is there twice", list_words[action]);
     }
-    p->lists[action] = cdn_calloc(router_set_words(p->edges->count), sizeof(uint64_t));
+    p->lists[action] = cdn_calloc(router_among_words(p->edges->count), sizeof(uint64_t));
     p->last = action;
     return list_add(p, action, list, err);
 }
@@ -243,17 +243,17 @@ static void allowed_fill(struct parsing *p)
     if (!only && !exclude) {
         return;
     }
-    p->o->allowed = cdn_calloc(router_set_words(p->edges->count), sizeof(uint64_t));
+    p->o->allowed = cdn_calloc(router_among_words(p->edges->count), sizeof(uint64_t));
     for (size_t i = 0; i < p->edges->count; i++) {
-        if ((!only || router_set_has(only, i)) && !(exclude && router_set_has(exclude, i))) {
-            router_set_add(p->o->allowed, i);
+        if ((!only || router_among_set_has(only, i)) && !(exclude && router_among_set_has(exclude, i))) {
+            router_among_set_add(p->o->allowed, i);
         }
     }
 }
 
 static bool is_allowed(const struct parsing *p, size_t edge)
 {
-    return !p->o->allowed || router_set_has(p->o->allowed, edge);
+    return !p->o->allowed || router_among_set_has(p->o->allowed, edge);
 }
 
 /* Actions of one entry must not contradict each other. */
@@ -266,7 +266,7 @@ static enum cdn_status actions_check(const struct parsing *p, struct cdn_error *
     }
     for (size_t i = 0; i < p->edges->count; i++) {
         any |= is_allowed(p, i);
-        bool wanted = i == o->edge || (o->preferred && router_set_has(o->preferred, i));
+        bool wanted = i == o->edge || (o->preferred && router_among_set_has(o->preferred, i));
         if (wanted && !is_allowed(p, i)) {
             return cdn_error_set(err, CDN_INVALID,
                                  "edge '%s' shall come first, and is left out by only: or "

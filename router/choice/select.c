@@ -80,7 +80,8 @@ static float cost_of(const struct router_edges *edges, enum router_policy policy
     return policy == ROUTER_POLICY_DISTANCE ? c->km : c->rtt_ms;
 }
 
-bool router_site_is_among(const struct router_edges *edges, uint16_t site, const struct router_among *among)
+bool router_select_site_is_among(const struct router_edges *edges, uint16_t site,
+                                 const struct router_among *among)
 {
     const struct router_site *s = &edges->sites[site];
     for (size_t i = 0; i < s->count; i++) {
@@ -119,7 +120,7 @@ static bool site_is_usable(const struct ranking *r, uint16_t site)
         return false;
     }
     if (r->blocked == 0) {
-        return !r->among || router_site_is_among(r->edges, site, r->among);
+        return !r->among || router_select_site_is_among(r->edges, site, r->among);
     }
     return router_spread(r->edges, site, 0, r->blocked, r->among) != ROUTER_NO_EDGE;
 }
@@ -178,9 +179,9 @@ static size_t rank_preferred(struct ranking *r, const struct router_limits *limi
     return n;
 }
 
-size_t router_rank_within(const struct router_edges *edges, enum router_policy policy, double lat, double lon,
-                          uint32_t blocked, const struct router_limits *limits, struct router_candidate *ret,
-                          size_t max)
+size_t router_select_rank_within(const struct router_edges *edges, enum router_policy policy, double lat,
+                                 double lon, uint32_t blocked, const struct router_limits *limits,
+                                 struct router_candidate *ret, size_t max)
 {
     struct ranking r = {.edges = edges, .policy = policy, .blocked = blocked, .row = ret, .max = max};
     geo_rtt_point(lat, lon, &r.from);
@@ -192,10 +193,10 @@ size_t router_rank_within(const struct router_edges *edges, enum router_policy p
     return n + r.n;
 }
 
-size_t router_rank(const struct router_edges *edges, enum router_policy policy, double lat, double lon,
-                   uint32_t blocked, struct router_candidate *ret, size_t max)
+size_t router_select_rank(const struct router_edges *edges, enum router_policy policy, double lat, double lon,
+                          uint32_t blocked, struct router_candidate *ret, size_t max)
 {
-    return router_rank_within(edges, policy, lat, lon, blocked, NULL, ret, max);
+    return router_select_rank_within(edges, policy, lat, lon, blocked, NULL, ret, max);
 }
 
 struct walk { /* what the steps of one pick share */
@@ -241,9 +242,9 @@ const uint32_t router_strictness[ROUTER_STRICTNESS_COUNT] = {
 
 #define BEYOND 3 /* enough for two sites, one of which is there twice */
 
-void router_pick(const struct router_edges *edges, enum router_policy policy, double lat, double lon,
-                 uint64_t hash, const struct router_limits *limits, const struct router_candidate *row,
-                 size_t row_n, struct router_choice *ret)
+void router_select_pick(const struct router_edges *edges, enum router_policy policy, double lat, double lon,
+                        uint64_t hash, const struct router_limits *limits, const struct router_candidate *row,
+                        size_t row_n, struct router_choice *ret)
 {
     struct walk walk = {edges, hash, 0, limits, ret};
     *ret = (struct router_choice){
@@ -253,7 +254,7 @@ void router_pick(const struct router_edges *edges, enum router_policy policy, do
         if (take(&walk, row, row_n) < 2 && (row_n < edges->site_count || (limits && limits->prefers))) {
             struct router_candidate beyond[BEYOND];
             take(&walk, beyond,
-                 router_rank_within(edges, policy, lat, lon, walk.blocked, limits, beyond, BEYOND));
+                 router_select_rank_within(edges, policy, lat, lon, walk.blocked, limits, beyond, BEYOND));
         }
         ret->optimistic = ret->edge != ROUTER_NO_EDGE && !(router_strictness[i] & ROUTER_EDGE_SICK);
     }

@@ -1,8 +1,8 @@
 /* select: from a place to ranked sites, and from ranked sites to one edge. Pure.
  *
- * Two steps, because the first depends on the place only and the second on the moment: router_rank orders the
- * sites for a place by their cost (the policy's), router_pick takes the first whose edges can serve. A ranked
- * row can therefore be computed long before it is used, and fail-over is a test of bits.
+ * Two steps, because the first depends on the place only and the second on the moment: router_select_rank
+ * orders the sites for a place by their cost (the policy's), router_select_pick takes the first whose edges
+ * can serve. A ranked row can therefore be computed long before it is used, and fail-over is a test of bits.
  */
 #ifndef CDN_ROUTER_SELECT_H
 #define CDN_ROUTER_SELECT_H
@@ -44,13 +44,13 @@ struct router_limits { /* which edges a client may be sent to, and which come fi
 
 /* The best `max` sites for a point, best first; equals in the order of the configuration. Sites whose edges
  * all have one of the `blocked` flags (or no weight) are left out; 0 keeps all. Returns how many. */
-size_t router_rank(const struct router_edges *edges, enum router_policy policy, double lat, double lon,
-                   uint32_t blocked, struct router_candidate *ret, size_t max);
+size_t router_select_rank(const struct router_edges *edges, enum router_policy policy, double lat, double lon,
+                          uint32_t blocked, struct router_candidate *ret, size_t max);
 /* The same within limits (NULL: none): sites of preferred edges first, then all that have an allowed edge; a
  * site of both kinds is there twice. */
-size_t router_rank_within(const struct router_edges *edges, enum router_policy policy, double lat, double lon,
-                          uint32_t blocked, const struct router_limits *limits, struct router_candidate *ret,
-                          size_t max);
+size_t router_select_rank_within(const struct router_edges *edges, enum router_policy policy, double lat,
+                                 double lon, uint32_t blocked, const struct router_limits *limits,
+                                 struct router_candidate *ret, size_t max);
 /* The edges of a candidate that count. */
 static inline const struct router_among *router_limits_among(const struct router_limits *limits,
                                                              bool preferred)
@@ -58,7 +58,8 @@ static inline const struct router_among *router_limits_among(const struct router
     return preferred ? &limits->preferred : &limits->allowed;
 }
 /* Whether any edge of the site is among these, whatever its state. */
-bool router_site_is_among(const struct router_edges *edges, uint16_t site, const struct router_among *among);
+bool router_select_site_is_among(const struct router_edges *edges, uint16_t site,
+                                 const struct router_among *among);
 /* Distance and time to one site. */
 struct router_candidate router_candidate_of(const struct router_edges *edges, uint16_t site, double lat,
                                             double lon);
@@ -79,9 +80,10 @@ struct router_choice {
     struct router_candidate at, runner_at;
 };
 
-/* `hash` is of the path, for sites of several edges. `row` is from router_rank_within with these limits. */
-void router_pick(const struct router_edges *edges, enum router_policy policy, double lat, double lon,
-                 uint64_t hash, const struct router_limits *limits, const struct router_candidate *row,
-                 size_t row_n, struct router_choice *ret);
+/* `hash` is of the path, for sites of several edges. `row` is from router_select_rank_within with these
+ * limits. */
+void router_select_pick(const struct router_edges *edges, enum router_policy policy, double lat, double lon,
+                        uint64_t hash, const struct router_limits *limits, const struct router_candidate *row,
+                        size_t row_n, struct router_choice *ret);
 
 #endif

@@ -308,8 +308,8 @@ void router_compiled_destroy(struct router_compiled *compiled)
     free(compiled);
 }
 
-enum cdn_status router_table_compile(struct router_table *table, const _Atomic bool *stop,
-                                     struct cdn_error *err)
+enum cdn_status router_compiled_build(struct router_table *table, const _Atomic bool *stop,
+                                      struct cdn_error *err)
 {
     struct router_compiled *compiled, *none = NULL;
     if (atomic_load(&table->compiled)) {

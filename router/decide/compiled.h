@@ -60,8 +60,8 @@ void router_compiled_info(const struct router_compiled *compiled, struct router_
 
 /* Compiles the table, unless it is compiled already; any thread, while others decide by it. `*stop` ends it
  * early (CDN_UNAVAILABLE); NULL: never. After a failure the table answers as before. */
-enum cdn_status router_table_compile(struct router_table *table, const _Atomic bool *stop,
-                                     struct cdn_error *err) CDN_MUST_CHECK;
+enum cdn_status router_compiled_build(struct router_table *table, const _Atomic bool *stop,
+                                      struct cdn_error *err) CDN_MUST_CHECK;
 
 /* The class of an address (not IPv4-mapped), or NULL: ask the chain. */
 const struct router_class *router_compiled_find(const struct router_compiled *compiled,

@@ -133,7 +133,7 @@ static void reach_fill(const struct builder *b, const struct router_where *w,
     for (unsigned i = class->preferred; i < class->count; i++) { /* who prefers an edge is sure */
         unsigned n = 0;
         for (unsigned k = i + 1; k < class->count; k++) {
-            n += router_is_unclear(b->table, w, &row[i], &row[k]);
+            n += router_decide_is_unclear(b->table, w, &row[i], &row[k]);
         }
         class->reach |= n << 4 * i;
     }
@@ -152,10 +152,10 @@ static uint32_t decide(struct builder *b, const struct cdn_addr *sample)
     if (limited) {
         class.rule = (uint32_t)router_overrides_index(t->overrides, w.override) + 1;
     }
-    router_limits_of(t, w.override, &question, &limits);
+    router_decide_limits(t, w.override, &question, &limits);
     memset(class.sites, 0xff, sizeof(class.sites));
-    class.count = (uint16_t)router_rank_within(t->edges, t->policy, w.record.lat, w.record.lon, 0, &limits,
-                                               row, ROUTER_ROW);
+    class.count = (uint16_t)router_select_rank_within(t->edges, t->policy, w.record.lat, w.record.lon, 0,
+                                                      &limits, row, ROUTER_ROW);
     for (size_t i = 0; i < class.count; i++) {
         class.sites[i] = row[i].site;
         class.preferred += row[i].preferred;
@@ -354,8 +354,8 @@ static struct router_quick quick_of(const struct router_class *class, const stru
     const struct router_quick none = q;
     struct router_limits limits;
     unsigned at[2] = {0, 0};
-    router_limits_of(table, router_class_override(table, class), &question, &limits);
-    q.reason = (uint8_t)router_reason_ranked(table, limits.by_override, class->reason);
+    router_decide_limits(table, router_class_override(table, class), &question, &limits);
+    q.reason = (uint8_t)router_decide_reason_ranked(table, limits.by_override, class->reason);
     for (unsigned k = 0; k < class->count && q.count < CDN_ARRAY_LEN(q.edges); k++) {
         const struct router_site *site = &edges->sites[class->sites[k]];
         uint16_t edge = edges->members[site->first];

@@ -16,8 +16,8 @@
 /* What a path covers of the Earth in 1 ms of round-trip time: light in fibre, with the usual detours. */
 #define KM_PER_MS (200.0f / 2 / 1.5f)
 
-bool router_is_unclear(const struct router_table *table, const struct router_where *where,
-                       const struct router_candidate *chosen, const struct router_candidate *other)
+bool router_decide_is_unclear(const struct router_table *table, const struct router_where *where,
+                              const struct router_candidate *chosen, const struct router_candidate *other)
 {
     float km = table->policy == ROUTER_POLICY_DISTANCE ? other->km - chosen->km
                                                        : (other->rtt_ms - chosen->rtt_ms) * KM_PER_MS;
@@ -33,12 +33,12 @@ static const uint64_t *within_reach(const struct router_table *table, const stru
     if (q->among || q->any_family || !ipv4 || client.sa.sa_family != AF_INET) {
         return q->among;
     }
-    bool some = !o || !o->allowed || router_sets_meet(o->allowed, ipv4, table->edges->count);
+    bool some = !o || !o->allowed || router_among_sets_meet(o->allowed, ipv4, table->edges->count);
     return some ? ipv4 : NULL; /* as for families_find: where none is left, none is barred */
 }
 
-void router_limits_of(const struct router_table *table, const struct router_override *override,
-                      const struct router_question *question, struct router_limits *ret)
+void router_decide_limits(const struct router_table *table, const struct router_override *override,
+                          const struct router_question *question, struct router_limits *ret)
 {
     const struct router_override *o = override;
     *ret = (struct router_limits){.by_override = o && router_override_limits(o)};
@@ -110,8 +110,8 @@ static bool choose_named(struct deciding *x, uint16_t edge, const char *by)
     return true;
 }
 
-enum router_reason router_reason_ranked(const struct router_table *table, bool by_override,
-                                        enum router_reason place)
+enum router_reason router_decide_reason_ranked(const struct router_table *table, bool by_override,
+                                               enum router_reason place)
 {
     if (by_override) {
         return ROUTER_REASON_OVERRIDE;
@@ -123,7 +123,7 @@ static void choose_ranked(struct deciding *x)
 {
     struct router_decision *d = x->d;
     const struct router_choice *c = &d->choice;
-    d->reason = router_reason_ranked(x->table, x->limits.by_override, d->where.reason);
+    d->reason = router_decide_reason_ranked(x->table, x->limits.by_override, d->where.reason);
     if (c->skipped != ROUTER_NO_EDGE) {
         uint32_t flags = router_edge_flags(x->table->edges, c->skipped);
         d->reason = flags == ROUTER_EDGE_FULL ? ROUTER_REASON_LOAD : ROUTER_REASON_HEALTH;
@@ -151,7 +151,7 @@ static void compare_with_runner_up(struct deciding *x)
     d->margin_ms = c->runner_at.rtt_ms - c->at.rtt_ms;
     float gap_km = c->runner_at.km - c->at.km;
     d->ambiguous =
-        !x->named && !c->at.preferred && router_is_unclear(x->table, &d->where, &c->at, &c->runner_at);
+        !x->named && !c->at.preferred && router_decide_is_unclear(x->table, &d->where, &c->at, &c->runner_at);
     router_trace_add(x->trace, ROUTER_STEP_PICK,
                      "runner-up %s: %.0f km and %.1f ms more; the place may be off by %u km: %s",
                      name_of(x, c->runner_up), (double)gap_km, (double)d->margin_ms, d->where.uncertainty_km,
@@ -173,13 +173,13 @@ void router_decide_where(const struct router_table *table, const struct router_q
     ret->ambiguous = false;
     const struct router_where *w = &ret->where;
     struct router_candidate row[ROUTER_ROW];
-    router_limits_of(table, w->override, question, &x.limits);
-    size_t n = router_rank_within(table->edges, table->policy, w->record.lat, w->record.lon, 0, &x.limits,
-                                  row, ROUTER_ROW);
+    router_decide_limits(table, w->override, question, &x.limits);
+    size_t n = router_select_rank_within(table->edges, table->policy, w->record.lat, w->record.lon, 0,
+                                         &x.limits, row, ROUTER_ROW);
     router_trace_add(trace, ROUTER_STEP_RANK, "%zu edges at %zu places by %s", table->edges->count,
                      table->edges->site_count, router_policy_word(table->policy));
-    router_pick(table->edges, table->policy, w->record.lat, w->record.lon, router_spread_hash(question->path),
-                &x.limits, row, n, &ret->choice);
+    router_select_pick(table->edges, table->policy, w->record.lat, w->record.lon,
+                       router_spread_hash(question->path), &x.limits, row, n, &ret->choice);
     uint32_t pinned = router_edges_pinned(table->edges);
     if (w->edge != ROUTER_NO_EDGE && choose_named(&x, w->edge, router_reason_word(w->reason))) {
         ret->reason = w->reason;
@@ -189,5 +189,5 @@ void router_decide_where(const struct router_table *table, const struct router_q
         choose_ranked(&x);
     }
     compare_with_runner_up(&x);
-    ret->scope_len = router_scope(table, &question->client);
+    ret->scope_len = router_decide_scope(table, &question->client);
 }

@@ -27,7 +27,7 @@ struct router_decision {
     struct router_choice choice; /* choice.edge ROUTER_NO_EDGE: there is no edge to send anybody to */
     float margin_ms;             /* what the runner-up would cost more, modelled; 0 without one */
     bool ambiguous;              /* the place may be off by more than the runner-up is farther away */
-    unsigned scope_len;          /* see router_scope; of the address that asked */
+    unsigned scope_len;          /* see router_decide_scope; of the address that asked */
 };
 
 void router_decide(const struct router_table *table, const struct router_question *question,
@@ -44,7 +44,7 @@ struct router_brief {
     bool ambiguous, optimistic;
     uint8_t count;              /* 0: there is no edge to send anybody to */
     uint16_t edges[ROUTER_ROW]; /* the chosen edge, then the next ones at other places that can serve */
-    bool beyond;                /* decided by the place itself, so that router_scope may be too wide for it */
+    bool beyond; /* decided by the place itself, so that router_decide_scope may be too wide for it */
 };
 /* `want`: 2 to ROUTER_ROW edges; there may be fewer. */
 void router_decide_brief(const struct router_table *table, const struct router_question *question,
@@ -53,20 +53,20 @@ void router_decide_brief(const struct router_table *table, const struct router_q
 /* The prefix length of the widest network around the client's address in which every address is sent to the
  * same edges, whatever their health: the scope of a DNS answer to a client subnet (RFC 7871). The whole
  * length (32, 128) while the table is not compiled and where the chain alone decides: safe, never wrong. */
-unsigned router_scope(const struct router_table *table, const struct cdn_addr *client);
+unsigned router_decide_scope(const struct router_table *table, const struct cdn_addr *client);
 /* See router_compiled_prefetch; nothing where the table is not compiled. */
-void router_prefetch(const struct router_table *table, const struct cdn_addr *client, unsigned step);
+void router_decide_prefetch(const struct router_table *table, const struct cdn_addr *client, unsigned step);
 
 /* Which edges count for a question: the override's (NULL: there is none) and those within reach. */
-void router_limits_of(const struct router_table *table, const struct router_override *override,
-                      const struct router_question *question, struct router_limits *ret);
+void router_decide_limits(const struct router_table *table, const struct router_override *override,
+                          const struct router_question *question, struct router_limits *ret);
 
 /* Why the first edge of a ranking is first. */
-enum router_reason router_reason_ranked(const struct router_table *table, bool by_override,
-                                        enum router_reason place);
+enum router_reason router_decide_reason_ranked(const struct router_table *table, bool by_override,
+                                               enum router_reason place);
 
 /* Whether `other` might be the better one, for all that is known of the place. */
-bool router_is_unclear(const struct router_table *table, const struct router_where *where,
-                       const struct router_candidate *chosen, const struct router_candidate *other);
+bool router_decide_is_unclear(const struct router_table *table, const struct router_where *where,
+                              const struct router_candidate *chosen, const struct router_candidate *other);
 
 #endif

@@ -29,7 +29,7 @@ static const struct router_compiled *compiled_of(const struct router_table *tabl
     return atomic_load_explicit(&table->compiled, memory_order_acquire);
 }
 
-unsigned router_scope(const struct router_table *table, const struct cdn_addr *client)
+unsigned router_decide_scope(const struct router_table *table, const struct cdn_addr *client)
 {
     const struct router_compiled *compiled = compiled_of(table);
     struct cdn_addr address = *client;
@@ -40,7 +40,7 @@ unsigned router_scope(const struct router_table *table, const struct cdn_addr *c
     return router_compiled_scope(compiled, &address);
 }
 
-void router_prefetch(const struct router_table *table, const struct cdn_addr *client, unsigned step)
+void router_decide_prefetch(const struct router_table *table, const struct cdn_addr *client, unsigned step)
 {
     const struct router_compiled *compiled = compiled_of(table);
     if (compiled) {
@@ -83,7 +83,7 @@ static bool is_taken(const struct short_way *s, unsigned k)
     return false;
 }
 
-/* As router_pick over the class' row. False: the row is too short to know the runner-up. */
+/* As router_select_pick over the class' row. False: the row is too short to know the runner-up. */
 static bool pick_from_row(struct short_way *s)
 {
     struct router_brief *b = s->brief;
@@ -113,10 +113,11 @@ static void explain_row(struct short_way *s, const struct router_table *table)
 {
     struct router_brief *b = s->brief;
     const struct router_class *c = s->class;
-    b->reason = (uint8_t)router_reason_ranked(table, s->limits.by_override, c->reason);
+    b->reason = (uint8_t)router_decide_reason_ranked(table, s->limits.by_override, c->reason);
     unsigned top = 0; /* of the row, for those whom this client may be sent to */
-    while (top < c->count && !router_site_is_among(s->edges, c->sites[top],
-                                                   router_limits_among(&s->limits, top < c->preferred))) {
+    while (top < c->count &&
+           !router_select_site_is_among(s->edges, c->sites[top],
+                                        router_limits_among(&s->limits, top < c->preferred))) {
         top++;
     }
     uint16_t first = top < c->count ? serving(s, top, 0) : ROUTER_NO_EDGE;
@@ -193,7 +194,7 @@ static __attribute__((noinline)) void decide_long(const struct router_table *tab
         .edges = table->edges, .class = class, .want = want < ROUTER_ROW ? want : ROUTER_ROW, .brief = ret};
     *ret = (struct router_brief){0};
     s.hash = router_spread_hash(question->path);
-    router_limits_of(table, class ? router_class_override(table, class) : NULL, question, &s.limits);
+    router_decide_limits(table, class ? router_class_override(table, class) : NULL, question, &s.limits);
     if (!class || !pick_from_row(&s)) {
         brief_by_chain(table, question, ret);
         return;

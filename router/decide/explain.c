@@ -37,7 +37,7 @@ static json_t *number(double x, double scale)
     return json_real(round(x * scale) / scale);
 }
 
-void router_where_network(const struct router_where *where, char out[static ROUTER_NETWORK_TEXT_SIZE])
+void router_explain_network(const struct router_where *where, char out[static ROUTER_NETWORK_TEXT_SIZE])
 {
     struct cdn_addr masked = where->address;
     unsigned char *bytes = masked.sa.sa_family == AF_INET ? (unsigned char *)&masked.v4.sin_addr
@@ -70,7 +70,7 @@ static json_t *scope_json(const struct router_question *question, unsigned scope
     struct router_where where = {.address = question->client, .network_len = scope_len};
     char text[ROUTER_NETWORK_TEXT_SIZE];
     cdn_addr_unmap(&where.address);
-    router_where_network(&where, text);
+    router_explain_network(&where, text);
     return json_string(text);
 }
 
@@ -79,7 +79,7 @@ static void add_address(json_t *into, const struct router_question *question, co
     char asked[CDN_ADDR_TEXT_SIZE], used[CDN_ADDR_TEXT_SIZE], network[ROUTER_NETWORK_TEXT_SIZE];
     cdn_addr_format_ip(&question->client, asked);
     cdn_addr_format_ip(&w->address, used);
-    router_where_network(w, network);
+    router_explain_network(w, network);
     json_object_set_new(into, "ip", json_string(asked));
     if (strcmp(asked, used) != 0) {
         json_object_set_new(into, "address", json_string(used));
@@ -184,11 +184,12 @@ static json_t *candidates_json(const struct router_table *table, const struct ro
     struct router_limits limits;
     size_t room = 2 * edges->site_count;
     struct router_candidate *row = cdn_calloc(room + 1, sizeof(*row));
-    router_limits_of(table, w->override, question, &limits);
+    router_decide_limits(table, w->override, question, &limits);
     struct listing l = {edges, &limits, json_array(), max};
-    size_t n = router_rank_within(edges, table->policy, w->record.lat, w->record.lon, 0, &limits, row, room);
+    size_t n =
+        router_select_rank_within(edges, table->policy, w->record.lat, w->record.lon, 0, &limits, row, room);
     list_add(&l, row, n, true);
-    n = router_rank(edges, table->policy, w->record.lat, w->record.lon, 0, row, edges->site_count);
+    n = router_select_rank(edges, table->policy, w->record.lat, w->record.lon, 0, row, edges->site_count);
     list_add(&l, row, n, false);
     free(row);
     return l.list;

@@ -43,6 +43,6 @@ json_t *router_explain(const struct router_table *table, const struct router_que
 
 #define ROUTER_NETWORK_TEXT_SIZE (CDN_ADDR_TEXT_SIZE + 4)
 /* "193.0.6.0/23" of the answer. */
-void router_where_network(const struct router_where *where, char out[static ROUTER_NETWORK_TEXT_SIZE]);
+void router_explain_network(const struct router_where *where, char out[static ROUTER_NETWORK_TEXT_SIZE]);
 
 #endif

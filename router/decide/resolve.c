@@ -252,7 +252,7 @@ static bool link_database(struct chain *c)
 {
     struct router_where *w = c->where;
     struct geo_record r;
-    enum cdn_status status = router_lookup(c->table, &w->address, &r);
+    enum cdn_status status = router_resolve_lookup(c->table, &w->address, &r);
     if (!w->override) {
         w->network_len = r.prefix_len;
     }
@@ -290,8 +290,8 @@ static bool link_database(struct chain *c)
     return true;
 }
 
-enum cdn_status router_lookup(const struct router_table *table, const struct cdn_addr *address,
-                              struct geo_record *ret)
+enum cdn_status router_resolve_lookup(const struct router_table *table, const struct cdn_addr *address,
+                                      struct geo_record *ret)
 {
     return geo_lookup(table->db, &address->sa, ret);
 }

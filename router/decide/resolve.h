@@ -85,8 +85,8 @@ bool router_resolve_entry(const struct router_table *table, const struct cdn_add
                           struct router_where *ret);
 
 /* What the databases say of an address: place and AS, from one file or from two. As geo_lookup. */
-enum cdn_status router_lookup(const struct router_table *table, const struct cdn_addr *address,
-                              struct geo_record *ret);
+enum cdn_status router_resolve_lookup(const struct router_table *table, const struct cdn_addr *address,
+                                      struct geo_record *ret);
 
 /* Nobody knows the place: the default one stands for it. Then country, city and the like are empty. */
 bool router_where_is_default(const struct router_where *where);

@@ -90,7 +90,7 @@ static void *work(void *arg)
 {
     struct job *job = arg;
     int64_t start = cdn_clock_mono_ms();
-    job->status = router_table_compile(job->table, &job->stop, &job->err);
+    job->status = router_compiled_build(job->table, &job->stop, &job->err);
     job->took_ms = cdn_clock_mono_ms() - start;
     loop_post(job->loop, finish, job);
     return NULL;

@@ -356,7 +356,7 @@ static size_t respond(struct answering *a)
 {
     struct dns_metrics *m = a->responder->metrics;
     begin(a);
-    router_prefetch(a->zone->table, &a->client, 1);
+    router_decide_prefetch(a->zone->table, &a->client, 1);
     uint16_t rcode = fill(a);
     enum dns_rate_verdict verdict = rate_of(a, rcode);
     cdn_metric_add(&m->dns_limited_total, verdict == DNS_RATE_DROP);
@@ -414,7 +414,7 @@ size_t dns_answer(struct dns_responder *responder, const struct dns_asker *asker
     if (!a.by_subnet) {
         a.client = asker->client;
     }
-    router_prefetch(a.zone->table, &a.client, 0);
+    router_decide_prefetch(a.zone->table, &a.client, 0);
     a.cookie_is_good =
         q->server_cookie.len && dns_cookie_check(&responder->secret, &asker->client, asker->now_s,
                                                  &q->client_cookie, &q->server_cookie);

@@ -74,7 +74,7 @@ static unsigned scope_by_chain(const struct dns_zone *zone, const struct cdn_add
 static unsigned scope_of(const struct dns_zone *zone, const struct cdn_addr *client)
 {
     const struct own_family own = own_family_of(client);
-    unsigned scope = router_scope(zone->table, &own.address);
+    unsigned scope = router_decide_scope(zone->table, &own.address);
     bool known = scope < (own.address.sa.sa_family == AF_INET ? 32 : 128);
     return known ? own.before + scope : scope_by_chain(zone, client);
 }
@@ -132,9 +132,9 @@ static void take_by_rank(struct picking *p, const struct router_question *questi
     uint32_t blocked =
         ROUTER_BLOCK_ALL & ~router_edge_flags(p->edges, d.choice.edge); /* as strict as it was */
     const struct geo_record *r = &d.where.record;
-    router_limits_of(p->zone->table, d.where.override, question, &limits);
-    size_t n = router_rank_within(p->edges, p->zone->table->policy, r->lat, r->lon, blocked, &limits, row,
-                                  LOOKED_AT);
+    router_decide_limits(p->zone->table, d.where.override, question, &limits);
+    size_t n = router_select_rank_within(p->edges, p->zone->table->policy, r->lat, r->lon, blocked, &limits,
+                                         row, LOOKED_AT);
     for (size_t i = 0; i < n && !is_full(p); i++) {
         const struct router_site *site = &p->edges->sites[row[i].site];
         for (size_t k = 0; k < site->count; k++) {

@@ -148,7 +148,7 @@ static unsigned database_bits(const struct dns_scope_rules *rules, const struct 
     if (!where->override) {
         return where->network_len;
     }
-    router_lookup(rules->table, &where->address, &record); /* an override stands in its place */
+    router_resolve_lookup(rules->table, &where->address, &record); /* an override stands in its place */
     return record.prefix_len;
 }
 

@@ -8,7 +8,7 @@
  * Overrides by AS, country and continent depend on the database's networks alone.
  *
  * This is by the rules of the chain (resolve.h). Where the table has been compiled it knows a wider network
- * for most addresses: the one in which everybody gets the same edges (router_scope).
+ * for most addresses: the one in which everybody gets the same edges (router_decide_scope).
  *
  * Read-only once built: any thread.
  */

@@ -54,7 +54,7 @@ void dns_why(const struct router_table *table, const struct cdn_addr *client, bo
     const struct router_where *where = &decision->where;
     char ip[CDN_ADDR_TEXT_SIZE], network[ROUTER_NETWORK_TEXT_SIZE];
     cdn_addr_format_ip(client, ip);
-    router_where_network(where, network);
+    router_explain_network(where, network);
     add(out, "client=%s", ip);
     add(out, "by=%s", by_subnet ? "subnet" : "resolver");
     add(out, "network=%s", network);

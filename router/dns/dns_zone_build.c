@@ -391,10 +391,10 @@ static void families_find(struct dns_zone *zone)
 {
     size_t count = zone->table->edges->count;
     for (int family = 0; family < 2; family++) {
-        zone->with_address[family] = cdn_calloc(router_set_words(count), sizeof(uint64_t));
+        zone->with_address[family] = cdn_calloc(router_among_words(count), sizeof(uint64_t));
         for (size_t i = 0; i < count; i++) {
             if (zone->edges[i].address[family].owner) {
-                router_set_add(zone->with_address[family], i);
+                router_among_set_add(zone->with_address[family], i);
             }
         }
     }

@@ -4,7 +4,7 @@
  * words of its edges (edges.h). Each thread holds one reference and swaps it when it is told to (server.h),
  * so that a decision takes neither a lock nor an atomic instruction.
  *
- * Life cycle: router_table_create -> (router_table_compile) -> router_table_ref/unref. Without having been
+ * Life cycle: router_table_create -> (router_compiled_build) -> router_table_ref/unref. Without having been
  * compiled (compiled.h) a table gives the same answers, in microseconds.
  */
 #ifndef CDN_ROUTER_TABLE_H
@@ -32,7 +32,7 @@ struct router_table {
     char *cache_control; /* of a redirect */
     bool special_heads[2]
                       [256]; /* IPv4, IPv6: whether a special range has addresses that begin with the byte */
-    _Atomic(struct router_compiled *) compiled; /* NULL until router_table_compile (compiled.h) is done */
+    _Atomic(struct router_compiled *) compiled; /* NULL until router_compiled_build (compiled.h) is done */
     void (*_Atomic compiled_destroy)(struct router_compiled *); /* set before `compiled` is */
     _Atomic unsigned _refs;
 };

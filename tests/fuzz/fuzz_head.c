@@ -55,8 +55,8 @@ static void ages(const struct edge_head *head)
     edge_control_read(&rules, head, &scratch, &control);
     edge_freshness_compute(&rules, head, &control, now, now + 1000, 0, &f);
     MUST(f.lifetime_s >= 0 && f.initial_age_s >= 0 && f.swr_s >= 0 && f.sie_s >= 0);
-    MUST(edge_current_age(&f, now - 5000) >= 0);
-    MUST(edge_current_age(&f, now + 9000) <= edge_current_age(&f, now + 99000));
+    MUST(edge_freshness_age(&f, now - 5000) >= 0);
+    MUST(edge_freshness_age(&f, now + 9000) <= edge_freshness_age(&f, now + 99000));
     for (unsigned origin = EDGE_ORIGIN_UP; origin <= EDGE_ORIGIN_DISCONNECTED; origin++) {
         enum edge_reuse r = edge_reuse_decide(&rules, &f, NULL, origin, false, now + 2000);
         MUST(r != EDGE_REUSE_FRESH || (!f.no_cache && edge_freshness_left(&f, now + 2000) > 0));

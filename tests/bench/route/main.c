@@ -169,7 +169,7 @@ static void edge_only(struct bench *b, const struct router_question *q)
 
 static void scope(struct bench *b, const struct router_question *q)
 {
-    b->check += router_scope(b->table, &q->client);
+    b->check += router_decide_scope(b->table, &q->client);
 }
 
 static int64_t cpu_ns(void)
@@ -231,7 +231,7 @@ static enum cdn_status run(struct bench *b, struct cdn_error *err)
     b->baseline.edges = (const double(*)[2])b->edges;
     b->baseline.edge_count = b->edge_count;
     int64_t start = cpu_ns();
-    status = router_table_compile(b->table, NULL, err);
+    status = router_compiled_build(b->table, NULL, err);
     if (status != CDN_OK) {
         return status;
     }

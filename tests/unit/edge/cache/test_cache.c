@@ -371,9 +371,9 @@ START_TEST(entries_go_with_their_last_user)
     ck_assert_uint_eq(stats.entries, 1);
     ck_assert(edge_cache_hold(cache, publish(cache, KEY, "", "", 10), &hold));
     edge_cache_leave(cache, e);
-    ck_assert(!edge_entry_used(e)); /* its object keeps it */
+    ck_assert(!edge_cache_entry_used(e)); /* its object keeps it */
     edge_cache_purge_key(cache, CDN_STR(KEY), false, CACHE_NOW_MS);
-    ck_assert(edge_entry_used(e)); /* by the object that went, and is held */
+    ck_assert(edge_cache_entry_used(e)); /* by the object that went, and is held */
     edge_cache_stats(cache, &stats);
     ck_assert(stats.entries == 1 && stats.objects == 0);
     edge_cache_release(cache, &hold);

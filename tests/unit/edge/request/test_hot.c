@@ -52,7 +52,7 @@ static void add_fields(struct MHD_Response *response, const struct edge_rep *rep
                    .has_ttl = true,
                    .ttl_s = edge_freshness_left(&rep->fresh, now_ms)},
         .verdict = EDGE_VERDICT_HIT,
-        .age_s = edge_current_age(&rep->fresh, now_ms),
+        .age_s = edge_freshness_age(&rep->fresh, now_ms),
         .origin_us = -1,
     };
     edge_serve_fields(&head, rep->head, edge_head_status(rep->head), NULL, EDGE_SERVE_SHARED, false);

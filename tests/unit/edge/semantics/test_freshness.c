@@ -160,10 +160,10 @@ START_TEST(age_rows)
     compute(200, ages[_i].head, ages[_i].delay_s, &f);
     ck_assert_msg(f.initial_age_s == ages[_i].age_s, "%s: %s: %d", ages[_i].section, ages[_i].head,
                   f.initial_age_s);
-    ck_assert_int_eq(edge_current_age(&f, RESPONSE_S * 1000), ages[_i].age_s);
+    ck_assert_int_eq(edge_freshness_age(&f, RESPONSE_S * 1000), ages[_i].age_s);
     int64_t later = ages[_i].age_s + 10 < HTTP_SECONDS_MAX ? ages[_i].age_s + 10 : HTTP_SECONDS_MAX;
-    ck_assert_int_eq(edge_current_age(&f, RESPONSE_S * 1000 + 10999), later);
-    ck_assert_int_eq(edge_current_age(&f, RESPONSE_S * 1000 - 5000), ages[_i].age_s);
+    ck_assert_int_eq(edge_freshness_age(&f, RESPONSE_S * 1000 + 10999), later);
+    ck_assert_int_eq(edge_freshness_age(&f, RESPONSE_S * 1000 - 5000), ages[_i].age_s);
 }
 END_TEST
 
@@ -290,7 +290,7 @@ START_TEST(request_directives_can_be_switched_off)
     edge_rules_init(&policy);
     compute(200, CC "max-age=10", 0, &f);
     edge_request_control_read(CDN_STR("no-cache, only-if-cached"), (struct cdn_str){NULL, 0}, &request);
-    ck_assert(edge_request_only_if_cached(&policy, &request));
+    ck_assert(edge_freshness_only_if_cached(&policy, &request));
     policy.ignore_reload = true;
     ck_assert_int_eq(edge_reuse_decide(&policy, &f, &request, UP, false, RESPONSE_S * 1000),
                      EDGE_REUSE_FRESH);
@@ -298,7 +298,7 @@ START_TEST(request_directives_can_be_switched_off)
     policy.honour_request = false;
     ck_assert_int_eq(edge_reuse_decide(&policy, &f, &request, UP, false, RESPONSE_S * 1000),
                      EDGE_REUSE_FRESH);
-    ck_assert(!edge_request_only_if_cached(&policy, &request));
+    ck_assert(!edge_freshness_only_if_cached(&policy, &request));
 }
 END_TEST
 
@@ -382,7 +382,7 @@ START_TEST(travel_rows)
     edge_control_read(&policy, head, &scratch, &control);
     edge_freshness_compute(&policy, head, &control, RESPONSE_S * 1000, RESPONSE_S * 1000,
                            travels[_i].travelled_s * 1000, &f);
-    ck_assert_int_eq(edge_current_age(&f, RESPONSE_S * 1000), travels[_i].age_s);
+    ck_assert_int_eq(edge_freshness_age(&f, RESPONSE_S * 1000), travels[_i].age_s);
     edge_head_destroy(head);
 }
 END_TEST

@@ -5,6 +5,7 @@
 #include "common/str.h"
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/head.h"
+#include "edge/semantics/invalidation.h"
 #include "edge/semantics/storable.h"
 #include "tests/unit/edge/head_of.h"
 
@@ -223,8 +224,8 @@ START_TEST(personal_fields)
 {
     const struct cdn_str name = cdn_str(personal_rows[_i].name);
     const enum edge_head_field field = edge_head_field_find(name);
-    ck_assert(edge_field_is_personal(field, name, false) == personal_rows[_i].strip);
-    ck_assert(edge_field_is_personal(field, name, true) == personal_rows[_i].replay);
+    ck_assert(edge_storable_field_is_personal(field, name, false) == personal_rows[_i].strip);
+    ck_assert(edge_storable_field_is_personal(field, name, true) == personal_rows[_i].replay);
 }
 END_TEST
 
@@ -290,7 +291,7 @@ static const struct {
 
 START_TEST(change_rows) /* 4.4 */
 {
-    ck_assert_int_eq(edge_invalidates(changes[_i].method, changes[_i].status), changes[_i].invalidates);
+    ck_assert_int_eq(edge_invalidation_due(changes[_i].method, changes[_i].status), changes[_i].invalidates);
 }
 END_TEST
 
@@ -319,7 +320,7 @@ START_TEST(target_rows) /* 4.4: the same origin only */
 {
     CDN_AUTOBUF struct cdn_buf url = {0};
     bool ok =
-        edge_invalidate_target(CDN_STR("http://a.example/x/y?q=1"), cdn_str(targets[_i].reference), &url);
+        edge_invalidation_target(CDN_STR("http://a.example/x/y?q=1"), cdn_str(targets[_i].reference), &url);
     ck_assert_msg(ok == (targets[_i].url != NULL), "%s", targets[_i].reference);
     ck_assert_msg(cdn_str_eq(cdn_buf_str(&url), cdn_str(targets[_i].url)), "%s: %s", targets[_i].reference,
                   url.p);

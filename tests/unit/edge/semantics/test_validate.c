@@ -180,8 +180,8 @@ START_TEST(pair_rows)
     struct http_field fields[FIELDS_MAX];
     struct edge_head *a = head_of(200, pairs[_i].stored), *b = head_of(206, pairs[_i].fresh);
     size_t count = fields_of(pairs[_i].fresh, fields);
-    ck_assert_msg(edge_head_answer_matches(a, fields, count) == pairs[_i].matches, "%s", pairs[_i].section);
-    ck_assert_msg(edge_may_combine(a, b) == pairs[_i].combines, "%s", pairs[_i].section);
+    ck_assert_msg(edge_validate_head_answer(a, fields, count) == pairs[_i].matches, "%s", pairs[_i].section);
+    ck_assert_msg(edge_validate_may_combine(a, b) == pairs[_i].combines, "%s", pairs[_i].section);
     edge_head_destroy(a);
     edge_head_destroy(b);
 }
@@ -197,12 +197,12 @@ START_TEST(fields_of_a_304)
                                       "Digest"};
     for (size_t i = 0; i < CDN_ARRAY_LEN(in); i++) {
         bool location = strcmp(in[i], "Content-Location") == 0;
-        ck_assert_msg(edge_field_in_not_modified(location ? EDGE_HEAD_CONTENT_LOCATION : EDGE_HEAD_OTHER,
-                                                 cdn_str(in[i])),
+        ck_assert_msg(edge_validate_field_in_not_modified(
+                          location ? EDGE_HEAD_CONTENT_LOCATION : EDGE_HEAD_OTHER, cdn_str(in[i])),
                       "%s", in[i]);
     }
     for (size_t i = 0; i < CDN_ARRAY_LEN(out); i++) {
-        ck_assert_msg(!edge_field_in_not_modified(EDGE_HEAD_OTHER, cdn_str(out[i])), "%s", out[i]);
+        ck_assert_msg(!edge_validate_field_in_not_modified(EDGE_HEAD_OTHER, cdn_str(out[i])), "%s", out[i]);
     }
 }
 END_TEST

@@ -176,7 +176,7 @@ START_TEST(actions)
         flags_set(table, rows[i].sick, ROUTER_EDGE_SICK);
         flags_set(table, rows[i].drained, ROUTER_EDGE_DRAINED);
         check(table, rows[i].ip, rows[i].edge, rows[i].next, rows[i].reason, i);
-        ck_assert_int_eq(router_table_compile(table, NULL, NULL), CDN_OK);
+        ck_assert_int_eq(router_compiled_build(table, NULL, NULL), CDN_OK);
         check(table, rows[i].ip, rows[i].edge, rows[i].next, rows[i].reason, i);
         router_table_unref(table);
     }
@@ -233,7 +233,7 @@ START_TEST(edges_of_one_place)
         router_decide_brief(table, &question, 2, &b);
         const char *edge = rows[i].edge ? rows[i].edge : edge_name(table, b.edges[0]);
         check(table, NL, edge, rows[i].next, rows[i].reason, i);
-        ck_assert_int_eq(router_table_compile(table, NULL, NULL), CDN_OK);
+        ck_assert_int_eq(router_compiled_build(table, NULL, NULL), CDN_OK);
         check(table, NL, edge, rows[i].next, rows[i].reason, i);
         router_table_unref(table);
     }
@@ -298,7 +298,7 @@ START_TEST(as_numbers)
             ck_assert_msg(pick.count == 1 && pick.edges[0] == d.choice.edge, "row %zu", i);
             ck_assert_msg(pick.scope >= rows[i].scope_least, "row %zu: scope %u", i, pick.scope);
         }
-        ck_assert_int_eq(router_table_compile(table, NULL, NULL), CDN_OK);
+        ck_assert_int_eq(router_compiled_build(table, NULL, NULL), CDN_OK);
     }
     dns_zone_unref(zone);
     unlink(path);
@@ -318,7 +318,7 @@ START_TEST(compiled_and_scopes)
                 PAIR("continent:AF=edge:fra;exclude:jnb"), PAIR("AS3356=only:gru,syd"),
                 PAIR("8.8.0.0/16=prefer:nrt"), PAIR("2a00::/13=only:bom,jnb"), PAIR("country:BR=Tokyo"));
     struct router_table *table = zone->table;
-    ck_assert_int_eq(router_table_compile(table, NULL, NULL), CDN_OK);
+    ck_assert_int_eq(router_compiled_build(table, NULL, NULL), CDN_OK);
     uint32_t seed = 5;
     for (unsigned i = 0; i < 4000; i++) {
         seed = seed * 1664525u + 1013904223u;
@@ -398,7 +398,7 @@ START_TEST(families)
             router_decide(table, &question, NULL, &d);
             ck_assert_msg(d.choice.optimistic == rows[i].optimistic, "row %zu", i);
             check(table, rows[i].ip, rows[i].edge, NULL, router_reason_word(d.reason), i);
-            ck_assert_int_eq(router_table_compile(table, NULL, NULL), CDN_OK);
+            ck_assert_int_eq(router_compiled_build(table, NULL, NULL), CDN_OK);
         }
         router_table_unref(table);
     }
@@ -408,7 +408,7 @@ START_TEST(families)
     router_table_unref(table);
     table = TABLE_OF(FRA4, AMS6, CDG6, PAIR("country:NL=only:ams,cdg"));
     check(table, NL, "ams", "cdg", "override", 101);
-    ck_assert_int_eq(router_table_compile(table, NULL, NULL), CDN_OK);
+    ck_assert_int_eq(router_compiled_build(table, NULL, NULL), CDN_OK);
     check(table, NL, "ams", "cdg", "override", 102);
     router_table_unref(table);
 }
@@ -445,7 +445,7 @@ START_TEST(families_in_dns)
             const char *want = k & 2 ? rows[i].aaaa : rows[i].a;
             struct dns_pick pick;
             if (k == 4) {
-                ck_assert_int_eq(router_table_compile(table, NULL, NULL), CDN_OK);
+                ck_assert_int_eq(router_compiled_build(table, NULL, NULL), CDN_OK);
             }
             dns_pick(zone, &client, k & 2 ? 1 : 0, true, &pick);
             const char *got = pick.count > 0 ? edge_name(table, pick.edges[0]) : pick.no_edge ? "!" : "-";

@@ -69,7 +69,8 @@ START_TEST(orders)
         for (size_t max = 1; max <= NAMES_MAX; max++) {
             struct router_edges *edges = edges_at(rows[i].edges);
             struct router_candidate row[NAMES_MAX];
-            size_t n = router_rank(edges, ROUTER_POLICY_DISTANCE, rows[i].lat, rows[i].lon, 0, row, max);
+            size_t n =
+                router_select_rank(edges, ROUTER_POLICY_DISTANCE, rows[i].lat, rows[i].lon, 0, row, max);
             ck_assert_uint_eq(n, max < edges->site_count ? max : edges->site_count);
             CDN_AUTOBUF struct cdn_buf got = {0};
             for (size_t k = 0; k < n; k++) {
@@ -118,8 +119,8 @@ static struct router_choice pick(const struct router_edges *edges, double lat, d
 {
     struct router_candidate row[ROUTER_ROW];
     struct router_choice choice;
-    size_t n = router_rank(edges, ROUTER_POLICY_RTT, lat, lon, 0, row, ROUTER_ROW);
-    router_pick(edges, ROUTER_POLICY_RTT, lat, lon, hash, NULL, row, n, &choice);
+    size_t n = router_select_rank(edges, ROUTER_POLICY_RTT, lat, lon, 0, row, ROUTER_ROW);
+    router_select_pick(edges, ROUTER_POLICY_RTT, lat, lon, hash, NULL, row, n, &choice);
     return choice;
 }
 
@@ -208,9 +209,9 @@ START_TEST(two_thousand_edges)
     struct router_candidate *all = cdn_calloc(2000, sizeof(*all)), row[ROUTER_ROW];
     for (double lat = -90; lat <= 90; lat += 45) {
         for (double lon = -180; lon <= 180; lon += 60) {
-            size_t n = router_rank(edges, ROUTER_POLICY_RTT, lat, lon, 0, all, 2000);
+            size_t n = router_select_rank(edges, ROUTER_POLICY_RTT, lat, lon, 0, all, 2000);
             ck_assert_uint_eq(n, edges->site_count);
-            ck_assert_uint_eq(router_rank(edges, ROUTER_POLICY_RTT, lat, lon, 0, row, ROUTER_ROW),
+            ck_assert_uint_eq(router_select_rank(edges, ROUTER_POLICY_RTT, lat, lon, 0, row, ROUTER_ROW),
                               ROUTER_ROW);
             for (size_t i = 0; i < ROUTER_ROW; i++) {
                 ck_assert_uint_eq(row[i].site, all[i].site);
@@ -220,7 +221,7 @@ START_TEST(two_thousand_edges)
             }
         }
     }
-    router_rank(edges, ROUTER_POLICY_RTT, 10, 10, 0, all, 2000);
+    router_select_rank(edges, ROUTER_POLICY_RTT, 10, 10, 0, all, 2000);
     for (size_t i = 0; i < 100; i++) { /* the hundred nearest die */
         router_edge_flag_set(edges, edges->members[edges->sites[all[i].site].first], ROUTER_EDGE_SICK, true);
     }

@@ -72,7 +72,7 @@ static struct cdn_addr random_ipv6(uint64_t *state)
 static void compile(struct router_table *table)
 {
     struct cdn_error err;
-    ck_assert_msg(router_table_compile(table, NULL, &err) == CDN_OK, "%s", err.text);
+    ck_assert_msg(router_compiled_build(table, NULL, &err) == CDN_OK, "%s", err.text);
 }
 
 /* What router_decide says without a compiled table, and router_decide_brief with it. */
@@ -323,7 +323,7 @@ static uint32_t row_at(const struct router_table *table, uint32_t ip)
 static void check_scope(const struct router_table *table, uint32_t ip)
 {
     struct cdn_addr a = ipv4_at(ip);
-    unsigned scope = router_scope(table, &a);
+    unsigned scope = router_decide_scope(table, &a);
     uint32_t row = row_at(table, ip);
     ck_assert_uint_le(scope, 32);
     uint64_t size = (uint64_t)1 << (32 - scope), step = size > 4096 ? size / 4096 | 1 : 1;
@@ -341,8 +341,8 @@ START_TEST(scopes)
 {
     struct router_table *table = TABLE_OF(OVERRIDES);
     struct cdn_addr known = addr("193.0.6.139"), known6 = addr("2a00:1450::1");
-    ck_assert_uint_eq(router_scope(table, &known), 32); /* not compiled yet: safe */
-    ck_assert_uint_eq(router_scope(table, &known6), 128);
+    ck_assert_uint_eq(router_decide_scope(table, &known), 32); /* not compiled yet: safe */
+    ck_assert_uint_eq(router_decide_scope(table, &known6), 128);
     compile(table);
     uint64_t state = 11;
     for (size_t i = 0; i < ADDRESSES / 33; i++) {
@@ -369,13 +369,13 @@ START_TEST(scopes)
     };
     for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
         struct cdn_addr a = addr(rows[i].ip);
-        ck_assert_msg(router_scope(table, &a) == rows[i].scope, "%s: %u, not %u", rows[i].ip,
-                      router_scope(table, &a), rows[i].scope);
+        ck_assert_msg(router_decide_scope(table, &a) == rows[i].scope, "%s: %u, not %u", rows[i].ip,
+                      router_decide_scope(table, &a), rows[i].scope);
     }
     router_table_unref(table);
     table = TABLE_OF("--edge", "name=one,place=Oslo,url=http://a"); /* the answer depends on nothing */
     compile(table);
-    ck_assert_uint_eq(router_scope(table, &known), 0);
+    ck_assert_uint_eq(router_decide_scope(table, &known), 0);
     router_table_unref(table);
 }
 END_TEST
@@ -385,7 +385,7 @@ START_TEST(stopped)
     struct router_table *table = TABLE_OF(NULL);
     struct cdn_error err;
     _Atomic bool stop = true;
-    ck_assert_int_eq(router_table_compile(table, &stop, &err), CDN_UNAVAILABLE);
+    ck_assert_int_eq(router_compiled_build(table, &stop, &err), CDN_UNAVAILABLE);
     ck_assert_ptr_null(atomic_load(&table->compiled));
     compile(table);
     struct router_compiled_info info;

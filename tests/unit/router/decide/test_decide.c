@@ -162,7 +162,7 @@ START_TEST(networks)
     for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
         struct router_where where = {.address = addr(rows[i].ip), .network_len = rows[i].len};
         char text[ROUTER_NETWORK_TEXT_SIZE];
-        router_where_network(&where, text);
+        router_explain_network(&where, text);
         ck_assert_str_eq(text, rows[i].network);
     }
 }

@@ -161,7 +161,7 @@ START_TEST(everybody_in_a_scope)
     for (int compiled = 0; compiled < 2; compiled++) {
         everybody_agrees(zone, false, 3000);
         everybody_agrees(zone, true, 1500);
-        ck_assert_int_eq(router_table_compile(zone->table, NULL, NULL), CDN_OK);
+        ck_assert_int_eq(router_compiled_build(zone->table, NULL, NULL), CDN_OK);
     }
     dns_zone_unref(zone);
 }
@@ -174,7 +174,7 @@ START_TEST(everybody_in_a_scope_when_a_row_is_down)
     for (size_t i = 0; i < CDN_ARRAY_LEN(answers); i++) {
         struct dns_zone *zone = ZONE_OF("--dns-answers", answers[i]); /* the ten default edges */
         struct router_edges *edges = zone->table->edges;
-        ck_assert_int_eq(router_table_compile(zone->table, NULL, NULL), CDN_OK);
+        ck_assert_int_eq(router_compiled_build(zone->table, NULL, NULL), CDN_OK);
         ck_assert_uint_eq(edges->count, ROUTER_ROW + 2);
         for (unsigned k = 0; k < 5000; k++) {
             const struct cdn_addr one = random_address(k % 4 == 0);
@@ -208,7 +208,7 @@ START_TEST(agrees_with_route)
             ck_assert_uint_eq(pick.count, 1);
             ck_assert_uint_eq(pick.edges[0], d.choice.edge);
         }
-        ck_assert_int_eq(router_table_compile(zone->table, NULL, NULL), CDN_OK);
+        ck_assert_int_eq(router_compiled_build(zone->table, NULL, NULL), CDN_OK);
     }
     dns_zone_unref(zone);
 }

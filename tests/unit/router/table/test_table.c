@@ -87,7 +87,7 @@ static bool try_file(const struct bytes *content, const char *what)
         ck_assert_msg(strstr(err.text, path) != NULL, "%s: %s", what, err.text);
     } else {
         struct cdn_error why = {0};
-        if (router_table_compile(table, NULL, &why) != CDN_OK) {
+        if (router_compiled_build(table, NULL, &why) != CDN_OK) {
             ck_assert_msg(strstr(why.text, path) != NULL, "%s: %s", what, why.text);
         }
         check_agreement(table, 200, 5);
@@ -209,7 +209,7 @@ START_TEST(numbers_of_edges)
     for (size_t i = 0; i < CDN_ARRAY_LEN(counts); i++) {
         struct router_table *table = table_of_edges(counts[i]);
         struct cdn_error err;
-        ck_assert_msg(router_table_compile(table, NULL, &err) == CDN_OK, "%s", err.text);
+        ck_assert_msg(router_compiled_build(table, NULL, &err) == CDN_OK, "%s", err.text);
         check_agreement(table, 500, 3);
         for (uint16_t edge = 0; edge < counts[i]; edge++) {
             router_edge_flag_set(table->edges, edge, ROUTER_EDGE_DRAINED, true);
