@@ -5,6 +5,7 @@
 #include "cli/base/print.h"
 #include "cli/base/subcommand.h"
 #include "cli/run/control.h"
+#include "cli/travel/fault_link.h"
 #include "common/mem.h"
 #include "common/status.h"
 #include "common/str.h"
@@ -113,6 +114,9 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
 {
     const struct fault_options *options = opaque;
     struct control_where where = CONTROL_WHERE(options);
+    if (args->n && strcmp(args->items[0], "link") == 0) {
+        return fault_link(&where, args->items + 1, args->n - 1, options->json, err);
+    }
     json_t *body = json_object(), *cdn = NULL;
     enum cdn_status status = make_body(args, body, err);
     if (status == CDN_OK) {

@@ -34,13 +34,14 @@
     X(TEXT, origin, 0, "URL", "Origin that runs already, such as http://127.0.0.1:8000")    \
     X(TEXT, port, 'p', "PORT",                                                              \
       "Port of the router instead of 8080; all other ports move as far; 0: any free one")   \
+    X(FLAG, wan, 'w', NULL, "Start the network between the places, too: see `travel`")      \
     X(FLAG, detach, 'd', NULL, "Return when all is up, and leave it running")               \
     X(TEXT, state, 0, "DIR", "Folder for caches, logs and who runs")
 
 CLI_OPTIONS_STRUCT(up_options, UP_OPTIONS);
 
 /* Router ports to choose from, below those that the kernel gives to outgoing connections. With this distance
- * the ports of two CDNs never meet (each has the router's, -27, +8, +10 and all of them + 1000). */
+ * the ports of two CDNs never meet (each has the router's, -27, +8, +9, +10 and all of them + 1000). */
 #define PORT_FIRST 10080u
 #define PORT_STEP 64u
 #define PORT_CHOICES 310u
@@ -91,8 +92,12 @@ static void all_up(void *self, int64_t after_ms)
     struct up *up = self;
     const struct plan_node *router = &up->plan->nodes[up->plan->n - 1];
     char text[300];
-    snprintf(text, sizeof(text), "all %zu are up after %.2f s; clients go to %s, logs are in %s",
-             up->plan->n - up->plan->nodes[0].external, (double)after_ms / 1000, router->url, up->state);
+    size_t n = 0;
+    for (size_t i = 0; i < up->plan->n; i++) {
+        n += !up->plan->nodes[i].external;
+    }
+    snprintf(text, sizeof(text), "all %zu are up after %.2f s; clients go to %s, logs are in %s", n,
+             (double)after_ms / 1000, router->url, up->state);
     say(up, text);
     if (!up->display.live && up->ready_fd < 0) {
         for (size_t i = 0; i < up->plan->n; i++) {
@@ -242,7 +247,8 @@ static enum cdn_status choose_ports(struct up *up, struct cdn_error *err)
 static enum cdn_status start(struct up *up, struct cdn_error *err)
 {
     const struct up_options *options = up->options;
-    struct plan_wish wish = {.config = options->config, .root = options->root, .origin = options->origin};
+    struct plan_wish wish = {
+        .config = options->config, .root = options->root, .origin = options->origin, .wan = options->wan};
     int lock;
     enum cdn_status status = state_path(options->state, &up->state, err);
     if (status == CDN_OK) {
@@ -303,7 +309,7 @@ static const struct cli_option rows[] = {UP_OPTIONS(ROW)};
 const struct cli_command cli_command_up = {
     .name = "up",
     .summary = "Start a whole CDN: origin, edges and router",
-    .usage = "[-c cdn.yaml] [--root DIR | --origin URL] [--port PORT] [--state DIR] [--detach]",
+    .usage = "[-c cdn.yaml] [--root DIR | --origin URL] [--wan] [--port PORT] [--state DIR] [--detach]",
     .more =
         "Waits until every node answers, then watches: one that dies is started again. Ctrl-C, "
         "`pocketcdn down` or the\n"
@@ -313,6 +319,7 @@ const struct cli_command cli_command_up = {
         "Paths in cdn.yaml are relative to the folder where this is typed.\n"
         "\n"
         "  pocketcdn up --root ./static          serve a folder\n"
+        "  pocketcdn up --root ./static --wan    and be anywhere: pocketcdn travel Tokyo -- curl ...\n"
         "  pocketcdn up --origin http://127.0.0.1:8000 --detach\n"
         "  pocketcdn up --root ./other --port 18080 --state ./other-cdn     a second one beside it\n"
         "  pocketcdn up --root ./static --port 0 --state \"$(mktemp -d)\" -d    one for each job of a CI "

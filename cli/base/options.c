@@ -134,6 +134,7 @@ enum cdn_status cli_options_parse(const struct cli_option *rows, size_t count, i
         bool option = !only_positional && argv[i][0] == '-' && argv[i][1] && !negative;
         if (option && strcmp(argv[i], "--") == 0) {
             only_positional = true;
+            ret_args->before = ret_args->n;
         } else if (option) {
             enum cdn_status status = parse_one(rows, count, argc, argv, &i, options, err);
             if (status != CDN_OK) {
@@ -142,6 +143,9 @@ enum cdn_status cli_options_parse(const struct cli_option *rows, size_t count, i
         } else {
             ret_args->items[ret_args->n++] = argv[i];
         }
+    }
+    if (!only_positional) {
+        ret_args->before = ret_args->n;
     }
     return CDN_OK;
 }

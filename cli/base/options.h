@@ -52,6 +52,7 @@ struct cli_option {
 
 struct cli_args { /* positional arguments, borrowed */
     size_t n;
+    size_t before; /* of them stand before `--`; all, when there is none */
     const char **items;
 };
 

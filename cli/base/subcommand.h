@@ -28,6 +28,7 @@ struct cli_command {
     X(geo)              \
     X(route)            \
     X(get)              \
+    X(travel)           \
     X(rtt)              \
     X(why)              \
     X(purge)            \

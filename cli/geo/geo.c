@@ -395,7 +395,7 @@ static void take_fields(struct geo_options *options, struct cli_args *input, con
             rest[n++] = input->items[i];
         }
     }
-    *input = (struct cli_args){n, rest};
+    *input = (struct cli_args){.n = n, .before = n, .items = rest};
 }
 
 static enum cdn_status look_up(const struct geo_options *given, const struct cli_args *args,
@@ -411,7 +411,7 @@ static enum cdn_status look_up(const struct geo_options *given, const struct cli
         return cdn_error_set(err, CDN_USAGE, "no address given (pocketcdn help geo)");
     }
     if (input.n == 0) {
-        input = (struct cli_args){1, (const char **)(uintptr_t)only_stdin};
+        input = (struct cli_args){.n = 1, .before = 1, .items = (const char **)(uintptr_t)only_stdin};
     }
     enum cdn_status status = geo_client_init(&job.client, options->client, table, err);
     if (status == CDN_OK && options->summary) {

@@ -4,6 +4,7 @@
 #include "cli/run/plan.h"
 
 #include "cli/run/child.h"
+#include "cli/run/plan_private.h"
 #include "common/admin_address.h"
 #include "common/config/config.h"
 #include "common/mem.h"
@@ -33,7 +34,7 @@ static const struct cdn_config_program up_program = {.name = "pocketcdn up",
                                                      .rows = up_rows,
                                                      .row_count = CDN_ARRAY_LEN(up_rows),
                                                      .settings_size = sizeof(struct up_part)};
-const struct plan_ports plan_default_ports = {"127.0.0.1", 8080, 8090, 8088, 1};
+const struct plan_ports plan_default_ports = {"127.0.0.1", 8080, 8090, 8088, 1, 1080};
 #define DNS_BELOW 27u    /* 8053 beside 8080 */
 #define PORTS_FREE 1024u /* those below need rights */
 
@@ -49,6 +50,10 @@ enum cdn_status plan_ports_move(unsigned router, struct plan_ports *ret, struct 
     ret->router = router;
     ret->origin += router - plan_default_ports.router; /* unsigned: either way */
     ret->edges += router - plan_default_ports.router;
+    if (router !=
+        plan_default_ports.router) { /* 1080 is known by everybody, and too low to be moved as far */
+        ret->wan = router + PLAN_WAN_ABOVE;
+    }
     return CDN_OK;
 }
 
@@ -67,7 +72,7 @@ const char *plan_kind_word(enum plan_kind kind)
     return words[kind];
 }
 
-static void add_args(struct plan_node *node, ...)
+void plan_add_args(struct plan_node *node, ...)
 {
     size_t n = 0;
     while (node->argv[n]) {
@@ -81,10 +86,6 @@ static void add_args(struct plan_node *node, ...)
     va_end(list);
 }
 
-struct where { /* what all nodes are described by; text borrowed, NULL counts as "" */
-    const char *name, *place, *scheme, *listen, *admin, *token;
-};
-
 /* The environment is stronger than the file, for the daemons too. */
 static char *token_of(const char *from_file)
 {
@@ -92,7 +93,7 @@ static char *token_of(const char *from_file)
     return cdn_strdup(token && token[0] ? token : from_file ? from_file : "");
 }
 
-static struct plan_node *append(struct plan *plan, enum plan_kind kind, const struct where *where)
+static struct plan_node *append(struct plan *plan, enum plan_kind kind, const struct plan_where *where)
 {
     plan->nodes = cdn_realloc(plan->nodes, plan->n + 1, sizeof(*plan->nodes));
     struct plan_node *node = &plan->nodes[plan->n++];
@@ -103,8 +104,8 @@ static struct plan_node *append(struct plan *plan, enum plan_kind kind, const st
     return node;
 }
 
-static enum cdn_status add_node(struct plan *plan, enum plan_kind kind, const struct where *where,
-                                const struct plan_wish *wish, struct cdn_error *err)
+enum cdn_status plan_add_node(struct plan *plan, enum plan_kind kind, const struct plan_where *where,
+                              const struct plan_wish *wish, struct cdn_error *err)
 {
     char beside[CDN_ADDR_TEXT_SIZE]; /* the public listener */
     cdn_admin_address("", where->listen, beside);
@@ -119,14 +120,14 @@ static enum cdn_status add_node(struct plan *plan, enum plan_kind kind, const st
     node->url = cdn_asprintf("%s://%s", where->scheme, where->listen);
     node->admin = cdn_asprintf("http://%s", admin);
     if (path) {
-        add_args(node, path, "-c", plan->config, "--listen", where->listen, "--admin", admin, NULL);
+        plan_add_args(node, path, "-c", plan->config, "--listen", where->listen, "--admin", admin, NULL);
     }
     return CDN_OK;
 }
 
 static void add_external(struct plan *plan, const char *url)
 {
-    struct where where = {.name = plan_kind_word(PLAN_ORIGIN)};
+    struct plan_where where = {.name = plan_kind_word(PLAN_ORIGIN)};
     struct plan_node *node = append(plan, PLAN_ORIGIN, &where);
     node->external = true;
     node->token[0] = '\0'; /* it is not ours */
@@ -165,15 +166,16 @@ static enum cdn_status add_origin(struct plan *plan, const struct plan_wish *wis
         return cdn_error_set(
             err, CDN_USAGE, "nothing to serve: name a folder with --root DIR or an origin with --origin URL");
     }
-    struct where where = {plan_kind_word(PLAN_ORIGIN), origin->place, "http", origin->listen, origin->admin,
-                          origin->admin_token};
-    enum cdn_status status = add_node(plan, PLAN_ORIGIN, &where, wish, err);
+    struct plan_where where = {
+        plan_kind_word(PLAN_ORIGIN), origin->place, "http", origin->listen, origin->admin,
+        origin->admin_token};
+    enum cdn_status status = plan_add_node(plan, PLAN_ORIGIN, &where, wish, err);
     if (status != CDN_OK) {
         return status;
     }
     parts->root = root;
-    add_args(&plan->nodes[0], "--root", root, NULL);
-    plan->origin_url = cdn_strdup(plan->nodes[0].url);
+    plan_add_args(&plan->nodes[plan->n - 1], "--root", root, NULL);
+    plan->origin_url = cdn_strdup(plan->nodes[plan->n - 1].url);
     return CDN_OK;
 }
 
@@ -201,17 +203,17 @@ static enum cdn_status add_edge(struct plan *plan, size_t i, const struct plan_w
                                    : cdn_asprintf("%s/cache-%s", state, edge->name);
     const char *token = status != CDN_OK ? parts->origin.admin_token : part.admin_token;
     const bool tls = part.tls_certificate && part.tls_certificate[0];
-    struct where where = {edge->name,
-                          edge->place,
-                          tls ? "https" : "http",
-                          edge->listen[0] ? edge->listen : authority(edge->url),
-                          authority(edge->admin),
-                          token};
-    status = add_node(plan, PLAN_EDGE, &where, wish, err);
+    struct plan_where where = {edge->name,
+                               edge->place,
+                               tls ? "https" : "http",
+                               edge->listen[0] ? edge->listen : authority(edge->url),
+                               authority(edge->admin),
+                               token};
+    status = plan_add_node(plan, PLAN_EDGE, &where, wish, err);
     cdn_config_free(&edge_program, &part);
     if (status == CDN_OK && !wish->only_look) {
-        add_args(&plan->nodes[plan->n - 1], "--name", edge->name, "--place", edge->place, "--origin",
-                 plan->origin_url, "--cache-dir", cache, "--control", control, NULL);
+        plan_add_args(&plan->nodes[plan->n - 1], "--name", edge->name, "--place", edge->place, "--origin",
+                      plan->origin_url, "--cache-dir", cache, "--control", control, NULL);
     }
     return status;
 }
@@ -223,24 +225,27 @@ static enum cdn_status add_all(struct plan *plan, const struct plan_wish *wish, 
     char admin[CDN_ADDR_TEXT_SIZE];
     cdn_admin_address(settings->admin, settings->listen, admin);
     CDN_AUTOFREE char *control = cdn_asprintf("http://%s", admin);
-    struct where where = {plan_kind_word(PLAN_ROUTER), "", "http", settings->listen, admin,
-                          settings->admin_token};
+    struct plan_where where = {plan_kind_word(PLAN_ROUTER), "", "http", settings->listen, admin,
+                               settings->admin_token};
     if (parts->router.edge_count > PLAN_EDGES_MAX && !wish->only_look) {
         return cdn_error_set(err, CDN_TOO_LARGE, "%s: edges: more than %d on one machine", plan->config,
                              PLAN_EDGES_MAX);
     }
     plan->dns = cdn_strdup(settings->dns_listen);
-    enum cdn_status status = add_origin(plan, wish, parts, err);
+    enum cdn_status status = plan_wan_add(plan, wish, state, err);
+    if (status == CDN_OK) {
+        status = add_origin(plan, wish, parts, err);
+    }
     for (size_t i = 0; i < parts->router.edge_count && status == CDN_OK; i++) {
         status = add_edge(plan, i, wish, parts, state, control, err);
     }
     if (status == CDN_OK) {
-        status = add_node(plan, PLAN_ROUTER, &where, wish, err);
+        status = plan_add_node(plan, PLAN_ROUTER, &where, wish, err);
     }
     if (status == CDN_OK && !wish->only_look) { /* the purge log outlives a restart */
-        add_args(&plan->nodes[plan->n - 1], "--state", state, NULL);
+        plan_add_args(&plan->nodes[plan->n - 1], "--state", state, NULL);
     }
-    return status;
+    return status != CDN_OK || !wish->wan ? status : plan_wan_connect(plan, &parts->router.settings, err);
 }
 
 static enum cdn_status read_parts(const char *path, struct parts *parts, struct cdn_error *err)

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PLAN_NODE_KINDS(X) X(ORIGIN, "origin") X(EDGE, "edge") X(ROUTER, "router")
+#define PLAN_NODE_KINDS(X) X(WAN, "wan") X(ORIGIN, "origin") X(EDGE, "edge") X(ROUTER, "router")
 enum plan_kind {
 #define X(name, word) PLAN_##name,
     PLAN_NODE_KINDS(X)
@@ -20,13 +20,13 @@ enum plan_kind {
 };
 const char *plan_kind_word(enum plan_kind kind);
 
-#define PLAN_ARGS_MAX 24
+#define PLAN_ARGS_MAX 32
 
 struct plan_node {
     enum plan_kind kind;
-    char *name;    /* "origin", "fra", "router" */
+    char *name;    /* "origin", "fra", "router", "wan" */
     char *place;   /* "" when none is known */
-    char *url;     /* public, "http://127.0.1.1:8088" */
+    char *url;     /* public, "http://127.0.1.1:8088"; of the network "socks5h://127.0.0.1:1080" */
     char *admin;   /* "http://127.0.1.1:9088"; of an external origin its URL */
     char *token;   /* of the admin listener; "": none */
     bool external; /* an origin that runs already: watched, neither started nor stopped */
@@ -34,7 +34,8 @@ struct plan_node {
 };
 
 struct plan {
-    struct plan_node *nodes; /* in the order of starting: origin, edges, router */
+    struct plan_node
+        *nodes; /* in the order of starting: the network if there is one, origin, edges, router */
     size_t n;
     char *config; /* path of the cdn.yaml */
     char *origin_url;
@@ -46,6 +47,7 @@ struct plan_wish { /* what the command line says on top; NULL: nothing */
     const char *config;
     const char *root;
     const char *origin; /* URL of an origin that runs already */
+    bool wan;           /* start the network between the places, and have all nodes speak over it */
     bool only_look;     /* for addressing what runs already: no programs, no checks, no need of an origin */
 };
 
@@ -55,7 +57,9 @@ struct plan_ports {
     const char *router_host;
     unsigned router, origin, edges;
     unsigned first_edge; /* the first edge's address is 127.0.1.first_edge, and so on */
+    unsigned wan;        /* of the network, beside the router; moved ports: PLAN_WAN_ABOVE the router's */
 };
+#define PLAN_WAN_ABOVE 9u
 extern const struct plan_ports plan_default_ports;
 unsigned plan_dns_port(const struct plan_ports *ports); /* the router's, for DNS */
 

@@ -191,6 +191,8 @@ bool plan_ports_free(const struct plan_ports *ports)
                     is_free(ports->router_host, cdn_admin_port(ports->router)) &&
                     is_free(ports->router_host, ports->origin) &&
                     is_free(ports->router_host, cdn_admin_port(ports->origin)) &&
+                    is_free(ports->router_host, ports->wan) &&
+                    is_free(ports->router_host, cdn_admin_port(ports->wan)) &&
                     is_free(ports->router_host, plan_dns_port(ports)) &&
                     cdn_parse_host_port(cdn_str(text), &dns) && ports_free_udp(&dns);
     for (unsigned i = 0; i < GEO_DEFAULT_EDGES && free_all; i++) {

@@ -77,12 +77,20 @@ static void fill(yaml_document_t *d, const struct plan_wish *wish, const struct 
     put_text(d, cdn, "simulate", "yes");
     need(yaml_document_append_sequence_item(d, proxies, scalar(d, "127.0.0.0/8")));
     put(d, cdn, "trusted_proxies", proxies);
+    if (wish->wan) {
+        put_text(d, cdn, "proxy_protocol", "optional");
+    }
     put(d, root, "cdn", cdn);
     if (wish->root) {
         int origin = mapping(d);
         put_listeners(d, origin, ports->router_host, ports->origin);
         put_text(d, origin, "place", "Frankfurt");
         put(d, root, "origin", origin);
+    }
+    if (wish->wan) {
+        int wan = mapping(d);
+        put_listeners(d, wan, ports->router_host, ports->wan);
+        put(d, root, "wan", wan);
     }
     put_listeners(d, router, ports->router_host, ports->router);
     put_text(d, router, "dns_listen", "%s:%u", ports->router_host, plan_dns_port(ports));

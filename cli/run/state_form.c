@@ -15,7 +15,8 @@
 
 enum form { /* of one value; `forms` has the words for it */
             FORM_TEXT,
-            FORM_URL, /* where requests and tokens are sent */
+            FORM_URL,    /* where requests and tokens are sent */
+            FORM_PUBLIC, /* a node's own listener, which nothing secret is sent to */
             FORM_KIND,
             FORM_TRUTH,
             FORM_COUNT,
@@ -26,7 +27,8 @@ enum form { /* of one value; `forms` has the words for it */
 static const char *const forms[] = {
     [FORM_TEXT] = "a text without control characters",
     [FORM_URL] = "an http:// or https:// URL",
-    [FORM_KIND] = "origin, edge or router",
+    [FORM_PUBLIC] = "an http://, https:// or socks5h:// URL",
+    [FORM_KIND] = "origin, edge, router or wan",
     [FORM_TRUTH] = "true or false",
     [FORM_COUNT] = "a count",
     [FORM_PID] = "the number of a process",
@@ -47,7 +49,7 @@ static const struct row of_file[] = {
 
 static const struct row of_node[] = {
     {"kind", FORM_KIND, true},   {"name", FORM_TEXT, true},  {"place", FORM_TEXT, false},
-    {"url", FORM_URL, true},     {"admin", FORM_URL, true},  {"external", FORM_TRUTH, false},
+    {"url", FORM_PUBLIC, true},  {"admin", FORM_URL, true},  {"external", FORM_TRUTH, false},
     {"token", FORM_TEXT, false}, {"pid", FORM_COUNT, false}, {"restarts", FORM_COUNT, false},
 };
 
@@ -90,6 +92,8 @@ static bool fits(const json_t *value, enum form form)
         return is_text(text, false);
     case FORM_URL:
         return is_url(text);
+    case FORM_PUBLIC:
+        return is_url(text) || (is_text(text, true) && strncmp(text, "socks5h://", 10) == 0);
     case FORM_KIND:
         return is_kind(text);
     case FORM_TRUTH:
@@ -100,7 +104,7 @@ static bool fits(const json_t *value, enum form form)
         return json_is_integer(value) && number > 1 && number <= INT32_MAX;
     case FORM_NODES:
         return json_is_array(value) && json_array_size(value) > 0 &&
-               json_array_size(value) <= PLAN_EDGES_MAX + 2;
+               json_array_size(value) <= PLAN_EDGES_MAX + 3;
     }
     return false;
 }

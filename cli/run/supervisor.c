@@ -35,7 +35,7 @@
 #define BACKOFF_MAX_MS 10000
 #define BACKOFF_RESET_MS 60000
 #define START_LIMIT_MS 30000
-#define ROUTER_WAIT_MS 1000
+#define STAGE_WAIT_MS 1000
 #define SYNC_WAIT_MS \
     2000 /* for the edges to have read the router's purge log: before that they check every reuse */
 #define STOP_GRACE_MS 10000
@@ -61,13 +61,14 @@ struct supervisor {
     struct loop *loop;
     struct http_client *client;
     struct loop_fd signals;
-    struct loop_timer tick, limit, router_wait;
+    struct loop_timer tick, limit, stage_wait;
     struct node *nodes;
     struct supervisor_node *views;
     size_t n;
     int64_t began_ms;
     int64_t all_up_ms; /* when all answered; 0: not yet */
-    bool router_started, all_were_up, stopping;
+    size_t started;    /* of the nodes, stage by stage */
+    bool all_were_up, stopping;
     enum cdn_status status;
     struct cdn_error *err;
 };
@@ -140,20 +141,29 @@ static void probe(struct loop_timer *timer);
 
 static void start_node(struct node *node);
 
-static void start_router(struct supervisor *s)
+/* The nodes of the next stage: the network between the places, then origin and edges, then the router. */
+static void start_stage(struct supervisor *s)
 {
-    if (s->router_started || s->stopping) {
+    size_t end = s->started + 1;
+    if (s->started == s->n || s->stopping) {
         return;
     }
-    s->router_started = true;
-    loop_timer_stop(s->loop, &s->router_wait);
-    start_node(&s->nodes[s->n - 1]);
+    while (s->views[s->started].plan->kind != PLAN_WAN && end + 1 < s->n) {
+        end++;
+    }
+    while (s->started < end && !s->stopping) {
+        start_node(&s->nodes[s->started++]);
+    }
+    loop_timer_stop(s->loop, &s->stage_wait);
+    if (s->started < s->n) {
+        loop_timer_start(s->loop, &s->stage_wait, STAGE_WAIT_MS * MS);
+    }
     write_state(s);
 }
 
-static void router_waited(struct loop_timer *timer)
+static void stage_waited(struct loop_timer *timer)
 {
-    start_router(CDN_CONTAINER_OF(timer, struct supervisor, router_wait));
+    start_stage(CDN_CONTAINER_OF(timer, struct supervisor, stage_wait));
 }
 
 static bool waits_for_sync(const struct node *node)
@@ -190,8 +200,8 @@ static void check_all_up(struct supervisor *s)
         up += s->views[i].state == SUPERVISOR_UP ||
               (s->views[i].plan->external && s->views[i].state == SUPERVISOR_SICK);
     }
-    if (up == s->n - 1) {
-        start_router(s);
+    if (up == s->started) {
+        start_stage(s);
     }
     if (up < s->n || !all_synced(s)) {
         return;
@@ -448,7 +458,7 @@ static void begin_stop(struct supervisor *s)
         loop_timer_stop(s->loop, &s->nodes[i].restart);
     }
     loop_timer_stop(s->loop, &s->tick);
-    loop_timer_stop(s->loop, &s->router_wait);
+    loop_timer_stop(s->loop, &s->stage_wait);
     signal_all(s, SIGTERM);
     loop_timer_start(s->loop, &s->limit, STOP_GRACE_MS * MS);
     if (all_ended(s)) {
@@ -540,7 +550,7 @@ enum cdn_status supervisor_run(const struct supervisor_config *config, struct cd
                            .err = err,
                            .tick.fire = on_tick,
                            .limit.fire = grace_over,
-                           .router_wait.fire = router_waited};
+                           .stage_wait.fire = stage_waited};
     static const struct http_client_config client = {.connect_timeout_ms = PROBE_TIMEOUT_MS};
     s.status = loop_create(&s.loop, err);
     if (!s.status) {
@@ -552,11 +562,7 @@ enum cdn_status supervisor_run(const struct supervisor_config *config, struct cd
     if (!s.status) {
         make_nodes(&s);
         s.began_ms = cdn_clock_mono_ms();
-        for (size_t i = 0; i + 1 < s.n && !s.stopping; i++) {
-            start_node(&s.nodes[i]);
-        }
-        write_state(&s);
-        loop_timer_start(s.loop, &s.router_wait, s.n > 1 ? ROUTER_WAIT_MS * MS : 0);
+        start_stage(&s);
         loop_timer_start(s.loop, &s.tick, 1000 * MS);
         if (!s.stopping) {
             loop_timer_start(s.loop, &s.limit, START_LIMIT_MS * MS);

@@ -1,9 +1,10 @@
 /* supervisor: keeps the processes of a plan running.
  *
- * Origin and edges start at once, the router when they are up (or after ROUTER_WAIT_MS), so that its first
- * probes find them well. A node counts as up when GET /health on its admin listener answers 200. Until all
- * have been up once, a process that ends fails the whole start. After that it is started again: at once-ish
- * at first, then with growing delays (BACKOFF_FIRST_MS doubling to BACKOFF_MAX_MS; a minute of health resets
+ * The network between the places starts first, when there is one; then origin and edges at once, and the
+ * router when they are up, so that its first probes find them well. No stage waits for the one before longer
+ * than STAGE_WAIT_MS. A node counts as up when GET /health on its admin listener answers 200. Until all have
+ * been up once, a process that ends fails the whole start. After that it is started again: at once-ish at
+ * first, then with growing delays (BACKOFF_FIRST_MS doubling to BACKOFF_MAX_MS; a minute of health resets
  * them). Ending: SIGTERM to all, the router first, so that nobody is sent to an edge that is going; what has
  * not ended after STOP_GRACE_MS is killed.
  *

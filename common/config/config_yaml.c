@@ -33,7 +33,7 @@ static const struct {
     yaml_node_type_t type;
 } top_level[] = {
     {"cdn", YAML_MAPPING_NODE},    {"origin", YAML_MAPPING_NODE}, {"edge", YAML_MAPPING_NODE},
-    {"edges", YAML_SEQUENCE_NODE}, {"router", YAML_MAPPING_NODE},
+    {"edges", YAML_SEQUENCE_NODE}, {"router", YAML_MAPPING_NODE}, {"wan", YAML_MAPPING_NODE},
 };
 
 static size_t line_of(const yaml_node_t *node)

@@ -103,7 +103,7 @@ EDITED = {  # path of keys, value, words; a value of None: the key is taken away
     "router admin": (["router_admin"], [], "router_admin: [] is not an http"),
     "ready": (["ready"], "yes", 'ready: "yes" is not true or false'),
     "config": (["config"], ESCAPE, "config: "),
-    "kind": (["nodes", 0, "kind"], "database", 'nodes[0]: kind: "database" is not origin, edge or router'),
+    "kind": (["nodes", 0, "kind"], "database", 'nodes[0]: kind: "database" is not origin, edge, router or wan'),
     "no kind": (["nodes", 0, "kind"], None, "nodes[0]: kind: is missing"),
     "escape name": (["nodes", 1, "name"], ESCAPE, "nodes[1]: name: "),
     "list name": (["nodes", 1, "name"], ["fra"], 'nodes[1]: name: ["fra"] is not a text'),

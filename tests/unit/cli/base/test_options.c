@@ -94,6 +94,37 @@ START_TEST(command_lines)
 END_TEST
 
 static const struct {
+    const char *argv[ARGS_MAX];
+    size_t n, before;
+} dashes[] = {
+    {{NULL}, 0, 0},
+    {{"x", "y"}, 2, 2},
+    {{"x", "-a", "y"}, 2, 2},
+    {{"x", "--", "y", "-a"}, 3, 1},
+    {{"--", "y"}, 1, 0},
+    {{"x", "--"}, 1, 1},
+    {{"x", "--", "y", "--", "z"}, 4, 1}, /* the second one is an argument */
+};
+
+START_TEST(what_stands_before_the_dashes)
+{
+    struct sample_options got = {0};
+    const char *items[ARGS_MAX];
+    struct cli_args args = {.items = items};
+    struct cdn_error err;
+    int argc = 0;
+    while (dashes[_i].argv[argc]) {
+        argc++;
+    }
+    ck_assert_int_eq(cli_options_parse(options, CDN_ARRAY_LEN(options), argc, (char **)(uintptr_t)dashes[_i].argv,
+                                       &got, &args, &err),
+                     CDN_OK);
+    ck_assert_uint_eq(args.n, dashes[_i].n);
+    ck_assert_uint_eq(args.before, dashes[_i].before);
+}
+END_TEST
+
+static const struct {
     double value;
     unsigned decimals;
     const char *text;

@@ -132,6 +132,8 @@ static const struct {
      "origin origin [] http://h http://h external\n" FRA " token=secret\n" NRT " token=secret\n" ROUTED
      " token=secret\n",
      "http://h"}, /* an origin that is not ours is told no token */
+    {ROUTER TWO "wan: {listen: \"127.0.0.1:1081\"}\n", NULL, NULL,
+     "wan wan [] socks5h://127.0.0.1:1081 http://127.0.0.1:2081\n" FRA "\n" NRT "\n" ROUTED "\n", ""},
 };
 
 START_TEST(plans_of_files)
@@ -176,6 +178,33 @@ START_TEST(the_default_file)
     }
     ck_assert_str_eq(plan->nodes[11].url, "http://127.0.0.1:20000");
     ck_assert_str_eq(plan->dns, "127.0.0.1:19973");
+    plan_destroy(plan);
+}
+END_TEST
+
+/* The network is in the file when it is wished for; its port is known to everybody, until ports are moved. */
+static const struct {
+    unsigned port;
+    const char *url, *admin;
+} networks[] = {
+    {8080, "socks5h://127.0.0.1:1080", "http://127.0.0.1:2080"},
+    {20000, "socks5h://127.0.0.1:20009", "http://127.0.0.1:21009"},
+};
+
+START_TEST(the_network_of_the_default_file)
+{
+    struct plan_ports ports;
+    struct plan *plan;
+    struct cdn_error err = {0};
+    CDN_AUTOBUF struct cdn_buf yaml = {0};
+    const struct plan_wish wish = {.root = "/srv", .wan = true};
+    ck_assert_int_eq(plan_ports_move(networks[_i].port, &ports, &err), CDN_OK);
+    plan_default_yaml(&wish, &ports, &yaml);
+    write_config(yaml.p);
+    ck_assert_msg(look(&(struct plan_wish){0}, &plan, &err) == CDN_OK, "%s", err.text);
+    ck_assert_int_eq(plan->nodes[0].kind, PLAN_WAN);
+    ck_assert_str_eq(plan->nodes[0].url, networks[_i].url);
+    ck_assert_str_eq(plan->nodes[0].admin, networks[_i].admin);
     plan_destroy(plan);
 }
 END_TEST
@@ -243,6 +272,7 @@ int main(void)
     tcase_add_test(all, usual_ports);
     tcase_add_loop_test(all, plans_of_files, 0, (int)CDN_ARRAY_LEN(plans));
     tcase_add_test(all, the_default_file);
+    tcase_add_loop_test(all, the_network_of_the_default_file, 0, (int)CDN_ARRAY_LEN(networks));
     tcase_add_test(all, token_of_the_environment);
     tcase_add_loop_test(all, wrong_files, 0, (int)CDN_ARRAY_LEN(wrong));
     tcase_add_test(all, no_file);

@@ -56,7 +56,7 @@ static const struct {
     {FILE_OF("4711", "", "[" EDGE("") ",null]"), "nodes[1]: is not a JSON object"},
     {FILE_OF("4711", "", "[{}]"), "nodes[0]: kind: is missing"},
     {FILE_OF("4711", "", "[" NODE_OF("\"proxy\"", "\"http://h\"", "") "]"),
-     "nodes[0]: kind: \"proxy\" is not origin, edge or router"},
+     "nodes[0]: kind: \"proxy\" is not origin, edge, router or wan"},
     {FILE_OF("4711", "", "[" NODE_OF("\"Edge\"", "\"http://h\"", "") "]"), "kind: \"Edge\" is not"},
     {FILE_OF("4711", "", "[" NODE_OF("\"edge\"", "\"h\"", "") "]"), "url: \"h\" is not"},
     {OF_NODE(",\"external\":\"no\""), "external: \"no\" is not"},

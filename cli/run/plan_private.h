@@ -1,0 +1,26 @@
+/* plan_private: what plan.c and plan_wan.c share: nodes and their command lines while a plan is made. */
+#ifndef CDN_CLI_PLAN_PRIVATE_H
+#define CDN_CLI_PLAN_PRIVATE_H
+#include "cli/run/plan.h"
+#include "common/status.h"
+
+struct plan_where { /* what all nodes are described by; text borrowed, NULL counts as "" */
+    const char *name, *place, *scheme, *listen, *admin, *token;
+};
+
+/* One node more, with the arguments that every program takes. CDN_IO: the program is not there. */
+enum cdn_status plan_add_node(struct plan *plan, enum plan_kind kind, const struct plan_where *where,
+                              const struct plan_wish *wish, struct cdn_error *err) CDN_MUST_CHECK;
+/* Copies texts up to a NULL behind the arguments that the node has. */
+void plan_add_args(struct plan_node *node, ...);
+
+/* The network between the places, first of all nodes, when it is wished for; of a file that is only looked at,
+ * when it has the section. */
+enum cdn_status plan_wan_add(struct plan *plan, const struct plan_wish *wish, const char *state,
+                             struct cdn_error *err) CDN_MUST_CHECK;
+/* Tells all nodes of a whole plan to speak over it. */
+struct router_settings;
+enum cdn_status plan_wan_connect(struct plan *plan, const struct router_settings *router,
+                                 struct cdn_error *err) CDN_MUST_CHECK;
+
+#endif
