@@ -12,6 +12,7 @@
 
 #include <jansson.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/banned.h"
@@ -32,9 +33,8 @@ static enum cdn_status read_names(const json_t *cdn, struct names *ret, struct c
     zone.n -= cdn_str_ends(zone, CDN_STR("."));
     site.n -= cdn_str_ends(site, CDN_STR("."));
     ret->zone = cdn_str_dup(zone);
-    ret->site = cdn_str_find(site, '.') >= 0
-                    ? cdn_str_dup(site)
-                    : cdn_asprintf(CDN_STR_FMT ".%s", CDN_STR_ARG(site), ret->zone);
+    ret->site = cdn_str_find(site, '.') >= 0 ? cdn_str_dup(site)
+                                             : cdn_asprintf(CDN_STR_FMT ".%s", CDN_STR_ARG(site), ret->zone);
     router_config_free(&config);
     return CDN_OK;
 }
@@ -43,16 +43,18 @@ static void print_programs(const char *address, const char *url)
 {
     const char *colon = strrchr(address, ':');
     cli_print("  curl        curl -x socks5h://%s %s\n", address, url);
-    cli_print("  Chromium    chromium --proxy-server=socks5://%s --proxy-bypass-list='<-loopback>' %s\n", address,
-              url);
+    cli_print("  Chromium    chromium --proxy-server=socks5://%s --proxy-bypass-list='<-loopback>' %s\n",
+              address, url);
     cli_print("  Firefox     about:config: network.proxy.type 1, network.proxy.socks %.*s,\n",
               (int)(colon - address), address);
     cli_print("              network.proxy.socks_port %s, network.proxy.socks_remote_dns true,\n", colon + 1);
     cli_print("              network.proxy.allow_hijacking_localhost true\n");
     cli_print("  requests    requests.get('%s', proxies={'http': 'socks5h://%s',\n", url, address);
     cli_print("              'https': 'socks5h://%s'})   # pip install requests[socks]\n", address);
-    cli_print("  Playwright  chromium.launch(proxy={'server': 'socks5://%s', 'bypass': '<-loopback>'})\n", address);
-    cli_print("  others      ALL_PROXY=socks5h://%s COMMAND, or pocketcdn travel PLACE -- COMMAND\n", address);
+    cli_print("  Playwright  chromium.launch(proxy={'server': 'socks5://%s', 'bypass': '<-loopback>'})\n",
+              address);
+    cli_print("  others      ALL_PROXY=socks5h://%s COMMAND, or pocketcdn travel PLACE -- COMMAND\n",
+              address);
 }
 
 enum cdn_status howto_print(const json_t *cdn, const char *place, const char *profile, const char *proxy,
@@ -72,9 +74,10 @@ enum cdn_status howto_print(const json_t *cdn, const char *place, const char *pr
     print_programs(address + 3, url);
     cli_print("\nhttp://%s/ is the edge that our DNS names there, http://NAME.%s/ that edge,\n", names.site,
               names.zone);
-    cli_print("http://origin.%s/ the origin, http://router.%s/ the router. Addresses that are no node of this CDN "
-              "are refused.\n",
-              names.zone, names.zone);
+    cli_print(
+        "http://origin.%s/ the origin, http://router.%s/ the router. Addresses that are no node of this CDN "
+        "are refused.\n",
+        names.zone, names.zone);
     free(names.zone);
     free(names.site);
     return CDN_OK;

@@ -20,7 +20,8 @@ json_t *network_of(const json_t *cdn)
 {
     json_t *node;
     size_t i;
-    json_array_foreach(json_object_get(cdn, "nodes"), i, node) if (strcmp(control_text(node, "kind"), "wan") == 0)
+    json_array_foreach(json_object_get(cdn, "nodes"), i,
+                       node) if (strcmp(control_text(node, "kind"), "wan") == 0)
     {
         return node;
     }
@@ -34,7 +35,8 @@ enum cdn_status network_open(const struct control_where *where, json_t **ret_cdn
     enum cdn_status status = control_open(where, ret_cdn, &why);
     if (status == CDN_NOT_FOUND) {
         struct cdn_str rest = cdn_str(why.text), first = cdn_str_cut(&rest, ';');
-        return cdn_error_set(err, status, CDN_STR_FMT "; `pocketcdn up --wan` starts one", CDN_STR_ARG(first));
+        return cdn_error_set(err, status, CDN_STR_FMT "; `pocketcdn up --wan` starts one",
+                             CDN_STR_ARG(first));
     }
     if (status != CDN_OK) {
         return cdn_error_set(err, status, "%s", why.text);

@@ -9,7 +9,6 @@
 #include "cli/travel/network.h"
 #include "common/mem.h"
 #include "common/status.h"
-#include "common/str.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -24,11 +23,11 @@
 #define NOT_FOUND 127 /* exit codes of a command that could not be run, as sh and env(1) have them */
 #define NOT_RUN 126
 
-#define TRAVEL_OPTIONS(X)                                                                            \
-    X(TEXT, profile, 'p', "NAME", "The last mile there: fibre (default), cable, dsl, 4g, 3g")        \
-    X(FLAG, proxy, 0, NULL, "Print the address alone, one line: socks5h://HOST:PORT")                \
-    X(FLAG, json, 'j', NULL, "Print it as a JSON object, with the round trips to all nodes")         \
-    X(TEXT, state, 0, "DIR", "State folder of the CDN that `up` started")                            \
+#define TRAVEL_OPTIONS(X)                                                                     \
+    X(TEXT, profile, 'p', "NAME", "The last mile there: fibre (default), cable, dsl, 4g, 3g") \
+    X(FLAG, proxy, 0, NULL, "Print the address alone, one line: socks5h://HOST:PORT")         \
+    X(FLAG, json, 'j', NULL, "Print it as a JSON object, with the round trips to all nodes")  \
+    X(TEXT, state, 0, "DIR", "State folder of the CDN that `up` started")                     \
     X(TEXT, config, 'c', "FILE", "cdn.yaml of programs that were started without `up`")
 CLI_OPTIONS_STRUCT(travel_options, TRAVEL_OPTIONS);
 
@@ -141,7 +140,8 @@ static enum cdn_status arrive(struct journey *journey, struct cdn_error *err)
         cli_print("%s\n", journey->proxy);
         return CDN_OK;
     }
-    return howto_print(journey->cdn, journey->place, profile ? profile : NETWORK_PROFILE, journey->proxy, err);
+    return howto_print(journey->cdn, journey->place, profile ? profile : NETWORK_PROFILE, journey->proxy,
+                       err);
 }
 
 static enum cdn_status run(const void *opaque, const struct cli_args *args, struct cdn_error *err)
@@ -163,17 +163,20 @@ const struct cli_command cli_command_travel = {
     .name = "travel",
     .summary = "Be a client anywhere: run a program behind the network between the places",
     .usage = "PLACE [--profile NAME] [--proxy | -- COMMAND...]",
-    .more = "Needs a CDN that was started with `up --wan`. A place is a city, LAT,LON or a node (`fra`: beside that\n"
-            "edge). The command has the network's SOCKS listener for that place in ALL_PROXY, http_proxy and\n"
-            "https_proxy, and its own exit code; 127 and 126 when it cannot be run. Without a command: how curl,\n"
-            "browsers and libraries are told.\n"
-            "\n"
-            "http://www.cdn.test/ is the edge that our DNS names there, http://NAME.cdn.test/ that edge,\n"
-            "http://origin.cdn.test/ the origin, http://router.cdn.test/ the router.\n"
-            "\n"
-            "  pocketcdn travel Tokyo -- curl -s http://www.cdn.test/app.css\n"
-            "  pocketcdn travel \"New York\" --profile 4g -- python3 test.py\n"
-            "  curl -x \"$(pocketcdn travel Tokyo --proxy)\" http://www.cdn.test/app.css\n",
+    .more =
+        "Needs a CDN that was started with `up --wan`. A place is a city, LAT,LON or a node (`fra`: beside "
+        "that\n"
+        "edge). The command has the network's SOCKS listener for that place in ALL_PROXY, http_proxy and\n"
+        "https_proxy, and its own exit code; 127 and 126 when it cannot be run. Without a command: how "
+        "curl,\n"
+        "browsers and libraries are told.\n"
+        "\n"
+        "http://www.cdn.test/ is the edge that our DNS names there, http://NAME.cdn.test/ that edge,\n"
+        "http://origin.cdn.test/ the origin, http://router.cdn.test/ the router.\n"
+        "\n"
+        "  pocketcdn travel Tokyo -- curl -s http://www.cdn.test/app.css\n"
+        "  pocketcdn travel \"New York\" --profile 4g -- python3 test.py\n"
+        "  curl -x \"$(pocketcdn travel Tokyo --proxy)\" http://www.cdn.test/app.css\n",
     .options = rows,
     .option_count = CDN_ARRAY_LEN(rows),
     .options_size = sizeof(struct travel_options),

@@ -9,6 +9,7 @@
 
 #include <check.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,8 +117,8 @@ START_TEST(what_stands_before_the_dashes)
     while (dashes[_i].argv[argc]) {
         argc++;
     }
-    ck_assert_int_eq(cli_options_parse(options, CDN_ARRAY_LEN(options), argc, (char **)(uintptr_t)dashes[_i].argv,
-                                       &got, &args, &err),
+    ck_assert_int_eq(cli_options_parse(options, CDN_ARRAY_LEN(options), argc,
+                                       (char **)(uintptr_t)dashes[_i].argv, &got, &args, &err),
                      CDN_OK);
     ck_assert_uint_eq(args.n, dashes[_i].n);
     ck_assert_uint_eq(args.before, dashes[_i].before);
@@ -222,6 +223,7 @@ int main(void)
     Suite *suite = suite_create("options");
     TCase *tcase = tcase_create("all");
     tcase_add_loop_test(tcase, command_lines, 0, (int)CDN_ARRAY_LEN(rows));
+    tcase_add_loop_test(tcase, what_stands_before_the_dashes, 0, (int)CDN_ARRAY_LEN(dashes));
     tcase_add_loop_test(tcase, fixed_numbers, 0, (int)CDN_ARRAY_LEN(numbers));
     tcase_add_test(tcase, fields_are_found_by_name);
     tcase_add_test(tcase, tables_are_aligned_by_letters);

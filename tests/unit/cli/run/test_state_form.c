@@ -101,7 +101,7 @@ START_TEST(nodes_are_bounded)
         struct cdn_error err = {0};
         json_t *what = json_loads(FILE_OF("4711", "", RIGHT), 0, NULL);
         json_t *nodes = json_object_get(what, "nodes");
-        while (json_array_size(nodes) < 202 + extra) {
+        while (json_array_size(nodes) < 203 + extra) {
             json_array_append(nodes, json_array_get(nodes, 0));
         }
         ck_assert_int_eq(state_form_check(what, "up.json", &err), extra ? CDN_CORRUPT : CDN_OK);
