@@ -26,6 +26,7 @@ static void unlink_txn(struct edge_txn *t)
 static void link_txn(struct edge_txn *t)
 {
     struct edge_queue *q = &t->worker->queue;
+    t->queue.state = EDGE_QUEUE_WAITS;
     t->queue.since_ns = loop_mono_ns(t->worker->loop);
     t->queue.next = NULL;
     t->queue.previous = q->last;
@@ -64,7 +65,6 @@ enum edge_step edge_queue_stand(struct edge_txn *t)
     switch (t->queue.state) {
     case EDGE_QUEUE_NONE:
         link_txn(t);
-        t->queue.state = EDGE_QUEUE_WAITS;
         break;
     case EDGE_QUEUE_WAITS: /* resumed by somebody else */
         break;
@@ -76,6 +76,28 @@ enum edge_step edge_queue_stand(struct edge_txn *t)
     return edge_txn_wait(t, EDGE_STEP_QUEUE);
 }
 
+enum edge_queue_state edge_queue_stream(struct edge_txn *t)
+{
+    if (t->queue.state == EDGE_QUEUE_ADMITTED) {
+        edge_queue_leave(t);
+    } else if (t->queue.state == EDGE_QUEUE_NONE && edge_queue_must_wait(t)) {
+        link_txn(t);
+    }
+    return t->queue.state;
+}
+
+/* With what was decided in its state. */
+static void resume(struct edge_txn *t, enum edge_queue_state state)
+{
+    unlink_txn(t);
+    t->queue.state = state;
+    if (t->stream) {
+        http_stream_resume(t->stream);
+    } else {
+        http_request_resume(t->http);
+    }
+}
+
 void edge_queue_serve(struct edge_worker *w)
 {
     struct edge_queue *q = &w->queue;
@@ -83,10 +105,7 @@ void edge_queue_serve(struct edge_worker *w)
         return;
     }
     for (unsigned room = edge_budget_fetches(); q->first && q->admitted < room; q->admitted++) {
-        struct edge_txn *t = q->first;
-        unlink_txn(t);
-        t->queue.state = EDGE_QUEUE_ADMITTED;
-        http_request_resume(t->http);
+        resume(q->first, EDGE_QUEUE_ADMITTED);
     }
 }
 
@@ -94,9 +113,6 @@ void edge_queue_expire(struct edge_worker *w)
 {
     const int64_t before = loop_mono_ns(w->loop) - w->edge->settings.memory_wait * NS_PER_MS;
     while (w->queue.first && w->queue.first->queue.since_ns <= before) {
-        struct edge_txn *t = w->queue.first;
-        unlink_txn(t);
-        t->queue.state = EDGE_QUEUE_EXPIRED;
-        http_request_resume(t->http);
+        resume(w->queue.first, EDGE_QUEUE_EXPIRED);
     }
 }

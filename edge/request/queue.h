@@ -2,8 +2,8 @@
  *
  * A request to the origin takes some 32 KiB beside its body, so at a small `memory` only so many may be under
  * way (edge_budget_fetches). The others wait here, first come, first served, each worker's in a list of its
- * own; one that has waited for `memory_wait` is answered 503 with Retry-After. Hits, and requests that join a
- * fetch, never come here.
+ * own; one that has waited for `memory_wait` is answered 503 with Retry-After, or cut off when its answer has
+ * begun. Hits, and requests that join a fetch of the whole, never come here.
  *
  * Life: edge_queue_must_wait? -> edge_queue_before -> the state QUEUE -> the state that was named, when there
  * is room -> edge_queue_must_wait says no. All on the worker's thread.
@@ -19,6 +19,9 @@
 bool edge_queue_must_wait(struct edge_txn *txn);
 /* The state to go to now; `then` comes when there is room. */
 enum edge_step edge_queue_before(struct edge_txn *txn, enum edge_step then);
+/* For an answer that has begun and needs another request. NONE: that may be made now. WAITS: its stream is
+ * resumed when it may. EXPIRED: it has waited for too long. */
+enum edge_queue_state edge_queue_stream(struct edge_txn *txn);
 /* It begins to ask the origin, or its request is over. Harmless when it is not in the queue. */
 void edge_queue_leave(struct edge_txn *txn);
 void edge_queue_serve(struct edge_worker *worker); /* room may have come about */

@@ -21,6 +21,7 @@
 #include "edge/fetch/fetch.h"
 #include "edge/memory/budget.h"
 #include "edge/request/part_private.h"
+#include "edge/request/queue.h"
 #include "edge/request/slice.h"
 #include "edge/request/stall.h"
 #include "edge/request/upstream.h"
@@ -64,8 +65,8 @@ static void drop_source(struct edge_ranger *r)
     edge_blob_unref(CDN_TAKE(r->blob));
 }
 
-/* Neither a part nor a fetch afterwards: look again. */
-static void next_source(struct edge_ranger *r)
+/* Neither a part nor a fetch afterwards: look again. False: another request has to wait for its turn. */
+static bool next_source(struct edge_ranger *r)
 {
     struct edge_txn *t = r->txn;
     struct edge_vary_source source = {edge_upstream_vary_get, t};
@@ -75,13 +76,18 @@ static void next_source(struct edge_ranger *r)
     bool found = edge_cache_select_part(cache_of(t), t->entry, &source, r->at, r->rep->head, &part, &moment);
     if (found && edge_part_is_usable(t, part.rep)) {
         r->hold = part;
-        return;
+        return true;
+    }
+    if (edge_queue_stream(t) != EDGE_QUEUE_NONE) {
+        edge_cache_release(cache_of(t), &part);
+        return false;
     }
     const struct edge_fetch_scope scope =
         found ? edge_part_scope(&part)
               : edge_slice_around(edge_part_slice_size(t), r->at, 0, (uint64_t)r->rep->whole);
     edge_part_join(t, r->at, &scope, &moment, r->rep, &part);
     edge_cache_release(cache_of(t), &part); /* unless the fetch took it */
+    return true;
 }
 
 static void lose_source(struct edge_ranger *r, enum cdn_status status)
@@ -201,7 +207,9 @@ static ssize_t ranger_read(void *arg, uint64_t at, char *into, size_t max)
         } else if (r->txn->fetch) {
             got = read_fetch(r, into, most);
         } else if (!in_part(r)) {
-            next_source(r);
+            if (!next_source(r)) {
+                return r->txn->queue.state == EDGE_QUEUE_WAITS ? HTTP_STREAM_WAIT : HTTP_STREAM_FAIL;
+            }
         } else if (!load(r)) {
             return HTTP_STREAM_WAIT;
         }

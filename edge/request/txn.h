@@ -31,6 +31,13 @@ enum edge_wish { /* what a transaction waits for */
                  EDGE_WISH_COUNT
 };
 
+enum edge_queue_state {
+    EDGE_QUEUE_NONE,
+    EDGE_QUEUE_WAITS,
+    EDGE_QUEUE_ADMITTED,
+    EDGE_QUEUE_EXPIRED,
+};
+
 /* Of request.c, which sees what the files below it do not. */
 struct edge_txn_hooks {
     struct edge_fetch_waiter waiter;    /* of a new transaction */
@@ -74,7 +81,7 @@ struct edge_txn {
         struct edge_txn *next, *previous;
         enum edge_step then; /* the state that has to wait for its turn */
         int64_t since_ns;
-        enum { EDGE_QUEUE_NONE, EDGE_QUEUE_WAITS, EDGE_QUEUE_ADMITTED, EDGE_QUEUE_EXPIRED } state;
+        enum edge_queue_state state;
     } queue; /* queue.h */
     /* the answer */
     struct edge_blob *blob; /* read from disk */

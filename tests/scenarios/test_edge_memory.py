@@ -84,6 +84,40 @@ def test_requests_to_the_origin_wait_for_memory(cdn):
     assert origin.count() == 120
 
 
+SLICE = 64 << 10
+
+
+def in_slices(gate=None):
+    """An origin's answer in the stretch that is asked for; those after the first slice come when the gate opens."""
+    whole = bytes(range(256)) * (4 * SLICE // 256)
+
+    def answer(request):
+        first, last = (int(x) if x else len(whole) - 1 for x in request["Range"].removeprefix("bytes=").split("-"))
+        return Reply(206, whole[first:last + 1], [("Cache-Control", "max-age=600"), ("ETag", '"v"'),
+                     ("Content-Range", f"bytes {first}-{last}/{len(whole)}")], before=gate if first else None)
+
+    return whole, answer
+
+
+def test_slices_of_answers_under_way_wait_for_memory(cdn):
+    """Each slice is another request to the origin and takes its turn, also where the answer has begun."""
+    origin = cdn.fake_origin()
+    gate = Gate()
+    whole, answer = in_slices(gate)
+    edge = cdn.edge(origin, memory="1MiB", disk=0, threads=1, slice="64KiB", memory_wait="5m")
+    clients = [edge.connect() for _ in range(150)]
+    for i, client in enumerate(clients):
+        origin.on(f"/v/{i}", answer)
+        client.send_request("GET", f"/v/{i}", [("Range", "bytes=0-200000")])
+    poll(lambda: edge.status()["requests_under_way"] == 150, what="all requests at the edge")
+    poll(lambda: gate.reached.is_set(), what="a second slice")
+    assert sum(r["Range"] != "bytes=0-65535" for r in origin.seen()) < 100
+    gate.open()
+    for client in clients:
+        assert client.response().body == whole[:200001]
+    assert origin.count() >= 4 * 150
+
+
 def test_those_who_wait_too_long_are_told(cdn):
     """503 with Retry-After for who found no room in time; hits go on meanwhile."""
     origin = cdn.fake_origin()
