@@ -13,13 +13,13 @@ def c_files():
 
 
 def text_files():
-    """Every text file that belongs to the project, by git or, in an unpacked archive, by walking."""
+    """Every text file that belongs to the project but fuzz inputs, by git or, in an unpacked archive, by walking."""
     listed = subprocess.run(["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True)
     names = listed.stdout.split("\n") if listed.returncode == 0 else [
         str(p.relative_to(ROOT)) for p in ROOT.rglob("*") if not str(p.relative_to(ROOT)).startswith("build")]
     for name in filter(None, names):
         path = ROOT / name
-        if path.is_file() and path.stat().st_size < 1 << 20:
+        if "/corpus/" not in name and path.is_file() and path.stat().st_size < 1 << 20:
             try:
                 yield path, path.read_text(encoding="utf-8")
             except UnicodeDecodeError:
