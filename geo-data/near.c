@@ -1,5 +1,5 @@
-/* near: one pass over the networks keeps, for each point, the best place seen so far by the cosine of the angle;
- * records are decoded once for a run of networks that share one. */
+/* near: one pass over the networks keeps, for each point, the best place seen so far by the cosine of
+ * the angle; records are decoded once for a run of networks that share one. */
 #include "geo-data/near.h"
 
 #include "common/mem.h"
