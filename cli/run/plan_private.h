@@ -14,8 +14,8 @@ enum cdn_status plan_add_node(struct plan *plan, enum plan_kind kind, const stru
 /* Copies texts up to a NULL behind the arguments that the node has. */
 void plan_add_args(struct plan_node *node, ...);
 
-/* The network between the places, first of all nodes, when it is wished for; of a file that is only looked at,
- * when it has the section. */
+/* The network between the places, first of all nodes, when it is wished for; of a file that is only looked
+ * at, when it has the section. */
 enum cdn_status plan_wan_add(struct plan *plan, const struct plan_wish *wish, const char *state,
                              struct cdn_error *err) CDN_MUST_CHECK;
 /* Tells all nodes of a whole plan to speak over it. */

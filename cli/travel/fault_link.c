@@ -1,5 +1,5 @@
-/* fault_link: words become the JSON that pocketcdn-wan checks, and what is on afterwards is shown, as the origin's
- * faults are. */
+/* fault_link: words become the JSON that pocketcdn-wan checks, and what is on afterwards is shown, as the
+ * origin's faults are. */
 #include "cli/travel/fault_link.h"
 
 #include "cli/base/print.h"

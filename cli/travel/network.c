@@ -1,5 +1,6 @@
-/* network: one request each to the admin listener of pocketcdn-wan. What can be wrong is said here in the words
- * of who typed it (a place that is none, a CDN without a network), since the way out is a command of ours. */
+/* network: one request each to the admin listener of pocketcdn-wan. What can be wrong is said here in the
+ * words of who typed it (a place that is none, a CDN without a network), since the way out is a command of
+ * ours. */
 #include "cli/travel/network.h"
 
 #include "cli/run/control.h"

@@ -17,7 +17,8 @@ enum cdn_status network_open(const struct control_where *where, json_t **ret_cdn
                              struct cdn_error *err) CDN_MUST_CHECK;
 
 /* The URL ("socks5h://127.0.0.1:41001", owned by the caller) of the way into the network at a place: a city,
- * LAT,LON, a site or a node of this CDN; `profile` NULL: the default. CDN_NOT_FOUND has the nearest spelling. */
+ * LAT,LON, a site or a node of this CDN; `profile` NULL: the default. CDN_NOT_FOUND has the nearest
+ * spelling. */
 enum cdn_status network_listener(const json_t *cdn, const json_t *wan, const char *place, const char *profile,
                                  char **ret_proxy, struct cdn_error *err) CDN_MUST_CHECK;
 
