@@ -1,6 +1,7 @@
-/* travel: `pocketcdn travel`: the way into the network at a place, for programs that know nothing of it: the
- * address alone, a command with it in its environment, or a text that says how each program is told. The
- * command takes the place of this process, so that its signals, its terminal and its exit code are its own. */
+/* travel: `pocketcdn travel`: the way into the network at a place, for programs that know nothing of
+ * it: the address alone, a command with it in its environment, or a text that says how each program is
+ * told. The command takes the place of this process, so that its signals, its terminal and its exit code
+ * are its own. */
 #include "cli/base/options.h"
 #include "cli/base/print.h"
 #include "cli/base/subcommand.h"
