@@ -21,6 +21,9 @@
 #define UNIX_BYTES 216u
 #define TLV_BYTES 3u /* type and length */
 #define TLV_CRC32C 0x03
+#define TLV_SSL 0x20
+#define SSL_BYTES 5u /* what comes of it, the check of the certificate; then fields of its own */
+#define SSL_USED 0x01
 #define CRC_BYTES 4u
 
 static const char line_start[] = {'P', 'R', 'O', 'X', 'Y', ' '};
@@ -151,7 +154,7 @@ static bool is_checksum_right(const unsigned char *header, size_t n, size_t at)
     return crc == said;
 }
 
-static enum proxy_refusal read_fields(const unsigned char *header, size_t n, size_t at)
+static enum proxy_refusal read_fields(const unsigned char *header, size_t n, size_t at, bool *ret_secure)
 {
     size_t checksum = 0;
     while (at < n) {
@@ -164,6 +167,11 @@ static enum proxy_refusal read_fields(const unsigned char *header, size_t n, siz
                 return PROXY_REFUSE_TLV;
             }
             checksum = at + TLV_BYTES;
+        } else if (header[at] == TLV_SSL) {
+            if (length < SSL_BYTES) {
+                return PROXY_REFUSE_TLV;
+            }
+            *ret_secure = header[at + TLV_BYTES] & SSL_USED;
         }
         at += TLV_BYTES + length;
     }
@@ -204,7 +212,10 @@ static enum proxy_refusal read_family(const unsigned char *header, struct proxy_
     if (!ret->local) {
         take_ends(header + FIXED_BYTES, family == 2, ret);
     }
-    const enum proxy_refusal why = read_fields(header, ret->length, FIXED_BYTES + address_bytes[family]);
+    bool secure = false;
+    const enum proxy_refusal why =
+        read_fields(header, ret->length, FIXED_BYTES + address_bytes[family], &secure);
+    ret->secure = secure && !ret->local;
     return family == 0 && why == PROXY_REFUSE_TLV ? PROXY_FINE : why;
 }
 

@@ -54,6 +54,7 @@ struct proxy_header {
     /* The proxy speaks for itself (LOCAL), or does not know, or the client came by something else than TCP
      * over IP: then the connection's own addresses count, and these are unset. */
     bool local;
+    bool secure;                         /* version 2 says that the client came over TLS (PP2_TYPE_SSL) */
     struct cdn_addr source, destination; /* ::ffff:a.b.c.d is a.b.c.d */
 };
 

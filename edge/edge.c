@@ -11,6 +11,7 @@
 #include "common/http/server/http_head.h"
 #include "common/http/server/http_server.h"
 #include "common/http/server/tls_pair.h"
+#include "common/http/syntax/http_forwarded.h"
 #include "common/http/syntax/http_server_check.h"
 #include "common/log.h"
 #include "common/loop.h"
@@ -228,6 +229,18 @@ static bool is_full(void *self)
     return edge_budget_is_full();
 }
 
+static bool is_proxy(void *self, const struct cdn_addr *peer)
+{
+    const struct edge_worker *w = self;
+    return http_is_trusted(&edge_tuning_now(w->edge)->trust, peer);
+}
+
+static void announced(void *self, bool accepted)
+{
+    struct edge_worker *w = self;
+    cdn_metric_add(accepted ? &w->metrics.proxy_header_total : &w->metrics.proxy_header_refused_total, 1);
+}
+
 static void sweep(struct loop_timer *timer)
 {
     struct edge_worker *w = CDN_CONTAINER_OF(timer, struct edge_worker, sweep);
@@ -265,6 +278,9 @@ static enum cdn_status open_worker(struct edge_worker *w, const struct cdn_addr 
         .handler = &edge_request_handler,
         .handler_self = w,
         .upgrades = true,
+        .proxy_protocol = (enum http_proxy_protocol)s->proxy_protocol,
+        .is_proxy = is_proxy,
+        .announced = announced,
     };
     struct http_client_config client = {
         .max_connections = share.origin,

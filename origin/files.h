@@ -12,6 +12,7 @@
 #ifndef CDN_ORIGIN_FILES_H
 #define CDN_ORIGIN_FILES_H
 #include "common/http/syntax/http_field_accept.h"
+#include "common/http/syntax/http_forwarded.h"
 #include "common/str.h"
 #include "origin/hash.h"
 #include "origin/path.h"
@@ -41,6 +42,8 @@ struct origin_policy { /* the settings that a reload changes; immutable; counted
     uint64_t hash_lengths; /* of names with a content hash (path.h) */
     bool immutable, listing, precompressed, access_log;
     char index[256];
+    struct http_trust trust;  /* whose PROXY headers are believed */
+    struct cdn_cidr *trusted; /* owned; `trust` borrows it */
 };
 
 struct origin_body { /* bytes of a small file */

@@ -12,6 +12,9 @@
     X(COUNTER, status_4xx, "request_total", "class=\"4xx\"", "Requests answered, by class of the status")  \
     X(COUNTER, status_5xx, "request_total", "class=\"5xx\"", "Requests answered, by class of the status")  \
     X(COUNTER, refused, "refused_total", NULL, "Requests refused before they were understood, or cut off") \
+    X(COUNTER, proxied, "proxy_header_total", NULL, "Connections that began with a PROXY protocol header") \
+    X(COUNTER, proxied_badly, "proxy_header_refused_total", NULL,                                          \
+      "Connections of trusted proxies refused for their PROXY header")                                     \
     X(COUNTER, not_modified, "not_modified_total", NULL, "Answers 304: the client's copy was still good")  \
     X(COUNTER, range_single, "range_total", "parts=\"one\"", "Answers 206, by number of parts")            \
     X(COUNTER, range_multi, "range_total", "parts=\"several\"", "Answers 206, by number of parts")         \

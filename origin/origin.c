@@ -7,6 +7,7 @@
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
 #include "common/daemon/metrics.h"
+#include "common/http/syntax/http_forwarded.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/parse.h"
@@ -78,6 +79,12 @@ static struct origin_policy *new_policy(const struct origin_settings *s)
     policy->precompressed = s->precompressed;
     policy->access_log = s->access_log;
     (void)cdn_str_copy(policy->index, sizeof(policy->index), cdn_str(s->index));
+    policy->trusted = cdn_calloc(s->trusted_proxies.n + 1, sizeof(*policy->trusted));
+    for (size_t i = 0; i < s->trusted_proxies.n; i++) { /* networks, as common/config has checked */
+        policy->trust.count +=
+            cdn_parse_cidr(cdn_str(s->trusted_proxies.items[i].key), &policy->trusted[policy->trust.count]);
+    }
+    policy->trust.proxies = policy->trusted;
     return policy;
 }
 

@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/daemon/metrics.h"
 #include "common/http/server/http_server.h"
+#include "common/http/syntax/http_forwarded.h"
 #include "common/http/syntax/http_message.h"
 #include "common/log.h"
 #include "common/loop.h"
@@ -31,6 +32,7 @@
 void origin_policy_unref(struct origin_policy *policy)
 {
     if (policy && atomic_fetch_sub(&policy->owners, 1) == 1) {
+        free(policy->trusted);
         free(policy);
     }
 }
@@ -125,6 +127,18 @@ static void on_refused(void *self, unsigned status)
     cdn_metric_add(&worker->metrics.refused, 1);
 }
 
+static bool is_proxy(void *self, const struct cdn_addr *peer)
+{
+    const struct origin_worker *worker = self;
+    return http_is_trusted(&worker->policy->trust, peer);
+}
+
+static void announced(void *self, bool accepted)
+{
+    struct origin_worker *worker = self;
+    cdn_metric_add(accepted ? &worker->metrics.proxied : &worker->metrics.proxied_badly, 1);
+}
+
 static const struct http_handler handler = {
     .head = on_head, .ready = on_ready, .done = on_done, .refused = on_refused};
 
@@ -167,6 +181,9 @@ enum cdn_status origin_worker_create(struct origin_shared *shared, struct origin
             .max_body = 65536,
             .handler = &handler,
             .handler_self = worker,
+            .proxy_protocol = (enum http_proxy_protocol)s->proxy_protocol,
+            .is_proxy = is_proxy,
+            .announced = announced,
         };
         status = http_server_start(worker->loop, &config, &worker->server, err);
     }

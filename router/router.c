@@ -171,7 +171,8 @@ static enum cdn_status listener_open(struct router *r, struct cdn_error *err)
     unsigned threads = s->threads ? (unsigned)s->threads : each;
     struct http_server_config clients = {.head_timeout_ms = (unsigned)s->head_timeout,
                                          .body_timeout_ms = (unsigned)s->body_timeout,
-                                         .body_rate = s->body_rate};
+                                         .body_rate = s->body_rate,
+                                         .proxy_protocol = (enum http_proxy_protocol)s->proxy_protocol};
     if (!cdn_parse_host_port(cdn_str(s->listen), &clients.listen)) {
         return cdn_error_set(err, CDN_INVALID, "listen: '%s' is not HOST:PORT", s->listen);
     }

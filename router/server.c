@@ -3,6 +3,7 @@
 #include "router/server.h"
 
 #include "common/daemon/metrics.h"
+#include "common/http/syntax/http_forwarded.h"
 #include "common/loop.h"
 #include "common/mem.h"
 #include "router/answer.h"
@@ -119,6 +120,18 @@ static void on_refused(void *self, unsigned status)
     cdn_metric_add(&w->metrics.refused_total, 1);
 }
 
+static bool is_proxy(void *self, const struct cdn_addr *peer)
+{
+    const struct worker *w = self;
+    return http_is_trusted(&w->view->table->trust, peer);
+}
+
+static void announced(void *self, bool accepted)
+{
+    struct worker *w = self;
+    cdn_metric_add(accepted ? &w->metrics.proxy_header_total : &w->metrics.proxy_header_refused_total, 1);
+}
+
 static const struct http_handler handler = {
     .head = on_head, .ready = on_ready, .done = on_done, .refused = on_refused};
 
@@ -203,6 +216,8 @@ static enum cdn_status worker_open(struct router_server *s, struct worker *w, bo
     config.max_body = UINT64_MAX; /* answered before it is read */
     config.handler = &handler;
     config.handler_self = w;
+    config.is_proxy = is_proxy;
+    config.announced = announced;
     status = http_server_start(w->loop, &config, &w->http, err);
     if (status == CDN_OK && first) {
         http_server_address(w->http, &s->address);

@@ -26,13 +26,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ROUTER_SERVER_METRICS(X)                                                            \
-    X(COUNTER, request_total, "Requests on the public listener")                            \
-    X(COUNTER, redirect_total, "Requests sent to an edge")                                  \
-    X(COUNTER, preflight_total, "OPTIONS answered")                                         \
-    X(COUNTER, refused_total, "Requests answered 400, 405 or 414")                          \
-    X(COUNTER, no_edge_total, "Requests answered 503, since no edge could serve")           \
-    X(COUNTER, ambiguous_total, "Decisions whose place may be off by more than the margin") \
+#define ROUTER_SERVER_METRICS(X)                                                                            \
+    X(COUNTER, request_total, "Requests on the public listener")                                            \
+    X(COUNTER, redirect_total, "Requests sent to an edge")                                                  \
+    X(COUNTER, preflight_total, "OPTIONS answered")                                                         \
+    X(COUNTER, refused_total, "Requests answered 400, 405 or 414")                                          \
+    X(COUNTER, proxy_header_total, "Connections that began with a PROXY protocol header")                   \
+    X(COUNTER, proxy_header_refused_total, "Connections of trusted proxies refused for their PROXY header") \
+    X(COUNTER, no_edge_total, "Requests answered 503, since no edge could serve")                           \
+    X(COUNTER, ambiguous_total, "Decisions whose place may be off by more than the margin")                 \
     X(COUNTER, decision_nanoseconds_total, "Time spent on deciding; divide by redirect_total")
 
 struct router_server;

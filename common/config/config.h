@@ -139,7 +139,10 @@ struct cdn_config_row {
       "Peers whose client_field is believed")                                                             \
     X(CHOICE, client_field, "x-forwarded-for", 0, 0, "x-forwarded-for|forwarded|none", RUNTIME, "FIELD",  \
       "The one field of trusted_proxies that names the client: x-forwarded-for (with X-Forwarded-Proto "  \
-      "and -Host), forwarded (RFC 7239), or none")
+      "and -Host), forwarded (RFC 7239), or none")                                                        \
+    X(CHOICE, proxy_protocol, "no", 0, 0, "no|yes|optional", RESTART, "HOW",                              \
+      "Connections of trusted_proxies to the public listener must (yes) or may (optional) begin with a "  \
+      "PROXY protocol header (version 1 or 2), within head_timeout; its address is the client's")
 
 /* Further keys of the section `cdn`, which only `pocketcdn up` reads: the other programs pass over them. */
 #define CDN_UP_KEYS(X) X(root) X(origin) X(state) X(detach) X(seed) X(open)

@@ -5,27 +5,29 @@
 #include "common/daemon/metrics.h"
 #include "edge/semantics/cause.h"
 
-#define EDGE_METRICS(X)                                                                           \
-    X(COUNTER, request_total, "Requests answered on the public listener")                         \
-    X(COUNTER, body_bytes_total, "Body bytes of the answers")                                     \
-    X(COUNTER, hot_hit_total, "Hits answered from the ready table of a thread")                   \
-    X(COUNTER, refused_total, "Requests answered with an error of the edge's own")                \
-    X(COUNTER, collapsed_total, "Requests that shared another request's origin fetch")            \
-    X(COUNTER, origin_request_total, "Requests sent to the origin")                               \
-    X(COUNTER, origin_error_total, "Requests to the origin that failed or were answered 5xx")     \
-    X(COUNTER, origin_bytes_total, "Body bytes received from the origin")                         \
-    X(COUNTER, validated_total, "Stored answers that the origin confirmed with 304")              \
-    X(COUNTER, stalled_reader_total, "Clients let go because others waited for them to read")     \
-    X(COUNTER, stored_total, "Answers stored")                                                    \
-    X(COUNTER, mismatch_total, "Bodies that did not match their content-hashed name")             \
-    X(COUNTER, invalidated_total, "Objects made void by unsafe requests")                         \
-    X(COUNTER, purged_total, "Objects purged")                                                    \
-    X(COUNTER, access_log_dropped_total, "Requests left out of the access log, which was behind") \
-    X(COUNTER, compress_skipped_total, "Compressions put off because too many were waiting")      \
-    X(GAUGE, tunnels, "WebSocket tunnels open now")                                               \
-    X(COUNTER, tunnel_total, "WebSocket tunnels opened")                                          \
-    X(COUNTER, tunnel_refused_total, "WebSocket requests refused: too many, or by setting")       \
-    X(COUNTER, tunnel_up_bytes_total, "Bytes of tunnels from clients to the origin")              \
+#define EDGE_METRICS(X)                                                                                     \
+    X(COUNTER, request_total, "Requests answered on the public listener")                                   \
+    X(COUNTER, body_bytes_total, "Body bytes of the answers")                                               \
+    X(COUNTER, hot_hit_total, "Hits answered from the ready table of a thread")                             \
+    X(COUNTER, refused_total, "Requests answered with an error of the edge's own")                          \
+    X(COUNTER, proxy_header_total, "Connections that began with a PROXY protocol header")                   \
+    X(COUNTER, proxy_header_refused_total, "Connections of trusted proxies refused for their PROXY header") \
+    X(COUNTER, collapsed_total, "Requests that shared another request's origin fetch")                      \
+    X(COUNTER, origin_request_total, "Requests sent to the origin")                                         \
+    X(COUNTER, origin_error_total, "Requests to the origin that failed or were answered 5xx")               \
+    X(COUNTER, origin_bytes_total, "Body bytes received from the origin")                                   \
+    X(COUNTER, validated_total, "Stored answers that the origin confirmed with 304")                        \
+    X(COUNTER, stalled_reader_total, "Clients let go because others waited for them to read")               \
+    X(COUNTER, stored_total, "Answers stored")                                                              \
+    X(COUNTER, mismatch_total, "Bodies that did not match their content-hashed name")                       \
+    X(COUNTER, invalidated_total, "Objects made void by unsafe requests")                                   \
+    X(COUNTER, purged_total, "Objects purged")                                                              \
+    X(COUNTER, access_log_dropped_total, "Requests left out of the access log, which was behind")           \
+    X(COUNTER, compress_skipped_total, "Compressions put off because too many were waiting")                \
+    X(GAUGE, tunnels, "WebSocket tunnels open now")                                                         \
+    X(COUNTER, tunnel_total, "WebSocket tunnels opened")                                                    \
+    X(COUNTER, tunnel_refused_total, "WebSocket requests refused: too many, or by setting")                 \
+    X(COUNTER, tunnel_up_bytes_total, "Bytes of tunnels from clients to the origin")                        \
     X(COUNTER, tunnel_down_bytes_total, "Bytes of tunnels from the origin to clients")
 
 struct edge_metrics {

@@ -35,7 +35,7 @@ void http_forwarded_of_request(struct http_request *req, const struct http_trust
     const struct http_forwarded_in in = {
         .peer = &peer,
         .trust = trust,
-        .secure = req->secure,
+        .secure = req->client_secure,
         .host = req->host,
         .x_forwarded_for = value_of(req, HTTP_REQ_X_FORWARDED_FOR, &text->x_for),
         .x_forwarded_proto = value_of(req, HTTP_REQ_X_FORWARDED_PROTO, &text->x_proto),

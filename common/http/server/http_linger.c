@@ -60,13 +60,10 @@ static void time_is_up(struct loop_timer *timer)
     end_linger(CDN_CONTAINER_OF(timer, struct http_linger, timer));
 }
 
-void http_linger_start(struct http_server *server, struct MHD_Connection *connection)
+void http_linger_keep(struct http_server *server, int fd)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    int fd =
-        info && server->lingering_count < MOST_LINGERING ? fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 3) : -1;
-    if (fd < 0) {
+    if (server->lingering_count >= MOST_LINGERING) {
+        close(fd);
         return;
     }
     struct http_linger *l = cdn_calloc(1, sizeof(*l));
@@ -85,6 +82,17 @@ void http_linger_start(struct http_server *server, struct MHD_Connection *connec
     server->lingering = l;
     server->lingering_count++;
     loop_timer_start(server->loop, &l->timer, LINGER_NS);
+}
+
+void http_linger_start(struct http_server *server, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    int fd =
+        info && server->lingering_count < MOST_LINGERING ? fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 3) : -1;
+    if (fd >= 0) {
+        http_linger_keep(server, fd);
+    }
 }
 
 void http_linger_end_all(struct http_server *server)

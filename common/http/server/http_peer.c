@@ -84,9 +84,9 @@ static void close_idle(struct http_peer *peer)
     http_peer_close(peer);
 }
 
-/* False: all within the limit have requests under way. Those beyond it may be about to ask for /health: they
- * go for one another only when there is no room for more of them. */
-static bool make_room(struct http_server *server)
+/* Connections beyond the limit may be about to ask for /health: they go for one another only when there is no
+ * room for more of them. */
+bool http_peer_make_room(struct http_server *server)
 {
     struct http_peer *oldest = server->idle_first;
     while (oldest && oldest->extra) {
@@ -204,6 +204,7 @@ static void open_peer(struct http_server *server, struct MHD_Connection *connect
     struct http_peer *peer = cdn_calloc(1, sizeof(*peer));
     peer->server = server;
     peer->connection = connection;
+    peer->client_secure = server->arrivals.secure;
     peer->next = server->peers;
     if (peer->next) {
         peer->next->previous = peer;
@@ -225,7 +226,7 @@ static void open_peer(struct http_server *server, struct MHD_Connection *connect
     if (server->gated && server->config.tls_certificate) {
         http_peer_wait(peer, HTTP_WAIT_HANDSHAKE, true);
     }
-    peer->extra = http_server_is_full(server) && !make_room(server);
+    peer->extra = http_server_is_full(server) && !http_peer_make_room(server);
     server->extra_peers += peer->extra;
     join_idle(peer);
 }

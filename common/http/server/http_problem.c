@@ -102,3 +102,14 @@ const char *http_problem_write(bool html, unsigned status, const char *detail, s
     (html ? write_html : write_json)(status, title, detail, out);
     return html ? "text/html; charset=utf-8" : "application/problem+json";
 }
+
+void http_problem_answer(unsigned status, const char *detail, struct cdn_buf *out)
+{
+    CDN_AUTOBUF struct cdn_buf body = {0};
+    const char *type = http_problem_write(false, status, detail, &body);
+    cdn_buf_printf(out,
+                   "HTTP/1.1 %u %s\r\nConnection: close\r\nCache-Control: no-store\r\n"
+                   "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n",
+                   status, MHD_get_reason_phrase_for(status), type, body.n);
+    cdn_buf_add_str(out, cdn_buf_str(&body));
+}

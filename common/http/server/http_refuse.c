@@ -19,7 +19,7 @@
 #define LINES_A_SECOND 10 /* of the log, for each server */
 #define NS_PER_S INT64_C(1000000000)
 
-static void log_refusal(struct http_server *server, struct MHD_Connection *connection, enum http_refusal why)
+bool http_may_log(struct http_server *server, unsigned *ret_left_out)
 {
     int64_t second = loop_mono_ns(server->loop) / NS_PER_S;
     if (second != server->log_second) {
@@ -28,6 +28,17 @@ static void log_refusal(struct http_server *server, struct MHD_Connection *conne
     }
     if (server->log_lines++ >= LINES_A_SECOND) {
         server->log_left_out++;
+        return false;
+    }
+    *ret_left_out = server->log_left_out;
+    server->log_left_out = 0;
+    return true;
+}
+
+static void log_refusal(struct http_server *server, struct MHD_Connection *connection, enum http_refusal why)
+{
+    unsigned left_out;
+    if (!http_may_log(server, &left_out)) {
         return;
     }
     char client[CDN_ADDR_TEXT_SIZE] = "";
@@ -35,8 +46,7 @@ static void log_refusal(struct http_server *server, struct MHD_Connection *conne
     http_connection_client(connection, &address);
     cdn_addr_format(&address, client);
     cdn_log(CDN_LOG_INFO, "refused", "status=%u client=%s reason=%s left_out=%u", http_refusal_status(why),
-            client, http_refusal_detail(why), server->log_left_out);
-    server->log_left_out = 0;
+            client, http_refusal_detail(why), left_out);
 }
 
 void http_note_refusal(struct http_server *server, struct MHD_Connection *connection, enum http_refusal why)
@@ -50,15 +60,8 @@ void http_note_refusal(struct http_server *server, struct MHD_Connection *connec
 static void write_problem(struct http_server *server, struct MHD_Connection *connection,
                           enum http_refusal why)
 {
-    unsigned status = http_refusal_status(why);
-    CDN_AUTOBUF struct cdn_buf body = {0};
-    const char *type = http_problem_write(false, status, http_refusal_detail(why), &body);
     CDN_AUTOBUF struct cdn_buf text = {0};
-    cdn_buf_printf(&text,
-                   "HTTP/1.1 %u %s\r\nConnection: close\r\nCache-Control: no-store\r\n"
-                   "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n",
-                   status, http_reason(status), type, body.n);
-    cdn_buf_add_str(&text, cdn_buf_str(&body));
+    http_problem_answer(http_refusal_status(why), http_refusal_detail(why), &text);
     http_write_connection(connection, server->config.tls_certificate != NULL, cdn_buf_str(&text));
 }
 

@@ -172,7 +172,9 @@ enum http_refusal http_request_read(struct http_request *req, const char *method
     bad = bad ? bad : read_lines(req, method, version);
     bad = bad ? bad : read_host(req);
     req->asked_host = req->host;
-    req->asked_secure = req->secure;
+    const struct http_peer *peer = req->_peer;
+    req->client_secure = req->secure || (peer && peer->client_secure);
+    req->asked_secure = req->client_secure;
     return bad ? bad : read_framing(req);
 }
 

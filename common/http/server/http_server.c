@@ -100,9 +100,13 @@ static struct MHD_Daemon *start_daemon(struct http_server *server)
         {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)config->tls_key},
         {MHD_OPTION_END, 0, NULL}};
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
+    struct MHD_OptionItem listen[] = {{MHD_OPTION_LISTEN_SOCKET, server->listener.fd, NULL},
+                                      {MHD_OPTION_END, 0, NULL}};
+    const bool ours = config->proxy_protocol != HTTP_PROXY_PROTOCOL_NO; /* http_arrival.c listens */
     return MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (tls ? (unsigned)MHD_USE_TLS : 0u), 0, NULL, NULL,
-        http_server_take_call, server, MHD_OPTION_LISTEN_SOCKET, server->listener.fd,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (tls ? (unsigned)MHD_USE_TLS : 0u) |
+            (ours ? (unsigned)MHD_USE_NO_LISTEN_SOCKET : 0u),
+        0, NULL, NULL, http_server_take_call, server, MHD_OPTION_ARRAY, ours ? none : listen,
         MHD_OPTION_CONNECTION_LIMIT, config->max_connections + http_server_spare(config->max_connections),
         MHD_OPTION_CONNECTION_TIMEOUT, config->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         config->memory_per_connection, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK,
@@ -158,6 +162,9 @@ static enum cdn_status attach(struct http_server *server, struct cdn_error *err)
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     server->events = (struct loop_fd){.fd = info->epoll_fd, .events = EPOLLIN, .ready = events_ready};
     enum cdn_status status = loop_fd_add(server->loop, &server->events, err);
+    if (status == CDN_OK && server->config.proxy_protocol != HTTP_PROXY_PROTOCOL_NO) {
+        status = http_arrivals_start(server, err);
+    }
     if (status == CDN_OK) {
         loop_defer(server->loop,
                    &server->work); /* the listening socket enters the epoll set in the first run */
@@ -217,7 +224,8 @@ unsigned http_server_open_requests(const struct http_server *server)
 
 unsigned http_server_open_connections(const struct http_server *server)
 {
-    return atomic_load_explicit(&server->open_peers, memory_order_relaxed);
+    return atomic_load_explicit(&server->open_peers, memory_order_relaxed) +
+           atomic_load_explicit(&server->arrivals.count, memory_order_relaxed);
 }
 
 bool http_server_is_full(const struct http_server *server)
@@ -276,6 +284,9 @@ void http_server_drain(struct http_server *server)
     if (server->draining) {
         return;
     }
+    if (server->config.proxy_protocol != HTTP_PROXY_PROTOCOL_NO) {
+        http_arrivals_drain(server);
+    }
     /* connections that wait to be accepted would be reset */
     for (unsigned round = 0, before = UINT32_MAX; round < ACCEPT_ROUNDS && before != server->open_peers;
          round++) {
@@ -298,6 +309,9 @@ void http_server_stop(struct http_server *server)
     }
     assert(!server->running);
     server->stopping = true;
+    if (server->config.proxy_protocol != HTTP_PROXY_PROTOCOL_NO) {
+        http_arrivals_end(server);
+    }
     if (server->daemon) {
         while (server->first_suspended) {
             http_server_break_suspended(server->first_suspended);

@@ -69,8 +69,9 @@ struct http_request {
     struct http_server *server;
     struct MHD_Connection *connection;
     enum http_method method;
-    bool secure;   /* came over TLS */
-    bool has_body; /* Content-Length > 0 or chunked */
+    bool secure;        /* came over TLS */
+    bool client_secure; /* that, or a PROXY header says that the client came to the proxy so */
+    bool has_body;      /* Content-Length > 0 or chunked */
     bool http10;
     bool answered; /* http_respond() was called */
     bool suspended;
@@ -135,6 +136,9 @@ struct http_handler {
 
 #define HTTP_CONNECTIONS_USUAL 15000u
 
+/* In the order of the setting's choices (common/config/config.h). */
+enum http_proxy_protocol { HTTP_PROXY_PROTOCOL_NO, HTTP_PROXY_PROTOCOL_YES, HTTP_PROXY_PROTOCOL_OPTIONAL };
+
 struct http_server_config {
     struct cdn_addr listen;
     bool share_port;      /* further servers of this process will listen on the same address */
@@ -159,6 +163,12 @@ struct http_server_config {
     const struct http_handler *handler;
     void *handler_self;
     bool upgrades; /* http_response_upgrade() will be used */
+    /* Whether connections of trusted proxies must (yes) or may (optional) begin with a header of the PROXY
+     * protocol (common/proxy_protocol.h), before TLS too: its address is the client's from then on. It has
+     * to be there within head_timeout_ms of the connection. From others it is never read. */
+    enum http_proxy_protocol proxy_protocol;
+    bool (*is_proxy)(void *self, const struct cdn_addr *peer); /* asked with handler_self */
+    void (*announced)(void *self, bool accepted); /* a header was accepted or refused; NULL is fine */
 };
 
 enum cdn_status http_server_start(struct loop *loop, const struct http_server_config *config,
@@ -181,7 +191,8 @@ void http_server_stop(struct http_server *server); /* NULL is fine */
 enum cdn_status http_server_set_certificate(struct http_server *server, const char *cert_pem,
                                             const char *key_pem, struct cdn_error *err) CDN_MUST_CHECK;
 
-void http_request_client(const struct http_request *req, struct cdn_addr *ret); /* of the socket */
+/* Of the socket, or of its PROXY header. */
+void http_request_client(const struct http_request *req, struct cdn_addr *ret);
 /* Every header line in the order sent; stops when fn returns false. */
 void http_request_each_field(struct http_request *req,
                              bool (*fn)(void *arg, struct cdn_str name, struct cdn_str value), void *arg);

@@ -9,6 +9,7 @@
 #include "common/http/syntax/http_server_check.h"
 #include "common/loop.h"
 #include "common/parse.h"
+#include "common/status.h"
 #include "common/str.h"
 
 #include <gnutls/gnutls.h>
@@ -50,11 +51,22 @@ struct http_peer { /* one connection */
     bool refused;                   /* the verdict was written */
     bool idle;                      /* in the list of those without a request */
     bool extra;                     /* beyond the limit */
+    bool client_secure;             /* its PROXY header says that the client came over TLS */
     bool displaced;                 /* closed for a new one */
     bool upgraded;                  /* out of libmicrohttpd's hands */
     bool upgrade_ended;             /* and back in them, to be closed */
     struct loop_deferred take_over; /* the 101 is to be sent */
     struct cdn_buf upgrade_head;    /* of the 101, until then */
+};
+
+/* Connections that are to begin with a PROXY header and have not yet (http_arrival.c). */
+struct http_arrivals {
+    struct loop_fd listen;             /* the listener is ours, not libmicrohttpd's */
+    struct http_arrival *first, *last; /* longest first */
+    struct loop_timer limit;           /* of the first one */
+    struct loop_timer pause;           /* nothing more can be accepted */
+    bool secure;                       /* of the connection that is being handed over */
+    _Atomic unsigned count;            /* written by the loop's thread only, read by any */
 };
 
 struct http_server {
@@ -87,7 +99,8 @@ struct http_server {
     bool gated;                               /* that, and http_mhd.c can be used */
     int64_t log_second;                       /* of refusals */
     unsigned log_lines, log_left_out;
-    _Atomic unsigned open_peers; /* likewise */
+    _Atomic unsigned open_peers;   /* likewise */
+    struct http_arrivals arrivals; /* with proxy_protocol */
     struct http_linger *lingering;
     unsigned lingering_count;
     struct http_credentials *credentials;  /* set by http_server_set_certificate() */
@@ -147,6 +160,13 @@ void http_peer_end(struct http_peer *peer);
 void http_peer_wait(struct http_peer *peer, enum http_wait what, bool restart);
 void http_peer_look(struct loop_timer *timer);
 
+bool http_peer_make_room(struct http_server *server); /* false: all within the limit have requests */
+
+/* http_arrival.c */
+enum cdn_status http_arrivals_start(struct http_server *server, struct cdn_error *err) CDN_MUST_CHECK;
+void http_arrivals_drain(struct http_server *server); /* takes in who has come, then stops listening */
+void http_arrivals_end(struct http_server *server);   /* also when it was not started */
+
 /* http_upgrade.c */
 void http_upgrade_respond(struct http_request *req, struct MHD_Response *response);
 void http_upgrades_end(struct http_server *server);
@@ -157,6 +177,7 @@ void http_gate_close(struct http_peer *peer);
 void http_gate_go_on(struct http_peer *peer); /* its request is over, and it is not a tunnel */
 
 /* http_refuse.c */
+bool http_may_log(struct http_server *server, unsigned *ret_left_out); /* few lines a second */
 void http_note_refusal(struct http_server *server, struct MHD_Connection *connection, enum http_refusal why);
 /* At a moment when libmicrohttpd sends nothing. */
 void http_refuse_connection(struct http_server *server, struct MHD_Connection *connection,
@@ -171,6 +192,7 @@ void http_stream_break(struct http_stream *stream);
 
 /* http_linger.c: keeps the socket open for a while after libmicrohttpd has closed it. */
 void http_linger_start(struct http_server *server, struct MHD_Connection *connection);
+void http_linger_keep(struct http_server *server, int fd); /* whose sending half was shut; takes it over */
 void http_linger_end_all(struct http_server *server);
 
 /* http_respond.c: bytes past libmicrohttpd; false when they cannot be written whole. */
