@@ -10,6 +10,7 @@ place: bodies that the origin does not read, connections reset in the middle, TL
 resident memory is read from the kernel ten times a second. Ends with 1 when it went beyond the setting and --rest.
 """
 import argparse
+import collections
 import contextlib
 import json
 import os
@@ -100,6 +101,28 @@ def fill(s, most):
 KINDS = ("uploads", "aborts", "tls", "tunnels", "heads")
 
 
+def got_whole(stream, target):
+    """None, or what was wrong with the answer: "closed" before its first byte, "cut", or its status line."""
+    status = b""
+    try:
+        stream.write(f"GET {target} HTTP/1.1\r\nHost: soak.test\r\nAccept-Encoding: gzip\r\n\r\n".encode())
+        stream.flush()
+        status = stream.readline()
+        if not status:
+            return "closed"
+        length = 0
+        for line in iter(stream.readline, b"\r\n"):
+            if not line:
+                return "cut"
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        if len(stream.read(length)) != length:
+            return "cut"
+        return None if status.startswith(b"HTTP/1.1 200 ") else status.decode().strip()
+    except (BrokenPipeError, ConnectionResetError):
+        return "cut" if status else "closed"
+
+
 class Clients:
     """What runs beside one another until `ended`."""
 
@@ -108,6 +131,7 @@ class Clients:
         self.ended = threading.Event()
         self.lock = threading.Lock()
         self.count, self.bad = 0, 0
+        self.faults = collections.Counter()
         self.threads = []
 
     def add(self, call, *arguments):
@@ -132,25 +156,20 @@ class Clients:
                 self.note(r.get("requests", r.get("answers", 0)), r["bad"])
 
     def mixed(self, number):
-        """One keep-alive connection over objects of all sizes, most of them often asked for, some never again."""
+        """One keep-alive connection over objects of all sizes, most of them often asked for, some never again. The edge
+        may close it between two requests; then the request goes over a new one, once (RFC 9112 9.3.1)."""
         draw = random.Random(self.seed + number)
         stream = None
         while not self.ended.is_set():
-            if not stream:
-                stream = socket.create_connection(("127.0.0.1", self.port), timeout=20).makefile("rwb")
             size = drawn_size(draw)
             name = int(draw.paretovariate(0.6)) % 4000 if draw.random() < 0.7 else draw.randrange(1 << 30)
-            stream.write(f"GET /u/m{size}/{name}/{size} HTTP/1.1\r\nHost: soak.test\r\nAccept-Encoding: gzip\r\n\r\n".encode())
-            stream.flush()
-            length = None
-            for line in iter(stream.readline, b"\r\n"):
-                if not line:
-                    break
-                if line.lower().startswith(b"content-length:"):
-                    length = int(line.split(b":")[1])
-            good = length is not None and len(stream.read(length)) == length
-            self.note(1, not good)
-            if not good:
+            fault = got_whole(stream, f"/u/m{size}/{name}/{size}") if stream else "closed"
+            if fault == "closed":
+                stream = socket.create_connection(("127.0.0.1", self.port), timeout=20).makefile("rwb")
+                fault = got_whole(stream, f"/u/m{size}/{name}/{size}")
+            self.note(1, fault is not None)
+            if fault:
+                self.faults[fault] += 1
                 stream = None
 
     def unread(self, count):
@@ -357,7 +376,7 @@ def main():
             limit = size_of(o.memory) + size_of(o.rest)
             if not o.quiet:
                 print(json.dumps({k: v for k, v in state.items() if k in ("memory", "cache", "tiers")}, indent=1))
-            print(f"seed {o.seed}: {clients.count} requests, {clients.bad} bad; idle {idle / MIB:.1f} MiB, at most "
+            print(f"seed {o.seed}: {clients.count} requests, {clients.bad} bad {dict(clients.faults) or ''}; idle {idle / MIB:.1f} MiB, at most "
                   f"{samples.most / MIB:.1f}, five seconds after the end {samples.last / MIB:.1f}; allowed "
                   f"{limit / MIB:.0f} MiB (--memory {o.memory} and {o.rest})")
             return 1 if samples.most > limit or clients.bad or edge.poll() is not None else 0
