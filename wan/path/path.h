@@ -5,9 +5,10 @@
  * wan_way_send() takes, keeps them until the times it was told, and writes them at the other end.
  *
  * Modelled (docs/travel.md): the delay of each direction, slow start by rounds from ten segments (RFC 5681,
- * RFC 6928), the window kept over the connection's life and reset after idling (RFC 5681 section 4.1), a line
- * that sends one byte after another (and may be shared by all connections of one traveller), loss and what
- * its repair costs, jitter that never puts bytes out of order, and cuts of one direction or both.
+ * RFC 6928), congestion avoidance after a loss, the window kept over the connection's life and reset after
+ * idling (RFC 5681 section 4.1), a line that sends one byte after another (and may be shared by all
+ * connections of one traveller), loss and what its repair costs (RFC 5681, RFC 8985), jitter that never puts
+ * bytes out of order, and cuts of one direction or both (RFC 6298).
  *
  * A window's worth of bytes at most is under way, so that is all the memory a caller needs. Not thread-safe.
  */
@@ -19,7 +20,7 @@
 
 #define WAN_MSS 1460 /* bytes of a segment: 1,500 of Ethernet less two heads of 20 */
 #define WAN_INITIAL_WINDOW (10 * WAN_MSS)
-#define WAN_LARGEST_WINDOW (2048 * WAN_MSS)
+#define WAN_LARGEST_WINDOW (2690 * WAN_MSS) /* what Linux's receiver offers with 6 MiB of buffer */
 #define WAN_NEVER INT64_MAX
 
 struct wan_path {              /* one direction */
@@ -27,7 +28,7 @@ struct wan_path {              /* one direction */
     int64_t bytes_per_s;       /* of the line; 0: no limit */
     int64_t initial_window, largest_window; /* bytes; 0: those above */
     double loss;                            /* share of segments, 0 to 1 */
-    int64_t jitter_ns;                      /* mean of what is added to `there_ns` */
+    int64_t jitter_ns;                      /* mean of what is added to `there_ns` (wan_chance_wait_ns) */
     bool cut, acks_cut;                     /* nothing gets there, or nothing comes back */
 };
 
@@ -41,18 +42,29 @@ struct wan_burst { /* segments whose acknowledgements come one after another at 
     int64_t bytes, acked;
 };
 
-struct wan_way {
+struct wan_way { /* the congestion window is window.c's, the rest path.c's */
     struct wan_path path;
     struct wan_line *line, own_line;
     uint64_t seed;
-    int64_t window, threshold, credit; /* congestion window, ssthresh, what is acked of the next segment */
+
+    int64_t window, threshold, credit; /* cwnd, ssthresh, what is acknowledged of the next segment */
     int64_t sent, acked;               /* bytes since the beginning */
-    int64_t round_end, peak;           /* `sent` when the window's use was last looked at, and that use */
-    bool limited;                      /* the window, not the application, held the sender back */
-    int64_t at_ns;                     /* last departure */
-    int64_t arrived_ns;                /* last arrival: nothing overtakes it */
+    int64_t limited_until;             /* bytes sent while the window, not the application, set the limit */
+    int64_t lost;                      /* bytes under way that are sent again... */
+    int64_t repaired_ns;               /* ...and when they are acknowledged */
+    int64_t reduce_ns;                 /* when the sender notices a loss; WAN_NEVER: there is none */
+    bool collapse;                     /* it notices by a time-out */
+    int64_t acks_from_ns;              /* a cut of the way back held them up until then */
     unsigned first, count;             /* of the ring */
     struct wan_burst bursts[WAN_BURSTS];
+
+    int64_t at_ns;                  /* how far it has come: nothing leaves before */
+    int64_t left_ns;                /* last departure */
+    int64_t arrived_ns;             /* last arrival: nothing overtakes it */
+    int64_t wait_ns, wait_until_ns; /* the jitter of the moment */
+    bool next_lost;
+    int64_t cut_ns, healed_ns; /* of the last cut */
+    bool tried_in_vain;        /* what waited through it was sent and lost */
 };
 
 struct wan_flight { /* bytes that arrive one after another, evenly, the first segment at first_ns */
@@ -71,8 +83,14 @@ void wan_way_change(struct wan_way *way, const struct wan_path *path, int64_t no
 size_t wan_way_send(struct wan_way *way, int64_t since_ns, int64_t now_ns, size_t n, struct wan_flight *ret);
 /* When the next byte may leave; in the past: now. WAN_NEVER: not before wan_way_change(). */
 int64_t wan_way_ready_ns(const struct wan_way *way);
-/* The end of the stream (FIN) sent at now_ns, after all bytes: when it arrives. */
-int64_t wan_way_end_ns(struct wan_way *way, int64_t now_ns);
+/* How long after that a caller may come who dates by `since_ns`: what leaves then is still far from its
+ * arrival. So one call takes many acknowledgements. */
+int64_t wan_way_slack_ns(const struct wan_way *way);
+/* When a SYN or SYN-ACK that was first sent at since_ns arrives, and when the end of the stream (FIN) does,
+ * after all bytes. WAN_NEVER while the path is cut: ask again, with the same since_ns, after
+ * wan_way_change(). */
+int64_t wan_way_syn_ns(struct wan_way *way, int64_t since_ns);
+int64_t wan_way_end_ns(struct wan_way *way, int64_t since_ns);
 /* How many bytes of a flight have arrived by now_ns: whole segments. */
 size_t wan_flight_due(const struct wan_flight *flight, int64_t now_ns);
 
