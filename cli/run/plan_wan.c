@@ -67,8 +67,8 @@ static char *proxy_of(const struct plan_node *wan, const struct plan_node *node)
     return cdn_asprintf("socks5h://%s@%s", name.p ? name.p : "", strstr(wan->url, "://") + 3);
 }
 
-/* Who a client is comes in a PROXY header, which a node believes from a trusted peer alone; a header that it
- * does not expect would be a broken request. */
+/* Who a client is comes in a PROXY header, which a node believes from a trusted peer alone; a header
+ * that it does not expect would be a broken request. */
 static enum cdn_status check_trust(const struct plan *plan, const struct cdn_config_list *trusted,
                                    bool *ret_missing, struct cdn_error *err)
 {

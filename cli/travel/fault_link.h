@@ -1,4 +1,5 @@
-/* fault_link: `pocketcdn fault link`: cuts, delays, loses and slows between two places, at pocketcdn-wan. */
+/* fault_link: `pocketcdn fault link`: cuts, delays, loses and slows between two places, at pocketcdn-
+ * wan. */
 #ifndef CDN_CLI_FAULT_LINK_H
 #define CDN_CLI_FAULT_LINK_H
 #include "cli/run/control.h"

@@ -1,7 +1,7 @@
-/* howto: one line a program. None of them is told alike: curl and Python take socks5h:// (names are resolved
- * behind the proxy), browsers call the same socks5://, and all of them keep loopback addresses, which
- * redirects of this CDN lead to, away from a proxy unless told otherwise. docs/travel.md has the same, run
- * by a test. */
+/* howto: one line a program. None of them is told alike: curl and Python take socks5h:// (names are
+ * resolved behind the proxy), browsers call the same socks5://, and all of them keep loopback addresses,
+ * which redirects of this CDN lead to, away from a proxy unless told otherwise. docs/travel.md has the
+ * same, run by a test. */
 #include "cli/travel/howto.h"
 
 #include "cli/base/print.h"

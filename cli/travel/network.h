@@ -16,13 +16,14 @@ json_t *network_of(const json_t *cdn);
 enum cdn_status network_open(const struct control_where *where, json_t **ret_cdn, json_t **ret_wan,
                              struct cdn_error *err) CDN_MUST_CHECK;
 
-/* The URL ("socks5h://127.0.0.1:41001", owned by the caller) of the way into the network at a place: a city,
- * LAT,LON, a site or a node of this CDN; `profile` NULL: the default. CDN_NOT_FOUND has the nearest
- * spelling. */
+/* The URL ("socks5h://127.0.0.1:41001", owned by the caller) of the way into the network at a place: a
+ * city, LAT,LON, a site or a node of this CDN; `profile` NULL: the default. CDN_NOT_FOUND has the
+ * nearest spelling. */
 enum cdn_status network_listener(const json_t *cdn, const json_t *wan, const char *place, const char *profile,
                                  char **ret_proxy, struct cdn_error *err) CDN_MUST_CHECK;
 
-/* What the model says of the way from a place to a node: its round trip and first bytes. A new reference. */
+/* What the model says of the way from a place to a node: its round trip and first bytes. A new
+ * reference. */
 enum cdn_status network_path(const json_t *wan, const char *from, const char *to, const char *profile,
                              json_t **ret, struct cdn_error *err) CDN_MUST_CHECK;
 

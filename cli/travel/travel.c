@@ -73,7 +73,8 @@ static void set_environment(const char *proxy)
     (void)unsetenv("no_proxy");
 }
 
-/* Returns only when the command cannot be run: 127 and 126 would otherwise be hidden behind codes of ours. */
+/* Returns only when the command cannot be run: 127 and 126 would otherwise be hidden behind codes of
+ * ours. */
 static _Noreturn void become(const struct journey *journey)
 {
     CDN_AUTOFREE char **argv = NULL;

@@ -44,10 +44,11 @@ wan/path:            common
 cli/base:            common*
 cli/run:             +cli/base geo-data router* edge* origin wan*
 cli/travel:          +cli/run
+cli/get:             +cli/travel
 cli/geo:             +cli/base geo-data router*
 cli/route:           +cli/geo
 cli/demo:            +cli/run
-cli:                 +cli/run +cli/travel +cli/route +cli/demo
+cli:                 +cli/run +cli/travel +cli/get +cli/route +cli/demo
 """.split("\n") if line)}
 # Libraries that a room may use; common's and geo-data's rooms are linked each to its own, so a room that takes in one
 # more makes all who link it link that too.

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from cdn import BIN
 
-COMMANDS = ["up", "down", "status", "geo", "route", "get", "rtt", "why", "purge", "clock", "fault", "demo"]
+COMMANDS = ["up", "down", "status", "geo", "route", "get", "travel", "rtt", "why", "purge", "clock", "fault", "demo"]
 
 
 def test_completion_for_bash_completes(cdn):
@@ -82,6 +82,18 @@ def test_version_carries_the_attribution_of_the_data(cdn):
     (["get", "/x", "--state", "s"], 1, "no CDN runs"),
     (["get", "http://127.0.0.1:1/", "--from", "Atlantis"], 1, "Atlantis"),
     (["get", "http://127.0.0.1:1/"], 3, "127.0.0.1"),
+    (["get", "http://127.0.0.1:1/", "--profile", "4g"], 2, "--profile needs --from"),
+    (["get", "http://127.0.0.1:1/", "--repeat", "0"], 2, "--repeat: '0' is not from 1 to 10000"),
+    (["get", "http://127.0.0.1:1/", "--har", "--json"], 2, "only one of"),
+    (["get", "http://127.0.0.1:1/", "--latency", "--repeat", "3"], 2, "--repeat goes with"),
+    (["travel"], 2, "where to?"),
+    (["travel", "--", "ls"], 2, "where to?"),
+    (["travel", "New", "York", "--", "ls"], 2, "a name of two words needs quotes"),
+    (["travel", "Tokyo", "--proxy", "--", "ls"], 2, "--proxy goes without a command"),
+    (["travel", "Tokyo", "--state", "s"], 1, "`pocketcdn up --wan` starts one"),
+    (["fault", "link", "--state", "s"], 1, "`pocketcdn up --wan` starts one"),
+    (["fault", "link", "fra-origin"], 2, "which fault?"),
+    (["fault", "link", "fra-origin", "slow"], 2, "'slow' is none of cut"),
     (["demo", "--root", "missing"], 3, "missing"),
     (["demo", "x"], 2, "takes no argument"),
     (["purge"], 2, "purge what?"),
