@@ -293,6 +293,7 @@ static enum cdn_status open_worker(struct edge_worker *w, const struct cdn_addr 
         .lifetime_ms = s->origin_lifetime,
         .ca_file = s->origin_ca[0] ? s->origin_ca : NULL,
         .insecure = s->origin_insecure,
+        .proxy = s->origin_proxy,
     };
     enum cdn_status status = loop_create(&w->loop, err);
     if (status == CDN_OK) {

@@ -11,10 +11,12 @@
 #include "common/http/server/http_server.h"
 #include "common/mem.h"
 #include "common/parse.h"
+#include "common/proxy_url.h"
 #include "common/status.h"
 #include "common/str.h"
 #include "geo-data/geo.h"
 #include "router/base/edges.h"
+#include "router/base/settings.h"
 #include "router/choice/overrides.h"
 #include "router/choice/select.h"
 #include "router/decide/decide.h"
@@ -286,6 +288,9 @@ void router_admin_status(void *self, json_t *into)
     json_object_set_new(into, "reload_error",
                         r->last_failure.status == CDN_OK ? json_null() : json_string(r->last_failure.text));
     json_object_set_new(into, "dns", dns_server_json(r->dns));
+    CDN_AUTOBUF struct cdn_buf proxy = {0};
+    proxy_url_show(cdn_str(r->config.settings.probe_proxy), &proxy);
+    json_object_set_new(into, "probe_proxy", proxy.n ? json_string(proxy.p) : json_null());
     json_object_set_new(into, "edges", edges_json(r));
     router_purges_status(r->purges, into);
     json_object_set_new(into, "metrics", router_server_metrics_json(r->server));

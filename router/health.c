@@ -262,7 +262,8 @@ void router_health_watch(struct router_health *health, struct router_table *tabl
     }
 }
 
-enum cdn_status router_health_create(struct loop *loop, struct router_health **ret, struct cdn_error *err)
+enum cdn_status router_health_create(struct loop *loop, const char *proxy, struct router_health **ret,
+                                     struct cdn_error *err)
 {
     struct router_health *h = cdn_calloc(1, sizeof(*h));
     h->loop = loop;
@@ -271,6 +272,7 @@ enum cdn_status router_health_create(struct loop *loop, struct router_health **r
         .max_per_host = 4,
         .connect_timeout_ms = 60000, /* each probe has a shorter one */
         .user_agent = "pocketcdn-router/" CDN_VERSION,
+        .proxy = proxy,
     };
     enum cdn_status status = http_client_create(loop, &config, &h->client, err);
     if (status != CDN_OK) {

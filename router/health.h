@@ -36,7 +36,8 @@ struct router_health_times {
     struct router_pulse_rule rule;
 };
 
-enum cdn_status router_health_create(struct loop *loop, struct router_health **ret,
+/* `proxy`: probes go through it (probe_proxy); borrowed; empty: none. */
+enum cdn_status router_health_create(struct loop *loop, const char *proxy, struct router_health **ret,
                                      struct cdn_error *err) CDN_MUST_CHECK;
 void router_health_destroy(struct router_health *health); /* NULL is fine */
 /* Probes the edges of `table` (a reference is taken) from now on. What is known of edges with the same name

@@ -196,7 +196,8 @@ static enum cdn_status open_all(struct router *r, struct cdn_error *err)
         status = router_purges_create(&r->config.settings, r->daemon, &r->purges, err);
     }
     if (status == CDN_OK) {
-        status = router_health_create(daemon_loop(r->daemon), &r->health, err);
+        status =
+            router_health_create(daemon_loop(r->daemon), r->config.settings.probe_proxy, &r->health, err);
     }
     return status;
 }

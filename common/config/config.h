@@ -14,7 +14,7 @@
  * Columns: type, field, default (as text), min, max, choices, RESTART or RUNTIME (whether a reload can change
  * it), metavar, help. min and max count in the unit of the type (bytes, ms, number; characters of a text,
  * items of a list); both 0: no bounds, max below min: no upper bound. Choices: "a|b|c" for a CHOICE;
- * CDN_CONFIG_SECRET for a text that --print-config masks; CDN_CONFIG_CIDRS for a list whose items are
+ * CDN_CONFIG_SECRET for a text that --print-config masks; CDN_CONFIG_PROXY for one that is empty or a proxy's URL; CDN_CONFIG_CIDRS for a list whose items are
  * networks; CDN_CONFIG_VALUES for a map whose values may be sequences in YAML, joined by "; "; otherwise
  * NULL.
  *
@@ -116,6 +116,7 @@ struct cdn_config_row {
 /* Marks for the column `choices`. */
 #define CDN_CONFIG_SECRET "secret"
 #define CDN_CONFIG_CIDRS "cidr"
+#define CDN_CONFIG_PROXY "proxy" /* common/proxy_url.h; who one is there is a secret */
 #define CDN_CONFIG_VALUES "values"
 
 /* Settings that every daemon has; their place in cdn.yaml is the section `cdn`. */

@@ -4,6 +4,7 @@
 #include "common/config/config.h"
 #include "common/config/config_private.h"
 #include "common/mem.h"
+#include "common/proxy_url.h"
 #include "common/status.h"
 #include "common/str.h"
 
@@ -186,9 +187,19 @@ static void add_yaml_text(struct cdn_buf *out, struct cdn_str s)
     cdn_buf_add_char(out, '"');
 }
 
+static bool is_marked(const struct cdn_config_row *row, const char *mark)
+{
+    return row->type != CDN_CONFIG_CHOICE && row->choices && strcmp(row->choices, mark) == 0;
+}
+
 static bool is_secret(const struct cdn_config_row *row)
 {
-    return row->type != CDN_CONFIG_CHOICE && row->choices && strcmp(row->choices, CDN_CONFIG_SECRET) == 0;
+    return is_marked(row, CDN_CONFIG_SECRET);
+}
+
+static bool is_proxy(const struct cdn_config_row *row)
+{
+    return is_marked(row, CDN_CONFIG_PROXY);
 }
 
 /* The lines of one setting; `lead` stands in front of each ("  " or "  # "), `note` after the first. */
@@ -201,7 +212,13 @@ static void add_yaml_setting(const struct cdn_config_row *row, const void *setti
     if (row->type != CDN_CONFIG_LIST && !is_map) {
         CDN_AUTOFREE char *text = cdn_config_text(row, settings);
         cdn_buf_add_char(out, ' ');
-        add_yaml_text(out, cdn_str(is_secret(row) && text[0] ? "********" : text));
+        CDN_AUTOBUF struct cdn_buf masked = {0};
+        if (is_proxy(row)) {
+            proxy_url_show(cdn_str(text), &masked);
+        }
+        add_yaml_text(out, masked.n                    ? cdn_buf_str(&masked)
+                           : is_secret(row) && text[0] ? CDN_STR("********")
+                                                       : cdn_str(text));
         cdn_buf_printf(out, "%s\n", note);
         return;
     }

@@ -4,6 +4,7 @@
 #include "common/config/config_private.h"
 #include "common/mem.h"
 #include "common/parse.h"
+#include "common/proxy_url.h"
 #include "common/status.h"
 #include "common/str.h"
 
@@ -52,6 +53,11 @@ static const char *shown(const struct cdn_config_row *row, struct cdn_str text, 
     if (is_marked(row, CDN_CONFIG_SECRET)) {
         cdn_str_copy(out, 84, CDN_STR("(the secret)"));
         return out;
+    }
+    CDN_AUTOBUF struct cdn_buf masked = {0};
+    if (is_marked(row, CDN_CONFIG_PROXY)) {
+        proxy_url_show(text, &masked);
+        text = cdn_buf_str(&masked);
     }
     size_t n = text.n > 72 ? 72 : text.n;
     for (size_t i = 0; i < n; i++) {
@@ -235,6 +241,14 @@ static enum cdn_status set_scalar(const struct cdn_config_row *row, void *settin
     union scalar v = {0};
     double measure;
     bool is_text = row->type == CDN_CONFIG_STRING;
+    struct proxy_url proxy;
+    const char *why;
+    if (text.n && is_marked(row, CDN_CONFIG_PROXY) && !proxy_url_read(text, &proxy, &why)) {
+        char value[84];
+        return cdn_error_set(err, CDN_INVALID,
+                             "%s: \"%s\" is not a proxy such as socks5h://USER:PASSWORD@127.0.0.1:1080: %s",
+                             place->where, shown(row, text, value), why);
+    }
     if (!parse_scalar(row, text, &v, &measure)) {
         return refuse(row, place->where, text, err);
     }

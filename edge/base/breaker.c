@@ -17,6 +17,11 @@ enum edge_origin_state edge_breaker_kind(enum http_fetch_error error)
     case HTTP_FETCH_CONNECT:
     case HTTP_FETCH_TIMEOUT: /* of connecting */
     case HTTP_FETCH_TLS:
+    case HTTP_FETCH_UNROUTABLE:
+    case HTTP_FETCH_UNAVAILABLE:
+    case HTTP_FETCH_PROXY: /* whose fault it is makes no difference to those who wait */
+    case HTTP_FETCH_PROXY_REFUSED:
+    case HTTP_FETCH_PROXY_BROKEN:
         return EDGE_ORIGIN_DISCONNECTED;
     case HTTP_FETCH_NONE:
     case HTTP_FETCH_DESCRIPTORS: /* ours: says nothing of the origin */

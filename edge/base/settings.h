@@ -12,11 +12,16 @@
     X(STRING, origin, "", 0, 0, NULL, RESTART, "URL", "Origin to fetch from, http:// or https://")          \
     X(STRING, origin_host, "origin", 0, 0, NULL, RESTART, "NAME",                                           \
       "Host sent to the origin: 'origin' (the authority of --origin), 'client', or a name")                 \
+    X(STRING, origin_proxy, "", 0, 1000, CDN_CONFIG_PROXY, RESTART, "URL",                                  \
+      "Proxy to the origin: socks5h://[USER[:PASSWORD]@]HOST:PORT, socks5:// (names resolved here) or "     \
+      "http:// (CONNECT); empty: none, whatever the environment says")                                      \
     X(ADDRESS, listen, "127.0.1.1:8088", 0, 0, NULL, RESTART, "HOST:PORT", "Public listener")               \
     X(ADDRESS, admin, "", 0, 0, NULL, RESTART, "HOST:PORT", "Admin listener; default: public port + 1000")  \
     X(STRING, place, "", 0, 0, NULL, RESTART, "NAME|LAT,LON", "Where this edge stands")                     \
     X(STRING, control, "", 0, 0, NULL, RESTART, "URL",                                                      \
       "Admin address of the router, which keeps the purge log")                                             \
+    X(STRING, control_proxy, "", 0, 1000, CDN_CONFIG_PROXY, RESTART, "URL",                                 \
+      "Proxy to the router, as origin_proxy")                                                               \
     X(DURATION, sync_grace, "5s", 100, 3600000, NULL, RESTART, "TIME",                                      \
       "When the router was silent for this long, every reuse is revalidated until the purge log is "        \
       "replayed")                                                                                           \

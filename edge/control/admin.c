@@ -14,6 +14,7 @@
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/parse.h"
+#include "common/proxy_url.h"
 #include "common/str.h"
 #include "edge/base/breaker.h"
 #include "edge/base/metrics.h"
@@ -185,6 +186,9 @@ static void write_status(void *self, json_t *into)
     }
     json_object_set_new(into, "place", json_string(edge->settings.place));
     json_object_set_new(into, "origin", json_string(edge->settings.origin));
+    CDN_AUTOBUF struct cdn_buf proxy = {0};
+    proxy_url_show(cdn_str(edge->settings.origin_proxy), &proxy);
+    json_object_set_new(into, "origin_proxy", proxy.n ? json_string(proxy.p) : json_null());
     json_object_set_new(into, "threads", json_integer(edge->worker_count));
     json_object_set_new(into, "connections", json_integer(connections));
     json_object_set_new(into, "requests_under_way", json_integer(requests_under_way(edge)));

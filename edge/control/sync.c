@@ -394,7 +394,8 @@ enum cdn_status edge_sync_create(struct edge *edge, struct edge_sync **ret, stru
 {
     const struct edge_settings *settings = &edge->settings;
     struct cdn_str control = cdn_str(settings->control);
-    struct http_client_config config = {.max_connections = 2, .connect_timeout_ms = settings->sync_grace};
+    struct http_client_config config = {
+        .max_connections = 2, .connect_timeout_ms = settings->sync_grace, .proxy = settings->control_proxy};
     if (control.n == 0) {
         return CDN_OK;
     }

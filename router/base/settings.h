@@ -51,6 +51,9 @@
     X(UINT, probe_up, "2", 1, 100, NULL, RUNTIME, "N",                                                       \
       "Successful probes in a row that make a sick edge healthy")                                            \
     X(UINT, probe_down, "2", 1, 100, NULL, RUNTIME, "N", "Failed probes in a row that make an edge sick")    \
+    X(STRING, probe_proxy, "", 0, 1000, CDN_CONFIG_PROXY, RESTART, "URL",                                    \
+      "Proxy to the edges, for probes: socks5h://[USER[:PASSWORD]@]HOST:PORT, socks5:// or http:// "         \
+      "(CONNECT); empty: none")                                                                              \
     X(LIST, edge, "", 0, 4096, NULL, RUNTIME, "KEY=VALUE,...",                                               \
       "An edge in place of those of cdn.yaml: name=, place=, url= (or listen=), admin=, weight=, capacity=") \
     DNS_SETTINGS(X)                                                                                          \

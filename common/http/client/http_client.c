@@ -6,6 +6,7 @@
 #include "common/http/client/http_client_private.h"
 #include "common/loop.h"
 #include "common/mem.h"
+#include "common/proxy_url.h"
 #include "common/status.h"
 
 #include <assert.h>
@@ -166,7 +167,7 @@ static void finish(struct http_fetch *fetch, enum http_fetch_error error, const 
 
 static bool may_retry(const struct http_fetch *fetch, enum http_fetch_error error)
 {
-    const bool unsent = error == HTTP_FETCH_CONNECT && !fetch->asked;
+    const bool unsent = (error == HTTP_FETCH_CONNECT || error == HTTP_FETCH_PROXY) && !fetch->asked;
     const bool unanswered = error == HTTP_FETCH_CLOSED && fetch->repeatable && !fetch->resent &&
                             fetch->phase == HTTP_FETCH_ASKING && !fetch->interim_given;
     return !fetch->cancelled && (unsent || unanswered) &&
@@ -213,7 +214,7 @@ static void take_messages(struct http_client *client)
         }
         enum http_fetch_error error = http_fetch_map_error(fetch, code);
         const char *text = fetch->curl_text[0] ? fetch->curl_text : curl_easy_strerror(code);
-        conclude(fetch, error, error ? text : "");
+        conclude(fetch, error, error ? http_proxied_text(fetch, text) : "");
     }
 }
 
@@ -283,6 +284,12 @@ enum cdn_status http_client_create(struct loop *loop, const struct http_client_c
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, global_init);
+    struct proxy_url proxy;
+    const bool proxied = config->proxy && config->proxy[0];
+    const char *why;
+    if (proxied && !proxy_url_read(cdn_str(config->proxy), &proxy, &why)) {
+        return cdn_error_set(err, CDN_INVALID, "the proxy cannot be used: %s", why);
+    }
     CURLM *multi = curl_multi_init();
     if (!multi) {
         return cdn_error_set(err, CDN_INTERNAL, "cannot start the HTTP client");
@@ -293,6 +300,10 @@ enum cdn_status http_client_create(struct loop *loop, const struct http_client_c
     client->config = *config;
     client->ca_file = config->ca_file ? cdn_strdup(config->ca_file) : NULL;
     client->user_agent = config->user_agent ? cdn_strdup(config->user_agent) : NULL;
+    if (proxied) {
+        client->proxy = cdn_malloc(sizeof(proxy));
+        *client->proxy = proxy;
+    }
     client->timer.fire = timer_fired;
     client->idle_timer.fire = http_reuse_idle_fired;
     client->settle.call = settle;
@@ -330,6 +341,7 @@ void http_client_destroy(struct http_client *client)
     loop_defer_cancel(client->loop, &client->settle);
     free(client->ca_file);
     free(client->user_agent);
+    free(client->proxy);
     free(client);
 }
 

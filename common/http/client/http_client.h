@@ -37,6 +37,9 @@ struct http_client_config {
      * read_body() gives goes to it; 0 closes that half of the connection. Any other answer is as usual. */
     bool upgrades;
     const char *user_agent; /* NULL: none sent */
+    /* Through which everything goes (common/proxy_url.h), checked; NULL or empty: none. Either way what the
+     * environment says (http_proxy, ALL_PROXY, NO_PROXY) does not count. */
+    const char *proxy;
 };
 
 enum http_fetch_error { /* words for logs and Cache-Status */
@@ -50,6 +53,11 @@ enum http_fetch_error { /* words for logs and Cache-Status */
     X(CLOSED, "http_response_incomplete")                                                        \
     X(PROTOCOL, "http_protocol_error")                                                           \
     X(TOO_LARGE, "http_response_header_section_size")                                            \
+    X(UNROUTABLE, "destination_ip_unroutable") /* as this and the next the proxy says it */      \
+    X(UNAVAILABLE, "destination_unavailable")                                                    \
+    X(PROXY, "proxy_unreachable")                                                                \
+    X(PROXY_REFUSED, "proxy_refused")                                                            \
+    X(PROXY_BROKEN, "proxy_protocol_error")                                                      \
     X(DESCRIPTORS, "proxy_internal_error") /* no descriptor for another connection: our fault */ \
     X(ABORTED, "aborted")
 #define X(name, word) HTTP_FETCH_##name,

@@ -40,6 +40,7 @@ struct http_client {
     struct http_client_config config;
     char *ca_file;
     char *user_agent;
+    struct proxy_url *proxy; /* NULL: none */
     struct loop_timer timer; /* libcurl's */
     struct loop_deferred
         settle;  /* finished, cancelled and resumed fetches are looked after, outside libcurl */
@@ -148,6 +149,11 @@ void http_fetch_free(struct http_fetch *fetch);
 /* Notes an error of our own (the first one stays) for http_client.c to end the fetch with. */
 void http_fetch_fail(struct http_fetch *fetch, enum http_fetch_error error, const char *text);
 enum http_fetch_error http_fetch_map_error(const struct http_fetch *fetch, CURLcode code);
+
+/* http_proxied.c: through a proxy. */
+void http_proxied_attach(CURL *easy, const struct http_client *client);
+bool http_proxied_error(const struct http_fetch *fetch, CURLcode code, enum http_fetch_error *ret);
+const char *http_proxied_text(struct http_fetch *fetch, const char *text); /* of an error */
 
 /* http_fetch_fields.c: the request's fields, valid until the next call. */
 struct curl_slist *http_fetch_fields(struct http_fetch *fetch, const struct http_fetch_request *request);

@@ -63,6 +63,10 @@ enum http_fetch_error http_fetch_map_error(const struct http_fetch *fetch, CURLc
     if (code == CURLE_OPERATION_TIMEDOUT) {
         return fetch->phase == HTTP_FETCH_CONNECTING ? HTTP_FETCH_TIMEOUT : HTTP_FETCH_READ_TIMEOUT;
     }
+    enum http_fetch_error of_proxy;
+    if (http_proxied_error(fetch, code, &of_proxy)) {
+        return of_proxy;
+    }
     if (code == CURLE_COULDNT_CONNECT && fetch->client->no_descriptor) {
         return HTTP_FETCH_DESCRIPTORS;
     }
@@ -324,8 +328,7 @@ static void set_constants(CURL *easy, const struct http_client *client)
     curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
     curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");    /* nor from the environment, */
-    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*"); /* which is not even searched then */
+    http_proxied_attach(easy, client);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, client->config.upgrades ? UPGRADED_BYTES : RECEIVE_BYTES);
     curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, client->config.upgrades ? UPGRADED_BYTES : SEND_BYTES);
     curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);

@@ -160,8 +160,11 @@ static struct http_socket *find_by_ends(const struct http_client *client, const 
         }
     }
     struct http_socket *s = client->by_port[ends->local_port % HTTP_PORT_SLOTS];
-    while (s && (s->local_port != ends->local_port || s->remote_port != ends->remote_port ||
-                 strcmp(s->remote_ip, ends->remote_ip) != 0)) {
+    /* through a proxy libcurl mixes the ends that it tells; all sockets lead to the proxy there */
+    const bool by_port = client->proxy != NULL;
+    while (s && (s->local_port != ends->local_port ||
+                 (!by_port &&
+                  (s->remote_port != ends->remote_port || strcmp(s->remote_ip, ends->remote_ip) != 0)))) {
         s = s->next_by_port;
     }
     return s;
