@@ -11,12 +11,12 @@
  *     #define ROW(...) CDN_CONFIG_ROW_OF(struct origin_settings, __VA_ARGS__)
  *     static const struct cdn_config_row rows[] = {ORIGIN_SETTINGS(ROW)};
  *
- * Columns: type, field, default (as text), min, max, choices, RESTART or RUNTIME (whether a reload can change
- * it), metavar, help. min and max count in the unit of the type (bytes, ms, number; characters of a text,
- * items of a list); both 0: no bounds, max below min: no upper bound. Choices: "a|b|c" for a CHOICE;
- * CDN_CONFIG_SECRET for a text that --print-config masks; CDN_CONFIG_PROXY for one that is empty or a proxy's URL; CDN_CONFIG_CIDRS for a list whose items are
- * networks; CDN_CONFIG_VALUES for a map whose values may be sequences in YAML, joined by "; "; otherwise
- * NULL.
+ * Columns: type, field, default (as text), min, max, choices, RESTART or RUNTIME (whether a reload can
+ * change it), metavar, help. min and max count in the unit of the type (bytes, ms, number; characters of a
+ * text, items of a list); both 0: no bounds, max below min: no upper bound. Choices: "a|b|c" for a CHOICE;
+ * CDN_CONFIG_SECRET for a text that --print-config masks; CDN_CONFIG_PROXY for one that is empty or a
+ * proxy's URL; CDN_CONFIG_CIDRS for a list whose items are networks; CDN_CONFIG_VALUES for a map whose
+ * values may be sequences in YAML, joined by "; "; otherwise NULL.
  *
  * The field `max_age` is the flag `--max-age`, the config key `max_age`, and the environment variables
  * `POCKETCDN_ORIGIN_MAX_AGE` and, weaker, `POCKETCDN_MAX_AGE`. Strength: default < file < environment < flag;
