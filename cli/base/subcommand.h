@@ -30,6 +30,7 @@ struct cli_command {
     X(get)              \
     X(travel)           \
     X(rtt)              \
+    X(compare)          \
     X(why)              \
     X(purge)            \
     X(clock)            \

@@ -125,7 +125,10 @@ static void lay_out(const struct table *table, struct layout *layout)
         size_t *width = &layout->width[i % table->columns], n = letters(table->cells[i].text);
         *width = n > *width ? n : *width;
     }
-    while (layout->terminal.width && room_taken(table, layout) > layout->terminal.width + GAP) {
+    size_t last = table->columns - 1,
+           number = table->right[last] ? layout->width[last] : 0; /* stays in its row */
+    while (layout->terminal.width &&
+           room_taken(table, layout) + number > layout->terminal.width + (number ? 0 : GAP)) {
         if (!leave_one_out(table, layout)) {
             return;
         }

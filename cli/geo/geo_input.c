@@ -328,7 +328,9 @@ static enum cdn_status fill(struct geo_reader *r, struct cdn_error *err)
     memmove(r->bytes, r->bytes + r->from, r->n - r->from);
     r->n -= r->from;
     r->from = 0;
-    r->before_read(r->self);
+    if (r->before_read) {
+        r->before_read(r->self);
+    }
     ssize_t got;
     do {
         got = read(r->fd, r->bytes + r->n, ROOM - r->n < READ_MAX ? ROOM - r->n : READ_MAX);

@@ -29,7 +29,7 @@ struct geo_reader {
     size_t from, n;
     uint64_t line; /* number of the line read last */
     bool at_end, is_looked_at;
-    /* Called before a read that may block. */
+    /* Called before a read that may block; may be NULL. */
     void (*before_read)(void *self);
     void *self;
 };

@@ -48,7 +48,11 @@ cli/get:             +cli/travel
 cli/geo:             +cli/base geo-data router*
 cli/route:           +cli/geo
 cli/demo:            +cli/run
-cli:                 +cli/run +cli/travel +cli/get +cli/route +cli/demo
+cli/compare/stats:   common*
+cli/compare/model:   +cli/geo wan/path origin cli/compare/stats
+cli/compare/output:  +cli/compare/model
+cli/compare:         +cli/compare/output
+cli:                 +cli/run +cli/travel +cli/get +cli/route +cli/demo +cli/compare
 """.split("\n") if line)}
 # Libraries that a room may use; common's and geo-data's rooms are linked each to its own, so a room that takes in one
 # more makes all who link it link that too.

@@ -52,6 +52,41 @@ struct summary summary_of(double *values, size_t n)
     return summary;
 }
 
+static int by_weighted_value(const void *a, const void *b)
+{
+    double x = ((const struct summary_value *)a)->value, y = ((const struct summary_value *)b)->value;
+    return (x > y) - (x < y);
+}
+
+static double weighted_rank(const struct summary_value *sorted, size_t n, double all, double share)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        sum += sorted[i].weight;
+        if (sum >= share * all - 1e-9 * all) {
+            return sorted[i].value;
+        }
+    }
+    return n ? sorted[n - 1].value : NAN;
+}
+
+struct summary summary_of_weighted(struct summary_value *values, size_t n)
+{
+    double all = 0;
+    struct summary summary = {0};
+    if (n > 1) {
+        qsort(values, n, sizeof(*values), by_weighted_value);
+    }
+    for (size_t i = 0; i < n; i++) {
+        all += values[i].weight;
+    }
+    for (size_t i = 0; i < CDN_ARRAY_LEN(shares); i++) {
+        summary.at[i] = weighted_rank(values, n, all, shares[i]);
+    }
+    summary.n = (size_t)(all + 0.5);
+    return summary;
+}
+
 double summary_median(double *values, size_t n)
 {
     if (n == 0) {

@@ -31,6 +31,11 @@ struct summary {
 
 /* Sorts the values. */
 struct summary summary_of(double *values, size_t n);
+struct summary_value {
+    double value, weight;
+};
+/* The same where a value stands for `weight` requests. Sorts them; n is the sum of the weights. */
+struct summary summary_of_weighted(struct summary_value *values, size_t n);
 double summary_rank(const double *sorted, size_t n, double share); /* NaN with n == 0 */
 void summary_sort(double *values, size_t n);
 double summary_median(double *values, size_t n); /* sorts; the middle of the two in the middle */
