@@ -1,18 +1,26 @@
 /* compare: the stages of `pocketcdn compare`: who and where, the model, what follows. Everything that can be
  * wrong with the words on the command line is said before anything begins. */
+#include "cli/base/options.h"
 #include "cli/base/print.h"
 #include "cli/base/subcommand.h"
 #include "cli/base/terminal.h"
 #include "cli/compare/compare_private.h"
+#include "cli/compare/model/comparison.h"
+#include "cli/compare/model/series.h"
+#include "cli/compare/output/output.h"
+#include "cli/compare/stats/gate.h"
 #include "common/mem.h"
 #include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 
+#include <jansson.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "common/banned.h"
 
+#define PROFILE "fibre"
 #define BODY_BYTES 100000u
 #define BODY_BYTES_MAX (1u << 30)
 
@@ -65,7 +73,7 @@ static enum cdn_status model(const struct compare_options *options, const char *
                              const struct comparison *like, struct comparison *ret, struct cdn_error *err)
 {
     *ret = (struct comparison){.body_bytes = like->body_bytes, .seed = like->seed, .runs = like->runs};
-    ret->profile = cdn_strdup(like->profile);
+    ret->profile = cdn_strdup(PROFILE);
     enum cdn_status status = compare_who(options, config, &ret->world, err);
     return status == CDN_OK ? comparison_model(ret, err) : status;
 }
@@ -144,9 +152,7 @@ static enum cdn_status judge(const struct compare *compare, struct cdn_error *er
 static enum cdn_status stages(const struct compare_options *options, const struct cli_args *args,
                               struct compare *compare, struct cdn_error *err)
 {
-    const struct comparison like = {
-        .body_bytes = compare->a.body_bytes, .seed = compare->a.seed, .profile = compare->a.profile};
-    CDN_AUTOFREE char *profile = compare->a.profile;
+    const struct comparison like = compare->a;
     enum cdn_status status = model(options, options->config, &like, &compare->a, err);
     if (status == CDN_OK && options->against) {
         status = against(options, compare, err);
@@ -180,7 +186,6 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
         status = read_numbers(options, &compare.a, err);
     }
     if (status == CDN_OK) {
-        compare.a.profile = cdn_strdup("fibre");
         status = stages(options, args, &compare, err);
     }
     comparison_free(&compare.a);

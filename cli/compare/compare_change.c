@@ -2,11 +2,22 @@
  * A place has a stratum of its own; places that only one side has say nothing and are left out. What was
  * only modelled has one value a place, which the same test takes like any other. */
 #include "cli/compare/compare_private.h"
-
+#include "cli/compare/model/comparison.h"
+#include "cli/compare/model/series.h"
+#include "cli/compare/model/times.h"
+#include "cli/compare/model/world.h"
+#include "cli/compare/output/output.h"
+#include "cli/compare/stats/gate.h"
+#include "cli/compare/stats/ranks.h"
+#include "cli/compare/stats/summary.h"
 #include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "geo-data/latency.h"
 
-#include <errno.h>
+#include <jansson.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -14,11 +14,15 @@
 #define CDN_CLI_COMPARE_PRIVATE_H
 #include "cli/base/options.h"
 #include "cli/compare/model/comparison.h"
+#include "cli/compare/model/world.h"
 #include "cli/compare/output/output.h"
 #include "cli/compare/stats/gate.h"
 #include "common/status.h"
+#include "common/str.h"
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 #define COMPARE_OPTIONS(X)                                                                                 \
     X(TEXT, config, 'c', "FILE",                                                                           \

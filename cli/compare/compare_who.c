@@ -1,14 +1,18 @@
 /* compare_who: the clients. A log is read once and its addresses counted before anything is looked up, so
  * that a log of millions of lines costs as many look-ups as it has clients. */
+#include "cli/base/options.h"
 #include "cli/compare/compare_private.h"
-
+#include "cli/compare/model/world.h"
 #include "cli/geo/geo_client.h"
 #include "cli/geo/geo_input.h"
 #include "common/mem.h"
 #include "common/parse.h"
+#include "common/status.h"
+#include "common/str.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

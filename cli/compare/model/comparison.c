@@ -2,8 +2,10 @@
 #include "cli/compare/model/comparison.h"
 
 #include "common/mem.h"
+#include "geo-data/latency.h"
 #include "geo-data/places.h"
 #include "router/base/edges.h"
+#include "router/table/table.h"
 
 #include <math.h>
 #include <stdlib.h>

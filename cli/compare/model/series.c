@@ -2,8 +2,6 @@
  * that no list can fall behind the table of visits. */
 #include "cli/compare/model/series.h"
 
-#include <stddef.h>
-
 #include "common/banned.h"
 
 static const struct {

@@ -4,6 +4,7 @@
 #include "cli/compare/model/times.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "common/banned.h"
 

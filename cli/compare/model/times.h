@@ -12,7 +12,6 @@
 #include "cli/compare/model/series.h"
 #include "wan/path/path.h"
 
-#include <stddef.h>
 #include <stdint.h>
 
 #define TIMES_REQUEST_BYTES 150u  /* of a request, about */

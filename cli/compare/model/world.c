@@ -2,22 +2,26 @@
  * them, so that the model and the real run speak of the same clients. */
 #include "cli/compare/model/world.h"
 
+#include "cli/base/options.h"
 #include "cli/geo/geo.h"
 #include "cli/geo/geo_input.h"
 #include "common/config/config.h"
 #include "common/mem.h"
+#include "common/str.h"
 #include "geo-data/geo.h"
 #include "geo-data/geodesy.h"
 #include "geo-data/near.h"
 #include "geo-data/places.h"
 #include "origin/settings.h"
 #include "router/base/edges.h"
+#include "router/base/reason.h"
+#include "router/choice/select.h"
 #include "router/decide/decide.h"
+#include "router/decide/resolve.h"
 
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "common/banned.h"

@@ -7,10 +7,10 @@
  */
 #ifndef CDN_CLI_COMPARE_WORLD_H
 #define CDN_CLI_COMPARE_WORLD_H
-#include "cli/base/options.h"
 #include "common/parse.h"
 #include "common/status.h"
 #include "geo-data/latency.h"
+#include "router/base/edges.h"
 #include "router/table/table.h"
 
 #include <stddef.h>

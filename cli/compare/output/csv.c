@@ -1,9 +1,15 @@
 /* csv: a line for each place and series (RFC 4180): what a spreadsheet or a data frame takes. Modelled
  * and measured columns carry it in their names. */
+#include "cli/compare/model/comparison.h"
+#include "cli/compare/model/series.h"
+#include "cli/compare/model/times.h"
+#include "cli/compare/model/world.h"
 #include "cli/compare/output/output.h"
+#include "cli/compare/stats/summary.h"
 #include "common/str.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "common/banned.h"
 

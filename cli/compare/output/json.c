@@ -1,13 +1,26 @@
 /* json: the whole comparison as one object, samples included, so that a later run can be tested against
  * it (`--baseline`) and others can draw what we did not. */
+#include "cli/compare/model/comparison.h"
+#include "cli/compare/model/enough.h"
+#include "cli/compare/model/series.h"
+#include "cli/compare/model/times.h"
+#include "cli/compare/model/world.h"
 #include "cli/compare/output/output.h"
-#include "common/mem.h"
+#include "cli/compare/stats/ranks.h"
+#include "cli/compare/stats/summary.h"
 #include "common/parse.h"
+#include "common/str.h"
+#include "geo-data/latency.h"
 #include "geo-data/places.h"
 #include "router/base/edges.h"
+#include "router/table/table.h"
+#include "wan/path/path.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 

@@ -4,11 +4,14 @@
 #define CDN_CLI_COMPARE_OUTPUT_H
 #include "cli/base/terminal.h"
 #include "cli/compare/model/comparison.h"
+#include "cli/compare/model/series.h"
 #include "cli/compare/stats/ranks.h"
+#include "cli/compare/stats/summary.h"
 #include "common/str.h"
 
 #include <jansson.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* One series against another time or another CDN: `--baseline`, `--against`. */
 struct output_change {

@@ -1,15 +1,25 @@
 /* text: tables for a terminal. A city has a row, a series has a row; sums over cities stand below their
  * rows, never in place of them. Columns that can be done without give way on a narrow terminal. */
 #include "cli/base/table.h"
+#include "cli/base/terminal.h"
+#include "cli/compare/model/comparison.h"
+#include "cli/compare/model/enough.h"
+#include "cli/compare/model/series.h"
+#include "cli/compare/model/times.h"
+#include "cli/compare/model/world.h"
 #include "cli/compare/output/output.h"
+#include "cli/compare/stats/ranks.h"
+#include "cli/compare/stats/summary.h"
 #include "common/mem.h"
-#include "common/parse.h"
+#include "common/str.h"
 #include "common/visible.h"
 #include "geo-data/places.h"
 #include "router/base/edges.h"
+#include "router/table/table.h"
 
 #include <math.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "common/banned.h"

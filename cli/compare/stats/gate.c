@@ -6,7 +6,6 @@
 #include "common/mem.h"
 #include "common/parse.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "common/banned.h"

@@ -8,6 +8,7 @@
 
 #include <check.h>
 #include <math.h>
+#include <stddef.h>
 
 #include "common/banned.h"
 

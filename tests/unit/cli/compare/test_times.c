@@ -1,5 +1,6 @@
 /* Modelled visits against figures by hand: round trips counted as in docs/compare.md; and properties that
  * hold for all paths. */
+#include "cli/compare/model/series.h"
 #include "cli/compare/model/times.h"
 #include "common/mem.h"
 #include "common/mix.h"
