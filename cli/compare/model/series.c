@@ -20,17 +20,17 @@ static const char *const words[SERIES_COUNT + 1] = {
 #undef X
 };
 
-enum series_way visit_way(enum visit_kind visit)
+enum series_way series_visit_way(enum visit_kind visit)
 {
     return visits[visit].way;
 }
 
-enum series_state visit_state(enum visit_kind visit)
+enum series_state series_visit_state(enum visit_kind visit)
 {
     return visits[visit].state;
 }
 
-const char *visit_word(enum visit_kind visit)
+const char *series_visit_word(enum visit_kind visit)
 {
     return visits[visit].word;
 }

@@ -66,9 +66,9 @@ static inline bool series_kept(unsigned series)
 {
     return series % 2;
 }
-enum series_way visit_way(enum visit_kind visit);
-enum series_state visit_state(enum visit_kind visit);
-const char *visit_word(enum visit_kind visit);             /* "dns-warm" */
+enum series_way series_visit_way(enum visit_kind visit);
+enum series_state series_visit_state(enum visit_kind visit);
+const char *series_visit_word(enum visit_kind visit);      /* "dns-warm" */
 const char *series_word(unsigned series);                  /* "dns-warm-new" */
 const char *const *series_words(void);                     /* all, ended by NULL */
 const char *series_state_verdict(enum series_state state); /* the X-Cache that belongs to it; "" for ORIGIN */

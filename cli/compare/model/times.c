@@ -147,7 +147,7 @@ static void play_request(struct play *play, enum series_way way, int64_t *now_ns
 static void play_visit(const struct times_paths *paths, enum visit_kind visit, uint64_t body, bool busy,
                        struct times ret[static 2])
 {
-    struct play play = {.body = body, .state = visit_state(visit)};
+    struct play play = {.body = body, .state = series_visit_state(visit)};
     int64_t now_ns = 0;
     link_init(&play.origin, &paths->origin);
     link_init(&play.edge, &paths->edge);
@@ -156,14 +156,14 @@ static void play_visit(const struct times_paths *paths, enum visit_kind visit, u
     behind.down.initial_window = busy ? WAN_LARGEST_WINDOW : 0;
     link_init(&play.behind, &behind);
     play.behind.open = true;
-    play_request(&play, visit_way(visit), &now_ns, &ret[0]);
-    play_request(&play, visit_way(visit), &now_ns, &ret[1]);
+    play_request(&play, series_visit_way(visit), &now_ns, &ret[0]);
+    play_request(&play, series_visit_way(visit), &now_ns, &ret[1]);
 }
 
 void times_of_visit(const struct times_paths *paths, enum visit_kind visit, uint64_t body_bytes,
                     struct times ret[static 2])
 {
-    enum series_state state = visit_state(visit);
+    enum series_state state = series_visit_state(visit);
     play_visit(paths, visit, body_bytes, false, ret);
     for (unsigned i = 0; i < 2; i++) {
         ret[i].least_total_ns = ret[i].total_ns;

@@ -156,7 +156,7 @@ static json_t *sizes_json(const struct comparison *c)
                 struct summary measured = summary_of(row->measured[visit], row->measured_n[visit]);
                 json_object_set_new(one, "measured", output_summary_json(&measured));
             }
-            json_object_set_new(object, visit_word(sweep_visit_kind((enum sweep_visit)visit)), one);
+            json_object_set_new(object, series_visit_word(sweep_visit_kind((enum sweep_visit)visit)), one);
         }
         json_array_append_new(all, object);
     }
