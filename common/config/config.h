@@ -16,7 +16,8 @@
  * text, items of a list); both 0: no bounds, max below min: no upper bound. Choices: "a|b|c" for a CHOICE;
  * CDN_CONFIG_SECRET for a text that --print-config masks; CDN_CONFIG_PROXY for one that is empty or a
  * proxy's URL; CDN_CONFIG_CIDRS for a list whose items are networks; CDN_CONFIG_VALUES for a map whose
- * values may be sequences in YAML, joined by "; "; otherwise NULL.
+ * values may be sequences in YAML, joined by "; "; CDN_CONFIG_MAPPINGS for a list whose items may be mappings
+ * in YAML, joined to "KEY=VALUE,KEY=VALUE"; otherwise NULL.
  *
  * The field `max_age` is the flag `--max-age`, the config key `max_age`, and the environment variables
  * `POCKETCDN_ORIGIN_MAX_AGE` and, weaker, `POCKETCDN_MAX_AGE`. Strength: default < file < environment < flag;
@@ -118,6 +119,7 @@ struct cdn_config_row {
 #define CDN_CONFIG_CIDRS "cidr"
 #define CDN_CONFIG_PROXY "proxy" /* common/proxy_url.h; who one is there is a secret */
 #define CDN_CONFIG_VALUES "values"
+#define CDN_CONFIG_MAPPINGS "mappings"
 
 /* Settings that every daemon has; their place in cdn.yaml is the section `cdn`. */
 #define CDN_SHARED_SETTINGS(X)                                                                            \

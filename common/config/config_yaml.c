@@ -113,27 +113,6 @@ static enum cdn_status duplicate(struct config_file *file, const yaml_node_t *ke
                          (const char *)key->data.scalar.value, first);
 }
 
-static enum cdn_status read_sequence(struct config_file *file, struct config_target *target,
-                                     const struct cdn_config_row *row, const yaml_node_t *node,
-                                     const char *name, struct cdn_error *err)
-{
-    for (yaml_node_item_t *it = node->data.sequence.items.start; it < node->data.sequence.items.top; it++) {
-        const yaml_node_t *item;
-        enum cdn_status status = visit_typed(file, *it, YAML_SCALAR_NODE, name, &item, err);
-        if (status != CDN_OK) {
-            return status;
-        }
-        CDN_AUTOFREE char *origin = cdn_asprintf("%s:%zu", file->path, line_of(item));
-        CDN_AUTOFREE char *where = cdn_asprintf("%s: %s", origin, name);
-        struct config_place place = {where, origin};
-        status = config_list_add(row, target->settings, &place, text_of(item), CDN_STR(""), err);
-        if (status != CDN_OK) {
-            return status;
-        }
-    }
-    return CDN_OK;
-}
-
 static int by_key_then_line(const void *a, const void *b)
 {
     const yaml_node_t *x = *(const yaml_node_t *const *)a;
@@ -162,6 +141,52 @@ static enum cdn_status check_keys(struct config_file *file, const yaml_node_t *m
     for (size_t i = 1; i < n; i++) {
         if (cdn_str_eq(text_of(keys[i - 1]), text_of(keys[i]))) {
             return duplicate(file, keys[i], line_of(keys[i - 1]), section, err);
+        }
+    }
+    return CDN_OK;
+}
+
+/* A mapping of scalars as "KEY=VALUE,KEY=VALUE". */
+static enum cdn_status join_pairs(struct config_file *file, const yaml_node_t *map, const char *name,
+                                  struct cdn_buf *out, struct cdn_error *err)
+{
+    enum cdn_status status = check_keys(file, map, name, err);
+    for (yaml_node_pair_t *pair = map->data.mapping.pairs.start;
+         status == CDN_OK && pair < map->data.mapping.pairs.top; pair++) {
+        const yaml_node_t *key = yaml_document_get_node(&file->doc, pair->key), *value;
+        status = visit_typed(file, pair->value, YAML_SCALAR_NODE, name, &value, err);
+        if (status == CDN_OK) {
+            cdn_buf_printf(out, "%s" CDN_STR_FMT "=" CDN_STR_FMT, out->n ? "," : "", CDN_STR_ARG(text_of(key)),
+                           CDN_STR_ARG(text_of(value)));
+        }
+    }
+    return status;
+}
+
+static enum cdn_status read_sequence(struct config_file *file, struct config_target *target,
+                                     const struct cdn_config_row *row, const yaml_node_t *node,
+                                     const char *name, struct cdn_error *err)
+{
+    const bool mappings = row->choices && strcmp(row->choices, CDN_CONFIG_MAPPINGS) == 0;
+    for (yaml_node_item_t *it = node->data.sequence.items.start; it < node->data.sequence.items.top; it++) {
+        const yaml_node_t *item;
+        CDN_AUTOBUF struct cdn_buf pairs = {0};
+        enum cdn_status status = visit(file, *it, &item, err);
+        if (status == CDN_OK && mappings && item->type == YAML_MAPPING_NODE) {
+            status = join_pairs(file, item, name, &pairs, err);
+        } else if (status == CDN_OK) {
+            status = need_type(file, item, YAML_SCALAR_NODE, name, err);
+        }
+        if (status != CDN_OK) {
+            return status;
+        }
+        CDN_AUTOFREE char *origin = cdn_asprintf("%s:%zu", file->path, line_of(item));
+        CDN_AUTOFREE char *where = cdn_asprintf("%s: %s", origin, name);
+        struct config_place place = {where, origin};
+        struct cdn_str text = item->type == YAML_MAPPING_NODE ? cdn_buf_str(&pairs) : text_of(item);
+        status = config_list_add(row, target->settings, &place, text, CDN_STR(""), err);
+        if (status != CDN_OK) {
+            return status;
         }
     }
     return CDN_OK;

@@ -40,6 +40,8 @@ edge/control:        +edge/request
 edge:                +edge/control
 
 wan/path:            common
+wan/relay:           common* geo-data wan/path
+wan:                 +wan/relay
 
 cli/base:            common*
 cli/run:             +cli/base geo-data router* edge* origin wan*

@@ -1,0 +1,136 @@
+/* wan: everything runs on the main thread's loop: a relay waits far more than it works, and one clock that
+ * all connections share is what keeps their times true. */
+#include "wan/wan.h"
+
+#include "common/admin_address.h"
+#include "common/config/config.h"
+#include "common/daemon/metrics.h"
+#include "common/mem.h"
+#include "common/str.h"
+#include "wan/wan_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "common/banned.h"
+
+static void give_metrics(void *self, struct cdn_buf *out)
+{
+    struct wan *wan = self;
+    uint64_t values[WAN_METRIC_COUNT] = {0};
+    const struct cdn_histogram *late = wan_relay_lateness(wan->relay);
+    cdn_metrics_sum(wan_relay_metrics(wan->relay), values, WAN_METRIC_COUNT);
+    cdn_metrics_prometheus("pocketcdn_wan_", wan_metric_rows, values, WAN_METRIC_COUNT, out);
+    cdn_histogram_prometheus("pocketcdn_wan_", "late_seconds",
+                             "How much later than their time bytes were handed over", &late, 1, out);
+}
+
+static void give_status(void *self, json_t *into)
+{
+    struct wan *wan = self;
+    uint64_t values[WAN_METRIC_COUNT] = {0};
+    json_t *metrics = json_object(), *relay = wan_relay_status_json(wan->relay);
+    json_object_update(into, relay);
+    json_decref(relay);
+    cdn_metrics_sum(wan_relay_metrics(wan->relay), values, WAN_METRIC_COUNT);
+    cdn_metrics_json(wan_metric_rows, values, WAN_METRIC_COUNT, metrics);
+    json_object_set_new(into, "metrics", metrics);
+}
+
+static enum cdn_status set_faults(void *self, json_t *body, struct cdn_error *err)
+{
+    struct wan *wan = self;
+    return wan_relay_set_faults(wan->relay, body, err);
+}
+
+static void drain(void *self)
+{
+    struct wan *wan = self;
+    wan_relay_drain(wan->relay);
+}
+
+static bool drained(void *self)
+{
+    const struct wan *wan = self;
+    return wan_relay_is_drained(wan->relay);
+}
+
+static enum cdn_status open_daemon(struct wan *wan, struct cdn_error *err)
+{
+    char admin[CDN_ADDR_TEXT_SIZE];
+    cdn_admin_address(wan->settings.admin, wan->settings.listen, admin);
+    const struct daemon_config config = {
+        .program = wan_program.name,
+        .admin_listen = admin,
+        .admin_token = wan->settings.admin_token,
+        .simulate = true, /* there is nothing else here */
+        .routes = wan_admin_routes,
+        .self = wan,
+        .metrics = give_metrics,
+        .status = give_status,
+        .faults = set_faults,
+        .drain = drain,
+        .drained = drained,
+    };
+    return daemon_create(&config, &wan->daemon, err);
+}
+
+/* The last -c or --config, else the environment's: what cdn_config_load read the settings from. */
+static const char *config_path(int argc, char **argv)
+{
+    const char *path = getenv("POCKETCDN_CONFIG");
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        struct cdn_str arg = cdn_str(argv[i]);
+        bool separate = strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0;
+        if (separate && i + 1 < argc) {
+            path = argv[++i];
+        } else if (cdn_str_starts(arg, CDN_STR("--config="))) {
+            path = argv[i] + strlen("--config=");
+        } else if (cdn_str_starts(arg, CDN_STR("-c")) && !separate) {
+            path = argv[i] + strlen("-c");
+        }
+    }
+    return path && path[0] ? path : NULL;
+}
+
+enum cdn_status wan_create(struct wan_settings *take, int argc, char **argv, struct wan **ret,
+                           struct cdn_error *err)
+{
+    struct wan *wan = cdn_calloc(1, sizeof(*wan));
+    wan->settings = *take;
+    memset(take, 0, sizeof(*take));
+    prctl(PR_SET_TIMERSLACK, 1UL); /* the kernel's usual 50 us would make every byte late by as much */
+    enum cdn_status status = wan_world_read(config_path(argc, argv), &wan->settings, &wan->world, err);
+    if (status == CDN_OK) {
+        status = open_daemon(wan, err);
+    }
+    if (status == CDN_OK) {
+        status = wan_relay_create(daemon_loop(wan->daemon), &wan->settings, &wan->world, &wan->relay, err);
+    }
+    if (status != CDN_OK) {
+        wan_destroy(wan);
+        return status;
+    }
+    *ret = wan;
+    return CDN_OK;
+}
+
+void wan_run(struct wan *wan)
+{
+    struct cdn_addr address = {0};
+    wan_relay_address(wan->relay, &address);
+    daemon_run(wan->daemon, &address);
+}
+
+void wan_destroy(struct wan *wan)
+{
+    if (!wan) {
+        return;
+    }
+    wan_relay_destroy(wan->relay);
+    daemon_destroy(wan->daemon);
+    wan_world_free(&wan->world);
+    cdn_config_free(&wan_program, &wan->settings);
+    free(wan);
+}

@@ -1,0 +1,19 @@
+/* wan_private: what the daemon and its admin verbs share. */
+#ifndef CDN_WAN_WAN_PRIVATE_H
+#define CDN_WAN_WAN_PRIVATE_H
+#include "common/daemon/daemon.h"
+#include "wan/relay/relay.h"
+#include "wan/relay/settings.h"
+#include "wan/relay/world.h"
+#include "wan/wan.h"
+
+struct wan {
+    struct wan_settings settings;
+    struct wan_world world;
+    struct wan_relay *relay;
+    struct daemon *daemon;
+};
+
+extern const struct daemon_route wan_admin_routes[];
+
+#endif
