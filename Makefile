@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 DEPS ?= yes
 deps = @[ "$(DEPS)" = no ] || ./cmake/deps.sh
-programs = pocketcdn pocketcdn-router pocketcdn-edge pocketcdn-origin
+programs = pocketcdn pocketcdn-router pocketcdn-edge pocketcdn-origin pocketcdn-wan
 configure = cmake --preset $(1) >/dev/null
 ctest = ctest --output-on-failure -j 2 --no-tests=error
 
@@ -15,7 +15,7 @@ help: ## this list
 deps: ## install every Debian package that build, demo and test need
 	$(deps) build demo test
 
-build: ## the four programs, in build/bin
+build: ## the five programs, in build/bin
 	$(deps) build
 	@$(call configure,dev)
 	@cmake/build.sh cmake --build --preset dev -j $(JOBS) --target $(programs)

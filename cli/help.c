@@ -9,12 +9,14 @@
 #include "edge/base/settings.h"
 #include "origin/settings.h"
 #include "router/base/settings.h"
+#include "wan/relay/settings.h"
 
 #include <string.h>
 
 #include "common/banned.h"
 
-static const struct cdn_config_program *const daemons[] = {&origin_program, &edge_program, &router_program};
+static const struct cdn_config_program *const daemons[] = {&origin_program, &edge_program, &router_program,
+                                                           &wan_program};
 
 void cli_help_overview(FILE *to)
 {
@@ -59,7 +61,7 @@ static int print_names(void)
 static int print_settings(void)
 {
     static const char *const sections[] = {"`origin`", "`edge`, and each item of `edges` for one edge",
-                                           "`router`"};
+                                           "`router`", "`wan`"};
     CDN_AUTOBUF struct cdn_buf text = {0};
     cdn_buf_printf(
         &text,

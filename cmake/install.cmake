@@ -2,7 +2,7 @@
 # and systemd units.
 set(man_pages ${CMAKE_BINARY_DIR}/man)
 set(generated "")
-foreach(page pocketcdn.1 pocketcdn-router.8 pocketcdn-edge.8 pocketcdn-origin.8)
+foreach(page pocketcdn.1 pocketcdn-router.8 pocketcdn-edge.8 pocketcdn-origin.8 pocketcdn-wan.8)
   get_filename_component(program ${page} NAME_WE)
   add_custom_command(OUTPUT ${man_pages}/${page} DEPENDS pocketcdn VERBATIM
     COMMAND ${CMAKE_COMMAND} -E make_directory ${man_pages}

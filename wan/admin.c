@@ -1,7 +1,11 @@
 /* admin: the verbs of the admin listener beside those that every daemon has: listeners of places, faults of
  * links, and how far it is from one place to another. */
+#include "common/daemon/daemon.h"
+#include "common/http/server/http_server.h"
 #include "common/mem.h"
-#include "common/str.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "wan/relay/relay.h"
 #include "wan/wan_private.h"
 
 #include <jansson.h>
@@ -23,7 +27,8 @@ static void make_listener(void *self, struct http_request *req, json_t *body)
     struct cdn_addr address;
     struct cdn_error err;
     json_error_t why;
-    if (!body || json_unpack_ex(body, &why, JSON_STRICT, "{s:s, s?s}", "place", &place, "profile", &profile)) {
+    if (!body ||
+        json_unpack_ex(body, &why, JSON_STRICT, "{s:s, s?s}", "place", &place, "profile", &profile)) {
         cdn_error_set(&err, CDN_INVALID,
                       "listeners: {\"place\":\"Tokyo\"} is expected, or with a \"profile\":\"4g\"");
         daemon_answer_error(req, &err);

@@ -19,8 +19,7 @@ int main(int argc, char **argv)
     struct cdn_error err = {0};
     struct wan *wan;
     cdn_process_init();
-    enum cdn_status status =
-        cdn_config_load(&wan_program, argc, argv, &settings, &outcome, NULL, NULL, &err);
+    enum cdn_status status = cdn_config_load(&wan_program, argc, argv, &settings, &outcome, NULL, NULL, &err);
     if (status != CDN_OK) {
         return daemon_fail(wan_program.name, &err);
     }

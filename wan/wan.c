@@ -4,11 +4,19 @@
 
 #include "common/admin_address.h"
 #include "common/config/config.h"
+#include "common/daemon/daemon.h"
 #include "common/daemon/metrics.h"
 #include "common/mem.h"
+#include "common/parse.h"
 #include "common/str.h"
+#include "wan/relay/metrics.h"
+#include "wan/relay/relay.h"
+#include "wan/relay/world.h"
 #include "wan/wan_private.h"
 
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>

@@ -2,10 +2,8 @@
 #ifndef CDN_WAN_WAN_PRIVATE_H
 #define CDN_WAN_WAN_PRIVATE_H
 #include "common/daemon/daemon.h"
-#include "wan/relay/relay.h"
 #include "wan/relay/settings.h"
 #include "wan/relay/world.h"
-#include "wan/wan.h"
 
 struct wan {
     struct wan_settings settings;

@@ -156,8 +156,8 @@ static enum cdn_status join_pairs(struct config_file *file, const yaml_node_t *m
         const yaml_node_t *key = yaml_document_get_node(&file->doc, pair->key), *value;
         status = visit_typed(file, pair->value, YAML_SCALAR_NODE, name, &value, err);
         if (status == CDN_OK) {
-            cdn_buf_printf(out, "%s" CDN_STR_FMT "=" CDN_STR_FMT, out->n ? "," : "", CDN_STR_ARG(text_of(key)),
-                           CDN_STR_ARG(text_of(value)));
+            cdn_buf_printf(out, "%s" CDN_STR_FMT "=" CDN_STR_FMT, out->n ? "," : "",
+                           CDN_STR_ARG(text_of(key)), CDN_STR_ARG(text_of(value)));
         }
     }
     return status;

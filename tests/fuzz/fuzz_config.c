@@ -8,6 +8,7 @@
 #include "fuzz.h"
 #include "origin/settings.h"
 #include "router/base/settings.h"
+#include "wan/relay/settings.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -45,6 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     load(&edge_program, path);
     load(&router_program, path);
     load(&origin_program, path);
+    load(&wan_program, path);
     close(fd);
     return 0;
 }

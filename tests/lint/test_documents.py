@@ -5,7 +5,7 @@ import subprocess
 import pytest
 import source
 
-DAEMONS = ("pocketcdn-router", "pocketcdn-edge", "pocketcdn-origin")
+DAEMONS = ("pocketcdn-router", "pocketcdn-edge", "pocketcdn-origin", "pocketcdn-wan")
 
 
 def run(program, *args):

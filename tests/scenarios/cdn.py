@@ -621,7 +621,8 @@ class FakeOrigin:
     in .active and the most at a time in .most_active.
     """
 
-    def __init__(self, tls=None):
+    def __init__(self, tls=None, host="127.0.0.1"):
+        self._host = host
         self._scripts, self._lock = {}, threading.Condition()
         self.default = Reply(404, b"not scripted\n")
         self.requests, self.active, self.most_active, self.connections = [], 0, 0, 0
@@ -633,7 +634,7 @@ class FakeOrigin:
     def _listen(self, port=0):
         self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", port))
+        self._listener.bind((self._host, port))
         self._listener.listen(1024)
         self.address = self._listener.getsockname()
         self._accepter = threading.Thread(target=self._accept, args=(self._listener,), daemon=True)
@@ -911,6 +912,13 @@ class Cdn:
             settings["config"] = self.config(config)
         settings = {"listen": listen, "admin": admin, "dns_listen": dns_listen, **settings}
         return self.daemon("pocketcdn-router", [*flags(settings), *args], wait, files, env=env)
+
+    def wan(self, config=None, *args, wait=True, env=None, listen="127.0.0.1:0", admin="127.0.0.1:0", files=None, **settings):
+        """The network between the places; `config` as for a router."""
+        if config is not None:
+            settings["config"] = self.config(config)
+        settings = {"listen": listen, "admin": admin, "log_level": "debug", **settings}
+        return self.daemon("pocketcdn-wan", [*flags(settings), *args], wait, files, env=env)
 
     def django(self, static=True, **env):
         """The site of origin/django on a database of its own; `env` goes to its settings (DJANGO_STATIC_HOST=...)."""

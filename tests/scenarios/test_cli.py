@@ -22,7 +22,7 @@ def test_completion_for_bash_completes(cdn):
     assert cdn.cli("help", "--completion", "fish").returncode == 2
 
 
-@pytest.mark.parametrize("program", ["pocketcdn", "pocketcdn-edge", "pocketcdn-router", "pocketcdn-origin"])
+@pytest.mark.parametrize("program", ["pocketcdn", "pocketcdn-edge", "pocketcdn-router", "pocketcdn-origin", "pocketcdn-wan"])
 def test_man_pages_name_every_option(cdn, program):
     page = cdn.cli("help", "--man", program).stdout
     assert page.startswith(f".TH {program.upper() if program == 'pocketcdn' else program} ")

@@ -20,7 +20,7 @@ def section_of(name):
     return EDGES[name.removeprefix("edge-")] if name.startswith("edge-") else CDN[name]
 
 
-@pytest.mark.parametrize("program", ["pocketcdn", "pocketcdn-origin", "pocketcdn-edge", "pocketcdn-router"])
+@pytest.mark.parametrize("program", ["pocketcdn", "pocketcdn-origin", "pocketcdn-edge", "pocketcdn-router", "pocketcdn-wan"])
 def test_the_image_has_every_library(program):
     installed = set((SOURCE / "docker" / "Dockerfile").read_text().split())
     told = subprocess.run(["readelf", "-d", BIN / program], capture_output=True, text=True, check=True).stdout

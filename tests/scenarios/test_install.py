@@ -8,7 +8,7 @@ import pytest
 
 SOURCE = pathlib.Path(os.environ["CDN_SOURCE"])
 BUILD = pathlib.Path(os.environ["CDN_BUILD"])
-DAEMONS = ("pocketcdn-origin", "pocketcdn-edge", "pocketcdn-router")
+DAEMONS = ("pocketcdn-origin", "pocketcdn-edge", "pocketcdn-router", "pocketcdn-wan")
 
 
 def run(*command, **more):

@@ -4,6 +4,9 @@
 
 #include "common/mem.h"
 #include "common/str.h"
+#include "wan/path/profile.h"
+#include "wan/relay/address.h"
+#include "wan/relay/world.h"
 
 #include <stdlib.h>
 

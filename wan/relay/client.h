@@ -4,10 +4,7 @@
 #define CDN_WAN_RELAY_CLIENT_H
 #include "common/status.h"
 #include "wan/path/path.h"
-#include "wan/path/profile.h"
-#include "wan/relay/address.h"
 #include "wan/relay/end.h"
-#include "wan/relay/world.h"
 
 #include <stdbool.h>
 
@@ -30,7 +27,7 @@ struct wan_who { /* what a client is made from */
 enum cdn_status wan_client_create(const struct wan_who *who, const char *name, const char *profile,
                                   struct wan_client **ret, struct cdn_error *err) CDN_MUST_CHECK;
 struct wan_client *wan_client_ref(struct wan_client *client);
-void wan_client_unref(struct wan_client *client); /* NULL is fine */
+void wan_client_unref(struct wan_client *client);                     /* NULL is fine */
 const char *wan_client_profile_name(const struct wan_client *client); /* "" without a last mile */
 
 #endif

@@ -5,19 +5,34 @@
  * What a socket is watched for is worked out in one place (wan_conn_update) from what its two lanes wait for.
  */
 #include "common/clock.h"
+#include "common/daemon/metrics.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/mem.h"
 #include "common/mix.h"
+#include "common/parse.h"
 #include "common/proxy_protocol.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "wan/path/path.h"
+#include "wan/relay/client.h"
+#include "wan/relay/end.h"
 #include "wan/relay/link.h"
+#include "wan/relay/metrics.h"
+#include "wan/relay/pipe.h"
 #include "wan/relay/relay_private.h"
+#include "wan/relay/resolve.h"
+#include "wan/relay/route.h"
+#include "wan/relay/settings.h"
+#include "wan/relay/socks.h"
+#include "wan/relay/world.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -268,8 +283,7 @@ static void send_proxy_header(const struct wan_conn *conn)
     if (!as && source.sa.sa_family != AF_UNSPEC) {
         cdn_addr_set_port(&source, (unsigned)(1024 + conn->number % 64000));
     }
-    size_t n =
-        proxy_header_write(source.sa.sa_family == AF_UNSPEC ? NULL : &source, &conn->target, header);
+    size_t n = proxy_header_write(source.sa.sa_family == AF_UNSPEC ? NULL : &source, &conn->target, header);
     ssize_t sent = send(conn->side[1].watch.fd, header, n, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)sent; /* into an empty socket; what is wrong with it shows soon enough */
 }
@@ -525,7 +539,8 @@ static void on_open_side(struct wan_side *side, uint32_t events)
     struct wan_conn *conn = side->conn;
     struct wan_lane *from = &conn->lane[side->i], *to = &conn->lane[!side->i];
     if (events & EPOLLERR && error_of(side->watch.fd) != 0) {
-        if (side_broke(conn, side->i)) {
+        /* what it sent before, and the path had taken, still arrives */
+        if ((!from->reading || pull(from, cdn_clock_mono_ns())) && side_broke(conn, side->i)) {
             run(from, false);
         }
         return;

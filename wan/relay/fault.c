@@ -66,9 +66,8 @@ static enum cdn_status split_link(const struct wan_world *world, struct wan_faul
 
 static bool end_matches(const struct wan_fault_end *wanted, const struct wan_end *end)
 {
-    return wanted->any ||
-           (wanted->node ? end->is_node && strcmp(end->name, wanted->node->end.name) == 0
-                         : wan_end_is_at(end, wanted->lat, wanted->lon));
+    return wanted->any || (wanted->node ? end->is_node && strcmp(end->name, wanted->node->end.name) == 0
+                                        : wan_end_is_at(end, wanted->lat, wanted->lon));
 }
 
 /* ---- what POST /faults says ---- */
@@ -145,8 +144,8 @@ static enum cdn_status set_seed(struct wan_fault *f, const json_t *v, struct cdn
 static const struct {
     const char *key;
     enum cdn_status (*set)(struct wan_fault *f, const json_t *v, struct cdn_error *err);
-} keys[] = {{"link", set_link},   {"direction", set_direction}, {"cut", set_cut},  {"delay", set_delay},
-            {"loss", set_loss},   {"rate", set_rate},           {"seed", set_seed}};
+} keys[] = {{"link", set_link}, {"direction", set_direction}, {"cut", set_cut},  {"delay", set_delay},
+            {"loss", set_loss}, {"rate", set_rate},           {"seed", set_seed}};
 
 static enum cdn_status set(struct wan_fault *f, bool *off, const char *key, const json_t *v,
                            struct cdn_error *err)
@@ -168,7 +167,8 @@ static enum cdn_status set(struct wan_fault *f, bool *off, const char *key, cons
 static bool same_fault_end(const struct wan_fault_end *a, const struct wan_fault_end *b)
 {
     return a->any == b->any && a->node == b->node &&
-           (a->any || a->node || (a->lat <= b->lat && a->lat >= b->lat && a->lon <= b->lon && a->lon >= b->lon));
+           (a->any || a->node ||
+            (a->lat <= b->lat && a->lat >= b->lat && a->lon <= b->lon && a->lon >= b->lon));
 }
 
 /* Takes the link's faults away: of all directions, or of the same one. */
@@ -177,7 +177,8 @@ static void take_away(struct wan_faults *faults, const struct wan_fault *like, b
     size_t kept = 0;
     for (size_t i = 0; i < faults->n; i++) {
         const struct wan_fault *f = &faults->items[i];
-        bool same = same_fault_end(&f->ends[0], &like->ends[0]) && same_fault_end(&f->ends[1], &like->ends[1]) &&
+        bool same = same_fault_end(&f->ends[0], &like->ends[0]) &&
+                    same_fault_end(&f->ends[1], &like->ends[1]) &&
                     (all_directions || f->direction == like->direction);
         if (!same) {
             faults->items[kept++] = *f;

@@ -1,15 +1,28 @@
 /* hello: the handshake of a connection, up to where the target is known: who is it, where does it want to go,
  * may it. No time is charged here: between a client and the edge of this network is nothing but loopback. */
+#include "common/daemon/metrics.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/mem.h"
+#include "common/parse.h"
+#include "common/status.h"
 #include "common/str.h"
+#include "wan/relay/address.h"
+#include "wan/relay/client.h"
+#include "wan/relay/end.h"
+#include "wan/relay/metrics.h"
 #include "wan/relay/relay_private.h"
+#include "wan/relay/resolve.h"
+#include "wan/relay/settings.h"
+#include "wan/relay/socks.h"
 #include "wan/relay/target.h"
+#include "wan/relay/world.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "common/banned.h"
@@ -71,7 +84,8 @@ static void refuse_handshake(struct wan_conn *conn)
     say_reply(conn);
     if (socks->why == WAN_SOCKS_REFUSE_HTTP) {
         static const char *const text =
-            "This port speaks SOCKS5, not HTTP. A client is told so by socks5h://PLACE@HOST:PORT as its proxy, "
+            "This port speaks SOCKS5, not HTTP. A client is told so by socks5h://PLACE@HOST:PORT as its "
+            "proxy, "
             "for example curl -x socks5h://Tokyo@127.0.0.1:1080 http://www.cdn.test/\n";
         CDN_AUTOFREE char *answer = cdn_asprintf("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; "
                                                  "charset=utf-8\r\nContent-Length: %zu\r\nConnection: "
@@ -90,8 +104,8 @@ static bool take_user(struct wan_conn *conn)
 {
     struct wan_socks *socks = &conn->hello->socks;
     struct cdn_error why;
-    if (!conn->client && wan_client_create(&conn->relay->who, socks->user, socks->password, &conn->client,
-                                           &why) != CDN_OK) {
+    if (!conn->client &&
+        wan_client_create(&conn->relay->who, socks->user, socks->password, &conn->client, &why) != CDN_OK) {
         wan_socks_judge(socks, false);
         say_reply(conn);
         cdn_metric_add(&conn->relay->metrics.refused_user, 1);
@@ -124,10 +138,10 @@ static void on_answer(void *arg, enum cdn_status status, const struct cdn_addr *
         cdn_metric_add(&metrics->questions_failed, 1);
         refuse_target(conn, status == CDN_REFUSED ? WAN_SOCKS_NOT_ALLOWED : WAN_SOCKS_HOST_UNREACHABLE,
                       &metrics->refused_name, "name",
-                      status == CDN_NOT_FOUND  ? "our DNS has no address of this name"
-                      : status == CDN_REFUSED  ? "our DNS refuses to answer"
-                      : status == CDN_TIMEOUT  ? "our DNS does not answer"
-                                               : "our DNS cannot be reached; does the router run?");
+                      status == CDN_NOT_FOUND ? "our DNS has no address of this name"
+                      : status == CDN_REFUSED ? "our DNS refuses to answer"
+                      : status == CDN_TIMEOUT ? "our DNS does not answer"
+                                              : "our DNS cannot be reached; does the router run?");
         return;
     }
     if (wan_target_of_answer(conn->relay->world, answer, conn->hello->socks.port, &target, &err) != CDN_OK) {
@@ -205,8 +219,8 @@ static bool step(struct wan_conn *conn)
 void wan_conn_hello_ready(struct wan_conn *conn)
 {
     struct wan_hello *hello = conn->hello;
-    ssize_t n = recv(conn->side[0].watch.fd, hello->bytes + hello->n, sizeof(hello->bytes) - hello->n,
-                     MSG_DONTWAIT);
+    ssize_t n =
+        recv(conn->side[0].watch.fd, hello->bytes + hello->n, sizeof(hello->bytes) - hello->n, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
         return;
     }

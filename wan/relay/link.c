@@ -4,10 +4,11 @@
 
 #include "common/mem.h"
 #include "common/str.h"
+#include "wan/path/profile.h"
+#include "wan/relay/world.h"
 
-#include <limits.h>
+#include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "common/banned.h"
@@ -88,7 +89,8 @@ static enum cdn_status read_target(const struct wan_who *who, const struct words
         link->target = node->listen;
     } else if (!w->to || !cdn_parse_host_port(cdn_str(w->to), &link->target) ||
                !cdn_addr_port(&link->target)) {
-        return cdn_error_set(err, CDN_INVALID, "to: '%s' is neither HOST:PORT nor a node", w->to ? w->to : "");
+        return cdn_error_set(err, CDN_INVALID, "to: '%s' is neither HOST:PORT nor a node",
+                             w->to ? w->to : "");
     } else {
         link->node = wan_world_at(who->world, &link->target);
     }
@@ -152,22 +154,23 @@ enum cdn_status wan_link_read(const struct wan_who *who, const struct cdn_config
 {
     struct words w = {0};
     struct wan_link link = {.rtt_ns = -1};
+    struct cdn_error why;
     enum cdn_status status = words_read(entry, &w, err);
     if (status != CDN_OK) {
         words_free(&w);
         return status;
     }
-    status = read_target(who, &w, &link, err);
+    status = read_target(who, &w, &link, &why);
     if (status == CDN_OK) {
-        status = read_client(who, &w, &link, err);
+        status = read_client(who, &w, &link, &why);
     }
     if (status == CDN_OK) {
-        status = read_rest(&w, &link, err);
+        status = read_rest(&w, &link, &why);
     }
     words_free(&w);
     if (status != CDN_OK) {
         wan_link_free(&link);
-        return cdn_error_prefix(err, "%s: links", entry->origin);
+        return cdn_error_set(err, CDN_INVALID, "%s: links: %s", entry->origin, why.text);
     }
     *ret = link;
     return CDN_OK;

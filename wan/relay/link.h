@@ -6,10 +6,8 @@
 #include "common/status.h"
 #include "wan/relay/client.h"
 #include "wan/relay/end.h"
-#include "wan/relay/world.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 struct wan_link {

@@ -1,13 +1,15 @@
 /* listen: sockets that clients connect to. The kernel chooses a place's port once; from then on it is the
  * place's, also after a restart, since browsers and scripts have it in their settings. */
-#include "common/log.h"
+#include "common/loop.h"
 #include "common/mem.h"
-#include "common/str.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "wan/relay/client.h"
 #include "wan/relay/relay_private.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/types.h>
 #include <sys/uio.h>
 
 #include "common/banned.h"
@@ -245,7 +244,7 @@ static int gather(const struct wan_pipe *pipe, int64_t now_ns, struct iovec vect
     return n;
 }
 
-static void delivered(struct wan_pipe *pipe, size_t n, int64_t now_ns)
+static void delivered(struct wan_pipe *pipe, size_t n, bool was_held_up, int64_t now_ns)
 {
     pipe->delivered += n;
     while (n) {
@@ -255,7 +254,7 @@ static void delivered(struct wan_pipe *pipe, size_t n, int64_t now_ns)
         pipe->queued -= part;
         n -= part;
         if (b->at == b->flight.bytes) {
-            if (!pipe->held_up && b->flight.last_ns != INT64_MIN) {
+            if (!was_held_up && b->flight.last_ns != INT64_MIN) {
                 int64_t late_ns = now_ns - b->flight.last_ns;
                 cdn_histogram_add(&pipe->budget->late, (uint64_t)(late_ns > 0 ? late_ns / NS_PER_US : 0));
             }
@@ -264,28 +263,37 @@ static void delivered(struct wan_pipe *pipe, size_t n, int64_t now_ns)
     }
 }
 
-enum wan_push wan_pipe_push(struct wan_pipe *pipe, int fd, int64_t now_ns)
+/* Hands over what is due. false: the reader's connection is reset. */
+static bool hand_over(struct wan_pipe *pipe, int fd, int64_t now_ns)
 {
+    const bool was_held_up = pipe->held_up;
+    pipe->held_up = false;
     for (;;) {
         struct iovec vectors[VECTORS];
-        if (pipe->end == WAN_PIPE_RESET && now_ns >= pipe->end_ns) {
-            return WAN_PUSH_RESET;
-        }
         struct msghdr message = {.msg_iov = vectors, .msg_iovlen = (size_t)gather(pipe, now_ns, vectors)};
         if (!message.msg_iovlen) {
-            break;
+            return true;
         }
         ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            pipe->held_up = true;
-            return WAN_PUSH_FULL;
-        }
         if (n < 0) {
-            return WAN_PUSH_BROKEN;
+            pipe->held_up = errno == EAGAIN || errno == EWOULDBLOCK;
+            return pipe->held_up;
         }
-        delivered(pipe, (size_t)n, now_ns);
+        delivered(pipe, (size_t)n, was_held_up, now_ns);
     }
-    pipe->held_up = false;
+}
+
+enum wan_push wan_pipe_push(struct wan_pipe *pipe, int fd, int64_t now_ns)
+{
+    if (!hand_over(pipe, fd, now_ns)) {
+        return WAN_PUSH_BROKEN;
+    }
+    if (pipe->end == WAN_PIPE_RESET && now_ns >= pipe->end_ns) {
+        return WAN_PUSH_RESET; /* after what was sent before it, as far as the reader took that */
+    }
+    if (pipe->held_up) {
+        return WAN_PUSH_FULL;
+    }
     if (!pipe->first && pipe->end == WAN_PIPE_FIN && now_ns >= pipe->end_ns) {
         return WAN_PUSH_FIN;
     }

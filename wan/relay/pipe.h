@@ -31,8 +31,8 @@ struct wan_pipe {
     struct wan_way way;
     struct wan_budget *budget;
     struct wan_pipe_bytes *first, **last;
-    size_t queued;     /* bytes under way, or arrived and not taken */
-    size_t known;      /* bytes that lie in the sender's socket since `since_ns` */
+    size_t queued; /* bytes under way, or arrived and not taken */
+    size_t known;  /* bytes that lie in the sender's socket since `since_ns` */
     int64_t since_ns;
     enum wan_pipe_end end;
     int64_t end_ns; /* when the end arrives */

@@ -1,17 +1,23 @@
 /* relay: puts the network together and takes it apart; what it says of itself is in relay_json. */
 #include "wan/relay/relay.h"
 
+#include "common/config/config.h"
 #include "common/daemon/daemon.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/str.h"
+#include "wan/path/profile.h"
+#include "wan/relay/address.h"
+#include "wan/relay/client.h"
+#include "wan/relay/end.h"
+#include "wan/relay/fault.h"
 #include "wan/relay/keep.h"
 #include "wan/relay/link.h"
+#include "wan/relay/pipe.h"
 #include "wan/relay/relay_private.h"
 #include "wan/relay/udp.h"
 
-#include <inttypes.h>
-#include <netinet/in.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +28,8 @@
 
 /* ---- listeners of places ---- */
 
-static const struct wan_listener *find_listener(const struct wan_relay *relay, const struct wan_client *client)
+static const struct wan_listener *find_listener(const struct wan_relay *relay,
+                                                const struct wan_client *client)
 {
     for (const struct wan_listener *l = relay->listeners; l; l = l->next) {
         const struct wan_client *c = l->client;

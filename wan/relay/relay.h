@@ -13,13 +13,11 @@
 #include "common/loop.h"
 #include "common/parse.h"
 #include "common/status.h"
-#include "wan/relay/metrics.h"
 #include "wan/relay/settings.h"
 #include "wan/relay/world.h"
 
 #include <jansson.h>
 #include <stdbool.h>
-#include <stdint.h>
 
 struct wan_relay;
 

@@ -1,11 +1,22 @@
 /* relay_json: what the admin listener shows of the network. All times of paths are modelled, and say so. */
+#include "common/daemon/metrics.h"
 #include "common/mem.h"
-#include "common/str.h"
+#include "common/parse.h"
+#include "common/status.h"
+#include "wan/path/path.h"
+#include "wan/relay/client.h"
+#include "wan/relay/end.h"
+#include "wan/relay/fault.h"
 #include "wan/relay/link.h"
+#include "wan/relay/metrics.h"
+#include "wan/relay/pipe.h"
+#include "wan/relay/relay.h"
 #include "wan/relay/relay_private.h"
+#include "wan/relay/route.h"
+#include "wan/relay/world.h"
 
 #include <jansson.h>
-#include <math.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 
@@ -64,9 +75,9 @@ json_t *wan_relay_faults_json(const struct wan_relay *relay)
 
 static json_t *node_json(const struct wan_node *node)
 {
-    json_t *one = json_pack("{s:s, s:s, s:s, s:b}", "name", node->end.name, "kind",
-                            wan_node_kind_word(node->kind), "place", node->end.place, "proxy_protocol",
-                            node->proxy);
+    json_t *one =
+        json_pack("{s:s, s:s, s:s, s:b}", "name", node->end.name, "kind", wan_node_kind_word(node->kind),
+                  "place", node->end.place, "proxy_protocol", node->proxy);
     if (node->listen.sa.sa_family != AF_UNSPEC) {
         json_object_set_new(one, "listen", address_json(&node->listen));
     }
@@ -105,9 +116,9 @@ json_t *wan_relay_status_json(const struct wan_relay *relay)
     json_object_set_new(all, "site", json_string(relay->world->site));
     json_object_set_new(all, "nodes", nodes);
     json_object_set_new(all, "listeners", wan_relay_listeners_json(relay));
-    json_object_set_new(all, "connections",
-                        json_pack("{s:I, s:I}", "now", (json_int_t)relay->conn_count, "most",
-                                  (json_int_t)relay->conn_limit));
+    json_object_set_new(
+        all, "connections",
+        json_pack("{s:I, s:I}", "now", (json_int_t)relay->conn_count, "most", (json_int_t)relay->conn_limit));
     json_object_set_new(all, "memory",
                         json_pack("{s:I, s:I}", "used", (json_int_t)relay->budget.used, "most",
                                   (json_int_t)relay->budget.limit));

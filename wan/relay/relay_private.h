@@ -3,13 +3,15 @@
 #define CDN_WAN_RELAY_RELAY_PRIVATE_H
 #include "common/loop.h"
 #include "common/parse.h"
+#include "common/status.h"
 #include "common/str.h"
 #include "wan/relay/client.h"
+#include "wan/relay/fault.h"
+#include "wan/relay/metrics.h"
 #include "wan/relay/pipe.h"
-#include "wan/relay/relay.h"
-#include "wan/relay/resolve.h"
 #include "wan/relay/route.h"
 #include "wan/relay/socks.h"
+#include "wan/relay/world.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -52,11 +54,11 @@ struct wan_lane { /* one direction, from side `i` to the other */
     struct wan_pipe pipe;
     struct loop_timer depart, arrive;
     struct cdn_buf early;
-    bool reading;   /* may be pulled */
-    bool wants;     /* waits for the sender's socket */
-    bool for_room;  /* waits until something has been delivered */
-    bool full;      /* waits for the reader's socket */
-    bool done;      /* its end has been delivered, or nobody is left to deliver to */
+    bool reading;  /* may be pulled */
+    bool wants;    /* waits for the sender's socket */
+    bool for_room; /* waits until something has been delivered */
+    bool full;     /* waits for the reader's socket */
+    bool done;     /* its end has been delivered, or nobody is left to deliver to */
 };
 
 struct wan_side {

@@ -12,7 +12,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -89,8 +88,8 @@ static bool open_socket(struct wan_question *q, int type)
     if (fd < 0) {
         return false;
     }
-    q->watch = (struct loop_fd){
-        .fd = fd, .events = q->tcp ? EPOLLOUT : EPOLLIN, .ready = q->tcp ? on_tcp : on_udp};
+    q->watch =
+        (struct loop_fd){.fd = fd, .events = q->tcp ? EPOLLOUT : EPOLLIN, .ready = q->tcp ? on_tcp : on_udp};
     if ((connect(fd, &q->server.sa, cdn_addr_len(&q->server)) == 0 || errno == EINPROGRESS) &&
         loop_fd_add(q->loop, &q->watch, &none) == CDN_OK) {
         return true;
@@ -195,10 +194,9 @@ static void on_timer(struct loop_timer *timer)
     }
 }
 
-struct wan_question *wan_resolve(struct loop *loop, const struct cdn_addr *server, const char *name,
-                                 const struct cdn_addr *client,
-                                 void (*done)(void *arg, enum cdn_status status, const struct cdn_addr *answer),
-                                 void *arg)
+struct wan_question *wan_resolve(
+    struct loop *loop, const struct cdn_addr *server, const char *name, const struct cdn_addr *client,
+    void (*done)(void *arg, enum cdn_status status, const struct cdn_addr *answer), void *arg)
 {
     struct wan_question *q = cdn_calloc(1, sizeof(*q));
     q->loop = loop;

@@ -15,10 +15,9 @@ struct wan_question;
 
 /* done() is called from the loop, never before this returns. `status`: CDN_OK, CDN_NOT_FOUND (no such name),
  * CDN_REFUSED, CDN_TIMEOUT, CDN_NETWORK. */
-struct wan_question *wan_resolve(struct loop *loop, const struct cdn_addr *server, const char *name,
-                                 const struct cdn_addr *client,
-                                 void (*done)(void *arg, enum cdn_status status, const struct cdn_addr *answer),
-                                 void *arg);
+struct wan_question *wan_resolve(
+    struct loop *loop, const struct cdn_addr *server, const char *name, const struct cdn_addr *client,
+    void (*done)(void *arg, enum cdn_status status, const struct cdn_addr *answer), void *arg);
 void wan_resolve_cancel(struct wan_question *question); /* NULL is fine */
 
 #endif

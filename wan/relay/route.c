@@ -2,6 +2,8 @@
  * what the model says, exactly. */
 #include "wan/relay/route.h"
 
+#include "wan/path/profile.h"
+
 #include "common/banned.h"
 
 #define NS_PER_MS INT64_C(1000000)

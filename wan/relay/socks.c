@@ -3,7 +3,6 @@
 #include "wan/relay/socks.h"
 
 #include <netinet/in.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -23,10 +22,9 @@
 
 static const struct {
     const char *word, *text;
-} refusals[] = {
-    {"none", "nothing"},
+} refusals[] = {{"none", "nothing"},
 #define X(name, word, text) {word, text},
-    WAN_SOCKS_REFUSALS(X)
+                WAN_SOCKS_REFUSALS(X)
 #undef X
 };
 

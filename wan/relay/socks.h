@@ -30,19 +30,19 @@ enum wan_socks_reply {
     WAN_SOCKS_NO_ADDRESS = 8,
 };
 
-#define WAN_SOCKS_REFUSALS(X) /* name, word, text */                                                          \
-    X(HTTP, "http", "the client speaks HTTP; this port speaks SOCKS5")                                        \
-    X(SOCKS4, "socks4", "the client speaks SOCKS4; this port speaks SOCKS5")                                  \
-    X(TLS, "tls", "the client speaks TLS; this port speaks SOCKS5")                                           \
-    X(VERSION, "version", "the first byte is no version of SOCKS")                                            \
-    X(METHOD, "method", "no user name is offered; it says who one is, as in socks5h://Tokyo@HOST:PORT")       \
-    X(METHOD_OPEN, "method", "neither 'no authentication' nor a user name is offered")                        \
-    X(AUTH_VERSION, "auth_version", "the message with the user name is not of version 1")                     \
-    X(NO_USER, "no_user", "the user name is empty; it says who one is")                                       \
-    X(REQUEST_VERSION, "request_version", "the request is not of version 5")                                  \
-    X(COMMAND, "command", "only CONNECT is understood")                                                       \
-    X(ADDRESS_TYPE, "address_type", "the address is neither IPv4 nor IPv6 nor a name")                        \
-    X(NAME, "name", "the name is empty or holds bytes that no name has")                                      \
+#define WAN_SOCKS_REFUSALS(X) /* name, word, text */                                                    \
+    X(HTTP, "http", "the client speaks HTTP; this port speaks SOCKS5")                                  \
+    X(SOCKS4, "socks4", "the client speaks SOCKS4; this port speaks SOCKS5")                            \
+    X(TLS, "tls", "the client speaks TLS; this port speaks SOCKS5")                                     \
+    X(VERSION, "version", "the first byte is no version of SOCKS")                                      \
+    X(METHOD, "method", "no user name is offered; it says who one is, as in socks5h://Tokyo@HOST:PORT") \
+    X(METHOD_OPEN, "method", "neither 'no authentication' nor a user name is offered")                  \
+    X(AUTH_VERSION, "auth_version", "the message with the user name is not of version 1")               \
+    X(NO_USER, "no_user", "the user name is empty; it says who one is")                                 \
+    X(REQUEST_VERSION, "request_version", "the request is not of version 5")                            \
+    X(COMMAND, "command", "only CONNECT is understood")                                                 \
+    X(ADDRESS_TYPE, "address_type", "the address is neither IPv4 nor IPv6 nor a name")                  \
+    X(NAME, "name", "the name is empty or holds bytes that no name has")                                \
     X(PORT, "port", "there is no port 0")
 
 enum wan_socks_refusal {

@@ -2,7 +2,8 @@
  * by name at the ports of the web, which lead to its listener whatever its port, and at its own two ports. */
 #include "wan/relay/target.h"
 
-#include <netinet/in.h>
+#include "wan/relay/end.h"
+
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -70,8 +71,8 @@ static enum cdn_status find_address(const struct wan_world *world, const struct 
     }
     if (!node) {
         cdn_addr_format(&address, text);
-        return cdn_error_set(err, CDN_REFUSED, "%s is no listener of a node of this CDN (--allow %s allows it)",
-                             text, text);
+        return cdn_error_set(err, CDN_REFUSED,
+                             "%s is no listener of a node of this CDN (--allow %s allows it)", text, text);
     }
     *ret = (struct wan_target){node, address};
     return CDN_OK;
@@ -124,7 +125,8 @@ enum cdn_status wan_target_find(const struct wan_world *world, struct cdn_str ho
     if (!label.p && !cdn_str_eq_nocase(host, cdn_str(world->zone)) &&
         !cdn_str_eq_nocase(host, cdn_str(world->site))) {
         return cdn_error_set(err, CDN_REFUSED,
-                             "'" CDN_STR_FMT "' is no name of this CDN, whose zone is %s (--allow " CDN_STR_FMT
+                             "'" CDN_STR_FMT
+                             "' is no name of this CDN, whose zone is %s (--allow " CDN_STR_FMT
                              ":%u allows it)",
                              CDN_STR_ARG(host), world->zone, CDN_STR_ARG(host), port);
     }

@@ -3,11 +3,18 @@
 #include "wan/relay/udp.h"
 
 #include "common/clock.h"
+#include "common/daemon/metrics.h"
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/mix.h"
 #include "common/parse.h"
+#include "wan/path/path.h"
+#include "wan/relay/metrics.h"
+#include "wan/relay/pipe.h"
 #include "wan/relay/relay_private.h"
+#include "wan/relay/route.h"
+#include "wan/relay/settings.h"
+#include "wan/relay/world.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -17,7 +24,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/types.h>
 #include <unistd.h>
 
 #include "common/banned.h"
@@ -199,9 +205,9 @@ static void deliver(struct session *s, struct queue *q, bool up, int64_t now_ns)
     struct wan_relay *relay = s->port->udp->relay;
     while (q->first && q->first->due_ns <= now_ns) {
         struct datagram *d = q->first;
-        ssize_t n = up ? send(s->watch.fd, d->data, d->n, MSG_NOSIGNAL)
-                       : sendto(s->port->watch.fd, d->data, d->n, MSG_NOSIGNAL, &s->peer.sa,
-                                cdn_addr_len(&s->peer));
+        ssize_t n =
+            up ? send(s->watch.fd, d->data, d->n, MSG_NOSIGNAL)
+               : sendto(s->port->watch.fd, d->data, d->n, MSG_NOSIGNAL, &s->peer.sa, cdn_addr_len(&s->peer));
         cdn_metric_add(n >= 0 ? &relay->metrics.datagrams : &relay->metrics.datagrams_dropped, 1);
         drop_first(relay, q);
     }
@@ -326,9 +332,9 @@ enum cdn_status wan_udp_open(struct wan_udp *udp, const struct wan_link *link, s
     if (fd < 0 || bind(fd, &link->listen.sa, cdn_addr_len(&link->listen)) != 0) {
         int problem = errno;
         cdn_addr_format(&link->listen, text);
-        status = cdn_error_set(err, problem == EADDRINUSE ? CDN_CONFLICT : CDN_IO,
-                               "cannot listen on %s (UDP): %s", text,
-                               problem == EADDRINUSE ? "the address is in use" : strerror(problem));
+        status =
+            cdn_error_set(err, problem == EADDRINUSE ? CDN_CONFLICT : CDN_IO, "cannot listen on %s (UDP): %s",
+                          text, problem == EADDRINUSE ? "the address is in use" : strerror(problem));
     } else {
         status = loop_fd_add(udp->relay->loop, &port->watch, err);
     }

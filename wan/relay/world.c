@@ -4,15 +4,16 @@
 #include "wan/relay/world.h"
 
 #include "common/admin_address.h"
+#include "common/config/config.h"
 #include "common/mem.h"
 #include "geo-data/places.h"
 
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include "common/banned.h"
@@ -243,7 +244,7 @@ static enum cdn_status read_origin(struct reading *r, const struct wan_settings 
     }
     if (status == CDN_OK) {
         const char *other = settings->origin[0] ? settings->origin : root.root[0] ? "" : url.origin;
-        const char *place = part.place[0]              ? part.place
+        const char *place = part.place[0]               ? part.place
                             : settings->origin_place[0] ? settings->origin_place
                                                         : first_edge_place(r->world);
         status = add_node(r->world, WAN_NODE_ORIGIN, wan_node_kind_word(WAN_NODE_ORIGIN), place,

@@ -25,7 +25,7 @@ struct wan_node {
     enum wan_node_kind kind;
     struct wan_end end;
     struct cdn_addr listen, admin; /* AF_UNSPEC: none that could be connected to */
-    char *host;                    /* another name of the listener: of its URL, or of what was allowed; or "" */
+    char *host; /* another name of the listener: of its URL, or of what was allowed; or "" */
     unsigned port;
     bool proxy; /* it reads PROXY headers from us */
 };
@@ -33,8 +33,8 @@ struct wan_node {
 struct wan_world {
     struct wan_node *nodes;
     size_t n;
-    char *zone; /* without the dot at its end: "cdn.test" */
-    char *site; /* the name that leads to an edge: "www.cdn.test" */
+    char *zone;          /* without the dot at its end: "cdn.test" */
+    char *site;          /* the name that leads to an edge: "www.cdn.test" */
     struct cdn_addr dns; /* AF_UNSPEC: the CDN has none */
 };
 
@@ -43,7 +43,8 @@ enum cdn_status wan_world_read(const char *path, const struct wan_settings *sett
                                struct cdn_error *err) CDN_MUST_CHECK;
 void wan_world_free(struct wan_world *world); /* may be zeroed */
 
-const struct wan_node *wan_world_node(const struct wan_world *world, struct cdn_str name); /* any case; or NULL */
+const struct wan_node *wan_world_node(const struct wan_world *world,
+                                      struct cdn_str name); /* any case; or NULL */
 /* The node whose listener or admin listener this is, or NULL. */
 const struct wan_node *wan_world_at(const struct wan_world *world, const struct cdn_addr *address);
 /* The node that this is the end of, or NULL. */
