@@ -24,7 +24,8 @@ static void feed(struct cdn_str all, bool need_user, size_t step, struct result 
         at += n;
         while (ret->last != WAN_SOCKS_REFUSE && ret->last != WAN_SOCKS_REQUEST &&
                (ret->last = wan_socks_next(&ret->socks, cdn_buf_str(&held), &used)) != WAN_SOCKS_MORE) {
-            MUST(used <= held.n && used <= WAN_SOCKS_MESSAGE_MAX && ret->socks.reply_n <= WAN_SOCKS_REPLY_MAX);
+            MUST(used <= held.n && used <= WAN_SOCKS_MESSAGE_MAX &&
+                 ret->socks.reply_n <= WAN_SOCKS_REPLY_MAX);
             if (ret->last == WAN_SOCKS_USER) {
                 wan_socks_judge(&ret->socks, true);
             }
@@ -48,7 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     MUST(cdn_str_eq(cdn_buf_str(&whole.answers), cdn_buf_str(&split.answers)));
     if (whole.last == WAN_SOCKS_REQUEST) {
         MUST(whole.socks.host[0] && whole.socks.port && whole.socks.port == split.socks.port);
-        MUST(strcmp(whole.socks.host, split.socks.host) == 0 && strcmp(whole.socks.user, split.socks.user) == 0);
+        MUST(strcmp(whole.socks.host, split.socks.host) == 0 &&
+             strcmp(whole.socks.user, split.socks.user) == 0);
         MUST(strlen(whole.socks.host) <= WAN_SOCKS_NAME_MAX);
     }
     cdn_buf_free(&whole.answers);

@@ -11,8 +11,8 @@
 
 #include "common/banned.h"
 
-#define BYTES(text) \
-    {               \
+#define BYTES(text)               \
+    {                             \
         "" text, sizeof(text) - 1 \
     }
 #define OFFER_USER "\5\1\2"
@@ -70,20 +70,20 @@ struct row {
 };
 
 static const struct row rows[] = {
-    {"a place and a name", false, BYTES(OFFER_USER TOKYO CONNECT_WWW), BYTES("\5\2\1\0"), WAN_SOCKS_REQUEST, 0,
-     "Tokyo", "", "www.cdn.test", 80, 0},
-    {"with a profile", false, BYTES(OFFER_USER "\1\3fra\0024g" CONNECT_WWW), BYTES("\5\2\1\0"), WAN_SOCKS_REQUEST,
-     0, "fra", "4g", "www.cdn.test", 80, 0},
-    {"curl's three methods", false, BYTES("\5\3\0\1\2" TOKYO CONNECT_WWW), BYTES("\5\2\1\0"), WAN_SOCKS_REQUEST, 0,
-     "Tokyo", "", "www.cdn.test", 80, 0},
-    {"early bytes stay", true, BYTES(OFFER_NONE CONNECT_WWW "GET / HTTP/1.1"), BYTES("\5\0"), WAN_SOCKS_REQUEST, 0,
-     "", "", "www.cdn.test", 80, 14},
-    {"an open listener prefers no user", true, BYTES("\5\2\2\0" CONNECT_WWW), BYTES("\5\0"), WAN_SOCKS_REQUEST, 0,
-     "", "", "www.cdn.test", 80, 0},
+    {"a place and a name", false, BYTES(OFFER_USER TOKYO CONNECT_WWW), BYTES("\5\2\1\0"), WAN_SOCKS_REQUEST,
+     0, "Tokyo", "", "www.cdn.test", 80, 0},
+    {"with a profile", false, BYTES(OFFER_USER "\1\3fra\0024g" CONNECT_WWW), BYTES("\5\2\1\0"),
+     WAN_SOCKS_REQUEST, 0, "fra", "4g", "www.cdn.test", 80, 0},
+    {"curl's three methods", false, BYTES("\5\3\0\1\2" TOKYO CONNECT_WWW), BYTES("\5\2\1\0"),
+     WAN_SOCKS_REQUEST, 0, "Tokyo", "", "www.cdn.test", 80, 0},
+    {"early bytes stay", true, BYTES(OFFER_NONE CONNECT_WWW "GET / HTTP/1.1"), BYTES("\5\0"),
+     WAN_SOCKS_REQUEST, 0, "", "", "www.cdn.test", 80, 14},
+    {"an open listener prefers no user", true, BYTES("\5\2\2\0" CONNECT_WWW), BYTES("\5\0"),
+     WAN_SOCKS_REQUEST, 0, "", "", "www.cdn.test", 80, 0},
     {"an open listener takes one, too", true, BYTES(OFFER_USER "\1\0\0" CONNECT_WWW), BYTES("\5\2\1\0"),
      WAN_SOCKS_REQUEST, 0, "", "", "www.cdn.test", 80, 0},
-    {"IPv4", true, BYTES(OFFER_NONE "\5\1\0\1\177\0\1\2\037\230"), BYTES("\5\0"), WAN_SOCKS_REQUEST, 0, "", "",
-     "127.0.1.2", 8088, 0},
+    {"IPv4", true, BYTES(OFFER_NONE "\5\1\0\1\177\0\1\2\037\230"), BYTES("\5\0"), WAN_SOCKS_REQUEST, 0, "",
+     "", "127.0.1.2", 8088, 0},
     {"IPv6", true, BYTES(OFFER_NONE "\5\1\0\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\1\273"), BYTES("\5\0"),
      WAN_SOCKS_REQUEST, 0, "", "", "::1", 443, 0},
     {"IPv4 in IPv6", true, BYTES(OFFER_NONE "\5\1\0\4\0\0\0\0\0\0\0\0\0\0\377\377\177\0\0\1\0\120"),
@@ -95,21 +95,22 @@ static const struct row rows[] = {
     {"half a user", false, BYTES(OFFER_USER "\1\5Tok"), BYTES("\5\2"), WAN_SOCKS_MORE, 0, "", "", "", 0, 5},
     {"no user on the general listener", false, BYTES(OFFER_NONE), BYTES("\5\377"), WAN_SOCKS_REFUSE,
      WAN_SOCKS_REFUSE_METHOD, "", "", "", 0, 0},
-    {"no method at all", true, BYTES("\5\0"), BYTES("\5\377"), WAN_SOCKS_REFUSE, WAN_SOCKS_REFUSE_METHOD_OPEN, "",
-     "", "", 0, 0},
-    {"only GSSAPI", true, BYTES("\5\1\1"), BYTES("\5\377"), WAN_SOCKS_REFUSE, WAN_SOCKS_REFUSE_METHOD_OPEN, "", "",
-     "", 0, 0},
+    {"no method at all", true, BYTES("\5\0"), BYTES("\5\377"), WAN_SOCKS_REFUSE, WAN_SOCKS_REFUSE_METHOD_OPEN,
+     "", "", "", 0, 0},
+    {"only GSSAPI", true, BYTES("\5\1\1"), BYTES("\5\377"), WAN_SOCKS_REFUSE, WAN_SOCKS_REFUSE_METHOD_OPEN,
+     "", "", "", 0, 0},
     {"an empty user", false, BYTES(OFFER_USER "\1\0\0"), BYTES("\5\2\1\1"), WAN_SOCKS_REFUSE,
      WAN_SOCKS_REFUSE_NO_USER, "", "", "", 0, 0},
     {"a wrong version of the user's message", false, BYTES(OFFER_USER "\5\5Tokyo\0"), BYTES("\5\2\1\1"),
      WAN_SOCKS_REFUSE, WAN_SOCKS_REFUSE_AUTH_VERSION, "", "", "", 0, 8},
-    {"HTTP", false, BYTES("GET / HTTP/1.1\r\n"), BYTES(""), WAN_SOCKS_REFUSE, WAN_SOCKS_REFUSE_HTTP, "", "", "", 0,
-     16},
-    {"HTTP CONNECT", false, BYTES("CONNECT a:80 HTTP/1.1\r\n"), BYTES(""), WAN_SOCKS_REFUSE, WAN_SOCKS_REFUSE_HTTP,
-     "", "", "", 0, 23},
+    {"HTTP", false, BYTES("GET / HTTP/1.1\r\n"), BYTES(""), WAN_SOCKS_REFUSE, WAN_SOCKS_REFUSE_HTTP, "", "",
+     "", 0, 16},
+    {"HTTP CONNECT", false, BYTES("CONNECT a:80 HTTP/1.1\r\n"), BYTES(""), WAN_SOCKS_REFUSE,
+     WAN_SOCKS_REFUSE_HTTP, "", "", "", 0, 23},
     {"SOCKS4", false, BYTES("\4\1\0\120\177\0\0\1\0"), BYTES("\0\133\0\0\0\0\0\0"), WAN_SOCKS_REFUSE,
      WAN_SOCKS_REFUSE_SOCKS4, "", "", "", 0, 9},
-    {"TLS", false, BYTES("\026\3\1\0\1"), BYTES(""), WAN_SOCKS_REFUSE, WAN_SOCKS_REFUSE_TLS, "", "", "", 0, 5},
+    {"TLS", false, BYTES("\026\3\1\0\1"), BYTES(""), WAN_SOCKS_REFUSE, WAN_SOCKS_REFUSE_TLS, "", "", "", 0,
+     5},
     {"a NUL", false, BYTES("\0\0"), BYTES(""), WAN_SOCKS_REFUSE, WAN_SOCKS_REFUSE_VERSION, "", "", "", 0, 2},
     {"BIND", true, BYTES(OFFER_NONE "\5\2\0\1\177\0\0\1\0\120"), BYTES("\5\0\5\7\0\1\0\0\0\0\0\0"),
      WAN_SOCKS_REFUSE, WAN_SOCKS_REFUSE_COMMAND, "", "", "", 0, 10},
@@ -121,19 +122,21 @@ static const struct row rows[] = {
      WAN_SOCKS_REFUSE, WAN_SOCKS_REFUSE_NAME, "", "", "", 0, 0},
     {"a NUL in a name", true, BYTES(OFFER_NONE "\5\1\0\3\3a\0b\0\120"), BYTES("\5\0\5\1\0\1\0\0\0\0\0\0"),
      WAN_SOCKS_REFUSE, WAN_SOCKS_REFUSE_NAME, "", "", "a?b", 0, 0},
-    {"an escape in a name", true, BYTES(OFFER_NONE "\5\1\0\3\2\033[\0\120"), BYTES("\5\0\5\1\0\1\0\0\0\0\0\0"),
-     WAN_SOCKS_REFUSE, WAN_SOCKS_REFUSE_NAME, "", "", "\033[", 0, 0},
+    {"an escape in a name", true, BYTES(OFFER_NONE "\5\1\0\3\2\033[\0\120"),
+     BYTES("\5\0\5\1\0\1\0\0\0\0\0\0"), WAN_SOCKS_REFUSE, WAN_SOCKS_REFUSE_NAME, "", "", "\033[", 0, 0},
     {"port 0", true, BYTES(OFFER_NONE "\5\1\0\3\1a\0\0"), BYTES("\5\0\5\1\0\1\0\0\0\0\0\0"), WAN_SOCKS_REFUSE,
      WAN_SOCKS_REFUSE_PORT, "", "", "a", 0, 0},
     {"a request of version 4", true, BYTES(OFFER_NONE "\4\1\0\1\177\0\0\1\0\120"),
-     BYTES("\5\0\5\1\0\1\0\0\0\0\0\0"), WAN_SOCKS_REFUSE, WAN_SOCKS_REFUSE_REQUEST_VERSION, "", "", "", 0, 10},
+     BYTES("\5\0\5\1\0\1\0\0\0\0\0\0"), WAN_SOCKS_REFUSE, WAN_SOCKS_REFUSE_REQUEST_VERSION, "", "", "", 0,
+     10},
 };
 
 static void check_row(const struct row *row, size_t first, size_t second)
 {
     struct told told;
     feed(!row->open, row->sent, first, second, &told);
-    ck_assert_msg(told.last == row->outcome, "%s, cut at %zu and %zu: %d", row->name, first, second, told.last);
+    ck_assert_msg(told.last == row->outcome, "%s, cut at %zu and %zu: %d", row->name, first, second,
+                  told.last);
     ck_assert_msg(told.socks.why == row->why, "%s: %s", row->name, wan_socks_refusal_word(told.socks.why));
     ck_assert_msg(cdn_str_eq(cdn_buf_str(&told.answers), row->answers), "%s: the answers differ", row->name);
     if (row->outcome == WAN_SOCKS_REQUEST) {
