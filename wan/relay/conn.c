@@ -1,9 +1,7 @@
 /* conn: the life of a connection. Opening it costs a round trip, as TCP's handshake does: half of it before
  * the target's kernel is asked, half before the client is answered. Then both directions run for themselves
  * until their ends have arrived; a reset of one side arrives at the other and ends both.
- *
- * What a socket is watched for is worked out in one place (wan_conn_update) from what its two lanes wait for.
- */
+ * What a socket is watched for is worked out in one place (wan_conn_update) from what its lanes wait for. */
 #include "common/clock.h"
 #include "common/daemon/metrics.h"
 #include "common/log.h"
@@ -13,7 +11,6 @@
 #include "common/parse.h"
 #include "common/proxy_protocol.h"
 #include "common/status.h"
-#include "common/str.h"
 #include "wan/path/path.h"
 #include "wan/relay/client.h"
 #include "wan/relay/end.h"
@@ -44,10 +41,7 @@
 #define MOST_DISCARDED 65536
 
 static void on_side(struct loop_fd *watch, uint32_t events);
-static void on_depart(struct loop_timer *timer);
-static void on_arrive(struct loop_timer *timer);
 static void on_timer(struct loop_timer *timer);
-static void run(struct wan_lane *lane, bool may_read);
 
 /* ---- life ---- */
 
@@ -56,7 +50,7 @@ static void set_option(int fd, int level, int option, int value)
     setsockopt(fd, level, option, &value, sizeof(value));
 }
 
-static void close_side(struct wan_conn *conn, unsigned i, bool reset)
+void wan_conn_close_side(struct wan_conn *conn, unsigned i, bool reset)
 {
     struct wan_side *side = &conn->side[i];
     if (side->watch.fd < 0) {
@@ -101,12 +95,8 @@ static void free_conn(struct wan_conn *conn)
     cdn_metric_add(&relay->metrics.bytes_down, conn->lane[1].pipe.delivered);
     wan_resolve_cancel(conn->question);
     loop_timer_stop(relay->loop, &conn->timer);
-    for (unsigned i = 0; i < 2; i++) {
-        loop_timer_stop(relay->loop, &conn->lane[i].depart);
-        loop_timer_stop(relay->loop, &conn->lane[i].arrive);
-        wan_pipe_fini(&conn->lane[i].pipe);
-        cdn_buf_free(&conn->lane[i].early);
-    }
+    wan_lane_fini(&conn->lane[0]);
+    wan_lane_fini(&conn->lane[1]);
     if (conn->previous) {
         conn->previous->next = conn->next;
     } else {
@@ -121,17 +111,17 @@ static void free_conn(struct wan_conn *conn)
     free(conn);
 }
 
-static void end_conn(struct wan_conn *conn, const char *why, bool reset)
+void wan_conn_end(struct wan_conn *conn, const char *why, bool reset)
 {
     conn->end = conn->end ? conn->end : why;
-    close_side(conn, 0, reset);
-    close_side(conn, 1, reset);
+    wan_conn_close_side(conn, 0, reset);
+    wan_conn_close_side(conn, 1, reset);
     free_conn(conn);
 }
 
 void wan_conn_break(struct wan_conn *conn, const char *why)
 {
-    end_conn(conn, why, true);
+    wan_conn_end(conn, why, true);
 }
 
 static struct wan_conn *new_conn(struct wan_relay *relay, int fd)
@@ -151,10 +141,7 @@ static struct wan_conn *new_conn(struct wan_relay *relay, int fd)
     for (unsigned i = 0; i < 2; i++) {
         conn->side[i] =
             (struct wan_side){.conn = conn, .i = i, .watch = {.fd = i ? -1 : fd, .ready = on_side}};
-        conn->lane[i].conn = conn;
-        conn->lane[i].i = i;
-        conn->lane[i].depart.fire = on_depart;
-        conn->lane[i].arrive.fire = on_arrive;
+        wan_lane_init(&conn->lane[i], conn, i);
     }
     return conn;
 }
@@ -250,7 +237,7 @@ static void connected(struct wan_conn *conn, int error)
     conn->state = WAN_CONN_ACK;
     conn->open_ns = conn->called_ns + conn->took_ns + conn->route.down.there_ns;
     if (conn->failed) {
-        close_side(conn, 1, false);
+        wan_conn_close_side(conn, 1, false);
     }
     loop_timer_start_at(conn->relay->loop, &conn->timer, conn->open_ns);
     wan_conn_update(conn);
@@ -328,7 +315,7 @@ static void open_conn(struct wan_conn *conn)
     conn->lane[0].reading = true;
     loop_timer_start_at(conn->relay->loop, &conn->lane[1].depart, conn->open_ns + conn->route.up.there_ns);
     loop_timer_start(conn->relay->loop, &conn->timer, conn->relay->settings->idle_timeout * NS_PER_MS);
-    run(&conn->lane[0], true);
+    wan_lane_run(&conn->lane[0], true);
 }
 
 static void check_idle(struct wan_conn *conn)
@@ -372,138 +359,9 @@ static void on_timer(struct loop_timer *timer)
         break;
     case WAN_CONN_ASK:
     case WAN_CONN_LINGER:
-        end_conn(conn, "refused", false);
+        wan_conn_end(conn, "refused", false);
         break;
     }
-}
-
-/* ---- the lanes ---- */
-
-static int fd_of(const struct wan_conn *conn, unsigned i)
-{
-    return conn->side[i].watch.fd;
-}
-
-/* One side's connection is gone: what it sent before still arrives, and then its reset; what was under way to
- * it is for nobody. false: the connection is over and freed. */
-static bool side_broke(struct wan_conn *conn, unsigned i)
-{
-    struct wan_lane *from = &conn->lane[i], *to = &conn->lane[!i];
-    close_side(conn, i, true);
-    cdn_metric_add(&conn->relay->metrics.reset, 1);
-    conn->end = conn->end ? conn->end : i ? "reset by target" : "reset by client";
-    to->done = true;
-    to->reading = false;
-    loop_timer_stop(conn->relay->loop, &to->arrive);
-    loop_timer_stop(conn->relay->loop, &to->depart);
-    wan_pipe_fini(&to->pipe);
-    if (fd_of(conn, !i) < 0) {
-        end_conn(conn, "reset", true);
-        return false;
-    }
-    from->done = from->reading = from->wants = from->for_room = false;
-    loop_timer_stop(conn->relay->loop, &from->depart);
-    wan_pipe_reset(&from->pipe, cdn_clock_mono_ns());
-    return true;
-}
-
-/* Reads what may leave. false: the connection is over and freed. */
-static bool pull(struct wan_lane *lane, int64_t now_ns)
-{
-    struct wan_conn *conn = lane->conn;
-    const int fd = fd_of(conn, lane->i), to = fd_of(conn, !lane->i);
-    bool straight = lane->pipe.direct && !lane->pipe.first && !lane->early.n && to >= 0;
-    uint64_t before = lane->pipe.delivered + lane->pipe.queued;
-    enum wan_pull result =
-        straight ? wan_pipe_copy(&lane->pipe, fd, to) : wan_pipe_pull(&lane->pipe, fd, &lane->early, now_ns);
-    if (lane->pipe.delivered + lane->pipe.queued != before) {
-        conn->moved_ns = now_ns;
-    }
-    lane->wants = result == WAN_PULL_INPUT;
-    lane->for_room = result == WAN_PULL_ROOM;
-    lane->reading = result != WAN_PULL_ENDED && result != WAN_PULL_BROKEN;
-    int64_t depart_ns = result == WAN_PULL_TIME ? wan_pipe_depart_ns(&lane->pipe) : WAN_NEVER;
-    if (lane->wants && !conn->side[lane->i].watched) { /* nobody will say that there is more */
-        depart_ns = now_ns;
-    }
-    if (depart_ns != WAN_NEVER) {
-        loop_timer_start_at(conn->relay->loop, &lane->depart, depart_ns);
-    }
-    return result != WAN_PULL_BROKEN || side_broke(conn, lane->i);
-}
-
-/* Hands over what has arrived. false: the connection is over and freed. */
-static bool push(struct wan_lane *lane, int64_t now_ns)
-{
-    struct wan_conn *conn = lane->conn;
-    const int to = fd_of(conn, !lane->i);
-    if (lane->done) {
-        return true;
-    }
-    uint64_t before = lane->pipe.delivered;
-    enum wan_push result = wan_pipe_push(&lane->pipe, to, now_ns);
-    lane->full = result == WAN_PUSH_FULL;
-    if (lane->pipe.delivered != before) {
-        conn->moved_ns = now_ns;
-    }
-    if (result == WAN_PUSH_TIME || (result == WAN_PUSH_FULL && lane->pipe.end == WAN_PIPE_RESET)) {
-        int64_t arrive_ns = result == WAN_PUSH_FULL ? lane->pipe.end_ns : wan_pipe_arrive_ns(&lane->pipe);
-        if (arrive_ns != WAN_NEVER) {
-            loop_timer_start_at(conn->relay->loop, &lane->arrive, arrive_ns);
-        }
-    } else {
-        loop_timer_stop(conn->relay->loop, &lane->arrive);
-    }
-    if (result == WAN_PUSH_RESET) {
-        end_conn(conn, "reset", true);
-        return false;
-    }
-    if (result == WAN_PUSH_FIN) {
-        lane->done = true;
-        shutdown(to, SHUT_WR);
-        if (conn->lane[!lane->i].done) {
-            end_conn(conn, "end", false);
-            return false;
-        }
-    }
-    return result != WAN_PUSH_BROKEN || side_broke(conn, !lane->i);
-}
-
-/* Both steps of a lane, and of the other one when this one's reader broke. */
-static void run(struct wan_lane *lane, bool may_read)
-{
-    struct wan_conn *conn = lane->conn;
-    struct wan_lane *other = &conn->lane[!lane->i];
-    int64_t now_ns = cdn_clock_mono_ns();
-    if (lane->reading && may_read && !pull(lane, now_ns)) {
-        return;
-    }
-    if (!push(lane, now_ns)) {
-        return;
-    }
-    if (lane->reading && lane->for_room) { /* something may have been delivered */
-        if (!pull(lane, now_ns) || !push(lane, now_ns)) {
-            return;
-        }
-    }
-    if (other->pipe.end == WAN_PIPE_RESET && !push(other, now_ns)) {
-        return;
-    }
-    wan_conn_update(conn);
-}
-
-static void on_depart(struct loop_timer *timer)
-{
-    struct wan_lane *lane = CDN_CONTAINER_OF(timer, struct wan_lane, depart);
-    if (lane->pipe.end == WAN_PIPE_OPEN) {
-        lane->reading = true; /* the target's first time */
-    }
-    run(lane, true);
-}
-
-static void on_arrive(struct loop_timer *timer)
-{
-    run(CDN_CONTAINER_OF(timer, struct wan_lane, arrive), false);
 }
 
 /* ---- sockets ---- */
@@ -527,48 +385,23 @@ void wan_conn_update(struct wan_conn *conn)
     }
 }
 
-static int error_of(int fd)
+int wan_conn_error_of(int fd)
 {
     int error = 0;
     socklen_t n = sizeof(error);
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n) == 0 ? error : errno;
 }
 
-static void on_open_side(struct wan_side *side, uint32_t events)
-{
-    struct wan_conn *conn = side->conn;
-    struct wan_lane *from = &conn->lane[side->i], *to = &conn->lane[!side->i];
-    if (events & EPOLLERR && error_of(side->watch.fd) != 0) {
-        /* what it sent before, and the path had taken, still arrives */
-        if ((!from->reading || pull(from, cdn_clock_mono_ns())) && side_broke(conn, side->i)) {
-            run(from, false);
-        }
-        return;
-    }
-    if (events & EPOLLHUP && !(events & EPOLLIN)) {
-        /* both ends are known to the kernel, which would say so again and again: timers do the rest */
-        loop_fd_remove(conn->relay->loop, &side->watch);
-        side->watched = false;
-    }
-    if (events & EPOLLOUT && to->full) {
-        run(to, false);
-        return; /* the connection may be over; what is to be read is told again */
-    }
-    if (events & (EPOLLIN | EPOLLHUP) && from->reading && from->wants) {
-        run(from, true);
-    }
-}
-
 static void discard(struct wan_conn *conn)
 {
     char bytes[4096];
     for (size_t n = 0; n < MOST_DISCARDED; n += sizeof(bytes)) {
-        ssize_t got = recv(fd_of(conn, 0), bytes, sizeof(bytes), MSG_DONTWAIT);
+        ssize_t got = recv(conn->side[0].watch.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
         if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
             return;
         }
         if (got <= 0) {
-            end_conn(conn, "refused", false);
+            wan_conn_end(conn, "refused", false);
             return;
         }
     }
@@ -579,13 +412,13 @@ static void on_side(struct loop_fd *watch, uint32_t events)
     struct wan_side *side = CDN_CONTAINER_OF(watch, struct wan_side, watch);
     struct wan_conn *conn = side->conn;
     if (conn->state == WAN_CONN_OPEN) {
-        on_open_side(side, events);
+        wan_lane_ready(side, events);
     } else if (side->i == 1) {
         if (conn->state == WAN_CONN_CONNECT) {
-            connected(conn, error_of(watch->fd));
+            connected(conn, wan_conn_error_of(watch->fd));
         } else { /* it accepted and reset before the client knew */
             conn->failed = true;
-            close_side(conn, 1, true);
+            wan_conn_close_side(conn, 1, true);
         }
     } else if (conn->state == WAN_CONN_LINGER) {
         discard(conn);
@@ -612,15 +445,6 @@ void wan_conn_paths_changed(struct wan_conn *conn)
     if (conn->state != WAN_CONN_OPEN) {
         return;
     }
-    wan_pipe_change(&conn->lane[0].pipe, &conn->route.up, now_ns);
-    wan_pipe_change(&conn->lane[1].pipe, &conn->route.down, now_ns);
-    for (unsigned i = 0; i < 2; i++) { /* in a moment: this one may be over by then */
-        struct wan_lane *lane = &conn->lane[i];
-        if (lane->reading && !lane->wants && !lane->for_room) {
-            loop_timer_start_at(conn->relay->loop, &lane->depart, now_ns);
-        }
-        if (lane->pipe.end != WAN_PIPE_OPEN && !lane->done) {
-            loop_timer_start_at(conn->relay->loop, &lane->arrive, now_ns);
-        }
-    }
+    wan_lane_path_changed(&conn->lane[0], now_ns);
+    wan_lane_path_changed(&conn->lane[1], now_ns);
 }

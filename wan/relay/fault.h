@@ -44,7 +44,7 @@ struct wan_faults { /* zeroed: none */
     size_t n;
 };
 
-/* A change as POST /faults brings it: {"link":"fra-origin","cut":true}, {"link":..., "off":true}, {"off":true}
+/* A change as POST /faults brings it: {"link":"fra-origin","cut":true}; {"link":...,"off":true}; {"off":true}
  * for all. One with the link and direction of an older one takes its place. */
 enum cdn_status wan_faults_change(struct wan_faults *faults, const struct wan_world *world, json_t *body,
                                   struct cdn_error *err) CDN_MUST_CHECK;

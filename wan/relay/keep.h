@@ -5,7 +5,7 @@
 
 struct wan_listener;
 
-/* Nothing is kept when `folder` is "". A file that cannot be read as one of ours is an error that names it. */
+/* Nothing is kept when `folder` is "". A file that is none of ours is an error that names it. */
 enum cdn_status wan_keep_load(const char *folder,
                               void (*take)(void *arg, const char *place, const char *profile, unsigned port),
                               void *arg, struct cdn_error *err) CDN_MUST_CHECK;

@@ -3,6 +3,7 @@
 #include "common/mem.h"
 #include "common/parse.h"
 #include "common/status.h"
+#include "wan/path/formula.h"
 #include "wan/path/path.h"
 #include "wan/relay/client.h"
 #include "wan/relay/end.h"
@@ -16,6 +17,8 @@
 #include "wan/relay/world.h"
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 #include "common/banned.h"
@@ -139,6 +142,30 @@ static json_t *path_json(const struct wan_path *path)
                      path->loss, "jitter_ms", MS(path->jitter_ns), "cut", path->cut);
 }
 
+/* By the closed formula, for a small request: the first byte, and bodies of some sizes to their end. Servers
+ * take no time here, and nothing is lost. */
+static json_t *times_json(const struct wan_route *route, bool new_connection)
+{
+    static const struct {
+        const char *key;
+        int64_t bytes;
+    } bodies[] = {
+        {"1", 1}, {"10000", 10000}, {"100000", 100000}, {"1000000", 1000000}, {"10000000", 10000000}};
+    json_t *all = json_object(), *totals = json_object();
+    for (size_t i = 0; i < CDN_ARRAY_LEN(bodies); i++) {
+        const struct wan_exchange exchange = {
+            .bytes_up = 100, .bytes_down = bodies[i].bytes, .new_connection = new_connection};
+        struct wan_times times;
+        wan_formula(&route->up, &route->down, &exchange, &times);
+        json_object_set_new(totals, bodies[i].key, json_real(MS(times.total_ns)));
+        if (i == 0) {
+            json_object_set_new(all, "first_byte_ms", json_real(MS(times.first_byte_ns)));
+        }
+    }
+    json_object_set_new(all, "total_ms", totals);
+    return all;
+}
+
 enum cdn_status wan_relay_path_json(const struct wan_relay *relay, const char *from, const char *to,
                                     const char *profile, json_t **ret, struct cdn_error *err)
 {
@@ -159,6 +186,8 @@ enum cdn_status wan_relay_path_json(const struct wan_relay *relay, const char *f
                             "profile", wan_client_profile_name(client), "rtt_ms", rtt_ms, "modelled", 1);
     json_object_set_new(all, "up", path_json(&route.up));
     json_object_set_new(all, "down", path_json(&route.down));
+    json_object_set_new(all, "new", times_json(&route, true));
+    json_object_set_new(all, "kept", times_json(&route, false));
     *ret = all;
     wan_client_unref(client);
     wan_client_unref(target);

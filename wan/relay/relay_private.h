@@ -119,8 +119,19 @@ void wan_listen_close_all(struct wan_relay *relay, bool only_stop); /* stop: no 
 
 /* conn */
 void wan_conn_accept(struct wan_listener *listener, int fd);
-void wan_conn_break(struct wan_conn *conn, const char *why); /* resets both sides and frees */
+void wan_conn_break(struct wan_conn *conn, const char *why);           /* resets both sides and frees */
+void wan_conn_end(struct wan_conn *conn, const char *why, bool reset); /* closes both sides and frees */
+void wan_conn_close_side(struct wan_conn *conn, unsigned i, bool reset);
+int wan_conn_error_of(int fd); /* of a socket: SO_ERROR */
 void wan_conn_paths_changed(struct wan_conn *conn);
+/* lane */
+void wan_lane_init(struct wan_lane *lane, struct wan_conn *conn, unsigned i);
+void wan_lane_fini(struct wan_lane *lane);
+/* Takes what may leave, hands over what has arrived. The connection may be over afterwards, as after the
+ * next. */
+void wan_lane_run(struct wan_lane *lane, bool may_read);
+void wan_lane_ready(struct wan_side *side, uint32_t events); /* of an open connection */
+void wan_lane_path_changed(struct wan_lane *lane, int64_t now_ns);
 /* hello */
 void wan_conn_hello_begin(struct wan_conn *conn, bool need_user);
 void wan_conn_hello_ready(struct wan_conn *conn);
