@@ -173,8 +173,8 @@ void wan_lane_ready(struct wan_side *side, uint32_t events)
 
 void wan_lane_init(struct wan_lane *lane, struct wan_conn *conn, unsigned i)
 {
-    *lane = (struct wan_lane){
-        .conn = conn, .i = i, .depart = {.fire = on_depart}, .arrive = {.fire = on_arrive}};
+    *lane =
+        (struct wan_lane){.conn = conn, .i = i, .depart = {.fire = on_depart}, .arrive = {.fire = on_arrive}};
 }
 
 void wan_lane_fini(struct wan_lane *lane)
