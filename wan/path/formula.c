@@ -91,6 +91,7 @@ int64_t wan_formula_window(const struct wan_path *path, int64_t window, int64_t 
     while (bytes > 0 && wan_way_send(&way, 0, WAN_NEVER - 1, (size_t)bytes, &flight)) {
         bytes -= (int64_t)flight.bytes;
     }
-    wan_window_advance(&way, WAN_NEVER - 1);
+    while (wan_window_learn(&way, WAN_NEVER - 1)) {
+    }
     return way.window;
 }

@@ -53,7 +53,8 @@ void wan_way_change(struct wan_way *way, const struct wan_path *path, int64_t no
 {
     struct wan_path old = way->path;
     way->at_ns = window_max(way->at_ns, now_ns);
-    wan_window_advance(way, now_ns);
+    while (wan_window_learn(way, now_ns)) {
+    }
     way->path = *path;
     if (path->bytes_per_s != old.bytes_per_s) {
         way->line->rest = 0;
@@ -225,8 +226,11 @@ size_t wan_way_send(struct wan_way *way, int64_t since_ns, int64_t now_ns, size_
     }
     way->tried_in_vain = false;
     if (at <= now_ns) {
+        /* what is offered anew comes after the acknowledgements of that moment; what waits, between them */
+        int64_t before = since_ns >= way->at_ns ? at : at - 1;
         way->at_ns = at;
-        wan_window_advance(way, at);
+        while (wan_window_learn(way, before)) {
+        }
         wan_window_restart(way, at);
     }
     while (flight.bytes < n && at <= now_ns) {
@@ -235,7 +239,7 @@ size_t wan_way_send(struct wan_way *way, int64_t since_ns, int64_t now_ns, size_
             at = window_max(at, wan_window_next_ns(way));
             if (at <= now_ns) {
                 way->at_ns = at;
-                wan_window_advance(way, at);
+                wan_window_learn(way, at);
             }
         } else if (!take(way, at, room, left, &flight)) {
             break;

@@ -49,7 +49,8 @@ struct wan_way { /* the congestion window is window.c's, the rest path.c's */
 
     int64_t window, threshold, credit; /* cwnd, ssthresh, what is acknowledged of the next segment */
     int64_t sent, acked;               /* bytes since the beginning */
-    int64_t limited_until;             /* bytes sent while the window, not the application, set the limit */
+    int64_t round_end, peak;           /* `sent` when its use was last noted, and that use */
+    bool limited;                      /* then the window, not the application, was the limit */
     int64_t lost;                      /* bytes under way that are sent again... */
     int64_t repaired_ns;               /* ...and when they are acknowledged */
     int64_t reduce_ns;                 /* when the sender notices a loss; WAN_NEVER: there is none */

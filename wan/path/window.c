@@ -32,15 +32,18 @@ void wan_window_fit(struct wan_way *way)
 }
 
 /* RFC 5681 section 3.1: a segment more for each acknowledged below the threshold, for each window above it;
- * and only for what was sent while the window was the limit (RFC 7661 section 4.4). */
+ * and only if the window was used (RFC 7661 section 4.4): as Linux has it, up to twice what was under way
+ * below the threshold, and above it while the window was the limit. */
 static void grow(struct wan_way *way, int64_t bytes)
 {
-    if (way->acked > way->limited_until || way->lost) {
+    if (way->lost) {
         return;
     }
     if (way->window < way->threshold) {
-        way->window = window_min(way->window + bytes, way->threshold);
-    } else if ((way->credit += bytes) >= way->window) {
+        if (way->window < 2 * way->peak) {
+            way->window = window_min(way->window + bytes, way->threshold);
+        }
+    } else if (way->limited && (way->credit += bytes) >= way->window) {
         way->credit -= way->window;
         way->window += WAN_MSS;
     }
@@ -102,21 +105,21 @@ static void reduce(struct wan_way *way)
     way->collapse = false;
 }
 
-void wan_window_advance(struct wan_way *way, int64_t now_ns)
+bool wan_window_learn(struct wan_way *way, int64_t now_ns)
 {
-    for (int64_t next; (next = window_min(wan_window_next_ns(way), way->reduce_ns)) <= now_ns;) {
-        if (next == WAN_NEVER) {
-            return;
-        }
-        if (next == way->reduce_ns) {
-            reduce(way);
-        } else if (next == repair_ns(way)) {
-            way->acked += way->lost;
-            way->lost = 0;
-        } else {
-            take_ack(way);
-        }
+    int64_t next = window_min(wan_window_next_ns(way), way->reduce_ns);
+    if (next > now_ns || next == WAN_NEVER) {
+        return false;
     }
+    if (next == way->reduce_ns) {
+        reduce(way);
+    } else if (next == repair_ns(way)) {
+        way->acked += way->lost;
+        way->lost = 0;
+    } else {
+        take_ack(way);
+    }
+    return true;
 }
 
 /* All, or whole segments (RFC 1122 section 4.2.3.4). */
@@ -135,6 +138,17 @@ static bool same_train(const struct wan_burst *b, int64_t base_ns, int64_t rest,
     return b->base_ns + spent / rate == base_ns && spent % rate == rest;
 }
 
+/* How far the window is used: the most in a round, anew with each round and whenever it is full. */
+static void note_use(struct wan_way *way, bool full)
+{
+    int64_t used = way->sent - way->acked;
+    if (full || way->acked >= way->round_end || (!way->limited && used > way->peak)) {
+        way->limited = full;
+        way->peak = used;
+        way->round_end = way->sent;
+    }
+}
+
 /* A full ring takes the bytes for the end of the last burst, which is then acknowledged a little late. */
 void wan_window_sent(struct wan_way *way, int64_t bytes, int64_t base_ns, int64_t rest, bool more)
 {
@@ -150,9 +164,7 @@ void wan_window_sent(struct wan_way *way, int64_t bytes, int64_t base_ns, int64_
             (struct wan_burst){base_ns, rest, rate, bytes, 0};
     }
     way->sent += bytes;
-    if (more) {
-        way->limited_until = way->sent;
-    }
+    note_use(way, more);
 }
 
 /* One window is reduced once, however much of it is lost (RFC 6675 section 5). */
@@ -162,6 +174,7 @@ void wan_window_lost(struct wan_way *way, int64_t bytes, int64_t notice_ns, int6
     way->sent += bytes;
     way->repaired_ns = way->lost ? window_max(way->repaired_ns, repaired_ns) : repaired_ns;
     way->lost += bytes;
+    note_use(way, way->limited);
     way->reduce_ns = window_min(way->reduce_ns, notice_ns);
     way->collapse = way->collapse || by_timeout;
 }

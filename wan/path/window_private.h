@@ -24,9 +24,9 @@ static inline int64_t window_min(int64_t a, int64_t b)
 int64_t wan_window_timeout_ns(const struct wan_way *way);
 /* What the path allows, after it changed. */
 void wan_window_fit(struct wan_way *way);
-/* Takes into account all that the sender has learned by now_ns. */
-void wan_window_advance(struct wan_way *way, int64_t now_ns);
-/* When it learns the next thing. */
+/* Takes into account one thing that the sender has learned by now_ns, the earliest. False: there is none. */
+bool wan_window_learn(struct wan_way *way, int64_t now_ns);
+/* When it learns the next. */
 int64_t wan_window_next_ns(const struct wan_way *way);
 /* What may leave of `n` bytes now. */
 int64_t wan_window_room(const struct wan_way *way, int64_t n);
