@@ -9,18 +9,23 @@
 #include "cli/compare/model/series.h"
 #include "cli/compare/output/output.h"
 #include "cli/compare/stats/gate.h"
+#include "common/config/config.h"
 #include "common/mem.h"
 #include "common/parse.h"
+#include "wan/path/profile.h"
 #include "common/status.h"
 #include "common/str.h"
 
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "common/banned.h"
 
 #define PROFILE "fibre"
+#define RUNS 3u
+#define RUNS_MAX 1000u
 #define BODY_BYTES 100000u
 #define BODY_BYTES_MAX (1u << 30)
 
@@ -29,6 +34,12 @@ static enum cdn_status read_numbers(const struct compare_options *options, struc
 {
     c->body_bytes = BODY_BYTES;
     c->seed = 1;
+    uint64_t runs = RUNS;
+    if (options->runs && (!cdn_parse_u64(cdn_str(options->runs), &runs) || runs == 0 || runs > RUNS_MAX)) {
+        return cdn_error_set(err, CDN_USAGE, "--runs: '%s' is not a number from 1 to %u", options->runs,
+                             RUNS_MAX);
+    }
+    c->runs = (unsigned)runs;
     if (options->size &&
         (!cdn_parse_size(cdn_str(options->size), &c->body_bytes) || c->body_bytes > BODY_BYTES_MAX)) {
         return cdn_error_set(err, CDN_USAGE, "--size: '%s' is not a size up to 1 GiB (100kB, 64KiB)",
@@ -38,6 +49,24 @@ static enum cdn_status read_numbers(const struct compare_options *options, struc
         return cdn_error_set(err, CDN_USAGE, "--seed: '%s' is not a number", options->seed);
     }
     return CDN_OK;
+}
+
+static enum cdn_status read_profile(const struct compare_options *options, struct comparison *c,
+                                    struct cdn_error *err)
+{
+    const char *names[16] = {0};
+    c->profile = cdn_strdup(options->profile ? options->profile : PROFILE);
+    if (wan_profile_find(cdn_str(c->profile))) {
+        return CDN_OK;
+    }
+    CDN_AUTOBUF struct cdn_buf all = {0};
+    for (size_t i = 0; i < wan_profile_count() && i + 1 < CDN_ARRAY_LEN(names); i++) {
+        names[i] = wan_profile_at(i)->name;
+        cdn_buf_printf(&all, "%s%s", i ? ", " : "", names[i]);
+    }
+    const char *close = cdn_config_closest(cdn_str(c->profile), names);
+    return cdn_error_set(err, CDN_USAGE, "--profile: no profile '%s'; %s%s", c->profile,
+                         close ? "did you mean " : "there are ", close ? close : all.p);
 }
 
 static enum cdn_status check(const struct compare_options *options, struct compare *compare,
@@ -69,20 +98,11 @@ static enum cdn_status check(const struct compare_options *options, struct compa
     return status;
 }
 
-static enum cdn_status model(const struct compare_options *options, const char *config,
-                             const struct comparison *like, struct comparison *ret, struct cdn_error *err)
-{
-    *ret = (struct comparison){.body_bytes = like->body_bytes, .seed = like->seed, .runs = like->runs};
-    ret->profile = cdn_strdup(PROFILE);
-    enum cdn_status status = compare_who(options, config, &ret->world, err);
-    return status == CDN_OK ? comparison_model(ret, err) : status;
-}
-
 static enum cdn_status against(const struct compare_options *options, struct compare *compare,
                                struct cdn_error *err)
 {
     struct comparison b;
-    enum cdn_status status = model(options, options->against, &compare->a, &b, err);
+    enum cdn_status status = compare_one(options, options->against, &compare->a, &b, err);
     if (status != CDN_OK) {
         comparison_free(&b);
         return cdn_error_prefix(err, "--against");
@@ -110,6 +130,15 @@ static char *command_of(const struct compare_options *options, const struct cli_
     }
     if (options->size) {
         cdn_buf_printf(&text, " --size %s", options->size);
+    }
+    if (options->url) {
+        cdn_buf_printf(&text, " --url '%s'", options->url);
+    }
+    if (options->runs) {
+        cdn_buf_printf(&text, " --runs %s", options->runs);
+    }
+    if (options->profile) {
+        cdn_buf_printf(&text, " --profile %s", options->profile);
     }
     cdn_buf_printf(&text, " --seed %s", options->seed ? options->seed : "1");
     return cdn_buf_take(&text);
@@ -153,7 +182,9 @@ static enum cdn_status stages(const struct compare_options *options, const struc
                               struct compare *compare, struct cdn_error *err)
 {
     const struct comparison like = compare->a;
-    enum cdn_status status = model(options, options->config, &like, &compare->a, err);
+    CDN_AUTOFREE char *profile = like.profile;
+    enum cdn_status status = compare_one(options, options->config, &like, &compare->a, err);
+    (void)profile;
     if (status == CDN_OK && options->against) {
         status = against(options, compare, err);
     }
@@ -173,6 +204,12 @@ static enum cdn_status stages(const struct compare_options *options, const struc
     return judge(compare, err);
 }
 
+static void on_signal(int signal)
+{
+    (void)signal;
+    compare_interrupted = 1;
+}
+
 static enum cdn_status run(const void *opaque, const struct cli_args *args, struct cdn_error *err)
 {
     const struct compare_options *options = opaque;
@@ -181,9 +218,17 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
         return cdn_error_set(err, CDN_USAGE, "takes no argument, but got '%s' (--from PLACE, --url URL)",
                              args->items[0]);
     }
+    struct sigaction action = {.sa_handler = on_signal};
+    if (!options->model) { /* a CDN of its own ends with it */
+        sigaction(SIGINT, &action, NULL);
+        sigaction(SIGTERM, &action, NULL);
+    }
     enum cdn_status status = check(options, &compare, err);
     if (status == CDN_OK) {
         status = read_numbers(options, &compare.a, err);
+    }
+    if (status == CDN_OK) {
+        status = read_profile(options, &compare.a, err);
     }
     if (status == CDN_OK) {
         status = stages(options, args, &compare, err);

@@ -1,6 +1,7 @@
 /* compare: inside of `pocketcdn compare`, for its files only.
  *
  *     compare.c          options, stages, exit code
+ *     compare_run.c      real requests: to a CDN of its own, or one that runs
  *     compare_who.c      who is compared for: places, the own address, the clients of a log
  *     compare_change.c   against a baseline or another CDN, and the conditions of --fail-if
  *
@@ -9,6 +10,7 @@
  *     stats/    percentiles, rank test, conditions: pure
  *     model/    series, their times on given paths, who is where, how many edges are enough
  *     output/   text, JSON, CSV
+ *     run/      visitors, catalogue, outages; the CDN to ask
  */
 #ifndef CDN_CLI_COMPARE_PRIVATE_H
 #define CDN_CLI_COMPARE_PRIVATE_H
@@ -35,8 +37,14 @@
     X(TEXT, from_log, 0, "FILE",                                                                           \
       "The clients of an access log, each with its number of requests; '-': stdin")                        \
     X(TEXT, client, 0, "WHICH", "The client of a log line, as for `geo`: a column (4), a name, xff")       \
+    X(TEXT, url, 'u', "URL", "The file to ask for: a path (/app.css) of the CDN")                          \
+    X(TEXT, runs, 0, "N", "Visits of each kind at each place; default: 3")                                 \
+    X(TEXT, profile, 0, "PROFILE", "Last mile of the clients; default: fibre")                             \
+    X(TEXT, state, 0, "DIR", "State folder of a CDN that `up --wan` started")                              \
+    X(FLAG, own, 0, NULL, "Start a CDN of its own even where one runs")                                    \
+    X(LIST, kill, 0, "WHAT", "And see what users see then: edge:NAME, origin or link:A-B")                 \
     X(FLAG, model, 'm', NULL, "Compute only: nothing is started or sent")                                  \
-    X(TEXT, size, 0, "SIZE", "Size of the file for --model; default: 100kB")                               \
+    X(TEXT, size, 0, "SIZE", "Size of the file; default: 100kB")                                           \
     X(TEXT, seed, 0, "N", "Of all that is drawn; default: 1")                                              \
     X(TEXT, against, 0, "FILE", "Compare this CDN (A) with that of another cdn.yaml (B)")                  \
     X(TEXT, baseline, 0, "FILE", "Compare with an earlier --json")                                         \
@@ -46,6 +54,8 @@
     X(FLAG, quiet, 'q', NULL, "No progress")
 CLI_OPTIONS_STRUCT(compare_options, COMPARE_OPTIONS);
 
+extern volatile int compare_interrupted; /* by SIGINT or SIGTERM */
+
 struct compare {
     const struct compare_options *options;
     struct comparison a;
@@ -54,6 +64,12 @@ struct compare {
     struct output_changes changes;
     bool has_changes;
 };
+
+/* A comparison of the CDN of `config` (NULL: of its own), modelled, and unless --model is given measured.
+ * `like`: size, seed, runs, profile (borrowed). */
+enum cdn_status compare_one(const struct compare_options *options, const char *config,
+                            const struct comparison *like, struct comparison *ret,
+                            struct cdn_error *err) CDN_MUST_CHECK;
 
 /* Opens the world of `config` with everybody who was asked for, decided. */
 enum cdn_status compare_who(const struct compare_options *options, const char *config, struct world *ret,

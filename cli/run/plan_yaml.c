@@ -77,6 +77,9 @@ static void fill(yaml_document_t *d, const struct plan_wish *wish, const struct 
     put_text(d, cdn, "simulate", "yes");
     need(yaml_document_append_sequence_item(d, proxies, scalar(d, "127.0.0.0/8")));
     put(d, cdn, "trusted_proxies", proxies);
+    if (wish->wan) { /* the network says who a client is */
+        put_text(d, cdn, "proxy_protocol", "optional");
+    }
     put(d, root, "cdn", cdn);
     if (wish->root) {
         int origin = mapping(d);

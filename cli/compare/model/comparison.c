@@ -23,6 +23,11 @@ enum visit_kind sweep_visit_kind(enum sweep_visit visit)
     return kinds[visit];
 }
 
+uint64_t comparison_size(size_t row)
+{
+    return row < CDN_ARRAY_LEN(sweep_bytes) ? sweep_bytes[row] : 0;
+}
+
 double comparison_ms(int64_t ns)
 {
     return (double)ns / 1e6;
@@ -33,10 +38,11 @@ double comparison_ms(int64_t ns)
 void comparison_paths(const struct comparison *c, size_t city, struct times_paths *ret)
 {
     const struct world_city *at = &c->world.cities[city];
-    ret->origin = times_leg_of((double)at->origin_ms);
-    ret->edge = times_leg_of((double)at->edge_ms);
-    ret->router = times_leg_of((double)at->router_ms);
-    ret->behind = times_leg_of((double)at->behind_ms);
+    const struct wan_profile *profile = wan_profile_find(cdn_str(c->profile));
+    ret->origin = times_leg_of((double)at->origin_ms, profile);
+    ret->edge = times_leg_of((double)at->edge_ms, profile);
+    ret->router = times_leg_of((double)at->router_ms, profile);
+    ret->behind = times_leg_of((double)at->behind_ms, NULL);
 }
 
 static void model_sweep(struct comparison *c, size_t row, struct summary_value *values)
@@ -136,28 +142,39 @@ void comparison_free(struct comparison *c)
 
 /* ---- figures ---- */
 
-struct summary comparison_modelled(const struct comparison *c, unsigned series)
+static struct summary modelled(const struct comparison *c, unsigned series, bool least)
 {
     CDN_AUTOFREE struct summary_value *values = cdn_calloc(c->world.n, sizeof(*values));
     for (size_t i = 0; i < c->world.n; i++) {
-        values[i] = (struct summary_value){comparison_ms(comparison_times(c, i, series)->total_ns),
+        const struct times *t = comparison_times(c, i, series);
+        values[i] = (struct summary_value){comparison_ms(least ? t->least_total_ns : t->total_ns),
                                            c->world.cities[i].weight};
     }
     return summary_of_weighted(values, c->world.n);
 }
 
-/* The values of `city` (or of all) less `base`, for one series. */
+struct summary comparison_modelled(const struct comparison *c, unsigned series)
+{
+    return modelled(c, series, false);
+}
+
+struct summary comparison_modelled_least(const struct comparison *c, unsigned series)
+{
+    return modelled(c, series, true);
+}
+
+/* The samples of cities from `first` to `last`, for one series. */
 static struct summary samples_of(const struct comparison *c, size_t first, size_t last, unsigned series,
-                                 bool less_modelled)
+                                 bool processors)
 {
     double *values = NULL;
     size_t n = 0;
     for (size_t i = first; i < last && c->samples; i++) {
         const struct samples *s = comparison_samples(c, i, series);
-        double path_ms = comparison_ms(comparison_times(c, i, series)->total_ns);
+        double path_ms = comparison_ms(comparison_times(c, i, series)->first_byte_ns);
         values = cdn_realloc(values, n + s->n + 1, sizeof(*values));
         for (size_t k = 0; k < s->n; k++) {
-            values[n++] = s->at[k].total_ms - (less_modelled ? path_ms : 0);
+            values[n++] = processors ? s->at[k].first_byte_ms - path_ms : s->at[k].total_ms;
         }
     }
     struct summary summary = summary_of(values, n);

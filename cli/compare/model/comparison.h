@@ -4,7 +4,8 @@
  * Modelled figures are computed here, from the places and wan/path alone: the same input gives the same bits.
  * Samples are put in by cli/compare/run, if anything was sent. The two are never mixed: a sample is what a
  * client waited (the path's time was taken by the network between the places, so by the model; the
- * processors' time is real), and what is over the modelled time of the path is what the processors took.
+ * processors' time is real), and what its first byte takes over the modelled time of the paths is what the
+ * processors took.
  */
 #ifndef CDN_CLI_COMPARE_COMPARISON_H
 #define CDN_CLI_COMPARE_COMPARISON_H
@@ -33,6 +34,7 @@ struct samples {
 #define COMPARISON_STEPS_MAX 20u
 
 enum sweep_visit { SWEEP_DIRECT, SWEEP_COLD, SWEEP_WARM, SWEEP_VISIT_COUNT };
+uint64_t comparison_size(size_t row); /* bytes of a row of the sweep; 0 behind the last */
 enum visit_kind sweep_visit_kind(enum sweep_visit visit);
 
 struct sweep_row { /* new connections */
@@ -113,7 +115,10 @@ void comparison_paths(const struct comparison *c, size_t city, struct times_path
 double comparison_ms(int64_t ns);
 struct summary comparison_modelled(const struct comparison *c, unsigned series);   /* over the cities */
 struct summary comparison_measured(const struct comparison *c, unsigned series);   /* over all samples */
-struct summary comparison_processors(const struct comparison *c, unsigned series); /* measured - modelled */
+struct summary comparison_modelled_least(const struct comparison *c, unsigned series);
+/* What the servers and this machine took: first byte measured less first byte modelled, which does not depend
+ * on the windows behind the edge. */
+struct summary comparison_processors(const struct comparison *c, unsigned series);
 struct summary comparison_measured_in(const struct comparison *c, size_t city, unsigned series);
 /* The median of the samples of a city where something was sent, else the modelled time. */
 double comparison_typical_ms(const struct comparison *c, size_t city, unsigned series);

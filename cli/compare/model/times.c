@@ -26,11 +26,14 @@ struct play {
     enum series_state state;
 };
 
-struct times_leg times_leg_of(double rtt_ms)
+struct times_leg times_leg_of(double rtt_ms, const struct wan_profile *profile)
 {
-    int64_t half_ns = (int64_t)(rtt_ms * 0.5e6);
+    int64_t half_ns = ((int64_t)(rtt_ms * 1e6) + (profile ? profile->rtt_ns : 0)) / 2;
     struct wan_path path = {.there_ns = half_ns, .back_ns = half_ns};
-    return (struct times_leg){path, path};
+    struct times_leg leg = {path, path};
+    leg.up.bytes_per_s = profile ? profile->up : 0;
+    leg.down.bytes_per_s = profile ? profile->down : 0;
+    return leg;
 }
 
 static void link_init(struct link *link, const struct times_leg *leg)

@@ -11,6 +11,7 @@
 #define CDN_CLI_COMPARE_TIMES_H
 #include "cli/compare/model/series.h"
 #include "wan/path/path.h"
+#include "wan/path/profile.h"
 
 #include <stdint.h>
 
@@ -21,8 +22,8 @@
 struct times_leg { /* both directions of one connection's path */
     struct wan_path up, down;
 };
-/* RTT in ms; no loss, no jitter, no limit of bandwidth: between servers. */
-struct times_leg times_leg_of(double rtt_ms);
+/* RTT in ms; without loss and jitter. `profile`: the last mile of a client; NULL: between servers. */
+struct times_leg times_leg_of(double rtt_ms, const struct wan_profile *profile);
 
 struct times_paths {
     struct times_leg origin; /* client and origin */

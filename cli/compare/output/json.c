@@ -132,7 +132,9 @@ static json_t *series_json(const struct comparison *c)
     json_t *all = json_object();
     for (unsigned series = 0; series < SERIES_COUNT; series++) {
         struct summary modelled = comparison_modelled(c, series);
-        json_t *one = json_pack("{s:o}", "modelled", output_summary_json(&modelled));
+        struct summary least = comparison_modelled_least(c, series);
+        json_t *one = json_pack("{s:o, s:o}", "modelled", output_summary_json(&modelled), "modelled_least",
+                                output_summary_json(&least));
         if (c->sent) {
             struct summary measured = comparison_measured(c, series);
             struct summary processors = comparison_processors(c, series);

@@ -115,6 +115,18 @@ static void add_summary(struct table *table, const struct summary *s)
     }
 }
 
+/* "331 to 537" where the origin's answer may find a window that is open, or one that has closed. */
+static void add_path(struct table *table, const struct comparison *c, unsigned series)
+{
+    double most = comparison_modelled(c, series).at[SUMMARY_p50];
+    double least = comparison_modelled_least(c, series).at[SUMMARY_p50];
+    if (most - least > 0.5) {
+        table_add(table, "%.0f to %.0f", least, most);
+    } else {
+        add_ms(table, most);
+    }
+}
+
 static void series(const struct comparison *c, struct terminal terminal, struct cdn_buf *out)
 {
     struct table table;
@@ -126,7 +138,7 @@ static void series(const struct comparison *c, struct terminal terminal, struct 
         table_add(&table, "%s", series_word(i));
         add_summary(&table, &shown);
         if (c->sent) {
-            add_ms(&table, modelled.at[SUMMARY_p50]);
+            add_path(&table, c, i);
             add_ms(&table, comparison_processors(c, i).at[SUMMARY_p50]);
         }
     }

@@ -15,8 +15,8 @@
 
 static struct times_paths paths_of(double origin, double edge, double router, double behind)
 {
-    return (struct times_paths){times_leg_of(origin), times_leg_of(edge), times_leg_of(router),
-                                times_leg_of(behind)};
+    return (struct times_paths){times_leg_of(origin, NULL), times_leg_of(edge, NULL),
+                                times_leg_of(router, NULL), times_leg_of(behind, NULL)};
 }
 
 /* A client in Singapore, an edge there, the origin in Frankfurt; ms. 100 kB are three rounds from the initial
