@@ -12,12 +12,13 @@
 #include "common/config/config.h"
 #include "common/mem.h"
 #include "common/parse.h"
-#include "wan/path/profile.h"
 #include "common/status.h"
 #include "common/str.h"
+#include "wan/path/profile.h"
 
 #include <jansson.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <unistd.h>
 

@@ -1,14 +1,21 @@
 /* compare_run: one side of a comparison, from who and where to the last request. The model is computed before
  * anything starts, so that a place that is none costs nobody a CDN. */
-#include "cli/base/print.h"
+#include "cli/base/options.h"
 #include "cli/base/terminal.h"
 #include "cli/compare/compare_private.h"
+#include "cli/compare/model/comparison.h"
+#include "cli/compare/model/series.h"
+#include "cli/compare/model/world.h"
 #include "cli/compare/run/run.h"
 #include "cli/compare/run/target.h"
+#include "cli/compare/stats/summary.h"
+#include "cli/run/own_cdn.h"
 #include "common/clock.h"
 #include "common/mem.h"
-#include "common/str.h"
+#include "common/status.h"
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

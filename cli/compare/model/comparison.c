@@ -2,10 +2,12 @@
 #include "cli/compare/model/comparison.h"
 
 #include "common/mem.h"
+#include "common/str.h"
 #include "geo-data/latency.h"
 #include "geo-data/places.h"
 #include "router/base/edges.h"
 #include "router/table/table.h"
+#include "wan/path/profile.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -113,8 +113,8 @@ void comparison_paths(const struct comparison *c, size_t city, struct times_path
 /* ---- figures ---- */
 
 double comparison_ms(int64_t ns);
-struct summary comparison_modelled(const struct comparison *c, unsigned series);   /* over the cities */
-struct summary comparison_measured(const struct comparison *c, unsigned series);   /* over all samples */
+struct summary comparison_modelled(const struct comparison *c, unsigned series); /* over the cities */
+struct summary comparison_measured(const struct comparison *c, unsigned series); /* over all samples */
 struct summary comparison_modelled_least(const struct comparison *c, unsigned series);
 /* What the servers and this machine took: first byte measured less first byte modelled, which does not depend
  * on the windows behind the edge. */

@@ -1,9 +1,15 @@
 /* outage: what users see when something goes down and comes back: at each place a user asks again and again,
  * each time on a new connection (as a browser that has waited), for the same file. */
+#include "cli/compare/model/comparison.h"
+#include "cli/compare/model/world.h"
+#include "cli/compare/run/run.h"
 #include "cli/compare/run/run_private.h"
-
+#include "common/http/client/http_client.h"
+#include "common/loop.h"
 #include "common/mem.h"
+#include "common/status.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,13 +1,19 @@
 /* request: one request as a client sees it, the router's redirect included. Times are those of libcurl;
  * with a redirect they are added, as they follow one another. */
+#include "cli/compare/model/comparison.h"
+#include "cli/compare/model/world.h"
 #include "cli/compare/run/run_private.h"
-
+#include "common/http/client/http_client.h"
 #include "common/http/syntax/http_message.h"
+#include "common/loop.h"
 #include "common/mem.h"
+#include "common/str.h"
 #include "router/base/edges.h"
+#include "router/table/table.h"
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "common/banned.h"
 

@@ -1,11 +1,21 @@
 /* run: the loop, the clients of the places, and the counts that all requests share. One loop turns until
  * nobody runs any more, so a kind of visitor only has to count itself in and out. */
+#include "cli/compare/run/run.h"
+
+#include "cli/compare/model/comparison.h"
+#include "cli/compare/model/series.h"
+#include "cli/compare/model/world.h"
 #include "cli/compare/run/run_private.h"
 #include "common/clock.h"
+#include "common/http/client/http_client.h"
+#include "common/loop.h"
 #include "common/mem.h"
 #include "common/mix.h"
+#include "common/status.h"
+#include "geo-data/latency.h"
 
-#include <stdio.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

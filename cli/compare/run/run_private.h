@@ -1,11 +1,14 @@
 /* run_private: one request, and what visitors, catalogue and outage share. */
 #ifndef CDN_CLI_COMPARE_RUN_PRIVATE_H
 #define CDN_CLI_COMPARE_RUN_PRIVATE_H
+#include "cli/compare/model/comparison.h"
 #include "cli/compare/run/run.h"
 #include "common/http/client/http_client.h"
-#include "common/str.h"
+#include "common/loop.h"
+#include "common/status.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct run {

@@ -5,13 +5,12 @@
 #include "cli/run/control.h"
 #include "cli/run/state.h"
 #include "cli/travel/network.h"
+#include "common/http/syntax/http_percent.h"
 #include "common/mem.h"
 #include "common/mix.h"
-#include "common/parse.h"
 #include "common/str.h"
 #include "router/base/settings.h"
 
-#include "common/http/syntax/http_percent.h"
 #include <errno.h>
 #include <ftw.h>
 #include <signal.h>
@@ -19,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/types.h>
 
 #include "common/banned.h"
 

@@ -2,11 +2,19 @@
  * for has a key of its own (a query that nobody else uses), so that no visitor finds what another one has
  * brought, and none waits for another's fetch. Before all this it asks once, uncounted: for what the edge is
  * to have, and for the edge's connection to the origin, which edges keep. */
+#include "cli/compare/model/comparison.h"
+#include "cli/compare/model/series.h"
+#include "cli/compare/model/world.h"
+#include "cli/compare/run/run.h"
 #include "cli/compare/run/run_private.h"
-
+#include "common/http/client/http_client.h"
+#include "common/loop.h"
 #include "common/mem.h"
 #include "common/mix.h"
+#include "common/status.h"
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

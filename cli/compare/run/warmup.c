@@ -1,12 +1,19 @@
 /* warmup: how a cold CDN becomes a warm one. All places ask for objects of one catalogue, popular as Zipf's
  * law says (the k-th in proportion to 1 / k^s, as web objects are: Breslau et al., INFOCOM 1999, s about
  * 0.8), each place one request after another on a kept connection. Drawn from the seed. */
+#include "cli/compare/model/comparison.h"
+#include "cli/compare/model/world.h"
+#include "cli/compare/run/run.h"
 #include "cli/compare/run/run_private.h"
-
+#include "common/http/client/http_client.h"
+#include "common/loop.h"
 #include "common/mem.h"
 #include "common/mix.h"
+#include "common/status.h"
 
 #include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
