@@ -311,6 +311,18 @@ bool edge_cache_hold(struct edge_cache *c, struct edge_object *o, struct edge_ho
     return awake;
 }
 
+void edge_cache_hold_again(const struct edge_hold *hold, struct edge_hold *ret)
+{
+    *ret = *hold;
+    if (hold->object) {
+        atomic_fetch_add_explicit(&hold->object->refs, 1, memory_order_relaxed);
+        edge_rep_ref(hold->rep);
+    }
+    if (hold->ram) {
+        edge_ram_ref(hold->ram);
+    }
+}
+
 void edge_cache_release(struct edge_cache *c, struct edge_hold *hold)
 {
     if (!hold->object) {

@@ -133,6 +133,8 @@ static inline uint64_t edge_hold_length(const struct edge_hold *hold) /* of the 
 bool edge_cache_rep_suits(const struct edge_rep *rep, const struct edge_vary_source *request);
 /* What the object says now; false: it is asleep. */
 bool edge_cache_hold(struct edge_cache *cache, struct edge_object *object, struct edge_hold *ret);
+/* The same that a hold holds, once more, whatever has become of it; of a zeroed one: a zeroed one. */
+void edge_cache_hold_again(const struct edge_hold *hold, struct edge_hold *ret);
 void edge_cache_release(struct edge_cache *cache, struct edge_hold *hold); /* harmless on a zeroed one */
 /* Grows with every change of what some object says or has in RAM: whoever compared a hold with its object at
  * one number may skip that until there is another. Any thread, no lock. */

@@ -159,6 +159,11 @@ static enum edge_step whole_confirmed(struct edge_txn *t)
 static enum edge_step slice_answered(struct edge_txn *t)
 {
     const struct edge_fetch *f = t->fetch;
+    enum edge_step step;
+    if (f->rep->whole < 0 && edge_freshness_status_is_error(edge_head_status(f->rep->head)) &&
+        edge_part_serve_stale(t, EDGE_ORIGIN_ERROR, &step)) {
+        return step;
+    }
     if (f->rep->whole < 0) { /* the origin sends the whole */
         return whole_answered(t);
     }

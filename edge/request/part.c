@@ -34,6 +34,12 @@ static struct edge_cache *cache_of(const struct edge_txn *t)
     return t->worker->edge->cache;
 }
 
+/* After the last byte of a part. */
+static uint64_t end_of(const struct edge_hold *part)
+{
+    return part->rep->first + edge_hold_length(part);
+}
+
 /* The one range of the request; false: none, or several. */
 static bool single_range(const struct edge_txn *t, struct http_range_spec *ret)
 {
@@ -90,16 +96,17 @@ static bool is_stored(struct edge_txn *t, const struct edge_rep *rep, uint64_t f
         struct edge_hold part = {0};
         all = edge_cache_select_part(cache_of(t), t->entry, &source, at, rep->head, &part, NULL);
         if (all) {
-            at = part.rep->first + edge_hold_length(&part);
+            at = end_of(&part);
             edge_cache_release(cache_of(t), &part);
         }
     }
     return all;
 }
 
-/* `part` (borrowed) tells the version and reaches to `end`
- * (exclusive); the bytes come from wherever they are. */
-static enum edge_step serve(struct edge_txn *t, struct edge_rep *part, uint64_t end)
+/* `part` (borrowed) tells the version and reaches to `end` (exclusive); the bytes come from wherever they
+ * are. `held`: that part, when it is stored. */
+static enum edge_step serve(struct edge_txn *t, struct edge_rep *part, uint64_t end,
+                            const struct edge_hold *held)
 {
     struct edge_range_plan plan;
     const bool own = t->fetch && t->leader && t->fetch->leader_rep && part == t->fetch->rep;
@@ -118,7 +125,7 @@ static enum edge_step serve(struct edge_txn *t, struct edge_rep *part, uint64_t 
             t->verdict = EDGE_VERDICT_HIT;
             t->cause = EDGE_CAUSE_NONE;
         }
-        struct MHD_Response *response = edge_ranger_stream(t, part, from, n);
+        struct MHD_Response *response = edge_ranger_stream(t, part, from, n, held);
         if (t->fetch && (from < t->fetch->rep->first || from > t->fetch->scope.range_last)) {
             edge_txn_leave_fetch(t); /* which may hold the last reference to `part` but the ranger's */
         }
@@ -129,30 +136,42 @@ static enum edge_step serve(struct edge_txn *t, struct edge_rep *part, uint64_t 
     return EDGE_STEP_DONE;
 }
 
+/* Served from `part` on, all that the request wants of it can be had without the origin. */
+static bool is_enough(struct edge_txn *t, const struct edge_hold *part)
+{
+    const struct edge_rep *rep = part->rep;
+    struct edge_range wanted;
+    if (!resolve(t, rep, &wanted)) {
+        return false;
+    }
+    if (wanted.first >= rep->first && wanted.last < end_of(part)) {
+        return true; /* it is held, whatever becomes of the others */
+    }
+    /* An error that is being stored takes the place of all of them. */
+    return edge_fetch_phase_now(t->fetch) != EDGE_FETCH_STORING &&
+           is_stored(t, rep, wanted.first, edge_range_length(&wanted));
+}
+
 bool edge_part_serve_stale(struct edge_txn *t, enum edge_origin_state origin, enum edge_step *ret)
 {
-    const struct edge_fetch *f = t->fetch;
-    struct edge_range wanted;
-    if (f->request.candidate_count != 1) {
+    const struct edge_fetch_request *asked = &t->fetch->request;
+    struct edge_hold part = {0};
+    if (asked->candidate_count != 1 ||
+        !edge_reuse_serves(edge_part_reuse(t, asked->candidate[0].rep, origin)) ||
+        !is_enough(t, &asked->candidate[0])) {
         return false;
     }
-    struct edge_rep *rep = f->request.candidate[0].rep;
-    const uint64_t end = rep->first + edge_hold_length(&f->request.candidate[0]);
-    if (!edge_reuse_serves(edge_part_reuse(t, rep, origin)) || !resolve(t, rep, &wanted) ||
-        !is_stored(t, rep, wanted.first, edge_range_length(&wanted))) {
-        return false;
-    }
-    edge_rep_ref(rep);
+    edge_cache_hold_again(&asked->candidate[0], &part);
     edge_txn_leave_fetch(t);
     t->verdict = EDGE_VERDICT_STALE;
-    *ret = serve(t, rep, end);
-    edge_rep_unref(rep);
+    *ret = serve(t, part.rep, end_of(&part), &part);
+    edge_cache_release(cache_of(t), &part);
     return true;
 }
 
 enum edge_step edge_part_serve_fetched(struct edge_txn *t)
 {
-    return serve(t, t->fetch->rep, edge_slice_end(&t->fetch->scope, (uint64_t)t->fetch->rep->whole));
+    return serve(t, t->fetch->rep, edge_slice_end(&t->fetch->scope, (uint64_t)t->fetch->rep->whole), NULL);
 }
 
 enum edge_step edge_part_serve_confirmed(struct edge_txn *t)
@@ -164,7 +183,7 @@ enum edge_step edge_part_serve_confirmed(struct edge_txn *t)
         return edge_txn_pass(t, t->cause);
     }
     t->verdict = EDGE_VERDICT_REVALIDATED;
-    const enum edge_step step = serve(t, part.rep, part.rep->first + edge_hold_length(&part));
+    const enum edge_step step = serve(t, part.rep, end_of(&part), &part);
     edge_cache_release(cache_of(t), &part);
     return step;
 }
@@ -193,7 +212,7 @@ static bool find_part(struct edge_txn *t, const struct edge_rep *known, uint64_t
 static bool in_one_part(const struct edge_txn *t, const struct edge_hold *part,
                         const struct edge_range *range)
 {
-    return part->object ? range->last < part->rep->first + edge_hold_length(part)
+    return part->object ? range->last < end_of(part)
                         : range->first / edge_part_slice_size(t) == range->last / edge_part_slice_size(t);
 }
 
@@ -203,7 +222,7 @@ static enum edge_step serve_only_stored(struct edge_txn *t, const struct edge_ho
 {
     if (part && !t->conditions.if_range.p &&
         is_stored(t, part->rep, range->first, edge_range_length(range))) {
-        return serve(t, part->rep, part->rep->first + edge_hold_length(part));
+        return serve(t, part->rep, end_of(part), part);
     }
     return edge_deliver_uncached(t);
 }
@@ -257,7 +276,7 @@ enum edge_step edge_part_begin(struct edge_txn *t)
     } else if (s.passes) {
         step = edge_txn_pass_instead(t, EDGE_CAUSE_BYPASS_RESPONSE);
     } else if (s.fresh) {
-        step = serve(t, s.part.rep, s.part.rep->first + edge_hold_length(&s.part));
+        step = serve(t, s.part.rep, end_of(&s.part), &s.part);
     } else if (edge_queue_must_wait(t)) {
         step = edge_queue_before(t, EDGE_STEP_LOOKUP);
     } else {

@@ -22,6 +22,7 @@
 #include "edge/memory/budget.h"
 #include "edge/request/part_private.h"
 #include "edge/request/queue.h"
+#include "edge/request/ranger_private.h"
 #include "edge/request/slice.h"
 #include "edge/request/stall.h"
 #include "edge/request/upstream.h"
@@ -190,10 +191,8 @@ static ssize_t read_fetch(struct edge_ranger *r, char *into, size_t max)
     return got == EDGE_BODY_NOTHING ? HTTP_STREAM_WAIT : got == EDGE_BODY_FAILED ? HTTP_STREAM_FAIL : got;
 }
 
-static ssize_t ranger_read(void *arg, uint64_t at, char *into, size_t max)
+ssize_t edge_ranger_read(struct edge_ranger *r, char *into, size_t max)
 {
-    struct edge_ranger *r = arg;
-    (void)at;
     while (r->at < r->end && r->lost < MAX_SOURCES_LOST) {
         const size_t most = r->end - r->at < max ? (size_t)(r->end - r->at) : max;
         ssize_t got = 0;
@@ -222,7 +221,13 @@ static ssize_t ranger_read(void *arg, uint64_t at, char *into, size_t max)
     return r->at < r->end ? HTTP_STREAM_FAIL : HTTP_STREAM_END;
 }
 
-static void ranger_over(void *arg)
+static ssize_t stream_read(void *arg, uint64_t at, char *into, size_t max)
+{
+    (void)at;
+    return edge_ranger_read(arg, into, max);
+}
+
+static void stream_over(void *arg)
 {
     struct edge_ranger *r = arg;
     r->txn->stream = NULL;
@@ -231,13 +236,25 @@ static void ranger_over(void *arg)
     edge_txn_release(r->txn);
 }
 
-struct MHD_Response *edge_ranger_stream(struct edge_txn *t, struct edge_rep *rep, uint64_t from, uint64_t n)
+struct edge_ranger *edge_ranger_begin(struct edge_txn *t, struct edge_rep *rep, uint64_t from, uint64_t n,
+                                      const struct edge_hold *part)
 {
-    t->ranger = cdn_calloc(1, sizeof(*t->ranger));
-    *t->ranger = (struct edge_ranger){.txn = t, .rep = edge_rep_ref(rep), .at = from, .end = from + n};
+    struct edge_ranger *r = t->ranger = cdn_calloc(1, sizeof(*r));
+    *r = (struct edge_ranger){.txn = t, .rep = edge_rep_ref(rep), .at = from, .end = from + n};
+    if (part) {
+        edge_cache_hold_again(part, &r->hold);
+    }
+    return r;
+}
+
+struct MHD_Response *edge_ranger_stream(struct edge_txn *t, struct edge_rep *rep, uint64_t from, uint64_t n,
+                                        const struct edge_hold *part)
+{
     t->block = edge_budget_block((int64_t)n);
-    struct http_stream_source source = {
-        .read = ranger_read, .release = ranger_over, .arg = t->ranger, .block = t->block};
+    struct http_stream_source source = {.read = stream_read,
+                                        .release = stream_over,
+                                        .arg = edge_ranger_begin(t, rep, from, n, part),
+                                        .block = t->block};
     struct MHD_Response *response;
     t->stream = http_stream_create(t->http, (int64_t)n, &source, &response);
     return response;

@@ -33,7 +33,9 @@ struct origin {
     bool reset_after;        /* RST */
     unsigned drops;          /* so many requests get a FIN for an answer */
     bool at_once;            /* whatever came, it is a request */
-    size_t request_bytes;    /* beyond the head that belong to a request before it is answered */
+    /* writes the answer to a request; NULL: as the above say */
+    void (*compose)(struct origin *self, struct cdn_str request, struct cdn_buf *into);
+    size_t request_bytes; /* beyond the head that belong to a request before it is answered */
     unsigned accepted, requests;
     struct cdn_buf seen; /* everything received */
 };
@@ -59,7 +61,12 @@ static inline void peer_gone(struct peer *p)
 static inline void peer_answer(struct peer *p)
 {
     struct origin *o = p->origin;
+    CDN_AUTOBUF struct cdn_buf composed = {0};
     o->requests++;
+    if (o->compose) {
+        o->compose(o, cdn_buf_str(&p->in), &composed);
+        o->once = cdn_buf_str(&composed);
+    }
     cdn_buf_clear(&p->in);
     if (o->drops) {
         o->drops--;
