@@ -156,18 +156,19 @@ static void last_mark(struct edge_sync *s)
 
 /* ---- applying ---- */
 
-static uint64_t apply_items(struct edge_sync *s, const json_t *entry, const char *kind)
+static uint64_t apply_items(struct edge_sync *s, const json_t *entry, const char *name,
+                            enum edge_purge_kind kind)
 {
-    const json_t *list = json_object_get(entry, kind);
+    const json_t *list = json_object_get(entry, name);
     uint64_t total = 0;
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *item = json_array_get(list, i);
-        struct cdn_str text = {json_string_value(item), json_string_length(item)};
-        struct edge_purge p = {.soft = json_is_true(json_object_get(entry, "soft"))};
+        const struct edge_purge p = {.kind = kind,
+                                     .text = {json_string_value(item), json_string_length(item)},
+                                     .soft = json_is_true(json_object_get(entry, "soft"))};
         struct cdn_error err;
         uint64_t count = 0;
-        *(kind[0] == 'u' ? &p.url : kind[0] == 'p' ? &p.prefix : &p.tag) = text;
-        if (text.p && edge_purge_apply(s->edge, &p, cdn_clock_now_ms(), &count, &err) != CDN_OK) {
+        if (p.text.p && edge_purge_apply(s->edge, &p, cdn_clock_now_ms(), &count, &err) != CDN_OK) {
             cdn_log(CDN_LOG_WARN, "sync", "skipped=%s", err.text); /* no key here can be so */
         }
         total += count;
@@ -181,7 +182,11 @@ static uint64_t apply_entry(struct edge_sync *s, const json_t *entry)
         bool soft = json_is_true(json_object_get(entry, "soft"));
         return edge_cache_purge_all(s->edge->cache, soft, cdn_clock_now_ms());
     }
-    return apply_items(s, entry, "urls") + apply_items(s, entry, "prefixes") + apply_items(s, entry, "tags");
+    uint64_t total = 0;
+#define X(name, one, several) total += apply_items(s, entry, several, EDGE_PURGE_##name);
+    EDGE_PURGE_KINDS(X)
+#undef X
+    return total;
 }
 
 static void apply_reset(struct edge_sync *s, const struct edge_sync_answer *a)

@@ -25,32 +25,45 @@ static bool has_dots(struct cdn_str url)
     return http_path_has_dots(cdn_str_cut(&url, '?'));
 }
 
-static enum cdn_status purge_url(struct edge *edge, const struct edge_purge *p, struct cdn_str url,
-                                 int64_t now_ms, uint64_t *ret_count, struct cdn_error *err)
+static enum cdn_status purge_url(struct edge *edge, const struct edge_purge *p, int64_t now_ms,
+                                 uint64_t *ret_count, struct cdn_error *err)
 {
+    const bool is_prefix = p->kind == EDGE_PURGE_PREFIX;
     char into[EDGE_KEY_MAX];
     *ret_count = 0;
     for (int secure = 0; secure <= 1; secure++) { /* http and https name the same resource here */
         struct edge_target t;
-        enum edge_key_error e = p->prefix.p && has_dots(url)
+        enum edge_key_error e = is_prefix && has_dots(p->text)
                                     ? EDGE_KEY_DOTS
-                                    : edge_target_of_url(&edge->naming, url, secure, into, &t);
+                                    : edge_target_of_url(&edge->naming, p->text, secure, into, &t);
         if (e != EDGE_KEY_OK) {
-            return cdn_error_set(err, CDN_INVALID, "purge: \"" CDN_STR_FMT "\": %s", CDN_STR_ARG(url),
+            return cdn_error_set(err, CDN_INVALID, "purge: \"" CDN_STR_FMT "\": %s", CDN_STR_ARG(p->text),
                                  edge_key_error_text(e));
         }
-        *ret_count += p->prefix.p ? edge_cache_purge_prefix(edge->cache, t.key, p->soft, now_ms)
-                                  : edge_cache_purge_key(edge->cache, t.key, p->soft, now_ms);
+        *ret_count += is_prefix ? edge_cache_purge_prefix(edge->cache, t.key, p->soft, now_ms)
+                                : edge_cache_purge_key(edge->cache, t.key, p->soft, now_ms);
     }
     return CDN_OK;
 }
 
 uint64_t edge_purge_key(struct edge *edge, struct cdn_str key, bool soft, int64_t now_ms)
 {
-    const struct edge_purge p = {.soft = soft};
+    const struct edge_purge p = {.kind = EDGE_PURGE_URL, .text = key, .soft = soft};
     uint64_t count = 0;
-    (void)!purge_url(edge, &p, key, now_ms, &count, NULL); /* a key is a good URL */
+    (void)!purge_url(edge, &p, now_ms, &count, NULL); /* a key is a good URL */
     return count;
+}
+
+static void log_purge(const struct edge_purge *p, uint64_t count)
+{
+    static const char *const words[] = {
+#define X(name, one, several) [EDGE_PURGE_##name] = (one),
+        EDGE_PURGE_KINDS(X)
+#undef X
+            [EDGE_PURGE_ALL] = "all"};
+    CDN_AUTOFREE char *text = cdn_str_dup(p->kind == EDGE_PURGE_ALL ? CDN_STR("*") : p->text);
+    cdn_log(CDN_LOG_INFO, "purge", "kind=%s what=%s soft=%d objects=%" PRIu64, words[p->kind], text, p->soft,
+            count);
 }
 
 enum cdn_status edge_purge_apply(struct edge *edge, const struct edge_purge *p, int64_t now_ms,
@@ -58,46 +71,34 @@ enum cdn_status edge_purge_apply(struct edge *edge, const struct edge_purge *p, 
 {
     enum cdn_status status = CDN_OK;
     uint64_t count = 0;
-    if (p->all) {
+    switch (p->kind) {
+    case EDGE_PURGE_URL:
+    case EDGE_PURGE_PREFIX:
+        status = purge_url(edge, p, now_ms, &count, err);
+        break;
+    case EDGE_PURGE_TAG:
+        count = edge_cache_purge_tag(edge->cache, p->text, p->soft, now_ms);
+        break;
+    case EDGE_PURGE_ALL:
         count = edge_cache_purge_all(edge->cache, p->soft, now_ms);
-    } else if (p->tag.p) {
-        count = edge_cache_purge_tag(edge->cache, p->tag, p->soft, now_ms);
-    } else {
-        status = purge_url(edge, p, p->prefix.p ? p->prefix : p->url, now_ms, &count, err);
+        break;
     }
     if (status == CDN_OK) {
         *ret_count = count;
-        struct cdn_str what = p->all ? CDN_STR("*") : p->tag.p ? p->tag : p->prefix.p ? p->prefix : p->url;
-        CDN_AUTOFREE char *text = cdn_str_dup(what);
-        cdn_log(CDN_LOG_INFO, "purge", "kind=%s what=%s soft=%d objects=%" PRIu64,
-                p->all        ? "all"
-                : p->tag.p    ? "tag"
-                : p->prefix.p ? "prefix"
-                              : "url",
-                text, p->soft, count);
+        log_purge(p, count);
     }
     return status;
 }
 
-static struct cdn_str text_of(const json_t *j)
-{
-    return (struct cdn_str){json_string_value(j), json_string_length(j)};
-}
-
-static enum cdn_status apply_one(struct edge *edge, const char *kind, const json_t *value, bool soft,
-                                 int64_t now_ms, uint64_t *total, struct cdn_error *err)
+static enum cdn_status apply_one(struct edge *edge, const char *name, enum edge_purge_kind kind,
+                                 const json_t *value, bool soft, int64_t now_ms, uint64_t *total,
+                                 struct cdn_error *err)
 {
     if (!json_is_string(value) || !json_string_length(value)) {
-        return cdn_error_set(err, CDN_INVALID, "purge: \"%s\" wants text", kind);
+        return cdn_error_set(err, CDN_INVALID, "purge: \"%s\" wants text", name);
     }
-    struct edge_purge p = {.soft = soft};
-    if (kind[0] == 'u') {
-        p.url = text_of(value);
-    } else if (kind[0] == 'p') {
-        p.prefix = text_of(value);
-    } else {
-        p.tag = text_of(value);
-    }
+    const struct edge_purge p = {
+        .kind = kind, .text = {json_string_value(value), json_string_length(value)}, .soft = soft};
     uint64_t count = 0;
     enum cdn_status status = edge_purge_apply(edge, &p, now_ms, &count, err);
     *total += count;
@@ -107,20 +108,28 @@ static enum cdn_status apply_one(struct edge *edge, const char *kind, const json
 enum cdn_status edge_purge_json(struct edge *edge, json_t *body, int64_t now_ms, uint64_t *ret_count,
                                 struct cdn_error *err)
 {
-    static const char *const kinds[] = {"url", "urls", "prefix", "prefixes", "tag", "tags"};
+    static const struct {
+        const char *name;
+        enum edge_purge_kind kind;
+    } names[] = {
+#define X(name, one, several) {(one), EDGE_PURGE_##name}, {(several), EDGE_PURGE_##name},
+        EDGE_PURGE_KINDS(X)
+#undef X
+    };
     const bool soft = json_is_true(json_object_get(body, "soft"));
     uint64_t total = 0;
     bool any = false;
     if (json_is_true(json_object_get(body, "all"))) {
-        struct edge_purge p = {.all = true, .soft = soft};
+        const struct edge_purge p = {.kind = EDGE_PURGE_ALL, .soft = soft};
         return edge_purge_apply(edge, &p, now_ms, ret_count, err);
     }
-    for (size_t i = 0; i < CDN_ARRAY_LEN(kinds); i++) {
-        json_t *value = json_object_get(body, kinds[i]);
+    for (size_t i = 0; i < CDN_ARRAY_LEN(names); i++) {
+        json_t *value = json_object_get(body, names[i].name);
         size_t n = json_is_array(value) ? json_array_size(value) : value != NULL;
         for (size_t k = 0; k < n; k++) {
             json_t *item = json_is_array(value) ? json_array_get(value, k) : value;
-            enum cdn_status status = apply_one(edge, kinds[i], item, soft, now_ms, &total, err);
+            enum cdn_status status =
+                apply_one(edge, names[i].name, names[i].kind, item, soft, now_ms, &total, err);
             if (status != CDN_OK) {
                 return status;
             }

@@ -11,11 +11,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct edge_purge {     /* exactly one of url, prefix, tag, all */
-    struct cdn_str url; /* absolute, or a path of the one site */
-    struct cdn_str prefix;
-    struct cdn_str tag;
-    bool all;
+/* name, what one is called, in JSON and in the log; what several are, in JSON. */
+#define EDGE_PURGE_KINDS(X)         \
+    X(URL, "url", "urls")           \
+    X(PREFIX, "prefix", "prefixes") \
+    X(TAG, "tag", "tags")
+
+enum edge_purge_kind {
+#define X(name, one, several) EDGE_PURGE_##name,
+    EDGE_PURGE_KINDS(X)
+#undef X
+        EDGE_PURGE_ALL
+};
+
+struct edge_purge {
+    enum edge_purge_kind kind;
+    struct cdn_str text; /* a URL or the beginning of one: absolute, or a path of the one site; a tag */
     bool soft;
 };
 /* Carries it out; *ret_count: how many objects it hit. CDN_INVALID when the URL is not one. Any thread. */

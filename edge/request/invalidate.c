@@ -36,7 +36,7 @@ static void invalidate_reference(struct edge_txn *t, const struct edge_head *hea
     }
     /* Against the URL as the client and as the origin see it: either may stand in the answer. */
     if (edge_invalidation_target(cdn_buf_str(&t->key), reference, &url)) {
-        struct edge_purge p = {.url = cdn_buf_str(&url)};
+        struct edge_purge p = {.kind = EDGE_PURGE_URL, .text = cdn_buf_str(&url)};
         uint64_t count = 0;
         if (edge_purge_apply(t->worker->edge, &p, t->now_ms, &count, NULL) == CDN_OK) {
             cdn_metric_add(&t->worker->metrics.invalidated_total, count);

@@ -89,9 +89,10 @@ static bool purge_tags(void *arg, struct cdn_str name, struct cdn_str value)
     struct purge_fields *f = arg;
     const char separator = cdn_str_find(value, ',') >= 0 ? ',' : ' ';
     for (struct cdn_str rest = value; has_tags(name, value) && rest.p;) {
-        struct edge_purge p = {.tag = cdn_str_trim(cdn_str_cut(&rest, separator)), .soft = f->soft};
+        struct edge_purge p = {
+            .kind = EDGE_PURGE_TAG, .text = cdn_str_trim(cdn_str_cut(&rest, separator)), .soft = f->soft};
         uint64_t count = 0;
-        if (p.tag.n && edge_purge_apply(f->txn->worker->edge, &p, f->txn->now_ms, &count, NULL) == CDN_OK) {
+        if (p.text.n && edge_purge_apply(f->txn->worker->edge, &p, f->txn->now_ms, &count, NULL) == CDN_OK) {
             f->total += count;
         }
     }
