@@ -25,7 +25,7 @@ static void add_date(json_t *into, const char *name, int64_t ms)
 
 json_t *edge_cache_describe_locked(const struct edge_object *o, int64_t now_ms)
 {
-    const struct edge_rep *rep = atomic_load(&((struct edge_object *)(uintptr_t)o)->rep);
+    const struct edge_rep *rep = atomic_load(&o->rep);
     struct cdn_str variant = edge_rep_variant(rep);
     struct cdn_str spec = edge_rep_spec(rep);
     struct cdn_str etag = edge_head_get(rep->head, EDGE_HEAD_ETAG);
@@ -38,8 +38,7 @@ json_t *edge_cache_describe_locked(const struct edge_object *o, int64_t now_ms)
     json_object_set_new(j, "etag", json_stringn(etag.p ? etag.p : "", etag.n));
     json_object_set_new(j, "vary", json_stringn(spec.p, spec.n));
     json_object_set_new(j, "variant", json_stringn(variant.p, variant.n));
-    json_object_set_new(j, "memory",
-                        json_boolean(atomic_load(&((struct edge_object *)(uintptr_t)o)->ram) != NULL));
+    json_object_set_new(j, "memory", json_boolean(atomic_load(&o->ram) != NULL));
     json_object_set_new(j, "disk", json_boolean(o->location.id != 0));
     json_object_set_new(j, "hits", json_integer((json_int_t)o->hits));
     json_object_set_new(j, "age_s", json_integer((json_int_t)edge_freshness_age(&rep->fresh, now_ms)));

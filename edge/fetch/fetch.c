@@ -71,7 +71,7 @@ void edge_fetch_unref(struct edge_fetch *f)
     free(f);
 }
 
-enum edge_fetch_phase edge_fetch_phase_now(struct edge_fetch *f)
+enum edge_fetch_phase edge_fetch_phase_now(const struct edge_fetch *f)
 {
     return atomic_load(&f->phase);
 }
@@ -226,8 +226,7 @@ bool edge_fetch_is_running(const struct edge_entry *e)
 
 bool edge_fetch_is_whole(const struct edge_fetch *f)
 {
-    return atomic_load(&((struct edge_fetch *)(uintptr_t)f)->phase) == EDGE_FETCH_STORING &&
-           f->rep->whole < 0;
+    return edge_fetch_phase_now(f) == EDGE_FETCH_STORING && f->rep->whole < 0;
 }
 
 /* Whether the request may wait for this fetch. The answer to an authorised request is likely to be for that
@@ -236,7 +235,7 @@ bool edge_fetch_is_whole(const struct edge_fetch *f)
 static bool fits(const struct edge_fetch *f, const struct edge_vary_source *source, bool sure)
 {
     CDN_AUTOBUF struct cdn_buf scratch = {0};
-    if (atomic_load(&((struct edge_fetch *)(uintptr_t)f)->phase) == EDGE_FETCH_STORING) {
+    if (edge_fetch_phase_now(f) == EDGE_FETCH_STORING) {
         return edge_cache_rep_suits(f->rep, source);
     }
     return !sure && !f->scope.parallel && (!f->scope.authorized || f->expected_spec) &&
@@ -383,7 +382,6 @@ void edge_fetch_start(struct edge_fetch *f, const struct edge_request_control *c
     *request = (struct edge_fetch_request){0};
     f->control = *control;
     f->request.about.control = &f->control;
-    f->request.about.authorized = f->request.about.authorized || f->scope.authorized;
     f->request.about.has_cookie =
         http_fields_find(f->request.fields.item, f->request.fields.count, CDN_STR("Cookie"), &cookie) > 0;
     edge_fetch_send(f);

@@ -175,7 +175,7 @@ bool edge_fetch_is_whole(const struct edge_fetch *fetch);
 void edge_fetch_leave(struct edge_fetch *fetch, struct edge_worker *worker, struct edge_fetch_waiter *waiter);
 struct edge_fetch *edge_fetch_ref(struct edge_fetch *fetch);
 void edge_fetch_unref(struct edge_fetch *fetch);
-enum edge_fetch_phase edge_fetch_phase_now(struct edge_fetch *fetch);
+enum edge_fetch_phase edge_fetch_phase_now(const struct edge_fetch *fetch);
 /* What a STORING or PASSING fetch's answer says to its leader, or to the others. */
 struct edge_rep *edge_fetch_told(const struct edge_fetch *fetch, bool leader);
 /* More of a request's body is there (after read_body said wait). Owner's thread. */

@@ -73,8 +73,7 @@ static struct edge_marks marks_of(const struct edge_txn *t, const struct edge_re
         m.status.fwd_status = t->verdict == EDGE_VERDICT_REVALIDATED
                                   ? 304
                                   : edge_head_status(f->rep ? f->rep->head : rep->head);
-        m.status.stored =
-            atomic_load(&((struct edge_fetch *)(uintptr_t)f)->phase) == EDGE_FETCH_STORING && f->may_keep;
+        m.status.stored = edge_fetch_phase_now(f) == EDGE_FETCH_STORING && f->may_keep;
         m.status.collapsed = !t->leader;
         m.origin_us = f->origin_us;
     }
