@@ -4,20 +4,16 @@
 #include "common/http/client/http_client.h"
 #include "common/http/syntax/http_date.h"
 #include "common/http/syntax/http_field.h"
-#include "common/http/syntax/http_field_range.h"
 #include "common/http/syntax/http_message.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/status.h"
 #include "common/str.h"
-#include "edge/base/breaker.h"
 #include "edge/base/metrics.h"
 #include "edge/base/settings.h"
 #include "edge/base/worker.h"
-#include "edge/cache/blob.h"
 #include "edge/cache/cache.h"
-#include "edge/cache/ghost.h"
 #include "edge/cache/object.h"
 #include "edge/fetch/body.h"
 #include "edge/fetch/confirm.h"
@@ -30,7 +26,6 @@
 #include "edge/semantics/promise.h"
 #include "edge/semantics/storable.h"
 #include "edge/semantics/vary.h"
-#include "edge/store/store.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -38,54 +33,6 @@
 #include <string.h>
 
 #include "common/banned.h"
-
-/* Whether the origin had something to use in place of what is stored; if not, it is not asked for this URL
- * again at once. */
-static void note_refresh(struct edge_fetch *f, bool good)
-{
-    struct edge_cache *cache = f->owner->edge->cache;
-    if (!f->entry || f->request.pass || !f->request.candidate_count) {
-        return;
-    }
-    if (good) {
-        edge_cache_refresh_answered(cache, f->entry);
-    } else {
-        edge_cache_refresh_failed(cache, f->entry, loop_now_ms(f->owner->loop));
-    }
-}
-
-static void note_answer(struct edge_fetch *f, unsigned status)
-{
-    struct edge_worker *w = f->owner;
-    note_refresh(f, !edge_freshness_status_is_error(status));
-    edge_breaker_reached(&w->edge->breaker);
-    cdn_metric_add(&w->metrics.origin_error_total, edge_freshness_status_is_error(status));
-}
-
-static void note_failure(struct edge_fetch *f, enum http_fetch_error error)
-{
-    struct edge_worker *w = f->owner;
-    const enum edge_origin_state kind = edge_breaker_kind(error);
-    note_refresh(f, false);
-    if (kind == EDGE_ORIGIN_UP) {
-        return;
-    }
-    if (kind == EDGE_ORIGIN_DISCONNECTED) {
-        edge_breaker_unreachable(&w->edge->breaker, loop_mono_ns(w->loop));
-    } else {
-        edge_breaker_reached(&w->edge->breaker);
-    }
-    cdn_metric_add(&w->metrics.origin_error_total, 1);
-}
-
-static void note_time(struct edge_fetch *f)
-{
-    struct http_fetch_times times;
-    http_fetch_times_get(f->http, &times);
-    f->origin_us = times.first_byte_us;
-    cdn_histogram_add(&f->owner->metrics.origin_time,
-                      (uint64_t)(times.first_byte_us > 0 ? times.first_byte_us : 0));
-}
 
 /* The origin's fields, with a Date where it sent none (RFC 9110 6.6.1). The array is the caller's to free. */
 static struct http_field *with_date(const struct http_fetch_head *h, int64_t now_ms,
@@ -114,41 +61,6 @@ static void compute(struct edge_fetch *f, const struct edge_head *head, struct c
 static struct cdn_str entry_url(const struct edge_fetch *f)
 {
     return f->entry ? edge_entry_key(f->entry) : cdn_str(f->request.url);
-}
-
-/* Which part of the whole a 206 brings; false when it cannot be told, or it is not what was asked for. */
-static bool place_part(const struct edge_fetch *f, struct edge_rep *rep)
-{
-    const struct edge_fetch_scope *r = &f->scope;
-    struct http_content_range range;
-    if (!r->ranged || !http_content_range_parse(edge_head_get(rep->head, EDGE_HEAD_CONTENT_RANGE), &range) ||
-        range.unsatisfied || range.complete_length < 0) {
-        return false;
-    }
-    const uint64_t whole = (uint64_t)range.complete_length;
-    const bool is_suffix = r->range_first == HTTP_RANGE_OPEN;
-    const uint64_t first = !is_suffix ? r->range_first : r->range_last < whole ? whole - r->range_last : 0;
-    const uint64_t last = is_suffix || r->range_last >= whole ? whole - 1 : r->range_last;
-    rep->first = range.first;
-    rep->whole = range.complete_length;
-    return range.first == first && range.last == last;
-}
-
-/* A part that is the whole, as the complete answer that it is (RFC 9111 3.3); otherwise the part itself. A
- * new reference, or NULL when its length is not what it said. */
-static struct edge_rep *as_stored(const struct edge_fetch *f, uint64_t length)
-{
-    struct http_content_range range;
-    struct edge_rep *rep = f->rep;
-    if (edge_head_status(rep->head) != 206) {
-        return edge_rep_ref(rep);
-    }
-    if (!http_content_range_parse(edge_head_get(rep->head, EDGE_HEAD_CONTENT_RANGE), &range) ||
-        length != range.last - range.first + 1) {
-        return NULL;
-    }
-    const bool is_whole = rep->first == 0 && length == (uint64_t)rep->whole;
-    return is_whole ? edge_rep_as_whole(rep) : edge_rep_ref(rep);
 }
 
 /* A POST whose answer is what a GET would get (RFC 9110 9.3.3). */
@@ -213,7 +125,7 @@ static struct edge_rep *make_rep(struct edge_fetch *f, const struct http_field *
         head = less;
     }
     struct edge_rep *rep = edge_rep_create(head, &fresh, now_ms, cdn_buf_str(&spec), cdn_buf_str(&variant));
-    if (status == 206 && edge_store_reason_ok(f->reason) && !place_part(f, rep)) {
+    if (status == 206 && edge_store_reason_ok(f->reason) && !edge_fetch_place_part(f, rep)) {
         f->reason = EDGE_STORE_PARTIAL;
     }
     return rep;
@@ -229,71 +141,10 @@ static void on_interim(void *arg, const struct http_fetch_head *h)
     }
 }
 
-/* The stale answer that the request selects, after the origin gave another in its place that may not be
- * stored. */
-static void settle(struct edge_fetch *f, const struct edge_hold *stale, bool gone)
-{
-    struct edge_cache *cache = f->owner->edge->cache;
-    if (gone) {
-        edge_cache_remove(cache, stale->object, EDGE_GHOST_EXPIRED);
-    } else if (stale->rep->fresh.swr_s > 0) {
-        struct edge_freshness fresh = stale->rep->fresh;
-        fresh.swr_s = 0;
-        (void)edge_cache_refresh(cache, stale->object,
-                                 edge_rep_with(stale->rep, NULL, &fresh, stale->rep->stored_ms),
-                                 f->purge_number);
-    }
-}
-
-/* What follows for others from an answer that is not stored. */
-static void note_unstorable(struct edge_fetch *f, unsigned status, int64_t now_ms)
-{
-    const enum edge_aftermath after = edge_storable_aftermath(f->reason, &f->request.about, status);
-    struct edge_vary_fields from = {f->request.fields.item, f->request.fields.count};
-    struct edge_vary_source source = {edge_fetch_sent_get, &from};
-    if (after == EDGE_AFTER_NOTHING) {
-        return;
-    }
-    for (unsigned i = 0; after != EDGE_AFTER_PARALLEL && i < f->request.candidate_count; i++) {
-        const struct edge_hold *c = &f->request.candidate[i];
-        if (edge_freshness_left(&c->rep->fresh, now_ms) <= 0 && edge_cache_rep_suits(c->rep, &source)) {
-            settle(f, c, after == EDGE_AFTER_GONE);
-        }
-    }
-    edge_cache_note_unstorable(f->owner->edge->cache, f->entry, f->reason, now_ms);
-}
-
 static bool asks_for_part(const struct edge_fetch *f)
 {
     struct cdn_str range;
     return http_fields_find(f->request.fields.item, f->request.fields.count, CDN_STR("Range"), &range);
-}
-
-/* A request for a range has an answer: whether the origin knows ranges. That this one may not be stored is
- * noted elsewhere (note_unstorable): the next one may. */
-static void note_range(struct edge_fetch *f, unsigned status, int64_t now_ms)
-{
-    struct edge_cache *cache = f->owner->edge->cache;
-    if (!f->entry || f->request.pass || !(f->scope.ranged || f->request.for_range)) {
-        return;
-    }
-    if (status == 206) {
-        edge_cache_note_ranged(cache, f->entry);
-    } else if (status == 200) {
-        const bool too_large = edge_store_reason_ok(f->reason) && !f->may_keep;
-        edge_cache_note_whole(cache, f->entry, !too_large, now_ms);
-    }
-}
-
-/* It was to be stored, but found no place. */
-static void note_homeless(struct edge_fetch *f)
-{
-    struct edge_cache *cache = f->owner->edge->cache;
-    if ((f->scope.ranged || f->request.for_range) && edge_fetch_is_whole(f) && !atomic_load(&f->kept)) {
-        if (f->purge_number == edge_cache_purge_number(cache)) { /* else a purge may be why */
-            edge_cache_note_whole(cache, f->entry, false, loop_now_ms(f->owner->loop));
-        }
-    }
 }
 
 static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, int64_t now_ms)
@@ -318,7 +169,7 @@ static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, i
     const uint64_t max_object = edge_tuning_now(edge)->max_object;
     f->may_keep = storing && (h->content_length < 0 || (uint64_t)h->content_length <= max_object);
     f->content_length = h->content_length;
-    note_range(f, h->status, now_ms);
+    edge_fetch_note_range(f, h->status, now_ms);
     f->body = edge_body_create(h->content_length, h->status == 101 ? 0 : (size_t)edge->settings.memory_object,
                                edge->store, edge_fetch_room_again, f);
     if (!f->may_keep) {
@@ -339,7 +190,7 @@ static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, i
         return;
     }
     if (f->entry && !f->request.pass) {
-        note_unstorable(f, h->status, now_ms);
+        edge_fetch_note_unstorable(f, h->status, now_ms);
     }
     edge_fetch_unlist(f);
     edge_fetch_publish(f, EDGE_FETCH_PASSING);
@@ -381,8 +232,8 @@ static void on_head(void *arg, const struct http_fetch_head *sent)
     CDN_AUTOFREE struct http_field *fields = with_date(sent, now_ms, date, &dated.field_count);
     dated.fields = fields;
     f->received = sent->version == 11 ? 0 : (uint8_t)sent->version;
-    note_time(f);
-    note_answer(f, h->status);
+    edge_fetch_note_time(f);
+    edge_fetch_note_answer(f, h->status);
     if (h->status != 304 || !f->request.candidate_count || f->request.pass) {
         take_answer(f, h, now_ms);
     } else if (edge_confirm_not_modified(f, h, now_ms)) {
@@ -418,68 +269,6 @@ static bool on_data(void *arg, const char *data, size_t n)
     return true;
 }
 
-/* Whether the body that is to be stored with this head is what a content-hashed name promises. */
-static enum edge_promise_state check_name(struct edge_fetch *f, const struct edge_rep *rep,
-                                          const struct edge_blob *blob)
-{
-    char hex[33];
-    if (edge_head_status(rep->head) != 200) {
-        return EDGE_PROMISE_KEPT;
-    }
-    const struct cdn_str body = blob ? (struct cdn_str){blob->data, blob->n} : (struct cdn_str){0};
-    const enum edge_promise_state state = edge_promise_check(f->promise, body, hex);
-    if (state == EDGE_PROMISE_BROKEN) {
-        cdn_metric_add(&f->owner->metrics.mismatch_total, 1);
-        cdn_log(CDN_LOG_INFO, "hash_mismatch", "url=%s md5=%s", f->request.url, hex);
-    }
-    return state;
-}
-
-/* Whether the request was to renew what its hashed name promises: that is never replaced by another body. */
-static bool renews_hashed(const struct edge_fetch *f)
-{
-    const struct edge_rep *old = f->request.candidate_count ? f->request.candidate[0].rep : NULL;
-    return old && f->request.about.hashed_name && old->fresh.promise != EDGE_PROMISE_BROKEN &&
-           edge_head_status(old->head) == 200;
-}
-
-/* An ordinary file that looks hashed (bundlers write 12 digits of other hashes), or one that cannot be
- * compared: stored with a mark that says so. */
-static struct edge_rep *marked(struct edge_rep *rep, enum edge_promise_state state)
-{
-    struct edge_freshness fresh = rep->fresh;
-    fresh.promise = (uint8_t)state;
-    struct edge_rep *copy = edge_rep_with(rep, NULL, &fresh, rep->stored_ms);
-    edge_rep_unref(rep);
-    return copy;
-}
-
-static void store(struct edge_fetch *f)
-{
-    struct edge *edge = f->owner->edge;
-    struct edge_blob *blob = edge_body_blob(f->body);
-    struct edge_store_file *file = blob ? NULL : edge_body_take_file(f->body);
-    struct edge_rep *rep = as_stored(f, edge_body_length(f->body));
-    const bool there = (blob || file) && rep && f->may_keep;
-    const enum edge_promise_state state = there ? check_name(f, rep, blob) : EDGE_PROMISE_KEPT;
-    if (state != EDGE_PROMISE_KEPT) {
-        rep = marked(rep, state);
-    }
-    if (!there || (state == EDGE_PROMISE_BROKEN && renews_hashed(f))) {
-        edge_rep_unref(rep);
-        edge_blob_unref(blob);
-        if (file) {
-            edge_store_file_abort(file);
-        }
-        return;
-    }
-    bool kept;
-    edge_cache_publish(edge->cache, f->entry, f->purge_number, rep, blob, file, edge_body_length(f->body),
-                       &f->result, &kept);
-    atomic_store(&f->kept, kept);
-    cdn_metric_add(&f->owner->metrics.stored_total, kept);
-}
-
 static void on_end(void *arg, enum http_fetch_error error, const char *text)
 {
     struct edge_fetch *f = arg;
@@ -487,7 +276,7 @@ static void on_end(void *arg, enum http_fetch_error error, const char *text)
     edge_fetch_uncharge(f);
     switch (edge_fetch_phase_now(f)) {
     case EDGE_FETCH_ASKING:
-        note_failure(f, error);
+        edge_fetch_note_failure(f, error);
         cdn_log(CDN_LOG_WARN, "origin_failed", "url=%s error=%s detail=%s", f->request.url,
                 http_fetch_error_word(error), text);
         edge_fetch_fail(f, error);
@@ -495,14 +284,14 @@ static void on_end(void *arg, enum http_fetch_error error, const char *text)
     case EDGE_FETCH_STORING:
     case EDGE_FETCH_PASSING:
         if (error != HTTP_FETCH_NONE) {
-            note_failure(f, error);
+            edge_fetch_note_failure(f, error);
             cdn_log(CDN_LOG_WARN, "origin_broke_off", "url=%s error=%s detail=%s bytes=%" PRIu64,
                     f->request.url, http_fetch_error_word(error), text, edge_body_length(f->body));
         }
         edge_body_finish(f->body, error == HTTP_FETCH_NONE);
         if (error == HTTP_FETCH_NONE && edge_fetch_phase_now(f) == EDGE_FETCH_STORING) {
-            store(f);
-            note_homeless(f);
+            edge_fetch_store(f);
+            edge_fetch_note_homeless(f);
         }
         edge_fetch_unlist(f);
         atomic_store(&f->finished, true);
