@@ -1,4 +1,5 @@
-/* parse_address: addresses and networks as text, and back. Hosts are numbers: nothing here asks a resolver. */
+/* parse_address: addresses and networks as text, and back. Hosts are numbers: nothing here asks a
+ * resolver. */
 #include "common/parse.h"
 #include "common/str.h"
 

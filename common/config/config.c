@@ -3,6 +3,7 @@
  * can give. What fails leaves the caller's settings as they were: all is read into a copy first. */
 #include "common/config/config.h"
 
+#include "common/config/config_load_private.h"
 #include "common/config/config_private.h"
 #include "common/mem.h"
 #include "common/status.h"
@@ -12,63 +13,11 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/banned.h"
-
-/* What a flag means. The first ones are the same in every program. */
-enum flag_kind {
-    FLAG_CONFIG,
-    FLAG_HELP,
-    FLAG_VERSION,
-    FLAG_HELP_CONFIG,
-    FLAG_PRINT_CONFIG,
-    FLAG_ROW,
-    FLAG_NO_ROW
-};
-
-static const struct option common_options[] = {
-    [FLAG_CONFIG] = {"config", required_argument, NULL, 0},
-    [FLAG_HELP] = {"help", no_argument, NULL, 0},
-    [FLAG_VERSION] = {"version", no_argument, NULL, 0},
-    [FLAG_HELP_CONFIG] = {"help-config", no_argument, NULL, 0},
-    [FLAG_PRINT_CONFIG] = {"print-config", no_argument, NULL, 0},
-};
-
-struct flag {
-    enum flag_kind kind;
-    const struct cdn_config_row *row;
-};
-
-struct given { /* a flag on the command line, in its order; text borrowed from argv, NULL when without */
-    const struct flag *flag;
-    const char *text;
-};
-
-#define FIRST_FLAG 256 /* getopt's numbers: above every character */
-
-struct load {
-    struct config_target target;
-    struct option *options; /* NULL-ended, names owned */
-    struct flag *flags;     /* one per option */
-    size_t flag_count;
-    struct given *given;
-    size_t given_count;
-    const char *path;
-    enum flag_kind answer; /* FLAG_ROW: run */
-};
-
-char *config_flag_name(const char *field)
-{
-    char *name = cdn_strdup(field);
-    for (char *p = name; *p; p++) {
-        *p = *p == '_' ? '-' : *p;
-    }
-    return name;
-}
 
 char *config_env_name(const char *program_env, const char *field)
 {
@@ -178,81 +127,6 @@ static void target_give(struct config_target *target, void *ret_settings)
     memset(target->settings, 0, target->program->settings_size);
 }
 
-static void add_option(struct load *load, char *name, int has_arg, enum flag_kind kind,
-                       const struct cdn_config_row *row)
-{
-    load->options[load->flag_count] =
-        (struct option){.name = name, .has_arg = has_arg, .val = FIRST_FLAG + (int)load->flag_count};
-    load->flags[load->flag_count++] = (struct flag){kind, row};
-}
-
-static void build_options(struct load *load)
-{
-    const struct cdn_config_program *program = load->target.program;
-    size_t most = CDN_ARRAY_LEN(common_options) + 2 * program->row_count;
-    load->options = cdn_calloc(most + 1, sizeof(*load->options));
-    load->flags = cdn_calloc(most, sizeof(*load->flags));
-    for (size_t i = 0; i < CDN_ARRAY_LEN(common_options); i++) {
-        add_option(load, cdn_strdup(common_options[i].name), common_options[i].has_arg, (enum flag_kind)i,
-                   NULL);
-    }
-    for (size_t i = 0; i < program->row_count; i++) {
-        const struct cdn_config_row *row = &program->rows[i];
-        CDN_AUTOFREE char *name = config_flag_name(row->field);
-        bool is_bool = row->type == CDN_CONFIG_BOOL;
-        add_option(load, cdn_strdup(name), is_bool ? optional_argument : required_argument, FLAG_ROW, row);
-        if (is_bool) {
-            add_option(load, cdn_asprintf("no-%s", name), no_argument, FLAG_NO_ROW, row);
-        }
-    }
-}
-
-static enum cdn_status bad_flag(const struct load *load, int code, char **argv, struct cdn_error *err)
-{
-    const char *word = argv[optind - 1];
-    if (optopt >= FIRST_FLAG || code == ':') {
-        return cdn_error_set(err, CDN_USAGE, "%.64s: %s", word,
-                             code == ':' ? "needs a value" : "takes no value");
-    }
-    if (optopt) {
-        return cdn_error_set(err, CDN_USAGE, "unknown option \"-%c\" (--help lists all)", optopt);
-    }
-    CDN_AUTOFREE const char **names = cdn_calloc(load->flag_count + 1, sizeof(*names));
-    for (size_t i = 0; i < load->flag_count; i++) {
-        names[i] = load->options[i].name;
-    }
-    struct cdn_str rest = cdn_str(word + strspn(word, "-"));
-    const char *close = cdn_config_closest(cdn_str_cut(&rest, '='), names);
-    return cdn_error_set(err, CDN_USAGE, "unknown option \"%.64s\"%s%s%s (--help lists all)", word,
-                         close ? "; did you mean \"--" : "", close ? close : "", close ? "\"?" : "");
-}
-
-static enum cdn_status read_flags(struct load *load, int argc, char **argv, struct cdn_error *err)
-{
-    int code;
-    load->given = cdn_calloc((size_t)argc + 1, sizeof(*load->given));
-    optind = 0; /* glibc: start anew */
-    opterr = 0;
-    while ((code = getopt_long(argc, argv, ":c:h", load->options, NULL)) != -1) {
-        code = code == 'c' ? FIRST_FLAG + FLAG_CONFIG : code == 'h' ? FIRST_FLAG + FLAG_HELP : code;
-        if (code < FIRST_FLAG) {
-            return bad_flag(load, code, argv, err);
-        }
-        const struct flag *flag = &load->flags[code - FIRST_FLAG];
-        if (flag->kind == FLAG_CONFIG) {
-            load->path = optarg;
-        } else if (flag->kind < FLAG_ROW) {
-            load->answer = flag->kind;
-            if (flag->kind != FLAG_PRINT_CONFIG) {
-                return CDN_OK; /* --help answers whatever comes after it */
-            }
-        } else {
-            load->given[load->given_count++] = (struct given){flag, optarg};
-        }
-    }
-    return CDN_OK;
-}
-
 /* The environment's text for a row: the program's own variable before the common one. An empty one counts as
  * unset. *ret_name is owned by the caller. */
 static const char *env_text(const struct cdn_config_program *program, const char *field, char **ret_name)
@@ -269,7 +143,7 @@ static const char *env_text(const struct cdn_config_program *program, const char
     return NULL;
 }
 
-static enum cdn_status apply_env(struct load *load, struct cdn_error *err)
+static enum cdn_status apply_env(struct config_load *load, struct cdn_error *err)
 {
     const struct cdn_config_program *program = load->target.program;
     for (size_t i = 0; i < program->row_count; i++) {
@@ -288,56 +162,25 @@ static enum cdn_status apply_env(struct load *load, struct cdn_error *err)
     return CDN_OK;
 }
 
-static bool is_given_before(const struct load *load, size_t before, const struct cdn_config_row *row)
-{
-    for (size_t i = 0; i < before; i++) {
-        if (load->given[i].flag->row == row) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static enum cdn_status apply_flag(struct load *load, size_t number, struct cdn_error *err)
-{
-    const struct given *given = &load->given[number];
-    const struct cdn_config_row *row = given->flag->row;
-    CDN_AUTOFREE char *name = config_flag_name(row->field);
-    CDN_AUTOFREE char *where = cdn_asprintf("--%s", name);
-    struct config_place place = {where, where};
-    config_note_origin(&load->target, row, where);
-    if (row->type != CDN_CONFIG_LIST && row->type != CDN_CONFIG_MAP) {
-        const char *text = given->flag->kind == FLAG_NO_ROW ? "no" : given->text ? given->text : "yes";
-        return config_value_set(row, load->target.settings, &place, cdn_str(text), err);
-    }
-    if (!is_given_before(load, number, row)) { /* the first flag replaces what is weaker */
-        config_value_clear(row, load->target.settings);
-    }
-    enum cdn_status status =
-        config_list_add_text(row, load->target.settings, &place, cdn_str(given->text), err);
-    return status == CDN_OK ? config_list_check(row, load->target.settings, &place, err) : status;
-}
-
 /* The name by which a program of many finds its item: flag, environment, section; NULL when none says one. */
-static const char *own_name(const struct load *load, char **ret_variable)
+static const char *own_name(const struct config_load *load, char **ret_variable)
 {
     const struct cdn_config_row *row = config_row_find(load->target.program, CDN_STR("name"));
     if (!row) {
         return NULL;
     }
-    for (size_t i = load->given_count; i-- > 0;) {
-        if (load->given[i].flag->row == row) {
-            return load->given[i].text;
-        }
+    const char *text = config_flags_text(load, row);
+    if (text) {
+        return text;
     }
-    const char *text = env_text(load->target.program, "name", ret_variable);
+    text = env_text(load->target.program, "name", ret_variable);
     if (text || !load->target.from[row - load->target.program->rows]) {
         return text;
     }
     return *(char *const *)((const char *)load->target.settings + row->offset);
 }
 
-static enum cdn_status apply_item(struct load *load, struct config_file *file, struct cdn_error *err)
+static enum cdn_status apply_item(struct config_load *load, struct config_file *file, struct cdn_error *err)
 {
     const char *list = load->target.program->list;
     size_t n = config_file_item_count(file, list);
@@ -358,7 +201,7 @@ static enum cdn_status apply_item(struct load *load, struct config_file *file, s
     return status == CDN_NOT_FOUND ? CDN_INVALID : status;
 }
 
-static enum cdn_status apply_file(struct load *load, struct cdn_error *err)
+static enum cdn_status apply_file(struct config_load *load, struct cdn_error *err)
 {
     struct config_file *file;
     if (!load->path) {
@@ -379,19 +222,16 @@ static enum cdn_status apply_file(struct load *load, struct cdn_error *err)
     return status;
 }
 
-static enum cdn_status apply_all(struct load *load, struct cdn_error *err)
+static enum cdn_status apply_all(struct config_load *load, struct cdn_error *err)
 {
     enum cdn_status status = apply_file(load, err);
     if (status == CDN_OK) {
         status = apply_env(load, err);
     }
-    for (size_t i = 0; status == CDN_OK && i < load->given_count; i++) {
-        status = apply_flag(load, i, err);
-    }
-    return status;
+    return status == CDN_OK ? config_flags_apply(load, err) : status;
 }
 
-static enum cdn_status print_answer(const struct load *load, struct cdn_error *err)
+static enum cdn_status print_answer(const struct config_load *load, struct cdn_error *err)
 {
     const struct cdn_config_program *program = load->target.program;
     CDN_AUTOBUF struct cdn_buf out = {0};
@@ -411,15 +251,14 @@ static enum cdn_status print_answer(const struct load *load, struct cdn_error *e
     return CDN_OK;
 }
 
-static enum cdn_status run_load(struct load *load, int argc, char **argv, bool takes_rest,
+static enum cdn_status run_load(struct config_load *load, int argc, char **argv, bool takes_rest,
                                 struct cdn_error *err)
 {
     enum cdn_status status = target_init(&load->target, load->target.program, err);
     if (status != CDN_OK) {
         return status;
     }
-    build_options(load);
-    status = read_flags(load, argc, argv, err);
+    status = config_flags_read(load, argc, argv, err);
     bool plain_answer = load->answer != FLAG_ROW && load->answer != FLAG_PRINT_CONFIG;
     if (status != CDN_OK || plain_answer) {
         return status == CDN_OK ? print_answer(load, err) : status;
@@ -432,14 +271,9 @@ static enum cdn_status run_load(struct load *load, int argc, char **argv, bool t
     return status == CDN_OK && load->answer == FLAG_PRINT_CONFIG ? print_answer(load, err) : status;
 }
 
-static void load_fini(struct load *load)
+static void load_fini(struct config_load *load)
 {
-    for (size_t i = 0; i < load->flag_count; i++) {
-        free((char *)(uintptr_t)load->options[i].name);
-    }
-    free(load->options);
-    free(load->flags);
-    free(load->given);
+    config_flags_free(load);
     target_fini(&load->target);
 }
 
@@ -447,7 +281,7 @@ enum cdn_status cdn_config_load(const struct cdn_config_program *program, int ar
                                 void *ret_settings, enum cdn_config_outcome *ret_outcome, char ***ret_rest,
                                 size_t *ret_rest_count, struct cdn_error *err)
 {
-    struct load load = {.target.program = program, .answer = FLAG_ROW};
+    struct config_load load = {.target.program = program, .answer = FLAG_ROW};
     enum cdn_status status = run_load(&load, argc, argv, ret_rest != NULL, err);
     if (status == CDN_OK) {
         bool run = load.answer == FLAG_ROW;

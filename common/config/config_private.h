@@ -1,7 +1,9 @@
 /* config_private: what the files of config share.
  *
  *     config.c        one load: flags, file, environment in order of strength
+ *     config_flags.c  the command line
  *     config_value.c  text <-> value of one row
+ *     config_list.c   the same of lists and maps
  *     config_file.c   bytes of a cdn.yaml -> libyaml's document, within the limits
  *     config_yaml.c   document -> values
  *     config_text.c   --help, --help-config, --print-config, the reference page
@@ -39,6 +41,31 @@ enum cdn_status config_value_set(const struct cdn_config_row *row, void *setting
                                  const struct config_place *place, struct cdn_str text,
                                  struct cdn_error *err) CDN_MUST_CHECK;
 void config_value_clear(const struct cdn_config_row *row, void *settings);
+/* Written by offset: each kind of row knows the C type behind it (CDN_CONFIG_TYPES). */
+static inline void *config_field(const struct cdn_config_row *row, void *settings)
+{
+    return (char *)settings + row->offset;
+}
+
+static inline const void *config_field_const(const struct cdn_config_row *row, const void *settings)
+{
+    return (const char *)settings + row->offset;
+}
+bool config_is_marked(const struct cdn_config_row *row, const char *mark); /* by CDN_CONFIG_CIDRS and such */
+bool config_has_control(struct cdn_str text);
+/* The value as a message shows it: short, without control characters, never a secret. */
+const char *config_shown(const struct cdn_config_row *row, struct cdn_str text, char out[static 84]);
+/* `v` is the value in the unit of the bounds; `unit` says what was counted, when not the value itself. */
+enum cdn_status config_check_bounds(const struct cdn_config_row *row, const char *where, struct cdn_str text,
+                                    double v, const char *unit, struct cdn_error *err) CDN_MUST_CHECK;
+
+/* config_list.c */
+enum cdn_status config_list_set(const struct cdn_config_row *row, void *settings,
+                                const struct config_place *place, struct cdn_str text,
+                                struct cdn_error *err) CDN_MUST_CHECK; /* after those that are there */
+void config_list_free(struct cdn_config_list *list);
+void config_list_text(const struct cdn_config_row *row, const struct cdn_config_list *list,
+                      struct cdn_buf *out);
 /* One item of a LIST (`value` empty) or MAP after the others; for
  * a MAP the caller has seen to duplicates. */
 enum cdn_status config_list_add(const struct cdn_config_row *row, void *settings,

@@ -187,19 +187,14 @@ static void add_yaml_text(struct cdn_buf *out, struct cdn_str s)
     cdn_buf_add_char(out, '"');
 }
 
-static bool is_marked(const struct cdn_config_row *row, const char *mark)
-{
-    return row->type != CDN_CONFIG_CHOICE && row->choices && strcmp(row->choices, mark) == 0;
-}
-
 static bool is_secret(const struct cdn_config_row *row)
 {
-    return is_marked(row, CDN_CONFIG_SECRET);
+    return config_is_marked(row, CDN_CONFIG_SECRET);
 }
 
 static bool is_proxy(const struct cdn_config_row *row)
 {
-    return is_marked(row, CDN_CONFIG_PROXY);
+    return config_is_marked(row, CDN_CONFIG_PROXY);
 }
 
 /* The lines of one setting; `lead` stands in front of each ("  " or "  # "), `note` after the first. */

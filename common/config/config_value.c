@@ -16,23 +16,12 @@
 
 #include "common/banned.h"
 
-/* Written by offset: each kind of row knows the C type behind it (CDN_CONFIG_TYPES). */
-static void *field_of(const struct cdn_config_row *row, void *settings)
-{
-    return (char *)settings + row->offset;
-}
-
-static const void *field_in(const struct cdn_config_row *row, const void *settings)
-{
-    return (const char *)settings + row->offset;
-}
-
 static bool is_list(const struct cdn_config_row *row)
 {
     return row->type == CDN_CONFIG_LIST || row->type == CDN_CONFIG_MAP;
 }
 
-static bool is_marked(const struct cdn_config_row *row, const char *mark)
+bool config_is_marked(const struct cdn_config_row *row, const char *mark)
 {
     return row->type != CDN_CONFIG_CHOICE && row->choices && strcmp(row->choices, mark) == 0;
 }
@@ -47,15 +36,14 @@ const char *config_looks(enum cdn_config_type type)
     return looks[type];
 }
 
-/* The value as a message shows it: short, without control characters, never a secret. */
-static const char *shown(const struct cdn_config_row *row, struct cdn_str text, char out[static 84])
+const char *config_shown(const struct cdn_config_row *row, struct cdn_str text, char out[static 84])
 {
-    if (is_marked(row, CDN_CONFIG_SECRET)) {
+    if (config_is_marked(row, CDN_CONFIG_SECRET)) {
         cdn_str_copy(out, 84, CDN_STR("(the secret)"));
         return out;
     }
     CDN_AUTOBUF struct cdn_buf masked = {0};
-    if (is_marked(row, CDN_CONFIG_PROXY)) {
+    if (config_is_marked(row, CDN_CONFIG_PROXY)) {
         proxy_url_show(text, &masked);
         text = cdn_buf_str(&masked);
     }
@@ -116,16 +104,14 @@ static enum cdn_status refuse(const struct cdn_config_row *row, const char *wher
     CDN_AUTOBUF struct cdn_buf names = {0};
     if (row->type == CDN_CONFIG_CHOICE) {
         config_bounds_text(row, &names);
-        return cdn_error_set(err, CDN_INVALID, "%s: \"%s\" is not one of %s", where, shown(row, text, value),
-                             names.p);
+        return cdn_error_set(err, CDN_INVALID, "%s: \"%s\" is not one of %s", where,
+                             config_shown(row, text, value), names.p);
     }
-    return cdn_error_set(err, CDN_INVALID, "%s: \"%s\" is not %s", where, shown(row, text, value),
+    return cdn_error_set(err, CDN_INVALID, "%s: \"%s\" is not %s", where, config_shown(row, text, value),
                          config_looks(row->type));
 }
 
-/* `v` is the value in the unit of the bounds; `unit` says what was
- * counted when that is not the value itself. */
-static enum cdn_status check_bounds(const struct cdn_config_row *row, const char *where, struct cdn_str text,
+enum cdn_status config_check_bounds(const struct cdn_config_row *row, const char *where, struct cdn_str text,
                                     double v, const char *unit, struct cdn_error *err)
 {
     if (in_bounds(row, v)) {
@@ -138,10 +124,10 @@ static enum cdn_status check_bounds(const struct cdn_config_row *row, const char
         return cdn_error_set(err, CDN_INVALID, "%s: %.15g %s, allowed: %s", where, v, unit, bounds.p);
     }
     return cdn_error_set(err, CDN_INVALID, "%s: \"%s\" is out of range, allowed: %s", where,
-                         shown(row, text, value), bounds.p);
+                         config_shown(row, text, value), bounds.p);
 }
 
-static bool has_control(struct cdn_str text)
+bool config_has_control(struct cdn_str text)
 {
     for (size_t i = 0; i < text.n; i++) {
         unsigned char c = (unsigned char)text.p[i];
@@ -219,7 +205,7 @@ static bool parse_scalar(const struct cdn_config_row *row, struct cdn_str text, 
 static void store_scalar(const struct cdn_config_row *row, void *settings, struct cdn_str text,
                          const union scalar *v)
 {
-    void *field = field_of(row, settings);
+    void *field = config_field(row, settings);
     if (row->type == CDN_CONFIG_BOOL) {
         *(bool *)field = v->b;
     } else if (row->type == CDN_CONFIG_CHOICE) {
@@ -243,228 +229,55 @@ static enum cdn_status set_scalar(const struct cdn_config_row *row, void *settin
     bool is_text = row->type == CDN_CONFIG_STRING;
     struct proxy_url proxy;
     const char *why;
-    if (text.n && is_marked(row, CDN_CONFIG_PROXY) && !proxy_url_read(text, &proxy, &why)) {
+    if (text.n && config_is_marked(row, CDN_CONFIG_PROXY) && !proxy_url_read(text, &proxy, &why)) {
         char value[84];
         return cdn_error_set(err, CDN_INVALID,
                              "%s: \"%s\" is not a proxy such as socks5h://USER:PASSWORD@127.0.0.1:1080: %s",
-                             place->where, shown(row, text, value), why);
+                             place->where, config_shown(row, text, value), why);
     }
     if (!parse_scalar(row, text, &v, &measure)) {
         return refuse(row, place->where, text, err);
     }
     enum cdn_status status =
-        check_bounds(row, place->where, text, measure, is_text ? "characters long" : NULL, err);
+        config_check_bounds(row, place->where, text, measure, is_text ? "characters long" : NULL, err);
     if (status == CDN_OK) {
         store_scalar(row, settings, text, &v);
     }
     return status;
 }
 
-enum cdn_status config_list_add(const struct cdn_config_row *row, void *settings,
-                                const struct config_place *place, struct cdn_str key, struct cdn_str value,
-                                struct cdn_error *err)
-{
-    struct cdn_config_list *list = field_of(row, settings);
-    struct cdn_cidr ignored;
-    char text[84];
-    if (has_control(key) || has_control(value)) {
-        return cdn_error_set(err, CDN_INVALID, "%s: \"%s\" has a control character in it", place->where,
-                             shown(row, has_control(key) ? key : value, text));
-    }
-    if (key.n == 0) {
-        return cdn_error_set(err, CDN_INVALID, "%s: an item is empty", place->where);
-    }
-    if (is_marked(row, CDN_CONFIG_CIDRS) && !cdn_parse_cidr(key, &ignored)) {
-        return cdn_error_set(err, CDN_INVALID,
-                             "%s: \"%s\" is not a network such as 10.0.0.0/8 or 2001:db8::/32", place->where,
-                             shown(row, key, text));
-    }
-    if ((list->n & (list->n - 1)) == 0) { /* room doubles at each power of two */
-        list->items = cdn_realloc(list->items, list->n ? 2 * list->n : 1, sizeof(*list->items));
-    }
-    list->items[list->n++] = (struct cdn_config_entry){
-        .key = cdn_str_dup(key), .value = cdn_str_dup(value), .origin = cdn_strdup(place->origin)};
-    return CDN_OK;
-}
-
-static const struct cdn_config_entry *find_entry(const struct cdn_config_list *list, struct cdn_str key)
-{
-    for (size_t i = 0; i < list->n; i++) {
-        if (cdn_str_eq(cdn_str(list->items[i].key), key)) {
-            return &list->items[i];
-        }
-    }
-    return NULL;
-}
-
-const char *cdn_config_map_get(const struct cdn_config_list *map, struct cdn_str key)
-{
-    const struct cdn_config_entry *entry = find_entry(map, key);
-    return entry ? entry->value : NULL;
-}
-
-static enum cdn_status add_pair(const struct cdn_config_row *row, void *settings,
-                                const struct config_place *place, struct cdn_str key, struct cdn_str value,
-                                struct cdn_error *err)
-{
-    const struct cdn_config_entry *old = find_entry(field_of(row, settings), key);
-    if (old) {
-        char text[84];
-        return cdn_error_set(err, CDN_INVALID, "%s: \"%s\" is there twice (first: %s)", place->where,
-                             shown(row, key, text), old->origin);
-    }
-    return config_list_add(row, settings, place, key, value, err);
-}
-
-static enum cdn_status no_equals_sign(const struct cdn_config_row *row, const struct config_place *place,
-                                      struct cdn_str text, struct cdn_error *err)
-{
-    char value[84];
-    return cdn_error_set(err, CDN_INVALID, "%s: \"%s\" is not %s", place->where, shown(row, text, value),
-                         row->metavar && strchr(row->metavar, '=') ? row->metavar : "KEY=VALUE");
-}
-
-enum cdn_status config_list_add_text(const struct cdn_config_row *row, void *settings,
-                                     const struct config_place *place, struct cdn_str text,
-                                     struct cdn_error *err)
-{
-    if (row->type == CDN_CONFIG_LIST) {
-        return config_list_add(row, settings, place, text, CDN_STR(""), err);
-    }
-    struct cdn_str rest = text;
-    struct cdn_str key = cdn_str_cut(&rest, '=');
-    return rest.p ? add_pair(row, settings, place, key, rest, err) : no_equals_sign(row, place, text, err);
-}
-
-/* Cuts one item off a comma-separated text into `key` and `value`; blanks around them go, a backslash takes
- * the next character literally. Returns whether there was an unescaped '='. */
-static bool cut_item(struct cdn_str *rest, bool is_map, struct cdn_buf *key, struct cdn_buf *value)
-{
-    struct cdn_buf *into = key;
-    size_t keep = 0; /* length without trailing blanks */
-    size_t i = 0;
-    for (; i < rest->n && rest->p[i] != ','; i++) {
-        char c = rest->p[i];
-        if (is_map && c == '=' && into == key) {
-            key->n = keep;
-            into = value;
-            keep = 0;
-            continue;
-        }
-        bool escaped = c == '\\' && i + 1 < rest->n;
-        c = escaped ? rest->p[++i] : c;
-        bool blank = !escaped && (c == ' ' || c == '\t');
-        if (!blank || into->n) {
-            cdn_buf_add_char(into, c);
-            keep = blank ? keep : into->n;
-        }
-    }
-    into->n = keep;
-    *rest = i < rest->n ? cdn_str_sub(*rest, i + 1) : (struct cdn_str){NULL, 0};
-    return into == value;
-}
-
-static enum cdn_status fill_list(const struct cdn_config_row *row, void *settings,
-                                 const struct config_place *place, struct cdn_str text, struct cdn_error *err)
-{
-    CDN_AUTOBUF struct cdn_buf key = {0};
-    CDN_AUTOBUF struct cdn_buf value = {0};
-    bool is_map = row->type == CDN_CONFIG_MAP;
-    enum cdn_status status = CDN_OK;
-    struct cdn_str rest = cdn_str_trim(text);
-    if (rest.n == 0) {
-        rest.p = NULL;
-    }
-    while (status == CDN_OK && rest.p) {
-        cdn_buf_clear(&key);
-        cdn_buf_clear(&value);
-        bool pair = cut_item(&rest, is_map, &key, &value);
-        if (is_map && !pair) {
-            return no_equals_sign(row, place, cdn_buf_str(&key), err);
-        }
-        status = is_map ? add_pair(row, settings, place, cdn_buf_str(&key), cdn_buf_str(&value), err)
-                        : config_list_add(row, settings, place, cdn_buf_str(&key), CDN_STR(""), err);
-    }
-    return status == CDN_OK ? config_list_check(row, settings, place, err) : status;
-}
-
-enum cdn_status config_list_check(const struct cdn_config_row *row, const void *settings,
-                                  const struct config_place *place, struct cdn_error *err)
-{
-    const struct cdn_config_list *list = field_in(row, settings);
-    return check_bounds(row, place->where, CDN_STR(""), (double)list->n, "items", err);
-}
-
-static void free_list(struct cdn_config_list *list)
-{
-    for (size_t i = 0; i < list->n; i++) {
-        free(list->items[i].key);
-        free(list->items[i].value);
-        free(list->items[i].origin);
-    }
-    free(list->items);
-    *list = (struct cdn_config_list){0};
-}
-
 enum cdn_status config_value_set(const struct cdn_config_row *row, void *settings,
                                  const struct config_place *place, struct cdn_str text, struct cdn_error *err)
 {
-    if (has_control(text)) {
+    if (config_has_control(text)) {
         char value[84];
         return cdn_error_set(err, CDN_INVALID, "%s: \"%s\" has a control character in it", place->where,
-                             shown(row, text, value));
+                             config_shown(row, text, value));
     }
     if (!is_list(row)) {
         return set_scalar(row, settings, place, text, err);
     }
-    struct cdn_config_list *list = field_of(row, settings);
+    struct cdn_config_list *list = config_field(row, settings);
     struct cdn_config_list old = *list;
     *list = (struct cdn_config_list){0};
-    enum cdn_status status = fill_list(row, settings, place, text, err);
+    enum cdn_status status = config_list_set(row, settings, place, text, err);
     if (status != CDN_OK) { /* a failure leaves the old value */
-        free_list(list);
+        config_list_free(list);
         *list = old;
         return status;
     }
-    free_list(&old);
+    config_list_free(&old);
     return CDN_OK;
 }
 
 void config_value_clear(const struct cdn_config_row *row, void *settings)
 {
-    char **text = field_of(row, settings);
+    char **text = config_field(row, settings);
     if (is_list(row)) {
-        free_list(field_of(row, settings));
+        config_list_free(config_field(row, settings));
     } else if (row->type == CDN_CONFIG_STRING || row->type == CDN_CONFIG_ADDRESS) {
         free(*text);
         *text = NULL;
-    }
-}
-
-/* The reverse of cut_item. */
-static void add_escaped(struct cdn_buf *out, struct cdn_str s, bool is_key)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        bool edge = i == 0 || i + 1 == s.n;
-        if (s.p[i] == ',' || s.p[i] == '\\' || (is_key && s.p[i] == '=') || (edge && s.p[i] == ' ')) {
-            cdn_buf_add_char(out, '\\');
-        }
-        cdn_buf_add_char(out, s.p[i]);
-    }
-}
-
-static void add_list_text(const struct cdn_config_row *row, const struct cdn_config_list *list,
-                          struct cdn_buf *out)
-{
-    for (size_t i = 0; i < list->n; i++) {
-        if (i) {
-            cdn_buf_add_char(out, ',');
-        }
-        add_escaped(out, cdn_str(list->items[i].key), row->type == CDN_CONFIG_MAP);
-        if (row->type == CDN_CONFIG_MAP) {
-            cdn_buf_add_char(out, '=');
-            add_escaped(out, cdn_str(list->items[i].value), false);
-        }
     }
 }
 
@@ -495,7 +308,7 @@ static struct cdn_str choice_name(const struct cdn_config_row *row, int number)
 
 char *cdn_config_text(const struct cdn_config_row *row, const void *settings)
 {
-    const void *field = field_in(row, settings);
+    const void *field = config_field_const(row, settings);
     struct cdn_buf out = {0};
     char text[24];
     switch (row->type) {
@@ -519,7 +332,7 @@ char *cdn_config_text(const struct cdn_config_row *row, const void *settings)
         return cdn_str_dup(cdn_str(*(char *const *)field));
     case CDN_CONFIG_LIST:
     case CDN_CONFIG_MAP:
-        add_list_text(row, field, &out);
+        config_list_text(row, field, &out);
         return cdn_buf_take(&out);
     case CDN_CONFIG_TYPE_COUNT:
         break;
