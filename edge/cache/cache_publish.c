@@ -1,7 +1,6 @@
-/* cache_publish: what fetches bring: complete responses in place of what they supersede, and newer words about
- * what is stored. In one place, since both ask whether a purge came in between, and both tell those who wait
- * for a fetch that something was published.
- */
+/* cache_publish: what fetches bring: complete responses in place of what they supersede, and newer words
+ * about what is stored. In one place, since both ask whether a purge came in between, and both tell those
+ * who wait for a fetch that something was published. */
 #include "common/mem.h"
 #include "common/str.h"
 #include "edge/cache/blob.h"

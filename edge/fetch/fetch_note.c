@@ -1,5 +1,5 @@
-/* fetch_note: what an answer, or its want, means for others than those who wait for it: for what is stored, for
- * those who ask next, for the breaker and the counters. The owner's thread. */
+/* fetch_note: what an answer, or its want, means for others than those who wait for it: for what is
+ * stored, for those who ask next, for the breaker and the counters. The owner's thread. */
 #include "common/daemon/metrics.h"
 #include "common/http/client/http_client.h"
 #include "common/loop.h"

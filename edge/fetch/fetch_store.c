@@ -1,5 +1,5 @@
-/* fetch_store: what of an answer is stored: the part of the whole that it brings, the promise of its name that
- * its body keeps, and the way into the cache when it is complete. The owner's thread. */
+/* fetch_store: what of an answer is stored: the part of the whole that it brings, the promise of its name
+ * that its body keeps, and the way into the cache when it is complete. The owner's thread. */
 #include "common/daemon/metrics.h"
 #include "common/http/syntax/http_field_range.h"
 #include "common/log.h"

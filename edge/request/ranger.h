@@ -12,8 +12,9 @@
 
 #include <stdint.h>
 
-/* The response for `n` bytes from `from` of the version that `rep` is of (counted from here on). The first of
- * them is in `part`, unless that is NULL; a fetch that the transaction has joined when it is read holds it. */
+/* The response for `n` bytes from `from` of the version that `rep` is of (counted from here on). The first
+ * of them is in `part`, unless that is NULL; a fetch that the transaction has joined when it is read holds
+ * it. */
 struct MHD_Response *edge_ranger_stream(struct edge_txn *txn, struct edge_rep *rep, uint64_t from, uint64_t n,
                                         const struct edge_hold *part);
 void edge_ranger_discard(struct edge_txn *txn); /* harmless without one */

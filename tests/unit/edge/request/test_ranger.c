@@ -267,7 +267,8 @@ START_TEST(evicted_from_memory)
 }
 END_TEST
 
-/* Purged while it was being confirmed: the 304 is about nothing that is stored, and it is looked for again. */
+/* Purged while it was being confirmed: the 304 is about nothing that is stored, and it is looked for
+ * again. */
 START_TEST(purged_while_it_was_confirmed)
 {
     CDN_AUTOBUF struct cdn_buf got = {0};
