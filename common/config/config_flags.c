@@ -1,5 +1,5 @@
-/* config_flags: the command line. Each row has a flag, a yes/no one also its --no-; getopt_long(3) cuts the words,
- * and a flag that nobody knows is answered with the one that it is nearest to. */
+/* config_flags: the command line. Each row has a flag, a yes/no one also its --no-; getopt_long(3) cuts the
+ * words, and a flag that nobody knows is answered with the one that it is nearest to. */
 #include "common/config/config.h"
 #include "common/config/config_load_private.h"
 #include "common/config/config_private.h"

@@ -1,5 +1,5 @@
-/* config_load_private: one load, as config.c (the order of strength) and config_flags.c (the command line) share
- * it; nobody else includes it. */
+/* config_load_private: one load, as config.c (the order of strength) and config_flags.c (the command line)
+ * share it; nobody else includes it. */
 #ifndef CDN_COMMON_CONFIG_LOAD_PRIVATE_H
 #define CDN_COMMON_CONFIG_LOAD_PRIVATE_H
 #include "common/config/config.h"
