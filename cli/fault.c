@@ -23,6 +23,8 @@
     CONTROL_OPTIONS(X)
 CLI_OPTIONS_STRUCT(fault_options, FAULT_OPTIONS);
 
+/* ---- words to rules ---- */
+
 /* A number or a truth value as such, everything else as text. */
 static json_t *value_of(const char *text)
 {
@@ -30,34 +32,114 @@ static json_t *value_of(const char *text)
     return value ? value : json_string(text);
 }
 
-static enum cdn_status make_body(const struct cli_args *args, json_t *body, struct cdn_error *err)
+/* What a word alone switches on, and the key that it is another name for. */
+static const struct {
+    const char *word, *key;
+    bool is_flag; /* else a rate, and 1 is always */
+} kinds[] = {
+    {"down", "down", true},
+    {"refuse", "refuse", true},
+    {"off", "off", true},
+    {"error", "error_rate", false},
+    {"drop", "drop_rate", false},
+    {"truncate", "truncate_rate", false},
+    {"corrupt", "corrupt_rate", false},
+};
+
+static bool add_word(const char *word, json_t *body)
 {
-    if (args->n == 0) {
-        return cdn_error_set(err, CDN_USAGE, "which fault? KEY=VALUE... or off (pocketcdn help fault)");
-    }
-    if (args->n == 1 && strcmp(args->items[0], "off") == 0) {
-        json_object_set_new(body, "off", json_true());
-        return CDN_OK;
-    }
-    for (size_t i = 0; i < args->n; i++) {
-        const char *equals = strchr(args->items[i], '=');
-        if (!equals || equals == args->items[i]) {
-            return cdn_error_set(err, CDN_USAGE, "'%s' is neither KEY=VALUE nor off", args->items[i]);
+    for (size_t i = 0; i < CDN_ARRAY_LEN(kinds); i++) {
+        if (strcmp(word, kinds[i].word) == 0) {
+            json_object_set_new(body, kinds[i].key, kinds[i].is_flag ? json_true() : json_integer(1));
+            return true;
         }
-        CDN_AUTOFREE char *key = cdn_strndup(args->items[i], (size_t)(equals - args->items[i]));
-        json_object_set_new(body, key, value_of(equals + 1));
+    }
+    return false;
+}
+
+/* "error=0.1" is "error_rate=0.1", and "error=404" each time, with this status. */
+static void add_pair(const char *key, const char *text, json_t *body)
+{
+    json_t *value = value_of(text);
+    if (strcmp(key, "error") == 0 && json_is_integer(value) && json_integer_value(value) > 1) {
+        json_object_set_new(body, "error_rate", json_integer(1));
+        json_object_set_new(body, "status", value);
+        return;
+    }
+    for (size_t i = 0; i < CDN_ARRAY_LEN(kinds); i++) {
+        key = strcmp(key, kinds[i].word) == 0 ? kinds[i].key : key;
+    }
+    json_object_set_new(body, key, value);
+}
+
+static enum cdn_status make_body(const char *const *words, size_t n, json_t *body, struct cdn_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *equals = strchr(words[i], '=');
+        if (!equals && add_word(words[i], body)) {
+            continue;
+        }
+        if (!equals || equals == words[i]) {
+            return cdn_error_set(err, CDN_USAGE,
+                                 "'%s' is neither KEY=VALUE nor off, down, refuse, error, drop, truncate or "
+                                 "corrupt",
+                                 words[i]);
+        }
+        CDN_AUTOFREE char *key = cdn_strndup(words[i], (size_t)(equals - words[i]));
+        add_pair(key, equals + 1, body);
     }
     return CDN_OK;
 }
 
-/* Origins alone can be faulty; every other wish gets the reason, and the names that there are. */
-static enum cdn_status find_node(const json_t *cdn, const char *name, json_t **ret, struct cdn_error *err)
+/* ---- whom ---- */
+
+struct target { /* kind NULL: any; name NULL: the one of its kind */
+    const char *kind, *name;
+};
+
+/* "edge NAME", "origin", "router", or nothing. *ret_n: how many words that took. */
+static enum cdn_status read_target(const struct cli_args *args, const char *option, struct target *ret,
+                                   size_t *ret_n, struct cdn_error *err)
+{
+    static const char *const alone[] = {"origin", "router"};
+    const char *first = args->n ? args->items[0] : "";
+    *ret = (struct target){option ? NULL : "origin", option};
+    *ret_n = 0;
+    if (strcmp(first, "edge") == 0) {
+        if (args->n < 2 || strchr(args->items[1], '=')) {
+            return cdn_error_set(err, CDN_USAGE,
+                                 "which edge? fault edge NAME FAULT... (pocketcdn help fault)");
+        }
+        *ret = (struct target){"edge", args->items[1]};
+        *ret_n = 2;
+    }
+    for (size_t i = 0; i < CDN_ARRAY_LEN(alone); i++) {
+        if (strcmp(first, alone[i]) == 0) {
+            *ret = (struct target){alone[i], NULL};
+            *ret_n = 1;
+        }
+    }
+    if (*ret_n && option) {
+        return cdn_error_set(err, CDN_USAGE, "--node and '%s' both name a node", first);
+    }
+    return args->n ? CDN_OK
+                   : cdn_error_set(err, CDN_USAGE, "which fault? KEY=VALUE... or off (pocketcdn help fault)");
+}
+
+static bool is_meant(const json_t *node, const struct target *target)
+{
+    return (!target->kind || strcmp(control_text(node, "kind"), target->kind) == 0) &&
+           (!target->name || strcmp(control_text(node, "name"), target->name) == 0);
+}
+
+static enum cdn_status find_node(const json_t *cdn, const struct target *target, json_t **ret,
+                                 struct cdn_error *err)
 {
     json_t *node;
     size_t i;
     json_array_foreach(json_object_get(cdn, "nodes"), i, node)
     {
-        if (strcmp(control_text(node, "name"), name) != 0) {
+        if (!is_meant(node, target)) {
             continue;
         }
         if (json_is_true(json_object_get(node, "external"))) {
@@ -65,15 +147,10 @@ static enum cdn_status find_node(const json_t *cdn, const char *name, json_t **r
                                  "the origin %s is not one of ours: it has no faults to switch on",
                                  control_text(node, "url"));
         }
-        if (strcmp(control_text(node, "kind"), "origin") != 0) {
-            return cdn_error_set(err, CDN_NOT_FOUND,
-                                 "'%s' is %s: faults can be switched on at the origin alone", name,
-                                 strcmp(control_text(node, "kind"), "edge") == 0 ? "an edge" : "the router");
-        }
         *ret = node;
         return CDN_OK;
     }
-    return control_node(cdn, "origin", name, ret, err);
+    return control_node(cdn, target->kind, target->name ? target->name : target->kind, ret, err);
 }
 
 static enum cdn_status show(const json_t *node, bool json, struct cdn_error *err)
@@ -95,19 +172,19 @@ static enum cdn_status show(const json_t *node, bool json, struct cdn_error *err
     return CDN_OK;
 }
 
-static enum cdn_status trouble(const json_t *cdn, const struct fault_options *options, const json_t *body,
+/* With no fault named, what is on is shown. */
+static enum cdn_status trouble(const json_t *cdn, const struct target *target, const json_t *body, bool json,
                                struct cdn_error *err)
 {
     json_t *node, *answer;
-    enum cdn_status status = find_node(cdn, options->node ? options->node : "origin", &node, err);
-    if (status == CDN_OK) {
+    enum cdn_status status = find_node(cdn, target, &node, err);
+    if (status == CDN_OK && json_object_size(body)) {
         status = control_ask(node, "POST", "/faults", body, &answer, err);
+        if (status == CDN_OK) {
+            json_decref(answer);
+        }
     }
-    if (status != CDN_OK) {
-        return status;
-    }
-    json_decref(answer);
-    return show(node, options->json, err);
+    return status == CDN_OK ? show(node, json, err) : status;
 }
 
 static enum cdn_status run(const void *opaque, const struct cli_args *args, struct cdn_error *err)
@@ -118,12 +195,17 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
         return fault_link(&where, args->items + 1, args->n - 1, options->json, err);
     }
     json_t *body = json_object(), *cdn = NULL;
-    enum cdn_status status = make_body(args, body, err);
+    struct target target;
+    size_t words;
+    enum cdn_status status = read_target(args, options->node, &target, &words, err);
+    if (status == CDN_OK) {
+        status = make_body(args->items + words, args->n - words, body, err);
+    }
     if (status == CDN_OK) {
         status = control_open(&where, &cdn, err);
     }
     if (status == CDN_OK) {
-        status = trouble(cdn, options, body, err);
+        status = trouble(cdn, &target, body, options->json, err);
     }
     json_decref(cdn);
     json_decref(body);
@@ -135,13 +217,25 @@ static const struct cli_option rows[] = {FAULT_OPTIONS(ROW)};
 
 const struct cli_command cli_command_fault = {
     .name = "fault",
-    .summary = "Make the origin slow or faulty (simulation)",
-    .usage = "KEY=VALUE... | off",
-    .more = "Keys: delay (200ms), error_rate and drop_rate (0 to 1), status (of the errors), paths (a shell\n"
-            "pattern), seed. What is not given is off. `status` shows what is on.\n"
+    .summary = "Make a node slow, faulty or unreachable, or cut a link (simulation)",
+    .usage = "[edge NAME | origin | router | link [FROM-TO]] FAULT... | off",
+    .more = "Without a node the origin is meant. Faults, of which several may be given; those not given are "
+            "off:\n"
+            "  delay=200ms          answers come later\n"
+            "  error[=0.1 | =404]   they are errors: all, this part of them, or with this status (503)\n"
+            "  drop[=0.1]           the connection ends without one\n"
+            "  truncate[=0.1]       they break off in the middle\n"
+            "  corrupt[=0.1]        one byte of the body is wrong\n"
+            "  slow=64KiB           bytes a second\n"
+            "  refuse               new connections are refused\n"
+            "  down                 that, all others are cut, and the node's health says so\n"
+            "  paths=PATTERN        only for these paths (shell pattern)\n"
+            "  seed=N               which ones are hit, the same again\n"
+            "`status` shows what is on, and so does naming a node alone. Of links: docs/travel.md.\n"
             "\n"
-            "  pocketcdn fault delay=200ms error_rate=0.1\n"
-            "  pocketcdn fault off\n",
+            "  pocketcdn fault delay=200ms error=0.1\n"
+            "  pocketcdn fault edge fra down\n"
+            "  pocketcdn fault edge fra off\n",
     .options = rows,
     .option_count = CDN_ARRAY_LEN(rows),
     .options_size = sizeof(struct fault_options),

@@ -1,5 +1,5 @@
-/* exchange: the steps of one request, in order, each of which ends it or hands it on: fault,
- * method, path, entry, coding, conditions and range, answer. It waits (delay, hash of a large file)
+/* exchange: the steps of one request, in order, each of which ends it or hands it on:
+ * method, path, entry, coding, conditions and range, answer. It waits (for the hash of a large file)
  * by being suspended, never by blocking its thread. */
 #include "origin/exchange.h"
 
@@ -57,7 +57,6 @@ static void stop_waiting(struct exchange *x)
     if (x->wait_next) {
         x->wait_next->wait_previous = x->wait_previous;
     }
-    loop_timer_stop(x->worker->loop, &x->delay);
 }
 
 void exchange_wake(struct exchange *x)
@@ -66,11 +65,6 @@ void exchange_wake(struct exchange *x)
         stop_waiting(x);
         http_request_resume(x->req);
     }
-}
-
-static void delay_fire(struct loop_timer *timer)
-{
-    exchange_wake(CDN_CONTAINER_OF(timer, struct exchange, delay));
 }
 
 /* A hash is there. Exchanges are reused, never freed before their worker; waking one that does not wait for
@@ -402,42 +396,8 @@ static void answer_path(struct exchange *x)
     refuse(x, 503, "The file is being changed.");
 }
 
-/* True when the faults have dealt with the request for now. */
-static bool suffer(struct exchange *x)
-{
-    struct origin_worker *worker = x->worker;
-    if (!worker->faults.active || x->was_judged) {
-        return false;
-    }
-    struct origin_verdict verdict =
-        origin_faults_decide(&worker->faults, x->req->path, &worker->shared->fault_counter);
-    x->was_judged = true;
-    if (verdict.drop || verdict.status || verdict.delay_ms) {
-        cdn_metric_add(&worker->metrics.fault, 1);
-    }
-    if (verdict.drop) {
-        http_abort(x->req);
-        return true;
-    }
-    x->fault_status = verdict.status;
-    if (verdict.delay_ms) {
-        wait(x);
-        x->delay.fire = delay_fire;
-        loop_timer_start(worker->loop, &x->delay, verdict.delay_ms * NS_PER_MS);
-        return true;
-    }
-    return false;
-}
-
 void exchange_answer(struct exchange *x)
 {
-    if (suffer(x)) {
-        return;
-    }
-    if (x->fault_status) {
-        refuse(x, x->fault_status, "A fault that was asked for.");
-        return;
-    }
     switch (x->req->method) {
     case HTTP_GET:
     case HTTP_HEAD:

@@ -3,7 +3,6 @@
 #ifndef CDN_ORIGIN_EXCHANGE_H
 #define CDN_ORIGIN_EXCHANGE_H
 #include "common/loop.h"
-#include "origin/faults.h"
 #include "origin/metrics.h"
 #include "origin/root.h"
 
@@ -19,12 +18,8 @@ struct exchange { /* from head() to done(); reused */
     unsigned status; /* of the answer */
     uint64_t bytes;  /* of its body */
 
-    /* suspended: for a fault's delay, or until a hash is known */
-    bool is_waiting;
-    bool was_judged; /* faults decided */
-    unsigned fault_status;
+    bool is_waiting; /* suspended until a hash is known */
     unsigned hash_waits;
-    struct loop_timer delay;
     struct exchange *wait_next, *wait_previous;
 
     /* a file that the kernel sends: a descriptor of our own, to see whether it changes meanwhile; -1: none */
@@ -40,7 +35,6 @@ struct origin_worker { /* all but metrics and is_drained: owned by its thread on
     struct http_server *server;
     struct origin_files *files;
     struct origin_policy *policy;
-    struct origin_faults faults;
     struct exchange *free_exchanges, *waiting, *watched;
     struct loop_timer watch_timer, drain_timer;
     atomic_bool is_drained;

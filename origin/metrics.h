@@ -25,7 +25,6 @@
     X(COUNTER, hash_wait, "hash_wait_total", NULL, "Requests that waited for the hash of a large file")    \
     X(COUNTER, aborted, "aborted_total", NULL, "Answers that did not reach their end")                     \
     X(COUNTER, changed, "changed_while_sent_total", NULL, "Answers broken off because the file changed")   \
-    X(COUNTER, fault, "fault_total", NULL, "Requests that a fault delayed, failed or dropped")             \
     X(GAUGE, ready_bytes, "ready_bytes", NULL, "Memory of the files kept ready")                           \
     X(GAUGE, ready_files, "ready_files", NULL, "Paths kept ready")
 

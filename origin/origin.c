@@ -7,13 +7,13 @@
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
 #include "common/daemon/metrics.h"
+#include "common/http/server/http_faults.h"
 #include "common/http/syntax/http_forwarded.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/parse.h"
 #include "common/str.h"
 #include "geo-data/places.h"
-#include "origin/faults.h"
 #include "origin/files.h"
 #include "origin/hash.h"
 #include "origin/hash_file.h"
@@ -42,7 +42,6 @@ struct origin {
     struct origin_hash_file *hash_file;
     struct origin_hasher *hasher;
     struct origin_policy *policy;
-    struct origin_faults faults;
     bool has_place;
     struct geo_place place;
     struct origin_worker *workers[64];
@@ -126,7 +125,6 @@ static void give_status(void *self, json_t *into)
     json_object_set_new(into, "listen", json_string(listen));
     json_object_set_new(into, "threads", json_integer((json_int_t)origin->worker_count));
     json_object_set_new(into, "max_age_s", json_integer(origin->policy->max_age_s));
-    json_object_set_new(into, "faults", origin_faults_json(&origin->faults));
     if (origin->has_place) {
         CDN_AUTOFREE char *name = cdn_str_dup(origin->place.name);
         json_object_set_new(
@@ -177,18 +175,12 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
     return CDN_OK;
 }
 
-static enum cdn_status set_faults(void *self, json_t *body, struct cdn_error *err)
+static void disturb(void *self, struct http_fault_set *set)
 {
     struct origin *origin = self;
-    enum cdn_status status = origin_faults_parse(body, &origin->faults, err);
-    if (status != CDN_OK) {
-        return status;
-    }
-    atomic_store(&origin->shared.fault_counter, 0);
     for (size_t i = 0; i < origin->worker_count; i++) {
-        origin_worker_post_faults(origin->workers[i], &origin->faults);
+        origin_worker_disturb(origin->workers[i], set);
     }
-    return CDN_OK;
 }
 
 static void drain(void *self)
@@ -280,7 +272,7 @@ static enum cdn_status open_daemon(struct origin *origin, struct cdn_error *err)
         .metrics = give_metrics,
         .status = give_status,
         .reload = reload,
-        .faults = set_faults,
+        .disturb = disturb,
         .drain = drain,
         .drained = drained,
     };

@@ -1,10 +1,12 @@
 /* worker: a thread with a loop, a server and files of its own. Others speak to it by messages only
- * (policy, faults, drain, stop), so that a request takes no lock and its counters need no locked
+ * (policy, drain, stop), so that a request takes no lock and its counters need no locked
  * instruction. */
 #include "origin/worker.h"
 
 #include "common/clock.h"
+#include "common/daemon/daemon.h"
 #include "common/daemon/metrics.h"
+#include "common/http/server/http_faults.h"
 #include "common/http/server/http_server.h"
 #include "common/http/syntax/http_forwarded.h"
 #include "common/http/syntax/http_message.h"
@@ -20,6 +22,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -234,7 +237,6 @@ enum cdn_status origin_worker_start(struct origin_worker *worker, struct cdn_err
 struct message {
     struct origin_worker *worker;
     struct origin_policy *policy;
-    struct origin_faults faults;
 };
 
 static void take_policy(void *arg)
@@ -246,13 +248,6 @@ static void take_policy(void *arg)
     free(m);
 }
 
-static void take_faults(void *arg)
-{
-    struct message *m = arg;
-    m->worker->faults = m->faults;
-    free(m);
-}
-
 void origin_worker_post_policy(struct origin_worker *worker, struct origin_policy *policy)
 {
     struct message *m = cdn_calloc(1, sizeof(*m));
@@ -260,11 +255,9 @@ void origin_worker_post_policy(struct origin_worker *worker, struct origin_polic
     loop_post(worker->loop, take_policy, m);
 }
 
-void origin_worker_post_faults(struct origin_worker *worker, const struct origin_faults *faults)
+void origin_worker_disturb(struct origin_worker *worker, struct http_fault_set *set)
 {
-    struct message *m = cdn_calloc(1, sizeof(*m));
-    *m = (struct message){.worker = worker, .faults = *faults};
-    loop_post(worker->loop, take_faults, m);
+    daemon_disturb(set, worker->loop, &worker->server);
 }
 
 static void take_drain(void *arg)

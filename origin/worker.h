@@ -1,21 +1,20 @@
 /* worker: one thread that answers requests: its loop, its server, its files kept ready.
  *
- * A request: faults -> path -> entry -> coding -> conditions and ranges -> answer. It is suspended for a
- * fault's delay, and while a large file is hashed for the first time.
+ * A request: path -> entry -> coding -> conditions and ranges -> answer. It is suspended while a large file
+ * is hashed for the first time.
  *
  * Life cycle: create (listens) -> start -> post_... from the main thread -> drain -> stop (joins) -> destroy.
- * The policy and the faults are replaced by messages, so the request path takes no lock.
+ * The policy is replaced by messages, so the request path takes no lock.
  */
 #ifndef CDN_ORIGIN_WORKER_H
 #define CDN_ORIGIN_WORKER_H
 #include "common/parse.h"
 #include "common/status.h"
-#include "origin/faults.h"
 #include "origin/files.h"
 
 #include <stdbool.h>
-#include <stdint.h>
 
+struct http_fault_set;
 struct origin_worker;
 
 struct origin_shared { /* what all workers use; outlives them */
@@ -24,7 +23,6 @@ struct origin_shared { /* what all workers use; outlives them */
     const struct origin_mime *mime;
     struct origin_hasher *hasher;
     unsigned connections; /* of clients, of each worker */
-    _Atomic uint64_t fault_counter;
 };
 
 /* `claimed`: the port belongs to an earlier worker of this process. */
@@ -36,7 +34,7 @@ const struct origin_metrics *origin_worker_metrics(const struct origin_worker *w
 enum cdn_status origin_worker_start(struct origin_worker *worker, struct cdn_error *err) CDN_MUST_CHECK;
 void origin_worker_post_policy(struct origin_worker *worker,
                                struct origin_policy *policy); /* takes a reference over */
-void origin_worker_post_faults(struct origin_worker *worker, const struct origin_faults *faults);
+void origin_worker_disturb(struct origin_worker *worker, struct http_fault_set *set);
 void origin_worker_drain(struct origin_worker *worker);
 bool origin_worker_is_drained(const struct origin_worker *worker); /* any thread */
 void origin_worker_stop(struct origin_worker *worker);             /* joins the thread */

@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
+#include "common/http/server/http_faults.h"
 #include "common/http/server/http_server.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -126,6 +127,12 @@ static void drain(void *self)
     router_purges_drain(r->purges);
 }
 
+static void disturb(void *self, struct http_fault_set *set)
+{
+    const struct router *r = self;
+    router_server_disturb(r->server, set);
+}
+
 static bool drained(void *self)
 {
     struct router *r = self;
@@ -157,6 +164,7 @@ static enum cdn_status daemon_open(struct router *r, struct cdn_error *err)
         .status = router_admin_status,
         .healthy = healthy,
         .reload = reload,
+        .disturb = disturb,
         .drain = drain,
         .drained = drained,
     };

@@ -2,6 +2,7 @@
  * swapped between two requests; counters are each thread's own and summed when somebody asks. */
 #include "router/server.h"
 
+#include "common/daemon/daemon.h"
 #include "common/daemon/metrics.h"
 #include "common/http/syntax/http_forwarded.h"
 #include "common/loop.h"
@@ -273,6 +274,13 @@ void router_server_publish(struct router_server *server, struct router_table *ta
 {
     for (unsigned i = 0; i < server->count; i++) {
         loop_post(server->workers[i].loop, view_adopt, view_create(&server->workers[i], table));
+    }
+}
+
+void router_server_disturb(struct router_server *server, struct http_fault_set *set)
+{
+    for (unsigned i = 0; i < server->count; i++) {
+        daemon_disturb(set, server->workers[i].loop, &server->workers[i].http);
     }
 }
 

@@ -16,6 +16,7 @@
  */
 #ifndef CDN_ROUTER_SERVER_H
 #define CDN_ROUTER_SERVER_H
+#include "common/http/server/http_faults.h"
 #include "common/http/server/http_server.h"
 #include "common/parse.h"
 #include "common/status.h"
@@ -47,6 +48,7 @@ enum cdn_status router_server_create(const struct http_server_config *clients, u
 enum cdn_status router_server_start(struct router_server *server, struct cdn_error *err) CDN_MUST_CHECK;
 void router_server_address(const struct router_server *server, struct cdn_addr *ret);
 void router_server_publish(struct router_server *server, struct router_table *table);
+void router_server_disturb(struct router_server *server, struct http_fault_set *set);
 void router_server_drain(struct router_server *server);
 /* True once every thread has said, after the drain, that none of its requests is open. */
 bool router_server_drained(struct router_server *server);

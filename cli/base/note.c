@@ -57,8 +57,16 @@ void note_faults(const json_t *faults, struct cdn_buf *out)
     }
     add_rate(&text, json_number_value(json_object_get(faults, "error_rate")), errors);
     add_rate(&text, json_number_value(json_object_get(faults, "drop_rate")), "dropped");
+    add_rate(&text, json_number_value(json_object_get(faults, "truncate_rate")), "truncated");
+    add_rate(&text, json_number_value(json_object_get(faults, "corrupt_rate")), "corrupt");
+    if (text_of(faults, "slow")[0]) {
+        add(&text, ", ", "%s/s", text_of(faults, "slow"));
+    }
     if (text.n && paths[0]) {
         cdn_buf_printf(&text, " on %s", paths);
+    }
+    if (is_on(faults, "down") || is_on(faults, "refuse")) { /* whatever the path */
+        add(&text, ", ", "%s", is_on(faults, "down") ? "down" : "connections refused");
     }
     cdn_buf_add_str(out, cdn_buf_str(&text));
 }

@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-/* "delay 200ms, 10 % errors (503) on *.css"; nothing when `faults` (of the origin's report) are off. */
+/* "delay 200ms, 10 % errors (503) on *.css"; nothing when `faults` (of a node's report) are off. */
 void note_faults(const json_t *faults, struct cdn_buf *out);
 
 /* "clock +1d; restarted 2 x"; empty when there is nothing to say. `status` may be NULL. */

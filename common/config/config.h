@@ -127,8 +127,7 @@ struct cdn_config_row {
       "Lowest level that is logged")                                                                      \
     X(BOOL, log_json, "no", 0, 0, NULL, RESTART, "yes|no", "Log lines as JSON objects")                   \
     X(BOOL, simulate, "no", 0, 0, NULL, RESTART, "yes|no",                                                \
-      "Simulation: POST /clock and, at the origin, /faults on the admin listener; clients may say where " \
-      "they are")                                                                                         \
+      "Simulation: POST /clock and /faults on the admin listener; clients may say where they are")        \
     X(STRING, admin_token, "", 0, 1024, CDN_CONFIG_SECRET, RESTART, "TOKEN",                              \
       "Bearer token of the admin listener; required when that is not on loopback")                        \
     X(DURATION, head_timeout, "10s", 10, 3600000, NULL, RESTART, "TIME",                                  \

@@ -16,7 +16,8 @@
  * - POST /clock: {"advance":"30d"} ("-1h" goes back), {"set":"2027-01-01T00:00:00Z"} or {"reset":true};
  *   simulation only
  * - POST /reload: as SIGHUP
- * - POST /faults: simulation only, when the daemon has any
+ * - POST /faults: simulation only (common/http/server/http_faults.h); what is on is in /status, and how many
+ *   requests it changed in /metrics
  *
  * HEAD is GET without the body. Errors are problem documents (RFC 9457).
  *
@@ -30,7 +31,9 @@
  */
 #ifndef CDN_COMMON_DAEMON_H
 #define CDN_COMMON_DAEMON_H
+#include "common/http/server/http_faults.h"
 #include "common/http/server/http_server.h"
+#include "common/loop.h"
 #include "common/parse.h"
 #include "common/status.h"
 #include "common/str.h"
@@ -64,11 +67,14 @@ struct daemon_config {
     void (*status)(void *self, json_t *into); /* adds to {"name","version","pid","uptime_s","healthy",...} */
     bool (*healthy)(void *self, char why[static 128]); /* NULL: always */
     unsigned (*load)(void *self); /* requests under way, for GET /health; NULL: not told */
-    enum cdn_status (*reload)(void *self, struct cdn_error *err);               /* NULL: nothing to reload */
-    enum cdn_status (*faults)(void *self, json_t *body, struct cdn_error *err); /* NULL: 404 */
-    void (*clock_moved)(void *self);                                            /* NULL is fine */
-    void (*drain)(void *self);   /* SIGTERM: stop accepting; called once */
-    bool (*drained)(void *self); /* polled; true ends the process; after 30 s it ends anyway */
+    enum cdn_status (*reload)(void *self, struct cdn_error *err); /* NULL: nothing to reload */
+    /* Faults of public listeners: hands them to each worker by daemon_disturb(). */
+    void (*disturb)(void *self, struct http_fault_set *set);
+    /* Or faults of another kind, read by the daemon itself. Both NULL: 404. */
+    enum cdn_status (*faults)(void *self, json_t *body, struct cdn_error *err);
+    void (*clock_moved)(void *self); /* NULL is fine */
+    void (*drain)(void *self);       /* SIGTERM: stop accepting; called once */
+    bool (*drained)(void *self);     /* polled; true ends the process; after 30 s it ends anyway */
 };
 
 enum cdn_status daemon_create(const struct daemon_config *config, struct daemon **ret,
@@ -82,6 +88,9 @@ void daemon_stop(struct daemon *daemon); /* as SIGTERM would; loop thread */
 
 /* Whether the request carries the admin token; false when none is set. */
 bool daemon_has_token(const struct daemon *daemon, const struct http_request *req);
+
+/* Faults to one worker: `server` is where it keeps its server, NULL once that is gone. */
+void daemon_disturb(struct http_fault_set *set, struct loop *loop, struct http_server *const *server);
 
 /* For a handler that suspends: over(arg) is called once when the request has ended, answered or not. */
 void daemon_on_end(struct http_request *req, void (*over)(void *arg), void *arg);

@@ -111,6 +111,10 @@ static bool is_healthy(const struct daemon *daemon, char why[static 128])
         cdn_str_copy(why, 128, CDN_STR("draining"));
         return false;
     }
+    if (daemon->faults.active && daemon->faults.down) {
+        cdn_str_copy(why, 128, CDN_STR("down, as a fault that was asked for"));
+        return false;
+    }
     return !config->healthy || config->healthy(config->self, why);
 }
 
@@ -145,6 +149,13 @@ static void answer_metrics(void *self, struct http_request *req, json_t *body)
     if (config->metrics) {
         config->metrics(config->self, &out);
     }
+    if (config->disturb) {
+        const char *kind = strrchr(config->program, '-') + 1; /* "pocketcdn-edge" */
+        cdn_buf_printf(&out,
+                       "# HELP pocketcdn_%s_fault_total Requests that a fault changed (simulation)\n"
+                       "# TYPE pocketcdn_%s_fault_total counter\npocketcdn_%s_fault_total %" PRIu64 "\n",
+                       kind, kind, kind, http_faults_total());
+    }
     http_respond_text(req, 200, "text/plain; version=0.0.4; charset=utf-8", cdn_buf_str(&out), fields);
 }
 
@@ -173,6 +184,9 @@ static void answer_status(void *self, struct http_request *req, json_t *body)
                   CDN_VERSION, "pid", (int)getpid(), "uptime_s",
                   (json_int_t)((cdn_clock_mono_ms() - daemon->started_ms) / 1000), "healthy", healthy, "why",
                   why, "draining", daemon->draining, "simulate", config->simulate, "clock", clock_json());
+    if (config->disturb && status) {
+        json_object_set_new(status, "faults", http_faults_json(&daemon->faults));
+    }
     if (config->status && status) {
         config->status(config->self, status);
     }
@@ -274,31 +288,11 @@ static void answer_reload(void *self, struct http_request *req, json_t *body)
     daemon_answer_json(req, 200, json_pack("{s:s}", "status", "reloaded"));
 }
 
-static void set_faults(void *self, struct http_request *req, json_t *body)
-{
-    const struct daemon *daemon = self;
-    const struct daemon_config *config = &daemon->config;
-    struct cdn_error err;
-    enum cdn_status status;
-    if (!config->faults) {
-        status = cdn_error_set(&err, CDN_NOT_FOUND, "%s has no faults to switch on", config->program);
-    } else if (!config->simulate) {
-        status = cdn_error_set(&err, CDN_REFUSED, "faults: simulation is off (start with --simulate)");
-    } else {
-        status = config->faults(config->self, body, &err);
-    }
-    if (status != CDN_OK) {
-        daemon_answer_error(req, &err);
-    } else {
-        daemon_answer_json(req, 200, json_pack("{s:s}", "status", "ok"));
-    }
-}
-
 static const struct daemon_route common_routes[] = {
-    {"GET", "/health", answer_health}, {"GET", "/metrics", answer_metrics},
-    {"GET", "/status", answer_status}, {"GET", "/clock", answer_clock},
-    {"POST", "/clock", move_clock},    {"POST", "/reload", answer_reload},
-    {"POST", "/faults", set_faults},   {NULL, NULL, NULL},
+    {"GET", "/health", answer_health},      {"GET", "/metrics", answer_metrics},
+    {"GET", "/status", answer_status},      {"GET", "/clock", answer_clock},
+    {"POST", "/clock", move_clock},         {"POST", "/reload", answer_reload},
+    {"POST", "/faults", daemon_set_faults}, {NULL, NULL, NULL},
 };
 
 /* Routing */

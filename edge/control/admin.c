@@ -8,6 +8,7 @@
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
 #include "common/daemon/metrics.h"
+#include "common/http/server/http_faults.h"
 #include "common/http/server/http_server.h"
 #include "common/http/server/tls_pair.h"
 #include "common/log.h"
@@ -394,6 +395,14 @@ static void drain(void *self)
     }
 }
 
+static void disturb(void *self, struct http_fault_set *set)
+{
+    struct edge *edge = self;
+    for (unsigned i = 0; i < edge->worker_count; i++) {
+        daemon_disturb(set, edge->worker[i].loop, &edge->worker[i].server);
+    }
+}
+
 static bool drained(void *self)
 {
     return requests_under_way(self) == 0;
@@ -426,6 +435,7 @@ enum cdn_status edge_admin_create(struct edge *edge, struct cdn_error *err)
         .healthy = healthy,
         .load = requests_under_way,
         .reload = reload,
+        .disturb = disturb,
         .drain = drain,
         .drained = drained,
     };

@@ -247,7 +247,8 @@ static bool accept_one(struct http_server *server)
         }
         return errno == ECONNABORTED || errno == EINTR;
     }
-    if (server->config.is_proxy(server->config.handler_self, &peer)) {
+    if (server->config.proxy_protocol != HTTP_PROXY_PROTOCOL_NO &&
+        server->config.is_proxy(server->config.handler_self, &peer)) {
         arrive(server, fd, &peer);
     } else {
         hand_over(server, fd, &peer, false);
@@ -274,6 +275,7 @@ static void pause_over(struct loop_timer *timer)
 enum cdn_status http_arrivals_start(struct http_server *server, struct cdn_error *err)
 {
     struct http_arrivals *all = &server->arrivals;
+    all->ours = true;
     all->limit.fire = limit_fired;
     all->pause.fire = pause_over;
     all->listen = (struct loop_fd){.fd = server->listener.fd, .events = EPOLLIN, .ready = knocked};

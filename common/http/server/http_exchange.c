@@ -108,7 +108,7 @@ static void begin_request(struct http_request *req)
     req->_stream = NULL;
     req->_late = NULL;
     req->_suspended_ns = 0;
-    req->_begin_upgrade = NULL;
+    req->_special = 0;
 }
 
 void http_server_forget_suspended(struct http_request *req)
@@ -154,6 +154,8 @@ void http_server_request_completed(void *cls, struct MHD_Connection *connection,
         bool complete = (how == MHD_REQUEST_TERMINATED_COMPLETED_OK && req->answered) ||
                         (peer && peer->upgraded); /* which ends by being broken off */
         finish_request(req, complete ? HTTP_END_OK : HTTP_END_ABORTED);
+    } else {
+        http_disturb_forget(req);
     }
     recycle_request(req);
     if (peer) {
@@ -256,6 +258,20 @@ static bool is_beyond_limit(const struct http_request *req)
            !cdn_str_eq(req->path, CDN_STR("/health"));
 }
 
+static enum MHD_Result give_head(struct http_request *req)
+{
+    struct http_server *server = req->server;
+    http_count(&server->open_requests, 1);
+    req->_begun = true;
+    if (server->config.handler->head) {
+        server->config.handler->head(server->config.handler_self, req);
+    }
+    if (req->suspended) {
+        req->_state = HTTP_STATE_HEAD_AGAIN;
+    }
+    return leave(req);
+}
+
 static enum MHD_Result take_head(struct http_request *req, const char *method, const char *url,
                                  const char *version)
 {
@@ -279,15 +295,10 @@ static enum MHD_Result take_head(struct http_request *req, const char *method, c
         http_respond_problem_with(req, status, http_refusal_detail(refusal), status == 503 ? later : never);
         return leave(req);
     }
-    http_count(&server->open_requests, 1);
-    req->_begun = true;
-    if (server->config.handler->head) {
-        server->config.handler->head(server->config.handler_self, req);
+    if (server->faults && http_disturb_request(req)) {
+        return leave(req);
     }
-    if (req->suspended) {
-        req->_state = HTTP_STATE_HEAD_AGAIN;
-    }
-    return leave(req);
+    return give_head(req);
 }
 
 /* Throws the rest away so that the client, which is still sending, gets to read the 413; but not for ever. */
@@ -391,6 +402,11 @@ enum MHD_Result http_server_take_call(void *cls, struct MHD_Connection *connecti
         return take_head(req, method, url, version);
     case HTTP_STATE_HEAD_AGAIN:
         return take_head_again(req);
+    case HTTP_STATE_DELAYED:
+        return http_disturb_delayed(req) ? leave(req) : give_head(req);
+    case HTTP_STATE_FAILING:
+        http_disturb_fail(req);
+        return MHD_YES;
     case HTTP_STATE_ABORT:
         return MHD_NO;
     case HTTP_STATE_REFUSED:

@@ -86,3 +86,22 @@ enum cdn_status http_listen(const struct cdn_addr *address, bool share, bool joi
     }
     return status;
 }
+
+int http_listen_reserve(const struct cdn_addr *address, bool share)
+{
+    const int fd = socket(address->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && (!set_flag(fd, SO_REUSEADDR) || (share && !set_flag(fd, SO_REUSEPORT)) ||
+                    bind(fd, &address->sa, cdn_addr_len(address)) != 0)) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+enum cdn_status http_listen_reserved(int fd, struct cdn_error *err)
+{
+    if (fd < 0) {
+        return cdn_error_set(err, CDN_CONFLICT, "the address is in use");
+    }
+    return listen(fd, BACKLOG) == 0 ? CDN_OK : cdn_error_set(err, CDN_IO, "%s", strerror(errno));
+}

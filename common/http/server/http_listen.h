@@ -22,6 +22,10 @@ struct http_listener {
 enum cdn_status http_listen(const struct cdn_addr *address, bool share, bool join, struct http_listener *ret,
                             struct cdn_error *err) CDN_MUST_CHECK;
 
+/* A socket that has the address and does not listen, -1: none can be had; and its listening. */
+int http_listen_reserve(const struct cdn_addr *address, bool share);
+enum cdn_status http_listen_reserved(int fd, struct cdn_error *err) CDN_MUST_CHECK;
+
 /* Holds an address for this process, by an abstract unix socket named after it (such names live in the
  * network namespace, as ports do). `kind`: "tcp", "udp". The descriptor, to be closed by the caller; -1 with
  * errno: EADDRINUSE when another process holds it. */

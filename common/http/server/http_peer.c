@@ -31,16 +31,17 @@
 #define LONGEST_BODY_S (UINT64_C(365) * 86400)
 #define MOST_LOOK_NS (1000 * NS_PER_MS)
 
-static int peer_fd(const struct http_peer *peer)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(peer->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    return info ? info->connect_fd : -1;
-}
-
 void http_peer_close(struct http_peer *peer)
 {
-    shutdown(peer_fd(peer), SHUT_RD);
+    shutdown(http_socket_of(peer->connection), SHUT_RD);
+}
+
+void http_peer_cut(struct http_peer *peer)
+{
+    http_reset_socket(http_socket_of(peer->connection));
+    if (peer->request && peer->request->_suspended_ns) {
+        http_server_break_suspended(peer->request);
+    }
 }
 
 /* ---- the idle ones, of which the oldest makes room ---- */
@@ -212,8 +213,9 @@ static void open_peer(struct http_server *server, struct MHD_Connection *connect
     server->peers = peer;
     http_count(&server->open_peers, 1);
     *context = peer;
-    peer->watch =
-        (struct loop_fd){.fd = peer_fd(peer), .events = EPOLLRDHUP | (uint32_t)EPOLLET, .ready = peer_ended};
+    peer->watch = (struct loop_fd){.fd = http_socket_of(peer->connection),
+                                   .events = EPOLLRDHUP | (uint32_t)EPOLLET,
+                                   .ready = peer_ended};
     (void)!loop_fd_add(server->loop, &peer->watch, NULL); /* without it the idle time-out has to do */
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);

@@ -64,6 +64,28 @@ static bool has_room_for(const struct http_request *req, struct MHD_Response *re
     return http_mhd_make_room(req->connection, &peer->spare, n);
 }
 
+static void queue(struct http_request *req, unsigned status, struct MHD_Response *response)
+{
+    if (!has_room_for(req, response) || MHD_queue_response(req->connection, status, response) != MHD_YES) {
+        http_abort(req);
+        return;
+    }
+    http_server_unpark(req);
+}
+
+static void respond_specially(struct http_request *req, unsigned status, struct MHD_Response *response)
+{
+    if (req->_special & HTTP_SPECIAL_UPGRADE && status == MHD_HTTP_SWITCHING_PROTOCOLS) {
+        http_upgrade_respond(req, response);
+        return;
+    }
+    struct MHD_Response *other = http_disturb_response(req, status, response);
+    queue(req, status, other ? other : response);
+    if (other) {
+        MHD_destroy_response(other);
+    }
+}
+
 void http_respond(struct http_request *req, unsigned status, struct MHD_Response *response)
 {
     if (req->answered) {
@@ -74,15 +96,11 @@ void http_respond(struct http_request *req, unsigned status, struct MHD_Response
     req->suspended = false;
     req->_unread = req->_state == HTTP_STATE_REFUSED ||
                    (req->has_body && req->_state != HTTP_STATE_READY && req->_state != HTTP_STATE_TOO_LARGE);
-    if (req->_begin_upgrade && status == MHD_HTTP_SWITCHING_PROTOCOLS) {
-        http_upgrade_respond(req, response);
+    if (req->_special) {
+        respond_specially(req, status, response);
         return;
     }
-    if (!has_room_for(req, response) || MHD_queue_response(req->connection, status, response) != MHD_YES) {
-        http_abort(req);
-        return;
-    }
-    http_server_unpark(req);
+    queue(req, status, response);
 }
 
 static ssize_t no_body(void *arg, uint64_t at, char *into, size_t max)

@@ -272,6 +272,9 @@ enum cdn_status http_server_set_certificate(struct http_server *server, const ch
 
 static void stop_listening(struct http_server *server)
 {
+    if (server->arrivals.ours) {
+        return; /* done by http_arrival.c */
+    }
     MHD_socket fd = server->draining ? MHD_INVALID_SOCKET : MHD_quiesce_daemon(server->daemon);
     if (fd != MHD_INVALID_SOCKET) {
         close(fd);
@@ -284,7 +287,7 @@ void http_server_drain(struct http_server *server)
     if (server->draining) {
         return;
     }
-    if (server->config.proxy_protocol != HTTP_PROXY_PROTOCOL_NO) {
+    if (server->arrivals.ours) {
         http_arrivals_drain(server);
     }
     /* connections that wait to be accepted would be reset */
@@ -309,9 +312,11 @@ void http_server_stop(struct http_server *server)
     }
     assert(!server->running);
     server->stopping = true;
-    if (server->config.proxy_protocol != HTTP_PROXY_PROTOCOL_NO) {
+    if (server->arrivals.ours) {
         http_arrivals_end(server);
     }
+    http_fault_set_unref(server->faults);
+    server->faults = NULL;
     if (server->daemon) {
         while (server->first_suspended) {
             http_server_break_suspended(server->first_suspended);

@@ -16,6 +16,7 @@
  */
 #ifndef CDN_COMMON_HTTP_SERVER_H
 #define CDN_COMMON_HTTP_SERVER_H
+#include "common/http/server/http_faults.h"
 #include "common/http/syntax/http_message.h"
 #include "common/loop.h"
 #include "common/parse.h"
@@ -97,7 +98,10 @@ struct http_request {
     struct http_stream *_stream; /* of the answer, when there is one */
     void *_peer;                 /* the connection's own struct */
     struct cdn_buf _target;
-    http_upgrade_begin _begin_upgrade;
+    http_upgrade_begin _begin_upgrade; /* valid with _special */
+    struct http_delay *_delay;         /* a fault's; NULL: none */
+    struct http_fault_verdict _fault;  /* valid with _special or in its own states */
+    uint8_t _special;
     void *_upgrade_arg;
     struct MHD_Response *_late; /* answer given while the body was arriving; owned */
     unsigned _late_status;
@@ -187,6 +191,9 @@ unsigned http_server_limit_within(uint64_t descriptors);
 void http_server_drain(struct http_server *server);
 /* Closes everything. Suspended requests must have been resumed; they get no further callbacks but done(). */
 void http_server_stop(struct http_server *server); /* NULL is fine */
+/* Faults from the next request on (simulation); NULL: none. On the loop's thread. */
+void http_server_disturb(struct http_server *server, struct http_fault_set *set);
+uint64_t http_faults_total(void); /* requests of this process that any changed */
 /* New certificate for new connections; old connections keep theirs. */
 enum cdn_status http_server_set_certificate(struct http_server *server, const char *cert_pem,
                                             const char *key_pem, struct cdn_error *err) CDN_MUST_CHECK;

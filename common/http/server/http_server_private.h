@@ -61,6 +61,7 @@ struct http_peer { /* one connection */
 
 /* Connections that are to begin with a PROXY header and have not yet (http_arrival.c). */
 struct http_arrivals {
+    bool ours;                         /* the listener, and not libmicrohttpd's */
     struct loop_fd listen;             /* the listener is ours, not libmicrohttpd's */
     struct http_arrival *first, *last; /* longest first */
     struct loop_timer limit;           /* of the first one */
@@ -100,6 +101,8 @@ struct http_server {
     int64_t log_second;                       /* of refusals */
     unsigned log_lines, log_left_out;
     _Atomic unsigned open_peers;   /* likewise */
+    struct http_fault_set *faults; /* NULL: none are on */
+    bool deaf;                     /* a fault: the listener is gone */
     struct http_arrivals arrivals; /* with proxy_protocol */
     struct http_linger *lingering;
     unsigned lingering_count;
@@ -114,6 +117,10 @@ static inline void http_count(_Atomic unsigned *counter, unsigned change)
                           memory_order_relaxed);
 }
 
+/* Why an answer takes another way than libmicrohttpd's queue. */
+#define HTTP_SPECIAL_UPGRADE 1u
+#define HTTP_SPECIAL_FAULT 2u
+
 enum http_request_state {
     HTTP_STATE_LINE,       /* the request line was read */
     HTTP_STATE_HEAD,       /* head() was called, body or ready() to come */
@@ -121,6 +128,8 @@ enum http_request_state {
     HTTP_STATE_BODY,       /* a piece of the body was seen */
     HTTP_STATE_READY,      /* ready() was called */
     HTTP_STATE_TOO_LARGE,  /* the body is being thrown away, then 413 */
+    HTTP_STATE_DELAYED,    /* by a fault, before head(); libmicrohttpd repeats its first call */
+    HTTP_STATE_FAILING,    /* a fault's error is to be answered, without the handler */
     HTTP_STATE_REFUSED,    /* answered here, without the handler */
     HTTP_STATE_ABORT       /* close the connection at the next chance */
 };
@@ -162,6 +171,17 @@ void http_peer_look(struct loop_timer *timer);
 
 bool http_peer_make_room(struct http_server *server); /* false: all within the limit have requests */
 
+void http_peer_cut(struct http_peer *peer); /* at once, by a reset */
+
+/* http_disturb.c: faults. Called when server->faults are on. */
+bool http_disturb_request(struct http_request *req); /* true: it is dealt with for now; its state says how */
+bool http_disturb_delayed(struct http_request *req); /* likewise, when its delay is over */
+void http_disturb_fail(struct http_request *req);    /* answers the error */
+void http_disturb_forget(struct http_request *req);  /* it is over before head() was called */
+/* What to send in place of the handler's response, to be destroyed by the caller; NULL: nothing. */
+struct MHD_Response *http_disturb_response(struct http_request *req, unsigned status,
+                                           struct MHD_Response *given);
+
 /* http_arrival.c */
 enum cdn_status http_arrivals_start(struct http_server *server, struct cdn_error *err) CDN_MUST_CHECK;
 void http_arrivals_drain(struct http_server *server); /* takes in who has come, then stops listening */
@@ -186,7 +206,10 @@ void http_refuse_connection(struct http_server *server, struct MHD_Connection *c
 /* http_request.c */
 void http_connection_client(struct MHD_Connection *connection, struct cdn_addr *ret);
 
-/* http_stream.c: the request is over or the server stops. */
+/* http_stream.c */
+int http_socket_of(struct MHD_Connection *connection);
+void http_reset_socket(int fd);
+/* The request is over or the server stops. */
 void http_stream_detach(struct http_stream *stream);
 void http_stream_break(struct http_stream *stream);
 

@@ -35,24 +35,24 @@ static ssize_t wait_for_more(struct http_stream *stream)
     return 0;
 }
 
-static int socket_of(const struct http_request *req)
+int http_socket_of(struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(req->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     return info ? info->connect_fd : -1;
 }
 
-static void reset_connection(const struct http_request *req)
+void http_reset_socket(int fd)
 {
     const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
-    (void)connect(socket_of(req), &nobody, sizeof(nobody));
+    (void)connect(fd, &nobody, sizeof(nobody));
 }
 
 /* A body that ends with the connection (HTTP/1.0) would look complete after an orderly close: reset it. */
 static ssize_t break_off(struct http_stream *stream)
 {
     if (stream->req && stream->req->http10 && !stream->sized) {
-        reset_connection(stream->req);
+        http_reset_socket(http_socket_of(stream->req->connection));
     }
     return MHD_CONTENT_READER_END_WITH_ERROR;
 }
@@ -121,12 +121,16 @@ void http_stream_break(struct http_stream *stream)
 {
     stream->broken = true;
     http_stream_resume(stream);
+    if (stream->req) { /* suspended for another reason (http_disturb.c): that one is told by the next read */
+        stream->req->suspended = false;
+        http_server_unpark(stream->req);
+    }
 }
 
 void http_stream_reset(struct http_stream *stream)
 {
     if (stream->req) {
-        reset_connection(stream->req); /* libmicrohttpd hears of it from epoll */
+        http_reset_socket(http_socket_of(stream->req->connection)); /* libmicrohttpd hears of it from epoll */
     }
     http_stream_break(stream);
 }
@@ -135,7 +139,8 @@ uint64_t http_stream_taken(const struct http_stream *stream)
 {
     struct tcp_info info = {0};
     socklen_t n = sizeof(info);
-    if (!stream->req || getsockopt(socket_of(stream->req), IPPROTO_TCP, TCP_INFO, &info, &n) < 0) {
+    if (!stream->req ||
+        getsockopt(http_socket_of(stream->req->connection), IPPROTO_TCP, TCP_INFO, &info, &n) < 0) {
         return 0;
     }
     return info.tcpi_bytes_acked;

@@ -68,6 +68,7 @@ static void take_over(struct loop_deferred *deferred)
 struct MHD_Response *http_response_upgrade(struct http_request *req, http_upgrade_begin begin, void *arg)
 {
     req->_begin_upgrade = begin;
+    req->_special |= HTTP_SPECIAL_UPGRADE;
     req->_upgrade_arg = arg;
     struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     if (!response) {
