@@ -83,8 +83,7 @@ static void start_delay(struct http_request *req, int64_t ms)
 /* An answer in libmicrohttpd's first call closes the connection: right where a body is on its way. */
 static bool fail(struct http_request *req)
 {
-    const unsigned status = req->_fault.status;
-    if (!status) {
+    if (!req->_fault.status) {
         return false;
     }
     req->_state = req->has_body ? HTTP_STATE_REFUSED : HTTP_STATE_FAILING;
