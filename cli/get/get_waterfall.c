@@ -121,7 +121,9 @@ static void hop_rows(const struct get_visit *visit, const struct get_hop *hop, c
     row(scale, "wait", TERMINAL_WARNING, at_us + t->sent_us, at_us + t->first_us, 0);
     body_rows(scale, e, at_us, (int64_t)(rtt_ms * 1000));
     if (hop->model) {
-        cli_print("  model     one round trip %.1f ms\n", rtt_ms);
+        cli_print("  model     one round trip %.1f ms, first byte %.1f ms\n", rtt_ms,
+                  json_number_value(json_object_get(json_object_get(hop->model, t->reused ? "kept" : "new"),
+                                                    "first_byte_ms")));
     }
 }
 
@@ -138,9 +140,9 @@ void get_waterfall_print(const struct get_visit *visit, unsigned width)
         scale.total_us += visit->hops[i].exchange.times.total_us;
     }
     cli_print("\n");
-    cut_line(width, visit->wan ? "Taken by the clock over the network: the ways' part is modelled, the "
-                                 "programs' real; resolving is not charged."
-                               : "Measured on this machine: no distance is in it.");
+    cut_line(width, visit->wan
+                        ? "By the clock, over modelled ways and real programs; resolving is not charged."
+                        : "Measured on this machine: no distance is in it.");
     cli_print("%*s0%*.1f ms\n", (int)LEFT, "", (int)scale.columns - 4, (double)scale.total_us / 1000);
     for (size_t i = 0; i < visit->hop_count; i++) {
         hop_rows(visit, &visit->hops[i], &scale, at_us);

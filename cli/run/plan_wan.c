@@ -10,6 +10,8 @@
 #include "common/status.h"
 #include "common/str.h"
 #include "router/base/settings.h"
+#include "wan/relay/settings.h"
+#include "wan/relay/world.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,31 +20,25 @@
 
 #include "common/banned.h"
 
-/* What has to be known here of the network's own settings. */
-#define WAN_PART(X)                                                                                   \
-    X(ADDRESS, listen, "127.0.0.1:1080", 0, 0, NULL, RESTART, "HOST:PORT", "Listener of the network") \
-    X(ADDRESS, admin, "", 0, 0, NULL, RESTART, "HOST:PORT", "Its admin listener")                     \
-    X(STRING, admin_token, "", 0, 1024, CDN_CONFIG_SECRET, RESTART, "TOKEN", "Bearer token of that one")
-CDN_CONFIG_STRUCT(wan_part, WAN_PART);
-#define WAN_ROW(...) CDN_CONFIG_ROW_OF(struct wan_part, __VA_ARGS__)
-static const struct cdn_config_row wan_rows[] = {WAN_PART(WAN_ROW)};
-static const struct cdn_config_program wan_part_program = {.name = "pocketcdn-wan",
-                                                           .env = "WAN",
-                                                           .sections = {"cdn", "wan"},
-                                                           .others_rows = true,
-                                                           .rows = wan_rows,
-                                                           .row_count = CDN_ARRAY_LEN(wan_rows),
-                                                           .settings_size = sizeof(struct wan_part)};
+/* What the network itself would end with: places that are none, targets without an address. */
+static enum cdn_status check_world(const char *path, const struct wan_settings *settings,
+                                   struct cdn_error *err)
+{
+    struct wan_world world = {0};
+    enum cdn_status status = wan_world_read(path, settings, &world, err);
+    wan_world_free(&world);
+    return status;
+}
 
 enum cdn_status plan_wan_add(struct plan *plan, const struct plan_wish *wish, const char *state,
                              struct cdn_error *err)
 {
-    struct wan_part part = {0};
+    struct wan_settings part = {0};
     const bool in_file = cdn_config_line(plan->config, "wan", SIZE_MAX, "listen") > 0;
     if (!wish->wan && !(wish->only_look && in_file)) {
         return CDN_OK;
     }
-    enum cdn_status status = cdn_config_load_item(&wan_part_program, plan->config, 0, &part, err);
+    enum cdn_status status = cdn_config_load_item(&wan_program, plan->config, 0, &part, err);
     if (status != CDN_OK) {
         return status;
     }
@@ -54,8 +50,9 @@ enum cdn_status plan_wan_add(struct plan *plan, const struct plan_wish *wish, co
     status = plan_add_node(plan, PLAN_WAN, &where, wish, err);
     if (status == CDN_OK && !wish->only_look) { /* listeners of places outlive a restart */
         plan_add_args(&plan->nodes[plan->n - 1], "--state", state, NULL);
+        status = check_world(plan->config, &part, err);
     }
-    cdn_config_free(&wan_part_program, &part);
+    cdn_config_free(&wan_program, &part);
     return status;
 }
 
@@ -96,6 +93,7 @@ enum cdn_status plan_wan_connect(struct plan *plan, const struct router_settings
     struct plan_node *wan = &plan->nodes[0];
     bool untrusted;
     enum cdn_status status = check_trust(plan, &router->trusted_proxies, &untrusted, err);
+    plan_add_args(wan, "--proxy-headers", NULL);
     for (size_t i = 1; i < plan->n && status == CDN_OK; i++) {
         struct plan_node *node = &plan->nodes[i];
         CDN_AUTOFREE char *proxy = proxy_of(wan, node);

@@ -13,6 +13,8 @@
 
 #include "common/banned.h"
 
+#define ORIGIN_PLACE "Frankfurt"
+
 /* Nothing here fails but for want of memory. */
 static int need(int ok)
 {
@@ -84,7 +86,11 @@ static void fill(yaml_document_t *d, const struct plan_wish *wish, const struct 
     if (wish->root) {
         int origin = mapping(d);
         put_listeners(d, origin, ports->router_host, ports->origin);
-        put_text(d, origin, "place", "Frankfurt");
+        put_text(d, origin, "place", ORIGIN_PLACE);
+        put(d, root, "origin", origin);
+    } else if (wish->wan) { /* of an origin that runs already: it has to stand somewhere */
+        int origin = mapping(d);
+        put_text(d, origin, "place", ORIGIN_PLACE);
         put(d, root, "origin", origin);
     }
     if (wish->wan) {

@@ -29,6 +29,10 @@ static json_t *value_of(const char *text)
 
 static enum cdn_status make_body(const char *const *args, size_t n, json_t *body, struct cdn_error *err)
 {
+    if (n == 1 && strcmp(args[0], "off") == 0) { /* all of them */
+        json_object_set_new(body, "off", json_true());
+        return CDN_OK;
+    }
     json_object_set_new(body, "link", json_string(args[0]));
     if (n == 1) {
         return cdn_error_set(err, CDN_USAGE, "%s: which fault? cut, delay=200ms, loss=0.1, rate=1MiB or off",
@@ -49,6 +53,15 @@ static enum cdn_status make_body(const char *const *args, size_t n, json_t *body
     return CDN_OK;
 }
 
+/* What a link without faults has, too. */
+static bool is_usual(const json_t *value)
+{
+    const char *text = json_string_value(value);
+    return json_is_null(value) || json_is_false(value) ||
+           (json_is_number(value) && json_number_value(value) <= 0) ||
+           (text && (strcmp(text, "0s") == 0 || strcmp(text, "both") == 0));
+}
+
 static void print_list(const json_t *faults)
 {
     struct table table;
@@ -62,7 +75,7 @@ static void print_list(const json_t *faults)
         CDN_AUTOBUF struct cdn_buf what = {0};
         json_object_foreach(fault, key, value)
         {
-            if (strcmp(key, "link") == 0 || json_is_null(value) || json_is_false(value)) {
+            if (strcmp(key, "link") == 0 || is_usual(value)) {
                 continue;
             }
             cdn_buf_printf(&what, "%s%s", what.n ? " " : "", key);
@@ -111,36 +124,15 @@ static enum cdn_status post(const json_t *wan, const json_t *body, struct cdn_er
     return status;
 }
 
-static enum cdn_status clear_all(const json_t *wan, struct cdn_error *err)
-{
-    json_t *answer, *fault;
-    size_t i;
-    enum cdn_status status = control_ask(wan, "GET", "/faults", NULL, &answer, err);
-    if (status != CDN_OK) {
-        return status;
-    }
-    json_array_foreach(json_object_get(answer, "faults"), i, fault)
-    {
-        json_t *body = json_pack("{s:s, s:b}", "link", control_text(fault, "link"), "off", 1);
-        status = status == CDN_OK ? post(wan, body, err) : status;
-        json_decref(body);
-    }
-    json_decref(answer);
-    return status;
-}
-
 enum cdn_status fault_link(const struct control_where *where, const char *const *args, size_t n, bool json,
                            struct cdn_error *err)
 {
-    const bool all_off = n == 1 && strcmp(args[0], "off") == 0;
     json_t *body = json_object(), *cdn = NULL, *wan;
-    enum cdn_status status = n == 0 || all_off ? CDN_OK : make_body(args, n, body, err);
+    enum cdn_status status = n == 0 ? CDN_OK : make_body(args, n, body, err);
     if (status == CDN_OK) {
         status = network_open(where, &cdn, &wan, err);
     }
-    if (status == CDN_OK && all_off) {
-        status = clear_all(wan, err);
-    } else if (status == CDN_OK && n) {
+    if (status == CDN_OK && n) {
         status = post(wan, body, err);
     }
     if (status == CDN_OK) {

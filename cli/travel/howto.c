@@ -71,9 +71,11 @@ enum cdn_status howto_print(const json_t *cdn, const char *place, const char *pr
         return status;
     }
     CDN_AUTOFREE char *url = cdn_asprintf("http://%s/", names.site);
-    cli_print("%s by %s: %s\n\n", place, profile, proxy);
+    cli_print("%s by %s: %s\n", place, profile, proxy);
+    cli_print("\n");
     print_programs(address + 3, url);
-    cli_print("\nhttp://%s/ is the edge that our DNS names there, http://NAME.%s/ that edge,\n", names.site,
+    cli_print("\n");
+    cli_print("http://%s/ is the edge that our DNS names there, http://NAME.%s/ that edge,\n", names.site,
               names.zone);
     cli_print(
         "http://origin.%s/ the origin, http://router.%s/ the router. Addresses that are no node of this CDN "

@@ -23,13 +23,14 @@ def commands(programs):
         "route": [tools / "bench-route"],
         "redirect": [python, HERE / "redirect" / "run.py", "--bin", programs],
         "dns": [python, HERE / "dns" / "run.py", "--bin", programs, "--db-tool", tools / "bench-dns-db"],
+        "wan": [python, HERE / "wan" / "run.py", "--bin", programs],
         "purge": [python, HERE / "purge" / "bench_purge.py", "--bin", programs],
     }
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    p.add_argument("names", nargs="*", metavar="NAME", help="edge, route, redirect, dns, purge (default: all)")
+    p.add_argument("names", nargs="*", metavar="NAME", help="edge, route, redirect, dns, wan, purge (default: all)")
     p.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("build-release/bin"), help="folder of the programs")
     o = p.parse_args()
     every = commands(o.bin.resolve())

@@ -36,6 +36,9 @@
       "Where the origin stands, if its own section does not say; default: where the first edge is")         \
     X(STRING, router_place, "", 0, 200, NULL, RESTART, "PLACE",                                             \
       "Where the router stands; default: beside the origin")                                                \
+    X(BOOL, proxy_headers, "no", 0, 0, NULL, RESTART, "yes|no",                                             \
+      "Begin connections to every node of ours by a PROXY header, whatever cdn.yaml says of its "           \
+      "proxy_protocol: `pocketcdn up --wan` tells both")                                                    \
     CDN_SHARED_SETTINGS(X)
 
 CDN_CONFIG_STRUCT(wan_settings, WAN_SETTINGS);

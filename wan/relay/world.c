@@ -235,6 +235,7 @@ static enum cdn_status read_origin(struct reading *r, const struct wan_settings 
     struct wan_origin_part part = {0};
     struct wan_url_part url = {0};
     struct wan_root_part root = {0};
+    bool other_origin = false;
     enum cdn_status status = cdn_config_load_item(&wan_origin_program, r->path, 0, &part, r->err);
     if (status == CDN_OK) {
         status = cdn_config_load_item(&wan_url_program, r->path, 0, &url, r->err);
@@ -247,11 +248,13 @@ static enum cdn_status read_origin(struct reading *r, const struct wan_settings 
         const char *place = part.place[0]               ? part.place
                             : settings->origin_place[0] ? settings->origin_place
                                                         : first_edge_place(r->world);
+        other_origin = other[0] != '\0';
         status = add_node(r->world, WAN_NODE_ORIGIN, wan_node_kind_word(WAN_NODE_ORIGIN), place,
                           other[0] ? other : part.listen, other[0] ? NULL : part.admin, r->err);
     }
     if (status == CDN_OK) {
-        r->world->nodes[r->world->n - 1].proxy = believes_us(part.proxy_protocol, &part.trusted_proxies);
+        r->world->nodes[r->world->n - 1].proxy =
+            !other_origin && believes_us(part.proxy_protocol, &part.trusted_proxies);
     }
     cdn_config_free(&wan_origin_program, &part);
     cdn_config_free(&wan_url_program, &url);
@@ -337,6 +340,9 @@ enum cdn_status wan_world_read(const char *path, const struct wan_settings *sett
     }
     if (status != CDN_OK && path) {
         cdn_error_prefix(err, "%s", path);
+    }
+    for (size_t i = 0; i < world.n && settings->proxy_headers; i++) {
+        world.nodes[i].proxy = world.nodes[i].admin.sa.sa_family != AF_UNSPEC; /* not an origin of others */
     }
     for (size_t i = 0; i < settings->allow.n && status == CDN_OK; i++) {
         status = add_allowed(&world, &settings->allow.items[i], err);

@@ -1,11 +1,13 @@
 from django.core.cache import cache
 from django.db.models import Q
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from cdnsite.cache import cached
 from shop.models import Product
 
+PICTURES = 37  # of the gallery
 SEARCH_SECONDS = 10  # how long Django itself remembers a search
 
 
@@ -35,6 +37,26 @@ def search(request):
     response = render(request, "shop/search.html", {"words": words, "products": products})
     response.surrogate_keys = ["search", "products"]
     return response
+
+
+@require_safe
+@cached("public, max-age=60, s-maxage=3600")
+def gallery(request):
+    """A page of many files: with the site's own three there are 40, as an average page of the web has."""
+    return render(request, "shop/gallery.html", {"numbers": range(1, PICTURES + 1)})
+
+
+@require_safe
+@cached("public, max-age=31536000, immutable")
+def picture(request, number):
+    """Circles: no two pictures are the same, none is another the next time; 2 to 35 kB."""
+    if not 1 <= number <= PICTURES:
+        raise Http404
+    colour = f"hsl({number * 137 % 360} 50% 50%)"
+    circles = "".join(f'<circle cx="{(i * 61 + number * 7) % 400}" cy="{(i * 97) % 300}" r="{3 + i % 9}" fill="{colour}" opacity="0.5"/>'
+                      for i in range(25 + number * 29 % 390))
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="400" height="300" viewBox="0 0 400 300">{circles}</svg>'
+    return HttpResponse(svg, content_type="image/svg+xml")
 
 
 def find(words):

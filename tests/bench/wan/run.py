@@ -1,0 +1,107 @@
+#!/usr/bin/python3
+"""The network between places: what clients see beside what the model says.
+
+    tests/bench/wan/run.py --bin build-release/bin            about two minutes
+    tests/bench/wan/run.py --bin build-release/bin curl       curl's first bytes from eight cities
+    tests/bench/wan/run.py --bin build-release/bin page       Chromium loads a page of 40 files: the table of README.md
+
+Wants a machine that does nothing else. Of several tries the median is shown, and for curl the farthest from the model, too.
+Exit code 0 also when it is missed.
+"""
+import argparse
+import os
+import pathlib
+import platform
+import statistics
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def arguments():
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("cases", nargs="*", metavar="CASE", help="curl, page (default: both)")
+    p.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("build-release/bin"), help="folder of the programs")
+    p.add_argument("--tries", type=int, default=7, help="of each figure (default 7)")
+    return p.parse_args()
+
+
+def curl_case(cdn, tries):
+    """Strict: within 3 ms or 3 % of the model."""
+    import tls
+    import travel
+    from test_up import NAMES, PLACES, Up, address
+    for scheme, trips in (("http", 2), ("https", 3)):
+        up = Up(cdn, edges=10, router={"dns_listen": address()})
+        up.config["wan"] = {"listen": address()}
+        pair = tls.Pair(cdn.folder("tls"), names="DNS:www.cdn.test")
+        for edge in up.config["edges"]:
+            if scheme == "https":
+                edge |= {"tls_certificate": str(pair.certificate), "tls_key": str(pair.key)}
+        assert len(NAMES) == len(PLACES)
+        world = travel.World(cdn, "-c", cdn.config(up.config), "--root", up.root)
+        print(f"\n{scheme}: first byte, ms        new: model   curl  farthest      kept: model   curl  farthest")
+        far = []
+        for city in travel.CITIES:
+            proxy, url = world.proxy(city), f"{scheme}://www.cdn.test/a.txt"
+            _, edge = travel.first_bytes_ms(proxy, url, "--cacert", pair.certificate)
+            rtt = world.rtt_ms(city, edge)
+            got = [travel.first_bytes_ms(proxy, url, "--cacert", pair.certificate)[0] for _ in range(tries)]
+            cells = []
+            for i, model in enumerate((trips * rtt, rtt)):
+                late = [g[i] - model for g in got]
+                worst = max(late, key=abs)
+                far.append(max(0, abs(worst) - max(3, 0.03 * model)))
+                cells.append(f"{model:7.1f} {model + statistics.median(late):6.1f}  {worst:+8.2f}")
+            print(f"  {city:12} {edge:8}        {cells[0]}            {cells[1]}", flush=True)
+        print(f"  within 3 ms or 3 %: {sum(f == 0 for f in far)} of {len(far)} (each at its farthest of {tries})")
+        world.run("down")
+
+
+def page_case(cdn, tries):
+    """The model's figure has in it what the same load takes with no way at all, from the node's own place."""
+    import page
+    p = page.Page(cdn)
+    own = {}
+    print(f"\nload of {page.PATH}, {page.FILES} files, ms (median of {tries}; the programs' own without a way: last columns):")
+    print("| from | without CDN | model | with CDN | model | own, origin | own, edge |")
+    print("|---|---|---|---|---|---|---|")
+
+    def load(place, host):
+        loads = sorted((p.load(place, host) for _ in range(tries)), key=lambda each: each["load"])
+        assert len(loads[0]["files"]) == page.FILES and not loads[0]["broken"]
+        return loads[len(loads) // 2]
+
+    for place in ("Tokyo", "New York", "Frankfurt"):
+        cells, nodes = [], ("origin", p.nearest(place))
+        for node, host in zip(nodes, ("origin.cdn.test", "www.cdn.test")):
+            if node not in own:
+                p.load(node, host)
+                own[node] = load(node, host)
+            got = load(place, host)
+            sizes = [len(text) for text in got["files"].values()]
+            cells.append(f"{got['load']:,.0f} | {p.model_ms(place, node, sizes, page.own_of(own[node])):,.0f}")
+        print(f"| {place} | {' | '.join(cells)} | {' | '.join(format(own[n]['load'], ',.0f') for n in nodes)} |", flush=True)
+
+
+def main():
+    o = arguments()
+    os.environ["CDN_BIN"] = str(o.bin.resolve())
+    sys.path.insert(0, str(HERE.parents[1] / "scenarios"))
+    import cdn as harness
+    every = {"curl": curl_case, "page": page_case}
+    unknown = [name for name in o.cases if name not in every]
+    if unknown:
+        sys.exit(f"no case {unknown[0]} (there are {', '.join(every)})")
+    print(f"{platform.platform()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.2f}")
+    for name in o.cases or every:
+        instance = harness.Cdn()
+        try:
+            every[name](instance, o.tries)
+        finally:
+            instance.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
