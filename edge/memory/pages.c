@@ -6,6 +6,7 @@
 #include "common/lock.h"
 #include "common/mem.h"
 #include "edge/memory/backing.h"
+#include "edge/memory/bits.h"
 #include "edge/memory/lock_order.h"
 
 #include <assert.h>
@@ -24,7 +25,7 @@
 
 #include "common/banned.h"
 
-#define PAGES (EDGE_PAGES_REGION / EDGE_PAGE) /* of a region; the first is its header */
+#define PAGES (unsigned)(EDGE_PAGES_REGION / EDGE_PAGE) /* of a region; the first is its header */
 #define WORDS (PAGES / 64)
 #define CLASSES 12 /* of regions, by the power of two that their longest free run reaches */
 #define LOOKS 4    /* regions whose run may be long enough or not */
@@ -56,48 +57,13 @@ static struct {
     pthread_t thread;
 } all = {.lock = CDN_LOCK_INIT(EDGE_LOCK_PAGES), .work = PTHREAD_COND_INITIALIZER, .spare = 1024};
 
-/* ---- bits ---- */
-
-static bool bit(const uint64_t *map, unsigned i)
-{
-    return (map[i / 64] >> (i % 64)) & 1;
-}
-
-/* Sets or clears bits [from, from + n); how many changed. */
-static unsigned fill(uint64_t *map, unsigned from, unsigned n, bool on)
-{
-    unsigned changed = 0;
-    while (n) {
-        const unsigned at = from % 64;
-        const unsigned take = n < 64 - at ? n : 64 - at;
-        const uint64_t mask = (take == 64 ? UINT64_MAX : (UINT64_C(1) << take) - 1) << at;
-        uint64_t *word = &map[from / 64];
-        changed += (unsigned)__builtin_popcountll((on ? ~*word : *word) & mask);
-        *word = on ? *word | mask : *word & ~mask;
-        from += take;
-        n -= take;
-    }
-    return changed;
-}
-
-/* The first page at or after `from` whose bit is `on`; PAGES: none. */
-static unsigned next_bit(const uint64_t *map, unsigned from, bool on)
-{
-    while (from < PAGES) {
-        const uint64_t word = (on ? map[from / 64] : ~map[from / 64]) >> (from % 64);
-        if (word) {
-            return from + (unsigned)__builtin_ctzll(word);
-        }
-        from = (from / 64 + 1) * 64;
-    }
-    return PAGES;
-}
+/* ---- runs ---- */
 
 /* The next free run at or after *at; its length, 0: none. */
 static unsigned next_run(const struct region *r, unsigned *at)
 {
-    *at = next_bit(r->used, *at, false);
-    return *at < PAGES ? next_bit(r->used, *at, true) - *at : 0;
+    *at = edge_bits_next(r->used, PAGES, *at, false);
+    return *at < PAGES ? edge_bits_next(r->used, PAGES, *at, true) - *at : 0;
 }
 
 static unsigned longest_run(const struct region *r)
@@ -166,9 +132,9 @@ static struct region *region_create(void)
     }
     r->huge = backing.huge;
     if (backing.ready) {
-        all.ready += fill(r->ready, 1, (unsigned)(backing.ready / EDGE_PAGE) - 1, true);
+        all.ready += edge_bits_fill(r->ready, 1, (unsigned)(backing.ready / EDGE_PAGE) - 1, true);
     }
-    fill(r->used, 0, 1, true);
+    edge_bits_fill(r->used, 0, 1, true);
     r->longest = PAGES - 1;
     list(r);
     all.regions++;
@@ -181,10 +147,10 @@ static struct region *region_create(void)
 static unsigned run_around(const struct region *r, unsigned at)
 {
     unsigned from = at;
-    while (from > 1 && !bit(r->used, from - 1)) {
+    while (from > 1 && !edge_bit(r->used, from - 1)) {
         from--;
     }
-    return next_bit(r->used, at, true) - from;
+    return edge_bits_next(r->used, PAGES, at, true) - from;
 }
 
 static void mark_used(struct region *r, unsigned at, unsigned n)
@@ -193,7 +159,7 @@ static void mark_used(struct region *r, unsigned at, unsigned n)
     all.empty -= r->used_n == 0;
     r->used_n += n;
     all.used += n;
-    const unsigned changed = fill(r->used, at, n, true);
+    const unsigned changed = edge_bits_fill(r->used, at, n, true);
     assert(changed == n); /* nobody else has them */
     (void)changed;
     if (was_longest) {
@@ -203,7 +169,7 @@ static void mark_used(struct region *r, unsigned at, unsigned n)
 
 static void mark_free(struct region *r, unsigned at, unsigned n)
 {
-    const unsigned changed = fill(r->used, at, n, false);
+    const unsigned changed = edge_bits_fill(r->used, at, n, false);
     assert(changed == n);
     (void)changed;
     r->used_n -= n;
@@ -225,7 +191,7 @@ static unsigned place_in(const struct region *r, unsigned n)
         if (run < n) {
             continue;
         }
-        if (next_bit(r->ready, at, false) >= at + n) {
+        if (edge_bits_next(r->ready, PAGES, at, false) >= at + n) {
             return at;
         }
         found = found ? found : at;
@@ -270,11 +236,11 @@ static void widen(struct region *r, unsigned *at, unsigned *n)
 {
     const unsigned from = *at / AHEAD * AHEAD;
     const unsigned end = from + AHEAD;
-    if (!r->huge || !from || *at + *n > end || next_bit(r->used, from, true) < end ||
-        next_bit(r->ready, from, true) < end) {
+    if (!r->huge || !from || *at + *n > end || edge_bits_next(r->used, PAGES, from, true) < end ||
+        edge_bits_next(r->ready, PAGES, from, true) < end) {
         return;
     }
-    all.ready += fill(r->ready, from, AHEAD, true);
+    all.ready += edge_bits_fill(r->ready, from, AHEAD, true);
     *at = from;
     *n = AHEAD;
 }
@@ -300,13 +266,13 @@ static void *take_shared(unsigned n)
         return NULL;
     }
     const unsigned at = place_in(r, n);
-    bool fresh = next_bit(r->ready, at, false) < at + n;
+    bool fresh = edge_bits_next(r->ready, PAGES, at, false) < at + n;
     unsigned back_at = at;
     unsigned back_n = n;
     if (fresh) {
         widen(r, &back_at, &back_n);
     }
-    all.ready -= fill(r->ready, at, n, false);
+    all.ready -= edge_bits_fill(r->ready, at, n, false);
     mark_used(r, at, n);
     call_thread();
     cdn_lock_drop(&all.lock);
@@ -335,11 +301,11 @@ static bool find_ready(struct region **ret, unsigned *ret_at, unsigned *ret_n)
 {
     for (unsigned c = CLASSES; c-- > 0;) {
         for (struct region *r = all.first[c]; r; r = r->next) {
-            const unsigned at = next_bit(r->ready, 0, true);
+            const unsigned at = edge_bits_next(r->ready, PAGES, 0, true);
             if (at < PAGES) {
                 *ret = r;
                 *ret_at = at;
-                *ret_n = next_bit(r->ready, at, false) - at;
+                *ret_n = edge_bits_next(r->ready, PAGES, at, false) - at;
                 return true;
             }
         }
@@ -370,7 +336,7 @@ static void trim(void)
         if (n > all.ready - all.spare / 2) {
             n = (unsigned)(all.ready - all.spare / 2);
         }
-        all.ready -= fill(r->ready, at, n, false);
+        all.ready -= edge_bits_fill(r->ready, at, n, false);
         mark_used(r, at, n);
         const bool parts = r->huge && (at % AHEAD || n % AHEAD);
         r->huge &= !parts;
@@ -381,7 +347,7 @@ static void trim(void)
         edge_backing_drop(page_of(r, at), n * EDGE_PAGE);
         cdn_lock_take(&all.lock);
         mark_free(r, at, n);
-        struct region *over = next_bit(r->ready, 0, true) == PAGES ? unneeded(r) : NULL;
+        struct region *over = edge_bits_next(r->ready, PAGES, 0, true) == PAGES ? unneeded(r) : NULL;
         if (over) {
             SHOW(over, EDGE_PAGES_REGION);
             munmap(over, EDGE_PAGES_REGION);
@@ -396,7 +362,8 @@ static unsigned stretch_in(const struct region *r)
     const unsigned n = AHEAD;
     for (unsigned at = 0; at < PAGES; at += n) {
         const unsigned from = at ? at : 1;
-        if (next_bit(r->used, from, true) >= at + n && next_bit(r->ready, from, true) >= at + n) {
+        if (edge_bits_next(r->used, PAGES, from, true) >= at + n &&
+            edge_bits_next(r->ready, PAGES, from, true) >= at + n) {
             return from;
         }
     }
@@ -413,7 +380,7 @@ static struct region *region_to_make_ready(unsigned *ret_at)
         }
     }
     struct region *r = region_create();
-    *ret_at = r && !bit(r->ready, 1) ? 1 : 0;
+    *ret_at = r && !edge_bit(r->ready, 1) ? 1 : 0;
     return r;
 }
 
@@ -435,7 +402,7 @@ static bool make_ready(void)
     }
     const bool done = edge_backing_fill(page_of(r, at), (end - at) * EDGE_PAGE);
     cdn_lock_take(&all.lock);
-    all.ready += done ? fill(r->ready, at, end - at, true) : 0;
+    all.ready += done ? edge_bits_fill(r->ready, at, end - at, true) : 0;
     mark_free(r, at, end - at);
     cdn_lock_drop(&all.lock);
     return done;
@@ -449,7 +416,7 @@ static void give_shared(char *data, unsigned n)
     HIDE(data, n * EDGE_PAGE);
     cdn_lock_take(&all.lock);
     const unsigned at = (unsigned)((size_t)(data - (char *)r) / EDGE_PAGE);
-    fill(r->ready, at, n, true); /* or nearly all of it: what was never written to costs a fault later */
+    edge_bits_fill(r->ready, at, n, true); /* or nearly: what was never written to costs a fault later */
     all.ready += n;
     mark_free(r, at, n);
     call_thread();
