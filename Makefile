@@ -30,12 +30,13 @@ test: ## unit tests, scenarios and lint (minutes)
 	@cmake/build.sh cmake --build --preset dev -j $(JOBS)
 	@$(ctest) --test-dir build
 
-test-long: test ## the same under AddressSanitizer, UBSan and ThreadSanitizer, and the fuzz targets
+test-long: test ## the same under AddressSanitizer, UBSan and ThreadSanitizer, fuzz targets, static analysis
 	$(deps) build demo test long
 	@CDN_LONG=yes $(ctest) --test-dir build -R 'scenario.(wan_truth|travel_page)'
 	@for preset in asan-ubsan tsan; do \
 	    cmake --preset $$preset && cmake --build --preset $$preset -j $(JOBS) && \
 	    $(ctest) --test-dir build-$$preset -LE lint || exit 1; done
+	@/usr/bin/python3 tests/lint/analysis.py --analyze
 	@cmake --preset fuzz && cmake --build --preset fuzz -j $(JOBS) --target fuzz-targets && $(ctest) --test-dir build-fuzz -L fuzz
 
 bench: ## pocketcdn beside nginx, Varnish, Traffic Server and gdnsd

@@ -51,7 +51,7 @@ CDN_PRINTF(2, 0) static void fill(struct cdn_error *err, const char *fmt, va_lis
     hide(err->text);
 }
 
-enum cdn_status cdn_error_set(struct cdn_error *err, enum cdn_status status, const char *fmt, ...)
+enum cdn_status(cdn_error_set)(struct cdn_error *err, enum cdn_status status, const char *fmt, ...)
 {
     if (err) {
         va_list args;

@@ -8,6 +8,7 @@
 #include "common/status.h"
 #include "common/str.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -33,6 +34,7 @@ const char *config_looks(enum cdn_config_type type)
         CDN_CONFIG_TYPES(X)
 #undef X
     };
+    assert(type < CDN_CONFIG_TYPE_COUNT);
     return looks[type];
 }
 

@@ -520,7 +520,7 @@ enum cdn_status config_file_item(struct config_file *file, struct config_target 
             name = NULL;
         }
     }
-    if (name || number >= n) {
+    if (name || !list || number >= n) {
         return no_such_item(file, list_name, name, names, n, err);
     }
     const yaml_node_t *item = yaml_document_get_node(&file->doc, list->data.sequence.items.start[number]);

@@ -13,6 +13,7 @@
 #include "edge/memory/budget.h"
 #include "edge/store/store.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -383,6 +384,7 @@ void edge_tier_disk_write(struct edge_cache *c, struct edge_object *o, struct ed
                           struct edge_blob *blob, struct edge_store_file *file)
 {
     struct write_job *job = cdn_malloc(sizeof(*job));
+    assert(blob || file);
     *job = (struct write_job){.cache = c, .object = o, .rep = rep, .blob = blob ? edge_blob_ref(blob) : NULL};
     atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
     CDN_AUTOBUF struct cdn_buf meta = {0};

@@ -1,6 +1,5 @@
-/* bits: a map of bits in 64-bit words, set, cleared and searched by the word. Pure; for pages.c, which has one
- * bit a page.
- */
+/* bits: a map of bits in 64-bit words, set, cleared and searched by the word. Pure; for pages.c, which has
+ * one bit a page. */
 #ifndef CDN_EDGE_BITS_H
 #define CDN_EDGE_BITS_H
 #include <stdbool.h>

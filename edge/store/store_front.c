@@ -110,10 +110,9 @@ struct edge_front *edge_front_read(const struct edge_store *s, int fd)
     struct edge_front *even = read_slot(s, fd, 0);
     struct edge_front *odd = read_slot(s, fd, 1);
     if (even && odd) {
-        struct edge_front *old = even->generation > odd->generation ? odd : even;
-        struct edge_front *new = old == even ? odd : even;
-        edge_front_destroy(old);
-        return new;
+        const bool even_is_newer = even->generation > odd->generation;
+        edge_front_destroy(even_is_newer ? odd : even);
+        return even_is_newer ? even : odd;
     }
     return even ? even : odd;
 }

@@ -183,8 +183,10 @@ size_t router_select_rank_within(const struct router_edges *edges, enum router_p
                                  double lon, uint32_t blocked, const struct router_limits *limits,
                                  struct router_candidate *ret, size_t max)
 {
-    struct ranking r = {.edges = edges, .policy = policy, .blocked = blocked, .row = ret, .max = max};
-    geo_rtt_point(lat, lon, &r.from);
+    struct geo_rtt_point from;
+    geo_rtt_point(lat, lon, &from);
+    struct ranking r = {
+        .edges = edges, .policy = policy, .from = from, .blocked = blocked, .row = ret, .max = max};
     size_t n = limits && limits->prefers ? rank_preferred(&r, limits) : 0;
     r.among = limits ? &limits->allowed : NULL;
     if (r.max > 0) {

@@ -321,8 +321,9 @@ void dns_tcp_destroy(struct dns_tcp *tcp)
         loop_stop(tcp->loop);
         pthread_join(tcp->thread, NULL);
     }
-    while (tcp->first) {
-        conn_close(tcp->first);
+    for (struct conn *c = tcp->first, *next; c; c = next) {
+        next = c->behind;
+        conn_close(c);
     }
     if (tcp->loop) {
         loop_timer_stop(tcp->loop, &tcp->retry);

@@ -2,7 +2,8 @@
 processor. What was clean is remembered in build/lint under a hash of all that the verdict depends on: the file, every
 header of the project below it, the flags and the tool. So a second run looks only at what changed.
 
-As a program, `analysis.py [FILE...]` writes the includes that include-what-you-use asks for: `make includes`."""
+As a program, `analysis.py [FILE...]` writes the includes that include-what-you-use asks for (`make includes`), and
+`analysis.py --analyze` runs clang's static analyzer, which takes minutes (`make test-long`)."""
 import functools
 import hashlib
 import json
@@ -20,6 +21,8 @@ BUILD = Path(os.environ.get("CDN_BUILD") or source.ROOT / "build")
 STAMPS = BUILD / "lint"
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"][^>"]+[>"])', re.M)
 TIDY = ("clang-tidy", "--quiet")
+ANALYZER = "--checks=-*,clang-analyzer-core.*,clang-analyzer-unix.*,clang-analyzer-deadcode.*"
+MODEL = "tests/lint/analyzer.h"
 IWYU = ["include-what-you-use"] + [word for option in (
     "--error=1", "--no_fwd_decls", "--keep=*/banned.h", "--max_line_length=200", "--mapping_file=cmake/iwyu.imp")
     for word in ("-Xiwyu", option)]
@@ -28,6 +31,10 @@ IWYU = ["include-what-you-use"] + [word for option in (
 @functools.lru_cache(None)
 def text_of(name):
     return (source.ROOT / name).read_text()
+
+
+def hash_of(name):
+    return hashlib.sha256(text_of(name).encode()).hexdigest()[:16]
 
 
 @functools.lru_cache(None)
@@ -103,15 +110,22 @@ def over_all(command_for, findings_of, only=()):
         return [x for found in pool.map(lambda job: run(*job, findings_of), jobs) for x in found]
 
 
-def tidy():
+def tidy(names=None, checks=(), more_flags=()):
     """["file:line:column: error: ..."] of clang-tidy and clang."""
     def findings_of(name, done):
         said = done.stdout + done.stderr
         lines = [line for line in said.split("\n") if re.search(r": (error|warning): ", line)]
         return [] if done.returncode == 0 else lines or [f"{name}: {said}"]
-    found = over_all(lambda name, flags: [
-        *TIDY, name, "--", *flags], findings_of, [n for n, _ in units() if n.endswith(".c")])
+    names = names or [n for n, _ in units() if n.endswith(".c")]
+    found = over_all(lambda name, flags: [*TIDY, *checks, name, "--", *flags, *more_flags], findings_of, names)
     return sorted({line.replace(f"{source.ROOT}/", "") for line in found})
+
+
+def analyze():
+    """The same of clang's static analyzer, which follows the paths through each file of the programs."""
+    names = [n for n, _ in units() if n.endswith(".c") and not n.startswith("tests/")]
+    changes = f"-DMODEL={hash_of(MODEL)}"  # nobody reads it: with the model the flags, and so the stamps, change
+    return tidy(names, [ANALYZER], ["-include", str(source.ROOT / MODEL), changes])
 
 
 def includes(only=()):
@@ -179,4 +193,6 @@ def main(only):
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--analyze"]:
+        sys.exit("\n".join(analyze()) or 0)
     main(sys.argv[1:])

@@ -97,7 +97,8 @@ void http_linger_start(struct http_server *server, struct MHD_Connection *connec
 
 void http_linger_end_all(struct http_server *server)
 {
-    while (server->lingering) {
-        end_linger(server->lingering);
+    for (struct http_linger *l = server->lingering, *next; l; l = next) {
+        next = l->next;
+        end_linger(l);
     }
 }

@@ -18,7 +18,8 @@ static unsigned weight_of(struct cdn_str parameters)
         struct cdn_str value = cdn_str_trim(cdn_str_cut(&parameters, ';'));
         struct cdn_str name = cdn_str_trim(cdn_str_cut(&value, '='));
         value = value.p ? cdn_str_trim(value) : value;
-        if (!cdn_str_eq_nocase(name, CDN_STR("q")) || !value.n || (value.p[0] != '0' && value.p[0] != '1')) {
+        if (!cdn_str_eq_nocase(name, CDN_STR("q")) || !value.p || !value.n ||
+            (value.p[0] != '0' && value.p[0] != '1')) {
             continue;
         }
         unsigned weight = value.p[0] == '1' ? 1000 : 0, digit = 100;

@@ -129,10 +129,10 @@ void http_stream_break(struct http_stream *stream)
 
 void http_stream_reset(struct http_stream *stream)
 {
-    if (stream->req) {
+    if (stream->req) {                                              /* else it is over, and nobody waits */
         http_reset_socket(http_socket_of(stream->req->connection)); /* libmicrohttpd hears of it from epoll */
+        http_stream_break(stream);
     }
-    http_stream_break(stream);
 }
 
 uint64_t http_stream_taken(const struct http_stream *stream)
