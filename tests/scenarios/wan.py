@@ -3,6 +3,7 @@
 import contextlib
 import struct
 import time
+import urllib.parse
 
 from cdn import Client, Closed, Reply, poll, unused_port
 
@@ -69,7 +70,7 @@ class World:
 
     def path_of(self, start, end, profile=""):
         """GET /path; ["rtt"] in seconds besides."""
-        path = self.wan.admin_get(f"/path?from={start}&to={end}&profile={profile}")
+        path = self.wan.admin_get("/path?" + urllib.parse.urlencode({"from": start, "to": end, "profile": profile}))
         return {**path, "rtt": path["rtt_ms"] / 1000}
 
 
