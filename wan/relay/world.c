@@ -176,16 +176,11 @@ static enum cdn_status add_node(struct wan_world *world, enum wan_node_kind kind
     return status;
 }
 
-static void take_edge(void *arg, const void *settings)
+static void add_edge(struct reading *r, const struct wan_edge_part *edge)
 {
-    struct reading *r = arg;
-    const struct wan_edge_part *edge = settings;
     const size_t i = r->world->n;
     CDN_AUTOFREE char *usual = cdn_asprintf("127.0.%zu.%zu:8088", 1 + i / 254, 1 + i % 254);
     const char *listen = edge->listen[0] ? edge->listen : edge->url[0] ? edge->url : usual;
-    if (r->status != CDN_OK) {
-        return;
-    }
     const char *place = edge->place[0] ? edge->place : edge->name;
     const char *slashes = strstr(listen, "://");
     r->status = add_node(r->world, WAN_NODE_EDGE, edge->name, place, listen, "", r->err);
@@ -193,13 +188,23 @@ static void take_edge(void *arg, const void *settings)
         return;
     }
     struct wan_node *node = &r->world->nodes[i];
+    struct cdn_str host;
     set_admin(node, edge->admin, slashes ? slashes + 3 : listen);
     node->proxy = believes_us(edge->proxy_protocol, &edge->trusted_proxies);
-    struct cdn_str host;
     if (edge->url[0] && split_authority(edge->url, &host, &node->port)) {
         free(node->host);
         node->host = cdn_str_dup(host);
     }
+}
+
+static void take_edge(void *arg, const void *settings)
+{
+    struct reading *r = arg;
+    struct wan_edge_part edge = *(const struct wan_edge_part *)settings; /* ours from now on */
+    if (r->status == CDN_OK) {
+        add_edge(r, &edge);
+    }
+    cdn_config_free(&wan_edge_program, &edge);
 }
 
 static enum cdn_status add_usual_edges(struct wan_world *world, struct cdn_error *err)
