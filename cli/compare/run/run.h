@@ -16,12 +16,7 @@
 #ifndef CDN_CLI_COMPARE_RUN_H
 #define CDN_CLI_COMPARE_RUN_H
 #include "cli/compare/model/comparison.h"
-#include "common/loop.h"
 #include "common/status.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 struct run_place {      /* where to ask; borrowed */
     const char *socks;  /* "127.0.0.1:1080", of the network */
