@@ -143,7 +143,7 @@ static enum cdn_status read_owner(const char *name, int fd, pid_t *ret, struct c
 enum cdn_status state_owner(const char *path, pid_t *ret, struct cdn_error *err)
 {
     CDN_AUTOFREE char *name = cdn_asprintf("%s/lock", path);
-    int fd;
+    int fd = -1;
     enum cdn_status status = state_is_ours(path, err);
     if (status == CDN_OK) {
         status = open_own(name, &fd, err);
@@ -274,7 +274,7 @@ enum cdn_status state_read(const char *path, json_t **ret_what, struct cdn_error
     CDN_AUTOFREE char *name = cdn_asprintf("%s/up.json", path);
     json_t *what = NULL;
     pid_t owner;
-    int fd;
+    int fd = -1;
     enum cdn_status status = state_owner(path, &owner, err);
     if (status != CDN_OK) {
         return status;
