@@ -49,6 +49,7 @@ static struct {
     unsigned status;                 /* in place of 200, 206, 304 and 416; 0: these */
     bool ignores_range, forgets_tag; /* answers 200 and the whole; takes no condition for true */
     bool waits;                      /* answers nothing */
+    bool hesitates;                  /* sends the head of an error only */
 } site;
 
 /* ---- bodies ---- */
@@ -126,7 +127,7 @@ static inline void compose(struct origin *self, struct cdn_str request, struct c
     }
     if (site.status) {
         add_head(site.status, into);
-        cdn_buf_printf(into, "Content-Length: 4\r\n\r\noops");
+        cdn_buf_printf(into, "Content-Length: 4\r\n\r\n%s", site.hesitates ? "" : "oops");
     } else if (tag.p && site.tag && !site.forgets_tag && cdn_str_eq(tag, cdn_str(site.tag))) {
         add_head(304, into);
         cdn_buf_printf(into, "\r\n");

@@ -1,5 +1,6 @@
 /* Requests for a stretch of something that is not stored whole, sent to a whole edge: what it answers from
  * the parts that it has, and what it asks the origin for. Rows: what is stored, the request, the answer. */
+#include "common/loop.h"
 #include "common/mem.h"
 #include "common/str.h"
 #include "edge/base/settings.h"
@@ -7,6 +8,7 @@
 #include "edge/memory/budget.h"
 #include "edge/request/queue.h"
 #include "edge/semantics/freshness.h"
+#include "tests/unit/common/client_help.h"
 #include "tests/unit/common/net_help.h"
 #include "tests/unit/edge/edge_fixture.h"
 
@@ -15,6 +17,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/banned.h"
 
@@ -345,6 +348,23 @@ START_TEST(in_place_of_an_error)
 }
 END_TEST
 
+/* One that is being stored takes the parts' place: it is given unless one part is enough. */
+START_TEST(in_place_of_an_error_that_is_being_stored)
+{
+    store_stale(0, 9, 0, 1000);
+    store_stale(10, 19, 0, 1000);
+    site.status = 500;
+    site.fields = CACHED;
+    site.hesitates = true;
+    send_request("GET", RANGE("5-15"));
+    ck_assert(wire_wait(worker->loop, &wire, "\r\n\r\n"));
+    check_answer("HTTP/1.1 500", "its head");
+    ck_assert_int_eq(send(peers->watch.fd, "oops", 4, MSG_NOSIGNAL), 4);
+    turn_until(worker->loop, is_complete, NULL);
+    check_answer("oops", "its body");
+}
+END_TEST
+
 /* ---- what was fetched ---- */
 
 START_TEST(slices_are_shared)
@@ -436,6 +456,7 @@ static void add(TCase *tc)
     tcase_add_test(tc, while_it_is_confirmed);
     tcase_add_test(tc, confirmed_behind_the_answer);
     tcase_add_loop_test(tc, in_place_of_an_error, 0, CDN_ARRAY_LEN(errors));
+    tcase_add_test(tc, in_place_of_an_error_that_is_being_stored);
     tcase_add_test(tc, slices_are_shared);
     tcase_add_test(tc, others_wait_for_the_slice);
     tcase_add_test(tc, waits_for_its_turn);
