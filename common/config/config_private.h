@@ -1,12 +1,14 @@
 /* config_private: what the files of config share.
  *
- *     config.c        one load: flags, file, environment in order of strength
- *     config_flags.c  the command line
- *     config_value.c  text <-> value of one row
- *     config_list.c   the same of lists and maps
- *     config_file.c   bytes of a cdn.yaml -> libyaml's document, within the limits
- *     config_yaml.c   document -> values
- *     config_text.c   --help, --help-config, --print-config, the reference page
+ *     config.c          one load: flags, file, environment in order of strength
+ *     config_flags.c    the command line
+ *     config_value.c    text <-> value of one row
+ *     config_list.c     the same of lists and maps
+ *     config_file.c     bytes of a cdn.yaml -> libyaml's document, within the limits
+ *     config_yaml.c     document -> its sections and items
+ *     config_section.c  a section -> values
+ *     config_node.c     nodes, with a budget
+ *     config_text.c     --help, --help-config, --print-config, the reference page
  */
 #ifndef CDN_COMMON_CONFIG_PRIVATE_H
 #define CDN_COMMON_CONFIG_PRIVATE_H
