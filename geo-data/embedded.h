@@ -8,5 +8,6 @@ struct cdn_str geo_embedded_cities(void);    /* cities.csv */
 struct cdn_str geo_embedded_countries(void); /* countries.csv */
 struct cdn_str geo_embedded_sites(void);     /* sites.csv */
 struct cdn_str geo_embedded_backbone(void);  /* backbone.csv */
+struct cdn_str geo_embedded_land(void);      /* land.txt: outlines for drawings */
 
 #endif

@@ -5,6 +5,7 @@
 #include "cli/base/subcommand.h"
 #include "cli/base/terminal.h"
 #include "cli/compare/compare_private.h"
+#include "cli/compare/report/report.h"
 #include "cli/compare/model/comparison.h"
 #include "cli/compare/model/series.h"
 #include "cli/compare/output/output.h"
@@ -17,6 +18,7 @@
 #include "wan/path/profile.h"
 
 #include <jansson.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -165,6 +167,25 @@ static void print(const struct compare_options *options, const struct compare *c
     fwrite(out.p, 1, out.n, stdout);
 }
 
+static enum cdn_status write_report(const struct compare_options *options, const struct compare *compare,
+                                    const char *command, struct cdn_error *err)
+{
+    CDN_AUTOBUF struct cdn_buf out = {0};
+    if (!options->report) {
+        return CDN_OK;
+    }
+    report_print(&compare->a, command, compare->has_changes ? &compare->changes : NULL, &out);
+    FILE *file = fopen(options->report, "we");
+    bool written = file && fwrite(out.p, 1, out.n, file) == out.n;
+    if ((file && fclose(file)) || !written) {
+        return cdn_error_set(err, CDN_IO, "--report: cannot write %s: %s", options->report, strerror(errno));
+    }
+    if (!options->json && !options->csv) {
+        cli_print("report: %s\n", options->report);
+    }
+    return CDN_OK;
+}
+
 static enum cdn_status judge(const struct compare *compare, struct cdn_error *err)
 {
     CDN_AUTOBUF struct cdn_buf met = {0};
@@ -202,7 +223,8 @@ static enum cdn_status stages(const struct compare_options *options, const struc
     }
     CDN_AUTOFREE char *command = command_of(options, args);
     print(options, compare, command);
-    return judge(compare, err);
+    status = write_report(options, compare, command, err);
+    return status != CDN_OK ? status : judge(compare, err);
 }
 
 static void on_signal(int signal)

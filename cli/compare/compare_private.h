@@ -10,6 +10,7 @@
  *     stats/    percentiles, rank test, conditions: pure
  *     model/    series, their times on given paths, who is where, how many edges are enough
  *     output/   text, JSON, CSV
+ *     report/   the HTML file
  *     run/      visitors, catalogue, outages; the CDN to ask
  */
 #ifndef CDN_CLI_COMPARE_PRIVATE_H
@@ -51,6 +52,7 @@
     X(TEXT, fail_if, 0, "EXPR", "Exit code 1 if so: 'p95>+5%', 'dns-warm-new.p50>80ms', 'verdict=slower'") \
     X(FLAG, json, 'j', NULL, "All figures and samples as one JSON object")                                 \
     X(FLAG, csv, 0, NULL, "A line for each place and series")                                              \
+    X(TEXT, report, 'o', "FILE", "An HTML file with map, charts and tables, which needs nothing else")     \
     X(FLAG, quiet, 'q', NULL, "No progress")
 CLI_OPTIONS_STRUCT(compare_options, COMPARE_OPTIONS);
 
