@@ -5,10 +5,10 @@
 #include "cli/base/subcommand.h"
 #include "cli/base/terminal.h"
 #include "cli/compare/compare_private.h"
-#include "cli/compare/report/report.h"
 #include "cli/compare/model/comparison.h"
 #include "cli/compare/model/series.h"
 #include "cli/compare/output/output.h"
+#include "cli/compare/report/report.h"
 #include "cli/compare/stats/gate.h"
 #include "common/config/config.h"
 #include "common/mem.h"
@@ -17,11 +17,13 @@
 #include "common/str.h"
 #include "wan/path/profile.h"
 
-#include <jansson.h>
 #include <errno.h>
+#include <jansson.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/banned.h"

@@ -1,6 +1,7 @@
 /* embedded: style and script of the report as files of their own, so that editors and browsers know them
  * for what they are; the assembler's .incbin copies them in. */
 #include "cli/compare/report/report_private.h"
+#include "common/str.h"
 
 #include <stddef.h>
 

@@ -4,6 +4,8 @@
 
 #include "common/visible.h"
 
+#include <stddef.h>
+
 #include "common/banned.h"
 
 static const char *entity_of(char c)

@@ -2,12 +2,17 @@
  * see report.h. */
 #include "cli/compare/report/report.h"
 
+#include "cli/compare/model/series.h"
+#include "cli/compare/model/times.h"
+#include "cli/compare/model/world.h"
 #include "cli/compare/report/html.h"
 #include "cli/compare/report/report_private.h"
+#include "cli/compare/stats/summary.h"
 #include "common/mem.h"
-#include "router/base/edges.h"
+#include "wan/path/path.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 

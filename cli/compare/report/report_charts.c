@@ -1,12 +1,19 @@
 /* report_charts: drawings as SVG. Each has its figures in a table or in titles too, so that nobody has to
  * see it; axes of time are logarithmic where near and far places stand side by side. */
+#include "cli/compare/model/comparison.h"
+#include "cli/compare/model/series.h"
+#include "cli/compare/model/times.h"
+#include "cli/compare/model/world.h"
+#include "cli/compare/output/output.h"
 #include "cli/compare/report/html.h"
 #include "cli/compare/report/report_private.h"
+#include "cli/compare/stats/summary.h"
 #include "common/mem.h"
+#include "common/str.h"
 
 #include <math.h>
 #include <stdbool.h>
-#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "common/banned.h"

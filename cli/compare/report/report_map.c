@@ -1,17 +1,21 @@
 /* report_map: the world in degrees, three units each. The ways are those of the latency model, hub by hub,
  * since that is what the times are made of; a way over the date line goes on at the other side. */
+#include "cli/compare/model/comparison.h"
+#include "cli/compare/model/series.h"
+#include "cli/compare/model/world.h"
 #include "cli/compare/report/html.h"
 #include "cli/compare/report/report_private.h"
 #include "common/mem.h"
 #include "common/parse.h"
+#include "common/str.h"
 #include "geo-data/embedded.h"
 #include "geo-data/latency.h"
 #include "router/base/edges.h"
+#include "router/table/table.h"
 
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdlib.h>
 
 #include "common/banned.h"
 

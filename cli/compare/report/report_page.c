@@ -1,13 +1,17 @@
 /* report_page: one page of twelve files over six connections, as browsers open them: each connection carries
  * a file on a new and one on a kept connection. Times are those of the series; the script only plays them. */
 #include "cli/base/print.h"
+#include "cli/compare/model/comparison.h"
+#include "cli/compare/model/series.h"
+#include "cli/compare/model/world.h"
+#include "cli/compare/output/output.h"
 #include "cli/compare/report/html.h"
 #include "cli/compare/report/report_private.h"
-#include "common/mem.h"
+#include "common/str.h"
 
 #include <jansson.h>
 #include <math.h>
-#include <stddef.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "common/banned.h"

@@ -5,6 +5,8 @@
 #include "cli/compare/output/output.h"
 #include "common/str.h"
 
+#include <stddef.h>
+
 struct report_phases { /* ms, one after another */
     double router, connect, wait, body;
 };

@@ -1,11 +1,21 @@
 /* report_tables: what is best read as rows: places, round trips to all edges, series, places for edges, what
  * does not help, outages, changes. */
+#include "cli/compare/model/comparison.h"
+#include "cli/compare/model/enough.h"
+#include "cli/compare/model/series.h"
+#include "cli/compare/model/times.h"
+#include "cli/compare/model/world.h"
+#include "cli/compare/output/output.h"
 #include "cli/compare/report/html.h"
 #include "cli/compare/report/report_private.h"
+#include "cli/compare/stats/ranks.h"
+#include "cli/compare/stats/summary.h"
 #include "common/mem.h"
+#include "common/str.h"
 #include "geo-data/latency.h"
 #include "geo-data/places.h"
 #include "router/base/edges.h"
+#include "router/table/table.h"
 
 #include <math.h>
 #include <stdbool.h>
