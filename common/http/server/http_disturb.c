@@ -245,7 +245,8 @@ struct MHD_Response *http_disturb_response(struct http_request *req, unsigned st
     d->rate = v->slow;
     d->end = !v->truncate ? UINT64_MAX : d->sized ? size / 2 : UNSIZED_TRUNCATED;
     d->corrupt_at = !v->corrupt ? UINT64_MAX : v->draw % (d->sized ? size : UNSIZED_TRUNCATED);
-    d->response = MHD_create_response_from_callback(size, BLOCK, read_disturbed, d, free_disturbed);
+    const size_t block = d->sized && size < BLOCK ? (size_t)size + 1 : BLOCK;
+    d->response = MHD_create_response_from_callback(size, block, read_disturbed, d, free_disturbed);
     if (!d->response) {
         abort(); /* out of memory, as everywhere */
     }
