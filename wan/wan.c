@@ -20,8 +20,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "common/banned.h"
+
+#define NICE (-10)
 
 static void give_metrics(void *self, struct cdn_buf *out)
 {
@@ -102,13 +105,21 @@ static const char *config_path(int argc, char **argv)
     return path && path[0] ? path : NULL;
 }
 
+/* The kernel's usual slack of timers would make every byte late by 50 us; and who waits for a processor behind
+ * those whose network he is makes it look slower than it is. Without the right to it nothing changes. */
+static void be_punctual(void)
+{
+    prctl(PR_SET_TIMERSLACK, 1UL);
+    (void)setpriority(PRIO_PROCESS, 0, NICE);
+}
+
 enum cdn_status wan_create(struct wan_settings *take, int argc, char **argv, struct wan **ret,
                            struct cdn_error *err)
 {
     struct wan *wan = cdn_calloc(1, sizeof(*wan));
     wan->settings = *take;
     memset(take, 0, sizeof(*take));
-    prctl(PR_SET_TIMERSLACK, 1UL); /* the kernel's usual 50 us would make every byte late by as much */
+    be_punctual();
     enum cdn_status status = wan_world_read(config_path(argc, argv), &wan->settings, &wan->world, err);
     if (status == CDN_OK) {
         status = open_daemon(wan, err);

@@ -50,6 +50,7 @@ size_t wan_dns_query(uint16_t id, const char *name, const struct cdn_addr *clien
     if (!knot_dname_from_str(wire, name, sizeof(wire))) {
         return 0;
     }
+    memset(into, 0, WAN_DNS_QUERY_MAX); /* the library counts on from what is there */
     knot_pkt_t *packet = knot_pkt_new(into, WAN_DNS_QUERY_MAX, NULL);
     if (packet && knot_pkt_put_question(packet, wire, KNOT_CLASS_IN, KNOT_RRTYPE_A) == KNOT_EOK &&
         put_options(packet, client)) {

@@ -52,10 +52,9 @@ static bool pull(struct wan_lane *lane, int64_t now_ns)
 {
     struct wan_conn *conn = lane->conn;
     const int fd = fd_of(conn, lane->i), to = fd_of(conn, !lane->i);
-    bool straight = lane->pipe.direct && !lane->pipe.first && !lane->early.n && to >= 0;
     uint64_t before = lane->pipe.delivered + lane->pipe.queued;
-    enum wan_pull result =
-        straight ? wan_pipe_copy(&lane->pipe, fd, to) : wan_pipe_pull(&lane->pipe, fd, &lane->early, now_ns);
+    enum wan_pull result = lane->pipe.direct ? wan_pipe_copy(&lane->pipe, fd, &lane->early, to)
+                                             : wan_pipe_pull(&lane->pipe, fd, &lane->early, now_ns);
     if (lane->pipe.delivered + lane->pipe.queued != before) {
         conn->moved_ns = now_ns;
     }

@@ -64,6 +64,7 @@ void wan_pipe_fini(struct wan_pipe *pipe)
 void wan_pipe_change(struct wan_pipe *pipe, const struct wan_path *path, int64_t now_ns)
 {
     pipe->direct = takes_no_time(path);
+    pipe->known = 0; /* looked at anew */
     wan_way_change(&pipe->way, path, now_ns);
     if (pipe->end != WAN_PIPE_OPEN && pipe->end_ns == WAN_NEVER && !path->cut) {
         pipe->end_ns = wan_way_end_ns(&pipe->way, now_ns);
@@ -205,10 +206,16 @@ static void keep(struct wan_pipe *pipe, const char *data, size_t n)
     append(pipe, bytes);
 }
 
-enum wan_pull wan_pipe_copy(struct wan_pipe *pipe, int fd, int to)
+enum wan_pull wan_pipe_copy(struct wan_pipe *pipe, int fd, struct cdn_buf *early, int to)
 {
-    size_t n = least(WAN_PIPE_SCRATCH, room(pipe));
-    ssize_t got = recv(fd, pipe->budget->scratch, n, MSG_DONTWAIT);
+    if (early->n) {
+        keep(pipe, early->p, early->n);
+        cdn_buf_free(early);
+    }
+    if (pipe->first) { /* in their order, so these first */
+        return WAN_PULL_ROOM;
+    }
+    ssize_t got = recv(fd, pipe->budget->scratch, least(WAN_PIPE_SCRATCH, room(pipe)), MSG_DONTWAIT);
     if (got == 0) {
         set_end(pipe, WAN_PIPE_FIN, INT64_MIN);
         return WAN_PULL_ENDED;

@@ -56,8 +56,8 @@ enum wan_pull {
 };
 /* Reads from `fd` what may leave. `early`: bytes to be read before (borrowed; what is taken is removed). */
 enum wan_pull wan_pipe_pull(struct wan_pipe *pipe, int fd, struct cdn_buf *early, int64_t now_ns);
-/* The same for a direct pipe without anything in it, straight on to `to`. */
-enum wan_pull wan_pipe_copy(struct wan_pipe *pipe, int fd, int to);
+/* The same for a direct pipe, straight on to `to`. */
+enum wan_pull wan_pipe_copy(struct wan_pipe *pipe, int fd, struct cdn_buf *early, int to);
 int64_t wan_pipe_depart_ns(const struct wan_pipe *pipe);
 /* The sender reset his connection. */
 void wan_pipe_reset(struct wan_pipe *pipe, int64_t now_ns);
