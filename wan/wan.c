@@ -105,8 +105,8 @@ static const char *config_path(int argc, char **argv)
     return path && path[0] ? path : NULL;
 }
 
-/* The kernel's usual slack of timers would make every byte late by 50 us; and who waits for a processor behind
- * those whose network he is makes it look slower than it is. Without the right to it nothing changes. */
+/* The kernel's usual slack of timers would make every byte late by 50 us; and a network that waits for a
+ * processor behind those who use it is slower than it says. Without the right to it nothing changes. */
 static void be_punctual(void)
 {
     prctl(PR_SET_TIMERSLACK, 1UL);

@@ -236,7 +236,7 @@ def test_slow_readers_hold_a_window_and_no_more(world):
         client.send_request("GET", "/slow")
         poll(lambda: world.wan.status()["memory"]["used"] > 1_000_000, what="a window fills")
         time.sleep(0.3)
-        assert world.wan.status()["memory"]["used"] < 3 * 1024 * 1024 + 200_000
+        assert world.wan.status()["memory"]["used"] < 3_927_400 + 200_000
         answer = client.response()
         assert answer.body == body and answer.complete
     poll(lambda: world.wan.status()["memory"]["used"] == 0, what="memory is free again")

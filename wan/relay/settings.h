@@ -23,7 +23,7 @@
       "Mean of the delay that is drawn for each flight, beside what the profile has")                       \
     X(REAL, loss, "0", 0, 0.5, NULL, RESTART, "N",                                                          \
       "Share of segments that are lost, beside what the profile loses")                                     \
-    X(SIZE, window, "3MiB", 14600, 1e9, NULL, RESTART, "SIZE", "Largest window of a connection")            \
+    X(SIZE, window, "3927400", 14600, 1e9, NULL, RESTART, "SIZE", "Largest window of a connection")         \
     X(SIZE, memory, "256MiB", 1048576, 1e13, NULL, RESTART, "SIZE",                                         \
       "Bytes under way of all connections together; windows shrink as it fills")                            \
     X(UINT, connections, "12000", 1, 1000000, NULL, RESTART, "N", "Connections at once; one more is reset") \

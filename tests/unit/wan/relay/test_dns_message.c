@@ -45,7 +45,10 @@ END_TEST
 
 START_TEST(only_an_answer_to_the_question_counts)
 {
-#define ROW(name, outcome, text) {name, text, sizeof(text) - 1, outcome}
+#define ROW(name, outcome, text)              \
+    {                                         \
+        name, text, sizeof(text) - 1, outcome \
+    }
     static const struct {
         const char *name, *message;
         size_t n;

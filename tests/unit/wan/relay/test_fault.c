@@ -108,8 +108,8 @@ START_TEST(a_link_is_named_by_its_ends)
             continue; /* not among the cities */
         }
         ck_assert_msg(change(text, &err) == CDN_OK, "%s: %s", rows[i].link, err.text);
-        ck_assert_msg(applied(rows[i].from, rows[i].to).there.cut == rows[i].hit, "%s: %s to %s", rows[i].link,
-                      rows[i].from, rows[i].to);
+        ck_assert_msg(applied(rows[i].from, rows[i].to).there.cut == rows[i].hit, "%s: %s to %s",
+                      rows[i].link, rows[i].from, rows[i].to);
     }
 }
 END_TEST
@@ -119,14 +119,14 @@ START_TEST(directions_are_from_the_end_named_first)
     static const struct {
         const char *link, *direction;
         bool there, back;
-    } rows[] = {{"fra-origin", "both", true, true},   {"fra-origin", "there", true, false},
-                {"fra-origin", "back", false, true},  {"origin-fra", "there", false, true},
-                {"origin-fra", "back", true, false},  {"origin-fra", "both", true, true},
-                {"fra-*", "there", true, false},      {"*-origin", "there", true, false}};
+    } rows[] = {{"fra-origin", "both", true, true},  {"fra-origin", "there", true, false},
+                {"fra-origin", "back", false, true}, {"origin-fra", "there", false, true},
+                {"origin-fra", "back", true, false}, {"origin-fra", "both", true, true},
+                {"fra-*", "there", true, false},     {"*-origin", "there", true, false}};
     for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
         struct cdn_error err;
-        CDN_AUTOFREE char *cut = cdn_asprintf("{\"link\":\"%s\",\"direction\":\"%s\",\"cut\":true}", rows[i].link,
-                                              rows[i].direction);
+        CDN_AUTOFREE char *cut = cdn_asprintf("{\"link\":\"%s\",\"direction\":\"%s\",\"cut\":true}",
+                                              rows[i].link, rows[i].direction);
         CDN_AUTOFREE char *slow = cdn_asprintf("{\"link\":\"%s\",\"direction\":\"%s\",\"delay\":\"100ms\"}",
                                                rows[i].link, rows[i].direction);
         faults.n = 0;
@@ -150,7 +150,8 @@ START_TEST(several_faults_add_up)
 {
     struct cdn_error err;
     ck_assert_int_eq(change("{\"link\":\"fra-origin\",\"loss\":0.1,\"rate\":\"1MB\"}", &err), CDN_OK);
-    ck_assert_int_eq(change("{\"link\":\"fra-*\",\"loss\":0.1,\"rate\":2000000,\"delay\":\"10ms\"}", &err), CDN_OK);
+    ck_assert_int_eq(change("{\"link\":\"fra-*\",\"loss\":0.1,\"rate\":2000000,\"delay\":\"10ms\"}", &err),
+                     CDN_OK);
     struct both both = applied("fra", "origin");
     ck_assert_double_eq_tol(both.there.loss, 0.19, 1e-9);
     ck_assert_int_eq(both.there.bytes_per_s, 1000000);

@@ -51,16 +51,17 @@ static void teardown(void)
     cdn_config_free(&wan_program, &settings);
 }
 
-static const char cdn[] = "cdn: {trusted_proxies: ['127.0.0.0/8']}\n"
-                          "origin: {root: /x, place: Frankfurt, listen: '127.0.0.1:8090', proxy_protocol: optional}\n"
-                          "router: {dns_zone: 'Cdn.Test', dns_listen: '0.0.0.0:8053'}\n"
-                          "wan: {allow: ['127.0.0.1:9000', 'localhost:9001=Sydney']}\n"
-                          "edges:\n"
-                          " - {name: fra, place: Frankfurt, listen: '127.0.1.1:8088'}\n"
-                          " - {name: nrt, place: Tokyo, listen: '127.0.1.2:8088', admin: '127.0.1.2:9999',"
-                          " proxy_protocol: yes}\n"
-                          " - {name: Sin-1, place: Singapore, listen: '127.0.1.3:8443', url: 'https://sin.example',"
-                          " proxy_protocol: yes, trusted_proxies: [10.0.0.0/8]}\n";
+static const char cdn[] =
+    "cdn: {trusted_proxies: ['127.0.0.0/8']}\n"
+    "origin: {root: /x, place: Frankfurt, listen: '127.0.0.1:8090', proxy_protocol: optional}\n"
+    "router: {dns_zone: 'Cdn.Test', dns_listen: '0.0.0.0:8053'}\n"
+    "wan: {allow: ['127.0.0.1:9000', 'localhost:9001=Sydney']}\n"
+    "edges:\n"
+    " - {name: fra, place: Frankfurt, listen: '127.0.1.1:8088'}\n"
+    " - {name: nrt, place: Tokyo, listen: '127.0.1.2:8088', admin: '127.0.1.2:9999',"
+    " proxy_protocol: yes}\n"
+    " - {name: Sin-1, place: Singapore, listen: '127.0.1.3:8443', url: 'https://sin.example',"
+    " proxy_protocol: yes, trusted_proxies: [10.0.0.0/8]}\n";
 
 START_TEST(nodes_are_what_the_file_says)
 {
@@ -169,8 +170,8 @@ START_TEST(names_and_addresses_lead_there)
             ck_assert_ptr_null(target.node);
         } else {
             cdn_addr_format(&target.address, text);
-            ck_assert_msg(target.node && strcmp(target.node->end.name, rows[i].node) == 0, "%s:%u", rows[i].host,
-                          rows[i].port);
+            ck_assert_msg(target.node && strcmp(target.node->end.name, rows[i].node) == 0, "%s:%u",
+                          rows[i].host, rows[i].port);
             ck_assert_str_eq(text, rows[i].address);
         }
     }
@@ -199,7 +200,8 @@ START_TEST(mistakes_name_their_place)
     } rows[] = {
         {"edges: [{name: fra, place: Atlantis}]", "fra: place: no place 'Atlantis' is known"},
         {"origin: {root: /x, place: Atlantis}", "origin: place: no place"},
-        {"edges: [{name: fra, listen: '127.0.0.1:99999'}]", "fra: listen: '127.0.0.1:99999' has no host and port"},
+        {"edges: [{name: fra, listen: '127.0.0.1:99999'}]",
+         "fra: listen: '127.0.0.1:99999' has no host and port"},
         {"wan: {router_place: Atlantis}", "router: place: no place"},
         {"wan: {allow: ['http://x']}", "allow: 'http://x' is not HOST:PORT"},
         {"wan: {speed: 1}", "unknown key \"speed\" in wan"},
