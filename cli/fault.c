@@ -219,23 +219,28 @@ const struct cli_command cli_command_fault = {
     .name = "fault",
     .summary = "Make a node slow, faulty or unreachable, or cut a link (simulation)",
     .usage = "[edge NAME | origin | router | link [FROM-TO]] FAULT... | off",
-    .more = "Without a node the origin is meant. Faults, of which several may be given; those not given are "
-            "off:\n"
-            "  delay=200ms          answers come later\n"
-            "  error[=0.1 | =404]   they are errors: all, this part of them, or with this status (503)\n"
-            "  drop[=0.1]           the connection ends without one\n"
-            "  truncate[=0.1]       they break off in the middle\n"
-            "  corrupt[=0.1]        one byte of the body is wrong\n"
-            "  slow=64KiB           bytes a second\n"
-            "  refuse               new connections are refused\n"
-            "  down                 that, all others are cut, and the node's health says so\n"
-            "  paths=PATTERN        only for these paths (shell pattern)\n"
-            "  seed=N               which ones are hit, the same again\n"
-            "`status` shows what is on, and so does naming a node alone. Of links: docs/travel.md.\n"
-            "\n"
-            "  pocketcdn fault delay=200ms error=0.1\n"
-            "  pocketcdn fault edge fra down\n"
-            "  pocketcdn fault edge fra off\n",
+    .more =
+        "Without a node the origin is meant. Faults, of which several may be given; those not given are "
+        "off:\n"
+        "  delay=200ms          answers come later\n"
+        "  error[=0.1 | =404]   they are errors: all, this part of them, or with this status (503)\n"
+        "  drop[=0.1]           the connection ends without one\n"
+        "  truncate[=0.1]       they break off in the middle\n"
+        "  corrupt[=0.1]        one byte of the body is wrong\n"
+        "  slow=64KiB           bytes a second\n"
+        "  refuse               new connections are refused\n"
+        "  down                 that, all others are cut, and the node's health says so\n"
+        "  paths=PATTERN        only for these paths (shell pattern)\n"
+        "  seed=N               which ones are hit, the same again\n"
+        "`status` shows what is on, and so does naming a node alone.\n"
+        "\n"
+        "Links (`up --wan`): FROM-TO is two of node, place and *; cut, delay=200ms, loss=0.1, rate=1MiB,\n"
+        "direction=both|there|back, seed=N. `link` alone lists what is on, `link off` ends all of it.\n"
+        "\n"
+        "  pocketcdn fault delay=200ms error=0.1\n"
+        "  pocketcdn fault link TOKYO-nrt cut\n"
+        "  pocketcdn fault edge fra down\n"
+        "  pocketcdn fault edge fra off\n",
     .options = rows,
     .option_count = CDN_ARRAY_LEN(rows),
     .options_size = sizeof(struct fault_options),

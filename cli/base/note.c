@@ -104,6 +104,10 @@ void note_node(const json_t *status, unsigned restarts, struct cdn_buf *out)
     if (reload[0]) {
         add(out, "; ", "reload failed: %s", reload);
     }
+    const size_t links = json_array_size(json_object_get(status, "faults")); /* of the network: by link */
+    if (links) {
+        add(out, "; ", "%zu link%s with faults", links, links == 1 ? "" : "s");
+    }
     note_faults(json_object_get(status, "faults"), &faults);
     if (faults.n) {
         add(out, "; ", "faults: %s", faults.p);

@@ -34,6 +34,9 @@ static const struct {
      "\"paths\": "
      "\"*.css\"}}",
      0, "faults: 12.5 % errors (500), 50 % dropped on *.css"},
+    {"{\"faults\": []}", 0, ""},
+    {"{\"faults\": [{\"link\": \"fra-origin\", \"cut\": true}]}", 1, "1 link with faults; restarted 1 x"},
+    {"{\"faults\": [{\"link\": \"fra-origin\"}, {\"link\": \"*-nrt\"}]}", 0, "2 links with faults"},
 };
 
 START_TEST(notes)
