@@ -7,7 +7,6 @@
 
 import contextlib
 import heapq
-import statistics
 
 from cdn import SLOW, Client, parse_address
 from travel import World, first_bytes_ms
@@ -80,9 +79,10 @@ class Page:
 
 
 def own_of(loaded):
-    """What the programs at both ends took in a load with no way between them: until the html was there, for each file, and
-    after the last one."""
-    return {"html": loaded["html"], "file": statistics.median(loaded["each"]), "rest": loaded["load"] - loaded["last"]}
+    """What the programs at both ends took in a load with no way between them: until the html was there, for each file (one
+    after the other: they share a processor), and after the last one."""
+    return {"html": loaded["html"], "file": (loaded["last"] - loaded["html"]) / len(loaded["files"]),
+            "rest": loaded["load"] - loaded["last"]}
 
 
 def rounds(n, window):
@@ -97,19 +97,20 @@ def rounds(n, window):
 
 def model_ms(path, html, sizes, own):
     """A connection and the html, then the files in their order over six connections, each taking the next file when it has
-    one; four of the six are opened when the html is there. Every request costs its rounds on the way, and what it took without
-    a way."""
+    one; four of the six are opened when the html is there. Every request costs its rounds on the way; in the middle of the
+    first one it waits for its turn at the programs."""
     rtt, per_ms = path["rtt_ms"], path["down"]["bytes_per_s"] / 1000 or float("inf")
     first, window = rounds(html, path["down"]["initial_window"])
     known = rtt + first * rtt + html / per_ms + own["html"]
     free = [(known, 0, window), (known, 1, path["down"]["initial_window"])]
     free += [(known + rtt, i, path["down"]["initial_window"]) for i in range(2, PER_HOST)]
     heapq.heapify(free)
-    end = known
+    end = turn = known
     for n in sizes:
         at, i, window = heapq.heappop(free)
         count, window = rounds(n, window)
-        at += count * rtt + n / per_ms + own["file"]
+        turn = max(turn, at + rtt / 2) + own["file"]
+        at = turn + rtt / 2 + (count - 1) * rtt + n / per_ms
         end = max(end, at)
         heapq.heappush(free, (at, i, window))
     return end + own["rest"]
