@@ -5,7 +5,8 @@
     tests/bench/wan/run.py --bin build-release/bin curl       curl's first bytes from eight cities
     tests/bench/wan/run.py --bin build-release/bin page       Chromium loads a page of 40 files: the table of README.md
 
-Wants a machine that does nothing else. Of several tries the median is shown, and for curl the farthest from the model, too.
+Wants a machine that does nothing else (or `chrt -r 1` in front). Of curl's tries the median is shown and the farthest from the
+model, of the browser's the fastest.
 Exit code 0 also when it is missed.
 """
 import argparse
@@ -27,61 +28,64 @@ def arguments():
 
 
 def curl_case(cdn, tries):
-    """Strict: within 3 ms or 3 % of the model."""
+    """Strict: within 3 ms or 3 % of the model and what the programs take themselves, which the same request from the edge's own
+    place shows: with TLS that is curl's and the edge's handshake."""
     import tls
     import travel
-    from test_up import NAMES, PLACES, Up, address
+    from test_up import Up, address
     for scheme, trips in (("http", 2), ("https", 3)):
         up = Up(cdn, edges=10, router={"dns_listen": address()})
         up.config["wan"] = {"listen": address()}
         pair = tls.Pair(cdn.folder("tls"), names="DNS:www.cdn.test")
-        for edge in up.config["edges"]:
+        for i, edge in enumerate(up.config["edges"], 1):  # an address of its own each: names have no ports
+            edge |= {key: edge[key].replace("127.0.0.1", f"127.0.1.{i}") for key in ("listen", "admin")}
             if scheme == "https":
                 edge |= {"tls_certificate": str(pair.certificate), "tls_key": str(pair.key)}
-        assert len(NAMES) == len(PLACES)
         world = travel.World(cdn, "-c", cdn.config(up.config), "--root", up.root)
-        print(f"\n{scheme}: first byte, ms        new: model   curl  farthest      kept: model   curl  farthest")
+        print(f"\n{scheme}: first byte, ms     new: model    own   curl  farthest   kept: model    own   curl  farthest")
         far = []
         for city in travel.CITIES:
             proxy, url = world.proxy(city), f"{scheme}://www.cdn.test/a.txt"
             _, edge = travel.first_bytes_ms(proxy, url, "--cacert", pair.certificate)
             rtt = world.rtt_ms(city, edge)
+            own = [min(each) for each in zip(*(travel.first_bytes_ms(world.proxy(edge), url, "--cacert", pair.certificate)[0]
+                                               for _ in range(3)))]
             got = [travel.first_bytes_ms(proxy, url, "--cacert", pair.certificate)[0] for _ in range(tries)]
             cells = []
             for i, model in enumerate((trips * rtt, rtt)):
-                late = [g[i] - model for g in got]
+                late = [g[i] - model - own[i] for g in got]
                 worst = max(late, key=abs)
                 far.append(max(0, abs(worst) - max(3, 0.03 * model)))
-                cells.append(f"{model:7.1f} {model + statistics.median(late):6.1f}  {worst:+8.2f}")
-            print(f"  {city:12} {edge:8}        {cells[0]}            {cells[1]}", flush=True)
+                cells.append(f"{model:7.1f} {own[i]:6.2f} {model + own[i] + statistics.median(late):6.1f}  {worst:+8.2f}")
+            print(f"  {city:12} {edge:8}     {cells[0]}        {cells[1]}", flush=True)
         print(f"  within 3 ms or 3 %: {sum(f == 0 for f in far)} of {len(far)} (each at its farthest of {tries})")
         world.run("down")
 
 
 def page_case(cdn, tries):
-    """The model's figure has in it what the same load takes with no way at all, from the node's own place."""
+    """The model's figure has in it what the same load takes with no way at all, from the node's own place: both are measured
+    in turn, and the fastest of each counts, since what disturbs them only adds."""
     import page
     p = page.Page(cdn)
-    own = {}
-    print(f"\nload of {page.PATH}, {page.FILES} files, ms (median of {tries}; the programs' own without a way: last columns):")
+    print(f"\nload of {page.PATH}, {page.FILES} files, ms (fastest of {tries}; last columns: the same without a way):")
     print("| from | without CDN | model | with CDN | model | own, origin | own, edge |")
     print("|---|---|---|---|---|---|---|")
 
-    def load(place, host):
-        loads = sorted((p.load(place, host) for _ in range(tries)), key=lambda each: each["load"])
-        assert len(loads[0]["files"]) == page.FILES and not loads[0]["broken"]
-        return loads[len(loads) // 2]
+    def faster(a, b):
+        return b if a is None or b["load"] < a["load"] else a
 
     for place in ("Tokyo", "New York", "Frankfurt"):
-        cells, nodes = [], ("origin", p.nearest(place))
-        for node, host in zip(nodes, ("origin.cdn.test", "www.cdn.test")):
-            if node not in own:
-                p.load(node, host)
-                own[node] = load(node, host)
-            got = load(place, host)
+        cells, alone = [], []
+        for node, host in (("origin", "origin.cdn.test"), (p.nearest(place), "www.cdn.test")):
+            own = got = None
+            p.load(node, host)  # an edge has everything from now on
+            for _ in range(tries):
+                own, got = faster(own, p.load(node, host)), faster(got, p.load(place, host))
+            assert len(got["files"]) == page.FILES and not got["broken"]
             sizes = [len(text) for text in got["files"].values()]
-            cells.append(f"{got['load']:,.0f} | {p.model_ms(place, node, sizes, page.own_of(own[node])):,.0f}")
-        print(f"| {place} | {' | '.join(cells)} | {' | '.join(format(own[n]['load'], ',.0f') for n in nodes)} |", flush=True)
+            cells.append(f"{got['load']:,.0f} | {p.model_ms(place, node, sizes, page.own_of(own)):,.0f}")
+            alone.append(f"{own['load']:,.0f}")
+        print(f"| {place} | {' | '.join(cells)} | {' | '.join(alone)} |", flush=True)
 
 
 def main():
