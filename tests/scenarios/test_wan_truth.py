@@ -1,5 +1,5 @@
 """The model of the network beside the kernel's own TCP: two network namespaces joined by a delay line on TUN devices
-(tests/truth), which the test makes. Skipped, with the reason, where that is not permitted.
+(tests/truth), which the test makes; and the relay beside both. Skipped, with the reason, where that is not permitted.
 
 The line takes 50 Mbit/s, so that the time is the network's and not the processor's. A run that a busy machine disturbed
 is taken again; a model that is off stays off. Two things of Linux's are not modelled, and allowed for: its receiver
@@ -13,11 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from cdn import unused_port
+
 PROGRAM = Path(os.environ["CDN_BUILD"]) / "tests" / "kernel-tcp"
 RATE, TRIES, WITHIN = 6_250_000, 10, 0.10
 RTTS = (5, 30, 80, 150, 300)
 SIZES = (10_000, 100_000, 1_000_000)
 SIZES_LONG = (10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
+LONG = pytest.mark.skipif(not os.environ.get("CDN_LONG"), reason="make test-long runs it")
 
 
 def measure(rtt, control, sizes):
@@ -61,7 +64,7 @@ def test_the_model_is_as_fast_as_the_kernel(sizes):
             each.result()
 
 
-@pytest.mark.skipif(not os.environ.get("CDN_LONG"), reason="make test-long runs it")
+@LONG
 @pytest.mark.parametrize("control", ["cubic", "reno"])
 def test_the_model_is_as_fast_as_the_kernel_with_all_sizes(control):
     """Prints docs/travel.md's table (pytest -s)."""
@@ -71,3 +74,46 @@ def test_the_model_is_as_fast_as_the_kernel_with_all_sizes(control):
         print(f"| {size // 1000:,} kB | " + " | ".join(
             f"{rows[size, kept]['total_ms']:.0f} / {rows[size, kept]['model_total_ms']:.0f}"
             for rows in found for kept in (0, 2)) + " |")
+
+
+def relay(cdn, rtts):
+    """A network with a relay for each round trip, its line as fast as the other: {round trip: (its port, the target's)}."""
+    ports = {rtt: (unused_port(), unused_port()) for rtt in rtts}
+    links = [f"listen=127.0.0.1:{a},to=127.0.0.1:{b},rtt={rtt}ms" for rtt, (a, b) in ports.items()]
+    network = cdn.wan({"cdn": {"origin": "http://127.0.0.1:1", "simulate": True}, "wan": {"links": links},
+                       "edges": [{"name": "fra", "place": "Frankfurt", "listen": f"127.0.0.1:{unused_port()}",
+                                  "admin": f"127.0.0.1:{unused_port()}"}]})
+    network.admin_post("/faults", {"link": "*-*", "rate": str(RATE)})
+    return ports
+
+
+def fetch(ports, sizes):
+    """As measure(), over the relay."""
+    done = subprocess.run([PROGRAM.with_name("wan-load"), "fetch", str(ports[1]), str(ports[0]), *map(str, sizes)],
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return {(row["bytes"], row["kept"]): row for row in map(json.loads, done.stdout.splitlines())}
+
+
+def compare_relay(rtt, sizes, ports):
+    """The relay's times beside the kernel's."""
+    kernel, left = compare(rtt, "cubic", sizes), {(size, kept) for size in sizes for kept in (0, 2)}
+    found = {}
+    for _ in range(TRIES):
+        for key, row in fetch(ports, sorted({size for size, _ in left})).items():
+            if key in left and all(abs(row[name] / kernel[key][name] - 1) <= WITHIN for name in ("first_ms", "total_ms")):
+                left.remove(key)
+            found[key] = row
+        if not left:
+            return {key: found[key] | {"kernel_ms": kernel[key]["total_ms"]} for key in found}
+    raise AssertionError(f"at {rtt} ms: " + "\n".join(f"{found[key]}, kernel {kernel[key]}" for key in left))
+
+
+@pytest.mark.parametrize("sizes", [SIZES, pytest.param(SIZES_LONG, marks=LONG)], ids=["some", "all"])
+def test_the_relay_is_as_fast_as_the_kernel(cdn, sizes):
+    rtts = RTTS if sizes is SIZES_LONG else (30, 150)
+    ports = relay(cdn, rtts)
+    with concurrent.futures.ThreadPoolExecutor(len(rtts)) as pool:
+        found = list(pool.map(lambda rtt: compare_relay(rtt, sizes, ports[rtt]), rtts))
+    for rtt, rows in zip(rtts, found):
+        print(rtt, {key: (row["total_ms"], row["kernel_ms"]) for key, row in rows.items()})

@@ -2,6 +2,8 @@
  * they came. */
 #include "tests/truth/delay_line.h"
 
+#include "common/clock.h"
+
 #include <arpa/inet.h>
 #include <bits/types/sig_atomic_t.h>
 #include <bits/types/struct_sched_param.h>
@@ -21,7 +23,6 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/banned.h"
@@ -40,13 +41,6 @@ struct queue {
     ssize_t length[QUEUE];
     char packet[QUEUE][PACKET];
 };
-
-int64_t line_now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static void put_file(const char *name, const char *text)
 {
@@ -172,7 +166,7 @@ static void take_in(struct queue *q)
         if (q->length[at] <= 0) {
             return;
         }
-        int64_t now = line_now_ns();
+        int64_t now = cdn_clock_mono_ns();
         if (q->bytes_per_s) {
             int64_t bytes = q->length[at] > HEADS ? q->length[at] - HEADS : 0;
             q->free_ns = (q->free_ns > now ? q->free_ns : now) + bytes * 1000000000 / q->bytes_per_s;
@@ -185,7 +179,7 @@ static void take_in(struct queue *q)
 
 static void hand_on(struct queue *q)
 {
-    while (q->count && q->due_ns[q->first] <= line_now_ns()) {
+    while (q->count && q->due_ns[q->first] <= cdn_clock_mono_ns()) {
         if (write(q->to, q->packet[q->first], (size_t)q->length[q->first]) < 0 && errno == EAGAIN) {
             return;
         }
@@ -206,10 +200,10 @@ static void carry(struct queue *a, struct queue *b)
 {
     struct pollfd fds[] = {{.fd = a->from, .events = POLLIN}, {.fd = b->from, .events = POLLIN}};
     while (!child_ended) {
-        int64_t next = line_now_ns() + 1000000000;
+        int64_t next = cdn_clock_mono_ns() + 1000000000;
         next = a->count && a->due_ns[a->first] < next ? a->due_ns[a->first] : next;
         next = b->count && b->due_ns[b->first] < next ? b->due_ns[b->first] : next;
-        int64_t wait = next - line_now_ns();
+        int64_t wait = next - cdn_clock_mono_ns();
         struct timespec t = {.tv_sec = wait > 0 ? wait / 1000000000 : 0,
                              .tv_nsec = wait > 0 ? wait % 1000000000 : 0};
         ppoll(fds, 2, &t, NULL);

@@ -18,6 +18,5 @@ struct line {
 /* Runs `server` and `client`, each in a child in a namespace of its own, and carries their packets until the
  * client ends. Gives its exit status; 77 with a line on stderr: not permitted here. */
 int line_run(const struct line *line, int (*server)(void *), int (*client)(void *), void *arg);
-int64_t line_now_ns(void);
 
 #endif

@@ -1,6 +1,8 @@
 /* What the kernel's own TCP takes over a path, for each size on a new connection and on a kept one, one line
  * of JSON each. usage: kernel-tcp RTT_MS CONGESTION_CONTROL BYTES_PER_S REPEAT BYTES... */
+#include "common/clock.h"
 #include "tests/truth/delay_line.h"
+#include "tests/truth/exchange.h"
 #include "wan/path/path.h"
 
 #include <arpa/inet.h>
@@ -27,8 +29,6 @@ struct job {
     uint64_t bytes[16];
 };
 
-static char zeros[1 << 20];
-
 static int stream(const struct job *job)
 {
     int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -44,22 +44,16 @@ static struct sockaddr_in address(void)
     return in;
 }
 
-static bool send_all(int s, uint64_t n)
-{
-    while (n) {
-        ssize_t sent = send(s, zeros, n < sizeof(zeros) ? n : sizeof(zeros), MSG_NOSIGNAL);
-        if (sent <= 0) {
-            return false;
-        }
-        n -= (uint64_t)sent;
-    }
-    return true;
-}
-
-/* A request is 8 bytes: how many to answer. */
-static int serve(void *arg)
+static void note_resent(int connection, void *arg)
 {
     const struct job *job = arg;
+    struct tcp_info info = {0};
+    getsockopt(connection, IPPROTO_TCP, TCP_INFO, &info, &(socklen_t){sizeof(info)});
+    *job->resent = info.tcpi_total_retrans;
+}
+
+static int serve(void *arg)
+{
     struct sockaddr_in in = address();
     int s = stream(arg);
     setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
@@ -67,35 +61,8 @@ static int serve(void *arg)
         perror("server");
         return EXIT_FAILURE;
     }
-    for (int c; (c = accept(s, NULL, NULL)) >= 0; close(c)) {
-        uint64_t n;
-        struct tcp_info info;
-        while (recv(c, &n, sizeof(n), MSG_WAITALL) == (ssize_t)sizeof(n) && send_all(c, n)) {
-            getsockopt(c, IPPROTO_TCP, TCP_INFO, &info, &(socklen_t){sizeof(info)});
-            *job->resent = info.tcpi_total_retrans;
-        }
-        getsockopt(c, IPPROTO_TCP, TCP_INFO, &info, &(socklen_t){sizeof(info)});
-        *job->resent = info.tcpi_total_retrans;
-    }
+    exchange_serve(s, note_resent, arg);
     return EXIT_FAILURE;
-}
-
-static bool fetch(int s, uint64_t n, int64_t *ret_first_ns)
-{
-    static char room[1 << 18];
-    *ret_first_ns = 0;
-    if (send(s, &n, sizeof(n), MSG_NOSIGNAL) != (ssize_t)sizeof(n)) {
-        return false;
-    }
-    while (n) {
-        ssize_t got = recv(s, room, sizeof(room), 0);
-        if (got <= 0) {
-            return false;
-        }
-        *ret_first_ns = *ret_first_ns ? *ret_first_ns : line_now_ns();
-        n -= (uint64_t)got;
-    }
-    return true;
 }
 
 /* What the model says of the same: both senders of one connection, from request to request. */
@@ -144,7 +111,7 @@ static void warm_up(const struct job *job)
     int64_t first;
     for (int tries = 0, done = 0; tries < 500 && !done; tries++) {
         int s = stream(job);
-        done = connect(s, (struct sockaddr *)&in, sizeof(in)) == 0 && fetch(s, 1, &first);
+        done = connect(s, (struct sockaddr *)&in, sizeof(in)) == 0 && exchange_fetch(s, 1, &first);
         close(s);
         usleep(10000);
     }
@@ -157,7 +124,7 @@ static int visit(void *arg)
     warm_up(job);
     for (unsigned i = 0; i < job->sizes * job->repeat; i++) {
         uint64_t n = job->bytes[i / job->repeat];
-        int64_t first, begin = line_now_ns();
+        int64_t first, begin = cdn_clock_mono_ns();
         int s = stream(job);
         if (connect(s, (struct sockaddr *)&in, sizeof(in))) {
             perror("connect");
@@ -169,17 +136,17 @@ static int visit(void *arg)
             int64_t model_first, model_total;
             uint32_t resent = *job->resent;
             model_fetch(&model, n, kept == 0, &model_first, &model_total);
-            if (!fetch(s, n, &first)) {
+            if (!exchange_fetch(s, n, &first)) {
                 perror("client");
                 return EXIT_FAILURE;
             }
-            int64_t end = line_now_ns();
+            int64_t end = cdn_clock_mono_ns();
             printf("{\"bytes\": %llu, \"kept\": %d, \"resent\": %s, \"first_ms\": %.3f, \"total_ms\": %.3f, "
                    "\"model_first_ms\": %.3f, \"model_total_ms\": %.3f}\n",
                    (unsigned long long)n, kept, *job->resent != resent ? "true" : "false",
                    (double)(first - begin) / 1e6, (double)(end - begin) / 1e6, (double)model_first / 1e6,
                    (double)model_total / 1e6);
-            begin = line_now_ns();
+            begin = cdn_clock_mono_ns();
         }
         close(s);
     }

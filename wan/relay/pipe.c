@@ -183,6 +183,7 @@ enum wan_pull wan_pipe_pull(struct wan_pipe *pipe, int fd, struct cdn_buf *early
         }
         n = n < pipe->known ? n - n % WAN_MSS : n;
         if (!wan_way_send(&pipe->way, pipe->since_ns, now_ns, n, &flight)) {
+            pipe->known = early->n + lies_ready(fd); /* what came meanwhile waits for the same window */
             return WAN_PULL_TIME;
         }
         if (!take_flight(pipe, fd, early, &flight)) {
