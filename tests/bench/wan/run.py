@@ -1,8 +1,10 @@
 #!/usr/bin/python3
-"""The network between places: what clients see beside what the model says.
+"""The network between places: what clients see beside what the model says, how punctual it is and how fast.
 
     tests/bench/wan/run.py --bin build-release/bin            about two minutes
     tests/bench/wan/run.py --bin build-release/bin curl       curl's first bytes from eight cities
+    tests/bench/wan/run.py --bin build-release/bin punctual   1,000 connections at once: how late bytes are
+    tests/bench/wan/run.py --bin build-release/bin fast       one connection through a path of 0 ms
     tests/bench/wan/run.py --bin build-release/bin page       Chromium loads a page of 40 files: the table of README.md
 
 Wants a machine that does nothing else (or `chrt -r 1` in front). Of curl's tries the median is shown and the farthest from the
@@ -10,10 +12,12 @@ model, of the browser's the fastest.
 Exit code 0 also when it is missed.
 """
 import argparse
+import json
 import os
 import pathlib
 import platform
 import statistics
+import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -21,7 +25,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    p.add_argument("cases", nargs="*", metavar="CASE", help="curl, page (default: both)")
+    p.add_argument("cases", nargs="*", metavar="CASE", help="curl, punctual, fast, page (default: all)")
     p.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("build-release/bin"), help="folder of the programs")
     p.add_argument("--tries", type=int, default=7, help="of each figure (default 7)")
     return p.parse_args()
@@ -62,6 +66,44 @@ def curl_case(cdn, tries):
         world.run("down")
 
 
+def relay(cdn, rtt):
+    """A fixed relay with this round trip: (the port where its target is to be, its own)."""
+    from cdn import unused_port
+    target, own, edge, admin = (unused_port() for _ in range(4))
+    cdn.wan({"cdn": {"origin": "http://127.0.0.1:1"},
+             "wan": {"links": [f"listen=127.0.0.1:{own},to=127.0.0.1:{target},rtt={rtt}ms"]},
+             "edges": [{"name": "fra", "place": "Frankfurt", "listen": f"127.0.0.1:{edge}",
+                        "admin": f"127.0.0.1:{admin}"}]}, log_level="info")
+    return target, own
+
+
+def load(*args):
+    """One line of tests/truth's wan-load."""
+    program = pathlib.Path(os.environ["CDN_BIN"]).parent / "tests" / "wan-load"
+    return json.loads(subprocess.run([program, *map(str, args)], capture_output=True, text=True, check=True).stdout)
+
+
+def punctual_case(cdn, tries):
+    """Half a round trip after it was written, 1 ms at the median and 3 ms for 99 of 100."""
+    print("\n10 messages of 1,000 bytes a second on each connection: how much later than its time the last byte is read, us")
+    print("round trip  connections   messages     min     p50     p90     p99   p99.9     max")
+    for rtt, connections in ((100, 100), (100, 1000), (10, 1000)):
+        ports = relay(cdn, rtt)
+        got = sorted((load("moments", *ports, rtt, connections, 5) for _ in range(tries)), key=lambda each: each["p99_us"])
+        row = got[len(got) // 2]
+        assert row["arrived"] == row["sent"]
+        print(f"{rtt:7} ms  {connections:11,} {row['arrived']:10,}" +
+              "".join(f"{row[name + '_us']:8,}" for name in ("min", "p50", "p90", "p99", "p999", "max")), flush=True)
+
+
+def fast_case(cdn, tries):
+    """1 GB/s, beside the loopback itself."""
+    ports = relay(cdn, 0)
+    for name, pair in (("through 0 ms", ports), ("loopback", (ports[0], ports[0]))):
+        got = [load("bulk", *pair, 3)["bytes_per_s"] / 1e9 for _ in range(tries)]
+        print(f"{name:14} {statistics.median(got):5.2f} GB/s (median of {tries}; {min(got):.2f} to {max(got):.2f})", flush=True)
+
+
 def page_case(cdn, tries):
     """The model's figure has in it what the same load takes with no way at all, from the node's own place: both are measured
     in turn, and the fastest of each counts, since what disturbs them only adds."""
@@ -93,7 +135,7 @@ def main():
     os.environ["CDN_BIN"] = str(o.bin.resolve())
     sys.path.insert(0, str(HERE.parents[1] / "scenarios"))
     import cdn as harness
-    every = {"curl": curl_case, "page": page_case}
+    every = {"curl": curl_case, "punctual": punctual_case, "fast": fast_case, "page": page_case}
     unknown = [name for name in o.cases if name not in every]
     if unknown:
         sys.exit(f"no case {unknown[0]} (there are {', '.join(every)})")
