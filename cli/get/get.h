@@ -40,10 +40,16 @@
 
 CLI_OPTIONS_STRUCT(get_options, GET_OPTIONS);
 
+struct get_dns {
+    char address[CDN_ADDR_TEXT_SIZE]; /* "": the URL has no name that our DNS knows */
+    int64_t us;                       /* measured, and not charged */
+};
+
 struct get_hop {
     char *url;
     char *node; /* "router", "nrt"; "": not one of this CDN's */
     struct exchange exchange;
+    struct get_dns dns;
     json_t *model; /* GET /path of the network from the client to the node, or NULL */
 };
 
@@ -79,6 +85,9 @@ const struct exchange *get_visit_answer(const struct get_visit *visit); /* of th
  * nearest); owned by the caller, "" for none. */
 char *get_cache_name(const struct exchange *exchange);
 double get_visit_first_byte_ms(const struct get_visit *visit);
+/* Asks our GeoDNS for a name, on behalf of the client. */
+bool get_resolve(const struct get_visit *visit, const char *name, struct get_dns *ret);
+
 /* One request to the URL of the last hop. */
 enum cdn_status get_visit_again(struct get_visit *visit, bool fresh, struct exchange *ret,
                                 struct cdn_error *err) CDN_MUST_CHECK;

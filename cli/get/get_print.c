@@ -82,8 +82,11 @@ static json_t *hop_json(const struct get_hop *hop)
 {
     const struct exchange *e = &hop->exchange;
     const struct get_phases p = get_phases_of(e);
-    return json_pack("{s:s, s:i, s:s, s:f, s:f, s:b, s:{s:f, s:f, s:f, s:f}, s:O?}", "url", hop->url,
-                     "status", (int)e->status, "node", hop->node, "measured_ms",
+    json_t *dns = hop->dns.address[0] ? json_pack("{s:s, s:f}", "address", hop->dns.address, "measured_ms",
+                                                  (double)hop->dns.us / 1000)
+                                      : json_null();
+    return json_pack("{s:s, s:i, s:s, s:o, s:f, s:f, s:b, s:{s:f, s:f, s:f, s:f}, s:O?}", "url", hop->url,
+                     "status", (int)e->status, "node", hop->node, "dns", dns, "measured_ms",
                      (double)e->times.total_us / 1000, "first_byte_ms", (double)e->times.first_us / 1000,
                      "reused", e->times.reused, "phases", "connect_ms", p.connect, "tls_ms", p.tls, "wait_ms",
                      p.wait, "receive_ms", p.receive, "model", hop->model);

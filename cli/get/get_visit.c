@@ -182,6 +182,17 @@ static enum cdn_status ask(struct get_visit *visit, const char *url, bool fresh,
                         ret, err);
 }
 
+/* Over the network, what a name means is asked of our DNS; an address means itself. */
+static void resolve_hop(const struct get_visit *visit, struct get_hop *hop)
+{
+    struct cdn_addr none;
+    struct cdn_str rest = authority_of(hop->url);
+    CDN_AUTOFREE char *name = cdn_str_dup(cdn_str_cut(&rest, ':'));
+    if (visit->wan && !cdn_parse_ip(cdn_str(name), &none)) {
+        (void)get_resolve(visit, name, &hop->dns);
+    }
+}
+
 static enum cdn_status take_hop(struct get_visit *visit, const char *url, struct cdn_error *err)
 {
     struct get_hop *hop = &visit->hops[visit->hop_count];
@@ -193,6 +204,7 @@ static enum cdn_status take_hop(struct get_visit *visit, const char *url, struct
     hop->url = cdn_strdup(url);
     hop->node = node_of(visit, url, &hop->exchange);
     visit->hop_count++;
+    resolve_hop(visit, hop);
     if (visit->wan && hop->node[0]) {
         (void)!network_path(visit->wan, visit->stand, hop->node, visit->options->profile, &hop->model, &none);
     }

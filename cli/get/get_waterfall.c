@@ -8,7 +8,6 @@
 #include "common/str.h"
 
 #include <jansson.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,13 +81,6 @@ static void body_rows(const struct scale *scale, const struct exchange *e, int64
     }
 }
 
-/* A name and not an address: the network asked our DNS for it, in the place's name. */
-static bool is_name(const char *url)
-{
-    const char *host = strstr(url, "://");
-    return host && strspn(host + 3, "0123456789.") != strcspn(host + 3, ":/?#") && host[3] != '[';
-}
-
 static void cut_line(unsigned width, const char *text)
 {
     const size_t n = strlen(text);
@@ -99,8 +91,7 @@ static void cut_line(unsigned width, const char *text)
     }
 }
 
-static void hop_rows(const struct get_visit *visit, const struct get_hop *hop, const struct scale *scale,
-                     int64_t at_us)
+static void hop_rows(const struct get_hop *hop, const struct scale *scale, int64_t at_us)
 {
     const struct exchange *e = &hop->exchange;
     const struct exchange_times *t = &e->times;
@@ -109,7 +100,7 @@ static void hop_rows(const struct get_visit *visit, const struct get_hop *hop, c
     CDN_AUTOFREE char *title = cdn_asprintf("%s%s%u%s%s  %s", hop->node, hop->node[0] ? "  " : "", e->status,
                                             x_cache[0] ? " " : "", x_cache, hop->url);
     cut_line(LEFT + scale->columns, title);
-    if (visit->wan && is_name(hop->url)) {
+    if (hop->dns.address[0]) {
         row(scale, "resolver", TERMINAL_PLAIN, at_us, at_us, 0);
     }
     if (t->connect_us) {
@@ -120,6 +111,10 @@ static void hop_rows(const struct get_visit *visit, const struct get_hop *hop, c
     }
     row(scale, "wait", TERMINAL_WARNING, at_us + t->sent_us, at_us + t->first_us, 0);
     body_rows(scale, e, at_us, (int64_t)(rtt_ms * 1000));
+    if (hop->dns.address[0]) {
+        cli_print("  DNS       says %s, after %.2f ms measured and not charged\n", hop->dns.address,
+                  (double)hop->dns.us / 1000);
+    }
     if (hop->model) {
         cli_print("  model     one round trip %.1f ms, first byte %.1f ms\n", rtt_ms,
                   json_number_value(json_object_get(json_object_get(hop->model, t->reused ? "kept" : "new"),
@@ -145,7 +140,7 @@ void get_waterfall_print(const struct get_visit *visit, unsigned width)
                         : "Measured on this machine: no distance is in it.");
     cli_print("%*s0%*.1f ms\n", (int)LEFT, "", (int)scale.columns - 4, (double)scale.total_us / 1000);
     for (size_t i = 0; i < visit->hop_count; i++) {
-        hop_rows(visit, &visit->hops[i], &scale, at_us);
+        hop_rows(&visit->hops[i], &scale, at_us);
         at_us += visit->hops[i].exchange.times.total_us;
     }
 }

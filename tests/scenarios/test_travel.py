@@ -203,23 +203,28 @@ def test_http_spoken_to_the_network_is_answered_in_http(world):
 # ---------------------------------------------------------------------------------------------------- get
 
 def test_get_goes_over_the_network(world):
-    world.run("get", "/a.txt", "--from", "Tokyo")
-    rtts = {node: world.rtt_ms("Tokyo", node) for node in ("router", "nrt")}
-    report = world.ask("get", "/a.txt", "--from", "Tokyo")
-    assert report["network"]["from"] == "Tokyo" and report["network"]["profile"] == "fibre"
-    assert [hop["node"] for hop in report["hops"]] == ["router", "nrt"]
+    world.run("get", "/a.txt", "--from", "New York")
+    rtts = {node: world.rtt_ms("New York", node) for node in ("router", "iad")}
+    report = world.ask("get", "/a.txt", "--from", "New York")
+    assert report["network"]["from"] == "New York" and report["network"]["profile"] == "fibre"
+    assert [hop["node"] for hop in report["hops"]] == ["router", "iad"]
     for hop in report["hops"]:
         rtt = rtts[hop["node"]]
         assert hop["model"]["rtt_ms"] == pytest.approx(rtt)
         assert near(hop["phases"]["connect_ms"], rtt) and near(hop["phases"]["wait_ms"], rtt), hop
-    text = world.run("get", "/a.txt", "--from", "Tokyo").stdout
+    text = world.run("get", "/a.txt", "--from", "New York").stdout
     assert "the way's time is modelled" in text and text.count("over the network") == 2
     assert "network" in world.ask("get", "/a.txt") and world.ask("get", "/a.txt")["network"] is None, "nobody travels"
 
 
 def test_get_from_an_address(world):
     report = world.ask("get", f"{SITE}/a.txt", "--from", "60.64.0.1")
-    assert report["hops"][0]["node"] == "nrt" and report["client"] == "60.64.0.1"
+    hop = report["hops"][0]
+    assert hop["node"] == "nrt" and report["client"] == "60.64.0.1"
+    assert hop["dns"]["address"] == world.nodes()["nrt"]["url"].split("/")[2].split(":")[0] and hop["dns"]["measured_ms"] > 0
+    text = world.run("get", f"{SITE}/a.txt", "--from", "60.64.0.1", "--waterfall").stdout
+    assert re.search(r"resolver +0.0 ms", text) and re.search(r"DNS +says 127\.0\.1\.\d+, after [\d.]+ ms measured", text), text
+    assert world.ask("get", "/a.txt", "--from", "Tokyo")["hops"][0]["dns"] is None, "the router is asked by its address"
 
 
 def test_one_number(world):
@@ -231,7 +236,7 @@ def test_one_number(world):
 
 @pytest.mark.parametrize("columns", [80, 200])
 def test_a_waterfall_fits_its_terminal(world, columns):
-    command = ["script", "-qec", f"stty cols {columns}; pocketcdn get /big.bin --from Sydney --waterfall --state {world.state}", "/dev/null"]
+    command = ["script", "-qec", f"stty cols {columns}; pocketcdn get /big.bin --from 'New York' --waterfall --state {world.state}", "/dev/null"]
     path = f"{os.environ['CDN_BIN']}:{os.environ['PATH']}" if "CDN_BIN" in os.environ else f"{SOURCE}/build/bin:{os.environ['PATH']}"
     env = clean_environment({"PATH": path, "TERM": "xterm", "NO_COLOR": ""})
     env.pop("COLUMNS", None)
@@ -242,9 +247,9 @@ def test_a_waterfall_fits_its_terminal(world, columns):
     lines = plain.rstrip("\n").split("\n")
     assert max(map(len, lines)) <= columns and sum("=" in line for line in lines) >= 6
     assert max(len(line) for line in lines if "=" in line) > columns - 8, "and fills it"
-    for word in ("connect", "wait", "body 1", "body 2", "router  307", "syd  200", "one round trip"):
+    for word in ("connect", "wait", "body 1", "body 2", "router  307", "iad  200", "one round trip"):
         assert word in plain, plain
-    piped = world.run("get", "/big.bin", "--from", "Sydney", "--waterfall").stdout
+    piped = world.run("get", "/big.bin", "--from", "New York", "--waterfall").stdout
     assert "\x1b" not in piped and "body 1" in piped
 
 
@@ -261,7 +266,7 @@ def test_series_on_one_connection_and_on_new_ones(world):
 
 def test_a_har_is_one(world):
     """The fields that HAR 1.2 asks for, with their types, and times that add up."""
-    har = json.loads(world.run("get", "/a.txt?q=a%20b", "--from", "Tokyo", "-H", "X-One: 1", "--har").stdout)["log"]
+    har = json.loads(world.run("get", "/a.txt?q=a%20b", "--from", "New York", "-H", "X-One: 1", "--har").stdout)["log"]
     assert har["version"] == "1.2" and har["creator"]["name"] == "pocketcdn" and len(har["entries"]) == 2
     kinds = {"startedDateTime": str, "time": float, "request": dict, "response": dict, "cache": dict, "timings": dict}
     for entry in har["entries"]:
