@@ -293,6 +293,9 @@ json_t *output_json(const struct comparison *c, const char *command, const struc
         json_object_set_new(all, "traffic", traffic_json(&c->traffic));
         json_object_set_new(all, "errors", integer(c->errors));
         json_object_set_new(all, "unexpected", integer(c->unexpected));
+        if (c->first_error) {
+            json_object_set_new(all, "first_error", text_of(cdn_str(c->first_error)));
+        }
         json_object_set_new(all, "warmup", warmup_json(&c->warmup));
         json_object_set_new(all, "outages", outages_json(c));
     }
