@@ -6,6 +6,7 @@
 #include "cli/run/state.h"
 #include "cli/travel/network.h"
 #include "common/http/syntax/http_percent.h"
+#include "common/clock.h"
 #include "common/mem.h"
 #include "common/mix.h"
 #include "common/str.h"
@@ -23,6 +24,8 @@
 
 #define FOLDER "compare"
 #define FILES_LOOKED_AT 10000u
+#define SYNC_LIMIT_MS 15000
+#define SYNC_POLL_NS 50000000L
 
 static json_t *node_of_kind(const json_t *cdn, const char *kind)
 {
@@ -195,6 +198,35 @@ static enum cdn_status read_names(struct target *target, struct cdn_error *err)
     return status;
 }
 
+static bool is_synced(const json_t *edge)
+{
+    struct cdn_error none;
+    json_t *report;
+    if (control_ask(edge, "GET", "/status", NULL, &report, &none) != CDN_OK) {
+        return false;
+    }
+    bool synced = !json_is_true(json_object_get(report, "unsynced"));
+    json_decref(report);
+    return synced;
+}
+
+/* An edge that has not read the purge log yet, which may be half a second away, revalidates what it has. One
+ * that does not get there is compared as it is. */
+static void wait_until_synced(const struct target *target, const volatile int *interrupted)
+{
+    const struct timespec pause = {.tv_nsec = SYNC_POLL_NS};
+    const int64_t until_ms = cdn_clock_mono_ms() + SYNC_LIMIT_MS;
+    json_t *node;
+    size_t i;
+    json_array_foreach(json_object_get(target->cdn, "nodes"), i, node)
+    {
+        while (strcmp(control_text(node, "kind"), "edge") == 0 && !is_synced(node) && !*interrupted &&
+               cdn_clock_mono_ms() < until_ms) {
+            nanosleep(&pause, NULL);
+        }
+    }
+}
+
 enum cdn_status target_open(const struct target_wish *wish, const volatile int *interrupted,
                             struct target *ret, struct cdn_error *err)
 {
@@ -212,6 +244,7 @@ enum cdn_status target_open(const struct target_wish *wish, const volatile int *
         target.socks = cdn_strdup(slashes ? slashes + 3 : wan);
         target.config = cdn_strdup(control_text(target.cdn, "config"));
         status = read_names(&target, err);
+        wait_until_synced(&target, interrupted);
     }
     if (wish->path) {
         free(target.path);
