@@ -22,7 +22,7 @@ build: ## the five programs, in build/bin
 
 demo: build ## a CDN on Django's static files, visited from 20 cities
 	$(deps) demo
-	@build/bin/pocketcdn demo
+	@build/bin/pocketcdn demo --report build/demo.html
 
 test: ## unit tests, scenarios and lint (minutes)
 	$(deps) build demo test

@@ -49,7 +49,7 @@ cli/travel:          +cli/run
 cli/get:             +cli/travel
 cli/geo:             +cli/base geo-data router*
 cli/route:           +cli/geo
-cli/demo:            +cli/run
+cli/demo:            +cli/travel
 cli/compare/stats:   common*
 cli/compare/model:   +cli/geo wan/path origin cli/compare/stats
 cli/compare/output:  +cli/compare/model
