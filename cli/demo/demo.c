@@ -8,23 +8,16 @@
 #include "cli/run/child.h"
 #include "cli/run/control.h"
 #include "cli/run/own_cdn.h"
-#include "common/clock.h"
 #include "common/mem.h"
-#include "common/parse.h"
-#include "geo-data/places.h"
 
 #include <errno.h>
-#include <ftw.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "common/banned.h"
 

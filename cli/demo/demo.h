@@ -13,7 +13,6 @@
 #include "common/str.h"
 #include "geo-data/near.h"
 
-#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -4,9 +4,11 @@
  * Waiting is measured; what the paths take of it is modelled. */
 #include "cli/demo/demo.h"
 #include "cli/run/control.h"
+#include "cli/run/own_cdn.h"
 #include "cli/travel/network.h"
 #include "common/clock.h"
 #include "common/http/client/http_client.h"
+#include "common/http/syntax/http_message.h"
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/parse.h"

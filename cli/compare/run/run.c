@@ -15,7 +15,6 @@
 #include "geo-data/latency.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
