@@ -215,8 +215,8 @@ static void judge_series(const struct compare *compare, const struct gate_condit
 {
     const struct output_change *change = change_for(compare, series);
     if (condition->figure == GATE_FIGURE_VERDICT) {
-        const char *word = change ? ranks_verdict_word(ranks_verdict(&change->ranks)) : "";
-        if (strcmp(word, condition->word) == 0) {
+        const char *word = change ? ranks_verdict_word(ranks_verdict(&change->ranks)) : NULL;
+        if (word && strcmp(word, condition->word) == 0) {
             cdn_buf_printf(met, "%s: %s is %s (%+.1f %%, p %.2g)\n", condition->text, series_word(series),
                            word, 100 * change->ranks.ratio.at, change->ranks.p);
         }

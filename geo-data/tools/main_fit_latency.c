@@ -69,6 +69,10 @@ static void add_error(struct errors *e, double model, double truth)
 
 static void print_errors(const char *what, struct errors *e)
 {
+    if (e->n == 0) {
+        printf("  %-34s none\n", what);
+        return;
+    }
     qsort(e->size, e->n, sizeof(*e->size), compare_reals);
     qsort(e->signed_, e->n, sizeof(*e->signed_), compare_reals);
     printf("  %-34s %6zu pairs  median %5.1f %%  p90 %5.1f %%  p99 %5.1f %%  bias %+5.1f %%\n", what, e->n,

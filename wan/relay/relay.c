@@ -68,7 +68,7 @@ enum cdn_status wan_relay_listen(struct wan_relay *relay, const char *place, con
                                  struct cdn_addr *ret, struct cdn_error *err)
 {
     struct wan_client *client;
-    struct wan_listener *made;
+    struct wan_listener *made = NULL;
     enum cdn_status status = wan_client_create(&relay->who, place, profile, &client, err);
     if (status != CDN_OK) {
         return status;
