@@ -55,9 +55,9 @@ struct get_hop {
 
 struct get_visit {
     const struct get_options *options;
-    json_t *up;  /* up.json, or NULL when no CDN runs here */
-    json_t *wan; /* the network's node in it; NULL: straight */
-    char *proxy; /* into the network */
+    json_t *up;            /* up.json, or NULL when no CDN runs here */
+    json_t *wan;           /* the network's node in it; NULL: straight */
+    char *proxy, *profile; /* into the network; the last mile there */
     char *url;
     char *place; /* as it is called; "" */
     char *stand; /* as the network is told */

@@ -6,7 +6,6 @@
 #include "cli/get/exchange.h"
 #include "cli/get/get.h"
 #include "cli/run/control.h"
-#include "cli/travel/network.h"
 #include "common/mem.h"
 #include "common/parse.h"
 #include "common/str.h"
@@ -26,11 +25,6 @@ static double total_ms(const struct get_visit *visit)
     return sum;
 }
 
-static const char *profile_of(const struct get_visit *visit)
-{
-    return visit->options->profile ? visit->options->profile : NETWORK_PROFILE;
-}
-
 static enum terminal_style verdict_style(const char *x_cache)
 {
     return strcmp(x_cache, "HIT") == 0 ? TERMINAL_GOOD : x_cache[0] ? TERMINAL_WARNING : TERMINAL_PLAIN;
@@ -46,7 +40,7 @@ static void print_client(const struct get_visit *visit)
         cli_print(
             "way      the network between the places, by %s (%s): the way's time is modelled, the programs' "
             "real\n",
-            profile_of(visit), visit->proxy);
+            visit->profile, visit->proxy);
     } else {
         cli_print("way      straight: the network between the places does not run (pocketcdn up --wan)\n");
     }
@@ -110,7 +104,7 @@ json_t *get_print_json(const struct get_visit *visit)
     json_object_set_new(all, "place", visit->place[0] ? json_string(visit->place) : json_null());
     json_object_set_new(all, "network",
                         visit->wan ? json_pack("{s:s, s:s, s:s}", "from", visit->stand, "profile",
-                                               profile_of(visit), "proxy", visit->proxy)
+                                               visit->profile, "proxy", visit->proxy)
                                    : json_null());
     json_object_set_new(all, "status", json_integer(e->status));
     json_object_set_new(all, "edge", edge[0] ? json_string(edge) : json_null());

@@ -106,9 +106,13 @@ static enum cdn_status place_client(struct get_visit *visit, struct cdn_error *e
     } else {
         status = stand_of_address(&visit->client, &visit->stand, err);
     }
-    return status != CDN_OK
-               ? status
-               : network_listener(visit->up, visit->wan, visit->stand, options->profile, &visit->proxy, err);
+    if (status == CDN_OK) {
+        status = network_listener(visit->up, visit->wan, visit->stand, options->profile, &visit->proxy, err);
+    }
+    if (status == CDN_OK) {
+        visit->profile = network_profile(visit->wan, visit->proxy);
+    }
+    return status;
 }
 
 /* ---- hops ---- */
@@ -314,4 +318,5 @@ void get_visit_free(struct get_visit *visit)
     free(visit->place);
     free(visit->stand);
     free(visit->proxy);
+    free(visit->profile);
 }

@@ -10,6 +10,7 @@
 #include "common/status.h"
 #include "common/str.h"
 #include "router/base/settings.h"
+#include "wan/path/profile.h"
 #include "wan/relay/settings.h"
 #include "wan/relay/world.h"
 
@@ -25,6 +26,10 @@ static enum cdn_status check_world(const char *path, const struct wan_settings *
                                    struct cdn_error *err)
 {
     struct wan_world world = {0};
+    if (!wan_profile_find(cdn_str(settings->profile))) {
+        return cdn_error_set(err, CDN_INVALID, "%s:%zu: wan: profile: no profile '%s' is known", path,
+                             cdn_config_line(path, "wan", SIZE_MAX, "profile"), settings->profile);
+    }
     enum cdn_status status = wan_world_read(path, settings, &world, err);
     wan_world_free(&world);
     return status;

@@ -93,6 +93,25 @@ enum cdn_status network_listener(const json_t *cdn, const json_t *wan, const cha
     return status;
 }
 
+char *network_profile(const json_t *wan, const char *proxy)
+{
+    struct cdn_error none;
+    json_t *answer, *listener;
+    char *profile = NULL;
+    size_t i;
+    if (control_ask(wan, "GET", "/listeners", NULL, &answer, &none) != CDN_OK) {
+        return cdn_strdup("");
+    }
+    json_array_foreach(json_object_get(answer, "listeners"), i, listener)
+    {
+        if (!profile && strcmp(control_text(listener, "proxy"), proxy) == 0) {
+            profile = cdn_strdup(control_text(listener, "profile"));
+        }
+    }
+    json_decref(answer);
+    return profile ? profile : cdn_strdup("");
+}
+
 static void add_parameter(struct cdn_buf *path, const char *name, const char *value)
 {
     cdn_buf_printf(path, "%c%s=", strchr(path->p, '?') ? '&' : '?', name);

@@ -8,8 +8,6 @@
 
 #include <jansson.h>
 
-#define NETWORK_PROFILE "fibre" /* the last mile of a client that says nothing of it */
-
 /* Its node in a CDN of control_open, borrowed; NULL: it does not run there. */
 json_t *network_of(const json_t *cdn);
 /* A CDN that has one. CDN_NOT_FOUND says what to do: nothing runs there, or it runs without a network. */
@@ -21,6 +19,9 @@ enum cdn_status network_open(const struct control_where *where, json_t **ret_cdn
  * nearest spelling. */
 enum cdn_status network_listener(const json_t *cdn, const json_t *wan, const char *place, const char *profile,
                                  char **ret_proxy, struct cdn_error *err) CDN_MUST_CHECK;
+
+/* The last mile at such a listener, as the network calls it; owned by the caller, "" when it does not say. */
+char *network_profile(const json_t *wan, const char *proxy);
 
 /* What the model says of the way from a place to a node: its round trip and first bytes. A new
  * reference. */

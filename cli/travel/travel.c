@@ -24,11 +24,11 @@
 #define NOT_FOUND 127 /* exit codes of a command that could not be run, as sh and env(1) have them */
 #define NOT_RUN 126
 
-#define TRAVEL_OPTIONS(X)                                                                     \
-    X(TEXT, profile, 'p', "NAME", "The last mile there: fibre (default), cable, dsl, 4g, 3g") \
-    X(FLAG, proxy, 0, NULL, "Print the address alone, one line: socks5h://HOST:PORT")         \
-    X(FLAG, json, 'j', NULL, "Print it as a JSON object, with the round trips to all nodes")  \
-    X(TEXT, state, 0, "DIR", "State folder of the CDN that `up` started")                     \
+#define TRAVEL_OPTIONS(X)                                                                                   \
+    X(TEXT, profile, 'p', "NAME", "The last mile there: fibre, cable, dsl, 4g, 3g; default: the network's") \
+    X(FLAG, proxy, 0, NULL, "Print the address alone, one line: socks5h://HOST:PORT")                       \
+    X(FLAG, json, 'j', NULL, "Print it as a JSON object, with the round trips to all nodes")                \
+    X(TEXT, state, 0, "DIR", "State folder of the CDN that `up` started")                                   \
     X(TEXT, config, 'c', "FILE", "cdn.yaml of programs that were started without `up`")
 CLI_OPTIONS_STRUCT(travel_options, TRAVEL_OPTIONS);
 
@@ -37,7 +37,7 @@ struct journey {
     const char *place;
     const char **command; /* NULL-ended; NULL: none */
     json_t *cdn, *wan;    /* wan is borrowed from cdn */
-    char *proxy;
+    char *proxy, *profile;
 };
 
 static enum cdn_status read_words(struct journey *journey, const struct cli_args *args, struct cdn_error *err)
@@ -116,8 +116,8 @@ static enum cdn_status print_json(const struct journey *journey, struct cdn_erro
         json_decref(paths);
         return status;
     }
-    control_print(json_pack("{s:s, s:s, s:s, s:o}", "place", journey->place, "profile",
-                            profile ? profile : NETWORK_PROFILE, "proxy", journey->proxy, "paths", paths));
+    control_print(json_pack("{s:s, s:s, s:s, s:o}", "place", journey->place, "profile", journey->profile,
+                            "proxy", journey->proxy, "paths", paths));
     return CDN_OK;
 }
 
@@ -135,6 +135,7 @@ static enum cdn_status arrive(struct journey *journey, struct cdn_error *err)
     if (journey->command) {
         become(journey);
     }
+    journey->profile = network_profile(journey->wan, journey->proxy);
     if (journey->options->json) {
         return print_json(journey, err);
     }
@@ -142,8 +143,7 @@ static enum cdn_status arrive(struct journey *journey, struct cdn_error *err)
         cli_print("%s\n", journey->proxy);
         return CDN_OK;
     }
-    return howto_print(journey->cdn, journey->place, profile ? profile : NETWORK_PROFILE, journey->proxy,
-                       err);
+    return howto_print(journey->cdn, journey->place, journey->profile, journey->proxy, err);
 }
 
 static enum cdn_status run(const void *opaque, const struct cli_args *args, struct cdn_error *err)
@@ -155,6 +155,7 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     }
     json_decref(journey.cdn);
     free(journey.proxy);
+    free(journey.profile);
     return status;
 }
 

@@ -72,6 +72,25 @@ def test_an_address_in_use_is_said_before_anything_starts(cdn):
         up.start()  # which is nothing to who does not want the network
 
 
+def test_settings_that_cannot_be_are_said_before_anything_starts(cdn):
+    up = Up(cdn, edges=1)
+    for wan, words in (({"profile": "cabel"}, "wan: profile: no profile 'cabel'"), ({"router_place": "Atlantis"}, "Atlantis"),
+                       ({"lissten": "x"}, 'did you mean "listen"'), ({"allow": ["nowhere"]}, "nowhere")):
+        up.path.write_text(json.dumps({**up.config, "wan": wan}))
+        done = cdn.cli("up", *up.args, "--wan")
+        assert done.returncode == 2 and done.stderr.count("\n") == 1 and words in done.stderr and not done.stdout, done
+
+
+def test_the_networks_own_last_mile_counts_and_tokens_are_known(cdn):
+    up = Up(cdn, edges=1, token="s3cret")
+    up.path.write_text(json.dumps({**up.config, "wan": {"listen": address(), "profile": "cable"}}))
+    world = World(cdn, "-c", up.path, "--root", up.root)
+    assert world.ask("travel", "Osaka")["profile"] == "cable" and "Osaka by cable: " in world.run("travel", "Osaka").stdout
+    assert world.ask("get", "/a.txt", "--from", "Osaka")["network"]["profile"] == "cable"
+    by_file = cdn.cli("travel", "Osaka", "--proxy", "-c", up.path)
+    assert by_file.stdout.strip() == world.proxy("Osaka"), "a CDN is found by its cdn.yaml, too"
+
+
 def test_proxies_that_are_trusted_must_have_the_network_among_them(cdn):
     up = Up(cdn, edges=1)
     up.path.write_text(json.dumps({**up.config, "cdn": {"trusted_proxies": ["10.0.0.0/8"]}}))
