@@ -38,13 +38,13 @@ static bool dns_listener(const struct get_visit *visit, struct cdn_addr *ret)
 static bool ask(int fd, const char *name, const struct cdn_addr *client, struct cdn_addr *ret)
 {
     uint8_t query[WAN_DNS_QUERY_MAX], answer[WAN_DNS_ANSWER_MAX];
-    const size_t n = wan_dns_query(QUERY_ID, name, client, query);
+    const size_t n = wan_dns_query(QUERY_ID, name, WAN_DNS_A, client, query);
     if (n == 0 || send(fd, query, n, MSG_NOSIGNAL) != (ssize_t)n) {
         return false;
     }
     struct pollfd wait = {.fd = fd, .events = POLLIN};
     const ssize_t got = poll(&wait, 1, LIMIT_MS) > 0 ? recv(fd, answer, sizeof(answer), 0) : -1;
-    return got > 0 && wan_dns_answer(answer, (size_t)got, QUERY_ID, name, ret) == WAN_DNS_ADDRESS;
+    return got > 0 && wan_dns_answer(answer, (size_t)got, QUERY_ID, name, WAN_DNS_A, ret) == WAN_DNS_ADDRESS;
 }
 
 bool get_resolve(const struct get_visit *visit, const char *name, struct get_dns *ret)

@@ -42,7 +42,7 @@ static bool put_options(knot_pkt_t *packet, const struct cdn_addr *client)
     return true;
 }
 
-size_t wan_dns_query(uint16_t id, const char *name, const struct cdn_addr *client,
+size_t wan_dns_query(uint16_t id, const char *name, enum wan_dns_type type, const struct cdn_addr *client,
                      uint8_t into[static WAN_DNS_QUERY_MAX])
 {
     knot_dname_storage_t wire;
@@ -52,7 +52,7 @@ size_t wan_dns_query(uint16_t id, const char *name, const struct cdn_addr *clien
     }
     memset(into, 0, WAN_DNS_QUERY_MAX); /* the library counts on from what is there */
     knot_pkt_t *packet = knot_pkt_new(into, WAN_DNS_QUERY_MAX, NULL);
-    if (packet && knot_pkt_put_question(packet, wire, KNOT_CLASS_IN, KNOT_RRTYPE_A) == KNOT_EOK &&
+    if (packet && knot_pkt_put_question(packet, wire, KNOT_CLASS_IN, (uint16_t)type) == KNOT_EOK &&
         put_options(packet, client)) {
         knot_wire_set_id(into, id);
         n = packet->size;
@@ -61,31 +61,40 @@ size_t wan_dns_query(uint16_t id, const char *name, const struct cdn_addr *clien
     return n;
 }
 
-static bool answers(const knot_pkt_t *packet, const knot_dname_t *name)
+static bool answers(const knot_pkt_t *packet, const knot_dname_t *name, enum wan_dns_type type)
 {
     return knot_wire_get_qr(packet->wire) && knot_wire_get_qdcount(packet->wire) == 1 &&
-           knot_pkt_qtype(packet) == KNOT_RRTYPE_A && knot_pkt_qclass(packet) == KNOT_CLASS_IN &&
+           knot_pkt_qtype(packet) == (uint16_t)type && knot_pkt_qclass(packet) == KNOT_CLASS_IN &&
            knot_dname_is_case_equal(knot_pkt_qname(packet), name);
 }
 
-static bool first_address(const knot_pkt_t *packet, struct cdn_addr *ret)
+static bool first_address(const knot_pkt_t *packet, enum wan_dns_type type, struct cdn_addr *ret)
 {
     const knot_pktsection_t *section = knot_pkt_section(packet, KNOT_ANSWER);
+    const uint16_t size = type == WAN_DNS_A ? 4 : 16;
     for (uint16_t i = 0; i < section->count; i++) {
         const knot_rrset_t *set = knot_pkt_rr(section, i);
-        if (set->type == KNOT_RRTYPE_A && set->rrs.count && set->rrs.rdata->len == 4) {
-            *ret = (struct cdn_addr){.v4 = {.sin_family = AF_INET}};
-            memcpy(&ret->v4.sin_addr, set->rrs.rdata->data, 4);
-            return true;
+        if (set->type != (uint16_t)type || !set->rrs.count || set->rrs.rdata->len != size) {
+            continue;
         }
+        *ret = (struct cdn_addr){0};
+        if (type == WAN_DNS_A) {
+            ret->v4.sin_family = AF_INET;
+            memcpy(&ret->v4.sin_addr, set->rrs.rdata->data, size);
+        } else {
+            ret->v6.sin6_family = AF_INET6;
+            memcpy(&ret->v6.sin6_addr, set->rrs.rdata->data, size);
+        }
+        return true;
     }
     return false;
 }
 
-static enum wan_dns_outcome judge(knot_pkt_t *packet, const knot_dname_t *name, struct cdn_addr *ret)
+static enum wan_dns_outcome judge(knot_pkt_t *packet, const knot_dname_t *name, enum wan_dns_type type,
+                                  struct cdn_addr *ret)
 {
     bool whole = knot_pkt_parse(packet, 0) == KNOT_EOK;
-    if (packet->parsed < KNOT_WIRE_HEADER_SIZE || !knot_pkt_qname(packet) || !answers(packet, name)) {
+    if (packet->parsed < KNOT_WIRE_HEADER_SIZE || !knot_pkt_qname(packet) || !answers(packet, name, type)) {
         return WAN_DNS_FOREIGN;
     }
     if (knot_wire_get_tc(packet->wire)) {
@@ -95,11 +104,11 @@ static enum wan_dns_outcome judge(knot_pkt_t *packet, const knot_dname_t *name, 
     if (!whole || (code != KNOT_RCODE_NOERROR && code != KNOT_RCODE_NXDOMAIN)) {
         return WAN_DNS_ERROR;
     }
-    return code == KNOT_RCODE_NOERROR && first_address(packet, ret) ? WAN_DNS_ADDRESS : WAN_DNS_NONE;
+    return code == KNOT_RCODE_NOERROR && first_address(packet, type, ret) ? WAN_DNS_ADDRESS : WAN_DNS_NONE;
 }
 
 enum wan_dns_outcome wan_dns_answer(uint8_t *message, size_t n, uint16_t id, const char *name,
-                                    struct cdn_addr *ret)
+                                    enum wan_dns_type type, struct cdn_addr *ret)
 {
     knot_dname_storage_t wire;
     if (n < KNOT_WIRE_HEADER_SIZE || n > UINT16_MAX || knot_wire_get_id(message) != id ||
@@ -107,7 +116,7 @@ enum wan_dns_outcome wan_dns_answer(uint8_t *message, size_t n, uint16_t id, con
         return WAN_DNS_FOREIGN;
     }
     knot_pkt_t *packet = knot_pkt_new(message, (uint16_t)n, NULL);
-    enum wan_dns_outcome outcome = packet ? judge(packet, wire, ret) : WAN_DNS_ERROR;
+    enum wan_dns_outcome outcome = packet ? judge(packet, wire, type, ret) : WAN_DNS_ERROR;
     knot_pkt_free(packet);
     return outcome;
 }

@@ -33,6 +33,7 @@ struct wan_question {
     void (*done)(void *arg, enum cdn_status status, const struct cdn_addr *answer);
     void *arg;
     uint16_t id;
+    enum wan_dns_type type;
     unsigned tries;
     bool tcp;
     size_t sent, query_n;
@@ -99,19 +100,46 @@ static bool open_socket(struct wan_question *q, int type)
     return false;
 }
 
+static void prepare(struct wan_question *q, enum wan_dns_type type)
+{
+    q->type = type;
+    q->tries = 0;
+    q->sent = 0;
+    q->id = (uint16_t)cdn_secret64();
+    q->query_n = wan_dns_query(q->id, q->name, type, &q->client, q->query + PREFIX);
+    q->query[0] = (uint8_t)(q->query_n >> 8);
+    q->query[1] = (uint8_t)q->query_n;
+    cdn_buf_clear(&q->in);
+}
+
+static bool ask(struct wan_question *q)
+{
+    q->tries++;
+    loop_timer_start(q->loop, &q->timer, TRY_NS);
+    return open_socket(q, SOCK_DGRAM) &&
+           send(q->watch.fd, q->query + PREFIX, q->query_n, MSG_NOSIGNAL) == (ssize_t)q->query_n;
+}
+
 /* A message is there; false: wait on. */
 static bool take(struct wan_question *q, uint8_t *message, size_t n)
 {
     static const enum cdn_status statuses[] = {
         [WAN_DNS_ADDRESS] = CDN_OK, [WAN_DNS_NONE] = CDN_NOT_FOUND, [WAN_DNS_ERROR] = CDN_REFUSED};
     struct cdn_addr address = {0};
-    enum wan_dns_outcome outcome = wan_dns_answer(message, n, q->id, q->name, &address);
+    enum wan_dns_outcome outcome = wan_dns_answer(message, n, q->id, q->name, q->type, &address);
     if (outcome == WAN_DNS_FOREIGN) {
         return false;
     }
     if (outcome == WAN_DNS_TRUNCATED && !q->tcp) {
         loop_timer_start(q->loop, &q->timer, TCP_NS);
         if (!open_socket(q, SOCK_STREAM)) {
+            finish(q, CDN_NETWORK, NULL);
+        }
+        return true;
+    }
+    if (outcome == WAN_DNS_NONE && q->type == WAN_DNS_A) { /* an edge may have an IPv6 address alone */
+        prepare(q, WAN_DNS_AAAA);
+        if (!ask(q)) {
             finish(q, CDN_NETWORK, NULL);
         }
         return true;
@@ -176,14 +204,6 @@ static void on_tcp(struct loop_fd *watch, uint32_t events)
     }
 }
 
-static bool ask(struct wan_question *q)
-{
-    q->tries++;
-    loop_timer_start(q->loop, &q->timer, TRY_NS);
-    return open_socket(q, SOCK_DGRAM) &&
-           send(q->watch.fd, q->query + PREFIX, q->query_n, MSG_NOSIGNAL) == (ssize_t)q->query_n;
-}
-
 static void on_timer(struct loop_timer *timer)
 {
     struct wan_question *q = CDN_CONTAINER_OF(timer, struct wan_question, timer);
@@ -208,10 +228,7 @@ struct wan_question *wan_resolve(
     q->name = cdn_strdup(name);
     q->done = done;
     q->arg = arg;
-    q->id = (uint16_t)cdn_secret64();
-    q->query_n = wan_dns_query(q->id, name, client, q->query + PREFIX);
-    q->query[0] = (uint8_t)(q->query_n >> 8);
-    q->query[1] = (uint8_t)q->query_n;
+    prepare(q, WAN_DNS_A);
     if (!q->query_n || !ask(q)) {
         loop_defer(loop, &q->failed);
     }
