@@ -8,7 +8,7 @@ import time
 import pytest
 
 import wan
-from cdn import Client, Closed, Gate, Reply, in_parallel, poll, unused_port
+from cdn import LIMIT, Client, Closed, Gate, Reply, in_parallel, poll, unused_port
 from wan import Socks, World, near, seconds
 
 
@@ -220,6 +220,46 @@ def test_a_reset_of_the_client_reaches_the_target(world):
             peer.recv(1)
         peer.close()
     assert not closed
+
+
+def allowed(world, server):
+    """A network through which "fra" reaches a socket of the test's, and both ends of a connection there."""
+    port = server.getsockname()[1]
+    network = world.cdn.wan(allow=f"127.0.0.1:{port}=Berlin")
+    client = Socks(network.public, "127.0.0.1", port, "fra")
+    peer, _ = server.accept()
+    peer.settimeout(LIMIT)
+    return network, client.sock, peer
+
+
+def test_a_network_that_is_killed_resets_its_connections(world):
+    """A FIN would make half a body look whole."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        network, client, peer = allowed(world, server)
+        client.sendall(b"half")
+        peer.sendall(b"half")
+        assert peer.recv(4) == b"half" and client.recv(4) == b"half"
+        network.kill()
+        for end in (client, peer):
+            with pytest.raises(ConnectionResetError):
+                end.recv(1)
+            end.close()
+
+
+def test_urgent_bytes_are_bytes_of_the_stream(world):
+    """What was behind one stayed where it was, and the network went round and round."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        _, client, peer = allowed(world, server)
+        for sender, reader in ((client, peer), (peer, client)):
+            sender.sendall(b"before")
+            sender.send(b"!", socket.MSG_OOB)
+            sender.sendall(b"behind")
+            got = b""
+            while len(got) < 13:
+                got += reader.recv(13)
+            assert got == b"before!behind"
+        client.close()
+        peer.close()
 
 
 def test_a_target_that_refuses_is_refused_after_a_round_trip(world):

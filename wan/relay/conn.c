@@ -50,6 +50,22 @@ static void set_option(int fd, int level, int option, int value)
     setsockopt(fd, level, option, &value, sizeof(value));
 }
 
+static void reset_at_close(int fd, bool yes)
+{
+    const struct linger at_once = {.l_onoff = yes};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
+/* Whoever ends this process ends every connection by a reset: the kernel's FIN would make the half that was
+ * delivered look whole. Urgent bytes are bytes like others; out of the stream they would hide what is behind
+ * them from FIONREAD. */
+static void prepare_socket(int fd)
+{
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+    reset_at_close(fd, true);
+}
+
 void wan_conn_close_side(struct wan_conn *conn, unsigned i, bool reset)
 {
     struct wan_side *side = &conn->side[i];
@@ -60,10 +76,7 @@ void wan_conn_close_side(struct wan_conn *conn, unsigned i, bool reset)
         loop_fd_remove(conn->relay->loop, &side->watch);
         side->watched = false;
     }
-    if (reset) {
-        const struct linger at_once = {.l_onoff = 1};
-        setsockopt(side->watch.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-    }
+    reset_at_close(side->watch.fd, reset);
     close(side->watch.fd);
     side->watch.fd = -1;
 }
@@ -160,7 +173,7 @@ void wan_conn_accept(struct wan_listener *listener, int fd)
     struct wan_relay *relay = listener->relay;
     cdn_metric_add(&relay->metrics.accepted, 1);
     struct wan_conn *conn = new_conn(relay, fd);
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    prepare_socket(fd);
     if (relay->conn_count > relay->conn_limit || !watch_side(conn, 0, EPOLLIN)) {
         cdn_metric_add(&relay->metrics.refused_limit, 1);
         wan_conn_break(conn, "limit");
@@ -254,7 +267,7 @@ static void call_target(struct wan_conn *conn)
         return;
     }
     conn->side[1].watch.fd = fd;
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    prepare_socket(fd);
     int result = connect(fd, &conn->target.sa, cdn_addr_len(&conn->target)) == 0 ? 0 : errno;
     if (!watch_side(conn, 1, result == EINPROGRESS ? EPOLLOUT : 0) || result != EINPROGRESS) {
         connected(conn, conn->side[1].watched ? result : EIO);
