@@ -21,7 +21,7 @@ add_custom_target(pages ALL DEPENDS ${generated})
 install(FILES ${CMAKE_BINARY_DIR}/completion.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
         RENAME pocketcdn)
 install(FILES ${CMAKE_BINARY_DIR}/completion.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions RENAME _pocketcdn)
-foreach(unit pocketcdn-origin pocketcdn-edge@ pocketcdn-router)
+foreach(unit pocketcdn-origin pocketcdn-edge@ pocketcdn-router pocketcdn-wan)
   configure_file(${PROJECT_SOURCE_DIR}/cmake/systemd/${unit}.service.in ${CMAKE_BINARY_DIR}/systemd/${unit}.service @ONLY)
   install(FILES ${CMAKE_BINARY_DIR}/systemd/${unit}.service DESTINATION lib/systemd/system)
 endforeach()

@@ -73,7 +73,7 @@ def test_units_name_programs_that_are_there(installed, program):
 def test_units_are_sound(installed):
     """In this empty root there is no /bin/kill, no sysinit.target and no man-db; nothing else may be wrong."""
     root = installed[0]
-    names = ("pocketcdn-origin.service", "pocketcdn-edge@fra.service", "pocketcdn-router.service")
+    names = ("pocketcdn-origin.service", "pocketcdn-edge@fra.service", "pocketcdn-router.service", "pocketcdn-wan.service")
     done = subprocess.run(["systemd-analyze", f"--root={root}", "--man=no", "verify", *names], capture_output=True,
                           text=True, timeout=60)
     wrong = [line for line in done.stderr.split("\n") if line and "sysinit.target" not in line and "/bin/kill" not in line]

@@ -15,6 +15,7 @@ from tls import Pair
 from travel import CITIES, EARLY_MS, World, curl, first_bytes_ms, least, near
 
 SITE = "http://www.cdn.test"
+TRIES = 8  # on a busy machine one of them is undisturbed
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +142,10 @@ def test_by_https_and_by_a_file_of_the_users_own(cdn):
     good = lambda got: near(got[0], 3 * rtt) and near(got[1], rtt)  # noqa: E731
     got = least(8, lambda: first_bytes_ms(proxy, url, "--cacert", pair.certificate)[0], good)
     assert good(got), (got, rtt)
-    hop = world.ask("get", url, "--from", "New York", "--cacert", pair.certificate)["hops"][0]
+    for _ in range(TRIES):
+        hop = world.ask("get", url, "--from", "New York", "--cacert", pair.certificate)["hops"][0]
+        if near(hop["phases"]["connect_ms"], rtt):
+            break
     assert near(hop["phases"]["connect_ms"], rtt) and hop["phases"]["tls_ms"] >= rtt - EARLY_MS, hop
 
 
@@ -224,13 +228,17 @@ def test_http_spoken_to_the_network_is_answered_in_http(world):
 def test_get_goes_over_the_network(world):
     world.run("get", "/a.txt", "--from", "New York")
     rtts = {node: world.rtt_ms("New York", node) for node in ("router", "iad")}
-    report = world.ask("get", "/a.txt", "--from", "New York")
+    good = lambda got: all(near(hop["phases"][phase], rtts[hop["node"]])  # noqa: E731
+                           for hop in got["hops"] for phase in ("connect_ms", "wait_ms"))
+    for _ in range(TRIES):
+        report = world.ask("get", "/a.txt", "--from", "New York")
+        if good(report):
+            break
     assert report["network"]["from"] == "New York" and report["network"]["profile"] == "fibre"
     assert [hop["node"] for hop in report["hops"]] == ["router", "iad"]
     for hop in report["hops"]:
-        rtt = rtts[hop["node"]]
-        assert hop["model"]["rtt_ms"] == pytest.approx(rtt)
-        assert near(hop["phases"]["connect_ms"], rtt) and near(hop["phases"]["wait_ms"], rtt), hop
+        assert hop["model"]["rtt_ms"] == pytest.approx(rtts[hop["node"]])
+    assert good(report), report["hops"]
     text = world.run("get", "/a.txt", "--from", "New York").stdout
     assert "the way's time is modelled" in text and text.count("over the network") == 2
     assert "network" in world.ask("get", "/a.txt") and world.ask("get", "/a.txt")["network"] is None, "nobody travels"
@@ -249,7 +257,9 @@ def test_get_from_an_address(world):
 def test_one_number(world):
     url = f"{SITE}/a.txt"
     rtt = world.ask("get", url, "--from", "Lagos")["hops"][0]["model"]["rtt_ms"]
-    numbers = [float(world.run("get", url, "--from", "Lagos", "--latency").stdout) for _ in range(3)]
+    numbers = []
+    while len(numbers) < TRIES and not (numbers and near(min(numbers), 2 * rtt)):
+        numbers.append(float(world.run("get", url, "--from", "Lagos", "--latency").stdout))
     assert near(min(numbers), 2 * rtt), (numbers, rtt)
 
 
@@ -275,10 +285,16 @@ def test_a_waterfall_fits_its_terminal(world, columns):
 def test_series_on_one_connection_and_on_new_ones(world):
     url = f"{SITE}/a.txt"
     rtt = world.ask("get", url, "--from", "Reykjavik")["hops"][0]["model"]["rtt_ms"]
-    report = world.ask("get", url, "--from", "Reykjavik", "--repeat", 5)["repeat"]
-    for name, trips in (("kept", 1), ("new", 2)):
+    rounds = {"kept": 1, "new": 2}
+    good = lambda got: all(near(got[name]["first_byte_ms"]["min"], n * rtt) for name, n in rounds.items())  # noqa: E731
+    for _ in range(TRIES):
+        report = world.ask("get", url, "--from", "Reykjavik", "--repeat", 5)["repeat"]
+        if good(report):
+            break
+    assert good(report), (report, rtt)
+    for name in rounds:
         series = report[name]["first_byte_ms"]
-        assert series["n"] == 5 == len(series["sorted"]) and near(series["min"], trips * rtt), (name, series, rtt)
+        assert series["n"] == 5 == len(series["sorted"])
         assert series["min"] <= series["p50"] <= series["p95"] <= series["p99"] <= series["max"]
     assert re.search(r"^new +last byte +2 ", world.run("get", url, "--from", "Reykjavik", "--repeat", 2).stdout, re.M)
 

@@ -36,8 +36,8 @@ def test_a_thousand_connections_are_on_time(link):
     ports = link(40)
     for _ in range(TRIES):
         got = load("moments", *ports, 40, 1000, 1)
-        assert got["arrived"] == got["sent"] > 1000 / SLOW
-        if got["min_us"] > -1000 and got["p50_us"] < 20_000 * SLOW and got["p99_us"] < 200_000 * SLOW:
+        assert got["sent"] > 1000 / SLOW
+        if got["arrived"] == got["sent"] and got["min_us"] > -1000 and got["p50_us"] < 20_000 * SLOW and got["p99_us"] < 200_000 * SLOW:
             return
     raise AssertionError(got)
 

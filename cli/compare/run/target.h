@@ -48,7 +48,7 @@ struct target_outage {
 };
 enum cdn_status target_outage_read(const struct target *target, const char *text, struct target_outage *ret,
                                    struct cdn_error *err) CDN_MUST_CHECK;
-enum cdn_status target_down(void *outage, struct cdn_error *err);
-enum cdn_status target_up(void *outage, struct cdn_error *err);
+enum cdn_status target_down(void *ctx, struct cdn_error *err);
+enum cdn_status target_up(void *ctx, struct cdn_error *err);
 
 #endif
