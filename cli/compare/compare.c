@@ -74,11 +74,22 @@ static enum cdn_status read_profile(const struct compare_options *options, struc
                          close ? "did you mean " : "there are ", close ? close : all.p);
 }
 
+static bool is_url(const char *text)
+{
+    return strstr(text, "://") != NULL;
+}
+
 static enum cdn_status check(const struct compare_options *options, struct compare *compare,
                              struct cdn_error *err)
 {
     if (options->baseline && options->against) {
         return cdn_error_set(err, CDN_USAGE, "--baseline and --against: one of them");
+    }
+    if (options->against && is_url(options->against) && options->model) {
+        return cdn_error_set(err, CDN_USAGE, "--against URL asks a server; --model asks nobody");
+    }
+    if (options->against_place && !(options->against && is_url(options->against))) {
+        return cdn_error_set(err, CDN_USAGE, "--against-place is for --against URL");
     }
     if (options->json && options->csv) {
         return cdn_error_set(err, CDN_USAGE, "--json and --csv: one of them");
@@ -107,7 +118,9 @@ static enum cdn_status against(const struct compare_options *options, struct com
                                struct cdn_error *err)
 {
     struct comparison b;
-    enum cdn_status status = compare_one(options, options->against, &compare->a, &b, err);
+    enum cdn_status status = is_url(options->against)
+                                 ? compare_url(options, &compare->a, &b, err)
+                                 : compare_one(options, options->against, &compare->a, &b, err);
     if (status != CDN_OK) {
         comparison_free(&b);
         return cdn_error_prefix(err, "--against");

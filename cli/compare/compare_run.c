@@ -12,6 +12,7 @@
 #include "cli/run/own_cdn.h"
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/parse.h"
 #include "common/status.h"
 
 #include <stdbool.h>
@@ -171,5 +172,69 @@ enum cdn_status compare_one(const struct compare_options *options, const char *c
     }
     target_close(&target);
     clear(&progress);
+    return status;
+}
+
+/* "http://HOST:PORT/path" in two; the host borrowed from `url`, ended by the slash. */
+static bool split(const char *url, struct cdn_str *ret_host, const char **ret_path)
+{
+    struct cdn_str rest = cdn_str(url);
+    if (!cdn_str_starts(rest, CDN_STR("http://"))) {
+        return false;
+    }
+    rest = cdn_str_sub(rest, strlen("http://"));
+    *ret_path = strchr(rest.p, '/');
+    *ret_host = *ret_path ? (struct cdn_str){rest.p, (size_t)(*ret_path - rest.p)} : rest;
+    *ret_path = *ret_path ? *ret_path : "/";
+    return ret_host->n > 0;
+}
+
+static enum cdn_status ask_server(const struct compare_options *options, const struct target *target,
+                                  const char *host, const char *path, struct comparison *c,
+                                  struct cdn_error *err)
+{
+    struct progress progress = {.shown = !options->quiet && isatty(STDERR_FILENO)};
+    struct run_place place;
+    struct run *run;
+    target_place(target, &place);
+    place = (struct run_place){
+        .socks = place.socks, .site = host, .origin = host, .router = host, .path = path, .foreign = true};
+    enum cdn_status status = run_create(c, &place, &compare_interrupted, tick, &progress, &run, err);
+    if (status != CDN_OK) {
+        return status;
+    }
+    c->sent = true;
+    status = run_visits(run, 0, err);
+    run_destroy(run);
+    clear(&progress);
+    if (status == CDN_OK && comparison_measured(c, series_of(VISIT_DNS_WARM, false)).n == 0) {
+        status = cdn_error_set(err, CDN_NETWORK, "no request was answered; the first: %s",
+                               c->first_error ? c->first_error : "none");
+    }
+    return status;
+}
+
+enum cdn_status compare_url(const struct compare_options *options, const struct comparison *a,
+                            struct comparison *ret, struct cdn_error *err)
+{
+    struct target target = {0};
+    struct cdn_addr address;
+    struct cdn_str host;
+    const char *path;
+    *ret = (struct comparison){0};
+    if (!split(options->against, &host, &path) || !cdn_parse_host_port(host, &address)) {
+        return cdn_error_set(err, CDN_USAGE, "'%s' is not http://ADDRESS:PORT/PATH", options->against);
+    }
+    const char *place = options->against_place ? options->against_place : a->world.origin.name;
+    CDN_AUTOFREE char *server = cdn_str_dup(host), *allow = cdn_asprintf("%s=%s", server, place);
+    const struct target_wish wish = {.seed = a->seed, .bytes = a->body_bytes, .own = true, .allow = allow};
+    enum cdn_status status = model(options, options->config, a, ret, err);
+    if (status == CDN_OK) {
+        status = target_open(&wish, &compare_interrupted, &target, err);
+    }
+    if (status == CDN_OK) {
+        status = ask_server(options, &target, server, path, ret, err);
+    }
+    target_close(&target);
     return status;
 }

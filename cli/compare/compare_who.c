@@ -1,6 +1,7 @@
 /* compare_who: the clients. A log is read once and its addresses counted before anything is looked up, so
  * that a log of millions of lines costs as many look-ups as it has clients. */
 #include "cli/base/options.h"
+#include "cli/base/print.h"
 #include "cli/compare/compare_private.h"
 #include "cli/compare/model/world.h"
 #include "cli/geo/geo_client.h"
@@ -159,6 +160,15 @@ static enum cdn_status add_all(const struct compare_options *options, struct wor
     }
     if (status == CDN_OK && world->n == 0) {
         status = add_usual(options, world, err);
+    }
+    if (status == CDN_OK && !options->model) {
+        size_t gone = world_keep(world, WORLD_ASKED_MAX);
+        if (gone && !options->quiet) {
+            cli_complain(
+                "%u places are asked at once, those with most requests; %zu are left out (--model takes "
+                "all)\n",
+                WORLD_ASKED_MAX, gone);
+        }
     }
     return status == CDN_OK ? world_decide(world, err) : status;
 }

@@ -23,6 +23,7 @@
 
 #define UP_LIMIT_MS 60000
 #define UP_POLL_NS 10000000L
+#define ALLOW "POCKETCDN_WAN_ALLOW" /* a setting of the network, which `up` has no word for */
 
 enum cdn_status own_cdn_begin(const char *command, struct own_cdn *ret, struct cdn_error *err)
 {
@@ -108,7 +109,13 @@ enum cdn_status own_cdn_start(struct own_cdn *cdn, const struct own_cdn_wish *wi
     for (size_t i = 0; i < n; i++) {
         copy[i] = cdn_strdup(argv[i]);
     }
+    if (wish->allow) {
+        setenv(ALLOW, wish->allow, 1);
+    }
     status = child_start(copy, cdn->log, &cdn->up, err);
+    if (wish->allow) {
+        unsetenv(ALLOW);
+    }
     for (size_t i = 0; i < n; i++) {
         free(copy[i]);
     }

@@ -20,6 +20,7 @@ struct own_cdn_wish {   /* what `up` is told, NULL: nothing */
     const char *config; /* then its ports are taken, not free ones */
     const char *root, *origin;
     bool wan;
+    const char *allow; /* what the network lets through beside the CDN, "HOST:PORT=PLACE" */
 };
 
 /* Makes the folder. own_cdn_end() is due from here on. */

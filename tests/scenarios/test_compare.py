@@ -5,13 +5,16 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 
 import pytest
-from cdn import BIN, SLOW, SOURCE, clean_environment
+from cdn import BIN, SLOW, SOURCE, Reply, clean_environment, poll
+from test_up import alive
 from travel import World
 
 PLACES = ("--from", "Tokyo", "--from", "Berlin", "--from", "Lima")
+LONG = os.environ.get("CDN_LONG") == "yes"
 LATE_MS = 60 * SLOW  # of a median on a busy machine
 
 
@@ -95,6 +98,8 @@ BAD = [
     (["--from-log", "/nowhere.log"], 3, "/nowhere.log"),
     (["--cities", "99999"], 2, "--cities"),
     (["--against", "/nowhere.yaml"], 3, "/nowhere.yaml"),
+    (["--against", "http://127.0.0.1:1/"], 2, "--model asks nobody"),
+    (["--against-place", "Tokyo"], 2, "--against-place is for"),
     (["--json", "--csv"], 2, "one of them"),
     (["Tokyo"], 2, "takes no argument"),
 ]
@@ -151,6 +156,46 @@ def test_what_is_measured_lies_beside_the_model(real, cdn):
             assert runs["min"] >= model["least_total_ms"] * 0.6 - 1, (city["name"], name)
             assert runs["min"] <= model["total_ms"] * 1.4 + LATE_MS, (city["name"], name)
     assert modelled(as_json(cdn, "--model", *PLACES)) == modelled(told)
+
+
+def test_a_server_instead_of_a_cdn(cdn):
+    origin = cdn.fake_origin()
+    origin.on("/x.bin", Reply(body=b"x" * 100_000))
+    args = ("--own", "--from", "Tokyo", "--from", "Berlin", "--runs", "4", "--against", f"{origin.url}/x.bin")
+    told = as_json(cdn, *args, "--against-place", "New York", "--fail-if", "verdict=slower", code=1)
+    warm = told["changes"]["series"]
+    assert set(warm) == {"dns-warm-new", "dns-warm-kept"} and warm["dns-warm-new"]["after"]["n"] == 8
+    assert warm["dns-warm-kept"]["after"]["max"] > 150 > warm["dns-warm-kept"]["before"]["min"], "from Tokyo and back"
+    done = cdn.cli("compare", "--own", "--from", "Tokyo", "--runs", "1", "--against", "ftp://x/", limit=120 * SLOW)
+    assert done.returncode == 2 and "is not http://ADDRESS:PORT/PATH" in done.stderr
+
+
+def test_a_link_is_cut(cdn):
+    told = as_json(cdn, "--own", "--from", "Tokyo", "--runs", "1", "--kill", "link:Tokyo-nrt")
+    row = told["outages"][0]
+    assert row["what"] == "link Tokyo-nrt is cut" and row["without_answer_s"] > 2 and row["wrong"] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_one_leaves_nothing(cdn, number):
+    tmp = cdn.folder("tmp")
+    process = cdn.spawn("pocketcdn", "compare", "--own", env={"TMPDIR": str(tmp)})
+    poll(lambda: list(tmp.glob("pocketcdn-compare-*/state/up.json")), what="the CDN has started")
+    pids = poll(lambda: [n["pid"] for f in tmp.glob("*/state/up.json") for n in json.loads(f.read_text())["nodes"] if n.get("pid")],
+                what="its processes")
+    process.signal(number)
+    assert process.wait() == 3
+    assert not list(tmp.iterdir()) and not any(alive(pid) for pid in pids)
+
+
+@pytest.mark.skipif(not LONG, reason="make test-long runs it")
+def test_all_cities_twice_with_one_seed(cdn):
+    one, two = (as_json(cdn, "--own", "--quiet") for _ in range(2))
+    assert one["errors"] == two["errors"] == 0 and len(one["cities"]) == 24
+    assert modelled(one) == modelled(two)
+    base = cdn.folder("base") / "one.json"
+    base.write_text(json.dumps(one))
+    assert sum(s["measured"]["n"] for s in one["series"].values()) >= 24 * 18 * 3 * 0.99
 
 
 def test_traffic_is_counted(real):
@@ -252,6 +297,8 @@ def test_the_commands_of_the_page_run(cdn):
         (folder / f"{name}.yaml").write_text("edges:\n  - {name: fra, place: Frankfurt, listen: '127.0.9.1:8088'}\n")
     assert len(lines) >= 7
     for line in lines:
+        if "--report" in line:
+            line += "" if LONG else " --from Tokyo"
         env = clean_environment() | {"PATH": f"{BIN}:{os.environ['PATH']}", "TMPDIR": str(cdn.folder("tmp")),
                                      "XDG_STATE_HOME": str(cdn.folder("home"))}
         done = subprocess.run(["sh", "-c", line], cwd=folder, env=env, capture_output=True, text=True, timeout=240 * SLOW,

@@ -280,6 +280,41 @@ enum cdn_status world_add_lines(struct world *world, int fd, struct cdn_error *e
     return cdn_error_prefix(err, "standard input, line %llu", (unsigned long long)at);
 }
 
+static int by_weight(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x < y) - (x > y);
+}
+
+size_t world_keep(struct world *world, size_t n)
+{
+    if (world->n <= n) {
+        return 0;
+    }
+    CDN_AUTOFREE double *weights = cdn_calloc(world->n, sizeof(*weights));
+    for (size_t i = 0; i < world->n; i++) {
+        weights[i] = world->cities[i].weight;
+    }
+    qsort(weights, world->n, sizeof(*weights), by_weight);
+    const double least = weights[n - 1];
+    size_t kept = 0, more = 0, gone = world->n - n;
+    for (size_t i = 0; i < n; i++) {
+        more += weights[i] > least;
+    }
+    for (size_t i = 0, equal = 0; i < world->n; i++) {
+        struct world_city *city = &world->cities[i];
+        bool keep = city->weight > least || (city->weight >= least && more + equal < n);
+        equal += keep && !(city->weight > least);
+        if (keep) {
+            world->cities[kept++] = *city;
+        } else {
+            free(city->at.name);
+        }
+    }
+    world->n = kept;
+    return gone;
+}
+
 /* ---- decisions ---- */
 
 /* An address near each place that has none. */

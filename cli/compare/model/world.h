@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #define WORLD_CITIES_MAX 2000u
+#define WORLD_ASKED_MAX 64u      /* real requests: that many at once */
 #define WORLD_ADDRESSES_MAX 100u /* cities of which an address is looked up */
 
 struct world_place {
@@ -58,6 +59,8 @@ enum cdn_status world_add_address(struct world *world, const struct cdn_addr *ad
 /* 24 cities over all continents where people are, and more of the gazetteer's most populous up to `n`. */
 #define WORLD_USUAL_CITIES 24u
 enum cdn_status world_add_usual(struct world *world, size_t n, struct cdn_error *err) CDN_MUST_CHECK;
+/* Leaves the `n` cities with most weight, in their order; returns how many went. */
+size_t world_keep(struct world *world, size_t n);
 /* A place a line; '#' lines and empty ones do not count. */
 enum cdn_status world_add_lines(struct world *world, int fd, struct cdn_error *err) CDN_MUST_CHECK;
 

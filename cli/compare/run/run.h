@@ -26,6 +26,7 @@ struct run_place {      /* where to ask; borrowed */
     const char *path;   /* of the file, "/compare/100kB.bin" */
     /* of files of comparison.sizes, where there are such; NULL: no sweep */
     const char *size_paths[COMPARISON_SIZES_MAX];
+    bool foreign;           /* `site` is another server, HOST:PORT: it is asked for `path` as it is, warm */
     const char *small_path; /* of the objects of the catalogue; NULL: `path` */
 };
 

@@ -147,7 +147,7 @@ static enum cdn_status start_own(struct target *target, const struct target_wish
                                  const volatile int *interrupted, struct cdn_error *err)
 {
     enum cdn_status status = own_cdn_begin("compare", &target->own, err);
-    struct own_cdn_wish own = {.config = wish->config, .wan = true};
+    struct own_cdn_wish own = {.config = wish->config, .wan = true, .allow = wish->allow};
     if (status == CDN_OK && (!wish->config || !wish->path)) {
         status = make_files(target, wish, err);
         own.root = target->own.root;

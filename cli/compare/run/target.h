@@ -21,6 +21,7 @@ struct target_wish {
     uint64_t seed;      /* of the files' contents */
     uint64_t bytes;     /* of the file */
     bool own;           /* start one in any case */
+    const char *allow;  /* with `own`: another server, "HOST:PORT=PLACE"; NULL: none */
 };
 
 struct target {

@@ -55,6 +55,10 @@ static void set_url(struct visitor *v)
                                                                       : place->site;
     const char *path = path_of(v);
     const unsigned number = has_stored(v) ? 0 : ++v->number;
+    if (place->foreign) {
+        (void)snprintf(v->request.url, sizeof(v->request.url), "http://%s%s", host, path);
+        return;
+    }
     (void)snprintf(v->request.url, sizeof(v->request.url), "http://%s%s%ccompare=%llx-%zu-%u-%d-%u", host,
                    path, strchr(path, '?') ? '&' : '?', (unsigned long long)v->run->nonce, v->city,
                    (unsigned)v->kind, v->row, number);
@@ -120,6 +124,9 @@ static void take(struct visitor *v)
     const char *wanted = series_state_verdict(series_visit_state(v->kind));
     if (series_visit_way(v->kind) != SERIES_DIRECT) {
         run_count(&run->c->traffic, &v->request);
+    }
+    if (run->place.foreign) {
+        wanted = v->request.verdict; /* whatever it calls it */
     }
     if (!run_same_body(run, v->row < 0 ? 0 : (size_t)v->row + 1, &v->request)) {
         run_note_unexpected(run, v->city, "the same body", &v->request);
@@ -188,6 +195,9 @@ enum cdn_status run_visits(struct run *run, unsigned warmup, struct cdn_error *e
     size_t n = 0;
     for (size_t city = 0; city < cities; city++) {
         for (unsigned kind = 0; kind < VISIT_COUNT; kind++) {
+            if (run->place.foreign && kind != VISIT_DNS_WARM) {
+                continue;
+            }
             visitor_init(&visitors[n++], run, city, (enum visit_kind)kind, -1, run->c->runs, &draw);
         }
     }

@@ -4,6 +4,9 @@
 #include "cli/compare/model/times.h"
 #include "common/mem.h"
 #include "common/mix.h"
+#include "common/str.h"
+#include "wan/path/formula.h"
+#include "wan/path/profile.h"
 
 #include <check.h>
 #include <stdint.h>
@@ -62,6 +65,30 @@ START_TEST(by_hand)
 }
 END_TEST
 
+/* What is played through agrees with the closed formula, where that has an answer. */
+START_TEST(as_the_formula)
+{
+    static const enum visit_kind kinds[] = {VISIT_DIRECT, VISIT_DNS_WARM};
+    static const double rtts[] = {5, 20, 80, 150, 300};
+    static const int64_t sizes[] = {0, 1000, 10000, 100000, 1000000};
+    const struct wan_profile *fibre = wan_profile_find(CDN_STR("fibre"));
+    for (size_t i = 0; i < CDN_ARRAY_LEN(rtts) * CDN_ARRAY_LEN(sizes) * CDN_ARRAY_LEN(kinds); i++) {
+        const struct times_leg leg = times_leg_of(rtts[i % 5], fibre);
+        const struct times_paths paths = {leg, leg, leg, leg};
+        const int64_t bytes = sizes[i / 5 % 5];
+        struct times got[2];
+        struct wan_times want;
+        const struct wan_exchange exchange = {
+            .bytes_up = TIMES_REQUEST_BYTES, .bytes_down = TIMES_HEAD_BYTES + bytes, .new_connection = true};
+        times_of_visit(&paths, kinds[i / 25], (uint64_t)bytes, got);
+        wan_formula(&leg.up, &leg.down, &exchange, &want);
+        same("connect", got[0].connect_ns, (double)want.connect_ns / 1e6);
+        same("first byte", got[0].first_byte_ns, (double)want.first_byte_ns / 1e6);
+        same("total", got[0].total_ns, (double)want.total_ns / 1e6);
+    }
+}
+END_TEST
+
 START_TEST(whatever_the_paths)
 {
     uint64_t state = 11;
@@ -95,6 +122,7 @@ int main(void)
     Suite *suite = suite_create("times");
     TCase *all = tcase_create("all");
     tcase_add_loop_test(all, by_hand, 0, (int)CDN_ARRAY_LEN(rows));
+    tcase_add_test(all, as_the_formula);
     tcase_add_test(all, whatever_the_paths);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);
