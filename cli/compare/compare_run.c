@@ -14,6 +14,7 @@
 #include "common/mem.h"
 #include "common/parse.h"
 #include "common/status.h"
+#include "common/str.h"
 
 #include <stdbool.h>
 #include <stdint.h>

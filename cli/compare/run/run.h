@@ -18,6 +18,8 @@
 #include "cli/compare/model/comparison.h"
 #include "common/status.h"
 
+#include <stdbool.h>
+
 struct run_place {      /* where to ask; borrowed */
     const char *socks;  /* "127.0.0.1:1080", of the network */
     const char *site;   /* "www.cdn.test": the name that GeoDNS answers for */

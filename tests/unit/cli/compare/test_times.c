@@ -9,6 +9,7 @@
 #include "wan/path/profile.h"
 
 #include <check.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
