@@ -109,14 +109,27 @@ static enum cdn_status send_all(const struct compare_options *options, const str
     struct run_place place;
     struct run *run;
     target_place(target, &place);
-    enum cdn_status status = run_create(c, &place, &compare_interrupted, tick, progress, &run, err);
+    enum cdn_status status = CDN_OK;
+    for (size_t i = 0; i < options->kill.n && status == CDN_OK; i++) { /* said before, not after the visits */
+        struct target_outage outage;
+        status = target_outage_read(target, options->kill.items[i], &outage, err);
+    }
+    if (status == CDN_OK) {
+        status = run_create(c, &place, &compare_interrupted, tick, progress, &run, err);
+    }
     if (status != CDN_OK) {
         return status;
     }
     c->sent = true;
     c->url = cdn_asprintf("http://%s%s", target->site, target->path);
     int64_t began_ns = cdn_clock_mono_ns();
-    status = visits(c, target, run, err);
+    status = run_probe(run, &c->body_bytes, err); /* a file that is there already has a size of its own */
+    if (status == CDN_OK) {
+        status = comparison_model(c, err);
+    }
+    if (status == CDN_OK) {
+        status = visits(c, target, run, err);
+    }
     if (status == CDN_OK) {
         status = run_sweep(run, err);
     }

@@ -219,8 +219,10 @@ def test_a_cdn_that_runs_is_asked(cdn):
     report = cdn.folder("report") / "r.html"
     told = json.loads(world.run("compare", "--from", "Madrid", "--runs", "1", "--json", "--report", report,
                                 limit=120 * SLOW).stdout)
-    assert told["url"].endswith("/a.txt") and told["errors"] == 0
+    assert told["url"].endswith("/a.txt") and told["errors"] == 0 and told["body_bytes"] == 50000
     assert told["cities"][0]["series"]["direct-new"]["measured"]["n"] == 1
+    done = world.run("compare", "--url", "/none", "--from", "Madrid", limit=120 * SLOW)
+    assert done.returncode == 1 and "/none: the origin answers 404" in done.stderr
     done = world.run("compare", "--kill", "edge:fra", "--from", "Madrid", "--runs", "1", limit=120 * SLOW)
     assert done.returncode == 1 and "only processes of a CDN of compare's own are killed" in done.stderr
 

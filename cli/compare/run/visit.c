@@ -187,6 +187,39 @@ static void visitors_free(struct visitor *visitors, size_t n)
     free(visitors);
 }
 
+static void on_probed(struct run_request *request)
+{
+    request->run->running--;
+}
+
+enum cdn_status run_probe(struct run *run, uint64_t *ret_bytes, struct cdn_error *err)
+{
+    struct run_request request = {.run = run, .done = on_probed};
+    struct http_client *client;
+    enum cdn_status status = run_client(run, 0, &client, err);
+    if (status != CDN_OK) {
+        return status;
+    }
+    request.client = client;
+    (void)snprintf(request.url, sizeof(request.url), "http://%s%s", run->place.origin, run->place.path);
+    run->running++;
+    run_request_start(&request);
+    status = run_loop(run, "size", 1, err);
+    run_request_cancel(&request);
+    http_client_destroy(client);
+    if (status == CDN_OK && (request.error != HTTP_FETCH_NONE || request.status != 200)) {
+        status =
+            request.error != HTTP_FETCH_NONE
+                ? cdn_error_set(err, CDN_NETWORK, "%s: %s (%s)", request.url,
+                                http_fetch_error_word(request.error), request.why)
+                : cdn_error_set(err, CDN_NOT_FOUND, "%s: the origin answers %u", request.url, request.status);
+    }
+    if (status == CDN_OK) {
+        *ret_bytes = request.bytes;
+    }
+    return status;
+}
+
 enum cdn_status run_visits(struct run *run, unsigned warmup, struct cdn_error *err)
 {
     const size_t cities = run->c->world.n;
