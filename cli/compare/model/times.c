@@ -160,6 +160,10 @@ static void play_visit(const struct times_paths *paths, enum visit_kind visit, u
     link_init(&play.behind, &behind);
     play.behind.open = true;
     play_request(&play, series_visit_way(visit), &now_ns, &ret[0]);
+    if (!busy) { /* an edge has several connections to its origin: the next request may find an idle one */
+        link_init(&play.behind, &behind);
+        play.behind.open = true;
+    }
     play_request(&play, series_visit_way(visit), &now_ns, &ret[1]);
 }
 
