@@ -23,14 +23,19 @@ SIZES_LONG = (10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000
 LONG = pytest.mark.skipif(not os.environ.get("CDN_LONG"), reason="make test-long runs it")
 
 
-def measure(rtt, control, sizes):
-    """One run: {(bytes, number of the request on its connection): row}."""
-    done = subprocess.run([PROGRAM, str(rtt), control, str(RATE), "1", *map(str, sizes)], capture_output=True, text=True,
-                          timeout=120)
+def run(rtt, control, sizes, loss=0, repeat=1):
+    """What kernel-tcp prints."""
+    done = subprocess.run([PROGRAM, *map(str, (rtt, control, RATE, loss, repeat, *sizes))], capture_output=True, text=True,
+                          timeout=120 * repeat)
     if done.returncode == 77:
         pytest.skip("no delay line here: " + done.stderr.strip())
     assert done.returncode == 0, done.stderr
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def measure(rtt, control, sizes):
+    """One run: {(bytes, number of the request on its connection): row}."""
+    rows = run(rtt, control, sizes)
     return {(row["bytes"], row["kept"]): row for row in rows if not row["resent"]}
 
 
@@ -74,6 +79,15 @@ def test_the_model_is_as_fast_as_the_kernel_with_all_sizes(control):
         print(f"| {size // 1000:,} kB | " + " | ".join(
             f"{rows[size, kept]['total_ms']:.0f} / {rows[size, kept]['model_total_ms']:.0f}"
             for rows in found for kept in (0, 2)) + " |")
+
+
+@LONG
+def test_losses_cost_what_they_cost_the_kernel():
+    """On the average, and roughly: thirty connections with 1 % lost are few, and one time-out is as long as ten rounds."""
+    rows = run(40, "reno", (100_000, 300_000), loss=0.01, repeat=30)
+    kernel, model = (sum(row[name] for row in rows) / len(rows) for name in ("total_ms", "model_total_ms"))
+    print(f"mean: kernel {kernel:.0f} ms, model {model:.0f} ms")
+    assert any(row["resent"] for row in rows) and 0.6 < model / kernel < 1.6
 
 
 def relay(cdn, rtts):

@@ -3,6 +3,7 @@
 #include "tests/truth/delay_line.h"
 
 #include "common/clock.h"
+#include "common/mix.h"
 
 #include <arpa/inet.h>
 #include <bits/types/sig_atomic_t.h>
@@ -36,6 +37,8 @@
 struct queue {
     int from, to;
     int64_t delay_ns, bytes_per_s, free_ns;
+    double loss;
+    uint64_t seed;
     unsigned first, count;
     int64_t due_ns[QUEUE];
     ssize_t length[QUEUE];
@@ -172,6 +175,9 @@ static void take_in(struct queue *q)
             q->free_ns = (q->free_ns > now ? q->free_ns : now) + bytes * 1000000000 / q->bytes_per_s;
             now = q->free_ns;
         }
+        if (q->loss > 0 && q->length[at] > HEADS && cdn_mix_unit(cdn_mix_next(&q->seed)) < q->loss) {
+            continue;
+        }
         q->due_ns[at] = now + q->delay_ns;
         q->count++;
     }
@@ -231,6 +237,8 @@ int line_run(const struct line *line, int (*server)(void *), int (*client)(void 
         there.delay_ns = line->there_ns;
         back.delay_ns = line->back_ns;
         back.bytes_per_s = line->bytes_per_s;
+        back.loss = line->loss;
+        back.seed = line->seed;
         carry(&there, &back);
     }
     signal(SIGCHLD, SIG_DFL);

@@ -13,6 +13,8 @@
 struct line {
     int64_t there_ns, back_ns; /* from client to server, and back */
     int64_t bytes_per_s;       /* back; 0: no limit */
+    double loss;               /* back, of packets that carry something */
+    uint64_t seed;
 };
 
 /* Runs `server` and `client`, each in a child in a namespace of its own, and carries their packets until the

@@ -1,6 +1,7 @@
 /* What the kernel's own TCP takes over a path, for each size on a new connection and on a kept one, one line
- * of JSON each. usage: kernel-tcp RTT_MS CONGESTION_CONTROL BYTES_PER_S REPEAT BYTES... */
+ * of JSON each. usage: kernel-tcp RTT_MS CONGESTION_CONTROL BYTES_PER_S LOSS REPEAT BYTES... */
 #include "common/clock.h"
+#include "common/mix.h"
 #include "tests/truth/delay_line.h"
 #include "tests/truth/exchange.h"
 #include "wan/path/path.h"
@@ -81,13 +82,15 @@ static int64_t carry(struct wan_way *way, int64_t at_ns, uint64_t n, int64_t *re
     return flight.last_ns;
 }
 
-static void model_begin(struct model *m, const struct line *line)
+static void model_begin(struct model *m, const struct line *line, uint64_t seed)
 {
     struct wan_path up = {.there_ns = line->there_ns, .back_ns = line->back_ns};
-    struct wan_path down = {
-        .there_ns = line->back_ns, .back_ns = line->there_ns, .bytes_per_s = line->bytes_per_s};
+    struct wan_path down = {.there_ns = line->back_ns,
+                            .back_ns = line->there_ns,
+                            .bytes_per_s = line->bytes_per_s,
+                            .loss = line->loss};
     wan_way_init(&m->up, &up, NULL, 0);
-    wan_way_init(&m->down, &down, NULL, 0);
+    wan_way_init(&m->down, &down, NULL, cdn_mix64(seed));
     m->at_ns = 1;
 }
 
@@ -131,7 +134,7 @@ static int visit(void *arg)
             return EXIT_FAILURE;
         }
         struct model model;
-        model_begin(&model, &job->line);
+        model_begin(&model, &job->line, i);
         for (int kept = 0; kept < 3; kept++) {
             int64_t model_first, model_total;
             uint32_t resent = *job->resent;
@@ -156,15 +159,19 @@ static int visit(void *arg)
 
 int main(int argc, char **argv)
 {
-    if (argc < 6 || argc > 5 + 16) {
-        fprintf(stderr, "usage: kernel-tcp RTT_MS CONGESTION_CONTROL BYTES_PER_S REPEAT BYTES...\n");
+    if (argc < 7 || argc > 6 + 16) {
+        fprintf(stderr, "usage: kernel-tcp RTT_MS CONGESTION_CONTROL BYTES_PER_S LOSS REPEAT BYTES...\n");
         return 2;
     }
     int64_t half = (int64_t)(strtod(argv[1], NULL) * 5e5);
-    struct job job = {.line = {.there_ns = half, .back_ns = half, .bytes_per_s = strtoll(argv[3], NULL, 10)},
+    struct job job = {.line = {.there_ns = half,
+                               .back_ns = half,
+                               .bytes_per_s = strtoll(argv[3], NULL, 10),
+                               .loss = strtod(argv[4], NULL),
+                               .seed = 1},
                       .control = argv[2],
-                      .repeat = (unsigned)strtoul(argv[4], NULL, 10)};
-    for (int i = 5; i < argc; i++) {
+                      .repeat = (unsigned)strtoul(argv[5], NULL, 10)};
+    for (int i = 6; i < argc; i++) {
         job.bytes[job.sizes++] = strtoull(argv[i], NULL, 10);
     }
     job.resent = mmap(NULL, sizeof(*job.resent), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

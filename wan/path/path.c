@@ -138,18 +138,18 @@ static void depart(struct wan_way *way, int64_t bytes, bool more, struct wan_fli
 }
 
 /* How long after it would have arrived a lost segment does. With others behind it the sender learns of it
- * from their acknowledgements and sends it again: a round (RFC 5681 section 3.2). With none it waits for the
- * probe time-out of two rounds, or, alone, for the retransmission time-out (RFC 8985 section 7.2). What is
- * lost again waits for time-outs that double. */
+ * from their acknowledgements and sends it again: a round, and one more if that is lost, too (RFC 8985
+ * section 4). With none it waits for the probe time-out of two rounds, or, alone, for the retransmission
+ * time-out (RFC 8985 section 7.2); what is lost then waits for time-outs that double. */
 static int64_t repair_takes_ns(struct wan_way *way, bool followed, bool alone, bool *ret_timeout)
 {
     int64_t round = way->path.there_ns + way->path.back_ns, timeout = wan_window_timeout_ns(way);
     int64_t takes = followed ? round : alone ? timeout : window_min(2 * round, timeout);
     *ret_timeout = !followed && alone;
     for (int i = 0; i < TRIES && wan_chance(&way->seed, way->path.loss); i++) {
-        takes += timeout;
+        takes += followed ? round : timeout;
         timeout = window_min(2 * timeout, TIMEOUT_MAX_NS);
-        *ret_timeout = true;
+        *ret_timeout = *ret_timeout || !followed;
     }
     return takes;
 }

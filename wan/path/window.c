@@ -36,8 +36,8 @@ void wan_window_fit(struct wan_way *way)
  * below the threshold, and above it while the window was the limit. */
 static void grow(struct wan_way *way, int64_t bytes)
 {
-    if (way->lost) {
-        return;
+    if (way->lost && way->reduce_ns == WAN_NEVER) {
+        return; /* recovering; until it notices the loss, a sender goes on */
     }
     if (way->window < way->threshold) {
         if (way->window < 2 * way->peak) {

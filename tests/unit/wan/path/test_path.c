@@ -178,6 +178,24 @@ START_TEST(loss_and_jitter_only_take_time)
 }
 END_TEST
 
+/* The very nanoseconds, on every machine. */
+START_TEST(what_a_seed_gives)
+{
+    static const struct {
+        uint64_t seed;
+        int64_t first_ns, last_ns;
+    } rows[] = {{1, 52171664, 5207153011}, {2, 52819865, 6410250270}, {20261129, 56245367, 4688641257}};
+    struct wan_path path = path_of(100, 1250000);
+    path.loss = 0.01;
+    path.jitter_ns = 2 * MS;
+    for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
+        struct wan_flight flight = send_new(&path, rows[i].seed, 1000000);
+        ck_assert_int_eq(flight.first_ns, rows[i].first_ns);
+        ck_assert_int_eq(flight.last_ns, rows[i].last_ns);
+    }
+}
+END_TEST
+
 /* One segment in a hundred: of 10,000 transfers of one segment as many wait for a time-out. */
 START_TEST(as_much_is_lost_as_was_asked_for)
 {
@@ -335,6 +353,7 @@ int main(void)
     tcase_add_test(tcase, the_window_of_a_kept_connection);
     tcase_add_test(tcase, never_more_than_a_window_under_way);
     tcase_add_test(tcase, loss_and_jitter_only_take_time);
+    tcase_add_test(tcase, what_a_seed_gives);
     tcase_add_test(tcase, as_much_is_lost_as_was_asked_for);
     tcase_add_test(tcase, what_a_repair_costs);
     tcase_add_test(tcase, a_loss_halves_the_window);
