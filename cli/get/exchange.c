@@ -237,7 +237,7 @@ static const char *socks_reason(const char *text)
         const char *number, *reason;
     } reasons[] = {
         {"(1)", "; the network could not reach it: see its log, wan.log in the state folder"},
-        {"(2)", "; that is no node of this CDN: the network leads nowhere else, unless --allow names it"},
+        {"(2)", "; that is no node of this CDN (--allow adds others, and the site's name needs dns_listen)"},
         {"(3)", "; the link to it is cut"},
         {"(4)", "; the network knows no such name, or the link to it is cut"},
         {"(5)", "; nobody listens there"},

@@ -41,6 +41,18 @@ def test_pages_can_be_cached(site, target, cache_control, key):
     assert r["ETag"]
 
 
+def test_the_gallery_is_a_page_of_forty_files(site):
+    page = get(site, "/shop/gallery/")
+    assert page.status == 200 and page["Cache-Control"] == "public, max-age=60, s-maxage=3600"
+    pictures = re.findall(r'src="(/shop/gallery/\d+\.svg)"', page.text)
+    bodies = {get(site, picture).body for picture in pictures}
+    assert len(bodies) == 37 and 1000 < min(map(len, bodies)) and max(map(len, bodies)) < 40000, "with css, js and pattern 40"
+    assert get(site, pictures[0]).body == get(site, pictures[0]).body
+    assert get(site, pictures[0])["Cache-Control"] == "public, max-age=31536000, immutable"
+    for none in ("/shop/gallery/0.svg", "/shop/gallery/38.svg"):
+        assert get(site, none).status == 404 and "Cache-Control" not in get(site, none)
+
+
 def test_search(site):
     r = get(site, "/shop/search/?q=two+tent")
     assert r["CDN-Cache-Control"] == "max-age=60, stale-while-revalidate=30"
