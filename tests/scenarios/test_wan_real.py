@@ -3,9 +3,11 @@ who the client is."""
 
 import shutil
 import subprocess
+import time
 
 import pytest
 
+import tls
 from cdn import poll, unused_port
 from wan import Socks, near, seconds
 
@@ -28,11 +30,16 @@ class Real:
                        "control": f"http://127.0.0.1:{ports[4]}", "control_proxy": f"socks5h://{name}@{proxy}",
                        "access_log": "-", "cache_dir": str(cdn.folder(f"cache-{name}"))}
                       for i, (name, place) in enumerate((("fra", "Frankfurt"), ("nrt", "Tokyo")), 1)]}
+        self.pair = tls.Pair(cdn.folder("tls"), "iad.cdn.test", "DNS:iad.cdn.test")
+        config["edges"].append({**config["edges"][0], "name": "iad", "place": "Ashburn", "listen": f"127.0.78.3:{ports[7]}",
+                                "admin": f"127.0.78.3:{ports[8]}", "origin_proxy": f"socks5h://iad@{proxy}",
+                                "control_proxy": f"socks5h://iad@{proxy}", "cache_dir": str(cdn.folder("cache-iad")),
+                                "tls_certificate": str(self.pair.certificate), "tls_key": str(self.pair.key)})
         path = cdn.config(config)
         self.wan = cdn.daemon("pocketcdn-wan", ["-c", path, "--log-level", "debug"])
         self.origin = cdn.daemon("pocketcdn-origin", ["-c", path])
         self.router = cdn.daemon("pocketcdn-router", ["-c", path])
-        self.edges = {name: cdn.daemon("pocketcdn-edge", ["-c", path, "--name", name], name=f"edge {name}") for name in ("fra", "nrt")}
+        self.edges = {name: cdn.daemon("pocketcdn-edge", ["-c", path, "--name", name], name=f"edge {name}") for name in ("fra", "nrt", "iad")}
         poll(lambda: all(e["health"]["known"] and e["healthy"] for e in self.router.admin_get("/edges")["edges"]), what="probes")
 
     def connect(self, host, user="Tokyo", port=80):
@@ -95,6 +102,20 @@ def test_a_cut_link_to_the_origin_fails_misses_and_not_hits(real):
             near(real.rtt("Tokyo", "nrt"), lambda: seconds(lambda: client.get("/app.css", host="nrt.cdn.test"))[0])
         finally:
             real.wan.faults(off=True)
+
+
+def test_https_takes_a_round_trip_more(real):
+    """TLS 1.3 on a new connection: connect, handshake and request are one round trip each."""
+    rtt, context = real.rtt("Chicago", "iad"), real.pair.client()
+
+    def fetch():
+        began = time.monotonic()
+        with real.connect("iad.cdn.test", "Chicago", port=443) as client:
+            client.sock = context.wrap_socket(client.sock, server_hostname="iad.cdn.test")
+            assert client.get("/app.css", host="iad.cdn.test").body == real.files["app.css"]
+            return time.monotonic() - began
+
+    near(3 * rtt, fetch, slack=0.01)
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")

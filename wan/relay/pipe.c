@@ -189,6 +189,9 @@ enum wan_pull wan_pipe_pull(struct wan_pipe *pipe, int fd, struct cdn_buf *early
         if (!take_flight(pipe, fd, early, &flight)) {
             return WAN_PULL_BROKEN;
         }
+        if (!pipe->known) { /* whether there is more will be told */
+            break;
+        }
     }
     return WAN_PULL_INPUT;
 }

@@ -109,6 +109,7 @@ START_TEST(an_end_comes_after_the_bytes)
     begin(50 * MS);
     say("x");
     shutdown(in[0], SHUT_WR);
+    ck_assert_int_eq(pull(0), WAN_PULL_INPUT);
     ck_assert_int_eq(pull(0), WAN_PULL_ENDED);
     ck_assert_int_eq(push(49 * MS), WAN_PUSH_TIME);
     ck_assert_int_eq(push(50 * MS), WAN_PUSH_FIN);
