@@ -19,6 +19,7 @@
 #include "common/status.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct run_place {      /* where to ask; borrowed */
     const char *socks;  /* "127.0.0.1:1080", of the network */
