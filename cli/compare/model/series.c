@@ -74,3 +74,23 @@ const char *series_way_text(enum series_way way)
     };
     return texts[way];
 }
+
+const char *series_way_word(enum series_way way)
+{
+    static const char *const way_words[] = {
+#define X(name, word, text) word,
+        SERIES_WAY_TABLE(X)
+#undef X
+    };
+    return way_words[way];
+}
+
+const char *series_state_word(enum series_state state)
+{
+    static const char *const state_words[] = {
+#define X(name, word, verdict, text) word,
+        SERIES_STATE_TABLE(X)
+#undef X
+    };
+    return state_words[state];
+}

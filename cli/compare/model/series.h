@@ -74,5 +74,7 @@ const char *const *series_words(void);                     /* all, ended by NULL
 const char *series_state_verdict(enum series_state state); /* the X-Cache that belongs to it; "" for ORIGIN */
 const char *series_state_text(enum series_state state);
 const char *series_way_text(enum series_way way);
+const char *series_way_word(enum series_way way);       /* "dns" */
+const char *series_state_word(enum series_state state); /* "warm"; "" for ORIGIN */
 
 #endif

@@ -141,6 +141,23 @@ static void cells_of(const struct summary *s, struct cdn_buf *out)
     }
 }
 
+static void put_names(struct cdn_buf *out)
+{
+    cdn_buf_add_str(out, CDN_STR("<details><summary>What the names mean</summary><ul>\n"));
+    for (unsigned way = 0; way < SERIES_WAY_COUNT; way++) {
+        cdn_buf_printf(out, "<li><b>%s</b>: %s</li>\n", series_way_word((enum series_way)way),
+                       series_way_text((enum series_way)way));
+    }
+    for (unsigned state = SERIES_ORIGIN + 1; state < SERIES_STATE_COUNT; state++) {
+        cdn_buf_printf(
+            out, "<li><b>%s</b>: %s (X-Cache: %s)</li>\n", series_state_word((enum series_state)state),
+            series_state_text((enum series_state)state), series_state_verdict((enum series_state)state));
+    }
+    cdn_buf_add_str(
+        out, CDN_STR("<li><b>new</b>, <b>kept</b>: the request that opens a connection, and the one that "
+                     "follows on it at once</li>\n</ul></details>\n"));
+}
+
 void report_series(const struct comparison *c, struct cdn_buf *out)
 {
     static const char *const heads[] = {"Series",   "n",
