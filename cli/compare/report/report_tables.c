@@ -171,6 +171,7 @@ void report_series(const struct comparison *c, struct cdn_buf *out)
                   "least: over a window that is open behind the edge), and what the first byte took over "
                   "that."
                 : "All places, modelled.");
+    put_names(out);
     table_head(heads, c->sent ? CDN_ARRAY_LEN(heads) : 7, out);
     for (unsigned i = 0; i < SERIES_COUNT; i++) {
         struct summary modelled = comparison_modelled(c, i);
