@@ -97,6 +97,9 @@ static enum cdn_status check(const struct compare_options *options, struct compa
     if (options->cities && (options->from.n || options->from_me || options->from_log)) {
         return cdn_error_set(err, CDN_USAGE, "--cities goes with none of --from, --from-me and --from-log");
     }
+    if (options->url.n > COMPARISON_SIZES_MAX + 1) {
+        return cdn_error_set(err, CDN_USAGE, "--url: more than %u", COMPARISON_SIZES_MAX + 1);
+    }
     if (options->client && !options->from_log) {
         return cdn_error_set(err, CDN_USAGE, "--client is for --from-log");
     }
@@ -149,8 +152,8 @@ static char *command_of(const struct compare_options *options, const struct cli_
     if (options->size) {
         cdn_buf_printf(&text, " --size %s", options->size);
     }
-    if (options->url) {
-        cdn_buf_printf(&text, " --url '%s'", options->url);
+    for (size_t i = 0; i < options->url.n; i++) {
+        cdn_buf_printf(&text, " --url '%s'", options->url.items[i]);
     }
     if (options->runs) {
         cdn_buf_printf(&text, " --runs %s", options->runs);

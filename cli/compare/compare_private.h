@@ -38,7 +38,7 @@
     X(TEXT, from_log, 0, "FILE",                                                                             \
       "The clients of an access log, each with its number of requests; '-': stdin")                          \
     X(TEXT, client, 0, "WHICH", "The client of a log line, as for `geo`: a column (4), a name, xff")         \
-    X(TEXT, url, 'u', "URL", "The file to ask for: a path (/app.css) of the CDN")                            \
+    X(LIST, url, 'u', "URL", "The file to ask for: a path (/app.css) of the CDN; up to 8 more beside it")    \
     X(TEXT, runs, 0, "N", "Visits of each kind at each place; default: 3")                                   \
     X(TEXT, profile, 0, "PROFILE", "Last mile of the clients; default: fibre")                               \
     X(TEXT, state, 0, "DIR", "State folder of a CDN that `up --wan` started")                                \

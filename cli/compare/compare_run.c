@@ -103,6 +103,24 @@ static enum cdn_status visits(struct comparison *c, const struct target *target,
     return status;
 }
 
+/* Files that are there already have sizes of their own: the first is what all series ask for, the others are
+ * asked for as the other sizes are. */
+static enum cdn_status probe(const struct compare_options *options, const struct target *target,
+                             struct run *run, struct comparison *c, struct cdn_error *err)
+{
+    enum cdn_status status = run_probe(run, target->path, &c->body_bytes, err);
+    for (size_t i = 1; i < options->url.n && status == CDN_OK; i++) {
+        struct sweep_row *row = &c->sizes[i - 1];
+        *row = (struct sweep_row){.path = cdn_strdup(path_of(options->url.items[i]))};
+        c->size_count = i;
+        status = run_probe(run, row->path, &row->bytes, err);
+    }
+    if (status == CDN_OK && options->url.n > 1) {
+        run_take_paths(run);
+    }
+    return status == CDN_OK ? comparison_model(c, err) : status;
+}
+
 static enum cdn_status send_all(const struct compare_options *options, const struct target *target,
                                 struct comparison *c, struct progress *progress, struct cdn_error *err)
 {
@@ -123,10 +141,7 @@ static enum cdn_status send_all(const struct compare_options *options, const str
     c->sent = true;
     c->url = cdn_asprintf("http://%s%s", target->site, target->path);
     int64_t began_ns = cdn_clock_mono_ns();
-    status = run_probe(run, &c->body_bytes, err); /* a file that is there already has a size of its own */
-    if (status == CDN_OK) {
-        status = comparison_model(c, err);
-    }
+    status = probe(options, target, run, c, err);
     if (status == CDN_OK) {
         status = visits(c, target, run, err);
     }
@@ -163,7 +178,7 @@ enum cdn_status compare_one(const struct compare_options *options, const char *c
     struct target target = {0};
     const struct target_wish wish = {.state = options->state,
                                      .config = config,
-                                     .path = path_of(options->url),
+                                     .path = path_of(options->url.n ? options->url.items[0] : NULL),
                                      .seed = like->seed,
                                      .bytes = like->body_bytes,
                                      .own = options->own};

@@ -215,12 +215,15 @@ def test_users_see_an_edge_go_down(real):
 
 
 def test_a_cdn_that_runs_is_asked(cdn):
-    world = World(cdn, files={"a.txt": b"a" * 50000, "b<c>.txt": b"b"})
+    world = World(cdn, files={"a.txt": b"a" * 50000, "b.txt": b"b" * 20000, "b<c>.txt": b"b"})
     report = cdn.folder("report") / "r.html"
     told = json.loads(world.run("compare", "--from", "Madrid", "--runs", "1", "--json", "--report", report,
                                 limit=120 * SLOW).stdout)
     assert told["url"].endswith("/a.txt") and told["errors"] == 0 and told["body_bytes"] == 50000
     assert told["cities"][0]["series"]["direct-new"]["measured"]["n"] == 1
+    two = json.loads(world.run("compare", "--url", "/a.txt", "--url", "/b.txt", "--from", "Madrid", "--runs", "1", "--json",
+                               limit=120 * SLOW).stdout)
+    assert [(row["path"], row["bytes"], row["direct"]["measured"]["n"]) for row in two["sizes"]] == [("/b.txt", 20000, 1)]
     done = world.run("compare", "--url", "/none", "--from", "Madrid", limit=120 * SLOW)
     assert done.returncode == 1 and "/none: the origin answers 404" in done.stderr
     done = world.run("compare", "--kill", "edge:fra", "--from", "Madrid", "--runs", "1", limit=120 * SLOW)

@@ -50,7 +50,6 @@ void comparison_paths(const struct comparison *c, size_t city, struct times_path
 static void model_sweep(struct comparison *c, size_t row, struct summary_value *values)
 {
     struct sweep_row *sweep = &c->sizes[row];
-    *sweep = (struct sweep_row){.bytes = sweep_bytes[row]};
     for (unsigned visit = 0; visit < SWEEP_VISIT_COUNT; visit++) {
         for (size_t i = 0; i < c->world.n; i++) {
             struct times_paths paths;
@@ -98,10 +97,13 @@ enum cdn_status comparison_model(struct comparison *c, struct cdn_error *err)
                            &c->times[i * SERIES_COUNT + series_of((enum visit_kind)visit, false)]);
         }
     }
-    for (size_t row = 0; row < CDN_ARRAY_LEN(sweep_bytes); row++) {
+    for (size_t row = 0; c->size_count == 0 && row < CDN_ARRAY_LEN(sweep_bytes); row++) {
+        c->sizes[row].bytes = sweep_bytes[row];
+    }
+    c->size_count = c->size_count ? c->size_count : CDN_ARRAY_LEN(sweep_bytes);
+    for (size_t row = 0; row < c->size_count; row++) {
         model_sweep(c, row, values);
     }
-    c->size_count = CDN_ARRAY_LEN(sweep_bytes);
     model_enough(c);
     return CDN_OK;
 }
@@ -121,6 +123,7 @@ void comparison_free(struct comparison *c)
         free(c->samples[i].at);
     }
     for (size_t i = 0; i < c->size_count; i++) {
+        free(c->sizes[i].path);
         for (unsigned visit = 0; visit < SWEEP_VISIT_COUNT; visit++) {
             free(c->sizes[i].measured[visit]);
         }

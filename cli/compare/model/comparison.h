@@ -38,6 +38,7 @@ uint64_t comparison_size(size_t row); /* bytes of a row of the sweep; 0 behind t
 enum visit_kind sweep_visit_kind(enum sweep_visit visit);
 
 struct sweep_row { /* new connections */
+    char *path;    /* of a file that was named; NULL: of the usual sizes */
     uint64_t bytes;
     struct summary modelled[SWEEP_VISIT_COUNT];
     double *measured[SWEEP_VISIT_COUNT]; /* total_ms of all cities; NULL: not sent */
@@ -93,7 +94,7 @@ struct comparison {
     char *first_error;   /* a sentence, or NULL */
 };
 
-/* The world's places are known and decided. */
+/* The world's places are known and decided. `sizes`: the usual ones, unless some are there. */
 enum cdn_status comparison_model(struct comparison *c, struct cdn_error *err) CDN_MUST_CHECK;
 void comparison_free(struct comparison *c); /* may be zeroed */
 

@@ -152,6 +152,9 @@ static json_t *sizes_json(const struct comparison *c)
     for (size_t i = 0; i < c->size_count; i++) {
         const struct sweep_row *row = &c->sizes[i];
         json_t *object = json_pack("{s:o}", "bytes", integer(row->bytes));
+        if (row->path) {
+            json_object_set_new(object, "path", text_of(cdn_str(row->path)));
+        }
         for (unsigned visit = 0; visit < SWEEP_VISIT_COUNT; visit++) {
             json_t *one = json_pack("{s:o}", "modelled", output_summary_json(&row->modelled[visit]));
             if (row->measured_n[visit]) {

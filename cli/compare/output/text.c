@@ -153,7 +153,7 @@ static void sizes(const struct comparison *c, struct terminal terminal, struct c
         const struct sweep_row *row = &c->sizes[i];
         char size[24];
         output_bytes(row->bytes, size);
-        table_add(&table, "%s", size);
+        table_add(&table, "%s%s%s", size, row->path ? ", " : "", row->path ? row->path : "");
         for (unsigned visit = 0; visit < SWEEP_VISIT_COUNT; visit++) {
             add_ms(&table, row->modelled[visit].at[SUMMARY_p50]);
             add_ms(&table, row->modelled[visit].at[SUMMARY_p95]);

@@ -185,9 +185,16 @@ void report_waterfalls(const struct comparison *c, struct cdn_buf *out)
 
 /* ---- sizes ---- */
 
-static double size_x(uint64_t bytes)
+/* From the smallest of the sizes to the largest, logarithmic. */
+static double size_x(const struct comparison *c, uint64_t bytes)
 {
-    return LEFT / 2 + (log10((double)bytes) - 4) / 2 * (WIDTH - LEFT);
+    double least = INFINITY, most = 0;
+    for (size_t i = 0; i < c->size_count; i++) {
+        least = fmin(least, log10(fmax((double)c->sizes[i].bytes, 1)));
+        most = fmax(most, log10(fmax((double)c->sizes[i].bytes, 1)));
+    }
+    double at = most > least ? (log10(fmax((double)bytes, 1)) - least) / (most - least) : 0.5;
+    return LEFT / 2 + 20 + at * (WIDTH - LEFT - 40);
 }
 
 static double size_y(double ms)
@@ -224,7 +231,7 @@ void report_sizes(const struct comparison *c, struct cdn_buf *out)
     for (unsigned visit = 0; visit < SWEEP_VISIT_COUNT; visit++) {
         cdn_buf_printf(out, "<path class=\"line %s\" d=\"", classes[visit]);
         for (size_t i = 0; i < c->size_count; i++) {
-            cdn_buf_printf(out, "%c%.1f %.1f", i ? 'L' : 'M', size_x(c->sizes[i].bytes),
+            cdn_buf_printf(out, "%c%.1f %.1f", i ? 'L' : 'M', size_x(c, c->sizes[i].bytes),
                            size_y(c->sizes[i].modelled[visit].at[SUMMARY_p50]));
         }
         cdn_buf_add_str(out, CDN_STR("\"/>\n"));
@@ -234,7 +241,7 @@ void report_sizes(const struct comparison *c, struct cdn_buf *out)
         char size[24];
         output_bytes(row->bytes, size);
         cdn_buf_printf(out, "<text class=\"soft\" x=\"%.1f\" y=\"322\" text-anchor=\"middle\">%s</text>\n",
-                       size_x(row->bytes), size);
+                       size_x(c, row->bytes), size);
         for (unsigned visit = 0; visit < SWEEP_VISIT_COUNT; visit++) {
             if (row->measured_n[visit]) {
                 struct summary s = summary_of(row->measured[visit], row->measured_n[visit]);
@@ -242,7 +249,7 @@ void report_sizes(const struct comparison *c, struct cdn_buf *out)
                     out,
                     "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"5\"><title>%s: %.0f ms measured, %.0f "
                     "modelled, n %zu</title></circle>\n",
-                    classes[visit], size_x(row->bytes), size_y(s.at[SUMMARY_p50]), size, s.at[SUMMARY_p50],
+                    classes[visit], size_x(c, row->bytes), size_y(s.at[SUMMARY_p50]), size, s.at[SUMMARY_p50],
                     row->modelled[visit].at[SUMMARY_p50], s.n);
             }
         }

@@ -42,8 +42,11 @@ enum cdn_status run_create(struct comparison *c, const struct run_place *place,
                            struct run **ret, struct cdn_error *err) CDN_MUST_CHECK;
 void run_destroy(struct run *run);
 
-/* Asks the origin once for the file: how large it is. CDN_NETWORK says what was answered instead. */
-enum cdn_status run_probe(struct run *run, uint64_t *ret_bytes, struct cdn_error *err) CDN_MUST_CHECK;
+/* Asks the origin once for a file: how large it is. CDN_NETWORK says what was answered instead. */
+enum cdn_status run_probe(struct run *run, const char *path, uint64_t *ret_bytes,
+                          struct cdn_error *err) CDN_MUST_CHECK;
+/* The files of the sweep, by the paths of c->sizes, instead of those of run_create. */
+void run_take_paths(struct run *run);
 /* c->runs visits of each kind at each place, and `warmup` requests of a catalogue at each place. Fails only
  * when nothing can be asked at all; failed requests are counted. */
 enum cdn_status run_visits(struct run *run, unsigned warmup, struct cdn_error *err) CDN_MUST_CHECK;

@@ -192,7 +192,14 @@ static void on_probed(struct run_request *request)
     request->run->running--;
 }
 
-enum cdn_status run_probe(struct run *run, uint64_t *ret_bytes, struct cdn_error *err)
+void run_take_paths(struct run *run)
+{
+    for (size_t i = 0; i < COMPARISON_SIZES_MAX; i++) {
+        run->place.size_paths[i] = i < run->c->size_count ? run->c->sizes[i].path : NULL;
+    }
+}
+
+enum cdn_status run_probe(struct run *run, const char *path, uint64_t *ret_bytes, struct cdn_error *err)
 {
     struct run_request request = {.run = run, .done = on_probed};
     struct http_client *client;
@@ -201,7 +208,7 @@ enum cdn_status run_probe(struct run *run, uint64_t *ret_bytes, struct cdn_error
         return status;
     }
     request.client = client;
-    (void)snprintf(request.url, sizeof(request.url), "http://%s%s", run->place.origin, run->place.path);
+    (void)snprintf(request.url, sizeof(request.url), "http://%s%s", run->place.origin, path);
     run->running++;
     run_request_start(&request);
     status = run_loop(run, "size", 1, err);
