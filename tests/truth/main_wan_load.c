@@ -200,6 +200,7 @@ static int moments(struct load *load)
         load->servers[i] = leave(load->listener);
     }
     pthread_t writer;
+    sleep_until(cdn_clock_mono_ns() + 4 * load->half_ns + NS_PER_S / 5); /* until the handshakes are over */
     load->end_ns = cdn_clock_mono_ns() + load->seconds * NS_PER_S;
     pthread_create(&writer, NULL, write_messages, load);
     read_messages(load, most);
