@@ -34,7 +34,8 @@
     X(TEXT, origin, 0, "URL", "Origin that runs already, such as http://127.0.0.1:8000")    \
     X(TEXT, port, 'p', "PORT",                                                              \
       "Port of the router instead of 8080; all other ports move as far; 0: any free one")   \
-    X(FLAG, wan, 'w', NULL, "Start the network between the places, too: see `travel`")      \
+    X(FLAG, wan, 'w', NULL,                                                                 \
+      "Start the network between the places, too (port 1080, or PORT + 9): see `travel`")   \
     X(FLAG, detach, 'd', NULL, "Return when all is up, and leave it running")               \
     X(TEXT, state, 0, "DIR", "Folder for caches, logs and who runs")
 
