@@ -65,11 +65,14 @@ START_TEST(links_are_what_they_say)
         {"listen=127.0.0.1:9000,to=fra", "127.0.1.5:8088", "fra", 0, 0, false, false}, /* from nowhere */
         {"listen=127.0.0.1:9000,to=fra,from=Tokyo", "127.0.1.5:8088", "fra", 200, 260, false, false},
         {"listen=127.0.0.1:9000, to = FRA , from=Tokyo", "127.0.1.5:8088", "fra", 200, 260, false, false},
-        {"listen=127.0.0.1:9000,to=fra,from=Tokyo,profile=3g", "127.0.1.5:8088", "fra", 350, 410, false, true},
+        {"listen=127.0.0.1:9000,to=fra,from=Tokyo,profile=3g", "127.0.1.5:8088", "fra", 350, 410, false,
+         true},
         {"listen=127.0.0.1:9000,to=fra,from=35.6,139.7", "127.0.1.5:8088", "fra", 200, 260, false, false},
-        {"listen=127.0.0.1:9000,to=fra,from=Tokyo,JP,place=Osaka,JP", "127.0.1.5:8088", "fra", 3, 20, false, false},
+        {"listen=127.0.0.1:9000,to=fra,from=Tokyo,JP,place=Osaka,JP", "127.0.1.5:8088", "fra", 3, 20, false,
+         false},
         {"listen=127.0.0.1:9000,to=fra,from=nrt", "127.0.1.5:8088", "fra", 200, 260, false, false},
-        {"listen=127.0.0.1:9000,to=127.0.1.5:8088,from=Tokyo", "127.0.1.5:8088", "fra", 200, 260, false, false},
+        {"listen=127.0.0.1:9000,to=127.0.1.5:8088,from=Tokyo", "127.0.1.5:8088", "fra", 200, 260, false,
+         false},
         {"listen=127.0.0.1:9000,to=127.0.0.1:1,from=Tokyo", "127.0.0.1:1", "127.0.0.1:1", 0, 0, false, false},
         {"listen=127.0.0.1:9000,to=127.0.0.1:1,rtt=80ms", "127.0.0.1:1", "127.0.0.1:1", 80, 80, false, false},
         {"listen=127.0.0.1:9000,to=fra,from=Tokyo,rtt=80ms", "127.0.1.5:8088", "fra", 80, 80, false, false},
@@ -88,8 +91,8 @@ START_TEST(links_are_what_they_say)
         ck_assert_int_eq(link.udp, rows[i].udp);
         wan_route_find(&settings, NULL, link.client, &link.end, link.rtt_ns, &route);
         int64_t rtt_ns = route.up.there_ns + route.down.there_ns;
-        ck_assert_msg(rtt_ns >= rows[i].least_ms * MS && rtt_ns <= rows[i].most_ms * MS, "%s: %lld ns", rows[i].text,
-                      (long long)rtt_ns);
+        ck_assert_msg(rtt_ns >= rows[i].least_ms * MS && rtt_ns <= rows[i].most_ms * MS, "%s: %lld ns",
+                      rows[i].text, (long long)rtt_ns);
         ck_assert_int_eq(route.down.bytes_per_s != 0, rows[i].line);
         ck_assert_int_eq(route.up.back_ns, route.down.there_ns);
         wan_link_free(&link);
@@ -125,16 +128,17 @@ START_TEST(mistakes_are_named)
         struct wan_link link = {0};
         struct cdn_error err = {0};
         ck_assert_msg(read_link(rows[i].text, &link, &err) == CDN_INVALID, "%s", rows[i].text);
-        ck_assert_msg(strstr(err.text, rows[i].words) && strstr(err.text, "cdn.yaml:7: links"), "%s: %s", rows[i].text,
-                      err.text);
+        ck_assert_msg(strstr(err.text, rows[i].words) && strstr(err.text, "cdn.yaml:7: links"), "%s: %s",
+                      rows[i].text, err.text);
     }
 }
 END_TEST
 
 START_TEST(in_a_file_they_are_mappings)
 {
-    static const char text[] = "wan:\n  links:\n    - {listen: '127.0.0.1:9000', to: fra, from: 'Tokyo, JP'}\n"
-                               "    - 'listen=127.0.0.1:9001,to=fra'\n";
+    static const char text[] =
+        "wan:\n  links:\n    - {listen: '127.0.0.1:9000', to: fra, from: 'Tokyo, JP'}\n"
+        "    - 'listen=127.0.0.1:9001,to=fra'\n";
     char path[32];
     struct wan_settings read = {0};
     struct cdn_error err = {0};
