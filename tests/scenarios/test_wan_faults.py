@@ -1,12 +1,12 @@
 """Faults of links and fixed relays of pocketcdn-wan: cut, slower, lossy, while connections are under way."""
 
+import json
 import socket
 import struct
-import time
 
 import pytest
 
-from cdn import Closed, Reply, poll, unused_port
+from cdn import Client, Reply, poll, unused_port
 from wan import Socks, World, near, seconds
 
 
@@ -180,13 +180,11 @@ def linked(world):
 
 
 def world_dns(world):
-    import json
     return json.loads(world.path.read_text())["router"]["dns_listen"]
 
 
 @pytest.mark.parametrize("number, edge, rtt", [(0, "fra", None), (1, "nrt", 0), (2, "fra", 0.08)])
 def test_relays_for_programs_without_socks(world, linked, number, edge, rtt):
-    from cdn import Client
     with Client(("127.0.0.1", linked.ports[number])) as client:
         if rtt is None:  # of the places, without a last mile
             rtt = linked.admin_get("/path?from=Tokyo&to=fra")["rtt_ms"] / 1000 - 0.001
