@@ -23,7 +23,9 @@
 
 #define UP_LIMIT_MS 60000
 #define UP_POLL_NS 10000000L
-#define ALLOW "POCKETCDN_WAN_ALLOW" /* a setting of the network, which `up` has no word for */
+/* Settings of the programs that `up` has no word for. */
+#define ALLOW "POCKETCDN_WAN_ALLOW"
+#define MAX_AGE "POCKETCDN_ORIGIN_MAX_AGE"
 
 enum cdn_status own_cdn_begin(const char *command, struct own_cdn *ret, struct cdn_error *err)
 {
@@ -109,12 +111,17 @@ enum cdn_status own_cdn_start(struct own_cdn *cdn, const struct own_cdn_wish *wi
     for (size_t i = 0; i < n; i++) {
         copy[i] = cdn_strdup(argv[i]);
     }
-    if (wish->allow) {
-        setenv(ALLOW, wish->allow, 1);
+    const char *const settings[][2] = {{ALLOW, wish->allow}, {MAX_AGE, wish->max_age}};
+    for (size_t i = 0; i < CDN_ARRAY_LEN(settings); i++) {
+        if (settings[i][1]) {
+            setenv(settings[i][0], settings[i][1], 1);
+        }
     }
     status = child_start(copy, cdn->log, &cdn->up, err);
-    if (wish->allow) {
-        unsetenv(ALLOW);
+    for (size_t i = 0; i < CDN_ARRAY_LEN(settings); i++) {
+        if (settings[i][1]) {
+            unsetenv(settings[i][0]);
+        }
     }
     for (size_t i = 0; i < n; i++) {
         free(copy[i]);

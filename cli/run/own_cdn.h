@@ -20,7 +20,8 @@ struct own_cdn_wish {   /* what `up` is told, NULL: nothing */
     const char *config; /* then its ports are taken, not free ones */
     const char *root, *origin;
     bool wan;
-    const char *allow; /* what the network lets through beside the CDN, "HOST:PORT=PLACE" */
+    const char *allow;   /* what the network lets through beside the CDN, "HOST:PORT=PLACE" */
+    const char *max_age; /* of the origin's files */
 };
 
 /* Makes the folder. own_cdn_end() is due from here on. */

@@ -24,6 +24,7 @@
 #include "common/banned.h"
 
 #define FOLDER "compare"
+#define FRESH "1d" /* no warm file gets old while it is asked for */
 #define FILES_LOOKED_AT 10000u
 #define SYNC_LIMIT_MS 15000
 #define SYNC_POLL_NS 50000000L
@@ -147,7 +148,7 @@ static enum cdn_status start_own(struct target *target, const struct target_wish
                                  const volatile int *interrupted, struct cdn_error *err)
 {
     enum cdn_status status = own_cdn_begin("compare", &target->own, err);
-    struct own_cdn_wish own = {.config = wish->config, .wan = true, .allow = wish->allow};
+    struct own_cdn_wish own = {.config = wish->config, .wan = true, .allow = wish->allow, .max_age = FRESH};
     if (status == CDN_OK && (!wish->config || !wish->path)) {
         status = make_files(target, wish, err);
         own.root = target->own.root;
