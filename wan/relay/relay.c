@@ -81,7 +81,7 @@ enum cdn_status wan_relay_listen(struct wan_relay *relay, const char *place, con
             status = wan_keep_save(relay->settings->state, relay->listeners, err);
         }
     }
-    if (status == CDN_OK) {
+    if (status == CDN_OK && there) {
         *ret = there->address;
     }
     wan_client_unref(client);
