@@ -48,7 +48,8 @@ struct load {
     unsigned filled[CONNECTIONS_MAX]; /* bytes of the message that a client is reading */
     int64_t stamp[CONNECTIONS_MAX];
     int64_t *late_ns;
-    size_t read, sent;
+    size_t read;
+    _Atomic size_t sent;
     int64_t end_ns;
 };
 
@@ -154,7 +155,10 @@ static void read_messages(struct load *load, size_t most)
         epoll_ctl(epoll, EPOLL_CTL_ADD, load->clients[i],
                   &(struct epoll_event){.events = EPOLLIN, .data.u64 = i});
     }
-    while (cdn_clock_mono_ns() < load->end_ns + 2 * load->half_ns + NS_PER_S) {
+    for (int64_t over_ns = 0; over_ns < 20 * NS_PER_S; over_ns = cdn_clock_mono_ns() - load->end_ns) {
+        if (over_ns > NS_PER_S / 5 && load->read >= load->sent) {
+            break;
+        }
         struct epoll_event events[256];
         int n = epoll_wait(epoll, events, 256, 100);
         for (int i = 0; i < n; i++) {

@@ -108,11 +108,21 @@ static bool push(struct wan_lane *lane, int64_t now_ns)
     return result != WAN_PUSH_BROKEN || side_broke(conn, !lane->i);
 }
 
+static void look(struct wan_lane *lane)
+{
+    if (lane->reading && !lane->pipe.direct) {
+        wan_pipe_look(&lane->pipe, fd_of(lane->conn, lane->i), &lane->early);
+    }
+}
+
 /* Both steps of a lane, and of the other one when this one's reader broke. */
 void wan_lane_run(struct wan_lane *lane, bool may_read)
 {
     struct wan_conn *conn = lane->conn;
     struct wan_lane *other = &conn->lane[!lane->i];
+    if (may_read) {
+        look(lane);
+    }
     int64_t now_ns = cdn_clock_mono_ns();
     if (lane->reading && may_read && !pull(lane, now_ns)) {
         return;
@@ -121,6 +131,8 @@ void wan_lane_run(struct wan_lane *lane, bool may_read)
         return;
     }
     if (lane->reading && lane->for_room) { /* something may have been delivered */
+        look(lane);
+        now_ns = cdn_clock_mono_ns();
         if (!pull(lane, now_ns) || !push(lane, now_ns)) {
             return;
         }

@@ -165,12 +165,20 @@ static bool take_flight(struct wan_pipe *pipe, int fd, struct cdn_buf *early, co
     return true;
 }
 
+void wan_pipe_look(struct wan_pipe *pipe, int fd, const struct cdn_buf *early)
+{
+    if (!pipe->known) {
+        pipe->known = early->n + lies_ready(fd);
+        pipe->since_ns = WAN_NEVER;
+    }
+}
+
 enum wan_pull wan_pipe_pull(struct wan_pipe *pipe, int fd, struct cdn_buf *early, int64_t now_ns)
 {
     for (unsigned i = 0; i < PIECES_A_PULL; i++) {
         struct wan_flight flight;
-        if (!pipe->known) {
-            pipe->known = early->n + lies_ready(fd);
+        wan_pipe_look(pipe, fd, early);
+        if (pipe->since_ns == WAN_NEVER) {
             pipe->since_ns = now_ns;
         }
         if (!pipe->known) {

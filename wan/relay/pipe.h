@@ -54,6 +54,9 @@ enum wan_pull {
     WAN_PULL_ENDED, /* the sender's end (FIN) was read */
     WAN_PULL_BROKEN /* the sender's connection is reset */
 };
+/* Looks what lies ready, if nothing is known. Before the clock is read, so that no byte is dated before it
+ * was there and arrives too early. */
+void wan_pipe_look(struct wan_pipe *pipe, int fd, const struct cdn_buf *early);
 /* Reads from `fd` what may leave. `early`: bytes to be read before (borrowed; what is taken is removed). */
 enum wan_pull wan_pipe_pull(struct wan_pipe *pipe, int fd, struct cdn_buf *early, int64_t now_ns);
 /* The same for a direct pipe, straight on to `to`. */
