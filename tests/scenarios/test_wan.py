@@ -318,7 +318,8 @@ def test_a_place_has_one_listener_and_keeps_it(cdn):
 
 @pytest.mark.parametrize("body, words", [
     ({"place": "Tokjo"}, "did you mean Tokyo,JP?"), ({"place": "Tokyo", "profile": "5g"}, "no profile '5g'"),
-    ({}, "listeners: {"), ({"place": 7}, "listeners: {"), ({"place": "Tokyo", "port": 1}, "listeners: {")])
+    ({}, "listeners: {"), ({"place": 7}, "listeners: {"), ({"place": "Tokyo", "port": 1}, "listeners: {"),
+    ({"place": "Tokyo" + "?" * 196}, "at most 200 bytes")])
 def test_bad_wishes_for_listeners(world, body, words):
     answer = world.wan.admin_request("POST", "/listeners", body)
     assert 400 <= answer.status < 500 and words in answer.json()["detail"]

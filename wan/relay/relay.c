@@ -24,6 +24,7 @@
 #include "common/banned.h"
 
 #define LISTENERS_MAX 1024u
+#define PLACE_MAX 200u /* bytes of a name: what is kept of all listeners stays below what keep.c reads */
 #define DESCRIPTORS_A_CONN 2u
 
 /* ---- listeners of places ---- */
