@@ -31,6 +31,8 @@ void wan_way_init(struct wan_way *way, const struct wan_path *path, struct wan_l
                             .arrived_ns = INT64_MIN,
                             .wait_until_ns = INT64_MIN,
                             .healed_ns = INT64_MIN,
+                            .again_ns = INT64_MIN,
+                            .again_until_ns = INT64_MIN,
                             .cut_ns = path->cut || path->acks_cut ? INT64_MIN : WAN_NEVER};
     way->line = line ? line : &way->own_line;
     wan_window_fit(way);
@@ -49,11 +51,35 @@ static int64_t retry_ns(int64_t began_ns, int64_t timeout_ns, int64_t from_ns)
     return began_ns;
 }
 
+/* Tries of one segment were drawn up to the one that gets through. When less is lost from now on, the next
+ * one does, and what was held behind it comes with it: not sooner than what left last is repaired at all. */
+static void heal_loss(struct wan_way *way, const struct wan_path *path, int64_t now_ns)
+{
+    const struct wan_path *old = &way->path;
+    if (way->again_ns == INT64_MIN || way->arrived_ns <= now_ns) {
+        return;
+    }
+    int64_t repaired = wan_window_timeout_ns(way) +
+                       (old->bytes_per_s ? window_max(way->left_ns, way->line->free_ns) : way->left_ns);
+    int64_t left = window_max(repaired, retry_ns(way->again_ns, way->again_timeout_ns, now_ns));
+    int64_t arrives = left + window_max(old->there_ns, path->there_ns) + way->wait_ns;
+    if (arrives < way->arrived_ns) {
+        int64_t noticed = arrives + window_max(old->back_ns, path->back_ns);
+        way->arrived_ns = arrives;
+        way->again_until_ns = left;
+        way->repaired_ns = window_min(way->repaired_ns, noticed);
+        way->reduce_ns = way->reduce_ns == WAN_NEVER ? WAN_NEVER : window_min(way->reduce_ns, noticed);
+    }
+}
+
 void wan_way_change(struct wan_way *way, const struct wan_path *path, int64_t now_ns)
 {
     struct wan_path old = way->path;
     way->at_ns = window_max(way->at_ns, now_ns);
     while (wan_window_learn(way, now_ns)) {
+    }
+    if (path->loss < old.loss) {
+        heal_loss(way, path, now_ns);
     }
     way->path = *path;
     if (path->bytes_per_s != old.bytes_per_s) {
@@ -141,15 +167,22 @@ static void depart(struct wan_way *way, int64_t bytes, bool more, struct wan_fli
  * from their acknowledgements and sends it again: a round, and one more if that is lost, too (RFC 8985
  * section 4). With none it waits for the probe time-out of two rounds, or, alone, for the retransmission
  * time-out (RFC 8985 section 7.2); what is lost then waits for time-outs that double. */
-static int64_t repair_takes_ns(struct wan_way *way, bool followed, bool alone, bool *ret_timeout)
+static int64_t repair_takes_ns(struct wan_way *way, int64_t left_ns, bool followed, bool alone,
+                               bool *ret_timeout)
 {
     int64_t round = way->path.there_ns + way->path.back_ns, timeout = wan_window_timeout_ns(way);
     int64_t takes = followed ? round : alone ? timeout : window_min(2 * round, timeout);
+    const bool first = !followed && left_ns >= way->again_until_ns; /* the timer is the first one's */
     *ret_timeout = !followed && alone;
     for (int i = 0; i < TRIES && wan_chance(&way->seed, way->path.loss); i++) {
+        if (i == 0 && first) {
+            way->again_ns = left_ns + takes + timeout;
+            way->again_timeout_ns = 2 * timeout;
+        }
         takes += followed ? round : timeout;
         timeout = window_min(2 * timeout, TIMEOUT_MAX_NS);
         *ret_timeout = *ret_timeout || !followed;
+        way->again_until_ns = first ? left_ns + takes : way->again_until_ns;
     }
     return takes;
 }
@@ -160,7 +193,7 @@ static void depart_lost(struct wan_way *way, int64_t bytes, bool followed, struc
     bool timeout;
     int64_t first, last, delay = way->path.there_ns + jitter_at(way, way->left_ns);
     enter_line(way, bytes, &first, &last);
-    int64_t takes = repair_takes_ns(way, followed, way->sent == way->acked, &timeout);
+    int64_t takes = repair_takes_ns(way, last, followed, way->sent == way->acked, &timeout);
     int64_t arrives = window_max(last + delay + takes, way->arrived_ns);
     int64_t notice = followed ? last + delay + way->path.back_ns : last + takes;
     wan_window_lost(way, bytes, notice, arrives + way->path.back_ns, timeout);
@@ -287,7 +320,7 @@ int64_t wan_way_end_ns(struct wan_way *way, int64_t since_ns)
     int64_t arrives = at + way->path.there_ns + jitter_at(way, at);
     if (way->next_lost) {
         way->next_lost = false;
-        arrives += repair_takes_ns(way, false, way->sent == way->acked, &timeout);
+        arrives += repair_takes_ns(way, at, false, way->sent == way->acked, &timeout);
     }
     return way->arrived_ns = window_max(way->arrived_ns, arrives);
 }

@@ -59,10 +59,12 @@ struct wan_way { /* the congestion window is window.c's, the rest path.c's */
     unsigned first, count;             /* of the ring */
     struct wan_burst bursts[WAN_BURSTS];
 
-    int64_t at_ns;                  /* how far it has come: nothing leaves before */
-    int64_t left_ns;                /* last departure */
-    int64_t arrived_ns;             /* last arrival: nothing overtakes it */
-    int64_t wait_ns, wait_until_ns; /* the jitter of the moment */
+    int64_t at_ns;                      /* how far it has come: nothing leaves before */
+    int64_t left_ns;                    /* last departure */
+    int64_t arrived_ns;                 /* last arrival: nothing overtakes it */
+    int64_t wait_ns, wait_until_ns;     /* the jitter of the moment */
+    int64_t again_ns, again_timeout_ns; /* a segment was lost again: its second try, what it waits then... */
+    int64_t again_until_ns;             /* ...and the try that gets through */
     bool next_lost;
     int64_t cut_ns, healed_ns; /* of the last cut */
     bool tried_in_vain;        /* what waited through it was sent and lost */
@@ -75,7 +77,8 @@ struct wan_flight { /* bytes that arrive one after another, evenly, the first se
 
 /* `line` may be shared and must outlive the way; NULL: one of its own. The way must not be moved then. */
 void wan_way_init(struct wan_way *way, const struct wan_path *path, struct wan_line *line, uint64_t seed);
-/* Another path from now on: what is under way arrives as it was told. */
+/* Another path from now on: what is under way arrives as it was told; but where less is lost now, nothing
+ * arrives after `arrived_ns`, which the next try of what was lost again and again has brought forward. */
 void wan_way_change(struct wan_way *way, const struct wan_path *path, int64_t now_ns);
 
 /* The sender has `n` bytes lying ready since `since_ns`. Takes as many as leave by `now_ns` in one piece and

@@ -204,7 +204,7 @@ void wan_lane_path_changed(struct wan_lane *lane, int64_t now_ns)
     if (lane->reading && !lane->wants && !lane->for_room) {
         loop_timer_start_at(conn->relay->loop, &lane->depart, now_ns);
     }
-    if (lane->pipe.end != WAN_PIPE_OPEN && !lane->done) {
+    if ((lane->pipe.first || lane->pipe.end != WAN_PIPE_OPEN) && !lane->done) {
         loop_timer_start_at(conn->relay->loop, &lane->arrive, now_ns);
     }
 }

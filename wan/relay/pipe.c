@@ -66,6 +66,14 @@ void wan_pipe_change(struct wan_pipe *pipe, const struct wan_path *path, int64_t
     pipe->direct = takes_no_time(path);
     pipe->known = 0; /* looked at anew */
     wan_way_change(&pipe->way, path, now_ns);
+    const int64_t last = pipe->way.arrived_ns; /* sooner than was told, perhaps */
+    for (struct wan_pipe_bytes *b = pipe->first; b; b = b->next) {
+        b->flight.first_ns = b->flight.first_ns < last ? b->flight.first_ns : last;
+        b->flight.last_ns = b->flight.last_ns < last ? b->flight.last_ns : last;
+    }
+    if (pipe->end != WAN_PIPE_OPEN && pipe->end_ns != WAN_NEVER && pipe->end_ns > last) {
+        pipe->end_ns = last;
+    }
     if (pipe->end != WAN_PIPE_OPEN && pipe->end_ns == WAN_NEVER && !path->cut) {
         pipe->end_ns = wan_way_end_ns(&pipe->way, now_ns);
     }

@@ -70,6 +70,9 @@ enum cdn_status wan_relay_listen(struct wan_relay *relay, const char *place, con
 {
     struct wan_client *client;
     struct wan_listener *made = NULL;
+    if (strlen(place) > PLACE_MAX) { /* signs that are in no name are passed over, however many */
+        return cdn_error_set(err, CDN_INVALID, "listeners: a place has at most %u bytes", PLACE_MAX);
+    }
     enum cdn_status status = wan_client_create(&relay->who, place, profile, &client, err);
     if (status != CDN_OK) {
         return status;

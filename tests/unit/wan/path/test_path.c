@@ -255,6 +255,29 @@ START_TEST(a_loss_halves_the_window)
 }
 END_TEST
 
+/* Lost again and again, for minutes perhaps: the first try after the loss has ended gets through. */
+START_TEST(the_end_of_a_loss_is_felt_at_once)
+{
+    const struct wan_path good = path_of(100, 0);
+    struct wan_path bad = good;
+    int held = 0;
+    bad.loss = 0.9;
+    for (uint64_t i = 0; i < 500; i++) {
+        struct wan_way way;
+        struct wan_flight flight;
+        wan_way_init(&way, &bad, NULL, cdn_mix64(i));
+        ck_assert_uint_gt(wan_way_send(&way, 0, 0, 1000, &flight), 0);
+        wan_way_change(&way, &good, 2000 * MS);
+        held += flight.last_ns > 5000 * MS;
+        ck_assert_int_le(way.arrived_ns, flight.last_ns);
+        /* tried after 300, 600, 1200 and 2400 ms */
+        ck_assert_int_eq(way.arrived_ns, flight.last_ns < 2450 * MS ? flight.last_ns : 2450 * MS);
+        ck_assert_int_le(send_over(&way, 5000 * MS, 1000).last_ns, 5050 * MS);
+    }
+    ck_assert_int_gt(held, 200);
+}
+END_TEST
+
 START_TEST(the_mean_of_jitter)
 {
     struct wan_path path = path_of(100, 0);
@@ -357,6 +380,7 @@ int main(void)
     tcase_add_test(tcase, as_much_is_lost_as_was_asked_for);
     tcase_add_test(tcase, what_a_repair_costs);
     tcase_add_test(tcase, a_loss_halves_the_window);
+    tcase_add_test(tcase, the_end_of_a_loss_is_felt_at_once);
     tcase_add_test(tcase, the_mean_of_jitter);
     tcase_add_test(tcase, a_cut_and_what_waited_through_it);
     tcase_add_test(tcase, a_cut_of_the_way_back);

@@ -153,6 +153,26 @@ START_TEST(a_cut_holds_bytes_and_ends)
 }
 END_TEST
 
+START_TEST(the_end_of_a_loss_brings_what_is_under_way)
+{
+    const struct wan_path whole = {.there_ns = 50 * MS, .back_ns = 50 * MS},
+                          bad = {.there_ns = 50 * MS, .back_ns = 50 * MS, .loss = 0.9};
+    begin(50 * MS);
+    for (uint64_t seed = 1; wan_pipe_arrive_ns(&pipe_) < 10000 * MS || !pipe_.first; seed++) {
+        wan_pipe_fini(&pipe_);
+        wan_pipe_init(&pipe_, &budget, &bad, NULL, seed);
+        say("x");
+        ck_assert_int_eq(pull(0), WAN_PULL_INPUT);
+    }
+    shutdown(in[0], SHUT_WR);
+    ck_assert_int_eq(pull(10 * MS), WAN_PULL_ENDED);
+    wan_pipe_change(&pipe_, &whole, 2000 * MS);
+    ck_assert_int_eq(wan_pipe_arrive_ns(&pipe_), 2450 * MS); /* the try after 2400 ms */
+    ck_assert_int_eq(push(2450 * MS), WAN_PUSH_FIN);
+    heard("x");
+}
+END_TEST
+
 /* Fills the sender's socket, as long as it takes. */
 static size_t fill(void)
 {
@@ -245,6 +265,7 @@ int main(void)
     tcase_add_test(tcase, an_end_comes_after_the_bytes);
     tcase_add_test(tcase, a_reset_comes_after_what_was_sent_before);
     tcase_add_test(tcase, a_cut_holds_bytes_and_ends);
+    tcase_add_test(tcase, the_end_of_a_loss_brings_what_is_under_way);
     tcase_add_test(tcase, no_more_leaves_than_a_window);
     tcase_add_test(tcase, a_full_budget_shrinks_windows_but_stops_nobody);
     tcase_add_test(tcase, what_takes_no_time_goes_straight_on);
