@@ -337,6 +337,9 @@ def test_bad_wishes_for_listeners(world, body, words):
     ({"links": "listen=127.0.0.1:0,to=fra,from=Tokjo"}, "did you mean Tokyo,JP?"),
     ({"links": "listen=127.0.0.1:0,to=fra,speed=1"}, "links: 'speed' is not one of listen="),
     ({"links": "listen=0.0.0.0:0,to=fra"}, "0.0.0.0:0 is not on loopback"),
+    ({"links": "listen=127.0.77.9:17001,to=127.0.77.9:17001"}, "links: what enters here would go round in a circle"),
+    ({"links": ["listen=127.0.77.9:17001,to=127.0.77.9:17002", "listen=127.0.77.9:17002,to=127.0.77.9:17001,udp=yes"]},
+     "in a circle"),
     ({"router_place": "Tokjo"}, "router: place: no place 'Tokjo' is known")])
 def test_bad_settings_get_one_clear_line(cdn, settings, words):
     network = cdn.wan(wait=False, **settings)

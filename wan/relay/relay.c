@@ -126,6 +126,20 @@ static enum cdn_status open_general(struct wan_relay *relay, struct cdn_error *e
     return status == CDN_OK ? status : cdn_error_prefix(err, "listen");
 }
 
+/* Whether what enters at a link comes back to it, over others perhaps: it would go round for ever. */
+static bool goes_round(const struct wan_relay *relay, const struct wan_link *link)
+{
+    const struct wan_link *at = link;
+    for (size_t hops = 0; at && hops <= relay->link_count; hops++) {
+        const struct wan_link *next = NULL;
+        for (size_t i = 0; i < relay->link_count && !next; i++) {
+            next = wan_world_same_address(&relay->links[i].listen, &at->target) ? &relay->links[i] : NULL;
+        }
+        at = next;
+    }
+    return at != NULL;
+}
+
 static enum cdn_status open_links(struct wan_relay *relay, struct cdn_error *err)
 {
     const struct cdn_config_list *list = &relay->settings->links;
@@ -148,6 +162,12 @@ static enum cdn_status open_links(struct wan_relay *relay, struct cdn_error *err
         }
         if (status != CDN_OK) {
             cdn_error_prefix(err, "%s: links", list->items[i].origin);
+        }
+    }
+    for (size_t i = 0; i < relay->link_count && status == CDN_OK; i++) {
+        if (goes_round(relay, &relay->links[i])) {
+            status = cdn_error_set(err, CDN_INVALID, "%s: links: what enters here would go round in a circle",
+                                   list->items[i].origin);
         }
     }
     return status;
