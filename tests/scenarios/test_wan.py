@@ -83,6 +83,19 @@ def test_http_is_told_what_this_port_is(world):
         assert answer.status == 400 and "SOCKS5" in answer.text and "socks5h://" in answer.text
 
 
+def test_many_refusals_do_not_fill_the_log(cdn):
+    """Each is counted; the log has some a second, and says how many it left out."""
+    network = cdn.wan()
+    for _ in range(600):
+        with Client(network.public) as client:
+            client.send(b"GET /")
+    assert poll(lambda: network.metric('refused_total{why="handshake"}') == 600)
+    lines = [line for line in network.log if line.get("event") == "refused"]
+    seconds_of = [line["ts"][:19] for line in lines]
+    assert max(seconds_of.count(second) for second in set(seconds_of)) <= 200  # seconds of two clocks
+    assert len(lines) + sum(int(line["left_out"]) for line in lines) <= 600
+
+
 def test_trickled_handshakes_end(cdn):
     network = cdn.wan(head_timeout="200ms")
     with Client(network.public) as client:

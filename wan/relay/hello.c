@@ -29,6 +29,8 @@
 
 #define NS_PER_MS INT64_C(1000000)
 #define LINGER_NS INT64_C(1000000000)
+#define NS_PER_S INT64_C(1000000000)
+#define LINES_A_SECOND 100 /* of the log, about refusals */
 
 void wan_conn_hello_begin(struct wan_conn *conn, bool need_user)
 {
@@ -63,14 +65,30 @@ void wan_conn_answer(struct wan_conn *conn, enum wan_socks_reply reply, const st
     }
 }
 
+static void log_refusal(const struct wan_conn *conn, const char *why, const char *text)
+{
+    struct wan_relay *relay = conn->relay;
+    const int64_t second = loop_mono_ns(relay->loop) / NS_PER_S;
+    if (second != relay->log_second) {
+        relay->log_second = second;
+        relay->log_lines = 0;
+    }
+    if (relay->log_lines++ >= LINES_A_SECOND) {
+        relay->log_left_out++;
+        return;
+    }
+    const char *user = conn->hello ? conn->hello->socks.user : "";
+    const char *host = conn->hello ? conn->hello->socks.host : "";
+    cdn_log(CDN_LOG_INFO, "refused", "why=%s from=%s to=%s error=%s left_out=%u", why,
+            conn->client ? conn->client->end->name : user, host, text, relay->log_left_out);
+    relay->log_left_out = 0;
+}
+
 /* After the last answer: no more is sent, and what comes is thrown away for a moment, because a socket that
  * is closed with bytes unread resets the connection, and the answer with it. */
 void wan_conn_refuse(struct wan_conn *conn, const char *why, const char *text)
 {
-    const char *user = conn->hello ? conn->hello->socks.user : "";
-    const char *host = conn->hello ? conn->hello->socks.host : "";
-    cdn_log(CDN_LOG_INFO, "refused", "why=%s from=%s to=%s error=%s", why,
-            conn->client ? conn->client->end->name : user, host, text);
+    log_refusal(conn, why, text);
     conn->end = why;
     conn->state = WAN_CONN_LINGER;
     shutdown(conn->side[0].watch.fd, SHUT_WR);

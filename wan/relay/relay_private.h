@@ -108,6 +108,8 @@ struct wan_relay {
     struct wan_link *links;
     size_t link_count;
     struct wan_udp *udp;
+    int64_t log_second; /* of refusals: some lines a second */
+    unsigned log_lines, log_left_out;
     bool draining;
 };
 
