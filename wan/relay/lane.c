@@ -130,11 +130,16 @@ void wan_lane_run(struct wan_lane *lane, bool may_read)
     if (!push(lane, now_ns)) {
         return;
     }
-    if (lane->reading && lane->for_room) { /* something may have been delivered */
+    /* Something may have been delivered. What is still under way says when there is room; when nothing is,
+     * its reader took the last of it just now, and nobody else would look again. */
+    while (lane->reading && lane->for_room) {
         look(lane);
         now_ns = cdn_clock_mono_ns();
         if (!pull(lane, now_ns) || !push(lane, now_ns)) {
             return;
+        }
+        if (lane->pipe.first) {
+            break;
         }
     }
     if (other->pipe.end == WAN_PIPE_RESET && !push(other, now_ns)) {
