@@ -33,7 +33,7 @@ test: ## unit tests, scenarios and lint (minutes)
 
 test-long: test ## the same under AddressSanitizer, UBSan and ThreadSanitizer, fuzz targets, static analysis
 	$(deps) build demo test long
-	@CDN_LONG=yes $(ctest) --test-dir build -R 'scenario.(wan_truth|wan_many|wan_soak|travel_page)'
+	@CDN_LONG=yes $(ctest) --test-dir build -R 'scenario.(wan_truth|wan_many|wan_soak|travel_page|compare)|lint.(includes|tidy)'
 	@for preset in asan-ubsan tsan; do \
 	    cmake --preset $$preset && cmake --build --preset $$preset -j $(JOBS) && \
 	    $(ctest) --test-dir build-$$preset -LE lint || exit 1; done
@@ -60,7 +60,7 @@ format: ## clang-format on every source file
 includes: ## write the #include lines that each file needs, by include-what-you-use
 	$(deps) build test
 	@$(call configure,dev)
-	@/usr/bin/python3 tests/lint/analysis.py
+	@CDN_LONG=yes /usr/bin/python3 tests/lint/analysis.py
 
 docs: build ## write docs/settings.md and docs/words.md from the programs' tables
 	@build/bin/pocketcdn help --settings >docs/settings.md

@@ -2,6 +2,8 @@
 processor. What was clean is remembered in build/lint under a hash of all that the verdict depends on: the file, every
 header of the project below it, the flags and the tool. So a second run looks only at what changed.
 
+The files of tests are looked at by `make test-long` only (CDN_LONG=yes): they are a third of all.
+
 As a program, `analysis.py [FILE...]` writes the includes that include-what-you-use asks for (`make includes`), and
 `analysis.py --analyze` runs clang's static analyzer, which takes minutes (`make test-long`)."""
 import functools
@@ -19,6 +21,7 @@ import source
 
 BUILD = Path(os.environ.get("CDN_BUILD") or source.ROOT / "build")
 STAMPS = BUILD / "lint"
+LONG = os.environ.get("CDN_LONG") == "yes"
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"][^>"]+[>"])', re.M)
 TIDY = ("clang-tidy", "--quiet")
 ANALYZER = "--checks=-*,clang-analyzer-core.*,clang-analyzer-unix.*,clang-analyzer-deadcode.*"
@@ -105,7 +108,8 @@ def run(command, name, findings_of):
 
 
 def over_all(command_for, findings_of, only=()):
-    jobs = [(command_for(name, flags), name) for name, flags in units() if not only or name in only]
+    jobs = [(command_for(name, flags), name) for name, flags in units()
+            if (name in only if only else LONG or not name.startswith("tests/"))]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         return [x for found in pool.map(lambda job: run(*job, findings_of), jobs) for x in found]
 
@@ -116,7 +120,7 @@ def tidy(names=None, checks=(), more_flags=()):
         said = done.stdout + done.stderr
         lines = [line for line in said.split("\n") if re.search(r": (error|warning): ", line)]
         return [] if done.returncode == 0 else lines or [f"{name}: {said}"]
-    names = names or [n for n, _ in units() if n.endswith(".c")]
+    names = names or [n for n, _ in units() if n.endswith(".c") and (LONG or not n.startswith("tests/"))]
     found = over_all(lambda name, flags: [*TIDY, *checks, name, "--", *flags, *more_flags], findings_of, names)
     return sorted({line.replace(f"{source.ROOT}/", "") for line in found})
 

@@ -158,6 +158,7 @@ def test_what_is_measured_lies_beside_the_model(real, cdn):
     assert modelled(as_json(cdn, "--model", *PLACES)) == modelled(told)
 
 
+@pytest.mark.skipif(not LONG, reason="make test-long runs it")
 def test_a_server_instead_of_a_cdn(cdn):
     origin = cdn.fake_origin()
     origin.on("/x.bin", Reply(body=b"x" * 100_000))
@@ -170,6 +171,7 @@ def test_a_server_instead_of_a_cdn(cdn):
     assert done.returncode == 2 and "is not http://ADDRESS:PORT/PATH" in done.stderr
 
 
+@pytest.mark.skipif(not LONG, reason="make test-long runs it")
 def test_a_link_is_cut(cdn):
     told = as_json(cdn, "--own", "--from", "Tokyo", "--runs", "1", "--kill", "link:Tokyo-nrt")
     row = told["outages"][0]
