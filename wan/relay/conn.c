@@ -194,6 +194,12 @@ void wan_conn_accept(struct wan_listener *listener, int fd)
 
 /* ---- opening ---- */
 
+/* Of one of its four ways: both directions, and both of the handshake. */
+static uint64_t seed_of(const struct wan_conn *conn, unsigned way)
+{
+    return cdn_mix64(conn->relay->settings->seed + conn->route.seed * 5 + conn->number * 4 + way);
+}
+
 static void find_route(struct wan_conn *conn)
 {
     wan_route_find(conn->relay->settings, &conn->relay->faults, conn->client, conn->to, conn->fixed_rtt_ns,
@@ -210,12 +216,24 @@ static int64_t time_limit_ns(const struct wan_conn *conn)
     return conn->relay->settings->connect_timeout * NS_PER_MS;
 }
 
+/* When a segment of the handshake that first leaves at since_ns is there: late when it is lost, as its sender
+ * repeats it. It has a way of its own, since those of the pipes begin when the handshake is over. */
+static int64_t handshake_ns(const struct wan_conn *conn, bool up, int64_t since_ns)
+{
+    const struct wan_path *path = up ? &conn->route.up : &conn->route.down;
+    struct wan_way way;
+    wan_way_init(&way, path, NULL, seed_of(conn, up ? 2 : 3));
+    const int64_t there_ns = wan_way_syn_ns(&way, since_ns);
+    return there_ns == WAN_NEVER ? since_ns + path->there_ns : there_ns;
+}
+
 /* The first segment leaves; over a cut link it is repeated until somebody gives up. */
 static void send_syn(struct wan_conn *conn, int64_t now_ns)
 {
-    conn->called_ns = now_ns + conn->route.up.there_ns;
+    const int64_t most_ns = conn->began_ns + time_limit_ns(conn);
+    conn->called_ns = handshake_ns(conn, true, now_ns);
     loop_timer_start_at(conn->relay->loop, &conn->timer,
-                        is_cut(conn) ? conn->began_ns + time_limit_ns(conn) : conn->called_ns);
+                        is_cut(conn) || conn->called_ns > most_ns ? most_ns : conn->called_ns);
 }
 
 void wan_conn_go(struct wan_conn *conn, const struct wan_node *node, const struct cdn_addr *target)
@@ -248,7 +266,7 @@ static void connected(struct wan_conn *conn, int error)
     conn->took_ns = cdn_clock_mono_ns() - conn->took_ns;
     conn->failed = error != 0;
     conn->state = WAN_CONN_ACK;
-    conn->open_ns = conn->called_ns + conn->took_ns + conn->route.down.there_ns;
+    conn->open_ns = handshake_ns(conn, false, conn->called_ns + conn->took_ns);
     if (conn->failed) {
         wan_conn_close_side(conn, 1, false);
     }
@@ -295,8 +313,8 @@ static void init_pipes(struct wan_conn *conn)
     const struct wan_path *paths[2] = {&conn->route.up, &conn->route.down};
     struct wan_line *lines[2] = {&conn->client->up, &conn->client->down};
     for (unsigned i = 0; i < 2; i++) {
-        uint64_t seed = cdn_mix64(relay->settings->seed + conn->route.seed * 3 + conn->number * 2 + i);
-        wan_pipe_init(&conn->lane[i].pipe, &relay->budget, paths[i], shares ? lines[i] : NULL, seed);
+        wan_pipe_init(&conn->lane[i].pipe, &relay->budget, paths[i], shares ? lines[i] : NULL,
+                      seed_of(conn, i));
     }
     conn->piped = true;
 }
@@ -351,8 +369,9 @@ static void on_timer(struct loop_timer *timer)
         wan_conn_refuse(conn, "slow", "the handshake took too long");
         break;
     case WAN_CONN_SYN:
-        if (is_cut(conn)) {
-            refuse_connect(conn, WAN_SOCKS_HOST_UNREACHABLE, "the link is cut");
+        if (is_cut(conn) || conn->called_ns > cdn_clock_mono_ns()) {
+            refuse_connect(conn, WAN_SOCKS_HOST_UNREACHABLE,
+                           is_cut(conn) ? "the link is cut" : "the link loses too much");
         } else {
             call_target(conn);
         }
