@@ -76,12 +76,6 @@ bool geo_fold(struct cdn_str name, char *dst, size_t size)
     return at < size;
 }
 
-bool geo_fold_equal(struct cdn_str a, struct cdn_str b)
-{
-    char x[NAME_MAX_BYTES], y[NAME_MAX_BYTES];
-    return geo_fold(a, x, sizeof(x)) && geo_fold(b, y, sizeof(y)) && strcmp(x, y) == 0;
-}
-
 static unsigned least(unsigned a, unsigned b)
 {
     return a < b ? a : b;

@@ -9,7 +9,6 @@
 /* UTF-8 to lower case without accents (Latin letters; others stay as they are), blanks and ASCII signs left
  * out: "São Paulo" and "sao-paulo" give "saopaulo". Always ends dst; false when it had to be cut. */
 bool geo_fold(struct cdn_str name, char *dst, size_t size);
-bool geo_fold_equal(struct cdn_str a, struct cdn_str b);
 /* Edits between two folded names (insert, delete, replace, swap of neighbours); limit + 1 when there are
  * more. */
 unsigned geo_fold_distance(const char *a, const char *b, unsigned limit);

@@ -86,11 +86,6 @@ void mmdb_put_uint64(struct cdn_buf *out, uint64_t value)
     put_unsigned(out, MMDB_DATA_TYPE_UINT64, value);
 }
 
-void mmdb_put_bool(struct cdn_buf *out, bool value)
-{
-    put_head(out, MMDB_DATA_TYPE_BOOLEAN, value);
-}
-
 void mmdb_put_pointer(struct cdn_buf *out, uint32_t offset)
 {
     static const uint32_t base[] = {0, 2048, 526336, 0};

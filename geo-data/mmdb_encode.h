@@ -3,7 +3,6 @@
 #define CDN_GEO_DATA_MMDB_ENCODE_H
 #include "common/str.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
 void mmdb_put_map(struct cdn_buf *out, uint32_t pairs);         /* then key, value, key, value, ... */
@@ -14,7 +13,6 @@ void mmdb_put_float(struct cdn_buf *out, float value);
 void mmdb_put_uint16(struct cdn_buf *out, uint16_t value);
 void mmdb_put_uint32(struct cdn_buf *out, uint32_t value);
 void mmdb_put_uint64(struct cdn_buf *out, uint64_t value);
-void mmdb_put_bool(struct cdn_buf *out, bool value);
 void mmdb_put_pointer(struct cdn_buf *out, uint32_t offset); /* to a field in the data section */
 
 #endif

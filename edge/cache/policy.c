@@ -52,11 +52,6 @@ void edge_policy_destroy(struct edge_policy *p)
     }
 }
 
-const char *edge_policy_name(const struct edge_policy *p)
-{
-    return p->ops->name;
-}
-
 void edge_policy_push(struct edge_policy *p, int queue, struct edge_policy_item *item)
 {
     struct edge_policy_queue *q = &p->queues[queue];

@@ -53,8 +53,7 @@ enum edge_policy_admission {
 enum cdn_status edge_policy_create(const char *name, uint64_t capacity, edge_policy_hash_fn *hash_of,
                                    struct edge_policy **ret, struct cdn_error *err) CDN_MUST_CHECK;
 void edge_policy_destroy(struct edge_policy *p); /* does not touch the items */
-const char *edge_policy_name(const struct edge_policy *p);
-const char *edge_policy_names(void); /* "s3fifo, sieve, lru, fifo" */
+const char *edge_policy_names(void);             /* "s3fifo, sieve, lru, fifo" */
 
 /* Notes a hit. True only under LRU: then the caller takes the lock and calls edge_policy_touch, whose list
  * moves. */

@@ -34,10 +34,6 @@ bool edge_validate_may_combine(const struct edge_head *stored, const struct edge
 struct edge_conditions {
     struct cdn_str if_match, if_none_match, if_modified_since, if_unmodified_since, if_range, range;
 };
-static inline bool edge_conditions_any(const struct edge_conditions *c)
-{
-    return c->if_match.p || c->if_none_match.p || c->if_modified_since.p || c->if_unmodified_since.p;
-}
 
 enum edge_condition {
     EDGE_CONDITION_PASS,         /* answer as usual */

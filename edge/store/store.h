@@ -202,9 +202,6 @@ enum cdn_status edge_store_file_reopen(struct edge_store *s, const struct edge_s
  * comes, when its length is known. */
 enum cdn_status edge_store_file_write(struct edge_store_file *f, uint64_t offset, const void *data, size_t n,
                                       struct cdn_error *err) CDN_MUST_CHECK;
-/* Reads back what was written through this handle (or was there), not beyond. */
-enum cdn_status edge_store_file_read(struct edge_store_file *f, uint64_t offset, void *data, size_t n,
-                                     struct cdn_error *err) CDN_MUST_CHECK;
 /* Descriptor and offset in it of body byte 0, for sendfile while the file grows. The handle keeps the
  * descriptor. */
 int edge_store_file_fd(const struct edge_store_file *f, off_t *ret_base);

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "common/banned.h"
@@ -224,18 +223,6 @@ enum cdn_status edge_store_file_write(struct edge_store_file *f, uint64_t offset
     atomic_fetch_add(&s->temporary, n);
     atomic_fetch_add_explicit(&s->written, n, memory_order_relaxed);
     return CDN_OK;
-}
-
-enum cdn_status edge_store_file_read(struct edge_store_file *f, uint64_t offset, void *data, size_t n,
-                                     struct cdn_error *err)
-{
-    struct iovec part = {data, n};
-    enum cdn_status status = edge_read_exactly(f->fd, &part, 1, (off_t)(EDGE_FRONT_BODY + offset), false);
-    if (status != CDN_OK) {
-        cdn_error_set(err, status, "%s: file: bytes at %" PRIu64 " cannot be read back", f->store->path,
-                      offset);
-    }
-    return status;
 }
 
 int edge_store_file_fd(const struct edge_store_file *f, off_t *ret_base)

@@ -13,10 +13,9 @@
 #include "common/banned.h"
 
 #define JITTER_HOLDS_NS (NS_PER_S / 1000) /* a queue is no other length sooner */
-#define SLACK_NS (NS_PER_S / 1000)
-#define SYN_TIMEOUT_NS NS_PER_S         /* RFC 6298 section 2.1 */
-#define TRIES 8                         /* of one segment; then it gets through */
-#define TIMEOUT_MAX_NS (120 * NS_PER_S) /* RFC 6298 section 2.5 allows 60 s and more; Linux has 120 */
+#define SYN_TIMEOUT_NS NS_PER_S           /* RFC 6298 section 2.1 */
+#define TRIES 8                           /* of one segment; then it gets through */
+#define TIMEOUT_MAX_NS (120 * NS_PER_S)   /* RFC 6298 section 2.5 allows 60 s and more; Linux has 120 */
 
 void wan_way_init(struct wan_way *way, const struct wan_path *path, struct wan_line *line, uint64_t seed)
 {
@@ -290,11 +289,6 @@ int64_t wan_way_ready_ns(const struct wan_way *way)
         return WAN_NEVER;
     }
     return wan_window_room(way, WAN_MSS) ? way->at_ns : wan_window_next_ns(way);
-}
-
-int64_t wan_way_slack_ns(const struct wan_way *way)
-{
-    return window_min(way->path.there_ns / 4, SLACK_NS);
 }
 
 int64_t wan_way_syn_ns(struct wan_way *way, int64_t since_ns)

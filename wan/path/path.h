@@ -87,9 +87,6 @@ void wan_way_change(struct wan_way *way, const struct wan_path *path, int64_t no
 size_t wan_way_send(struct wan_way *way, int64_t since_ns, int64_t now_ns, size_t n, struct wan_flight *ret);
 /* When the next byte may leave; in the past: now. WAN_NEVER: not before wan_way_change(). */
 int64_t wan_way_ready_ns(const struct wan_way *way);
-/* How long after that a caller may come who dates by `since_ns`: what leaves then is still far from its
- * arrival. So one call takes many acknowledgements. */
-int64_t wan_way_slack_ns(const struct wan_way *way);
 /* When a SYN or SYN-ACK that was first sent at since_ns arrives, and when the end of the stream (FIN) does,
  * after all bytes. WAN_NEVER while the path is cut: ask again, with the same since_ns, after
  * wan_way_change(). */

@@ -212,11 +212,6 @@ void http_server_address(const struct http_server *server, struct cdn_addr *ret)
     *ret = server->address;
 }
 
-struct loop *http_server_loop(const struct http_server *server)
-{
-    return server->loop;
-}
-
 unsigned http_server_open_requests(const struct http_server *server)
 {
     return atomic_load_explicit(&server->open_requests, memory_order_relaxed);

@@ -180,7 +180,6 @@ enum cdn_status http_server_start(struct loop *loop, const struct http_server_co
                                   struct cdn_error *err) CDN_MUST_CHECK; /* CDN_CONFLICT: address in use */
 void http_server_address(const struct http_server *server,
                          struct cdn_addr *ret); /* with the port the kernel chose */
-struct loop *http_server_loop(const struct http_server *server);
 unsigned http_server_open_requests(const struct http_server *server);
 unsigned http_server_open_connections(const struct http_server *server);
 /* Connections beyond max_connections that one with requests for GET /health may be; and the largest

@@ -9,14 +9,6 @@
 
 #include "common/banned.h"
 
-bool http_is_token_char(unsigned char c)
-{
-    if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) {
-        return true;
-    }
-    return c != 0 && strchr("!#$%&'*+-.^_`|~", c);
-}
-
 bool http_is_token(struct cdn_str s)
 {
     return http_check_token(s); /* by a table */

@@ -13,8 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-bool http_is_token(struct cdn_str s); /* RFC 9110 5.6.2; not empty */
-bool http_is_token_char(unsigned char c);
+bool http_is_token(struct cdn_str s);       /* RFC 9110 5.6.2; not empty */
 bool http_is_field_value(struct cdn_str s); /* no control bytes but tab (RFC 9110 5.5) */
 
 /* Next element of a comma-separated list, trimmed; commas within quoted strings do not count; empty elements
