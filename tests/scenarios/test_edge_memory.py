@@ -8,6 +8,7 @@ from cdn import SLOW, Gate, Reply, in_parallel, poll
 from test_edge_http import ok
 
 MIB = 1 << 20
+CROWD = 95  # their connections take less than 1 MiB, and so none is refused, whatever the process has beside them
 
 
 @pytest.mark.skipif(SLOW > 1, reason="sanitizers have memory of their own")
@@ -65,23 +66,23 @@ def test_requests_to_the_origin_wait_for_memory(cdn):
     origin = cdn.fake_origin()
     gate = Gate()
     edge = cdn.edge(origin, memory="1MiB", disk=0, threads=1)
-    clients = [edge.connect() for _ in range(120)]
+    clients = [edge.connect() for _ in range(CROWD)]
     for i, client in enumerate(clients):
         method, body = ("POST", b"x" * 1000) if i % 3 == 2 else ("GET", b"")
         origin.on(f"/w/{i}", Reply(200, f"answer {i}".encode(), [("Cache-Control", "max-age=600")], before=gate))
         client.send_request(method, f"/w/{i}", body=body)
-    poll(lambda: edge.status()["requests_under_way"] == 120, what="all requests at the edge")
+    poll(lambda: edge.status()["requests_under_way"] == CROWD, what="all requests at the edge")
     poll(lambda: origin.count() >= 16, what="some at the origin")
-    assert origin.count() < 100
+    assert origin.count() < 90
     joining = edge.connect()
     joining.send_request("GET", next(seen.target for seen in origin.seen() if seen.method == "GET"))
-    poll(lambda: edge.status()["requests_under_way"] == 121, what="the one that joins at the edge")
+    poll(lambda: edge.status()["requests_under_way"] == CROWD + 1, what="the one that joins at the edge")
     gate.open()
     for i, client in enumerate(clients):
         assert client.response().body == f"answer {i}".encode()
         client.close()
     assert joining.response().body.startswith(b"answer ")
-    assert origin.count() == 120
+    assert origin.count() == CROWD
 
 
 SLICE = 64 << 10
@@ -105,17 +106,17 @@ def test_slices_of_answers_under_way_wait_for_memory(cdn):
     gate = Gate()
     whole, answer = in_slices(gate)
     edge = cdn.edge(origin, memory="1MiB", disk=0, threads=1, slice="64KiB", memory_wait="5m")
-    clients = [edge.connect() for _ in range(150)]
+    clients = [edge.connect() for _ in range(CROWD)]
     for i, client in enumerate(clients):
         origin.on(f"/v/{i}", answer)
         client.send_request("GET", f"/v/{i}", [("Range", "bytes=0-200000")])
-    poll(lambda: edge.status()["requests_under_way"] == 150, what="all requests at the edge")
+    poll(lambda: edge.status()["requests_under_way"] == CROWD, what="all requests at the edge")
     poll(lambda: gate.reached.is_set(), what="a second slice")
-    assert sum(r["Range"] != "bytes=0-65535" for r in origin.seen()) < 100
+    assert sum(r["Range"] != "bytes=0-65535" for r in origin.seen()) < 90
     gate.open()
     for client in clients:
         assert client.response().body == whole[:200001]
-    assert origin.count() >= 4 * 150
+    assert origin.count() >= 4 * CROWD
 
 
 def test_those_who_wait_too_long_are_told(cdn):
@@ -125,11 +126,11 @@ def test_those_who_wait_too_long_are_told(cdn):
     origin.on("/hit", ok(b"hit", "max-age=600"))
     edge = cdn.edge(origin, memory="1MiB", disk=0, threads=1, memory_wait="500ms")
     assert edge.get("/hit").status == 200
-    clients = [edge.connect() for _ in range(120)]
+    clients = [edge.connect() for _ in range(CROWD)]
     for i, client in enumerate(clients):
         origin.on(f"/w/{i}", Reply(200, b"late", before=gate))
         client.send_request("GET", f"/w/{i}")
-    poll(lambda: edge.status()["requests_under_way"] == 120, what="all requests at the edge")
+    poll(lambda: edge.status()["requests_under_way"] == CROWD, what="all requests at the edge")
     assert edge.get("/hit").body == b"hit"
     told = clients[-1].response()
     assert told.status == 503 and told["Retry-After"] == "1"
