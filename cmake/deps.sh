@@ -4,7 +4,7 @@
 set -eu
 
 build="gcc libc6-dev cmake ninja-build pkg-config check libmicrohttpd-dev libmaxminddb-dev libsqlite3-dev
-    libcurl4-gnutls-dev libyaml-dev libjansson-dev libxxhash-dev libgnutls28-dev libknot-dev zlib1g-dev libbrotli-dev libbsd-dev
+    libcurl4-gnutls-dev libyaml-dev libjansson-dev libxxhash-dev libgnutls28-dev libknot-dev zlib1g-dev libexpat1-dev libbrotli-dev libbsd-dev
     libmimalloc-dev media-types"
 demo="python3-django libjs-jquery" # recommended by Django only, but the admin links to it
 test="python3-django libjs-jquery python3-pytest python3-selenium python3-yaml chromium chromium-driver clang clang-format

@@ -33,6 +33,7 @@ struct cli_command {
     X(compare)          \
     X(why)              \
     X(purge)            \
+    X(warm)             \
     X(clock)            \
     X(fault)            \
     X(demo)
