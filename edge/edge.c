@@ -10,7 +10,7 @@
 #include "common/http/client/http_client.h"
 #include "common/http/server/http_head.h"
 #include "common/http/server/http_server.h"
-#include "common/http/server/tls_pair.h"
+#include "common/http/server/tls_set.h"
 #include "common/http/syntax/http_forwarded.h"
 #include "common/http/syntax/http_server_check.h"
 #include "common/log.h"
@@ -273,8 +273,7 @@ static enum cdn_status open_worker(struct edge_worker *w, const struct cdn_addr 
         .body_timeout_ms = (unsigned)s->body_timeout,
         .body_rate = s->body_rate,
         .max_body = s->max_body,
-        .tls_certificate = w->edge->certificate.certificate,
-        .tls_key = w->edge->certificate.key,
+        .tls = w->edge->tls,
         .handler = &edge_request_handler,
         .handler_self = w,
         .upgrades = true,
@@ -337,8 +336,7 @@ static enum cdn_status open_workers(struct edge *edge, struct cdn_error *err)
         }
         http_server_address(edge->worker[0].server, &listen); /* the port that the kernel chose */
     }
-    return edge_naming_create(&edge->settings, &listen, edge->certificate.certificate != NULL, &edge->naming,
-                              err);
+    return edge_naming_create(&edge->settings, &listen, edge->tls != NULL, &edge->naming, err);
 }
 
 static void *work(void *arg)
@@ -383,13 +381,12 @@ enum cdn_status edge_create(struct edge_settings *settings, int argc, char **arg
     edge->loop_id = cdn_asprintf("pocketcdn-%s", settings->name);
     if (edge_tuning_origin(settings->origin, &edge->origin_base, &edge->origin_authority, err) != CDN_OK ||
         edge_accept_read(&edge->settings, &edge->accept, err) != CDN_OK ||
-        edge_certificate_read(&edge->settings, &edge->certificate, err) != CDN_OK ||
+        edge_certificate_read(edge, err) != CDN_OK ||
         edge_tuning_create(&edge->settings, &tuning, err) != CDN_OK) {
         goto fail;
     }
     atomic_store(&edge->tuning, tuning);
     edge_budget_set(settings->memory);
-    cdn_metric_set(&edge->service.certificate_expires_seconds, (uint64_t)edge->certificate.expires_s);
     if (edge_admin_create(edge, err) != CDN_OK || open_store(edge, err) != CDN_OK ||
         open_cache(edge, err) != CDN_OK || edge_sync_create(edge, &edge->sync, err) != CDN_OK ||
         open_workers(edge, err) != CDN_OK || edge_access_log_create(edge, &edge->access_log, err) != CDN_OK ||
@@ -458,7 +455,7 @@ void edge_destroy(struct edge *edge)
     edge_tuning_destroy(atomic_load(&edge->tuning));
     free(edge->worker);
     edge_naming_free(&edge->naming);
-    cdn_tls_pair_free(&edge->certificate);
+    cdn_tls_set_unref(edge->tls);
     free(edge->loop_id);
     free(edge->origin_base);
     free(edge->origin_authority);

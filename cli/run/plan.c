@@ -202,7 +202,7 @@ static enum cdn_status add_edge(struct plan *plan, size_t i, const struct plan_w
                                    ? cdn_strdup(part.cache_dir)
                                    : cdn_asprintf("%s/cache-%s", state, edge->name);
     const char *token = status != CDN_OK ? parts->origin.admin_token : part.admin_token;
-    const bool tls = part.tls_certificate && part.tls_certificate[0];
+    const bool tls = part.tls_certificate.n > 0;
     struct plan_where where = {edge->name,
                                edge->place,
                                tls ? "https" : "http",

@@ -17,7 +17,8 @@
  * CDN_CONFIG_SECRET for a text that --print-config masks; CDN_CONFIG_PROXY for one that is empty or a
  * proxy's URL; CDN_CONFIG_CIDRS for a list whose items are networks; CDN_CONFIG_VALUES for a map whose
  * values may be sequences in YAML, joined by "; "; CDN_CONFIG_MAPPINGS for a list whose items may be mappings
- * in YAML, joined to "KEY=VALUE,KEY=VALUE"; otherwise NULL.
+ * in YAML, joined to "KEY=VALUE,KEY=VALUE"; CDN_CONFIG_ONE for a list whose only item may stand alone in YAML;
+ * otherwise NULL.
  *
  * The field `max_age` is the flag `--max-age`, the config key `max_age`, and the environment variables
  * `POCKETCDN_ORIGIN_MAX_AGE` and, weaker, `POCKETCDN_MAX_AGE`. Strength: default < file < environment < flag;
@@ -120,6 +121,7 @@ struct cdn_config_row {
 #define CDN_CONFIG_PROXY "proxy" /* common/proxy_url.h; who one is there is a secret */
 #define CDN_CONFIG_VALUES "values"
 #define CDN_CONFIG_MAPPINGS "mappings"
+#define CDN_CONFIG_ONE "one"
 
 /* Settings that every daemon has; their place in cdn.yaml is the section `cdn`. */
 #define CDN_SHARED_SETTINGS(X)                                                                            \
@@ -145,6 +147,15 @@ struct cdn_config_row {
     X(CHOICE, proxy_protocol, "no", 0, 0, "no|yes|optional", RESTART, "HOW",                              \
       "Connections of trusted_proxies to the public listener must (yes) or may (optional) begin with a "  \
       "PROXY protocol header (version 1 or 2), within head_timeout; its address is the client's")
+
+/* Settings of a public listener that can speak TLS (common/http/server/tls_set.h). */
+#define CDN_TLS_SETTINGS(X)                                                                                  \
+    X(LIST, tls_certificate, "", 0, 1000, CDN_CONFIG_ONE, RUNTIME, "FILE|DIR",                               \
+      "The public listener speaks TLS with these certificates (PEM, each followed by its chain), chosen by " \
+      "the name that a client asks for, else the first; a folder: all in it; read again at a reload")        \
+    X(LIST, tls_key, "", 0, 1000, CDN_CONFIG_ONE, RUNTIME, "FILE",                                           \
+      "Private keys of the files of --tls-certificate, in their order (PEM, no passphrase); none: each is "  \
+      "in its certificate's file")
 
 /* Further keys of the section `cdn`, which only `pocketcdn up` reads: the other programs pass over them. */
 #define CDN_UP_KEYS(X) X(root) X(origin) X(state) X(detach) X(seed) X(open)
@@ -210,6 +221,9 @@ char *cdn_config_text(const struct cdn_config_row *row, const void *settings);
 
 /* NULL is fine; zeroes the fields. */
 void cdn_config_free(const struct cdn_config_program *program, void *settings);
+
+/* The items of a LIST, borrowed, with a NULL behind them; the array is the caller's. */
+const char **cdn_config_items(const struct cdn_config_list *list);
 
 /* The value of `key` in a MAP, or NULL. */
 const char *cdn_config_map_get(const struct cdn_config_list *map, struct cdn_str key);

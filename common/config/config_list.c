@@ -41,6 +41,15 @@ enum cdn_status config_list_add(const struct cdn_config_row *row, void *settings
     return CDN_OK;
 }
 
+const char **cdn_config_items(const struct cdn_config_list *list)
+{
+    const char **items = cdn_calloc(list->n + 1, sizeof(*items));
+    for (size_t i = 0; i < list->n; i++) {
+        items[i] = list->items[i].key;
+    }
+    return items;
+}
+
 static const struct cdn_config_entry *find_entry(const struct cdn_config_list *list, struct cdn_str key)
 {
     for (size_t i = 0; i < list->n; i++) {

@@ -128,8 +128,10 @@ static enum cdn_status read_value(struct config_file *file, struct config_target
     CDN_AUTOFREE char *origin = cdn_asprintf("%s:%zu", file->path, config_node_line(node));
     CDN_AUTOFREE char *where = cdn_asprintf("%s: %s", origin, name);
     struct config_place place = {where, origin};
+    const bool one = config_is_marked(row, CDN_CONFIG_ONE) && node->type == YAML_SCALAR_NODE;
     bool list = row->type == CDN_CONFIG_LIST;
-    yaml_node_type_t type = list                          ? YAML_SEQUENCE_NODE
+    yaml_node_type_t type = one                           ? YAML_SCALAR_NODE
+                            : list                        ? YAML_SEQUENCE_NODE
                             : row->type == CDN_CONFIG_MAP ? YAML_MAPPING_NODE
                                                           : YAML_SCALAR_NODE;
     enum cdn_status status = config_node_need(file, node, type, name, err);
@@ -139,7 +141,12 @@ static enum cdn_status read_value(struct config_file *file, struct config_target
     if (type == YAML_SCALAR_NODE && config_node_is_nothing(node)) {
         return cdn_error_set(err, CDN_INVALID, "%s: has no value (write \"\" for an empty text)", where);
     }
-    if (type == YAML_SCALAR_NODE) {
+    if (one) {
+        config_value_clear(row, target->settings);
+        if (config_node_text(node).n > 0) { /* "": none, as of a text */
+            status = config_list_add(row, target->settings, &place, config_node_text(node), CDN_STR(""), err);
+        }
+    } else if (type == YAML_SCALAR_NODE) {
         status = config_value_set(row, target->settings, &place, config_node_text(node), err);
     } else {
         config_value_clear(row, target->settings);

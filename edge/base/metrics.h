@@ -47,7 +47,8 @@ struct edge_metrics {
     X(COUNTER, compress_useless_total, "Bodies that compression did not make smaller")     \
     X(COUNTER, compress_in_bytes_total, "Bytes that went into compression")                \
     X(COUNTER, compress_out_bytes_total, "Bytes that came out of it and are kept")         \
-    X(GAUGE, certificate_expires_seconds, "End of the TLS certificate, seconds since 1970; 0: no TLS here")
+    X(GAUGE, certificate_expires_seconds,                                                  \
+      "End of the TLS certificate that ends first, seconds since 1970; 0: no TLS here")
 CDN_METRICS_STRUCT(edge_service_metrics, EDGE_SERVICE_METRICS);
 
 #endif

@@ -120,11 +120,7 @@
       "CA certificates for an https origin; default: the system's")                                         \
     X(BOOL, origin_insecure, "no", 0, 0, NULL, RESTART, "yes|no",                                           \
       "Do not verify the origin's certificate (tests only)")                                                \
-    X(STRING, tls_certificate, "", 0, 4096, NULL, RUNTIME, "FILE",                                          \
-      "The public listener speaks TLS with this certificate (PEM, followed by its chain); read again at a " \
-      "reload")                                                                                             \
-    X(STRING, tls_key, "", 0, 4096, NULL, RUNTIME, "FILE",                                                  \
-      "Private key of --tls-certificate (PEM, no passphrase)")                                              \
+    CDN_TLS_SETTINGS(X)                                                                                     \
     X(STRING, access_log, "", 0, 4096, NULL, RESTART, "FILE",                                               \
       "Access log, '-' for standard output; empty: none. SIGHUP opens the file again")                      \
     X(CHOICE, access_log_format, "json", 0, 0, "clf|combined|json", RESTART, "NAME",                        \
@@ -144,7 +140,7 @@
     X(STRING, purge_token, "", 0, 1024, CDN_CONFIG_SECRET, RUNTIME, "TOKEN",                                \
       "Bearer token that allows PURGE from anywhere")                                                       \
     X(STRING, url, "", 0, 255, NULL, RESTART, "URL",                                                        \
-      "Where the router sends clients; default: http://LISTEN")                                             \
+      "Where the router sends clients; default: http://LISTEN, with TLS https://LISTEN")                    \
     X(UINT, weight, "1", 0, 10000, NULL, RESTART, "N", "For the router: share among edges of one place")    \
     X(UINT, capacity, "0", 0, 1000000000, NULL, RESTART, "N",                                               \
       "For the router: requests a second; 0: no limit")                                                     \

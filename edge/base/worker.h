@@ -8,7 +8,6 @@
 #ifndef CDN_EDGE_WORKER_H
 #define CDN_EDGE_WORKER_H
 #include "common/http/server/http_head.h"
-#include "common/http/server/tls_pair.h"
 #include "common/http/syntax/http_forwarded.h"
 #include "common/loop.h"
 #include "edge/base/accept.h"
@@ -26,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct cdn_tls_set;
 struct edge_access_log;
 struct edge_access_ring;
 struct edge_cache;
@@ -100,7 +100,7 @@ struct edge {
     struct edge_naming naming;
     struct edge_accept accept;
     struct edge_breaker breaker;
-    struct cdn_tls_pair certificate; /* of the start; zeroed: no TLS */
+    struct cdn_tls_set *tls; /* of the public listener; NULL: no TLS. Main thread */
     struct edge_access_log *access_log;
     struct edge_compress *compress; /* NULL: off */
     struct edge_service_metrics service;

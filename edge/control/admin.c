@@ -10,7 +10,7 @@
 #include "common/daemon/metrics.h"
 #include "common/http/server/http_faults.h"
 #include "common/http/server/http_server.h"
-#include "common/http/server/tls_pair.h"
+#include "common/http/server/tls_set.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
@@ -197,6 +197,7 @@ static void write_status(void *self, json_t *into)
     json_object_set_new(into, "unsynced", json_boolean(atomic_load(&edge->unsynced)));
     edge_sync_status(edge->sync, into);
     json_object_set_new(into, "origin_failures", json_integer(atomic_load(&edge->breaker.failures)));
+    json_object_set_new(into, "certificates", cdn_tls_set_json(edge->tls));
     json_object_set_new(into, "metrics", metrics);
     json_object_set_new(into, "cache", cache);
     if (edge->store) {
@@ -347,7 +348,7 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
     struct edge_settings next = {0};
     enum cdn_config_outcome outcome;
     struct edge_tuning *tuning = NULL;
-    struct cdn_tls_pair pair = {0};
+    struct cdn_tls_set *tls = NULL;
     enum cdn_status status =
         cdn_config_load(&edge_program, edge->argc, edge->argv, &next, &outcome, NULL, NULL, err);
     if (status != CDN_OK) {
@@ -355,7 +356,7 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
     }
     status = cdn_config_can_reload(&edge_program, &edge->settings, &next, err);
     if (status == CDN_OK) {
-        status = edge_certificate_reread(edge, &next, &pair, err);
+        status = edge_certificate_reread(edge, &next, &tls, err);
     }
     if (status == CDN_OK) {
         status = edge_tuning_create(&next, &tuning, err);
@@ -364,7 +365,7 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
         status = edge_access_log_reopen(edge->access_log, err);
     }
     if (status != CDN_OK) {
-        cdn_tls_pair_free(&pair);
+        cdn_tls_set_unref(tls);
         edge_tuning_destroy(tuning);
         cdn_config_free(&edge_program, &next);
         return status;
@@ -373,7 +374,7 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
     tuning->keep_settings = true;
     tuning->older = atomic_load(&edge->tuning);
     atomic_store(&edge->tuning, tuning);
-    edge_certificate_use(edge, &pair);
+    edge_certificate_use(edge, tls);
     cdn_log_set_level((enum cdn_log_level)next.log_level);
     return CDN_OK;
 }

@@ -2,7 +2,6 @@
  * of telling their rules again, so what is told is what the next request gets. */
 #include "edge/control/why.h"
 
-#include "common/http/server/tls_pair.h"
 #include "common/mem.h"
 #include "edge/base/target.h"
 #include "edge/cache/cache.h"
@@ -109,7 +108,7 @@ enum cdn_status edge_why(struct edge *edge, struct cdn_str url, int64_t now_ms, 
     struct edge_key_parts parts;
     json_t *other = NULL;
     const bool whole = edge_key_split(url, &parts);
-    const bool secure = whole ? parts.secure : edge->certificate.certificate != NULL;
+    const bool secure = whole ? parts.secure : edge->tls != NULL;
     enum edge_key_error e = tell_url(edge, url, secure, now_ms, ret);
     if (e != EDGE_KEY_OK) {
         return cdn_error_set(err, CDN_INVALID, "why: \"" CDN_STR_FMT "\": %s", CDN_STR_ARG(url),

@@ -108,7 +108,7 @@ static void refuse(struct http_arrival *a, enum proxy_refusal why)
     struct http_server *server = a->server;
     note(server, &a->peer, why);
     const int fd = leave(a);
-    if (server->config.tls_certificate || why == PROXY_REFUSE_CLOSED || server->stopping) {
+    if (server->config.tls || why == PROXY_REFUSE_CLOSED || server->stopping) {
         close(fd);
         return;
     }

@@ -97,7 +97,7 @@ size_t http_server_leave_escaped(void *cls, struct MHD_Connection *connection, c
 
 static void begin_request(struct http_request *req)
 {
-    req->secure = req->server->config.tls_certificate != NULL;
+    req->secure = req->server->config.tls != NULL;
     req->answered = false;
     req->suspended = false;
     req->has_body = false;

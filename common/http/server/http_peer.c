@@ -10,13 +10,13 @@
  * one that has been reset (EPOLLHUP, EPOLLERR) can, and its request is broken off. */
 #include "common/http/server/http_server.h"
 #include "common/http/server/http_server_private.h"
+#include "common/http/server/tls_set.h"
 #include "common/http/syntax/http_frame.h"
 #include "common/http/syntax/http_server_check.h"
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/str.h"
 
-#include <gnutls/gnutls.h>
 #include <microhttpd.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -219,13 +219,12 @@ static void open_peer(struct http_server *server, struct MHD_Connection *connect
     (void)!loop_fd_add(server->loop, &peer->watch, NULL); /* without it the idle time-out has to do */
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-    if (server->credentials && info && info->tls_session) {
-        peer->credentials = server->credentials;
-        peer->credentials->refs++;
-        gnutls_credentials_set(info->tls_session, GNUTLS_CRD_CERTIFICATE, peer->credentials->cert);
+    if (server->config.tls && info && info->tls_session) {
+        peer->tls = cdn_tls_set_ref(server->config.tls);
+        cdn_tls_set_serve(peer->tls, info->tls_session);
     }
     http_gate_open(peer);
-    if (server->gated && server->config.tls_certificate) {
+    if (server->gated && server->config.tls) {
         http_peer_wait(peer, HTTP_WAIT_HANDSHAKE, true);
     }
     peer->extra = http_server_is_full(server) && !http_peer_make_room(server);
@@ -252,7 +251,7 @@ static void close_peer(struct http_server *server, struct http_peer *peer)
         /* libmicrohttpd listens again in its next run, which nothing else would bring about */
         loop_defer(server->loop, &server->work);
     }
-    http_credentials_drop(peer->credentials);
+    cdn_tls_set_unref(peer->tls);
     free(peer);
 }
 

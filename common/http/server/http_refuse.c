@@ -62,7 +62,7 @@ static void write_problem(struct http_server *server, struct MHD_Connection *con
 {
     CDN_AUTOBUF struct cdn_buf text = {0};
     http_problem_answer(http_refusal_status(why), http_refusal_detail(why), &text);
-    http_write_connection(connection, server->config.tls_certificate != NULL, cdn_buf_str(&text));
+    http_write_connection(connection, server->config.tls != NULL, cdn_buf_str(&text));
 }
 
 void http_refuse_connection(struct http_server *server, struct MHD_Connection *connection,

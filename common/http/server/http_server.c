@@ -7,13 +7,13 @@
 #include "common/http/server/http_mhd.h"
 #include "common/http/server/http_mhd_text.h"
 #include "common/http/server/http_server_private.h"
+#include "common/http/server/tls_pair.h"
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/parse.h"
 #include "common/status.h"
 
 #include <assert.h>
-#include <gnutls/gnutls.h>
 #include <microhttpd.h>
 #include <pthread.h>
 #include <signal.h>
@@ -21,7 +21,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -30,14 +29,6 @@
 
 #define NS_PER_MS INT64_C(1000000)
 #define ACCEPT_ROUNDS 512 /* before a drained server stops listening; libmicrohttpd accepts 10 a round */
-
-void http_credentials_drop(struct http_credentials *c)
-{
-    if (c && --c->refs == 0) {
-        gnutls_certificate_free_credentials(c->cert);
-        free(c);
-    }
-}
 
 /* ---- the daemon on the loop ---- */
 
@@ -94,11 +85,11 @@ static void apply_defaults(struct http_server_config *config)
 static struct MHD_Daemon *start_daemon(struct http_server *server)
 {
     const struct http_server_config *config = &server->config;
-    bool tls = config->tls_certificate != NULL;
-    struct MHD_OptionItem tls_options[] = {
-        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)config->tls_certificate},
-        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)config->tls_key},
-        {MHD_OPTION_END, 0, NULL}};
+    const struct cdn_tls_pair *tls = config->tls ? cdn_tls_set_at(config->tls, 0) : NULL;
+    struct MHD_OptionItem tls_options[] = {/* it wants one; http_peer.c gives each session its own */
+                                           {MHD_OPTION_HTTPS_MEM_CERT, 0, tls ? tls->certificate : NULL},
+                                           {MHD_OPTION_HTTPS_MEM_KEY, 0, tls ? tls->key : NULL},
+                                           {MHD_OPTION_END, 0, NULL}};
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
     struct MHD_OptionItem listen[] = {{MHD_OPTION_LISTEN_SOCKET, server->listener.fd, NULL},
                                       {MHD_OPTION_END, 0, NULL}};
@@ -113,42 +104,6 @@ static struct MHD_Daemon *start_daemon(struct http_server *server)
         http_server_note_line, server, MHD_OPTION_UNESCAPE_CALLBACK, http_server_leave_escaped, NULL,
         MHD_OPTION_NOTIFY_COMPLETED, http_server_request_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
         http_peer_changed, server, MHD_OPTION_ARRAY, tls ? tls_options : none, MHD_OPTION_END);
-}
-
-static enum cdn_status read_credentials(const char *cert_pem, const char *key_pem,
-                                        struct http_credentials **ret, struct cdn_error *err)
-{
-    gnutls_datum_t cert = {(unsigned char *)(uintptr_t)cert_pem, (unsigned)strlen(cert_pem)};
-    gnutls_datum_t key = {(unsigned char *)(uintptr_t)key_pem, (unsigned)strlen(key_pem)};
-    struct http_credentials *c = cdn_calloc(1, sizeof(*c));
-    c->refs = 1;
-    int problem = gnutls_certificate_allocate_credentials(&c->cert);
-    if (problem >= 0) {
-        problem = gnutls_certificate_set_x509_key_mem(c->cert, &cert, &key, GNUTLS_X509_FMT_PEM);
-    }
-    if (problem < 0) {
-        http_credentials_drop(c);
-        return cdn_error_set(err, CDN_INVALID, "cannot use the TLS certificate and key: %s",
-                             gnutls_strerror(problem));
-    }
-    *ret = c;
-    return CDN_OK;
-}
-
-static enum cdn_status check_certificate(const struct http_server_config *config, struct cdn_error *err)
-{
-    if (!config->tls_certificate) {
-        return CDN_OK;
-    }
-    if (!config->tls_key) {
-        return cdn_error_set(err, CDN_INVALID, "a TLS certificate needs a key");
-    }
-    struct http_credentials *c;
-    enum cdn_status status = read_credentials(config->tls_certificate, config->tls_key, &c, err);
-    if (status == CDN_OK) {
-        http_credentials_drop(c);
-    }
-    return status;
 }
 
 static enum cdn_status attach(struct http_server *server, struct cdn_error *err)
@@ -178,16 +133,15 @@ enum cdn_status http_server_start(struct loop *loop, const struct http_server_co
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, ignore_sigpipe);
     struct http_listener listener;
-    enum cdn_status status = check_certificate(config, err);
-    if (status == CDN_OK) {
-        status = http_listen(&config->listen, config->share_port, config->port_is_claimed, &listener, err);
-    }
+    enum cdn_status status =
+        http_listen(&config->listen, config->share_port, config->port_is_claimed, &listener, err);
     if (status != CDN_OK) {
         return status;
     }
     struct http_server *server = cdn_calloc(1, sizeof(*server));
     server->loop = loop;
     server->config = *config;
+    cdn_tls_set_ref(server->config.tls);
     server->listener = listener;
     server->timer.fire = timer_fired;
     server->limit.fire = http_server_check_limit;
@@ -250,19 +204,11 @@ unsigned http_server_limit_within(uint64_t descriptors)
     return descriptors > 2 ? ((unsigned)descriptors - 1) * SPARE_PART / (SPARE_PART + 1) : 1;
 }
 
-enum cdn_status http_server_set_certificate(struct http_server *server, const char *cert_pem,
-                                            const char *key_pem, struct cdn_error *err)
+void http_server_set_tls(struct http_server *server, struct cdn_tls_set *tls)
 {
-    if (!server->config.tls_certificate) {
-        return cdn_error_set(err, CDN_INVALID, "this listener does not speak TLS");
-    }
-    struct http_credentials *fresh;
-    enum cdn_status status = read_credentials(cert_pem, key_pem, &fresh, err);
-    if (status == CDN_OK) {
-        http_credentials_drop(server->credentials);
-        server->credentials = fresh;
-    }
-    return status;
+    assert(server->config.tls && tls);
+    cdn_tls_set_unref(server->config.tls);
+    server->config.tls = cdn_tls_set_ref(tls);
 }
 
 static void stop_listening(struct http_server *server)
@@ -335,6 +281,6 @@ void http_server_stop(struct http_server *server)
         server->free_requests = req->_next;
         http_server_free_request(req);
     }
-    http_credentials_drop(server->credentials);
+    cdn_tls_set_unref(server->config.tls);
     free(server);
 }

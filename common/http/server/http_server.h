@@ -17,6 +17,7 @@
 #ifndef CDN_COMMON_HTTP_SERVER_H
 #define CDN_COMMON_HTTP_SERVER_H
 #include "common/http/server/http_faults.h"
+#include "common/http/server/tls_set.h"
 #include "common/http/syntax/http_message.h"
 #include "common/loop.h"
 #include "common/parse.h"
@@ -162,8 +163,7 @@ struct http_server_config {
     size_t memory_per_connection; /* 0: 16 KiB; for larger heads more is taken while they are there */
     size_t max_heads;             /* 0: 32 MiB; bytes of incomplete heads of all connections, then 503 */
     uint64_t max_body; /* larger request bodies are answered 413; 0: none allowed, UINT64_MAX: no limit */
-    const char *tls_certificate; /* PEM text, or NULL for plain HTTP */
-    const char *tls_key;
+    struct cdn_tls_set *tls; /* certificates; NULL: plain HTTP. The server takes a reference of its own */
     const struct http_handler *handler;
     void *handler_self;
     bool upgrades; /* http_response_upgrade() will be used */
@@ -193,9 +193,8 @@ void http_server_stop(struct http_server *server); /* NULL is fine */
 /* Faults from the next request on (simulation); NULL: none. On the loop's thread. */
 void http_server_disturb(struct http_server *server, struct http_fault_set *set);
 uint64_t http_faults_total(void); /* requests of this process that any changed */
-/* New certificate for new connections; old connections keep theirs. */
-enum cdn_status http_server_set_certificate(struct http_server *server, const char *cert_pem,
-                                            const char *key_pem, struct cdn_error *err) CDN_MUST_CHECK;
+/* Other certificates for new connections; old ones keep theirs. Only for a server that speaks TLS. */
+void http_server_set_tls(struct http_server *server, struct cdn_tls_set *tls);
 
 /* Of the socket, or of its PROXY header. */
 void http_request_client(const struct http_request *req, struct cdn_addr *ret);

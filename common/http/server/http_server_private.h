@@ -12,7 +12,6 @@
 #include "common/status.h"
 #include "common/str.h"
 
-#include <gnutls/gnutls.h>
 #include <microhttpd.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -21,12 +20,6 @@
 
 #define HTTP_FIELD_SLOTS 128
 
-/* A certificate with its key; counted, because connections made with it may outlive its replacement. */
-struct http_credentials {
-    gnutls_certificate_credentials_t cert;
-    unsigned refs;
-};
-
 /* What a connection waits for within a time limit. */
 enum http_wait { HTTP_WAIT_NOTHING, HTTP_WAIT_HANDSHAKE, HTTP_WAIT_HEAD, HTTP_WAIT_BODY };
 
@@ -34,7 +27,7 @@ struct http_peer { /* one connection */
     struct http_server *server;
     struct http_peer *next, *previous;
     struct MHD_Connection *connection;
-    struct http_credentials *credentials; /* NULL: those the daemon was started with */
+    struct cdn_tls_set *tls; /* its own reference; NULL: plain HTTP */
     struct http_peer *idle_next, *idle_previous;
     struct http_peer *wait_next, *wait_previous;
     struct http_frame frame;     /* of the request that is arriving */
@@ -106,7 +99,6 @@ struct http_server {
     struct http_arrivals arrivals; /* with proxy_protocol */
     struct http_linger *lingering;
     unsigned lingering_count;
-    struct http_credentials *credentials;  /* set by http_server_set_certificate() */
     uint8_t field_slots[HTTP_FIELD_SLOTS]; /* hash of a field's name -> its number + 1 */
 };
 
@@ -158,7 +150,6 @@ void http_server_check_limit(struct loop_timer *timer);
 
 /* http_server.c */
 bool http_server_is_full(const struct http_server *server); /* more connections than it should have */
-void http_credentials_drop(struct http_credentials *c);     /* NULL is fine */
 
 /* http_peer.c: connections. */
 void http_peer_changed(void *cls, struct MHD_Connection *connection, void **context,

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@
 
 #define CHAIN_MAX 16u
 #define KEY_ID_SIZE 64
+#define NAME_SIZE 256 /* a name has 253 bytes at most (RFC 1035) */
+#define NAMES_MAX 10000u
 
 static void wipe(char *secret)
 {
@@ -57,6 +60,47 @@ static gnutls_datum_t datum(const char *text)
     return (gnutls_datum_t){(unsigned char *)(uintptr_t)text, (unsigned)strlen(text)};
 }
 
+/* ---- its names ---- */
+
+static void add_name(struct cdn_tls_pair *pair, const char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] <= ' ' || text[i] > '~') { /* no DNS name; a NUL in one is somebody's trick */
+            return;
+        }
+    }
+    char *name = cdn_strndup(text, n);
+    for (size_t i = 0; i < n; i++) {
+        name[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + ('a' - 'A') : name[i]);
+    }
+    pair->names = cdn_realloc(pair->names, pair->name_count + 1, sizeof(*pair->names));
+    pair->names[pair->name_count++] = name;
+}
+
+/* RFC 6125 6.4.4: the common name counts only where there are no alternative ones. */
+static void read_names(gnutls_x509_crt_t leaf, struct cdn_tls_pair *pair)
+{
+    char text[NAME_SIZE];
+    bool any = false;
+    for (unsigned i = 0; i < NAMES_MAX; i++) {
+        size_t n = sizeof(text);
+        const int kind = gnutls_x509_crt_get_subject_alt_name(leaf, i, text, &n, NULL);
+        if (kind == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE) {
+            break;
+        }
+        any = true;
+        if (kind == GNUTLS_SAN_DNSNAME) {
+            add_name(pair, text, n);
+        }
+    }
+    size_t n = sizeof(text);
+    if (!any && gnutls_x509_crt_get_dn_by_oid(leaf, GNUTLS_OID_X520_COMMON_NAME, 0, 0, text, &n) >= 0) {
+        add_name(pair, text, n);
+    }
+}
+
+/* ---- reading ---- */
+
 static enum cdn_status read_certificate(const char *path, struct cdn_tls_pair *pair,
                                         unsigned char id[static KEY_ID_SIZE], size_t *id_n,
                                         struct cdn_error *err)
@@ -72,6 +116,8 @@ static enum cdn_status read_certificate(const char *path, struct cdn_tls_pair *p
     }
     pair->starts_s = gnutls_x509_crt_get_activation_time(chain[0]);
     pair->expires_s = gnutls_x509_crt_get_expiration_time(chain[0]);
+    pair->algorithm = gnutls_x509_crt_get_pk_algorithm(chain[0], NULL);
+    read_names(chain[0], pair);
     problem = gnutls_x509_crt_get_key_id(chain[0], GNUTLS_KEYID_USE_SHA256, id, id_n);
     for (unsigned i = 0; i < count; i++) {
         gnutls_x509_crt_deinit(chain[i]);
@@ -118,17 +164,11 @@ static enum cdn_status check_pair(const char *certificate_file, const char *key_
     return status;
 }
 
-enum cdn_status cdn_tls_pair_read(const char *certificate_file, const char *key_file,
-                                  struct cdn_tls_pair *ret, struct cdn_error *err)
+enum cdn_status cdn_tls_pair_parse(char *take_certificate, char *take_key, const char *certificate_file,
+                                   const char *key_file, struct cdn_tls_pair *ret, struct cdn_error *err)
 {
-    struct cdn_tls_pair pair = {0};
-    enum cdn_status status = read_text(certificate_file, &pair.certificate, err);
-    if (status == CDN_OK) {
-        status = read_text(key_file, &pair.key, err);
-    }
-    if (status == CDN_OK) {
-        status = check_pair(certificate_file, key_file, &pair, err);
-    }
+    struct cdn_tls_pair pair = {.certificate = take_certificate, .key = take_key};
+    const enum cdn_status status = check_pair(certificate_file, key_file, &pair, err);
     if (status != CDN_OK) {
         cdn_tls_pair_free(&pair);
         return status;
@@ -137,10 +177,35 @@ enum cdn_status cdn_tls_pair_read(const char *certificate_file, const char *key_
     return CDN_OK;
 }
 
+enum cdn_status cdn_tls_pair_read(const char *certificate_file, const char *key_file,
+                                  struct cdn_tls_pair *ret, struct cdn_error *err)
+{
+    const char *of_key = key_file ? key_file : certificate_file;
+    char *certificate = NULL, *key = NULL;
+    enum cdn_status status = read_text(certificate_file, &certificate, err);
+    if (status == CDN_OK) {
+        status = read_text(of_key, &key, err);
+    }
+    if (status != CDN_OK) {
+        wipe(certificate);
+        return status;
+    }
+    if (!key_file && strstr(key, "CERTIFICATE-----") && !strstr(key, "PRIVATE KEY-----")) {
+        wipe(certificate);
+        wipe(key);
+        return cdn_error_set(err, CDN_USAGE, "%s: no private key in it", certificate_file);
+    }
+    return cdn_tls_pair_parse(certificate, key, certificate_file, of_key, ret, err);
+}
+
 void cdn_tls_pair_free(struct cdn_tls_pair *pair)
 {
-    free(pair->certificate);
+    wipe(pair->certificate); /* its file may hold the key, too */
     wipe(pair->key);
+    for (size_t i = 0; i < pair->name_count; i++) {
+        free(pair->names[i]);
+    }
+    free(pair->names);
     *pair = (struct cdn_tls_pair){0};
 }
 
