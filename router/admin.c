@@ -9,6 +9,7 @@
 #include "common/daemon/daemon.h"
 #include "common/daemon/metrics.h"
 #include "common/http/server/http_server.h"
+#include "common/http/server/tls_set.h"
 #include "common/mem.h"
 #include "common/parse.h"
 #include "common/proxy_url.h"
@@ -293,6 +294,7 @@ void router_admin_status(void *self, json_t *into)
     json_object_set_new(into, "probe_proxy", proxy.n ? json_string(proxy.p) : json_null());
     json_object_set_new(into, "edges", edges_json(r));
     router_purges_status(r->purges, into);
+    json_object_set_new(into, "certificates", cdn_tls_set_json(r->tls));
     json_object_set_new(into, "metrics", router_server_metrics_json(r->server));
     json_object_set_new(into, "events", router_health_events_json(r->health));
 }
@@ -323,17 +325,19 @@ static void edge_metrics(const struct router *r, struct cdn_buf *out)
 
 void router_admin_metrics(void *self, struct cdn_buf *out)
 {
-    static const struct cdn_metric_row reload_rows[] = {
+    static const struct cdn_metric_row rows[] = {
         CDN_METRIC_LABELLED(COUNTER, "reload_total", "result=\"ok\"", "Reloads of the configuration")
-            CDN_METRIC_LABELLED(COUNTER, "reload_total", "result=\"failed\"",
-                                "Reloads of the configuration")};
+            CDN_METRIC_LABELLED(COUNTER, "reload_total", "result=\"failed\"", "Reloads of the configuration")
+                CDN_METRIC_LABELLED(GAUGE, "certificate_expires_seconds", NULL,
+                                    "End of the TLS certificate that ends first, seconds since 1970; 0: no "
+                                    "TLS here")};
     const struct router *r = self;
-    const uint64_t reloads[] = {r->reloads, r->reloads_failed};
+    const uint64_t values[] = {r->reloads, r->reloads_failed, (uint64_t)cdn_tls_set_expires_s(r->tls)};
     router_server_metrics(r->server, out);
     dns_server_metrics(r->dns, out);
     router_health_metrics(r->health, out);
     router_compiler_metrics(r->compiler, out);
     router_purges_metrics(r->purges, out);
     edge_metrics(r, out);
-    cdn_metrics_prometheus("pocketcdn_router_", reload_rows, reloads, CDN_ARRAY_LEN(reload_rows), out);
+    cdn_metrics_prometheus("pocketcdn_router_", rows, values, CDN_ARRAY_LEN(rows), out);
 }

@@ -6,8 +6,10 @@
 #include "common/clock.h"
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
+#include "common/daemon/daemon_tls.h"
 #include "common/http/server/http_faults.h"
 #include "common/http/server/http_server.h"
+#include "common/http/server/tls_set.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/parse.h"
@@ -17,7 +19,6 @@
 #include "router/choice/select.h"
 #include "router/decide/table_compile.h"
 #include "router/dns/dns_server.h"
-#include "router/dns/dns_zone.h"
 #include "router/health.h"
 #include "router/purge/purge_api.h"
 #include "router/router_private.h"
@@ -43,8 +44,21 @@ static struct router_health_times times_of(const struct router_settings *s)
     };
 }
 
+/* From a page over TLS a browser loads nothing that is not. */
+static void warn_of_plain_edges(const struct router_edges *edges)
+{
+    for (size_t i = 0; i < edges->count; i++) {
+        if (cdn_str_starts(cdn_str(edges->at[i].url), CDN_STR("http:"))) {
+            cdn_log(CDN_LOG_WARN, "edge_without_tls", "edge=%s url=%s", edges->at[i].name, edges->at[i].url);
+        }
+    }
+}
+
 static void take_in(struct router *r, struct router_table *table)
 {
+    if (r->tls) {
+        warn_of_plain_edges(table->edges);
+    }
     struct router_health_times times = times_of(&r->config.settings);
     router_purges_watch(r->purges, table->edges);
     router_table_unref(r->table);
@@ -59,40 +73,57 @@ static void take_in(struct router *r, struct router_table *table)
             router_policy_word(table->policy));
 }
 
-static enum cdn_status load_next(const struct router *r, struct router_config *ret_config,
-                                 struct router_table **ret_table, struct dns_zone **ret_zone,
-                                 struct cdn_error *err)
+/* What a reload builds beside what runs. */
+struct next {
+    struct router_config config;
+    struct router_table *table;
+    struct dns_zone *zone;
+    struct cdn_tls_set *tls;
+};
+
+static enum cdn_status read_tls(const struct router *r, const struct router_settings *s, bool first,
+                                struct cdn_tls_set **ret, struct cdn_error *err)
+{
+    CDN_AUTOFREE const char **certificates = cdn_config_items(&s->tls_certificate);
+    CDN_AUTOFREE const char **keys = cdn_config_items(&s->tls_key);
+    return first ? cdn_tls_set_read(certificates, keys, ret, err)
+                 : daemon_tls_reread(r->tls, certificates, keys, ret, err);
+}
+
+static enum cdn_status load_next(const struct router *r, struct next *ret, struct cdn_error *err)
 {
     enum cdn_config_outcome outcome;
-    struct router_config next = {0};
-    enum cdn_status status = router_config_load(r->argc, r->argv, &next, &outcome, err);
+    struct next next = {0};
+    enum cdn_status status = router_config_load(r->argc, r->argv, &next.config, &outcome, err);
     if (status != CDN_OK) {
         return status;
     }
-    status = cdn_config_can_reload(&router_program, &r->config.settings, &next.settings, err);
+    status = cdn_config_can_reload(&router_program, &r->config.settings, &next.config.settings, err);
     if (status == CDN_OK) {
-        status = router_table_create(&next, ret_table, err);
-    }
-    if (status == CDN_OK &&
-        (status = dns_server_prepare(r->dns, &next, *ret_table, ret_zone, err)) != CDN_OK) {
-        router_table_unref(*ret_table);
+        status = read_tls(r, &next.config.settings, false, &next.tls, err);
     }
     if (status == CDN_OK) {
-        *ret_config = next;
-    } else {
-        router_config_free(&next);
+        status = router_table_create(&next.config, &next.table, err);
     }
+    if (status == CDN_OK) {
+        status = dns_server_prepare(r->dns, &next.config, next.table, &next.zone, err);
+    }
+    if (status == CDN_OK) {
+        *ret = next;
+        return CDN_OK;
+    }
+    router_table_unref(next.table);
+    cdn_tls_set_unref(next.tls);
+    router_config_free(&next.config);
     return status;
 }
 
 static enum cdn_status reload(void *self, struct cdn_error *err)
 {
     struct router *r = self;
-    struct router_config next;
-    struct router_table *table = NULL;
-    struct dns_zone *zone = NULL;
+    struct next next;
     struct cdn_error failure = {0};
-    enum cdn_status status = load_next(r, &next, &table, &zone, &failure);
+    enum cdn_status status = load_next(r, &next, &failure);
     if (status != CDN_OK) {
         r->reloads_failed++;
         r->last_failure = failure;
@@ -101,11 +132,16 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
     r->reloads++;
     r->last_failure = (struct cdn_error){0};
     router_config_free(&r->config);
-    r->config = next;
-    router_edges_inherit(table->edges, r->table->edges);
-    take_in(r, table);
-    router_server_publish(r->server, table);
-    dns_server_publish(r->dns, zone);
+    r->config = next.config;
+    router_edges_inherit(next.table->edges, r->table->edges);
+    take_in(r, next.table);
+    router_server_publish(r->server, next.table);
+    dns_server_publish(r->dns, next.zone);
+    if (next.tls) {
+        router_server_certify(r->server, next.tls);
+        cdn_tls_set_unref(r->tls);
+        r->tls = next.tls;
+    }
     return CDN_OK;
 }
 
@@ -185,7 +221,9 @@ static enum cdn_status listener_open(struct router *r, struct cdn_error *err)
         return cdn_error_set(err, CDN_INVALID, "listen: '%s' is not HOST:PORT", s->listen);
     }
     clients.max_connections = daemon_client_connections(HTTP_CONNECTIONS_USUAL, threads);
-    return router_server_create(&clients, threads, r->table, &r->server, err);
+    enum cdn_status status = read_tls(r, s, true, &r->tls, err);
+    clients.tls = r->tls;
+    return status != CDN_OK ? status : router_server_create(&clients, threads, r->table, &r->server, err);
 }
 
 static enum cdn_status open_all(struct router *r, struct cdn_error *err)
@@ -260,6 +298,7 @@ void router_destroy(struct router *router)
     daemon_destroy(router->daemon);
     router_purges_destroy(router->purges); /* requests that waited for a purge are over by now */
     router_table_unref(router->table);
+    cdn_tls_set_unref(router->tls);
     router_config_free(&router->config);
     free(router->admin_listen);
     free(router->admin_token);

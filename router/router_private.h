@@ -9,12 +9,15 @@
 #include <jansson.h>
 #include <stdint.h>
 
+struct cdn_tls_set;
+
 struct router {
     int argc;
     char **argv;
     struct router_config config;
     char *admin_listen, *admin_token; /* the daemon borrows them for longer than a configuration lives */
     struct router_table *table;
+    struct cdn_tls_set *tls; /* of the public listener; NULL: no TLS */
     struct daemon *daemon;
     struct router_server *server;
     struct dns_server *dns; /* NULL: switched off */

@@ -3,6 +3,7 @@
 #include "router/server.h"
 
 #include "common/daemon/daemon.h"
+#include "common/daemon/daemon_tls.h"
 #include "common/daemon/metrics.h"
 #include "common/http/syntax/http_forwarded.h"
 #include "common/loop.h"
@@ -274,6 +275,13 @@ void router_server_publish(struct router_server *server, struct router_table *ta
 {
     for (unsigned i = 0; i < server->count; i++) {
         loop_post(server->workers[i].loop, view_adopt, view_create(&server->workers[i], table));
+    }
+}
+
+void router_server_certify(struct router_server *server, struct cdn_tls_set *tls)
+{
+    for (unsigned i = 0; i < server->count; i++) {
+        daemon_tls_give(tls, server->workers[i].loop, &server->workers[i].http);
     }
 }
 

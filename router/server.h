@@ -18,6 +18,7 @@
 #define CDN_ROUTER_SERVER_H
 #include "common/http/server/http_faults.h"
 #include "common/http/server/http_server.h"
+#include "common/http/server/tls_set.h"
 #include "common/parse.h"
 #include "common/status.h"
 #include "common/str.h"
@@ -47,6 +48,8 @@ enum cdn_status router_server_create(const struct http_server_config *clients, u
                                      struct cdn_error *err) CDN_MUST_CHECK;
 enum cdn_status router_server_start(struct router_server *server, struct cdn_error *err) CDN_MUST_CHECK;
 void router_server_address(const struct router_server *server, struct cdn_addr *ret);
+/* Certificates for new connections; the listener speaks TLS already. */
+void router_server_certify(struct router_server *server, struct cdn_tls_set *tls);
 void router_server_publish(struct router_server *server, struct router_table *table);
 void router_server_disturb(struct router_server *server, struct http_fault_set *set);
 void router_server_drain(struct router_server *server);

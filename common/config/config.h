@@ -16,31 +16,30 @@
  * text, items of a list); both 0: no bounds, max below min: no upper bound. Choices: "a|b|c" for a CHOICE;
  * CDN_CONFIG_SECRET for a text that --print-config masks; CDN_CONFIG_PROXY for one that is empty or a
  * proxy's URL; CDN_CONFIG_CIDRS for a list whose items are networks; CDN_CONFIG_VALUES for a map whose
- * values may be sequences in YAML, joined by "; "; CDN_CONFIG_MAPPINGS for a list whose items may be mappings
- * in YAML, joined to "KEY=VALUE,KEY=VALUE"; CDN_CONFIG_ONE for a list whose only item may stand alone in YAML;
- * otherwise NULL.
+ * values may be sequences in YAML, joined by "; "; CDN_CONFIG_MAPPINGS for a list whose items may be
+ * mappings in YAML, joined to "KEY=VALUE,KEY=VALUE"; CDN_CONFIG_ONE for a list whose only item may stand
+ * alone in YAML; otherwise NULL.
  *
  * The field `max_age` is the flag `--max-age`, the config key `max_age`, and the environment variables
- * `POCKETCDN_ORIGIN_MAX_AGE` and, weaker, `POCKETCDN_MAX_AGE`. Strength: default < file < environment < flag;
- * a stronger list or map replaces the weaker one whole. A BOOL is `--simulate`, `--simulate=no` or
- * `--no-simulate`. A LIST may repeat its flag (one item each), holds comma-separated items in the environment
- * and in its default (a backslash takes a comma literally), and is a sequence in YAML. A MAP is a YAML
- * mapping of scalars, `KEY=VALUE` as a flag (repeatable) or comma-separated in the environment. An ADDRESS
- * whose default is "" may be empty.
+ * `POCKETCDN_ORIGIN_MAX_AGE` and, weaker, `POCKETCDN_MAX_AGE`. Strength: default < file < environment <
+ * flag; a stronger list or map replaces the weaker one whole. A BOOL is `--simulate`, `--simulate=no` or
+ * `--no-simulate`. A LIST may repeat its flag (one item each), holds comma-separated items in the
+ * environment and in its default (a backslash takes a comma literally), and is a sequence in YAML. A MAP
+ * is a YAML mapping of scalars, `KEY=VALUE` as a flag (repeatable) or comma-separated in the environment.
+ * An ADDRESS whose default is "" may be empty.
  *
- * One `cdn.yaml` describes the whole CDN; a program reads the sections it names (`sections`, later wins) and,
- * when it is one of many, the item of the sequence `list` whose `name` is its own. Unknown keys, duplicates,
- * wrong types and values out of range are refused with file, line and key.
+ * One `cdn.yaml` describes the whole CDN; a program reads the sections it names (`sections`, later wins)
+ * and, when it is one of many, the item of the sequence `list` whose `name` is its own. Unknown keys,
+ * duplicates, wrong types and values out of range are refused with file, line and key.
  *
  * The file is read by libyaml's document API: its nodes carry marks, so that what is wrong in meaning (a
  * bound, a duplicate, an unknown network), and not in syntax alone, is named with its line, and with both
- * lines for a duplicate. libcyaml's loader, which fills structs from a schema, keeps no line once a value has
- * been read. Limits: 1 MiB, UTF-8 only, one document, 100000 nodes visited (aliases count each time), no
- * tags, no merge keys.
+ * lines for a duplicate. libcyaml's loader, which fills structs from a schema, keeps no line once a value
+ * has been read. Limits: 1 MiB, UTF-8 only, one document, 100000 nodes visited (aliases count each time),
+ * no tags, no merge keys.
  *
  * Life cycle: load -> use -> free. No state of its own: threads may load at the same time into different
- * structs, but for cdn_config_load, whose getopt_long(3) is not thread-safe.
- */
+ * structs, but for cdn_config_load, whose getopt_long(3) is not thread-safe. */
 #ifndef CDN_COMMON_CONFIG_H
 #define CDN_COMMON_CONFIG_H
 #include "common/status.h"

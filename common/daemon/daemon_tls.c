@@ -1,4 +1,5 @@
-/* daemon_tls: see the header; what is in the files cdn_tls_set_read() judges. */
+/* daemon_tls: judges files on the control thread, where a refusal harms nobody, and hands over whole
+ * sets only, counted, so that no worker waits for another. */
 #include "common/daemon/daemon_tls.h"
 
 #include "common/http/server/http_server.h"

@@ -1,4 +1,5 @@
-/* certificate: what router and edge have in common is in common/daemon/daemon_tls.h. */
+/* certificate: names the edge's settings and workers to what it shares with the router
+ * (common/daemon/daemon_tls.h), and keeps the metric of the first end. */
 #include "edge/control/certificate.h"
 
 #include "common/config/config.h"

@@ -38,7 +38,19 @@ const struct cdn_config_program router_program = {
 static const struct cdn_config_program edge_program = {
     .name = "pocketcdn-router",
     .env = "ROUTER_EDGE",
+    .sections = {"edge"},
     .list = "edges",
+    .others_rows = true,
+    .rows = edge_rows,
+    .row_count = CDN_ARRAY_LEN(edge_rows),
+    .settings_size = sizeof(struct router_edge_settings),
+};
+
+/* What the file says of all edges, for those that are not in it. */
+static const struct cdn_config_program common_program = {
+    .name = "pocketcdn-router",
+    .env = "ROUTER_EDGE",
+    .sections = {"edge"},
     .others_rows = true,
     .rows = edge_rows,
     .row_count = CDN_ARRAY_LEN(edge_rows),
@@ -74,7 +86,14 @@ static bool authority_parse(const char *text, struct cdn_str *ret_host, unsigned
     return rest.n > 0;
 }
 
-static enum cdn_status edge_complete_url(struct router_edge_entry *e, struct cdn_error *err)
+static const char *scheme_of(const struct router_edge_settings *s, enum router_edge_scheme wanted)
+{
+    const bool tls = wanted == ROUTER_SCHEME_AUTO ? s->tls_certificate.n > 0 : wanted == ROUTER_SCHEME_HTTPS;
+    return tls ? "https" : "http";
+}
+
+static enum cdn_status edge_complete_url(struct router_edge_entry *e, enum router_edge_scheme scheme,
+                                         struct cdn_error *err)
 {
     struct router_edge_settings *s = &e->settings;
     struct cdn_addr listen;
@@ -94,7 +113,7 @@ static enum cdn_status edge_complete_url(struct router_edge_entry *e, struct cdn
         return cdn_error_set(err, CDN_INVALID, "%s: url: is needed, since clients cannot be sent to %s",
                              e->origin, s->listen);
     }
-    text_replace(&s->url, cdn_asprintf("http://%s", s->listen));
+    text_replace(&s->url, cdn_asprintf("%s://%s", scheme_of(s, scheme), s->listen));
     return CDN_OK;
 }
 
@@ -126,7 +145,8 @@ static enum cdn_status edge_complete_admin(struct router_edge_entry *e, struct c
 }
 
 /* Fills what was left out of edge number `i`. */
-static enum cdn_status edge_complete(struct router_edge_entry *e, size_t i, struct cdn_error *err)
+static enum cdn_status edge_complete(struct router_edge_entry *e, size_t i, enum router_edge_scheme scheme,
+                                     struct cdn_error *err)
 {
     struct router_edge_settings *s = &e->settings;
     if (!s->name[0]) {
@@ -142,7 +162,7 @@ static enum cdn_status edge_complete(struct router_edge_entry *e, size_t i, stru
     if (!s->listen[0] && !s->url[0]) {
         text_replace(&s->listen, cdn_asprintf("127.0.%zu.%zu:8088", 1 + i / 254, 1 + i % 254));
     }
-    enum cdn_status status = edge_complete_url(e, err);
+    enum cdn_status status = edge_complete_url(e, scheme, err);
     return status == CDN_OK ? edge_complete_admin(e, err) : status;
 }
 
@@ -181,9 +201,10 @@ static struct cdn_str pair_cut(struct cdn_str *rest)
     return pair;
 }
 
-static enum cdn_status edge_from_text(struct router_edge_entry *e, struct cdn_str text, struct cdn_error *err)
+static enum cdn_status edge_from_text(struct router_edge_entry *e, struct cdn_str text, const char *path,
+                                      struct cdn_error *err)
 {
-    enum cdn_status status = cdn_config_load_item(&edge_program, NULL, 0, &e->settings, err);
+    enum cdn_status status = cdn_config_load_item(&common_program, path, 0, &e->settings, err);
     while (status == CDN_OK && text.p) {
         struct cdn_str value = pair_cut(&text);
         struct cdn_str key = cdn_str_trim(cdn_str_cut(&value, '='));
@@ -200,14 +221,14 @@ static enum cdn_status edge_from_text(struct router_edge_entry *e, struct cdn_st
     return status;
 }
 
-static enum cdn_status edges_from_flags(struct router_config *config, struct cdn_error *err)
+static enum cdn_status edges_from_flags(struct router_config *config, const char *path, struct cdn_error *err)
 {
     const struct cdn_config_list *list = &config->settings.edge;
     enum cdn_status status = CDN_OK;
     for (size_t i = 0; i < list->n && status == CDN_OK; i++) {
         const struct cdn_config_entry *item = &list->items[i];
         struct router_edge_entry *e = edge_add(config, cdn_strdup(item->origin ? item->origin : "--edge"));
-        status = edge_from_text(e, cdn_str(item->key), err);
+        status = edge_from_text(e, cdn_str(item->key), path, err);
     }
     return status;
 }
@@ -230,29 +251,30 @@ static enum cdn_status edges_from_file(struct router_config *config, const char 
     return path ? cdn_config_load_items(&edge_program, path, take_edge, &taking, err) : CDN_OK;
 }
 
-static enum cdn_status edges_by_default(struct router_config *config, struct cdn_error *err)
+static enum cdn_status edges_by_default(struct router_config *config, const char *path, struct cdn_error *err)
 {
     enum cdn_status status = CDN_OK;
     for (size_t i = 0; i < GEO_DEFAULT_EDGES && status == CDN_OK; i++) {
         const struct geo_site *site = geo_site_at(i);
         CDN_AUTOFREE char *text = cdn_asprintf("name=" CDN_STR_FMT ",place=" CDN_STR_FMT,
                                                CDN_STR_ARG(site->name), CDN_STR_ARG(site->city));
-        status = edge_from_text(edge_add(config, cdn_strdup("default edges")), cdn_str(text), err);
+        status = edge_from_text(edge_add(config, cdn_strdup("default edges")), cdn_str(text), path, err);
     }
     return status;
 }
 
 static enum cdn_status edges_load(struct router_config *config, const char *path, struct cdn_error *err)
 {
-    enum cdn_status status = edges_from_flags(config, err);
+    const enum router_edge_scheme scheme = (enum router_edge_scheme)config->settings.edge_scheme;
+    enum cdn_status status = edges_from_flags(config, path, err);
     if (status == CDN_OK && config->edge_count == 0) {
         status = edges_from_file(config, path, err);
     }
     if (status == CDN_OK && config->edge_count == 0) {
-        status = edges_by_default(config, err);
+        status = edges_by_default(config, path, err);
     }
     for (size_t i = 0; i < config->edge_count && status == CDN_OK; i++) {
-        status = edge_complete(&config->edges[i], i, err);
+        status = edge_complete(&config->edges[i], i, scheme, err);
     }
     return status;
 }

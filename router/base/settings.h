@@ -1,9 +1,9 @@
-/* settings: what the router reads from cdn.yaml, the environment and flags, in two tables: its own settings
- * and the few that it needs of each edge.
+/* settings: what the router reads from cdn.yaml, the environment and flags, in two tables: its own
+ * settings and the few that it needs of each edge.
  *
- * Edges come from `--edge` flags, else from the sequence `edges` of cdn.yaml (the edges' own keys there are
- * passed over), else they are the first ten sites of the geo library on 127.0.1.1:8088, 127.0.1.2:8088, ...
- */
+ * Edges come from `--edge` flags, else from the sequence `edges` of cdn.yaml (the edges' own keys there
+ * are passed over) with what the section `edge` says of all, else they are the first ten sites of the geo
+ * library on 127.0.1.1:8088, 127.0.1.2:8088, ... */
 #ifndef CDN_ROUTER_SETTINGS_H
 #define CDN_ROUTER_SETTINGS_H
 #include "common/config/config.h"
@@ -54,22 +54,30 @@
     X(STRING, probe_proxy, "", 0, 1000, CDN_CONFIG_PROXY, RESTART, "URL",                                    \
       "Proxy to the edges, for probes: socks5h://[USER[:PASSWORD]@]HOST:PORT, socks5:// or http:// "         \
       "(CONNECT); empty: none")                                                                              \
+    CDN_TLS_SETTINGS(X)                                                                                      \
+    X(CHOICE, edge_scheme, "auto", 0, 0, "auto|http|https", RUNTIME, "SCHEME",                               \
+      "Of edges that give no url; auto: https where their tls_certificate is set in this file")              \
     X(LIST, edge, "", 0, 4096, NULL, RUNTIME, "KEY=VALUE,...",                                               \
       "An edge in place of those of cdn.yaml: name=, place=, url= (or listen=), admin=, weight=, capacity=") \
     DNS_SETTINGS(X)                                                                                          \
     CDN_SHARED_SETTINGS(X)
 
-#define ROUTER_EDGE_SETTINGS(X)                                                                        \
-    X(STRING, name, "", 0, 63, NULL, RUNTIME, "NAME", "Name of the edge")                              \
-    X(STRING, place, "", 0, 200, NULL, RUNTIME, "PLACE",                                               \
-      "City or LAT,LON; empty: the site that the name means")                                          \
-    X(STRING, listen, "", 0, 200, NULL, RUNTIME, "HOST:PORT", "Where the edge listens")                \
-    X(STRING, url, "", 0, 255, NULL, RUNTIME, "URL", "What clients are sent to; empty: http://LISTEN") \
-    X(STRING, admin, "", 0, 255, NULL, RUNTIME, "HOST:PORT|URL",                                       \
-      "Admin listener, for probes; empty: the port of LISTEN + 1000")                                  \
-    X(UINT, weight, "1", 0, 10000, NULL, RUNTIME, "N",                                                 \
-      "Share among the edges of one place; 0: no new clients")                                         \
-    X(UINT, capacity, "0", 0, 1000000000, NULL, RUNTIME, "N",                                          \
+enum router_edge_scheme { ROUTER_SCHEME_AUTO, ROUTER_SCHEME_HTTP, ROUTER_SCHEME_HTTPS };
+
+#define ROUTER_EDGE_SETTINGS(X)                                                         \
+    X(STRING, name, "", 0, 63, NULL, RUNTIME, "NAME", "Name of the edge")               \
+    X(STRING, place, "", 0, 200, NULL, RUNTIME, "PLACE",                                \
+      "City or LAT,LON; empty: the site that the name means")                           \
+    X(STRING, listen, "", 0, 200, NULL, RUNTIME, "HOST:PORT", "Where the edge listens") \
+    X(STRING, url, "", 0, 255, NULL, RUNTIME, "URL",                                    \
+      "What clients are sent to; empty: http://LISTEN, https:// with TLS")              \
+    X(LIST, tls_certificate, "", 0, 1000, CDN_CONFIG_ONE, RUNTIME, "FILE|DIR",          \
+      "Whether the edge speaks TLS")                                                    \
+    X(STRING, admin, "", 0, 255, NULL, RUNTIME, "HOST:PORT|URL",                        \
+      "Admin listener, for probes; empty: the port of LISTEN + 1000")                   \
+    X(UINT, weight, "1", 0, 10000, NULL, RUNTIME, "N",                                  \
+      "Share among the edges of one place; 0: no new clients")                          \
+    X(UINT, capacity, "0", 0, 1000000000, NULL, RUNTIME, "N",                           \
       "Load in its health report at which an edge counts as full; 0: no limit")
 
 CDN_CONFIG_STRUCT(router_settings, ROUTER_SETTINGS);

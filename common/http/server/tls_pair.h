@@ -26,9 +26,9 @@ struct cdn_tls_pair {
     int algorithm; /* of the key: a gnutls_pk_algorithm_t */
 };
 
-/* `key_file` NULL: the key is in the certificate's file; CDN_USAGE: it is not. CDN_IO: a file cannot be read; CDN_INVALID: no PEM of its kind in it, or key and certificate are no
- * pair. The sentence names the file. An expired certificate is read: whether that matters is the
- * caller's to say. */
+/* `key_file` NULL: the key is in the certificate's file; CDN_USAGE: it is not. CDN_IO: a file cannot be
+ * read; CDN_INVALID: no PEM of its kind in it, or key and certificate are no pair. The sentence names the
+ * file. An expired certificate is read: whether that matters is the caller's to say. */
 enum cdn_status cdn_tls_pair_read(const char *certificate_file, const char *key_file,
                                   struct cdn_tls_pair *ret, struct cdn_error *err) CDN_MUST_CHECK;
 /* The same of texts, which it takes over also when it fails; the file names are for sentences. */
