@@ -173,7 +173,7 @@ static uint64_t ask(struct catalogue *c, const struct alias *zipf)
     return c->at_rank[x - k >= zipf->prob[k] ? zipf->alias[k] : k];
 }
 
-void cdn_trace_make(struct replay_request *ret)
+void cdn_trace_make(struct replay_request *ret, uint32_t n)
 {
     struct catalogue c = {.next_id = OBJECTS + 1};
     CDN_AUTOFREE uint64_t *at_rank = c.at_rank = cdn_calloc(OBJECTS, sizeof(uint64_t));
@@ -187,7 +187,7 @@ void cdn_trace_make(struct replay_request *ret)
         at_rank[i] = i + 1;
         sizes[i + 1] = draw_size(&c.random);
     }
-    for (uint32_t i = 0; i < CDN_TRACE_REQUESTS; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         if (i > 0 && i % RELEASE_EVERY == 0) {
             release(&c);
         }

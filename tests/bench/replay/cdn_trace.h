@@ -10,11 +10,12 @@
 #include "tests/bench/replay/policy_replay.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define CDN_TRACE_REQUESTS 5000000u
 
-/* `ret` has room for CDN_TRACE_REQUESTS. */
-void cdn_trace_make(struct replay_request *ret);
+/* The first `n` of the requests. */
+void cdn_trace_make(struct replay_request *ret, uint32_t n);
 /* SHA-256 of the trace as a file of oracleGeneral records. */
 void cdn_trace_sha256(const struct replay_request *requests, size_t n, unsigned char ret[static 32]);
 

@@ -13,6 +13,7 @@
 #include "router/decide/decide.h"
 #include "router/decide/resolve.h"
 #include "router/table/table.h"
+#include "tests/unit/long.h"
 #include "tests/unit/router/table_of.h"
 
 #include <check.h>
@@ -26,13 +27,19 @@
 
 #include "common/banned.h"
 
+/* Addresses of each test, and every which round of `states`; the whole with CDN_LONG=yes. */
+static size_t state_step, addresses;
+
+static void sizes_set(void)
+{
+    const bool is_long = is_long_test();
+    state_step = is_long ? 1 : 3;
+    addresses = is_long ? 100000 : 20000;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define STATE_ROUNDS 10u
-#define ADDRESSES 10000u /* slow, and the same ways are gone */
-#else
-#define STATE_ROUNDS 30u
-#define ADDRESSES 100000u
+    state_step = 3;
+    addresses = 10000; /* slow, and the same ways are gone */
 #endif
+}
 
 static uint64_t random_next(uint64_t *state) /* xorshift64* */
 {
@@ -118,7 +125,7 @@ START_TEST(default_edges)
 {
     struct router_table *table = TABLE_OF(NULL);
     compile(table);
-    check_random(table, 2 * ADDRESSES, 1);
+    check_random(table, 2 * addresses, 1);
     router_table_unref(table);
 }
 END_TEST
@@ -130,7 +137,7 @@ START_TEST(overrides_and_edges_of_one_place)
         "--edge", "name=nrt,place=Tokyo,url=http://c", "--edge", "name=gru,place=Sao Paulo,url=http://d",
         "--edge", "name=idle,place=Cairo,url=http://e,weight=0", OVERRIDES);
     compile(table);
-    check_random(table, ADDRESSES / 2, 2);
+    check_random(table, addresses / 2, 2);
     static const char *const ips[] = {"10.0.0.0",
                                       "10.0.255.255",
                                       "10.1.0.0",
@@ -189,7 +196,7 @@ START_TEST(states)
         struct router_table *table = TABLE_OF("--policy", policies[p], OVERRIDES);
         compile(table);
         uint64_t state = 3 + p;
-        for (size_t round = 0; round < STATE_ROUNDS; round++) {
+        for (size_t round = 0; round < 30; round += state_step) {
             for (size_t edge = 0; edge < table->edges->count; edge++) {
                 for (uint32_t bit = 1; bit <= ROUTER_EDGE_FULL; bit <<= 1) {
                     router_edge_flag_set(table->edges, (uint16_t)edge, (enum router_edge_flag)bit,
@@ -245,7 +252,7 @@ START_TEST(overrides_everywhere)
             memcpy(a.v6.sin6_addr.s6_addr, &high, 8);
             check_equal(table, &a, "/");
         }
-        check_random(table, ADDRESSES / 50, 9);
+        check_random(table, addresses / 50, 9);
         router_table_unref(table);
     }
     for (size_t i = 2; i < flag_count; i += 2) {
@@ -345,7 +352,7 @@ START_TEST(scopes)
     ck_assert_uint_eq(router_decide_scope(table, &known6), 128);
     compile(table);
     uint64_t state = 11;
-    for (size_t i = 0; i < ADDRESSES / 33; i++) {
+    for (size_t i = 0; i < addresses / 33; i++) {
         struct cdn_addr a = random_ipv4(&state);
         check_scope(table, ipv4_of(&a));
     }
@@ -406,5 +413,6 @@ int main(void)
                                   more_than_two,
                                   scopes,
                                   stopped};
+    sizes_set();
     return run_suite("compiled", tests, CDN_ARRAY_LEN(tests));
 }
