@@ -22,12 +22,14 @@ poll(), an event or a log line, each with a limit.
 """
 
 import contextlib
+import fcntl
 import http.client
 import json
 import os
 import pathlib
 import re
 import shlex
+import shutil
 import signal
 import socket
 import ssl
@@ -857,6 +859,8 @@ class FakeOrigin:
 class Cdn:
     """What a test starts its CDN with; close() ends everything in reverse order."""
 
+    _sites = {}  # with static files or without: the folder of a Django site that is set up
+
     def __init__(self):
         self._things = []
         self._tmp = tempfile.TemporaryDirectory(prefix="pocketcdn-test-")
@@ -923,9 +927,15 @@ class Cdn:
     def django(self, static=True, **env):
         """The site of origin/django on a database of its own; `env` goes to its settings (DJANGO_STATIC_HOST=...)."""
         manage = SOURCE / "origin" / "django" / "manage.py"
-        env = {"DJANGO_STATE": str(self.folder("django")), "PYTHONDONTWRITEBYTECODE": "1", **env}
-        setup = self.spawn("/usr/bin/python3", manage, "setup", *([] if static else ["--no-static"]), env=env)
-        assert setup.wait(60 * SLOW) == 0, setup.dump()
+        state = self.folder("django")
+        env = {"DJANGO_STATE": str(state), "PYTHONDONTWRITEBYTECODE": "1", **env}
+        if static not in Cdn._sites:  # set up once; every test has a copy of its own
+            setup = self.spawn("/usr/bin/python3", manage, "setup", *([] if static else ["--no-static"]), env=env)
+            assert setup.wait(60 * SLOW) == 0, setup.dump()
+            Cdn._sites[static] = tempfile.TemporaryDirectory(prefix="cdn-django-")
+            shutil.copytree(state, Cdn._sites[static].name, dirs_exist_ok=True)
+        else:
+            shutil.copytree(Cdn._sites[static].name, state, dirs_exist_ok=True)
         site = self.daemon("/usr/bin/python3", [manage, "serve", "127.0.0.1:0"], env=env, name="django")
         site.state = pathlib.Path(env["DJANGO_STATE"])
         return site
@@ -967,11 +977,45 @@ def clean_environment(more=None):
     return clean | (more or {})
 
 
+class Ports:
+    """Ports for programs that have to know them before they listen. The kernel gives out those from 32768 by itself, to
+    whoever connects; these lie below. A process takes blocks of them, which a locked file each keeps from others."""
+
+    FIRST, BLOCK, BLOCKS = 12000, 64, 320
+
+    def __init__(self):
+        self.folder = pathlib.Path(tempfile.gettempdir()) / f"pocketcdn-test-ports-{os.getuid()}"
+        self.locks, self.left = [], []
+
+    def take_block(self):
+        self.folder.mkdir(exist_ok=True)
+        for i in range(self.BLOCKS):
+            number = (os.getpid() + i) % self.BLOCKS
+            lock = open(self.folder / str(number), "w")  # noqa: SIM115  (open as long as this process lives)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.close()
+                continue
+            self.locks.append(lock)
+            return list(range(self.FIRST + number * self.BLOCK, self.FIRST + (number + 1) * self.BLOCK))
+        raise AssertionError("no block of ports is left")
+
+    def one(self):
+        while True:
+            self.left = self.left or self.take_block()
+            port = self.left.pop()
+            with socket.socket() as sock, contextlib.suppress(OSError):
+                sock.bind(("127.0.0.1", port))
+                return port
+
+
+PORTS = Ports()
+
+
 def unused_port():
-    """A port nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """A port that nobody listens on, and that no other test is given; never the same again."""
+    return PORTS.one()
 
 
 def in_parallel(n, action):

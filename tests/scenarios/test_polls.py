@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import re
 import resource
@@ -11,7 +12,8 @@ import pytest
 from cdn import LIMIT, Client, Reply, in_parallel, poll
 from test_purge import World
 
-MOST = min(3000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 400)
+LONG = os.environ.get("CDN_LONG") == "yes"
+MOST = min(3000 if LONG else 1400, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 400)
 PURGES = min(600, MOST)  # of those that are written to disk each
 FEW = 512  # files that a daemon may open
 

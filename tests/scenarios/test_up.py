@@ -11,7 +11,6 @@ import socket
 import struct
 import subprocess
 import termios
-import time
 
 import pytest
 from cdn import BIN, SLOW, Client, Reply, clean_environment, parse_address, poll, unused_port
@@ -21,11 +20,8 @@ NAMES = ["fra", "nrt", "syd", "iad", "gru", "jnb", "bom", "sin", "lhr", "sjc"]
 BERLIN = "51.164.0.1"  # an address that the built-in database places there
 
 
-def address(given=set()):  # noqa: B006  (all that this process has given out: the kernel may repeat itself)
-    while (port := unused_port()) in given:
-        pass
-    given.add(port)
-    return f"127.0.0.1:{port}"
+def address():
+    return f"127.0.0.1:{unused_port()}"
 
 
 def alive(pid):
@@ -281,20 +277,6 @@ def test_a_killed_edge_is_passed_by_and_started_again(cdn):
     poll(lambda: up.says("fra ended with signal 9"), what="the death is said")
     poll(lambda: up.says("fra is up again"), what="the restart is said")
     assert up.pid("fra") != old and alive(up.pid("fra"))
-    poll(lambda: up.edge_for() == "fra", what="clients return")
-
-
-def test_clients_are_routed_elsewhere_within_three_seconds(cdn):
-    """A stopped process answers nothing and is not restarted: the router alone has to notice."""
-    up = Up(cdn).start()
-    os.kill(up.pid("fra"), signal.SIGSTOP)
-    try:
-        began = time.monotonic()
-        elsewhere = poll(lambda: (edge := up.edge_for()) != "fra" and edge, 10 * SLOW, "another edge")
-        assert time.monotonic() - began < 3 * SLOW
-        assert elsewhere in ("nrt", "syd")
-    finally:
-        os.kill(up.pid("fra"), signal.SIGCONT)
     poll(lambda: up.edge_for() == "fra", what="clients return")
 
 
