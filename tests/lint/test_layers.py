@@ -28,6 +28,7 @@ router/purge:        +router/base
 router:              +router/dns +router/purge
 
 edge/semantics:      common*
+edge/signed:         common* edge/semantics
 edge/memory:         common*
 edge/store:          common* edge/memory
 edge/base:           common* edge/semantics edge/store edge/memory
