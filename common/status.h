@@ -18,6 +18,7 @@
     X(USAGE, 2, 400, "usage")                                        \
     X(INVALID, 2, 400, "invalid input")                              \
     X(TOO_LARGE, 2, 413, "too large")                                \
+    X(UNSUPPORTED, 2, 501, "not supported")                          \
     X(CONFLICT, 3, 409, "conflict")                                  \
     X(CORRUPT, 3, 500, "corrupt")                                    \
     X(IO, 3, 500, "input/output error")                              \

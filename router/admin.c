@@ -237,6 +237,11 @@ static void post_purge(void *self, struct http_request *req, json_t *body)
     router_purge_post(((struct router *)self)->purges, req, body);
 }
 
+static void post_form(void *self, struct http_request *req, json_t *body)
+{
+    router_purge_form(((struct router *)self)->purges, req, body);
+}
+
 static void get_purges(void *self, struct http_request *req, json_t *body)
 {
     router_purge_list(((struct router *)self)->purges, req, body);
@@ -251,7 +256,10 @@ const struct daemon_route router_admin_routes[] = {
     {"GET", "/edges", get_edges},      {"GET", "/edges/", get_edge},
     {"POST", "/edges/", post_edge},    {"GET", "/route", get_route},
     {"POST", "/purge", post_purge},    {"GET", "/purges", get_purges},
-    {"GET", "/purges/", get_receipts}, {0},
+    {"GET", "/purges/", get_receipts}, {"POST", "/purge/", post_form},
+    {"POST", "/service/", post_form},  {"PURGE", "*", post_form},
+    {"BAN", "*", post_form},           {"PURGEKEYS", "*", post_form},
+    {"PURGETAGS", "*", post_form},     {0},
 };
 
 static json_t *databases_json(const struct geo_db *db)

@@ -21,14 +21,14 @@
  *
  * HEAD is GET without the body. Errors are problem documents (RFC 9457).
  *
- * Who may ask: with a token set, everything but GET /health needs `Authorization: Bearer TOKEN` (RFC 6750);
- * off loopback a token is required. A web page must not reach the listener through the user's browser:
- * without the token, whatever the method, the Host must name loopback (DNS rebinding), Origin and
- * Sec-Fetch-Site must not name another site, and a change must say that its body is JSON, which a page of
- * another host cannot send unasked. No preflight is ever granted.
+ * Who may ask: with a token set, everything but GET /health needs `Authorization: Bearer TOKEN` (RFC
+ * 6750); off loopback a token is required. Clients of Fastly's API send it as `Fastly-Key: TOKEN`. A web
+ * page must not reach the listener through the user's browser: without the token, whatever the method, the
+ * Host must name loopback (DNS rebinding), Origin and Sec-Fetch-Site must not name another site, and a
+ * change must say that its body is JSON, which a page of another host cannot send unasked. No preflight is
+ * ever granted.
  *
- * Locks: none; everything here is called on the daemon's loop thread.
- */
+ * Locks: none; everything here is called on the daemon's loop thread. */
 #ifndef CDN_COMMON_DAEMON_H
 #define CDN_COMMON_DAEMON_H
 #include "common/http/server/http_faults.h"
@@ -46,7 +46,7 @@ struct daemon;
 
 struct daemon_route {
     const char *method; /* "GET" */
-    const char *path;   /* "/objects"; a trailing "/" matches the rest of the path too ("/edges/") */
+    const char *path; /* "/objects"; a trailing "/" matches the rest of the path too ("/edges/"); "*": any */
     /* Answers by http_respond*() or daemon_answer_*(); or suspends, and then either answers before the
      * resume or is called again after it. `body` (borrowed, lives until the request is over) is the
      * parsed JSON or NULL when none was sent. req->app belongs to the daemon: daemon_on_end() keeps a
@@ -87,7 +87,7 @@ void daemon_destroy(struct daemon *daemon);
 void daemon_stop(struct daemon *daemon); /* as SIGTERM would; loop thread */
 
 /* Whether the request carries the admin token; false when none is set. */
-bool daemon_has_token(const struct daemon *daemon, const struct http_request *req);
+bool daemon_has_token(const struct daemon *daemon, struct http_request *req);
 
 /* Faults to one worker: `server` is where it keeps its server, NULL once that is gone. */
 void daemon_disturb(struct http_fault_set *set, struct loop *loop, struct http_server *const *server);

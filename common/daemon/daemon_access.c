@@ -18,9 +18,10 @@ bool daemon_is_reading(const struct http_request *req)
     return req->method == HTTP_GET || req->method == HTTP_HEAD || req->method == HTTP_OPTIONS;
 }
 
-bool daemon_has_token(const struct daemon *daemon, const struct http_request *req)
+bool daemon_has_token(const struct daemon *daemon, struct http_request *req)
 {
-    return http_bearer_is(req->field[HTTP_REQ_AUTHORIZATION], cdn_str(daemon->config.admin_token));
+    struct cdn_str given;
+    return http_bearer_of(req, &given) && http_bearer_same(given, cdn_str(daemon->config.admin_token));
 }
 
 static bool refuse(struct http_request *req, unsigned status, const char *detail)
@@ -34,6 +35,7 @@ bool daemon_is_allowed(const struct daemon *daemon, struct http_request *req)
     bool token_needed = cdn_str(daemon->config.admin_token).n > 0;
     bool open_to_all = daemon_is_reading(req) && cdn_str_eq(req->path, CDN_STR("/health"));
     struct http_browser browser;
+    struct cdn_str given;
     if (daemon_has_token(daemon, req)) {
         return true; /* no page knows it */
     }
@@ -49,7 +51,8 @@ bool daemon_is_allowed(const struct daemon *daemon, struct http_request *req)
                               "WWW-Authenticate: Bearer realm=\"pocketcdn admin\"");
         return false;
     }
-    if (!daemon_is_reading(req) && !browser.json && (browser.typed || req->has_body)) {
+    if (!daemon_is_reading(req) && !browser.json && (browser.typed || req->has_body) &&
+        !http_bearer_of(req, &given)) { /* nor can a page add that unasked */
         return refuse(req, 415, "the body must be JSON and say so: Content-Type: application/json");
     }
     return true;

@@ -301,6 +301,9 @@ static bool path_fits(const char *pattern, struct cdn_str path)
 {
     struct cdn_str p = cdn_str(pattern);
     bool subtree = cdn_str_ends(p, CDN_STR("/"));
+    if (cdn_str_eq(p, CDN_STR("*"))) {
+        return true;
+    }
     return subtree ? cdn_str_starts(path, p) && path.n > p.n : cdn_str_eq(path, p);
 }
 
@@ -313,6 +316,9 @@ static const struct daemon_route *find_route(const struct daemon_route *routes, 
         }
         if (cdn_str_eq(cdn_str(routes->method), method)) {
             return routes;
+        }
+        if (strcmp(routes->path, "*") == 0) { /* says nothing of the path */
+            continue;
         }
         cdn_buf_printf(allow, "%s%s%s", allow->n ? ", " : "", routes->method,
                        strcmp(routes->method, "GET") == 0 ? ", HEAD" : "");

@@ -85,7 +85,7 @@
       "s-maxage "                                                                                           \
       "or targeted ones; replay: with their cookies, which then go to everybody")                           \
     X(BOOL, send_tags, "no", 0, 0, NULL, RESTART, "yes|no",                                                 \
-      "Send the fields that answers can be purged by (Surrogate-Key, Cache-Tag, xkey) to clients, too")     \
+      "Send the fields that answers can be purged by (Surrogate-Key, xkey and the like) to clients, too")   \
     X(DURATION, connect_timeout, "5s", 1, 3600000, NULL, RESTART, "TIME",                                   \
       "Time-out for connecting to the origin")                                                              \
     X(DURATION, first_byte_timeout, "30s", 1, 3600000, NULL, RESTART, "TIME",                               \

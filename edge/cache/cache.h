@@ -237,6 +237,8 @@ uint64_t edge_cache_purge_key(struct edge_cache *cache, struct cdn_str key, bool
 uint64_t edge_cache_purge_prefix(struct edge_cache *cache, struct cdn_str prefix, bool soft, int64_t now_ms);
 uint64_t edge_cache_purge_tag(struct edge_cache *cache, struct cdn_str tag, bool soft, int64_t now_ms);
 uint64_t edge_cache_purge_all(struct edge_cache *cache, bool soft, int64_t now_ms);
+/* Steps through the sites that have keys: *site is "" at first, then "http://host". False at the end. */
+bool edge_cache_next_site(struct edge_cache *cache, struct cdn_buf *site);
 
 /* For callers that must know that no write to disk, begun before a purge, is still to come: take the turn
  * after the purge, and ask until it is settled. What those writes left to remove is queued at the store by

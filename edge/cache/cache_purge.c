@@ -7,6 +7,7 @@
 #include "edge/cache/ghost.h"
 #include "edge/cache/object.h"
 #include "edge/semantics/freshness.h"
+#include "edge/semantics/key.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -79,6 +80,22 @@ uint64_t edge_cache_purge_prefix(struct edge_cache *c, struct cdn_str prefix, bo
 uint64_t edge_cache_purge_all(struct edge_cache *c, bool soft, int64_t now_ms)
 {
     return edge_cache_purge_prefix(c, CDN_STR(""), soft, now_ms);
+}
+
+bool edge_cache_next_site(struct edge_cache *c, struct cdn_buf *site)
+{
+    if (site->n) {
+        cdn_buf_add_char(site, '/' + 1); /* after all keys of this one */
+    }
+    edge_cache_lock(c);
+    const struct edge_entry *e = edge_keys_from(c, cdn_buf_str(site), false);
+    cdn_buf_clear(site);
+    if (e) {
+        const struct cdn_str key = edge_entry_key(e);
+        cdn_buf_add(site, key.p, (size_t)(edge_key_path(key).p - key.p));
+    }
+    edge_cache_unlock(c);
+    return site->n > 0;
 }
 
 uint64_t edge_cache_purge_tag(struct edge_cache *c, struct cdn_str tag, bool soft, int64_t now_ms)

@@ -38,7 +38,8 @@ static bool is_separator(char ch, bool spaces)
     return ch == ',' || (spaces && (ch == ' ' || ch == '\t'));
 }
 
-/* The next tag of a list; Surrogate-Key and xkey are separated by spaces, Cache-Tag by commas. */
+/* The next tag of a list; Surrogate-Key and xkey are separated by spaces, Cache-Tag and those of
+ * FOSHttpCache and Magento by commas. */
 static bool next_tag(struct cdn_str *rest, bool spaces, struct cdn_str *ret)
 {
     for (;;) {
@@ -83,7 +84,9 @@ static unsigned tags_of(const struct edge_head *head, uint64_t *tags)
 {
     unsigned n = collect(head, EDGE_HEAD_SURROGATE_KEY, true, tags, 0);
     n = collect(head, EDGE_HEAD_XKEY, true, tags, n);
-    return collect(head, EDGE_HEAD_CACHE_TAG, false, tags, n);
+    n = collect(head, EDGE_HEAD_CACHE_TAG, false, tags, n);
+    n = collect(head, EDGE_HEAD_X_CACHE_TAGS, false, tags, n);
+    return collect(head, EDGE_HEAD_X_MAGENTO_TAGS, false, tags, n);
 }
 
 void edge_tags_link(struct edge_cache *c, struct edge_object *o, const struct edge_head *head)

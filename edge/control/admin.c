@@ -7,10 +7,12 @@
 #include "common/clock.h"
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
+#include "common/daemon/daemon_purge.h"
 #include "common/daemon/metrics.h"
 #include "common/http/server/http_faults.h"
 #include "common/http/server/http_server.h"
 #include "common/http/server/tls_set.h"
+#include "common/http/syntax/http_purge.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
@@ -272,6 +274,8 @@ struct purge_call {
     struct edge_purge_job job;
     struct http_request *req; /* NULL: over */
     json_t *body;             /* counted */
+    struct http_purge form;   /* in place of a body of ours */
+    bool formed;
     struct cdn_error err;
     enum cdn_status status;
     bool pending; /* the job is not done */
@@ -281,6 +285,7 @@ static void end_purge(struct purge_call *p)
 {
     if (!p->req && !p->pending) {
         json_decref(p->body);
+        http_purge_free(&p->form);
         free(p);
     }
 }
@@ -295,6 +300,10 @@ static void purge_over(void *arg)
 static bool apply_purge(struct edge_purge_job *job)
 {
     struct purge_call *p = CDN_CONTAINER_OF(job, struct purge_call, job);
+    if (p->req && p->formed) {
+        job->count = edge_purge_form(job->edge, &p->form, CDN_STR(""), cdn_clock_now_ms());
+        return true;
+    }
     p->status =
         p->req ? edge_purge_json(job->edge, p->body, cdn_clock_now_ms(), &job->count, &p->err) : CDN_OK;
     return p->req && p->status == CDN_OK;
@@ -307,6 +316,8 @@ static void answer_purge(struct purge_call *p)
         end_purge(p);
     } else if (p->status != CDN_OK) {
         daemon_answer_error(p->req, &p->err);
+    } else if (p->formed) {
+        daemon_answer_json(p->req, 200, daemon_purge_answer(&p->form, p->job.count));
     } else {
         daemon_answer_json(p->req, 200,
                            json_pack("{s:s, s:I}", "status", "ok", "purged", (json_int_t)p->job.count));
@@ -318,26 +329,47 @@ static void purge_done(struct edge_purge_job *job)
     answer_purge(CDN_CONTAINER_OF(job, struct purge_call, job));
 }
 
-static void handle_purge(void *self, struct http_request *req, json_t *body)
+static void run_purge(struct edge *edge, const struct purge_call *as)
 {
-    struct edge *edge = self;
     struct purge_call *p = cdn_calloc(1, sizeof(*p));
-    *p = (struct purge_call){.req = req, .body = json_incref(body), .pending = true};
+    *p = *as;
+    p->pending = true;
     p->job = (struct edge_purge_job){
         .edge = edge, .loop = daemon_loop(edge->daemon), .apply = apply_purge, .done = purge_done};
-    daemon_on_end(req, purge_over, p);
+    daemon_on_end(p->req, purge_over, p);
     if (edge_purge_job_run(&p->job)) {
         answer_purge(p);
     } else {
-        http_request_suspend(req);
+        http_request_suspend(p->req);
     }
 }
 
+static void handle_purge(void *self, struct http_request *req, json_t *body)
+{
+    run_purge(self, &(struct purge_call){.req = req, .body = json_incref(body)});
+}
+
+/* In a form of Fastly's API. */
+static void handle_service(void *self, struct http_request *req, json_t *body)
+{
+    struct purge_call p = {.req = req, .formed = true};
+    struct cdn_error err;
+    enum cdn_status status = daemon_purge_read(req, body, &p.form, &err);
+    if (status == CDN_OK) {
+        status = edge_purge_form_check(self, &p.form, &err);
+    }
+    if (status != CDN_OK) {
+        http_purge_free(&p.form);
+        daemon_answer_error(req, &err);
+        return;
+    }
+    run_purge(self, &p);
+}
+
 static const struct daemon_route routes[] = {
-    {"GET", "/objects", handle_objects},
-    {"GET", "/why", handle_why},
-    {"POST", "/purge", handle_purge},
-    {0},
+    {"GET", "/objects", handle_objects},   {"GET", "/why", handle_why},
+    {"POST", "/purge", handle_purge},      {"POST", "/purge/", handle_service},
+    {"POST", "/service/", handle_service}, {0},
 };
 
 /* ---- life ---- */

@@ -3,6 +3,7 @@
  * refused: normalised it would purge more than was written. */
 #include "edge/purge/purge.h"
 
+#include "common/http/syntax/http_purge.h"
 #include "common/http/syntax/http_server_check.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -25,25 +26,87 @@ static bool has_dots(struct cdn_str url)
     return http_path_has_dots(cdn_str_cut(&url, '?'));
 }
 
+static enum cdn_status target_of(struct edge *edge, const struct edge_purge *p, struct cdn_str url,
+                                 bool secure, char *into, struct edge_target *ret, struct cdn_error *err)
+{
+    enum edge_key_error e = p->kind == EDGE_PURGE_PREFIX && has_dots(url)
+                                ? EDGE_KEY_DOTS
+                                : edge_target_of_url(&edge->naming, url, secure, into, ret);
+    return e == EDGE_KEY_OK ? CDN_OK
+                            : cdn_error_set(err, CDN_INVALID, "purge: \"" CDN_STR_FMT "\": %s",
+                                            CDN_STR_ARG(p->text), edge_key_error_text(e));
+}
+
+static enum cdn_status purge_of(struct edge *edge, const struct edge_purge *p, struct cdn_str url,
+                                bool secure, int64_t now_ms, uint64_t *count, struct cdn_error *err)
+{
+    char into[EDGE_KEY_MAX];
+    struct edge_target t;
+    enum cdn_status status = target_of(edge, p, url, secure, into, &t, err);
+    if (status == CDN_OK) {
+        *count += p->kind == EDGE_PURGE_PREFIX ? edge_cache_purge_prefix(edge->cache, t.key, p->soft, now_ms)
+                                               : edge_cache_purge_key(edge->cache, t.key, p->soft, now_ms);
+    }
+    return status;
+}
+
+/* What follows the host in a URL for every host, "http://" and "*". */
+static bool is_for_every_host(struct cdn_str url, struct cdn_str *ret_path)
+{
+    struct edge_key_parts parts;
+    if (!edge_key_split(url, &parts) || !cdn_str_eq(parts.host, CDN_STR("*"))) {
+        return false;
+    }
+    *ret_path = cdn_str_sub(url, (size_t)(parts.host.p + 1 - url.p));
+    return true;
+}
+
+/* A host's key is made by its own rules, so it is made for each. */
+static enum cdn_status purge_everywhere(struct edge *edge, const struct edge_purge *p, struct cdn_str path,
+                                        int64_t now_ms, uint64_t *count, struct cdn_error *err)
+{
+    CDN_AUTOBUF struct cdn_buf site = {0};
+    CDN_AUTOBUF struct cdn_buf url = {0};
+    enum cdn_status status = CDN_OK;
+    while (status == CDN_OK && edge_cache_next_site(edge->cache, &site)) {
+        cdn_buf_clear(&url);
+        cdn_buf_add_str(&url, cdn_buf_str(&site));
+        cdn_buf_add_str(&url, path);
+        status = purge_of(edge, p, cdn_buf_str(&url), cdn_str_starts(cdn_buf_str(&site), CDN_STR("https:")),
+                          now_ms, count, err);
+    }
+    return status;
+}
+
 static enum cdn_status purge_url(struct edge *edge, const struct edge_purge *p, int64_t now_ms,
                                  uint64_t *ret_count, struct cdn_error *err)
 {
-    const bool is_prefix = p->kind == EDGE_PURGE_PREFIX;
-    char into[EDGE_KEY_MAX];
+    struct cdn_str path;
     *ret_count = 0;
-    for (int secure = 0; secure <= 1; secure++) { /* http and https name the same resource here */
-        struct edge_target t;
-        enum edge_key_error e = is_prefix && has_dots(p->text)
-                                    ? EDGE_KEY_DOTS
-                                    : edge_target_of_url(&edge->naming, p->text, secure, into, &t);
-        if (e != EDGE_KEY_OK) {
-            return cdn_error_set(err, CDN_INVALID, "purge: \"" CDN_STR_FMT "\": %s", CDN_STR_ARG(p->text),
-                                 edge_key_error_text(e));
-        }
-        *ret_count += is_prefix ? edge_cache_purge_prefix(edge->cache, t.key, p->soft, now_ms)
-                                : edge_cache_purge_key(edge->cache, t.key, p->soft, now_ms);
+    if (is_for_every_host(p->text, &path)) {
+        enum cdn_status status = edge_purge_check(edge, p, err);
+        return status == CDN_OK ? purge_everywhere(edge, p, path, now_ms, ret_count, err) : status;
     }
-    return CDN_OK;
+    enum cdn_status status = CDN_OK;
+    for (int secure = 0; secure <= 1 && status == CDN_OK; secure++) { /* both name the same resource here */
+        status = purge_of(edge, p, p->text, secure, now_ms, ret_count, err);
+    }
+    return status;
+}
+
+enum cdn_status edge_purge_check(struct edge *edge, const struct edge_purge *p, struct cdn_error *err)
+{
+    char into[EDGE_KEY_MAX];
+    struct edge_target t;
+    struct cdn_str path;
+    if (p->kind != EDGE_PURGE_URL && p->kind != EDGE_PURGE_PREFIX) {
+        return CDN_OK;
+    }
+    if (!is_for_every_host(p->text, &path)) {
+        return target_of(edge, p, p->text, false, into, &t, err);
+    }
+    CDN_AUTOFREE char *some = cdn_asprintf("http://host.invalid" CDN_STR_FMT, CDN_STR_ARG(path));
+    return target_of(edge, p, cdn_str(some), false, into, &t, err);
 }
 
 uint64_t edge_purge_key(struct edge *edge, struct cdn_str key, bool soft, int64_t now_ms)
@@ -142,4 +205,41 @@ enum cdn_status edge_purge_json(struct edge *edge, json_t *body, int64_t now_ms,
     }
     *ret_count = total;
     return CDN_OK;
+}
+
+static struct edge_purge of_form(const struct http_purge *form, size_t i)
+{
+    static const enum edge_purge_kind kinds[] = {[HTTP_PURGE_URL] = EDGE_PURGE_URL,
+                                                 [HTTP_PURGE_PREFIX] = EDGE_PURGE_PREFIX,
+                                                 [HTTP_PURGE_TAG] = EDGE_PURGE_TAG};
+    return (struct edge_purge){
+        .kind = kinds[form->item[i].kind], .text = cdn_str(form->item[i].text), .soft = form->soft};
+}
+
+enum cdn_status edge_purge_form_check(struct edge *edge, const struct http_purge *form, struct cdn_error *err)
+{
+    enum cdn_status status = CDN_OK;
+    for (size_t i = 0; i < form->count && status == CDN_OK; i++) {
+        const struct edge_purge p = of_form(form, i);
+        status = edge_purge_check(edge, &p, err);
+    }
+    return status;
+}
+
+uint64_t edge_purge_form(struct edge *edge, const struct http_purge *form, struct cdn_str own, int64_t now_ms)
+{
+    const struct edge_purge all = {.kind = EDGE_PURGE_ALL, .soft = form->soft};
+    uint64_t total = 0, count = 0;
+    if (form->all && edge_purge_apply(edge, &all, now_ms, &count, NULL) == CDN_OK) {
+        total += count;
+    } else if (form->own) {
+        total += edge_purge_key(edge, own, form->soft, now_ms);
+    }
+    for (size_t i = 0; i < form->count; i++) {
+        const struct edge_purge p = of_form(form, i);
+        if (edge_purge_apply(edge, &p, now_ms, &count, NULL) == CDN_OK) { /* it was checked */
+            total += count;
+        }
+    }
+    return total;
 }

@@ -21,6 +21,7 @@ struct edge_purge_job {
     bool (*apply)(struct edge_purge_job *job);
     void (*done)(struct edge_purge_job *job);
     uint64_t count; /* for `apply`: how many objects went */
+    bool soft;      /* the owner's: they were marked as stale */
     struct edge_cache_load_waiter loaded;
 };
 

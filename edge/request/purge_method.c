@@ -1,7 +1,7 @@
-/* purge_method: the PURGE method on the public listener, as Varnish and Fastly have it.
+/* purge_method: PURGE, BAN, PURGEKEYS and PURGETAGS on the public listener, as clients of Varnish, Fastly and
+ * Symfony send them (http_purge.h).
  *
- * PURGE /path purges the URL; with a tag field (Surrogate-Key, Cache-Tag, xkey) it purges what carries the
- * tags instead. Allowed are who has the token and programs in `purge_allow`; a web page in a browser that
+ * Allowed are who has the token and programs in `purge_allow`; a web page in a browser that
  * happens to be there is not. The request waits for the start's loading (what is purged must not be loaded
  * afterwards), then for the store's writer (it must not be there again after a crash), and is answered then.
  */
@@ -10,6 +10,7 @@
 #include "common/http/server/http_browser.h"
 #include "common/http/server/http_server.h"
 #include "common/http/syntax/http_forwarded.h"
+#include "common/http/syntax/http_purge.h"
 #include "common/mem.h"
 #include "common/parse.h"
 #include "common/status.h"
@@ -33,10 +34,9 @@ static bool may_purge(struct edge_txn *t)
 {
     struct edge *edge = t->worker->edge;
     const struct edge_tuning *tuning = edge_tuning_now(edge);
-    struct cdn_str given = t->http->field[HTTP_REQ_AUTHORIZATION];
     struct cdn_str token;
-    if (tuning->purge_token[0] && http_bearer_read(given, &token)) {
-        return http_bearer_is(given, cdn_str(tuning->purge_token));
+    if (tuning->purge_token[0] && http_bearer_of(t->http, &token)) {
+        return http_bearer_same(token, cdn_str(tuning->purge_token));
     }
     struct cdn_addr client; /* nobody is in no network */
     struct http_browser browser;
@@ -53,56 +53,23 @@ static bool may_purge(struct edge_txn *t)
     return false;
 }
 
-struct purge_fields {
-    struct edge_txn *txn;
-    bool soft;
-    unsigned tag_lines;
-    uint64_t total;
-};
-
-static bool has_tags(struct cdn_str name, struct cdn_str value)
+static bool read_field(void *arg, struct cdn_str name, struct cdn_str value)
 {
-    return cdn_str_trim(value).n &&
-           (cdn_str_eq_nocase(name, CDN_STR("Surrogate-Key")) ||
-            cdn_str_eq_nocase(name, CDN_STR("Cache-Tag")) || cdn_str_eq_nocase(name, CDN_STR("xkey")));
-}
-
-static bool find_field(void *arg, struct cdn_str name, struct cdn_str value)
-{
-    struct purge_fields *f = arg;
-    if (cdn_str_eq_nocase(name, CDN_STR("Fastly-Soft-Purge"))) {
-        f->soft = cdn_str_eq(cdn_str_trim(value), CDN_STR("1"));
-    }
-    f->tag_lines += has_tags(name, value);
+    http_purge_field(arg, name, value);
     return true;
 }
 
-static bool is_soft(struct edge_txn *t)
+static enum cdn_status read_form(struct edge_txn *t, struct http_purge *ret, struct cdn_error *err)
 {
-    struct purge_fields f = {.txn = t};
-    http_request_each_field(t->http, find_field, &f);
-    return f.soft;
-}
-
-static bool purge_tags(void *arg, struct cdn_str name, struct cdn_str value)
-{
-    struct purge_fields *f = arg;
-    const char separator = cdn_str_find(value, ',') >= 0 ? ',' : ' ';
-    for (struct cdn_str rest = value; has_tags(name, value) && rest.p;) {
-        struct edge_purge p = {
-            .kind = EDGE_PURGE_TAG, .text = cdn_str_trim(cdn_str_cut(&rest, separator)), .soft = f->soft};
-        uint64_t count = 0;
-        if (p.text.n && edge_purge_apply(f->txn->worker->edge, &p, f->txn->now_ms, &count, NULL) == CDN_OK) {
-            f->total += count;
-        }
-    }
-    return true;
+    http_purge_begin(ret, t->http->method_name, t->http->path);
+    http_request_each_field(t->http, read_field, ret);
+    return http_purge_end(ret, err);
 }
 
 enum edge_step edge_purge_method_answer(struct edge_txn *t)
 {
     CDN_AUTOFREE char *body = cdn_asprintf("{\"status\":\"ok\",\"purged\":%" PRIu64 ",\"soft\":%s}\n",
-                                           t->purge.count, is_soft(t) ? "true" : "false");
+                                           t->purge.count, t->purge.soft ? "true" : "false");
     t->status = 200;
     t->sent = strlen(body);
     t->verdict = EDGE_VERDICT_BYPASS;
@@ -114,18 +81,15 @@ enum edge_step edge_purge_method_answer(struct edge_txn *t)
 static bool apply(struct edge_purge_job *job)
 {
     struct edge_txn *t = CDN_CONTAINER_OF(job, struct edge_txn, purge);
-    struct purge_fields f = {.txn = t};
+    struct http_purge form;
     if (t->over) { /* the client went while the start's loading went on */
         return false;
     }
-    http_request_each_field(t->http, find_field, &f);
-    if (f.tag_lines) {
-        http_request_each_field(t->http, purge_tags, &f);
-    } else {
-        f.total = edge_purge_key(job->edge, cdn_buf_str(&t->key), f.soft, t->now_ms);
+    if (read_form(t, &form, NULL) == CDN_OK) { /* as before */
+        job->count = edge_purge_form(job->edge, &form, cdn_buf_str(&t->key), t->now_ms);
     }
-    cdn_metric_add(&t->worker->metrics.purged_total, f.total);
-    job->count = f.total;
+    http_purge_free(&form);
+    cdn_metric_add(&t->worker->metrics.purged_total, job->count);
     return true;
 }
 
@@ -136,12 +100,23 @@ static void done(struct edge_purge_job *job)
 
 enum edge_step edge_purge_method(struct edge_txn *t)
 {
+    struct http_purge form;
+    struct cdn_error err;
     if (!may_purge(t)) {
         return edge_deliver_error(t, 403,
                                   "PURGE is allowed with the purge_token, or to programs in purge_allow");
     }
+    enum cdn_status status = read_form(t, &form, &err);
+    if (status == CDN_OK) {
+        status = edge_purge_form_check(t->worker->edge, &form, &err);
+    }
+    const bool soft = form.soft;
+    http_purge_free(&form);
+    if (status != CDN_OK) {
+        return edge_deliver_error(t, (unsigned)cdn_status_http(status), err.text);
+    }
     t->purge = (struct edge_purge_job){
-        .edge = t->worker->edge, .loop = t->worker->loop, .apply = apply, .done = done};
+        .edge = t->worker->edge, .loop = t->worker->loop, .apply = apply, .done = done, .soft = soft};
     return edge_purge_job_run(&t->purge) ? EDGE_STEP_PURGE_ANSWER
                                          : edge_txn_wait_disk(t, EDGE_STEP_PURGE_ANSWER);
 }

@@ -11,6 +11,7 @@
 #include "common/http/syntax/http_field_cache.h"
 #include "common/http/syntax/http_forwarded.h"
 #include "common/http/syntax/http_message.h"
+#include "common/http/syntax/http_purge.h"
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/str.h"
@@ -157,6 +158,11 @@ static bool is_loop(struct edge_txn *t)
            http_cdn_loop_has(cdn_buf_str(&value), cdn_str(t->worker->edge->loop_id));
 }
 
+static bool is_purge(const struct http_request *req)
+{
+    return req->method == HTTP_PURGE || (req->method == HTTP_OTHER && http_purge_is_method(req->method_name));
+}
+
 /* What needs neither cache nor origin; LOOKUP: it does. */
 static enum edge_step at_once(struct edge_txn *t)
 {
@@ -168,7 +174,7 @@ static enum edge_step at_once(struct edge_txn *t)
     if (req->method == HTTP_TRACE) {
         return edge_deliver_error(t, 405, "TRACE is not answered");
     }
-    if (req->method == HTTP_PURGE) {
+    if (is_purge(req)) {
         return EDGE_STEP_PURGE;
     }
     if (req->method == HTTP_OPTIONS && req->field[HTTP_REQ_MAX_FORWARDS].p &&
@@ -258,7 +264,7 @@ static void on_head(void *self, struct http_request *req)
     believe(w, req);
     struct edge_txn *t = edge_txn_new(w, req, &hooks);
     enum edge_key_error e = build_target(t);
-    if (e != EDGE_KEY_OK || is_loop(t) || req->method == HTTP_TRACE || req->method == HTTP_PURGE) {
+    if (e != EDGE_KEY_OK || is_loop(t) || req->method == HTTP_TRACE || is_purge(req)) {
         t->upload_done = true; /* the body is thrown away, then BEGIN answers */
         t->step = EDGE_STEP_BEGIN;
         return;

@@ -24,7 +24,8 @@ static bool is_cache_control(struct cdn_str name)
 
 static bool is_tags(enum edge_head_field f)
 {
-    return f == EDGE_HEAD_SURROGATE_KEY || f == EDGE_HEAD_CACHE_TAG || f == EDGE_HEAD_XKEY;
+    return f == EDGE_HEAD_SURROGATE_KEY || f == EDGE_HEAD_CACHE_TAG || f == EDGE_HEAD_XKEY ||
+           f == EDGE_HEAD_X_CACHE_TAGS || f == EDGE_HEAD_X_MAGENTO_TAGS;
 }
 
 static bool is_left_out(const struct edge_head_line *line, unsigned stored_status, unsigned status,

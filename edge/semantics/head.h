@@ -42,7 +42,10 @@
     X(PRAGMA, "Pragma")                                                 \
     X(VIA, "Via")                                                       \
     X(CACHE_STATUS, "Cache-Status")                                     \
-    X(ACCEPT_RANGES, "Accept-Ranges")
+    X(ACCEPT_RANGES, "Accept-Ranges")                                   \
+    X(X_CACHE_TAGS, "X-Cache-Tags")                                     \
+    X(X_MAGENTO_TAGS, "X-Magento-Tags")                                 \
+    X(CACHE_GROUPS, "Cache-Groups")
 
 enum edge_head_field {
 #define X(name, text) EDGE_HEAD_##name,

@@ -4,7 +4,10 @@
 #include "router/purge/purge_api.h"
 
 #include "common/clock.h"
+#include "common/daemon/daemon_purge.h"
 #include "common/daemon/metrics.h"
+#include "common/http/syntax/http_message.h"
+#include "common/http/syntax/http_purge.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
@@ -336,6 +339,28 @@ void router_purge_post(struct router_purges *p, struct http_request *req, json_t
     } else {
         router_purges_answer_receipts(p, req, w.number);
     }
+    wake(p, false);
+}
+
+void router_purge_form(struct router_purges *p, struct http_request *req, json_t *body)
+{
+    struct http_purge form;
+    struct cdn_error err;
+    uint64_t id = 0;
+    enum cdn_status status = daemon_purge_read(req, body, &form, &err);
+    if (status == CDN_OK) {
+        json_t *what = router_purge_of_form(&form, req->host, req->target);
+        status = append(p, what, &id, &err);
+        json_decref(what);
+    }
+    if (status != CDN_OK) {
+        daemon_answer_error(req, &err);
+    } else if (req->method == HTTP_POST) {
+        daemon_answer_json(req, 200, daemon_purge_answer(&form, id));
+    } else {
+        router_purges_answer_receipts(p, req, id);
+    }
+    http_purge_free(&form);
     wake(p, false);
 }
 

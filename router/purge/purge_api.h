@@ -61,6 +61,9 @@ void router_purges_metrics(struct router_purges *purges, struct cdn_buf *out);
 
 /* Verbs. */
 void router_purge_post(struct router_purges *purges, struct http_request *req, json_t *body);
+/* In a form of other caches' clients (common/http/syntax/http_purge.h): PURGE /path and the like, for the one
+ * site where Host names this machine, else for that host; or Fastly's API, answered as there. */
+void router_purge_form(struct router_purges *purges, struct http_request *req, json_t *body);
 void router_purge_list(struct router_purges *purges, struct http_request *req, json_t *body);
 void router_purge_receipts(struct router_purges *purges, struct http_request *req, json_t *body);
 

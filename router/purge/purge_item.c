@@ -2,6 +2,7 @@
  * form, since what stands in the log will be applied by edges that cannot ask back. */
 #include "router/purge/purge_item.h"
 
+#include "common/http/server/http_browser.h"
 #include "common/http/syntax/http_path.h"
 #include "common/http/syntax/http_server_check.h"
 #include "common/mem.h"
@@ -195,4 +196,37 @@ enum cdn_status router_purge_item(const json_t *body, const char *const *besides
         json_decref(g.into);
     }
     return status;
+}
+
+static json_t *own_url(struct cdn_str host, struct cdn_str target)
+{
+    if (is_absolute(target)) {
+        return json_stringn(target.p, target.n);
+    }
+    if (!host.n || http_browser_is_loopback(host)) {
+        return json_stringn(target.p, target.n);
+    }
+    CDN_AUTOFREE char *url =
+        cdn_asprintf("http://" CDN_STR_FMT CDN_STR_FMT, CDN_STR_ARG(host), CDN_STR_ARG(target));
+    return json_string(url);
+}
+
+json_t *router_purge_of_form(const struct http_purge *form, struct cdn_str host, struct cdn_str target)
+{
+    static const char *const names[] = {
+        [HTTP_PURGE_URL] = "urls", [HTTP_PURGE_PREFIX] = "prefixes", [HTTP_PURGE_TAG] = "tags"};
+    json_t *what = json_object();
+    json_object_set_new(what, "soft", json_boolean(form->soft));
+    json_object_set_new(what, "all", json_boolean(form->all));
+    if (form->own) {
+        json_object_set_new(what, "url", own_url(host, target));
+    }
+    for (size_t i = 0; i < form->count; i++) {
+        const char *name = names[form->item[i].kind];
+        if (!json_object_get(what, name)) {
+            json_object_set_new(what, name, json_array());
+        }
+        json_array_append_new(json_object_get(what, name), json_string(form->item[i].text));
+    }
+    return what;
 }

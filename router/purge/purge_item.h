@@ -5,13 +5,14 @@
  *     {"url": U | "urls": [U...], "prefix": P | "prefixes": [...], "tag": T | "tags": [...], "all": true,
  *      "soft": bool}
  * The form of the log: {"urls": [...], "prefixes": [...], "tags": [...]} (those that are not empty, no item
- * twice) or {"all": true}, with "soft": true where it is so. A URL is absolute (http, https) or a path of the
- * one site. Whether an absolute URL names a site of an edge is for the edge to know: there, it matches
- * nothing.
- */
+ * twice) or {"all": true}, with "soft": true where it is so. A URL is absolute (http, https; the host "*" is
+ * every host) or a path of the one site. Whether an absolute URL names a site of an edge is for the edge to
+ * know: there, it matches nothing. */
 #ifndef CDN_ROUTER_PURGE_ITEM_H
 #define CDN_ROUTER_PURGE_ITEM_H
+#include "common/http/syntax/http_purge.h"
 #include "common/status.h"
+#include "common/str.h"
 
 #include <jansson.h>
 
@@ -23,5 +24,9 @@
  * CDN_INVALID and CDN_TOO_LARGE name the key and the item. */
 enum cdn_status router_purge_item(const json_t *body, const char *const *besides, json_t **ret,
                                   struct cdn_error *err) CDN_MUST_CHECK;
+
+/* What a request in another form asks for, as router_purge_item() takes it; `host` and `target` are those
+ * of the request, which may mean its own URL. A new reference. */
+json_t *router_purge_of_form(const struct http_purge *form, struct cdn_str host, struct cdn_str target);
 
 #endif

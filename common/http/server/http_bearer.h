@@ -1,6 +1,8 @@
-/* http_bearer: a bearer token (RFC 6750) in a request's Authorization field. */
+/* http_bearer: a token that gives rights: a bearer token (RFC 6750) in a request's Authorization field,
+ * or, as clients of Fastly send it, the field Fastly-Key. Neither is sent by a web page unasked. */
 #ifndef CDN_COMMON_HTTP_BEARER_H
 #define CDN_COMMON_HTTP_BEARER_H
+#include "common/http/server/http_server.h"
 #include "common/str.h"
 
 #include <stdbool.h>
@@ -11,5 +13,8 @@ bool http_bearer_read(struct cdn_str authorization, struct cdn_str *ret_token);
 /* Whether the value has this token; false for an empty one, which nobody has. Takes the same time wherever
  * the first difference is. */
 bool http_bearer_is(struct cdn_str authorization, struct cdn_str token);
+/* The token of a request; Authorization comes first. */
+bool http_bearer_of(struct http_request *req, struct cdn_str *ret_token);
+bool http_bearer_same(struct cdn_str given, struct cdn_str token); /* http_bearer_is() of what was read */
 
 #endif
