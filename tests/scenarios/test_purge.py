@@ -218,7 +218,7 @@ def test_an_edge_that_was_away_replays_before_it_serves(world):
     edge = w.restart_edge("fra")
     assert get(edge, "/a").body == b"/a v2\n"
     w.wait_synced(edge)
-    assert w.router.admin_get(f"/purges/{answer['id']}")["edges"][0]["acknowledged"]
+    poll(lambda: w.router.admin_get(f"/purges/{answer['id']}")["edges"][0]["acknowledged"], what="acknowledged by its next poll")
     w.origin.forget()  # what was not purged is still served from the disk tier
     assert get(edge, "/b").body == b"/b v1\n" and w.origin.count("/b") == 0
 
