@@ -4,11 +4,11 @@
 set -eu
 
 build="gcc libc6-dev cmake ninja-build pkg-config check libmicrohttpd-dev libmaxminddb-dev libsqlite3-dev
-    libcurl4-gnutls-dev libyaml-dev libjansson-dev libxxhash-dev libgnutls28-dev libknot-dev zlib1g-dev libexpat1-dev libbrotli-dev libbsd-dev
+    libcurl4-gnutls-dev libyaml-dev libjansson-dev libxxhash-dev libgnutls28-dev libknot-dev zlib1g-dev libexpat1-dev libbrotli-dev libzstd-dev libbsd-dev
     libmimalloc-dev media-types"
 demo="python3-django libjs-jquery" # recommended by Django only, but the admin links to it
 test="python3-django libjs-jquery python3-pytest python3-selenium python3-yaml chromium chromium-driver clang clang-format
-    clang-tidy iwyu curl brotli bind9-dnsutils knot-dnsutils openssl gunicorn haproxy"
+    clang-tidy iwyu curl brotli zstd bind9-dnsutils knot-dnsutils openssl gunicorn haproxy"
 long="clang libclang-rt-14-dev"
 bench="nginx-light libnginx-mod-http-geoip2 varnish trafficserver gdnsd wrk dnsperf"
 geo="npm"

@@ -2,7 +2,7 @@
 find_package(PkgConfig REQUIRED)
 foreach(lib
     microhttpd:libmicrohttpd maxminddb:libmaxminddb sqlite:sqlite3 curl:libcurl yaml:yaml-0.1
-    jansson:jansson xxhash:libxxhash gnutls:gnutls knot:libknot zlib:zlib expat:expat brotlienc:libbrotlienc brotlidec:libbrotlidec)
+    jansson:jansson xxhash:libxxhash gnutls:gnutls knot:libknot zlib:zlib expat:expat brotlienc:libbrotlienc brotlidec:libbrotlidec zstd:libzstd)
   string(REPLACE ":" ";" pair ${lib})
   list(GET pair 0 name)
   list(GET pair 1 module)

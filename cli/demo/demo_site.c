@@ -121,7 +121,8 @@ static bool wanted(const FTSENT *entry, bool only_hashed)
             return false; /* would need escaping in the URL */
         }
     }
-    if (cdn_str_ends(name, CDN_STR(".gz")) || cdn_str_ends(name, CDN_STR(".br"))) {
+    if (cdn_str_ends(name, CDN_STR(".gz")) || cdn_str_ends(name, CDN_STR(".br")) ||
+        cdn_str_ends(name, CDN_STR(".zst"))) {
         return false;
     }
     return !only_hashed ||

@@ -125,8 +125,9 @@
       "Access log, '-' for standard output; empty: none. SIGHUP opens the file again")                      \
     X(CHOICE, access_log_format, "json", 0, 0, "clf|combined|json", RESTART, "NAME",                        \
       "Lines of the access log: Common Log Format, that with referrer and agent, or JSON objects")          \
-    X(LIST, compress, "br,gzip", 0, 4, NULL, RESTART, "CODING",                                             \
-      "Codings that stored answers are compressed with for those who accept them: br, gzip; 'none': none")  \
+    X(LIST, compress, "br,zstd,gzip", 0, 4, NULL, RESTART, "CODING",                                        \
+      "Codings that stored answers are compressed with for those who accept them: br, zstd, gzip; "         \
+      "'none': none")                                                                                       \
     X(LIST, compress_types,                                                                                 \
       "text/*,application/javascript,application/json,application/manifest+json,application/xml,"           \
       "application/xhtml+xml,application/rss+xml,application/atom+xml,application/ld+json,"                 \
@@ -135,6 +136,8 @@
     X(SIZE, compress_min, "1KiB", 64, 1e9, NULL, RESTART, "SIZE", "Smaller bodies are not compressed")      \
     X(UINT, compress_gzip_level, "6", 1, 9, NULL, RESTART, "N", "Effort of gzip; 9 is the most")            \
     X(UINT, compress_br_level, "6", 0, 11, NULL, RESTART, "N", "Effort of Brotli; 11 is the most")          \
+    X(UINT, compress_zstd_level, "6", 1, 19, NULL, RESTART, "N",                                            \
+      "Effort of Zstandard; 19 is the most, and takes 80 MiB for a large body")                             \
     X(LIST, purge_allow, "127.0.0.0/8,::1", 0, 1000, CDN_CONFIG_CIDRS, RUNTIME, "CIDR",                     \
       "Networks that may send PURGE to the public listener")                                                \
     X(STRING, purge_token, "", 0, 1024, CDN_CONFIG_SECRET, RUNTIME, "TOKEN",                                \

@@ -13,7 +13,12 @@
 /* Compressed forms of a body (compress.h). A state goes NONE -> WAITING (-> NONE, when nobody can make it
  * now) -> DONE; the form is written before DONE, under the cache's lock, and never changes: NULL, when it was
  * no smaller. */
-enum edge_coded_form { EDGE_CODED_BR, EDGE_CODED_GZIP, EDGE_CODED_COUNT /* none: as stored */ };
+enum edge_coded_form {
+    EDGE_CODED_BR,
+    EDGE_CODED_ZSTD,
+    EDGE_CODED_GZIP,
+    EDGE_CODED_COUNT /* none: as stored */
+};
 enum edge_coded_state { EDGE_CODED_NONE, EDGE_CODED_WAITING, EDGE_CODED_DONE };
 struct edge_coded {
     struct edge_blob *blob[EDGE_CODED_COUNT]; /* counted */

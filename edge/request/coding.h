@@ -22,7 +22,7 @@ struct edge_coding_rules {
     struct cdn_str *types; /* patterns, borrowed from the settings; the array is owned */
     size_t type_count;
     uint64_t min, max; /* length of the body */
-    int gzip_level, br_level;
+    int gzip_level, br_level, zstd_level;
 };
 /* CDN_INVALID for a coding that we do not have. The strings are borrowed. */
 enum cdn_status edge_coding_rules_read(const struct edge_settings *settings, struct edge_coding_rules *ret,

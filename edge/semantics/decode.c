@@ -1,4 +1,4 @@
-/* decode: zlib and Brotli behind one function. Plain bytes go out in pieces through one buffer on
+/* decode: zlib, Brotli and Zstandard behind one function. Plain bytes go out in pieces through one buffer on
  * the stack, so a body that claims to be gigabytes costs a decoder's window and no more, and is
  * given up at EDGE_DECODE_MAX. */
 #include "edge/semantics/decode.h"
@@ -8,10 +8,12 @@
 #include <brotli/decode.h>
 #include <stdint.h>
 #include <zlib.h>
+#include <zstd.h>
 
 #include "common/banned.h"
 
 #define PIECE ((size_t)16 * 1024)
+#define ZSTD_WINDOW 23        /* bits: larger ones are not for the web (RFC 9659 3) */
 #define GZIP_WINDOW (15 + 16) /* bits, and the mark for a gzip head (zlib.h, inflateInit2) */
 
 struct out {
@@ -71,10 +73,29 @@ static bool unbrotli(struct cdn_str body, struct out *o)
     return well && r == BROTLI_DECODER_RESULT_SUCCESS && !in_left;
 }
 
+/* One frame, and any number after it (RFC 8878 3). */
+static bool unzstd(struct cdn_str body, struct out *o)
+{
+    ZSTD_DCtx *z = ZSTD_createDCtx();
+    ZSTD_inBuffer in = {body.p, body.n, 0};
+    size_t left = 1; /* 0: a frame is complete */
+    bool well = z && !ZSTD_isError(ZSTD_DCtx_setParameter(z, ZSTD_d_windowLogMax, ZSTD_WINDOW));
+    while (well && (in.pos < in.size || left > 0)) {
+        const size_t before = in.pos;
+        ZSTD_outBuffer out = {o->piece, sizeof(o->piece), 0};
+        left = ZSTD_decompressStream(z, &out, &in);
+        well = !ZSTD_isError(left) && (out.pos || in.pos > before) && hand_over(o, out.pos);
+    }
+    ZSTD_freeDCtx(z);
+    return well && body.n;
+}
+
 bool edge_decode(struct cdn_str coding, struct cdn_str body, void (*take)(void *arg, struct cdn_str piece),
                  void *arg)
 {
     struct out o = {.take = take, .arg = arg};
     const enum http_coding c = http_coding_find(coding);
-    return c == HTTP_CODING_GZIP ? gunzip(body, &o) : c == HTTP_CODING_BR && unbrotli(body, &o);
+    return c == HTTP_CODING_GZIP ? gunzip(body, &o)
+           : c == HTTP_CODING_BR ? unbrotli(body, &o)
+                                 : c == HTTP_CODING_ZSTD && unzstd(body, &o);
 }

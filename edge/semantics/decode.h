@@ -13,8 +13,8 @@
 
 #define EDGE_DECODE_MAX ((size_t)4 << 20) /* plain bytes */
 
-/* Hands the plain bytes over in pieces. False: `coding` (the value of Content-Encoding) is neither gzip nor
- * br, the body is damaged, cut off or followed by something else, or it is larger than EDGE_DECODE_MAX.
+/* Hands the plain bytes over in pieces. False: `coding` (the value of Content-Encoding) is not gzip, br
+ * or zstd, the body is damaged, cut off or followed by something else, or it is larger than EDGE_DECODE_MAX.
  * Pieces may have been handed over then. */
 bool edge_decode(struct cdn_str coding, struct cdn_str body, void (*take)(void *arg, struct cdn_str piece),
                  void *arg);

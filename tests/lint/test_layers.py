@@ -73,7 +73,7 @@ LIBRARIES = {
     "geo-data/tools": {"maxminddb"},
 }
 KNOWN_LIBRARIES = ("brotli", "curl", "gnutls", "jansson", "libknot", "maxminddb", "microhttpd", "sqlite3", "xxh", "yaml",
-                   "zlib")
+                   "zlib", "zstd")
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
 
 

@@ -362,7 +362,11 @@ def unbrotli(data):
     return into.raw[:size.value]
 
 
-PLAIN = {"gzip": gzip.decompress, "br": unbrotli}
+def unzstd(data):
+    return subprocess.run(["zstd", "-dc"], input=data, stdout=subprocess.PIPE, check=True).stdout
+
+
+PLAIN = {"gzip": gzip.decompress, "br": unbrotli, "zstd": unzstd}
 
 
 def text_origin(cdn, body=TEXT, kind="text/plain; charset=utf-8", *more):
@@ -382,7 +386,7 @@ def compressed(edge, coding, target="/t", client=None, **fields):
     return poll(ask, what=f"{target} in {coding}", every=0.02)
 
 
-@pytest.mark.parametrize("coding", ["gzip", "br"])
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
 def test_a_hit_is_compressed_for_who_accepts_it(cdn, coding):
     origin = text_origin(cdn, TEXT, "text/plain", ("Accept-Ranges", "bytes"), ("Vary", "Accept-Language"),
                          ("Content-MD5", "x"))
@@ -525,7 +529,7 @@ def test_compression_can_be_switched_off(cdn):
         assert answer.body == TEXT and "Vary" not in answer
     assert compressed(some, "br, gzip")["Content-Encoding"] == "gzip"
     bad = cdn.edge(origin, name="bad", wait=False, compress="zip")
-    assert bad.wait() == 2 and '"zip" is not br, gzip' in bad.err[-1]
+    assert bad.wait() == 2 and '"zip" is not br, zstd, gzip' in bad.err[-1]
 
 
 def test_many_clients_and_many_objects_while_forms_are_made(cdn):

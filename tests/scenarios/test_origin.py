@@ -33,7 +33,7 @@ def site(shared_cdn):
         "index.html": b"<h1>home</h1>\n", "plain.txt": TEXT, "empty.txt": b"", "one.bin": b"x",
         "app.db8f2edc0c8a.js": b"console.log(1)\n", "sub/index.html": b"<h1>sub</h1>\n", "noindex/a.txt": b"a\n",
         "style.css": b"body{color:red}\n" * 50, "style.css.gz": gzip.compress(b"body{color:red}\n" * 50),
-        "style.css.br": b"not really brotli, but nobody here decodes it", "only.js": b"1\n" * 100,
+        "style.css.br": b"not really brotli, but nobody here decodes it", "style.css.zst": b"nor Zstandard", "only.js": b"1\n" * 100,
         "only.js.gz": gzip.compress(b"1\n" * 100), "font.woff2": b"wOF2" + bytes(100), "data.json": b"{}",
         "logo.svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>", "upper.PNG": b"\x89PNG", "noext": b"?",
         ".env": b"SECRET=1\n", ".git/config": b"[core]\n", ".well-known/security.txt": b"Contact: x\n",
@@ -394,7 +394,7 @@ def test_if_range(site):
 
 @pytest.mark.parametrize("accept, coding", [
     ("gzip", "gzip"), ("br", "br"), ("gzip, br", "br"), ("gzip, deflate, br, zstd", "br"), ("br;q=0.5, gzip", "gzip"),
-    ("br;q=0, gzip", "gzip"), ("*", "br"), ("identity", None), ("", None), (None, None), ("br;q=0, gzip;q=0", None),
+    ("br;q=0, gzip", "gzip"), ("zstd, gzip", "zstd"), ("zstd;q=0.5, gzip", "gzip"), ("zstd", "zstd"), ("*", "br"), ("identity", None), ("", None), (None, None), ("br;q=0, gzip;q=0", None),
     ("deflate", None), ("GZIP", "gzip"), ("x-gzip", "gzip"),
 ])
 def test_siblings(site, accept, coding):
@@ -402,7 +402,7 @@ def test_siblings(site, accept, coding):
     assert r.header("Content-Encoding") == coding
     assert r["Vary"] == "Accept-Encoding"
     assert r["Content-Type"] == "text/css; charset=utf-8"
-    name = "style.css" + {"gzip": ".gz", "br": ".br", None: ""}[coding]
+    name = "style.css" + {"gzip": ".gz", "br": ".br", "zstd": ".zst", None: ""}[coding]
     assert r.body == (site.root / name).read_bytes()
 
 

@@ -13,6 +13,13 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <zlib.h>
+#include <zstd.h>
+
+static struct edge_coding_rules with_zstd(struct edge_coding_rules rules)
+{
+    rules.offered |= 1u << HTTP_CODING_ZSTD;
+    return rules;
+}
 
 static struct edge_coding_rules rules_of(bool br, bool gz)
 {
@@ -24,7 +31,8 @@ static struct edge_coding_rules rules_of(bool br, bool gz)
                                       .min = 1024,
                                       .max = 1 << 20,
                                       .gzip_level = 6,
-                                      .br_level = 5};
+                                      .br_level = 5,
+                                      .zstd_level = 6};
 }
 
 static const struct {
@@ -154,6 +162,18 @@ START_TEST(varies)
 }
 END_TEST
 
+/* Of a frame's head (RFC 8878 3.1.1.1). */
+static uint64_t zstd_window(const char *frame)
+{
+    const unsigned char *p = (const unsigned char *)frame;
+    ck_assert_mem_eq(p, "\x28\xb5\x2f\xfd", 4);
+    if (p[4] & 0x20) { /* Single_Segment_Flag: as long as the content */
+        return ZSTD_getFrameContentSize(frame, 18);
+    }
+    const uint64_t base = UINT64_C(1) << (10 + (p[5] >> 3));
+    return base + base / 8 * (p[5] & 7);
+}
+
 START_TEST(gzip_comes_back)
 {
     const struct edge_coding_rules rules = rules_of(true, true);
@@ -178,6 +198,57 @@ START_TEST(gzip_comes_back)
     edge_blob_unref(blob);
     free(text);
     free(back);
+}
+END_TEST
+
+static const struct {
+    const char *accept;
+    enum edge_coded_form form;
+} zstd_rows[] = {
+    {"zstd", EDGE_CODED_ZSTD},
+    {"gzip, deflate, br, zstd", EDGE_CODED_BR}, /* Chrome */
+    {"gzip, zstd", EDGE_CODED_ZSTD},
+    {"br;q=0.5, zstd;q=0.9, gzip", EDGE_CODED_GZIP},
+    {"br;q=0.5, zstd, gzip;q=0.9", EDGE_CODED_ZSTD},
+    {"zstd;q=0, *", EDGE_CODED_BR},
+    {"zstd;q=0", EDGE_CODED_COUNT},
+    {"identity, zstd;q=0.5", EDGE_CODED_COUNT},
+    {"ZSTD", EDGE_CODED_ZSTD},
+    {"zst", EDGE_CODED_COUNT},
+};
+
+START_TEST(zstd_is_wanted)
+{
+    const struct edge_coding_rules rules = with_zstd(rules_of(true, true));
+    ck_assert_int_eq(edge_coding_wanted(&rules, cdn_str(zstd_rows[_i].accept)), zstd_rows[_i].form);
+}
+END_TEST
+
+/* RFC 9659: no more than 8 MiB of window, whatever the length and the level. */
+START_TEST(zstd_comes_back)
+{
+    static const struct {
+        size_t size;
+        int level;
+    } rows[] = {{2000, 1}, {300000, 6}, {300000, 19}, {(size_t)16 << 20, 3}};
+    for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
+        const size_t n = rows[i].size;
+        struct edge_coding_rules rules = with_zstd(rules_of(true, true));
+        rules.zstd_level = rows[i].level;
+        char *text = cdn_malloc(n), *back = cdn_malloc(n);
+        for (size_t k = 0; k < n; k++) {
+            text[k] = "the quick brown fox "[(k + k / 1000) % 20];
+        }
+        struct edge_blob *blob = edge_coding_compress(&rules, EDGE_CODED_ZSTD, text, n);
+        ck_assert_ptr_nonnull(blob);
+        ck_assert_uint_lt(blob->n, n / 10);
+        ck_assert_uint_le(zstd_window(blob->data), 8u << 20);
+        ck_assert_uint_eq(ZSTD_decompress(back, n, blob->data, blob->n), n);
+        ck_assert_mem_eq(back, text, n);
+        edge_blob_unref(blob);
+        free(text);
+        free(back);
+    }
 }
 END_TEST
 
@@ -208,6 +279,8 @@ int main(void)
     tcase_add_loop_test(tests, head, 0, (int)CDN_ARRAY_LEN(head_rows));
     tcase_add_test(tests, varies);
     tcase_add_test(tests, gzip_comes_back);
+    tcase_add_loop_test(tests, zstd_is_wanted, 0, (int)CDN_ARRAY_LEN(zstd_rows));
+    tcase_add_test(tests, zstd_comes_back);
     tcase_add_test(tests, noise_stays);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -13,10 +13,11 @@
 #include <stdint.h>
 #include <string.h>
 #include <zlib.h>
+#include <zstd.h>
 
 #define TEXT "console.log(1)" /* its MD5 begins with 6114f5adc373 */
 
-enum form { PLAIN, GZIP, GZIP_TWICE /* two members */, BROTLI };
+enum form { PLAIN, GZIP, GZIP_TWICE /* two members */, BROTLI, ZSTD, ZSTD_TWICE, ZSTD_WIDE };
 
 static void gzip(struct cdn_str text, struct cdn_buf *out)
 {
@@ -29,6 +30,21 @@ static void gzip(struct cdn_str text, struct cdn_buf *out)
     ck_assert_int_eq(deflate(&z, Z_FINISH), Z_STREAM_END);
     out->n += z.total_out;
     deflateEnd(&z);
+}
+
+static void zstd(struct cdn_str text, int window, struct cdn_buf *out)
+{
+    ZSTD_CCtx *z = ZSTD_createCCtx();
+    const size_t room = ZSTD_compressBound(text.n) + 64;
+    ZSTD_inBuffer in = {text.p, text.n, 0};
+    cdn_buf_reserve(out, room);
+    ZSTD_outBuffer to = {out->p + out->n, room, 0};
+    ck_assert(!ZSTD_isError(ZSTD_CCtx_setParameter(z, ZSTD_c_windowLog, window)));
+    ck_assert(!ZSTD_isError(ZSTD_CCtx_setParameter(z, ZSTD_c_contentSizeFlag, 0)));
+    ck_assert(!ZSTD_isError(ZSTD_compressStream2(z, &to, &in, ZSTD_e_continue))); /* a length is not known */
+    ck_assert_uint_eq(ZSTD_compressStream2(z, &to, &in, ZSTD_e_end), 0);
+    out->n += to.pos;
+    ZSTD_freeCCtx(z);
 }
 
 static void code(enum form form, struct cdn_str text, struct cdn_buf *out)
@@ -51,6 +67,16 @@ static void code(enum form form, struct cdn_str text, struct cdn_buf *out)
         ck_assert(BrotliEncoderCompress(5, 22, BROTLI_MODE_TEXT, text.n, (const uint8_t *)text.p, &n,
                                         (uint8_t *)out->p));
         out->n = n;
+        break;
+    case ZSTD:
+        zstd(text, 23, out);
+        break;
+    case ZSTD_TWICE:
+        zstd((struct cdn_str){text.p, half}, 20, out);
+        zstd(cdn_str_sub(text, half), 20, out);
+        break;
+    case ZSTD_WIDE: /* more than RFC 9659 allows */
+        zstd(text, 24, out);
         break;
     }
 }
@@ -82,6 +108,12 @@ static const struct {
     {"app.6114f5adc373.js", "gzip", PLAIN, 0, false, EDGE_PROMISE_UNVERIFIED},
     {"app.6114f5adc373.js", "br", PLAIN, 0, false, EDGE_PROMISE_UNVERIFIED},
     {"app.6114f5adc373.js", "gzip", BROTLI, 0, false, EDGE_PROMISE_UNVERIFIED},
+    {"app.6114f5adc373.js", "zstd", ZSTD, 0, false, EDGE_PROMISE_KEPT},
+    {"app.6114f5adc373.js", "zstd", ZSTD_TWICE, 0, false, EDGE_PROMISE_KEPT},
+    {"app.0123456789ab.js", "zstd", ZSTD, 0, false, EDGE_PROMISE_BROKEN},
+    {"app.6114f5adc373.js", "zstd", ZSTD, 1, false, EDGE_PROMISE_UNVERIFIED},
+    {"app.6114f5adc373.js", "zstd", ZSTD, -1, false, EDGE_PROMISE_UNVERIFIED},
+    {"app.6114f5adc373.js", "zstd", ZSTD_WIDE, 0, false, EDGE_PROMISE_UNVERIFIED},
     {"app.6114f5adc373.js", "zstd", PLAIN, 0, false, EDGE_PROMISE_UNVERIFIED},
     {"app.6114f5adc373.js", "deflate", GZIP, 0, false, EDGE_PROMISE_UNVERIFIED},
     {"app.6114f5adc373.js", "gzip, br", GZIP, 0, false, EDGE_PROMISE_UNVERIFIED},
@@ -128,6 +160,13 @@ static const struct {
 } sizes[] = {
     {GZIP, "gzip", 0, true},
     {BROTLI, "br", 0, true},
+    {ZSTD, "zstd", 0, true},
+    {ZSTD, "zstd", 1 << 20, true},
+    {ZSTD, "zstd", EDGE_DECODE_MAX, true},
+    {ZSTD_TWICE, "zstd", EDGE_DECODE_MAX, true},
+    {ZSTD, "zstd", EDGE_DECODE_MAX + 1, false},
+    {ZSTD_TWICE, "zstd", EDGE_DECODE_MAX + 2, false},
+    {ZSTD, "zstd", 64 << 20, false},
     {GZIP, "gzip", 1 << 20, true},
     {BROTLI, "br", 1 << 20, true},
     {GZIP, "gzip", EDGE_DECODE_MAX, true},
