@@ -16,20 +16,15 @@
 
 #include "common/banned.h"
 
-static const char *const precision_words[][2] = {
-#define X(name, word, text) {word, text},
+static const char *const precision_words[] = {
+#define X(name, word) word,
     GEO_PRECISION_TABLE(X)
 #undef X
 };
 
 const char *geo_precision_word(enum geo_precision precision)
 {
-    return precision_words[precision][0];
-}
-
-const char *geo_precision_text(enum geo_precision precision)
-{
-    return precision_words[precision][1];
+    return precision_words[precision];
 }
 
 /* ---- opening ---- */

@@ -28,22 +28,21 @@ struct geo_db;
 struct MMDB_s;
 
 /* How much a record's coordinates say, coarse to fine. */
-#define GEO_PRECISION_TABLE(X) /* name, word, text */                                                      \
-    X(NONE, "none", "no coordinates")                                                                      \
-    X(CONTINENT, "continent", "the continent's usual point")                                               \
-    X(COUNTRY, "country", "the country's usual point: its largest city, or the file's default point")      \
-    X(REGION, "region", "a subdivision of the country, no city")                                           \
-    X(CELL, "cell", "the middle of the addresses of a map cell of 1 to 2 degrees (the embedded database)") \
-    X(CITY, "city", "a city")
+#define GEO_PRECISION_TABLE(X) /* name, word */                                                     \
+    X(NONE, "none")            /* no coordinates */                                                 \
+    X(CONTINENT, "continent")  /* the continent's usual point */                                    \
+    X(COUNTRY, "country")      /* its usual point: the largest city, or the file's default point */ \
+    X(REGION, "region")        /* a subdivision of the country, no city */                          \
+    X(CELL, "cell")            /* the middle of a map cell's addresses (the embedded database) */   \
+    X(CITY, "city")            /* a city */
 
 enum geo_precision {
-#define X(name, word, text) GEO_PRECISION_##name,
+#define X(name, word) GEO_PRECISION_##name,
     GEO_PRECISION_TABLE(X)
 #undef X
         GEO_PRECISION_COUNT
 };
 const char *geo_precision_word(enum geo_precision precision); /* "city" */
-const char *geo_precision_text(enum geo_precision precision);
 
 struct geo_record {
     enum geo_precision precision;

@@ -205,13 +205,3 @@ uint64_t edge_ghost_bytes(const struct edge_ghost *g)
 {
     return g->bytes;
 }
-
-const char *edge_ghost_reason_word(enum edge_ghost_reason reason)
-{
-    static const char *const words[] = {
-#define X(name, word) word,
-        EDGE_GHOST_REASON_TABLE(X)
-#undef X
-    };
-    return words[reason];
-}

@@ -13,19 +13,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define EDGE_GHOST_REASON_TABLE(X) /* name, word */ \
-    X(EVICTED, "evicted")                           \
-    X(PURGED, "purged")                             \
-    X(EXPIRED, "expired")                           \
-    X(CORRUPT, "corrupt")                           \
-    X(UNSTORABLE, "unstorable")                     \
-    X(FAILING, "failing") /* no ghost: the refresh of what is stored failed */
-
 enum edge_ghost_reason {
-#define X(name, word) EDGE_GHOST_##name,
-    EDGE_GHOST_REASON_TABLE(X)
-#undef X
-        EDGE_GHOST_REASON_COUNT
+    EDGE_GHOST_EVICTED,
+    EDGE_GHOST_PURGED,
+    EDGE_GHOST_EXPIRED,
+    EDGE_GHOST_CORRUPT,
+    EDGE_GHOST_UNSTORABLE,
+    EDGE_GHOST_FAILING, /* no ghost: the refresh of what is stored failed */
+    EDGE_GHOST_REASON_COUNT
 };
 
 struct edge_ghost;
@@ -56,6 +51,5 @@ void edge_ghost_clear(struct edge_ghost *g);
 void edge_ghost_limit(struct edge_ghost *g, size_t entries, uint64_t bytes);
 size_t edge_ghost_count(const struct edge_ghost *g);
 uint64_t edge_ghost_bytes(const struct edge_ghost *g);
-const char *edge_ghost_reason_word(enum edge_ghost_reason reason);
 
 #endif

@@ -11,7 +11,6 @@
 #include "edge/memory/lock_order.h"
 
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,7 +27,6 @@ enum edge_body_mode { MEMORY, FILE_BACKED, WINDOW };
 #define UNKEPT_MEMORY_BYTES ((size_t)128 * 1024)
 
 struct edge_body {
-    _Atomic unsigned refs;
     struct edge_store *store;      /* fixed; NULL: none */
     void (*room_again)(void *arg); /* fixed */
     void *arg;                     /* fixed */
@@ -55,7 +53,6 @@ struct edge_body *edge_body_create(int64_t expected, size_t memory_limit, struct
                                    void (*room_again)(void *arg), void *arg)
 {
     struct edge_body *b = cdn_calloc(1, sizeof(*b));
-    atomic_init(&b->refs, 1);
     cdn_lock_init(&b->lock, EDGE_LOCK_BODY);
     b->memory_limit = memory_limit;
     b->keep = true;
@@ -70,12 +67,6 @@ struct edge_body *edge_body_create(int64_t expected, size_t memory_limit, struct
     return b;
 }
 
-struct edge_body *edge_body_ref(struct edge_body *b)
-{
-    atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
-    return b;
-}
-
 static void drop_file(struct edge_body *b)
 {
     if (b->file) {
@@ -87,9 +78,9 @@ static void drop_file(struct edge_body *b)
     }
 }
 
-void edge_body_unref(struct edge_body *b)
+void edge_body_destroy(struct edge_body *b)
 {
-    if (!b || atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1) {
+    if (!b) {
         return;
     }
     edge_blob_unref(b->blob);

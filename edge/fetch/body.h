@@ -12,7 +12,8 @@
  *
  * Threads: one producer (the fetch's loop); readers on any loop. One mutex guards all; it is never held
  * across I/O on the network, and no hit on a finished object comes here. Life cycle: create -> append* ->
- * finish(ok?) ; readers: join -> read* -> leave. Reference-counted.
+ * finish(ok?) -> destroy, by the fetch that
+ * owns it; readers: join -> read* -> leave, before that.
  */
 #ifndef CDN_EDGE_BODY_H
 #define CDN_EDGE_BODY_H
@@ -35,8 +36,7 @@ struct edge_body_reader { /* embedded in whoever reads */
  * again. */
 struct edge_body *edge_body_create(int64_t expected, size_t memory_limit, struct edge_store *store,
                                    void (*room_again)(void *arg), void *arg);
-struct edge_body *edge_body_ref(struct edge_body *body);
-void edge_body_unref(struct edge_body *body);
+void edge_body_destroy(struct edge_body *body);
 
 /* Takes all of the bytes (true) or none (false: the window is full, room_again follows). */
 bool edge_body_append(struct edge_body *body, const char *data, size_t n);

@@ -62,7 +62,7 @@ void edge_fetch_unref(struct edge_fetch *f)
     edge_fetch_uncharge(f);
     edge_rep_unref(f->rep);
     edge_rep_unref(f->leader_rep);
-    edge_body_unref(f->body);
+    edge_body_destroy(f->body);
     edge_promise_free(f->promise);
     edge_fields_free(&f->request.fields);
     free(f->request.url);

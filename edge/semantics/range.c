@@ -1,15 +1,11 @@
 /* range: ranges that overlap or nearly touch are merged as they are read, so that a thousand
- * overlapping ones cannot make the edge send the object a thousand times. Extents are kept sorted
- * and merged too, so that whether a stretch is there is one search. */
+ * overlapping ones cannot make the edge send the object a thousand times. */
 #include "edge/semantics/range.h"
 
-#include "common/mem.h"
 #include "common/mix.h"
-#include "common/parse.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/banned.h"
@@ -184,125 +180,4 @@ void edge_range_content_range(const struct edge_range_plan *plan, char out[stati
 void edge_range_content_type(const struct edge_range_plan *plan, char out[static HTTP_CONTENT_RANGE_SIZE])
 {
     (void)snprintf(out, HTTP_CONTENT_RANGE_SIZE, "multipart/byteranges; boundary=%s", plan->boundary);
-}
-
-void edge_range_request(const struct edge_range *r, uint64_t complete_length,
-                        char out[static HTTP_CONTENT_RANGE_SIZE])
-{
-    if (complete_length > 0 && r->last + 1 >= complete_length) {
-        (void)snprintf(out, HTTP_CONTENT_RANGE_SIZE, "bytes=%" PRIu64 "-", r->first);
-    } else {
-        (void)snprintf(out, HTTP_CONTENT_RANGE_SIZE, "bytes=%" PRIu64 "-%" PRIu64, r->first, r->last);
-    }
-}
-
-/* Index of the first extent that ends at `at` or after it. */
-static unsigned extent_find(const struct edge_extents *e, uint64_t at)
-{
-    unsigned low = 0, high = e->count;
-    while (low < high) {
-        unsigned mid = low + (high - low) / 2;
-        if (e->item[mid].last < at) {
-            low = mid + 1;
-        } else {
-            high = mid;
-        }
-    }
-    return low;
-}
-
-enum cdn_status edge_extents_add(struct edge_extents *e, struct edge_range r)
-{
-    if (r.last < r.first || r.last == UINT64_MAX) {
-        return CDN_INVALID;
-    }
-    unsigned from = extent_find(e, r.first > 0 ? r.first - 1 : 0), to = from;
-    while (to < e->count && e->item[to].first <= r.last + 1) {
-        r = hull(e->item[to++], r);
-    }
-    if (to == from && e->count == EDGE_EXTENTS_MAX) {
-        return CDN_TOO_LARGE;
-    }
-    if (to == from && e->count == e->_room) {
-        e->_room = e->_room ? e->_room * 2 : 4;
-        e->item = cdn_realloc(e->item, e->_room, sizeof(*e->item));
-    }
-    memmove(&e->item[from + 1], e->item + to, (e->count - to) * sizeof(*e->item));
-    e->item[from] = r;
-    e->count = e->count - (to - from) + 1;
-    return CDN_OK;
-}
-
-bool edge_extents_cover(const struct edge_extents *e, struct edge_range r)
-{
-    unsigned i = extent_find(e, r.first);
-    return i < e->count && e->item[i].first <= r.first && e->item[i].last >= r.last;
-}
-
-bool edge_extents_complete(const struct edge_extents *e, uint64_t complete_length)
-{
-    return complete_length == 0 || edge_extents_cover(e, (struct edge_range){0, complete_length - 1});
-}
-
-bool edge_extents_first_missing(const struct edge_extents *e, struct edge_range r, struct edge_range *ret)
-{
-    unsigned i = extent_find(e, r.first);
-    if (i < e->count && e->item[i].first <= r.first) {
-        if (e->item[i].last >= r.last) {
-            return false;
-        }
-        r.first = e->item[i++].last + 1;
-    }
-    if (i < e->count && e->item[i].first <= r.last) {
-        r.last = e->item[i].first - 1;
-    }
-    *ret = r;
-    return true;
-}
-
-uint64_t edge_extents_reach(const struct edge_extents *e, uint64_t at)
-{
-    unsigned i = extent_find(e, at);
-    return i < e->count && e->item[i].first <= at ? e->item[i].last + 1 : at;
-}
-
-uint64_t edge_extents_bytes(const struct edge_extents *e)
-{
-    uint64_t n = 0;
-    for (unsigned i = 0; i < e->count; i++) {
-        n += edge_range_length(&e->item[i]);
-    }
-    return n;
-}
-
-void edge_extents_clear(struct edge_extents *e)
-{
-    free(e->item);
-    *e = (struct edge_extents){0};
-}
-
-void edge_extents_format(const struct edge_extents *e, struct cdn_buf *into)
-{
-    for (unsigned i = 0; i < e->count; i++) {
-        cdn_buf_printf(into, "%s%" PRIu64 "-%" PRIu64, i ? "," : "", e->item[i].first, e->item[i].last);
-    }
-}
-
-enum cdn_status edge_extents_parse(struct cdn_str text, struct edge_extents *e, struct cdn_error *err)
-{
-    struct edge_extents read = {0};
-    while (text.p && (text.n > 0 || read.count > 0)) {
-        struct cdn_str part = cdn_str_cut(&text, ','), first = cdn_str_cut(&part, '-');
-        struct edge_range r;
-        bool behind = read.count == 0;
-        if (!part.p || !cdn_parse_u64(first, &r.first) || !cdn_parse_u64(part, &r.last) ||
-            (!behind && r.first <= read.item[read.count - 1].last + 1) ||
-            edge_extents_add(&read, r) != CDN_OK) {
-            edge_extents_clear(&read);
-            return cdn_error_set(err, CDN_CORRUPT, "stored byte extents are damaged");
-        }
-    }
-    edge_extents_clear(e);
-    *e = read;
-    return CDN_OK;
 }

@@ -1,12 +1,10 @@
-/* range: which bytes to send (RFC 9110 14), and which bytes of a partly stored object are there.
+/* range: which bytes to send (RFC 9110 14).
  *
- * A plan lists the ranges of a response in the order asked, all within the complete length. Extents are a
- * sorted list of disjoint, non-touching byte ranges.
+ * A plan lists the ranges of a response in the order asked, all within the complete length.
  */
 #ifndef CDN_EDGE_RANGE_H
 #define CDN_EDGE_RANGE_H
 #include "common/http/syntax/http_field_range.h"
-#include "common/status.h"
 #include "common/str.h"
 
 #include <stdbool.h>
@@ -53,33 +51,7 @@ bool edge_range_piece(const struct edge_range_plan *plan, uint64_t at, struct cd
 /* Value of Content-Range (SINGLE, UNSATISFIABLE) or of Content-Type (MULTIPLE). */
 void edge_range_content_range(const struct edge_range_plan *plan, char out[static HTTP_CONTENT_RANGE_SIZE]);
 void edge_range_content_type(const struct edge_range_plan *plan, char out[static HTTP_CONTENT_RANGE_SIZE]);
-/* Value of a Range field that asks for `r`: "bytes=5-9", or "bytes=5-" when it reaches the end
- * (complete_length 0: unknown). */
-void edge_range_request(const struct edge_range *r, uint64_t complete_length,
-                        char out[static HTTP_CONTENT_RANGE_SIZE]);
 /* One spec against a length; false: not satisfiable. */
 bool edge_range_resolve(const struct http_range_spec *spec, uint64_t complete_length, struct edge_range *ret);
-
-/* Extents: what is there of an object. */
-#define EDGE_EXTENTS_MAX 65536
-struct edge_extents {
-    struct edge_range *item; /* sorted, disjoint, not touching */
-    unsigned count;
-    unsigned _room;
-};
-/* Adds and merges; CDN_TOO_LARGE with more than EDGE_EXTENTS_MAX. */
-enum cdn_status edge_extents_add(struct edge_extents *e, struct edge_range r) CDN_MUST_CHECK;
-bool edge_extents_cover(const struct edge_extents *e, struct edge_range r);
-bool edge_extents_complete(const struct edge_extents *e, uint64_t complete_length);
-/* The first part of `r` that is missing; false when all is there. */
-bool edge_extents_first_missing(const struct edge_extents *e, struct edge_range r, struct edge_range *ret);
-/* How far the bytes reach without a gap from `at`: the offset after the last one (at itself: none). */
-uint64_t edge_extents_reach(const struct edge_extents *e, uint64_t at);
-uint64_t edge_extents_bytes(const struct edge_extents *e);
-void edge_extents_clear(struct edge_extents *e); /* releases; fine on a zeroed struct */
-/* Text "0-4,10-19", appended; parse replaces *e and is strict (CDN_CORRUPT). */
-void edge_extents_format(const struct edge_extents *e, struct cdn_buf *into);
-enum cdn_status edge_extents_parse(struct cdn_str text, struct edge_extents *e,
-                                   struct cdn_error *err) CDN_MUST_CHECK;
 
 #endif

@@ -20,12 +20,6 @@ bool http_bearer_read(struct cdn_str authorization, struct cdn_str *ret_token)
     return true;
 }
 
-bool http_bearer_is(struct cdn_str authorization, struct cdn_str token)
-{
-    struct cdn_str given;
-    return http_bearer_read(authorization, &given) && http_bearer_same(given, token);
-}
-
 bool http_bearer_same(struct cdn_str given, struct cdn_str token)
 {
     return token.n > 0 && given.n == token.n && gnutls_memcmp(given.p, token.p, token.n) == 0;

@@ -10,11 +10,10 @@
 /* The token of a value "Bearer TOKEN"; the scheme may be written in either case (RFC 9110 11.1). False for
  * another scheme and for no field (p NULL). */
 bool http_bearer_read(struct cdn_str authorization, struct cdn_str *ret_token);
-/* Whether the value has this token; false for an empty one, which nobody has. Takes the same time wherever
- * the first difference is. */
-bool http_bearer_is(struct cdn_str authorization, struct cdn_str token);
 /* The token of a request; Authorization comes first. */
 bool http_bearer_of(struct http_request *req, struct cdn_str *ret_token);
-bool http_bearer_same(struct cdn_str given, struct cdn_str token); /* http_bearer_is() of what was read */
+/* Whether it is this token; false for an empty one, which nobody has. Takes the same time wherever the first
+ * difference is. */
+bool http_bearer_same(struct cdn_str given, struct cdn_str token);
 
 #endif

@@ -112,7 +112,7 @@ START_TEST(bytes_are_right_with_and_without_memory)
     ck_assert(!blob || blob->n == rows[_i].length);
     edge_blob_unref(blob);
     edge_body_leave(b, &r);
-    edge_body_unref(b);
+    edge_body_destroy(b);
     edge_budget_sub(rows[_i].taken ? 64 * MIB : 0);
     edge_budget_stats(&after);
     ck_assert_uint_eq(after.on_the_way, before.on_the_way);
@@ -137,7 +137,7 @@ START_TEST(without_memory_a_window_is_small)
     ck_assert_uint_le(after.on_the_way - before.on_the_way, (uint64_t)64 << 10);
     ck_assert_uint_ge(at, PIECE);
     edge_body_leave(b, &r);
-    edge_body_unref(b);
+    edge_body_destroy(b);
     edge_budget_sub(64 * MIB);
 }
 END_TEST
@@ -196,7 +196,7 @@ START_TEST(those_who_hold_up_others_are_known)
         ck_assert(!edge_body_is_held_up(b, &r[i]));
         edge_body_leave(b, &r[i]);
     }
-    edge_body_unref(b);
+    edge_body_destroy(b);
 }
 END_TEST
 
@@ -226,7 +226,7 @@ START_TEST(nothing_goes_before_the_leader_has_joined)
     ck_assert(append(b, at, PIECE));
     edge_body_leave(b, &quick);
     edge_body_leave(b, &leader);
-    edge_body_unref(b);
+    edge_body_destroy(b);
 }
 END_TEST
 
@@ -252,7 +252,7 @@ START_TEST(others_may_join_until_bytes_are_gone)
     for (size_t i = 0; i < CDN_ARRAY_LEN(r); i++) {
         edge_body_leave(b, &r[i]);
     }
-    edge_body_unref(b);
+    edge_body_destroy(b);
 }
 END_TEST
 
