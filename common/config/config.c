@@ -259,7 +259,8 @@ static enum cdn_status run_load(struct config_load *load, int argc, char **argv,
         return status;
     }
     status = config_flags_read(load, argc, argv, err);
-    bool plain_answer = load->answer != FLAG_ROW && load->answer != FLAG_PRINT_CONFIG;
+    const bool plain_answer =
+        load->answer != FLAG_ROW && load->answer != FLAG_CHECK && load->answer != FLAG_PRINT_CONFIG;
     if (status != CDN_OK || plain_answer) {
         return status == CDN_OK ? print_answer(load, err) : status;
     }
@@ -284,8 +285,9 @@ enum cdn_status cdn_config_load(const struct cdn_config_program *program, int ar
     struct config_load load = {.target.program = program, .answer = FLAG_ROW};
     enum cdn_status status = run_load(&load, argc, argv, ret_rest != NULL, err);
     if (status == CDN_OK) {
-        bool run = load.answer == FLAG_ROW;
-        *ret_outcome = run ? CDN_CONFIG_RUN : CDN_CONFIG_DONE;
+        const bool check = load.answer == FLAG_CHECK;
+        const bool run = load.answer == FLAG_ROW || check;
+        *ret_outcome = check ? CDN_CONFIG_CHECK : run ? CDN_CONFIG_RUN : CDN_CONFIG_DONE;
         if (run) {
             target_give(&load.target, ret_settings);
         }
@@ -298,6 +300,19 @@ enum cdn_status cdn_config_load(const struct cdn_config_program *program, int ar
     }
     load_fini(&load);
     return status;
+}
+
+char *cdn_config_path(const struct cdn_config_program *program, int argc, char **argv)
+{
+    struct config_load load = {.target.program = program, .answer = FLAG_ROW};
+    struct cdn_error none;
+    char *path = NULL;
+    if (config_flags_read(&load, argc, argv, &none) == CDN_OK) {
+        const char *named = load.path ? load.path : getenv("POCKETCDN_CONFIG");
+        path = named && named[0] ? cdn_strdup(named) : NULL;
+    }
+    config_flags_free(&load);
+    return path;
 }
 
 /* One item and the sections above it, from nothing. */

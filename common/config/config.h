@@ -35,7 +35,7 @@
  * The file is read by libyaml's document API: its nodes carry marks, so that what is wrong in meaning (a
  * bound, a duplicate, an unknown network), and not in syntax alone, is named with its line, and with both
  * lines for a duplicate. libcyaml's loader, which fills structs from a schema, keeps no line once a value
- * has been read. Limits: 1 MiB, UTF-8 only, one document, 100000 nodes visited (aliases count each time),
+ * has been read. Limits: 8 MiB, UTF-8 only, one document, 100000 nodes visited (aliases count each time),
  * no tags, no merge keys.
  *
  * Life cycle: load -> use -> free. No state of its own: threads may load at the same time into different
@@ -168,14 +168,16 @@ struct cdn_config_program {
     const char *list;        /* top-level sequence of mappings to take one item of, or NULL */
     /* the sections and items belong to another program, which checks them: unknown keys are ignored */
     bool others_rows;
+    bool checks; /* understands --check */
     const struct cdn_config_row *rows;
     size_t row_count;
     size_t settings_size;
 };
 
 enum cdn_config_outcome {
-    CDN_CONFIG_RUN,  /* settings are complete */
-    CDN_CONFIG_DONE, /* --help, --version, --help-config or --print-config was answered on stdout */
+    CDN_CONFIG_RUN,   /* settings are complete */
+    CDN_CONFIG_DONE,  /* --help, --version, --help-config or --print-config was answered on stdout */
+    CDN_CONFIG_CHECK, /* as RUN, but --check was given: the program says whether it could start, and ends */
 };
 
 /* Reads everything for one program. Understands besides the rows: -c/--config FILE (or POCKETCDN_CONFIG),
@@ -188,6 +190,9 @@ enum cdn_config_outcome {
 enum cdn_status cdn_config_load(const struct cdn_config_program *program, int argc, char **argv,
                                 void *ret_settings, enum cdn_config_outcome *ret_outcome, char ***ret_rest,
                                 size_t *ret_rest_count, struct cdn_error *err) CDN_MUST_CHECK;
+
+/* The file that the flags or the environment name; owned by the caller; NULL: none. */
+char *cdn_config_path(const struct cdn_config_program *program, int argc, char **argv);
 
 /* The settings of one item of a cdn.yaml without flags or environment; `item` counts from 0 in program->list
  * and is ignored when the program has none. CDN_NOT_FOUND after the last item. `path` NULL: defaults only

@@ -14,7 +14,7 @@
 
 #include "common/banned.h"
 
-#define FILE_LIMIT (1u << 20)
+#define FILE_LIMIT (8u << 20) /* 1,000 sites of 20 rules are half of it */
 #define DEPTH_LIMIT 32
 
 static enum cdn_status read_file(const char *path, struct cdn_buf *out, struct cdn_error *err)
@@ -35,7 +35,7 @@ static enum cdn_status read_file(const char *path, struct cdn_buf *out, struct c
         return cdn_error_set(err, CDN_IO, "%s: cannot read: %s", path, strerror(failed));
     }
     if (out->n > FILE_LIMIT) {
-        return cdn_error_set(err, CDN_TOO_LARGE, "%s: larger than 1 MiB", path);
+        return cdn_error_set(err, CDN_TOO_LARGE, "%s: larger than 8 MiB", path);
     }
     return CDN_OK;
 }

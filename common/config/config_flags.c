@@ -24,6 +24,7 @@ static const struct option common_options[] = {
     [FLAG_VERSION] = {"version", no_argument, NULL, 0},
     [FLAG_HELP_CONFIG] = {"help-config", no_argument, NULL, 0},
     [FLAG_PRINT_CONFIG] = {"print-config", no_argument, NULL, 0},
+    [FLAG_CHECK] = {"check", no_argument, NULL, 0},
 };
 
 char *config_flag_name(const char *field)
@@ -50,8 +51,10 @@ static void build_options(struct config_load *load)
     load->options = cdn_calloc(most + 1, sizeof(*load->options));
     load->flags = cdn_calloc(most, sizeof(*load->flags));
     for (size_t i = 0; i < CDN_ARRAY_LEN(common_options); i++) {
-        add_option(load, cdn_strdup(common_options[i].name), common_options[i].has_arg,
-                   (enum config_flag_kind)i, NULL);
+        if (i != FLAG_CHECK || program->checks) {
+            add_option(load, cdn_strdup(common_options[i].name), common_options[i].has_arg,
+                       (enum config_flag_kind)i, NULL);
+        }
     }
     for (size_t i = 0; i < program->row_count; i++) {
         const struct cdn_config_row *row = &program->rows[i];
@@ -101,7 +104,7 @@ enum cdn_status config_flags_read(struct config_load *load, int argc, char **arg
             load->path = optarg;
         } else if (flag->kind < FLAG_ROW) {
             load->answer = flag->kind;
-            if (flag->kind != FLAG_PRINT_CONFIG) {
+            if (flag->kind != FLAG_PRINT_CONFIG && flag->kind != FLAG_CHECK) {
                 return CDN_OK; /* --help answers whatever comes after it */
             }
         } else {

@@ -15,6 +15,7 @@ enum config_flag_kind {
     FLAG_VERSION,
     FLAG_HELP_CONFIG,
     FLAG_PRINT_CONFIG,
+    FLAG_CHECK, /* of programs that have it */
     FLAG_ROW,
     FLAG_NO_ROW
 };

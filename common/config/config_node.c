@@ -14,8 +14,6 @@
 
 #include "common/banned.h"
 
-#define VISIT_LIMIT 100000u /* nodes looked at: an alias costs each time, so aliases cannot multiply work */
-
 static const char *type_name(yaml_node_type_t type)
 {
     return type == YAML_MAPPING_NODE ? "a mapping" : type == YAML_SEQUENCE_NODE ? "a list" : "a single value";
@@ -26,9 +24,9 @@ enum cdn_status config_node_visit(struct config_file *file, int index, const yam
 {
     static const char *const plain_tags[] = {YAML_STR_TAG, YAML_SEQ_TAG, YAML_MAP_TAG};
     const yaml_node_t *node = yaml_document_get_node(&file->doc, index);
-    if (++file->visits > VISIT_LIMIT) {
-        return cdn_error_set(err, CDN_TOO_LARGE, "%s:%zu: more than %u values (aliases count each time)",
-                             file->path, config_node_line(node), VISIT_LIMIT);
+    if (++file->visits > file->visit_limit) {
+        return cdn_error_set(err, CDN_TOO_LARGE, "%s:%zu: more than %zu values (aliases count each time)",
+                             file->path, config_node_line(node), file->visit_limit);
     }
     for (size_t i = 0; i < CDN_ARRAY_LEN(plain_tags); i++) {
         if (strcmp((const char *)node->tag, plain_tags[i]) == 0) {

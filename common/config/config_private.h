@@ -8,6 +8,7 @@
  *     config_yaml.c     document -> its sections and items
  *     config_section.c  a section -> values
  *     config_node.c     nodes, with a budget
+ *     config_tree.c     the sections that are trees
  *     config_text.c     --help, --help-config, --print-config, the reference page
  */
 #ifndef CDN_COMMON_CONFIG_PRIVATE_H

@@ -121,9 +121,20 @@ static enum cdn_status read_map(struct config_file *file, struct config_target *
     return status;
 }
 
+/* A single value in place of a list, where that is allowed: the list of it. */
+static enum cdn_status read_single(struct config_target *target, const struct cdn_config_row *row,
+                                   const yaml_node_t *node, const struct config_place *place,
+                                   struct cdn_error *err)
+{
+    config_value_clear(row, target->settings);
+    enum cdn_status status =
+        config_list_add(row, target->settings, place, config_node_text(node), CDN_STR(""), err);
+    return status == CDN_OK ? config_list_check(row, target->settings, place, err) : status;
+}
+
 static enum cdn_status read_value(struct config_file *file, struct config_target *target,
                                   const struct cdn_config_row *row, const yaml_node_t *node, const char *name,
-                                  struct cdn_error *err)
+                                  bool single, struct cdn_error *err)
 {
     CDN_AUTOFREE char *origin = cdn_asprintf("%s:%zu", file->path, config_node_line(node));
     CDN_AUTOFREE char *where = cdn_asprintf("%s: %s", origin, name);
@@ -134,7 +145,8 @@ static enum cdn_status read_value(struct config_file *file, struct config_target
                             : list                        ? YAML_SEQUENCE_NODE
                             : row->type == CDN_CONFIG_MAP ? YAML_MAPPING_NODE
                                                           : YAML_SCALAR_NODE;
-    enum cdn_status status = config_node_need(file, node, type, name, err);
+    single = single && list && !one && node->type == YAML_SCALAR_NODE && !config_node_is_nothing(node);
+    enum cdn_status status = single ? CDN_OK : config_node_need(file, node, type, name, err);
     if (status != CDN_OK) {
         return status;
     }
@@ -146,6 +158,8 @@ static enum cdn_status read_value(struct config_file *file, struct config_target
         if (config_node_text(node).n > 0) { /* "": none, as of a text */
             status = config_list_add(row, target->settings, &place, config_node_text(node), CDN_STR(""), err);
         }
+    } else if (single) {
+        status = read_single(target, row, node, &place, err);
     } else if (type == YAML_SCALAR_NODE) {
         status = config_value_set(row, target->settings, &place, config_node_text(node), err);
     } else {
@@ -160,6 +174,13 @@ static enum cdn_status read_value(struct config_file *file, struct config_target
         config_note_origin(target, row, origin);
     }
     return status;
+}
+
+enum cdn_status config_section_value(struct config_file *file, struct config_target *target,
+                                     const struct cdn_config_row *row, const yaml_node_t *node,
+                                     const char *name, struct cdn_error *err)
+{
+    return read_value(file, target, row, node, name, true, err);
 }
 
 /* Keys of the section `cdn` that belong to others. */
@@ -208,7 +229,7 @@ enum cdn_status config_section_read(struct config_file *file, struct config_targ
         }
         status = config_node_visit(file, pair->value, &value, err);
         if (status == CDN_OK) {
-            status = read_value(file, target, row, value, name, err);
+            status = read_value(file, target, row, value, name, false, err);
         }
     }
     return status;

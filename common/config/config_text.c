@@ -156,6 +156,9 @@ void config_help(const struct cdn_config_program *program, struct cdn_buf *out)
     add_flag(out, "-c, --config FILE", "Read settings from this cdn.yaml (POCKETCDN_CONFIG)");
     add_flag(out, "--help-config", "Print the settings as a commented section of cdn.yaml");
     add_flag(out, "--print-config", "Print the effective settings and where each comes from");
+    if (program->checks) {
+        add_flag(out, "--check", "Check the settings and the files that they name, and end");
+    }
     add_flag(out, "--version", "Print the version");
     add_flag(out, "-h, --help", "Print this text");
     if (has_shared(program)) {
@@ -297,19 +300,26 @@ static void add_cell(struct cdn_buf *out, struct cdn_str s)
 
 void cdn_config_reference(const struct cdn_config_program *program, struct cdn_buf *out)
 {
-    cdn_buf_add_str(out, CDN_STR("| key | flag, variable | value | default | reload | meaning |\n"
-                                 "|---|---|---|---|---|---|\n"));
+    const bool flags = program->env != NULL; /* else its keys stand in the file only */
+    cdn_buf_add_str(out, flags ? CDN_STR("| key | flag, variable | value | default | reload | meaning |\n"
+                                         "|---|---|---|---|---|---|\n")
+                               : CDN_STR("| key | value | default | meaning |\n|---|---|---|---|\n"));
     for (size_t i = 0; i < program->row_count; i++) {
         const struct cdn_config_row *row = &program->rows[i];
         CDN_AUTOFREE char *flag = config_flag_name(row->field);
         CDN_AUTOFREE char *env = config_env_name(program->env, row->field);
         CDN_AUTOBUF struct cdn_buf kind = {0};
         add_kind(row, &kind);
-        cdn_buf_printf(out, "| `%s` | `--%s` `%s` | ", row->field, flag, env);
+        cdn_buf_printf(out, "| `%s` | ", row->field);
+        if (flags) {
+            cdn_buf_printf(out, "`--%s` `%s` | ", flag, env);
+        }
         add_cell(out, cdn_buf_str(&kind));
         const char *tick = row->fallback[0] ? "`" : "";
-        cdn_buf_printf(out, " | %s%s%s | %s | ", tick, row->fallback, tick,
-                       row->when == CDN_CONFIG_RUNTIME ? "yes" : "restart");
+        cdn_buf_printf(out, " | %s%s%s | ", tick, row->fallback, tick);
+        if (flags) {
+            cdn_buf_printf(out, "%s | ", row->when == CDN_CONFIG_RUNTIME ? "yes" : "restart");
+        }
         add_cell(out, cdn_str(row->help));
         cdn_buf_add_str(out, CDN_STR(" |\n"));
     }

@@ -16,6 +16,7 @@
 #include "common/banned.h"
 
 #define ITEM_LIMIT 4096u
+#define VISIT_LIMIT 100000u
 
 /* The top level of a cdn.yaml. */
 static const struct {
@@ -24,6 +25,7 @@ static const struct {
 } top_level[] = {
     {"cdn", YAML_MAPPING_NODE},    {"origin", YAML_MAPPING_NODE}, {"edge", YAML_MAPPING_NODE},
     {"edges", YAML_SEQUENCE_NODE}, {"router", YAML_MAPPING_NODE}, {"wan", YAML_MAPPING_NODE},
+    {"sites", YAML_MAPPING_NODE},
 };
 
 static const yaml_node_t *root_of(const struct config_file *file)
@@ -31,6 +33,11 @@ static const yaml_node_t *root_of(const struct config_file *file)
     yaml_document_t *doc = (yaml_document_t *)(uintptr_t)&file->doc;
     const yaml_node_t *root = yaml_document_get_root_node(doc);
     return root && !config_node_is_nothing(root) ? root : NULL;
+}
+
+const yaml_node_t *config_file_section(const struct config_file *file, const char *name)
+{
+    return config_node_child(file, root_of(file), name);
 }
 
 static enum cdn_status check_top_level(struct config_file *file, struct cdn_error *err)
@@ -76,6 +83,7 @@ enum cdn_status config_file_open(const char *path, struct config_file **ret, str
 {
     struct config_file *file = cdn_calloc(1, sizeof(*file));
     file->path = cdn_strdup(path);
+    file->visit_limit = VISIT_LIMIT;
     enum cdn_status status = config_document_load(path, &file->doc, err);
     if (status != CDN_OK) {
         free(file->path);

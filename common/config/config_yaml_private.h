@@ -2,6 +2,7 @@
  * (the values of one section) and config_node.c (the nodes of the document); nobody else includes it. */
 #ifndef CDN_COMMON_CONFIG_YAML_PRIVATE_H
 #define CDN_COMMON_CONFIG_YAML_PRIVATE_H
+#include "common/config/config.h"
 #include "common/config/config_private.h"
 #include "common/status.h"
 #include "common/str.h"
@@ -13,7 +14,8 @@
 struct config_file {
     char *path;
     yaml_document_t doc;
-    size_t visits;
+    /* nodes looked at: an alias costs each time, so aliases cannot multiply work */
+    size_t visits, visit_limit;
     /* of the list's items, borrowed from doc; made with the first that is asked for */
     const yaml_node_t **names;
 };
@@ -52,6 +54,12 @@ enum cdn_status config_node_check_keys(struct config_file *file, const yaml_node
 /* The value of a key of a mapping (NULL: not there, or nothing after it). */
 const yaml_node_t *config_node_child(const struct config_file *file, const yaml_node_t *map,
                                      const char *name);
+/* A section at the top of the file; NULL: not there. */
+const yaml_node_t *config_file_section(const struct config_file *file, const char *name);
+/* One setting; a list may be a single value. */
+enum cdn_status config_section_value(struct config_file *file, struct config_target *target,
+                                     const struct cdn_config_row *row, const yaml_node_t *node,
+                                     const char *name, struct cdn_error *err) CDN_MUST_CHECK;
 /* One mapping of settings; `section` names it in messages ("edge", "edges[fra]"). */
 enum cdn_status config_section_read(struct config_file *file, struct config_target *target,
                                     const yaml_node_t *map, const char *section,
