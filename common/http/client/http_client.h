@@ -111,6 +111,7 @@ struct http_fetch_request {
     int64_t retry_ms; /* a refused connection is tried again for this long, and a safe request that got no
                          whole head of an answer once; 0: neither */
     const char *local_address; /* source address to bind, or NULL */
+    const char *unix_socket;   /* path of the socket that is connected to, whatever the URL's host; or NULL */
 };
 
 enum cdn_status http_client_create(struct loop *loop, const struct http_client_config *config,

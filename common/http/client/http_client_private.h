@@ -123,7 +123,7 @@ struct http_fetch {
         struct cdn_buf origin; /* scheme and authority */
         CURLU *url;
         bool plain_get;
-        char *local_address;
+        char *local_address, *unix_socket;
         int64_t total_timeout_ms;
     } now;
     struct http_answer answer;

@@ -371,6 +371,7 @@ void http_fetch_free(struct http_fetch *fetch)
     cdn_buf_free(&fetch->now.origin);
     curl_url_cleanup(fetch->now.url);
     free(fetch->now.local_address);
+    free(fetch->now.unix_socket);
     free(fetch);
 }
 
@@ -485,6 +486,23 @@ static void set_local_address(struct http_fetch *fetch, const char *address)
     }
 }
 
+/* No proxy leads to a socket of this machine. */
+static void set_unix_socket(struct http_fetch *fetch, const char *path)
+{
+    const char *now = fetch->now.unix_socket;
+    if (now != path && !(now && path && strcmp(now, path) == 0)) {
+        free(fetch->now.unix_socket);
+        fetch->now.unix_socket = path ? cdn_strdup(path) : NULL;
+        curl_easy_setopt(fetch->easy, CURLOPT_UNIX_SOCKET_PATH, path);
+        if (path) {
+            curl_easy_setopt(fetch->easy, CURLOPT_PROXY, "");
+            curl_easy_setopt(fetch->easy, CURLOPT_NOPROXY, "*");
+        } else {
+            http_proxied_attach(fetch->easy, fetch->client);
+        }
+    }
+}
+
 static void begin_try(struct http_fetch *fetch, enum http_fetch_phase phase)
 {
     fetch->phase = phase;
@@ -527,6 +545,7 @@ bool http_fetch_prepare(struct http_fetch *fetch, const struct http_fetch_reques
     set_method(fetch, request);
     curl_easy_setopt(fetch->easy, CURLOPT_HTTPHEADER, http_fetch_fields(fetch, request));
     set_local_address(fetch, request->local_address);
+    set_unix_socket(fetch, request->unix_socket);
     if (fetch->now.total_timeout_ms != request->total_timeout_ms) {
         fetch->now.total_timeout_ms = request->total_timeout_ms;
         curl_easy_setopt(fetch->easy, CURLOPT_TIMEOUT_MS, (long)request->total_timeout_ms);
