@@ -7,6 +7,7 @@
 #include "common/config/config.h"
 #include "common/mem.h"
 #include "edge/base/settings.h"
+#include "edge/site/rule_settings.h"
 #include "origin/settings.h"
 #include "router/base/settings.h"
 #include "wan/relay/settings.h"
@@ -75,6 +76,15 @@ static int print_settings(void)
                        sections[i]);
         cdn_config_reference(daemons[i], &text);
     }
+    cdn_buf_add_str(&text, CDN_STR("\n## Sites\n\nKeys of a site, under its name in `sites`. With them "
+                                   "stands `rules`, a list of path rules\n"
+                                   "([docs/sites.md](sites.md)).\n\n"));
+    cdn_config_reference(&edge_site_program, &text);
+    cdn_buf_add_str(&text,
+                    CDN_STR("\n## Path rules\n\nKeys of an item of `rules`, and of a site for all of its "
+                            "rules. `key_query: none` may be written\n`key: {query: none}`. All of them "
+                            "change at a reload.\n\n"));
+    cdn_config_reference(&edge_rule_program, &text);
     fwrite(text.p, 1, text.n, stdout);
     return 0;
 }

@@ -20,7 +20,6 @@
 #include "common/str.h"
 #include "edge/base/accept.h"
 #include "edge/base/metrics.h"
-#include "edge/base/target.h"
 #include "edge/base/tuning.h"
 #include "edge/base/worker.h"
 #include "edge/cache/cache.h"
@@ -36,6 +35,9 @@
 #include "edge/request/request.h"
 #include "edge/request/stall.h"
 #include "edge/request/tunnel.h"
+#include "edge/site/origin.h"
+#include "edge/site/site.h"
+#include "edge/site/target.h"
 #include "edge/store/store.h"
 
 #include <inttypes.h>
@@ -336,7 +338,9 @@ static enum cdn_status open_workers(struct edge *edge, struct cdn_error *err)
         }
         http_server_address(edge->worker[0].server, &listen); /* the port that the kernel chose */
     }
-    return edge_naming_create(&edge->settings, &listen, edge->tls != NULL, &edge->naming, err);
+    atomic_load(&edge->tuning)->sites.names = &edge->machine;
+    return edge_target_machine_create(edge->settings.url, &listen, edge->tls != NULL,
+                                      &edge->machine, err);
 }
 
 static void *work(void *arg)
@@ -361,6 +365,42 @@ static void close_worker(struct edge_worker *w)
 
 /* ---- life ---- */
 
+static enum cdn_status check_name(const struct edge_settings *settings, struct cdn_error *err)
+{
+    return http_check_token(cdn_str(settings->name))
+               ? CDN_OK
+               : cdn_error_set(err, CDN_INVALID,
+                               "--name: \"%s\" is not a name for Via: letters, digits and -._~",
+                               settings->name);
+}
+
+enum cdn_status edge_check(const struct edge_settings *settings, int argc, char **argv, struct cdn_error *err)
+{
+    struct edge_origins origins = {0};
+    struct edge_tuning *tuning = NULL;
+    struct edge_accept accept;
+    struct edge trial = {.settings = *settings};
+    CDN_AUTOFREE char *path = cdn_config_path(&edge_program, argc, argv);
+    enum cdn_status status = check_name(settings, err);
+    status = status == CDN_OK ? edge_accept_read(settings, &accept, err) : status;
+    status = status == CDN_OK ? edge_certificate_read(&trial, err) : status;
+    status = status == CDN_OK ? edge_tuning_create(settings, path, &origins, &tuning, err) : status;
+    if (status == CDN_OK) {
+        const struct edge_sites *s = &tuning->sites;
+        size_t rules = s->any != NULL;
+        for (size_t i = 0; i < s->count; i++) {
+            rules += s->site[i].rule_count;
+        }
+        printf("%s: good: %zu site%s, %zu rule%s\n", path ? path : settings->name,
+               s->count + (s->any != NULL), s->count + (s->any != NULL) == 1 ? "" : "s", rules,
+               rules == 1 ? "" : "s");
+    }
+    edge_tuning_destroy(tuning);
+    edge_origins_free(&origins);
+    cdn_tls_set_unref(trial.tls);
+    return status;
+}
+
 enum cdn_status edge_create(struct edge_settings *settings, int argc, char **argv, struct edge **ret,
                             struct cdn_error *err)
 {
@@ -369,20 +409,14 @@ enum cdn_status edge_create(struct edge_settings *settings, int argc, char **arg
     edge->settings = *settings;
     edge->argc = argc;
     edge->argv = argv;
-    if (!settings->origin[0]) {
-        cdn_error_set(err, CDN_USAGE, "--origin: missing; give the URL of the origin");
-        goto fail;
-    }
-    if (!http_check_token(cdn_str(settings->name))) {
-        cdn_error_set(err, CDN_INVALID, "--name: \"%s\" is not a name for Via: letters, digits and -._~",
-                      settings->name);
+    if (check_name(settings, err) != CDN_OK) {
         goto fail;
     }
     edge->loop_id = cdn_asprintf("pocketcdn-%s", settings->name);
-    if (edge_tuning_origin(settings->origin, &edge->origin_base, &edge->origin_authority, err) != CDN_OK ||
-        edge_accept_read(&edge->settings, &edge->accept, err) != CDN_OK ||
+    edge->config_path = cdn_config_path(&edge_program, argc, argv);
+    if (edge_accept_read(&edge->settings, &edge->accept, err) != CDN_OK ||
         edge_certificate_read(edge, err) != CDN_OK ||
-        edge_tuning_create(&edge->settings, &tuning, err) != CDN_OK) {
+        edge_tuning_create(&edge->settings, edge->config_path, &edge->origins, &tuning, err) != CDN_OK) {
         goto fail;
     }
     atomic_store(&edge->tuning, tuning);
@@ -454,11 +488,11 @@ void edge_destroy(struct edge *edge)
     daemon_destroy(edge->daemon);
     edge_tuning_destroy(atomic_load(&edge->tuning));
     free(edge->worker);
-    edge_naming_free(&edge->naming);
+    edge_target_machine_free(&edge->machine);
+    edge_origins_free(&edge->origins);
     cdn_tls_set_unref(edge->tls);
     free(edge->loop_id);
-    free(edge->origin_base);
-    free(edge->origin_authority);
+    free(edge->config_path);
     cdn_config_free(&edge_program, &edge->settings);
     free(edge);
 }

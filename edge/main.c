@@ -25,6 +25,11 @@ int main(int argc, char **argv)
     if (outcome == CDN_CONFIG_DONE) {
         return 0;
     }
+    if (outcome == CDN_CONFIG_CHECK) {
+        const enum cdn_status good = edge_check(&settings, argc, argv, &err);
+        cdn_config_free(&edge_program, &settings);
+        return good == CDN_OK ? 0 : daemon_fail(edge_program.name, &err);
+    }
     cdn_log_init(edge_program.name, settings.name, (enum cdn_log_level)settings.log_level, settings.log_json);
     if (edge_create(&settings, argc, argv, &edge, &err) != CDN_OK) {
         cdn_config_free(&edge_program, &settings);

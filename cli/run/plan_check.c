@@ -8,7 +8,7 @@
 #include "common/parse.h"
 #include "common/status.h"
 #include "common/str.h"
-#include "edge/base/tuning.h"
+#include "edge/site/origin.h"
 #include "geo-data/places.h"
 #include "origin/root.h"
 #include "origin/settings.h"
@@ -122,8 +122,12 @@ static enum cdn_status check_root(const char *root, struct cdn_error *err)
 
 static enum cdn_status check_origin_url(const char *url, struct cdn_error *err)
 {
-    CDN_AUTOFREE char *base = NULL, *authority = NULL;
-    return edge_tuning_origin(url, &base, &authority, err);
+    struct edge_origins origins = {0};
+    struct edge_origin *origin;
+    struct cdn_error why;
+    const enum cdn_status status = edge_origins_get(&origins, cdn_str(url), &origin, &why);
+    edge_origins_free(&origins);
+    return status == CDN_OK ? status : cdn_error_set(err, status, "--origin: %s", why.text);
 }
 
 static enum cdn_status check_place(const struct plan *plan, const char *section, const char *key,

@@ -14,6 +14,7 @@
     X(COUNTER, proxy_header_refused_total, "Connections of trusted proxies refused for their PROXY header") \
     X(COUNTER, collapsed_total, "Requests that shared another request's origin fetch")                      \
     X(COUNTER, origin_request_total, "Requests sent to the origin")                                         \
+    X(COUNTER, failover_total, "Requests sent to the next origin after one failed")                         \
     X(COUNTER, origin_error_total, "Requests to the origin that failed or were answered 5xx")               \
     X(COUNTER, origin_bytes_total, "Body bytes received from the origin")                                   \
     X(COUNTER, validated_total, "Stored answers that the origin confirmed with 304")                        \

@@ -3,6 +3,8 @@
  * from it. */
 #include "edge/base/settings.h"
 
+#include <stdbool.h>
+
 #include "common/banned.h"
 
 #define ROW(...) CDN_CONFIG_ROW_OF(struct edge_settings, __VA_ARGS__)
@@ -15,6 +17,7 @@ const struct cdn_config_program edge_program = {
     .usage = "pocketcdn-edge --name N --origin URL [--listen HOST:PORT] [options]",
     .sections = {"cdn", "edge", NULL},
     .list = "edges",
+    .checks = true,
     .rows = rows,
     .row_count = sizeof(rows) / sizeof(*rows),
     .settings_size = sizeof(struct edge_settings),

@@ -9,8 +9,10 @@
 #include "common/str.h"
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/key.h"
+#include "edge/site/origin.h"
+#include "edge/site/rule.h"
+#include "edge/site/site.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -64,22 +66,38 @@ static enum cdn_status read_negative(const struct cdn_config_list *map, struct e
     return CDN_OK;
 }
 
-enum cdn_status edge_tuning_create(const struct edge_settings *s, struct edge_tuning **ret,
+/* What rules of sites leave open. */
+static void read_defaults(const struct edge_settings *s, struct edge_tuning *t, struct edge_origins *origins,
+                          struct edge_rule_defaults *ret)
+{
+    struct edge_rules *rules = &ret->rules;
+    *ret = (struct edge_rule_defaults){.query = (enum edge_query_mode)s->query,
+                                       .query_allow = &s->query_allow,
+                                       .query_ignore = &s->query_ignore,
+                                       .origin = cdn_str(s->origin),
+                                       .origin_host = cdn_str(s->origin_host),
+                                       .origins = origins};
+    edge_rules_init(rules);
+    rules->targeted = t->targeted;
+    rules->targeted_count = s->targeted_fields.n;
+    rules->heuristic = s->heuristic_fraction > 0;
+    rules->heuristic_fraction = s->heuristic_fraction;
+    rules->heuristic_cap_s = s->heuristic_max / 1000;
+    rules->honour_request = s->honor_request_directives;
+    rules->default_swr_s = s->stale_while_revalidate / 1000;
+    rules->default_sie_s = s->stale_if_error / 1000;
+    rules->disconnected_s = s->stale_if_disconnected / 1000;
+    rules->set_cookie = (enum edge_set_cookie)s->cache_set_cookie;
+}
+
+enum cdn_status edge_tuning_create(const struct edge_settings *s, const char *path,
+                                   struct edge_origins *origins, struct edge_tuning **ret,
                                    struct cdn_error *err)
 {
     struct edge_tuning *t = cdn_calloc(1, sizeof(*t));
-    edge_rules_init(&t->rules);
+    struct edge_rule_defaults defaults;
     t->targeted = edge_tuning_names(&s->targeted_fields);
-    t->rules.targeted = t->targeted;
-    t->rules.targeted_count = s->targeted_fields.n;
-    t->rules.heuristic = s->heuristic_fraction > 0;
-    t->rules.heuristic_fraction = s->heuristic_fraction;
-    t->rules.heuristic_cap_s = s->heuristic_max / 1000;
-    t->rules.honour_request = s->honor_request_directives;
-    t->rules.default_swr_s = s->stale_while_revalidate / 1000;
-    t->rules.default_sie_s = s->stale_if_error / 1000;
-    t->rules.disconnected_s = s->stale_if_disconnected / 1000;
-    t->rules.set_cookie = (enum edge_set_cookie)s->cache_set_cookie;
+    read_defaults(s, t, origins, &defaults);
     t->max_object = s->max_object;
     t->purge_token = cdn_strdup(s->purge_token);
     enum cdn_status status = edge_tuning_networks(&s->purge_allow, "purge_allow", &t->purge_allow, err);
@@ -89,7 +107,10 @@ enum cdn_status edge_tuning_create(const struct edge_settings *s, struct edge_tu
     t->trust =
         (struct http_trust){t->trusted.item, t->trusted.count, (enum http_client_field)s->client_field};
     if (status == CDN_OK) {
-        status = read_negative(&s->negative_ttl, &t->rules, err);
+        status = read_negative(&s->negative_ttl, &defaults.rules, err);
+    }
+    if (status == CDN_OK) {
+        status = edge_sites_create(path, &defaults, &t->sites, err);
     }
     if (status != CDN_OK) {
         edge_tuning_destroy(t);
@@ -103,6 +124,7 @@ void edge_tuning_destroy(struct edge_tuning *t)
 {
     while (t) {
         struct edge_tuning *older = t->older;
+        edge_sites_free(&t->sites);
         free(t->targeted);
         free(t->purge_allow.item);
         free(t->trusted.item);
@@ -113,35 +135,4 @@ void edge_tuning_destroy(struct edge_tuning *t)
         free(t);
         t = older;
     }
-}
-
-/* Blanks and bytes that are no ASCII have no place in a URL (RFC 3986 section 2). */
-static bool is_url_text(struct cdn_str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] <= ' ' || s.p[i] >= 0x7f) {
-            return false;
-        }
-    }
-    return true;
-}
-
-enum cdn_status edge_tuning_origin(const char *url, char **ret_base, char **ret_authority,
-                                   struct cdn_error *err)
-{
-    struct edge_key_parts parts;
-    struct cdn_str u = cdn_str(url), host;
-    char room[EDGE_KEY_HOST_MAX];
-    if (!is_url_text(u) || !edge_key_split(u, &parts) ||
-        !edge_key_host_write(parts.host, parts.secure, room, &host) || parts.query.p ||
-        cdn_str_find(u, '#') >= 0 || cdn_str_find(parts.host, '@') >= 0) {
-        return cdn_error_set(err, CDN_INVALID, "--origin: \"%s\" is not a URL such as http://127.0.0.1:8090",
-                             url);
-    }
-    while (u.n && u.p[u.n - 1] == '/') {
-        u.n--;
-    }
-    *ret_base = cdn_str_dup(u);
-    *ret_authority = cdn_str_dup(parts.host);
-    return CDN_OK;
 }

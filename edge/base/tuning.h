@@ -5,18 +5,17 @@
 #include "common/status.h"
 #include "edge/base/settings.h"
 #include "edge/base/worker.h"
+#include "edge/site/origin.h"
 
-/* Borrows strings of `settings`, which must live as long as the result. */
-enum cdn_status edge_tuning_create(const struct edge_settings *settings, struct edge_tuning **ret,
+/* Borrows strings of `settings`, which must live as long as the result. `path`: the cdn.yaml whose `sites:`
+ * count; NULL: none. Origins are found in `origins`, or made. */
+enum cdn_status edge_tuning_create(const struct edge_settings *settings, const char *path,
+                                   struct edge_origins *origins, struct edge_tuning **ret,
                                    struct cdn_error *err) CDN_MUST_CHECK;
 void edge_tuning_destroy(struct edge_tuning *tuning); /* NULL is fine; `older` too */
 enum cdn_status edge_tuning_networks(const struct cdn_config_list *list, const char *what,
                                      struct edge_networks *ret, struct cdn_error *err) CDN_MUST_CHECK;
 /* The slices borrow from the list. The array is the caller's. */
 struct cdn_str *edge_tuning_names(const struct cdn_config_list *list);
-/* Takes an origin URL apart: "http://host:port/prefix/" -> base
- * without the slash, authority. Owned results. */
-enum cdn_status edge_tuning_origin(const char *url, char **ret_base, char **ret_authority,
-                                   struct cdn_error *err) CDN_MUST_CHECK;
 
 #endif

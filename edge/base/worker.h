@@ -11,12 +11,11 @@
 #include "common/http/syntax/http_forwarded.h"
 #include "common/loop.h"
 #include "edge/base/accept.h"
-#include "edge/base/breaker.h"
 #include "edge/base/metrics.h"
 #include "edge/base/settings.h"
-#include "edge/base/target.h"
 #include "edge/memory/budget.h"
-#include "edge/semantics/freshness.h"
+#include "edge/site/origin.h"
+#include "edge/site/site.h"
 #include "edge/store/store.h"
 
 #include <pthread.h>
@@ -72,8 +71,8 @@ struct edge_networks { /* parsed lists of CIDRs */
 /* What can change at a reload; a new one is swapped in, old ones live until the end of the process. */
 struct edge_tuning {
     struct edge_tuning *older;
-    struct edge_rules rules;
-    struct cdn_str *targeted;
+    struct edge_sites sites;
+    struct cdn_str *targeted; /* names that the rules of the sites borrow */
     struct edge_networks purge_allow;
     struct edge_networks trusted;
     struct http_trust trust; /* borrows `trusted` */
@@ -94,12 +93,11 @@ struct edge {
     struct edge_worker *worker;
     unsigned worker_count;
     /* from the settings */
-    char *origin_base;      /* "http://127.0.0.1:8090/prefix" without a slash at the end */
-    char *origin_authority; /* "127.0.0.1:8090" */
-    char *loop_id;          /* ours in CDN-Loop */
-    struct edge_naming naming;
+    char *config_path; /* the cdn.yaml; NULL: none */
+    char *loop_id;     /* ours in CDN-Loop */
+    struct edge_machine machine;
     struct edge_accept accept;
-    struct edge_breaker breaker;
+    struct edge_origins origins;
     struct cdn_tls_set *tls; /* of the public listener; NULL: no TLS. Main thread */
     struct edge_access_log *access_log;
     struct edge_compress *compress; /* NULL: off */

@@ -19,10 +19,8 @@
 #include "common/parse.h"
 #include "common/proxy_url.h"
 #include "common/str.h"
-#include "edge/base/breaker.h"
 #include "edge/base/metrics.h"
 #include "edge/base/settings.h"
-#include "edge/base/target.h"
 #include "edge/base/tuning.h"
 #include "edge/cache/cache.h"
 #include "edge/control/certificate.h"
@@ -31,8 +29,13 @@
 #include "edge/log/access_log.h"
 #include "edge/purge/purge.h"
 #include "edge/purge/purge_job.h"
+#include "edge/request/hot.h"
 #include "edge/semantics/cause.h"
 #include "edge/semantics/key.h"
+#include "edge/site/breaker.h"
+#include "edge/site/origin.h"
+#include "edge/site/site.h"
+#include "edge/site/target.h"
 #include "edge/store/store.h"
 
 #include <inttypes.h>
@@ -169,6 +172,24 @@ static unsigned requests_under_way(void *self)
     return open;
 }
 
+/* Of all rules; the sum of failures in a row says at a glance that one is in trouble. */
+static void tell_origins(struct edge *edge, json_t *into)
+{
+    json_t *list = json_array();
+    unsigned failures = 0;
+    for (struct edge_origin *o = atomic_load(&edge->origins.first); o; o = o->next) {
+        const unsigned row = atomic_load(&o->breaker.failures);
+        failures += row;
+        json_array_append_new(list, json_pack("{s:s, s:b, s:b, s:i, s:I, s:I}", "url", o->text, "well",
+                                              edge_origin_is_well(o), "sick", atomic_load(&o->sick),
+                                              "failures_in_a_row", row, "requests",
+                                              (json_int_t)atomic_load(&o->requests), "failures",
+                                              (json_int_t)atomic_load(&o->failures)));
+    }
+    json_object_set_new(into, "origins", list);
+    json_object_set_new(into, "origin_failures", json_integer(failures));
+}
+
 static void write_status(void *self, json_t *into)
 {
     struct edge *edge = self;
@@ -198,7 +219,7 @@ static void write_status(void *self, json_t *into)
     json_object_set_new(into, "loading", json_boolean(atomic_load(&edge->loaded_objects) < 0));
     json_object_set_new(into, "unsynced", json_boolean(atomic_load(&edge->unsynced)));
     edge_sync_status(edge->sync, into);
-    json_object_set_new(into, "origin_failures", json_integer(atomic_load(&edge->breaker.failures)));
+    tell_origins(edge, into);
     json_object_set_new(into, "certificates", cdn_tls_set_json(edge->tls));
     json_object_set_new(into, "metrics", metrics);
     json_object_set_new(into, "cache", cache);
@@ -216,7 +237,7 @@ static enum edge_key_error list_path(struct edge *edge, struct cdn_str prefix, s
     for (int secure = 0; secure <= 1 && json_array_size(list) < LIST_LIMIT; secure++) {
         char into[EDGE_KEY_MAX];
         struct edge_target t;
-        enum edge_key_error e = edge_target_of_url(&edge->naming, prefix, secure, into, &t);
+        enum edge_key_error e = edge_target_of_url(&edge_tuning_now(edge)->sites, prefix, secure, into, &t);
         if (e != EDGE_KEY_OK) {
             return e;
         }
@@ -374,6 +395,12 @@ static const struct daemon_route routes[] = {
 
 /* ---- life ---- */
 
+static void clear_hot(void *arg)
+{
+    struct edge_worker *w = arg;
+    edge_hot_clear(w->hot);
+}
+
 static enum cdn_status reload(void *self, struct cdn_error *err)
 {
     struct edge *edge = self;
@@ -391,7 +418,7 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
         status = edge_certificate_reread(edge, &next, &tls, err);
     }
     if (status == CDN_OK) {
-        status = edge_tuning_create(&next, &tuning, err);
+        status = edge_tuning_create(&next, edge->config_path, &edge->origins, &tuning, err);
     }
     if (status == CDN_OK) {
         status = edge_access_log_reopen(edge->access_log, err);
@@ -402,10 +429,14 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
         cdn_config_free(&edge_program, &next);
         return status;
     }
+    tuning->sites.names = &edge->machine;
     tuning->settings = next;
     tuning->keep_settings = true;
     tuning->older = atomic_load(&edge->tuning);
     atomic_store(&edge->tuning, tuning);
+    for (unsigned i = 0; i < edge->worker_count; i++) { /* ready answers may be by rules that are gone */
+        loop_post(edge->worker[i].loop, clear_hot, &edge->worker[i]);
+    }
     edge_certificate_use(edge, tls);
     cdn_log_set_level((enum cdn_log_level)next.log_level);
     return CDN_OK;

@@ -3,7 +3,6 @@
 #include "edge/control/why.h"
 
 #include "common/mem.h"
-#include "edge/base/target.h"
 #include "edge/cache/cache.h"
 #include "edge/cache/object.h"
 #include "edge/fetch/fetch.h"
@@ -11,6 +10,8 @@
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/key.h"
 #include "edge/semantics/storable.h"
+#include "edge/site/rule.h"
+#include "edge/site/target.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -32,13 +33,14 @@ static json_t *lines_of(struct cdn_str text)
     return lines;
 }
 
-static void tell_object(struct edge *edge, const struct edge_rep *rep, int64_t now_ms, json_t *j)
+static void tell_object(struct edge *edge, const struct edge_rule *rule, const struct edge_rep *rep,
+                        int64_t now_ms, json_t *j)
 {
     CDN_AUTOBUF struct cdn_buf text = {0};
     edge_freshness_explain(&rep->fresh, now_ms, &text);
     json_object_set_new(j, "freshness", lines_of(cdn_buf_str(&text)));
-    enum edge_reuse reuse = edge_reuse_decide(&edge_tuning_now(edge)->rules, &rep->fresh, NULL,
-                                              EDGE_ORIGIN_UP, atomic_load(&edge->unsynced), now_ms);
+    enum edge_reuse reuse = edge_reuse_decide(&rule->rules, &rep->fresh, NULL, EDGE_ORIGIN_UP,
+                                              atomic_load(&edge->unsynced), now_ms);
     json_object_set_new(j, "next_request", json_string(edge_reuse_word(reuse)));
     json_object_set_new(j, "next_cause",
                         json_string(edge_cause_word(edge_cause_of_stored(reuse, &rep->fresh))));
@@ -70,12 +72,12 @@ static void tell_missing(const struct edge_story *s, json_t *into)
     json_object_set_new(into, "because", json_string(edge_cause_meaning(cause)));
 }
 
-static json_t *tell_entry(struct edge *edge, struct cdn_str key, int64_t now_ms)
+static json_t *tell_entry(struct edge *edge, const struct edge_rule *rule, struct cdn_str key, int64_t now_ms)
 {
     struct edge_story s;
     edge_cache_story(edge->cache, key, now_ms, &s);
     for (size_t i = 0; i < s.count; i++) {
-        tell_object(edge, s.rep[i], now_ms, json_array_get(s.about, i));
+        tell_object(edge, rule, s.rep[i], now_ms, json_array_get(s.about, i));
     }
     json_t *story = json_pack("{s:o, s:O}", "key", json_stringn(key.p, key.n), "stored", s.about);
     if (!s.count) {
@@ -91,8 +93,9 @@ static enum edge_key_error tell_url(struct edge *edge, struct cdn_str url, bool 
 {
     char into[EDGE_KEY_MAX];
     struct edge_target t;
-    enum edge_key_error e = edge_target_of_url(&edge->naming, url, secure, into, &t);
-    *ret = e == EDGE_KEY_OK ? tell_entry(edge, t.key, now_ms) : NULL;
+    enum edge_key_error e = edge_target_of_url(&edge_tuning_now(edge)->sites, url, secure, into, &t);
+    e = e == EDGE_KEY_OK && !t.rule ? EDGE_KEY_RULE : e;
+    *ret = e == EDGE_KEY_OK ? tell_entry(edge, t.rule, t.key, now_ms) : NULL;
     return e;
 }
 

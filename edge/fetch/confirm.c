@@ -18,6 +18,7 @@
 #include "edge/semantics/storable.h"
 #include "edge/semantics/validate.h"
 #include "edge/semantics/vary.h"
+#include "edge/site/rule.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -103,13 +104,14 @@ static struct edge_rep *as_rep(struct edge_fetch *f, const struct edge_rep *old,
                                const struct edge_freshness *fresh, int64_t now_ms, bool wider)
 {
     struct edge_vary_fields from = {f->request.fields.item, f->request.fields.count};
-    struct edge_vary_source source = {edge_fetch_sent_get, &from};
+    struct edge_vary_source source = {edge_fetch_sent_get, &from, cdn_str(f->request.rule->key_names)};
     CDN_AUTOBUF struct cdn_buf spec = {0};
     CDN_AUTOBUF struct cdn_buf variant = {0};
     if (!wider) {
         return edge_rep_with(old, head, fresh, now_ms);
     }
-    if (!edge_cache_rep_suits(old, &source) || !edge_vary_spec(head, &spec)) {
+    if (!edge_cache_rep_suits(old, &source) ||
+        !edge_vary_spec(head, cdn_str(f->request.rule->key_names), &spec)) {
         edge_head_destroy(head);
         return NULL;
     }
@@ -163,7 +165,7 @@ static struct edge_rep *for_all(struct edge_fetch *f, const struct edge_rules *r
 static struct edge_rep *updated(struct edge_fetch *f, const struct edge_hold *old,
                                 const struct http_fetch_head *h, int64_t now_ms, struct edge_rep **ret_leader)
 {
-    const struct edge_rules *rules = &edge_tuning_now(f->owner->edge)->rules;
+    const struct edge_rules *rules = &f->request.rule->rules;
     CDN_AUTOBUF struct cdn_buf vary = {0};
     struct sorted fields;
     sort_fields(rules, old->rep, h, &fields);
@@ -217,7 +219,7 @@ bool edge_confirm_not_modified(struct edge_fetch *f, const struct http_fetch_hea
 /* Whether a GET answered so would be for others, too. */
 static bool is_for_others(const struct edge_fetch *f)
 {
-    const struct edge_rules *rules = &edge_tuning_now(f->owner->edge)->rules;
+    const struct edge_rules *rules = &f->request.rule->rules;
     struct edge_store_request about = f->request.about;
     CDN_AUTOBUF struct cdn_buf scratch = {0};
     struct edge_control control;

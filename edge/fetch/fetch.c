@@ -6,11 +6,11 @@
 #include "common/daemon/metrics.h"
 #include "common/http/client/http_client.h"
 #include "common/http/syntax/http_field.h"
+#include "common/http/syntax/http_message.h"
 #include "common/lock.h"
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/str.h"
-#include "edge/base/breaker.h"
 #include "edge/base/metrics.h"
 #include "edge/base/settings.h"
 #include "edge/base/worker.h"
@@ -24,6 +24,9 @@
 #include "edge/semantics/promise.h"
 #include "edge/semantics/storable.h"
 #include "edge/semantics/vary.h"
+#include "edge/site/breaker.h"
+#include "edge/site/origin.h"
+#include "edge/site/rule.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -65,7 +68,8 @@ void edge_fetch_unref(struct edge_fetch *f)
     edge_body_destroy(f->body);
     edge_promise_free(f->promise);
     edge_fields_free(&f->request.fields);
-    free(f->request.url);
+    free(f->request.path);
+    free(f->url);
     free(f->expected_spec);
     free(f->expected_variant);
     free(f);
@@ -341,22 +345,78 @@ struct edge_fetch *edge_fetch_join_or_make(struct edge_worker *worker, struct ed
     return f;
 }
 
+/* ---- which origin ---- */
+
+static uint32_t bit(unsigned i)
+{
+    return UINT32_C(1) << i;
+}
+
+/* The first that does well and was not asked yet; or else the first that was not asked. -1: all were. */
+static int next_origin(const struct edge_fetch *f)
+{
+    const struct edge_rule *rule = f->request.rule;
+    int any = -1;
+    for (unsigned i = 0; i < rule->origin_count; i++) {
+        if (f->asked & bit(i)) {
+            continue;
+        }
+        if (edge_origin_is_well(rule->origin[i])) {
+            return (int)i;
+        }
+        any = any < 0 ? (int)i : any;
+    }
+    return any;
+}
+
+/* Another origin may be asked in place of this one when nothing of the answer was given on, and asking twice
+ * is safe (RFC 9110 9.2.2), or nothing of the request can have arrived. */
+bool edge_fetch_may_fail_over(const struct edge_fetch *f, bool arrived)
+{
+    const enum http_method m = f->request.about.method;
+    const bool safe = (m == HTTP_GET || m == HTTP_HEAD || m == HTTP_OPTIONS) && !f->request.has_body;
+    return next_origin(f) >= 0 && !f->request.upgrade && !f->body_begun && (safe || !arrived);
+}
+
+void edge_fetch_fail_over(struct edge_fetch *f)
+{
+    cdn_metric_add(&f->owner->metrics.failover_total, 1);
+    edge_fetch_send(f);
+    edge_fetch_unref(f); /* the reference of the try before */
+}
+
+static void choose_origin(struct edge_fetch *f)
+{
+    const struct edge_rule *rule = f->request.rule;
+    const int next = next_origin(f);
+    const unsigned i = next < 0 ? 0 : (unsigned)next; /* asked again without conditions: by the same */
+    if (next >= 0 || !f->origin) {
+        f->origin = rule->origin[i];
+        f->asked |= bit(i);
+    }
+    free(f->url);
+    f->url = cdn_asprintf("%s%s", f->origin->base, f->request.path);
+    atomic_fetch_add_explicit(&f->origin->requests, 1, memory_order_relaxed);
+}
+
 /* An origin known to be away is not waited for: what is stale is served at once. A refresh that nobody waits
  * for has its own pauses. */
 static int64_t retry_ms(const struct edge_fetch *f)
 {
-    const struct edge *edge = f->owner->edge;
-    const bool worth = !f->request.background && edge_breaker_state(&edge->breaker) == EDGE_ORIGIN_UP;
-    return worth ? edge->settings.origin_retry : 0;
+    const bool worth = !f->request.background && edge_breaker_state(&f->origin->breaker) == EDGE_ORIGIN_UP &&
+                       next_origin(f) < 0;
+    return worth ? f->owner->edge->settings.origin_retry : 0;
 }
 
 void edge_fetch_send(struct edge_fetch *f)
 {
     struct edge_worker *w = f->owner;
     f->request_ms = loop_now_ms(w->loop);
+    choose_origin(f);
     struct http_fetch_request r = {
         .method = f->request.method,
-        .url = f->request.url,
+        .url = f->url,
+        .unix_socket = f->origin->socket,
         .fields = f->request.fields.item,
         .field_count = f->request.fields.count,
         .has_body = f->request.has_body,

@@ -80,7 +80,8 @@ struct edge_fetch_scope {
 
 struct edge_fetch_request {
     const char *method;
-    char *url;                       /* taken over */
+    const struct edge_rule *rule;    /* borrowed: where to ask, and what of the answer may be kept */
+    char *path;                      /* with the query: the target; taken over */
     struct edge_fields fields;       /* taken over, sealed */
     struct edge_store_request about; /* `control` points into the caller's; only read at the start */
     bool pass;                       /* never store, never share */
@@ -131,6 +132,10 @@ struct edge_fetch {
 
     /* owner's thread */
     struct http_fetch *http;
+    struct edge_origin *origin;   /* that is asked */
+    uint32_t asked;               /* bits of the rule's origins that were */
+    bool body_begun;              /* bytes of the request's body went out */
+    char *url;                    /* as that origin is asked; for messages, too */
     struct edge_promise *promise; /* of the name about the body; NULL: none */
     bool charged;                 /* in the account of memory */
     struct loop_deferred tell;

@@ -26,6 +26,9 @@
 #include "edge/semantics/promise.h"
 #include "edge/semantics/storable.h"
 #include "edge/semantics/vary.h"
+#include "edge/site/breaker.h"
+#include "edge/site/origin.h"
+#include "edge/site/rule.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -52,7 +55,7 @@ static struct http_field *with_date(const struct http_fetch_head *h, int64_t now
 static void compute(struct edge_fetch *f, const struct edge_head *head, struct cdn_buf *scratch,
                     struct edge_control *ret_control, struct edge_freshness *ret_fresh, int64_t now_ms)
 {
-    const struct edge_rules *rules = &edge_tuning_now(f->owner->edge)->rules;
+    const struct edge_rules *rules = &f->request.rule->rules;
     edge_control_read(rules, head, scratch, ret_control);
     edge_freshness_compute(rules, head, ret_control, f->request_ms, now_ms, cdn_clock_offset_ms(), ret_fresh);
     ret_fresh->received = f->received;
@@ -60,7 +63,7 @@ static void compute(struct edge_fetch *f, const struct edge_head *head, struct c
 
 static struct cdn_str entry_url(const struct edge_fetch *f)
 {
-    return f->entry ? edge_entry_key(f->entry) : cdn_str(f->request.url);
+    return f->entry ? edge_entry_key(f->entry) : cdn_str(f->url);
 }
 
 /* A POST whose answer is what a GET would get (RFC 9110 9.3.3). */
@@ -84,7 +87,17 @@ static void replace_stored(struct edge_fetch *f, int64_t now_ms)
 
 bool edge_fetch_sent_get(void *arg, struct cdn_str name, struct cdn_buf *into)
 {
-    return !edge_outgoing_is_condition(name) && edge_vary_fields_get(arg, name, into);
+    CDN_AUTOBUF struct cdn_buf cookies = {0};
+    struct cdn_str value;
+    if (!cdn_str_starts(name, CDN_STR("cookie;"))) {
+        return !edge_outgoing_is_condition(name) && edge_vary_fields_get(arg, name, into);
+    }
+    if (!edge_vary_fields_get(arg, CDN_STR("Cookie"), &cookies) ||
+        !edge_rule_cookie_find(cdn_buf_str(&cookies), cdn_str_sub(name, 7), &value)) {
+        return false;
+    }
+    cdn_buf_add_str(into, value);
+    return true;
 }
 
 /* Head without the fields that may not be stored, and the representation made from it. */
@@ -97,11 +110,11 @@ static struct edge_rep *make_rep(struct edge_fetch *f, const struct http_field *
     struct edge_freshness fresh;
     struct cdn_error err;
     if (edge_head_build(status, fields, count, NULL, 0, &head, &err) != CDN_OK) {
-        cdn_log(CDN_LOG_WARN, "origin_head", "url=%s error=%s", f->request.url, err.text);
+        cdn_log(CDN_LOG_WARN, "origin_head", "url=%s error=%s", f->url, err.text);
         return NULL;
     }
     compute(f, head, &scratch, &control, &fresh, now_ms);
-    const struct edge_rules *rules = &edge_tuning_now(f->owner->edge)->rules;
+    const struct edge_rules *rules = &f->request.rule->rules;
     f->request.about.names_itself = names_itself(f, head);
     f->reason = f->request.pass && !f->request.about.names_itself
                     ? EDGE_STORE_METHOD
@@ -114,9 +127,9 @@ static struct edge_rep *make_rep(struct edge_fetch *f, const struct http_field *
     CDN_AUTOBUF struct cdn_buf spec = {0};
     CDN_AUTOBUF struct cdn_buf variant = {0};
     struct edge_vary_fields from = {f->request.fields.item, f->request.fields.count};
-    struct edge_vary_source source = {edge_fetch_sent_get, &from};
+    struct edge_vary_source source = {edge_fetch_sent_get, &from, cdn_str(f->request.rule->key_names)};
     fresh.despite = edge_vary_despite(head, &source);
-    if (edge_vary_spec(head, &spec)) {
+    if (edge_vary_spec(head, cdn_str(f->request.rule->key_names), &spec)) {
         edge_vary_key(cdn_buf_str(&spec), &source, &variant);
     }
     struct edge_head *less;
@@ -150,8 +163,7 @@ static bool asks_for_part(const struct edge_fetch *f)
 static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, int64_t now_ms)
 {
     if (h->status == 206 && !asks_for_part(f)) {
-        cdn_log(CDN_LOG_WARN, "origin_head", "url=%s error=%s", f->request.url,
-                "a part (206) that nobody asked for");
+        cdn_log(CDN_LOG_WARN, "origin_head", "url=%s error=%s", f->url, "a part (206) that nobody asked for");
     } else {
         f->rep = make_rep(f, h->fields, h->field_count, h->status, now_ms);
     }
@@ -199,9 +211,10 @@ static void take_answer(struct edge_fetch *f, const struct http_fetch_head *h, i
     }
 }
 
-/* The same request again without conditions. */
+/* The same request again without conditions: of the same origin, since it is there. */
 static void ask_again(struct edge_fetch *f)
 {
+    f->asked = UINT32_MAX;
     struct edge_fields plain = {0};
     for (size_t i = 0; i < f->request.fields.count; i++) {
         const struct http_field *x = &f->request.fields.item[i];
@@ -231,6 +244,13 @@ static void on_head(void *arg, const struct http_fetch_head *sent)
     char date[HTTP_DATE_SIZE];
     CDN_AUTOFREE struct http_field *fields = with_date(sent, now_ms, date, &dated.field_count);
     dated.fields = fields;
+    if (edge_rule_fails_over(f->request.rule, sent->status) && edge_fetch_may_fail_over(f, true)) {
+        edge_breaker_reached(&f->origin->breaker);
+        atomic_fetch_add_explicit(&f->origin->failures, 1, memory_order_relaxed);
+        http_fetch_cancel(CDN_TAKE(f->http));
+        edge_fetch_fail_over(f);
+        return;
+    }
     f->received = sent->version == 11 ? 0 : (uint8_t)sent->version;
     edge_fetch_note_time(f);
     edge_fetch_note_answer(f, h->status);
@@ -276,17 +296,24 @@ static void on_end(void *arg, enum http_fetch_error error, const char *text)
     edge_fetch_uncharge(f);
     switch (edge_fetch_phase_now(f)) {
     case EDGE_FETCH_ASKING:
-        edge_fetch_note_failure(f, error);
-        cdn_log(CDN_LOG_WARN, "origin_failed", "url=%s error=%s detail=%s", f->request.url,
+        edge_fetch_note_origin(f, error);
+        cdn_log(CDN_LOG_WARN, "origin_failed", "url=%s error=%s detail=%s", f->url,
                 http_fetch_error_word(error), text);
+        if (edge_breaker_kind(error) != EDGE_ORIGIN_UP &&
+            edge_fetch_may_fail_over(f, edge_breaker_kind(error) != EDGE_ORIGIN_DISCONNECTED)) {
+            edge_fetch_fail_over(f);
+            return;
+        }
+        edge_fetch_note_failure(f, error);
         edge_fetch_fail(f, error);
         break;
     case EDGE_FETCH_STORING:
     case EDGE_FETCH_PASSING:
         if (error != HTTP_FETCH_NONE) {
+            edge_fetch_note_origin(f, error);
             edge_fetch_note_failure(f, error);
-            cdn_log(CDN_LOG_WARN, "origin_broke_off", "url=%s error=%s detail=%s bytes=%" PRIu64,
-                    f->request.url, http_fetch_error_word(error), text, edge_body_length(f->body));
+            cdn_log(CDN_LOG_WARN, "origin_broke_off", "url=%s error=%s detail=%s bytes=%" PRIu64, f->url,
+                    http_fetch_error_word(error), text, edge_body_length(f->body));
         }
         edge_body_finish(f->body, error == HTTP_FETCH_NONE);
         if (error == HTTP_FETCH_NONE && edge_fetch_phase_now(f) == EDGE_FETCH_STORING) {

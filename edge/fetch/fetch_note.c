@@ -3,7 +3,7 @@
 #include "common/daemon/metrics.h"
 #include "common/http/client/http_client.h"
 #include "common/loop.h"
-#include "edge/base/breaker.h"
+#include "common/str.h"
 #include "edge/base/metrics.h"
 #include "edge/base/worker.h"
 #include "edge/cache/cache.h"
@@ -14,6 +14,9 @@
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/storable.h"
 #include "edge/semantics/vary.h"
+#include "edge/site/breaker.h"
+#include "edge/site/origin.h"
+#include "edge/site/rule.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -41,24 +44,26 @@ void edge_fetch_note_answer(struct edge_fetch *f, unsigned status)
 {
     struct edge_worker *w = f->owner;
     note_refresh(f, !edge_freshness_status_is_error(status));
-    edge_breaker_reached(&w->edge->breaker);
+    edge_breaker_reached(&f->origin->breaker);
     cdn_metric_add(&w->metrics.origin_error_total, edge_freshness_status_is_error(status));
 }
 
 void edge_fetch_note_failure(struct edge_fetch *f, enum http_fetch_error error)
 {
-    struct edge_worker *w = f->owner;
-    const enum edge_origin_state kind = edge_breaker_kind(error);
     note_refresh(f, false);
-    if (kind == EDGE_ORIGIN_UP) {
-        return;
-    }
+    cdn_metric_add(&f->owner->metrics.origin_error_total, edge_breaker_kind(error) != EDGE_ORIGIN_UP);
+}
+
+void edge_fetch_note_origin(struct edge_fetch *f, enum http_fetch_error error)
+{
+    struct edge_breaker *breaker = &f->origin->breaker;
+    const enum edge_origin_state kind = edge_breaker_kind(error);
     if (kind == EDGE_ORIGIN_DISCONNECTED) {
-        edge_breaker_unreachable(&w->edge->breaker, loop_mono_ns(w->loop));
-    } else {
-        edge_breaker_reached(&w->edge->breaker);
+        edge_breaker_unreachable(breaker, loop_mono_ns(f->owner->loop));
+    } else if (kind == EDGE_ORIGIN_ERROR) {
+        edge_breaker_reached(breaker);
     }
-    cdn_metric_add(&w->metrics.origin_error_total, 1);
+    atomic_fetch_add_explicit(&f->origin->failures, kind != EDGE_ORIGIN_UP, memory_order_relaxed);
 }
 
 void edge_fetch_note_time(struct edge_fetch *f)
@@ -90,7 +95,7 @@ void edge_fetch_note_unstorable(struct edge_fetch *f, unsigned status, int64_t n
 {
     const enum edge_aftermath after = edge_storable_aftermath(f->reason, &f->request.about, status);
     struct edge_vary_fields from = {f->request.fields.item, f->request.fields.count};
-    struct edge_vary_source source = {edge_fetch_sent_get, &from};
+    struct edge_vary_source source = {edge_fetch_sent_get, &from, cdn_str(f->request.rule->key_names)};
     if (after == EDGE_AFTER_NOTHING) {
         return;
     }

@@ -13,7 +13,10 @@ extern const struct http_fetch_handler edge_fetch_handler; /* fetch_answer.c */
 
 void edge_fetch_tell_later(struct edge_fetch *fetch); /* all waiters, at the end of the turn */
 void edge_fetch_send(struct edge_fetch *fetch);       /* its request, for the first time or again */
-void edge_fetch_unlist(struct edge_fetch *fetch);     /* nobody joins any more */
+/* `arrived`: the origin may have seen the request. */
+bool edge_fetch_may_fail_over(const struct edge_fetch *fetch, bool arrived);
+void edge_fetch_fail_over(struct edge_fetch *fetch); /* the same request to the next origin */
+void edge_fetch_unlist(struct edge_fetch *fetch);    /* nobody joins any more */
 void edge_fetch_publish(struct edge_fetch *fetch, enum edge_fetch_phase phase);
 void edge_fetch_fail(struct edge_fetch *fetch, enum http_fetch_error error);
 void edge_fetch_uncharge(struct edge_fetch *fetch);  /* its request to the origin is over */
@@ -29,6 +32,7 @@ void edge_fetch_room_again(void *arg); /* any thread: the body takes bytes again
 /* fetch_note.c: what follows for others */
 void edge_fetch_note_answer(struct edge_fetch *fetch, unsigned status); /* the origin's head came */
 void edge_fetch_note_failure(struct edge_fetch *fetch, enum http_fetch_error error);
+void edge_fetch_note_origin(struct edge_fetch *fetch, enum http_fetch_error error); /* of the one asked */
 void edge_fetch_note_time(struct edge_fetch *fetch);
 /* From an answer that is not stored. */
 void edge_fetch_note_unstorable(struct edge_fetch *fetch, unsigned status, int64_t now_ms);

@@ -71,7 +71,7 @@ static enum edge_promise_state check_name(struct edge_fetch *f, const struct edg
     const enum edge_promise_state state = edge_promise_check(f->promise, body, hex);
     if (state == EDGE_PROMISE_BROKEN) {
         cdn_metric_add(&f->owner->metrics.mismatch_total, 1);
-        cdn_log(CDN_LOG_INFO, "hash_mismatch", "url=%s md5=%s", f->request.url, hex);
+        cdn_log(CDN_LOG_INFO, "hash_mismatch", "url=%s md5=%s", f->url, hex);
     }
     return state;
 }

@@ -7,9 +7,9 @@
 #include "common/http/syntax/http_server_check.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "edge/base/target.h"
 #include "edge/cache/cache.h"
 #include "edge/semantics/key.h"
+#include "edge/site/target.h"
 
 #include <inttypes.h>
 #include <stddef.h>
@@ -31,7 +31,7 @@ static enum cdn_status target_of(struct edge *edge, const struct edge_purge *p, 
 {
     enum edge_key_error e = p->kind == EDGE_PURGE_PREFIX && has_dots(url)
                                 ? EDGE_KEY_DOTS
-                                : edge_target_of_url(&edge->naming, url, secure, into, ret);
+                                : edge_target_of_url(&edge_tuning_now(edge)->sites, url, secure, into, ret);
     return e == EDGE_KEY_OK ? CDN_OK
                             : cdn_error_set(err, CDN_INVALID, "purge: \"" CDN_STR_FMT "\": %s",
                                             CDN_STR_ARG(p->text), edge_key_error_text(e));
@@ -105,7 +105,9 @@ enum cdn_status edge_purge_check(struct edge *edge, const struct edge_purge *p, 
     if (!is_for_every_host(p->text, &path)) {
         return target_of(edge, p, p->text, false, into, &t, err);
     }
-    CDN_AUTOFREE char *some = cdn_asprintf("http://host.invalid" CDN_STR_FMT, CDN_STR_ARG(path));
+    const struct edge_sites *sites = &edge_tuning_now(edge)->sites;
+    const char *host = sites->any ? "host.invalid" : sites->site->settings.hosts.items[0].value;
+    CDN_AUTOFREE char *some = cdn_asprintf("http://%s" CDN_STR_FMT, host, CDN_STR_ARG(path));
     return target_of(edge, p, cdn_str(some), false, into, &t, err);
 }
 

@@ -17,6 +17,7 @@
 #include "edge/fetch/fetch.h"
 #include "edge/memory/budget.h"
 #include "edge/request/compress.h"
+#include "edge/request/decorate.h"
 #include "edge/request/deliver_private.h"
 #include "edge/request/hot.h"
 #include "edge/request/serve.h"
@@ -28,6 +29,8 @@
 #include "edge/semantics/head.h"
 #include "edge/semantics/range.h"
 #include "edge/semantics/validate.h"
+#include "edge/site/rule.h"
+#include "edge/site/target.h"
 
 #include <microhttpd.h>
 #include <stdatomic.h>
@@ -83,15 +86,19 @@ static enum edge_serve_personal personal_for(const struct edge_txn *t)
     if (t->passing || (t->fetch && t->leader)) {
         return EDGE_SERVE_ALL;
     }
-    return edge_tuning_now(t->worker->edge)->rules.set_cookie == EDGE_SET_COOKIE_REPLAY ? EDGE_SERVE_COOKIES
-                                                                                        : EDGE_SERVE_SHARED;
+    return t->target.rule->rules.set_cookie == EDGE_SET_COOKIE_REPLAY ? EDGE_SERVE_COOKIES
+                                                                      : EDGE_SERVE_SHARED;
 }
 
 void edge_deliver_respond(struct edge_txn *t, struct MHD_Response *response, unsigned status,
                           const struct edge_rep *rep, const struct edge_range_plan *plan, uint64_t body_bytes)
 {
     struct http_head *head = &t->worker->head;
-    edge_serve_fields(head, rep->head, status, plan, personal_for(t), t->worker->edge->settings.send_tags);
+    const struct edge_serve_choice choice = {.personal = personal_for(t),
+                                             .tags = t->worker->edge->settings.send_tags,
+                                             .rule = t->target.rule->changes_answer ? t->target.rule : NULL};
+    edge_serve_fields(head, rep->head, status, plan, &choice);
+    edge_decorate(t, rep->head, head);
     if (!t->passing && edge_compress_adds_vary(t->worker->edge->compress, rep->head)) {
         http_head_add(head, CDN_STR("Vary"), CDN_STR("Accept-Encoding"));
     }
@@ -122,6 +129,15 @@ static void respond_empty(struct edge_txn *t, unsigned status, const struct edge
 
 enum edge_step edge_deliver_error(struct edge_txn *t, unsigned status, const char *detail)
 {
+    return edge_deliver_error_with(t, status, detail,
+                                   status == 405   ? ALLOW
+                                   : status == 503 ? "Retry-After: 1"
+                                                   : NULL);
+}
+
+enum edge_step edge_deliver_error_with(struct edge_txn *t, unsigned status, const char *detail,
+                                       const char *field)
+{
     CDN_AUTOBUF struct cdn_buf line = {0};
     struct edge_cache_status cs = {.name = edge_name(t), .own = !t->fetch, .cause = t->cause};
     if (t->cause == EDGE_CAUSE_NONE) { /* else the cause's word, as everywhere; the body has the sentence */
@@ -130,8 +146,7 @@ enum edge_step edge_deliver_error(struct edge_txn *t, unsigned status, const cha
     cdn_buf_add_str(&line, CDN_STR("Cache-Status: "));
     edge_cache_status_build(&cs, &line);
     CDN_AUTOFREE char *verdict = cdn_asprintf("X-Cache: %s", edge_verdict_text(t->verdict));
-    const char *const more = status == 405 ? ALLOW : status == 503 ? "Retry-After: 1" : NULL;
-    const char *const fields[] = {line.p, verdict, "Cache-Control: no-store", more, NULL};
+    const char *const fields[] = {line.p, verdict, "Cache-Control: no-store", field, NULL};
     t->status = 0;
     size_t n = http_respond_problem_with(t->http, status, detail, fields);
     t->sent = t->http->method == HTTP_HEAD ? 0 : n;
@@ -253,6 +268,14 @@ static bool is_hot_variant(const struct edge_rep *rep)
            edge_head_count(rep->head, EDGE_HEAD_SET_COOKIE) == 0; /* whose replaying a reload may end */
 }
 
+/* Whether the rule lets requests like this one be answered without a look at it. */
+static bool is_hot_rule(const struct edge_txn *t)
+{
+    const struct edge_rule *rule = t->target.rule;
+    return !rule->never_hot && t->tuning == edge_tuning_now(t->worker->edge) &&
+           !(rule->hot_without_cookie && t->http->field[HTTP_REQ_COOKIE].p);
+}
+
 void edge_deliver_blob(struct edge_txn *t, const struct edge_rep *rep, const struct edge_range_plan *plan,
                        struct edge_blob *blob, const struct edge_hold *hold)
 {
@@ -267,8 +290,9 @@ void edge_deliver_blob(struct edge_txn *t, const struct edge_rep *rep, const str
     edge_deliver_respond(t, response, single ? 206 : edge_head_status(rep->head), rep, single ? plan : NULL,
                          n);
     if (hold && !single && t->verdict == EDGE_VERDICT_HIT && edge_hot_is_plain(t->http) &&
-        is_hot_variant(rep)) {
-        edge_hot_add(t->worker->hot, t->http, hold, blob, response, loop_now_ms(t->worker->loop));
+        is_hot_variant(rep) && is_hot_rule(t)) {
+        edge_hot_add(t->worker->hot, t->http, hold, blob, response, t->target.rule->hot_without_cookie,
+                     loop_now_ms(t->worker->loop));
         return; /* the table keeps the response */
     }
     MHD_destroy_response(response);

@@ -20,6 +20,9 @@ void edge_deliver_respond(struct edge_txn *txn, struct MHD_Response *response, u
                           const struct edge_rep *rep, const struct edge_range_plan *plan,
                           uint64_t body_bytes);
 enum edge_step edge_deliver_error(struct edge_txn *txn, unsigned status, const char *detail);
+/* The same with a further field, "NAME: VALUE" (NULL: none). */
+enum edge_step edge_deliver_error_with(struct edge_txn *txn, unsigned status, const char *detail,
+                                       const char *field);
 /* For only-if-cached when nothing usable is stored (RFC 9111 5.2.1.7). */
 enum edge_step edge_deliver_uncached(struct edge_txn *txn);
 enum edge_step edge_deliver_options(struct edge_txn *txn); /* OPTIONS that goes no further than here */

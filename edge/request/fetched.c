@@ -2,7 +2,6 @@
  * slice, an answer to itself alone) by the phase of its fetch. */
 #include "common/http/client/http_client.h"
 #include "common/str.h"
-#include "edge/base/breaker.h"
 #include "edge/base/worker.h"
 #include "edge/cache/cache.h"
 #include "edge/cache/object.h"
@@ -18,6 +17,9 @@
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/head.h"
 #include "edge/semantics/validate.h"
+#include "edge/site/breaker.h"
+#include "edge/site/rule.h"
+#include "edge/site/target.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -39,9 +41,8 @@ static bool takes_stale(struct edge_txn *t, enum edge_origin_state state)
     if (!t->hold.object) {
         return false;
     }
-    struct edge *edge = t->worker->edge;
-    enum edge_reuse reuse = edge_reuse_decide(&edge_tuning_now(edge)->rules, &t->hold.rep->fresh, &t->control,
-                                              state, false, t->now_ms);
+    enum edge_reuse reuse =
+        edge_reuse_decide(&t->target.rule->rules, &t->hold.rep->fresh, &t->control, state, false, t->now_ms);
     if (!edge_reuse_serves(reuse)) {
         return false;
     }

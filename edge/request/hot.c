@@ -49,6 +49,7 @@ struct hot_entry {
     uint8_t unused; /* how often the clock hand or the sweep passed since the last hit */
     uint8_t marks;  /* hits of this second that the policy was told of */
     bool secure;
+    bool without_cookie; /* only for requests that have none */
     uint64_t body_n;
     char key[]; /* host, target, Accept-Encoding; then the ETag */
 };
@@ -115,16 +116,23 @@ static void remove_slot(struct edge_hot *h, size_t i)
     h->slot[i] = (struct hot_slot){0};
 }
 
+void edge_hot_clear(struct edge_hot *h)
+{
+    for (size_t i = 0; i <= h->mask; i++) {
+        if (h->slot[i].entry) {
+            drop_entry(h, h->slot[i].entry);
+            h->slot[i] = (struct hot_slot){0};
+        }
+    }
+    h->count = 0;
+}
+
 void edge_hot_destroy(struct edge_hot *h)
 {
     if (!h) {
         return;
     }
-    for (size_t i = 0; i <= h->mask; i++) {
-        if (h->slot[i].entry) {
-            drop_entry(h, h->slot[i].entry);
-        }
-    }
+    edge_hot_clear(h);
     free(h->asked);
     free(h->slot);
     free(h);
@@ -277,7 +285,8 @@ bool edge_hot_answer(struct edge_hot *h, struct http_request *req, int64_t now_m
         return false;
     }
     struct cdn_str none_match = req->field[HTTP_REQ_IF_NONE_MATCH];
-    if (none_match.p && !is_own_tag(e, none_match)) {
+    if ((none_match.p && !is_own_tag(e, none_match)) ||
+        (e->without_cookie && req->field[HTTP_REQ_COOKIE].p)) {
         return false;
     }
     if ((uint32_t)(now_ms / 1000) != e->shown_s) {
@@ -354,7 +363,7 @@ static void insert(struct edge_hot *h, uint64_t hash, const struct http_request 
 }
 
 void edge_hot_add(struct edge_hot *h, const struct http_request *req, const struct edge_hold *hold,
-                  struct edge_blob *body, struct MHD_Response *full, int64_t now_ms)
+                  struct edge_blob *body, struct MHD_Response *full, bool without_cookie, int64_t now_ms)
 {
     const uint64_t hash = request_hash(h, req);
     if (!asked_before(h, hash)) {
@@ -379,6 +388,7 @@ void edge_hot_add(struct edge_hot *h, const struct http_request *req, const stru
     e->expires_ms = edge_freshness_expires_ms(&hold->rep->fresh);
     e->shown_s = (uint32_t)(now_ms / 1000);
     e->full = full;
+    e->without_cookie = without_cookie;
     note_fields(e);
     insert(h, hash, req, e);
 }

@@ -27,6 +27,7 @@ struct edge_hot;
 /* `name` (borrowed) is the edge's, for Cache-Status. */
 struct edge_hot *edge_hot_create(struct edge_cache *cache, unsigned limit, struct cdn_str name);
 void edge_hot_destroy(struct edge_hot *hot);
+void edge_hot_clear(struct edge_hot *hot); /* all answers go */
 
 /* Whether a request is of the plain kind, and so worth asking or adding. If-None-Match is allowed. */
 bool edge_hot_is_plain(const struct http_request *req);
@@ -35,9 +36,9 @@ bool edge_hot_answer(struct edge_hot *hot, struct http_request *req, int64_t now
                      unsigned *ret_status);
 /* After a hit on the long way: remembers the answer for requests like this one, if it is not the first. Its
  * body is `body`: that of `hold`, or a compressed form of it. Takes `full` over and references of its own to
- * the rest. */
+ * the rest. `without_cookie`: the site's rule looks at cookies, so only requests that have none get it. */
 void edge_hot_add(struct edge_hot *hot, const struct http_request *req, const struct edge_hold *hold,
-                  struct edge_blob *body, struct MHD_Response *full, int64_t now_ms);
+                  struct edge_blob *body, struct MHD_Response *full, bool without_cookie, int64_t now_ms);
 /* Drops entries whose answer is void or was not asked for in the last three rounds, `steps` slots at a time:
  * called now and then, so that their memory goes. */
 void edge_hot_sweep(struct edge_hot *hot, unsigned steps);

@@ -6,7 +6,6 @@
 #include "common/http/syntax/http_message.h"
 #include "common/loop.h"
 #include "common/str.h"
-#include "edge/base/breaker.h"
 #include "edge/base/worker.h"
 #include "edge/cache/object.h"
 #include "edge/fetch/fetch.h"
@@ -19,6 +18,10 @@
 #include "edge/request/upstream.h"
 #include "edge/semantics/validate.h"
 #include "edge/semantics/vary.h"
+#include "edge/site/breaker.h"
+#include "edge/site/origin.h"
+#include "edge/site/rule.h"
+#include "edge/site/target.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -71,7 +74,7 @@ static bool must_look_on_disk(const struct edge_txn *t)
 /* How the origin does, for all that is known: disconnected, or in trouble with this URL. */
 static enum edge_origin_state origin_state(const struct edge_txn *t, const struct edge_stored *s)
 {
-    const enum edge_origin_state state = edge_breaker_state(&t->worker->edge->breaker);
+    const enum edge_origin_state state = edge_rule_origin_state(t->target.rule);
     return state == EDGE_ORIGIN_UP && s->failing ? EDGE_ORIGIN_ERROR : state;
 }
 
@@ -79,7 +82,7 @@ static enum edge_origin_state origin_state(const struct edge_txn *t, const struc
 static enum edge_reuse reuse_of(const struct edge_txn *t, const struct edge_stored *s)
 {
     struct edge *edge = t->worker->edge;
-    const struct edge_rules *rules = &edge_tuning_now(edge)->rules;
+    const struct edge_rules *rules = &t->target.rule->rules;
     const struct edge_freshness *fresh = &s->hold.rep->fresh;
     enum edge_reuse reuse =
         edge_reuse_decide(rules, fresh, &t->control, EDGE_ORIGIN_UP,
@@ -95,9 +98,9 @@ static enum edge_reuse reuse_of(const struct edge_txn *t, const struct edge_stor
 /* Whether a stale answer is refreshed in the background now. */
 static bool may_refresh(struct edge_txn *t, const struct edge_stored *s, enum edge_reuse reuse)
 {
-    struct edge *edge = t->worker->edge;
-    if (reuse == EDGE_REUSE_STALE_ERROR && edge_breaker_state(&edge->breaker) != EDGE_ORIGIN_UP) {
-        return edge_breaker_may_probe(&edge->breaker, loop_mono_ns(t->worker->loop));
+    const struct edge_rule *rule = t->target.rule;
+    if (reuse == EDGE_REUSE_STALE_ERROR && edge_rule_origin_state(rule) != EDGE_ORIGIN_UP) {
+        return edge_breaker_may_probe(&rule->origin[0]->breaker, loop_mono_ns(t->worker->loop));
     }
     return (reuse == EDGE_REUSE_STALE_REVALIDATE || reuse == EDGE_REUSE_STALE_ERROR) && s->may_refresh &&
            edge_budget_fetches() > 0;
@@ -133,7 +136,7 @@ static enum edge_step serve_stored(struct edge_txn *t, enum edge_reuse reuse)
 static void begin(struct edge_txn *t, struct edge_fetch *f, const struct edge_stored *s, bool background,
                   bool for_range)
 {
-    struct edge_vary_source source = {edge_upstream_vary_get, t};
+    struct edge_vary_source source = edge_upstream_source(t);
     struct edge_fetch_request r = {.background = background, .for_range = for_range};
     if (s->newest) {
         r.candidate_count = edge_cache_candidates(t->worker->edge->cache, t->entry, &t->hold, &source,
@@ -157,7 +160,7 @@ static struct edge_fetch_wish wish_of(struct edge_txn *t, const struct edge_stor
 
 static void refresh_behind(struct edge_txn *t, const struct edge_stored *s)
 {
-    struct edge_vary_source source = {edge_upstream_vary_get, t};
+    struct edge_vary_source source = edge_upstream_source(t);
     const struct edge_fetch_wish wish = wish_of(t, s, &source, false);
     bool made;
     struct edge_fetch *f = edge_fetch_join_or_make(t->worker, t->entry, &wish, NULL, &made);
@@ -169,7 +172,7 @@ static void refresh_behind(struct edge_txn *t, const struct edge_stored *s)
 static enum edge_step fetch(struct edge_txn *t, const struct edge_stored *s,
                             const struct edge_lookup_facts *facts)
 {
-    struct edge_vary_source source = {edge_upstream_vary_get, t};
+    struct edge_vary_source source = edge_upstream_source(t);
     struct edge_fetch_wish wish = wish_of(t, s, &source, facts->alone);
     wish.only_join = edge_queue_must_wait(t);
     bool made;
@@ -211,7 +214,7 @@ static enum edge_step act(struct edge_txn *t, const struct edge_stored *s,
 enum edge_step edge_lookup(struct edge_txn *t)
 {
     struct edge_cache *cache = t->worker->edge->cache;
-    struct edge_vary_source source = {edge_upstream_vary_get, t};
+    struct edge_vary_source source = edge_upstream_source(t);
     struct edge_stored stored;
     struct edge_lookup_facts facts;
     edge_cache_release(cache, &t->hold);

@@ -59,7 +59,7 @@ static bool is_combinable(const struct edge_rep *rep)
 
 bool edge_part_wants(struct edge_txn *t)
 {
-    struct edge_vary_source source = {edge_upstream_vary_get, t};
+    struct edge_vary_source source = edge_upstream_source(t);
     struct http_range_spec spec;
     struct edge_hold any = {0};
     if (t->http->method != HTTP_GET || !edge_part_slice_size(t)) {
@@ -89,7 +89,7 @@ static bool resolve(const struct edge_txn *t, const struct edge_rep *rep, struct
 /* Whether every byte of [from, from + n) is stored. */
 static bool is_stored(struct edge_txn *t, const struct edge_rep *rep, uint64_t from, uint64_t n)
 {
-    struct edge_vary_source source = {edge_upstream_vary_get, t};
+    struct edge_vary_source source = edge_upstream_source(t);
     uint64_t at = from;
     bool all = true;
     while (all && at < from + n) {
@@ -192,7 +192,7 @@ enum edge_step edge_part_serve_confirmed(struct edge_txn *t)
 static bool find_part(struct edge_txn *t, const struct edge_rep *known, uint64_t at,
                       struct edge_hold *ret_part, struct edge_moment *ret_moment)
 {
-    struct edge_vary_source source = {edge_upstream_vary_get, t};
+    struct edge_vary_source source = edge_upstream_source(t);
     const struct edge_head *like = is_combinable(known) ? known->head : NULL;
     if (!edge_cache_select_part(cache_of(t), t->entry, &source, at, like, ret_part, ret_moment)) {
         return false;
@@ -264,7 +264,7 @@ static enum edge_step fetch_stretch(struct edge_txn *t, const struct edge_hold *
 
 enum edge_step edge_part_begin(struct edge_txn *t)
 {
-    struct edge_vary_source source = {edge_upstream_vary_get, t};
+    struct edge_vary_source source = edge_upstream_source(t);
     struct edge_hold known = {0};
     struct stretch s = {0};
     enum edge_step step;

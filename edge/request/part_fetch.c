@@ -17,6 +17,8 @@
 #include "edge/semantics/cause.h"
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/vary.h"
+#include "edge/site/rule.h"
+#include "edge/site/target.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -35,8 +37,7 @@ enum edge_reuse edge_part_reuse(const struct edge_txn *t, const struct edge_rep 
 {
     struct edge *edge = t->worker->edge;
     const bool unsynced = origin == EDGE_ORIGIN_UP && atomic_load(&edge->unsynced);
-    return edge_reuse_decide(&edge_tuning_now(edge)->rules, &rep->fresh, &t->control, origin, unsynced,
-                             t->now_ms);
+    return edge_reuse_decide(&t->target.rule->rules, &rep->fresh, &t->control, origin, unsynced, t->now_ms);
 }
 
 bool edge_part_is_usable(const struct edge_txn *t, const struct edge_rep *rep)
@@ -68,7 +69,7 @@ static void begin(struct edge_txn *t, struct edge_fetch *f, struct edge_hold *st
 bool edge_part_join(struct edge_txn *t, uint64_t at, const struct edge_fetch_scope *scope,
                     const struct edge_moment *moment, const struct edge_rep *newest, struct edge_hold *stale)
 {
-    struct edge_vary_source source = {edge_upstream_vary_get, t};
+    struct edge_vary_source source = edge_upstream_source(t);
     struct edge_fetch_wish wish = {
         .source = &source, .moment = *moment, .newest = newest, .scope = *scope, .at = at};
     wish.scope.authorized = t->http->field[HTTP_REQ_AUTHORIZATION].p != NULL;
@@ -89,7 +90,7 @@ bool edge_part_join(struct edge_txn *t, uint64_t at, const struct edge_fetch_sco
 /* A fetch that confirms the stale part while it is being served, unless one is on its way. */
 void edge_part_refresh(struct edge_txn *t, const struct edge_hold *part, const struct edge_moment *moment)
 {
-    struct edge_vary_source source = {edge_upstream_vary_get, t};
+    struct edge_vary_source source = edge_upstream_source(t);
     const struct edge_fetch_wish wish = {.source = &source,
                                          .moment = *moment,
                                          .newest = part->rep,

@@ -37,6 +37,7 @@ static ssize_t read_upload(void *arg, char *into, size_t max)
     }
     size_t n = have < max ? have : max;
     memcpy(into, t->upload.p + t->upload_at, n);
+    f->body_begun = true;
     t->upload_at += n;
     if (t->upload_at == t->upload.n) {
         cdn_buf_clear(&t->upload);

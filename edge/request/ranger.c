@@ -70,7 +70,7 @@ static void drop_source(struct edge_ranger *r)
 static bool next_source(struct edge_ranger *r)
 {
     struct edge_txn *t = r->txn;
-    struct edge_vary_source source = {edge_upstream_vary_get, t};
+    struct edge_vary_source source = edge_upstream_source(t);
     struct edge_hold part = {0};
     struct edge_moment moment;
     drop_source(r);

@@ -16,7 +16,6 @@
 #include "common/mem.h"
 #include "common/str.h"
 #include "edge/base/metrics.h"
-#include "edge/base/target.h"
 #include "edge/cache/object.h"
 #include "edge/fetch/fetch.h"
 #include "edge/log/access_format.h"
@@ -27,6 +26,7 @@
 #include "edge/request/pass.h"
 #include "edge/request/queue.h"
 #include "edge/request/ranger.h"
+#include "edge/request/ruled.h"
 #include "edge/request/step.h"
 #include "edge/request/tunnel.h"
 #include "edge/request/txn.h"
@@ -35,6 +35,8 @@
 #include "edge/semantics/head.h"
 #include "edge/semantics/key.h"
 #include "edge/semantics/validate.h"
+#include "edge/site/rule.h"
+#include "edge/site/target.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -141,7 +143,8 @@ static enum edge_key_error build_target(struct edge_txn *t)
                                          .query = t->http->query};
     struct cdn_str digits;
     char text[EDGE_KEY_MAX]; /* a transaction keeps what the key needs, not what a key may need */
-    enum edge_key_error e = edge_target_build(&t->worker->edge->naming, &parts, text, &t->target);
+    t->tuning = edge_tuning_now(t->worker->edge);
+    enum edge_key_error e = edge_target_build(&t->tuning->sites, &parts, text, &t->target);
     if (e == EDGE_KEY_OK) {
         cdn_buf_clear(&t->key);
         cdn_buf_add_str(&t->key, t->target.key);
@@ -198,14 +201,17 @@ enum edge_step edge_request_begin(struct edge_txn *t)
     if (step != EDGE_STEP_LOOKUP) {
         return step;
     }
-    if (http_request_asks_upgrade(t->http)) {
+    const enum edge_step ruled = edge_ruled_begin(t);
+    if (http_request_asks_upgrade(t->http) && ruled != EDGE_STEP_DONE) {
         return EDGE_STEP_UPGRADE;
+    }
+    if (ruled != EDGE_STEP_LOOKUP) {
+        return ruled;
     }
     if (!edge_txn_is_cached_method(t)) {
         return edge_txn_pass(t, EDGE_CAUSE_BYPASS_METHOD);
     }
-    if (http_cc_has(&t->control.cc, HTTP_CC_NO_STORE) &&
-        edge_tuning_now(t->worker->edge)->rules.honour_request) {
+    if (http_cc_has(&t->control.cc, HTTP_CC_NO_STORE) && t->target.rule->rules.honour_request) {
         return edge_txn_pass(t, EDGE_CAUSE_BYPASS_REQUEST);
     }
     return EDGE_STEP_LOOKUP;
@@ -266,6 +272,11 @@ static void on_head(void *self, struct http_request *req)
     enum edge_key_error e = build_target(t);
     if (e != EDGE_KEY_OK || is_loop(t) || req->method == HTTP_TRACE || is_purge(req)) {
         t->upload_done = true; /* the body is thrown away, then BEGIN answers */
+        t->step = EDGE_STEP_BEGIN;
+        return;
+    }
+    if (edge_ruled_refuses(t)) {
+        t->upload_done = true; /* the same */
         t->step = EDGE_STEP_BEGIN;
         return;
     }

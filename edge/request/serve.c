@@ -6,6 +6,7 @@
 #include "common/http/syntax/http_field_range.h"
 #include "edge/semantics/storable.h"
 #include "edge/semantics/validate.h"
+#include "edge/site/rule.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -45,14 +46,21 @@ static bool is_left_out(const struct edge_head_line *line, unsigned stored_statu
     return status == 304 && !edge_validate_field_in_not_modified(f, line->name);
 }
 
+static bool is_chosen(const struct edge_head_line *line, const struct edge_serve_choice *choice)
+{
+    const enum edge_serve_personal personal = choice->personal;
+    return (choice->tags || !is_tags(line->field)) &&
+           (personal == EDGE_SERVE_ALL ||
+            !edge_storable_field_is_personal(line->field, line->name, personal == EDGE_SERVE_COOKIES)) &&
+           !(choice->rule && edge_rule_replaces(choice->rule, line->name));
+}
+
 void edge_serve_fields(struct http_head *into, const struct edge_head *head, unsigned status,
-                       const struct edge_range_plan *plan, enum edge_serve_personal personal, bool tags)
+                       const struct edge_range_plan *plan, const struct edge_serve_choice *choice)
 {
     struct edge_head_line line;
     for (size_t at = 0; edge_head_next(head, &at, &line);) {
-        if (!is_left_out(&line, edge_head_status(head), status, plan) && (tags || !is_tags(line.field)) &&
-            (personal == EDGE_SERVE_ALL ||
-             !edge_storable_field_is_personal(line.field, line.name, personal == EDGE_SERVE_COOKIES))) {
+        if (!is_left_out(&line, edge_head_status(head), status, plan) && is_chosen(&line, choice)) {
             http_head_add(into, line.name, line.value);
         }
     }

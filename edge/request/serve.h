@@ -30,11 +30,16 @@ enum edge_serve_personal { /* which personal fields (edge_storable_field_is_pers
                            EDGE_SERVE_COOKIES, /* cookies, as the setting says */
                            EDGE_SERVE_ALL,     /* it is for the client whose request it was */
 };
+struct edge_serve_choice {
+    enum edge_serve_personal personal;
+    bool tags;                    /* those it can be purged by, too */
+    const struct edge_rule *rule; /* that sets or removes fields; NULL: none does */
+};
 /* Adds the stored fields. Left out: Content-Length (the server counts), Age (counted anew); for 304 also what
  * describes the body (RFC 9110 15.4.5). `plan`: Content-Range or the multipart type in place of the stored
- * fields; may be NULL. `tags`: those it can be purged by, too. */
+ * fields; may be NULL. */
 void edge_serve_fields(struct http_head *into, const struct edge_head *head, unsigned status,
-                       const struct edge_range_plan *plan, enum edge_serve_personal personal, bool tags);
+                       const struct edge_range_plan *plan, const struct edge_serve_choice *choice);
 
 /* A response over bytes of a blob; holds its own reference. */
 struct MHD_Response *edge_serve_blob(struct edge_blob *blob, size_t from, size_t n);

@@ -21,6 +21,7 @@
 #include "edge/request/txn.h"
 #include "edge/semantics/cause.h"
 #include "edge/semantics/head.h"
+#include "edge/site/origin.h"
 
 #include <microhttpd.h>
 #include <stdatomic.h>
@@ -226,7 +227,7 @@ static enum step end_up(struct edge_tunnel *u)
     u->client_ended = true;
     t->upload_done = true;
     edge_fetch_body_ready(t->fetch);
-    return cdn_str_starts(cdn_str(t->worker->edge->origin_base), CDN_STR("https:")) ? OVER : WAIT;
+    return t->fetch->origin->secure ? OVER : WAIT;
 }
 
 static enum step take_up(struct edge_tunnel *u)

@@ -9,6 +9,7 @@
 #include "edge/cache/blob.h"
 #include "edge/memory/budget.h"
 #include "edge/request/stall.h"
+#include "edge/site/rule.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -130,13 +131,14 @@ bool edge_txn_is_cached_method(const struct edge_txn *t)
 
 bool edge_txn_only_cached(const struct edge_txn *t)
 {
-    return edge_freshness_only_if_cached(&edge_tuning_now(t->worker->edge)->rules, &t->control);
+    return edge_freshness_only_if_cached(&t->target.rule->rules, &t->control);
 }
 
 enum edge_step edge_txn_pass(struct edge_txn *t, enum edge_cause cause)
 {
     t->cause = cause;
     t->verdict = edge_txn_is_cached_method(t) && cause != EDGE_CAUSE_BYPASS_REQUEST &&
+                         cause != EDGE_CAUSE_BYPASS_RULE && cause != EDGE_CAUSE_BYPASS_COOKIE &&
                          cause != EDGE_CAUSE_BYPASS_RESPONSE && cause != EDGE_CAUSE_RANGE_IGNORED
                      ? EDGE_VERDICT_MISS
                      : EDGE_VERDICT_BYPASS;

@@ -9,7 +9,6 @@
 #include "common/http/server/http_server.h"
 #include "common/status.h"
 #include "common/str.h"
-#include "edge/base/target.h"
 #include "edge/base/worker.h"
 #include "edge/cache/cache.h"
 #include "edge/fetch/body.h"
@@ -19,6 +18,7 @@
 #include "edge/semantics/cause.h"
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/validate.h"
+#include "edge/site/target.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -51,9 +51,10 @@ struct edge_txn {
     struct http_request *http;
     enum edge_step step; /* that runs when libmicrohttpd asks next */
     /* the request */
-    struct cdn_buf key;        /* cache key; `target` points into it */
-    struct edge_target target; /* what is asked, of us and of the origin */
-    struct cdn_buf text;       /* joined fields that `conditions` and `control` point into */
+    struct cdn_buf key;               /* cache key; `target` points into it */
+    struct edge_target target;        /* what is asked, of us and of the origin, and by which rule */
+    const struct edge_tuning *tuning; /* that the rule is of */
+    struct cdn_buf text;              /* joined fields that `conditions` and `control` point into */
     struct edge_request_control control;
     struct edge_conditions conditions;
     bool hashed;    /* content-hashed name */

@@ -14,7 +14,6 @@
 #include "common/str.h"
 #include "edge/base/accept.h"
 #include "edge/base/settings.h"
-#include "edge/base/target.h"
 #include "edge/base/worker.h"
 #include "edge/cache/cache.h"
 #include "edge/cache/object.h"
@@ -25,6 +24,11 @@
 #include "edge/semantics/storable.h"
 #include "edge/semantics/validate.h"
 #include "edge/semantics/vary.h"
+#include "edge/site/device.h"
+#include "edge/site/origin.h"
+#include "edge/site/rule.h"
+#include "edge/site/rule_settings.h"
+#include "edge/site/target.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
@@ -33,7 +37,7 @@
 #include "common/banned.h"
 
 struct copying {
-    const struct edge *edge;
+    const struct edge_txn *txn;
     struct edge_fields *into;
     struct edge_outgoing which;
     bool unkeyed; /* one went along that is in no key */
@@ -48,6 +52,123 @@ static struct edge_outgoing outgoing_of(struct edge_txn *t, bool pass, struct cd
                                   .forward = &t->worker->edge->settings.forward_fields};
 }
 
+/* ---- what the site's rule says ---- */
+
+static bool is_cookie(struct cdn_str name)
+{
+    return cdn_str_eq_nocase(name, CDN_STR("Cookie"));
+}
+
+static bool is_device(struct cdn_str name)
+{
+    return cdn_str_eq_nocase(name, CDN_STR("CDN-Device"));
+}
+
+static const struct cdn_config_entry *entry_of(const struct cdn_config_list *list, struct cdn_str name)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        if (cdn_str_eq_nocase(cdn_str(list->items[i].key), name)) {
+            return &list->items[i];
+        }
+    }
+    return NULL;
+}
+
+/* Whether the rule, and not the client, says what the origin gets under this name. */
+static bool is_ruled(const struct edge_txn *t, struct cdn_str name)
+{
+    const struct edge_rule *rule = t->target.rule;
+    return (rule->filters_cookies && is_cookie(name)) || (rule->settings.key_device && is_device(name)) ||
+           (rule->changes_request &&
+            (entry_of(&rule->settings.request_set, name) || entry_of(&rule->settings.request_remove, name)));
+}
+
+/* Several lines are one list (RFC 9113 8.2.3). */
+static bool collect_cookies(void *arg, struct cdn_str name, struct cdn_str value)
+{
+    struct cdn_buf *into = arg;
+    if (is_cookie(name)) {
+        cdn_buf_add_str(into, into->n ? CDN_STR("; ") : CDN_STR(""));
+        cdn_buf_add_str(into, value);
+    }
+    return true;
+}
+
+static bool write_cookies(const struct edge_txn *t, struct cdn_buf *into)
+{
+    CDN_AUTOBUF struct cdn_buf sent = {0};
+    const size_t before = into->n;
+    http_request_each_field(t->http, collect_cookies, &sent);
+    edge_rule_cookies(t->target.rule, cdn_buf_str(&sent), into);
+    return into->n > before;
+}
+
+static bool collect(void *arg, struct cdn_str name, struct cdn_str value);
+
+struct collecting {
+    struct cdn_str name;
+    struct cdn_buf *into;
+    bool any;
+};
+
+static struct cdn_str device_of(const struct edge_txn *t)
+{
+    CDN_AUTOBUF struct cdn_buf agent = {0};
+    CDN_AUTOBUF struct cdn_buf mobile = {0};
+    struct collecting a = {.name = CDN_STR("User-Agent"), .into = &agent};
+    struct collecting m = {.name = CDN_STR("Sec-CH-UA-Mobile"), .into = &mobile};
+    http_request_each_field(t->http, collect, &a);
+    http_request_each_field(t->http, collect, &m);
+    return edge_device_class(cdn_buf_str(&agent), cdn_buf_str(&mobile));
+}
+
+/* What the origin gets under a name that is_ruled() said yes to; false: nothing. */
+static bool get_ruled(const struct edge_txn *t, struct cdn_str name, struct cdn_buf *into)
+{
+    const struct edge_rule *rule = t->target.rule;
+    const struct cdn_config_entry *set = entry_of(&rule->settings.request_set, name);
+    if (set) {
+        cdn_buf_add_str(into, cdn_str(set->value));
+        return true;
+    }
+    if (rule->settings.key_device && is_device(name)) {
+        cdn_buf_add_str(into, device_of(t));
+        return true;
+    }
+    return is_cookie(name) && !entry_of(&rule->settings.request_remove, name) && write_cookies(t, into);
+}
+
+static void add_ruled(const struct edge_txn *t, struct edge_fields *f)
+{
+    const struct edge_rule *rule = t->target.rule;
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    if (rule->filters_cookies && !entry_of(&rule->settings.request_set, CDN_STR("Cookie")) &&
+        get_ruled(t, CDN_STR("Cookie"), &text)) {
+        edge_fields_add(f, CDN_STR("Cookie"), cdn_buf_str(&text));
+    }
+    if (rule->settings.key_device) {
+        edge_fields_add(f, CDN_STR("CDN-Device"), device_of(t));
+    }
+    for (size_t i = 0; i < rule->settings.request_set.n; i++) {
+        const struct cdn_config_entry *e = &rule->settings.request_set.items[i];
+        edge_fields_add(f, cdn_str(e->key), cdn_str(e->value));
+    }
+}
+
+/* "cookie;NAME" of a rule's key: the value of that cookie as the origin gets it. */
+static bool get_cookie(const struct edge_txn *t, struct cdn_str name, struct cdn_buf *into)
+{
+    CDN_AUTOBUF struct cdn_buf cookies = {0};
+    struct cdn_str value;
+    if (!write_cookies(t, &cookies) || !edge_rule_cookie_find(cdn_buf_str(&cookies), name, &value)) {
+        return false;
+    }
+    cdn_buf_add_str(into, value);
+    return true;
+}
+
+/* ---- what the client says ---- */
+
 /* Written in the form of accept.h: then what the client sent stays here. */
 static bool is_rewritten(const struct edge *edge, struct cdn_str name)
 {
@@ -58,7 +179,8 @@ static bool is_rewritten(const struct edge *edge, struct cdn_str name)
 static bool copy_field(void *arg, struct cdn_str name, struct cdn_str value)
 {
     struct copying *c = arg;
-    if (!is_rewritten(c->edge, name) && edge_outgoing_has(&c->which, name)) {
+    if (!is_rewritten(c->txn->worker->edge, name) && !is_ruled(c->txn, name) &&
+        edge_outgoing_has(&c->which, name)) {
         c->unkeyed = c->unkeyed || edge_outgoing_is_unkeyed(name);
         edge_fields_add(c->into, name, value);
     }
@@ -99,19 +221,31 @@ static void add_forwarded(struct edge_txn *t, struct edge_fields *f)
     add_joined(f, "Forwarded", &out);
 }
 
+/* p NULL: of several origins each is told its own authority, which libcurl knows when one is asked. */
+static struct cdn_str host_of(const struct edge_txn *t)
+{
+    const struct edge_rule *rule = t->target.rule;
+    switch (rule->host_sent) {
+    case EDGE_HOST_CLIENT:
+        return t->target.host;
+    case EDGE_HOST_NAME:
+        return cdn_str(rule->host);
+    case EDGE_HOST_ORIGIN:
+        break;
+    }
+    return rule->origin_count == 1 ? cdn_str(rule->origin[0]->authority) : (struct cdn_str){0};
+}
+
 static void add_own(struct edge_txn *t, struct edge_fields *f)
 {
     struct edge *edge = t->worker->edge;
     const struct edge_settings *s = &edge->settings;
     CDN_AUTOBUF struct cdn_buf in = {0};
     CDN_AUTOBUF struct cdn_buf out = {0};
-    struct cdn_str host = cdn_str(s->origin_host);
-    if (cdn_str_eq(host, CDN_STR("origin"))) {
-        host = cdn_str(edge->origin_authority);
-    } else if (cdn_str_eq(host, CDN_STR("client"))) {
-        host = t->target.host;
+    const struct cdn_str host = host_of(t);
+    if (host.p) {
+        edge_fields_add(f, CDN_STR("Host"), host);
     }
-    edge_fields_add(f, CDN_STR("Host"), host);
     http_via_append(&out, joined(t->http, HTTP_REQ_VIA, &in), t->http->http10 ? 10 : 11, cdn_str(s->name));
     add_joined(f, "Via", &out);
     cdn_buf_clear(&in);
@@ -126,12 +260,6 @@ static void add_own(struct edge_txn *t, struct edge_fields *f)
         edge_fields_add(f, CDN_STR("Max-Forwards"), cdn_str(text));
     }
 }
-
-struct collecting {
-    struct cdn_str name;
-    struct cdn_buf *into;
-    bool any;
-};
 
 static bool collect(void *arg, struct cdn_str name, struct cdn_str value)
 {
@@ -184,11 +312,17 @@ static bool get_own(struct edge_txn *t, struct cdn_str name, struct cdn_buf *int
     return any;
 }
 
-bool edge_upstream_vary_get(void *txn, struct cdn_str name, struct cdn_buf *into)
+static bool vary_get(void *txn, struct cdn_str name, struct cdn_buf *into)
 {
     struct edge_txn *t = txn;
     CDN_AUTOBUF struct cdn_buf connection = {0};
     struct collecting c = {.name = name, .into = into};
+    if (cdn_str_starts(name, CDN_STR("cookie;"))) {
+        return get_cookie(t, cdn_str_sub(name, 7), into);
+    }
+    if (is_ruled(t, name)) {
+        return get_ruled(t, name, into);
+    }
     if (is_rewritten(t->worker->edge, name)) {
         if (cdn_str_eq_nocase(name, CDN_STR("Accept-Language"))) {
             return write_language(t, into);
@@ -238,16 +372,6 @@ static void add_range(struct edge_fields *f, const struct edge_fetch_scope *r)
     edge_fields_add(f, CDN_STR("Range"), cdn_str(text));
 }
 
-static char *upstream_url(const struct edge_txn *t)
-{
-    struct cdn_buf url = {0};
-    const struct cdn_str base = cdn_str(t->worker->edge->origin_base);
-    cdn_buf_reserve(&url, base.n + t->target.path.n);
-    cdn_buf_add_str(&url, base);
-    cdn_buf_add_str(&url, t->target.path);
-    return cdn_buf_take(&url);
-}
-
 static const char *method_text(struct edge_txn *t)
 {
     static const char *const known[] = {
@@ -262,9 +386,9 @@ void edge_upstream_request(struct edge_txn *t, const struct edge_fetch_scope *sc
 {
     const bool pass = !scope;
     CDN_AUTOBUF struct cdn_buf connection = {0};
-    struct copying copying = {
-        .edge = t->worker->edge, .into = &ret->fields, .which = outgoing_of(t, pass, &connection)};
+    struct copying copying = {.txn = t, .into = &ret->fields, .which = outgoing_of(t, pass, &connection)};
     http_request_each_field(t->http, copy_field, &copying);
+    add_ruled(t, &ret->fields);
     add_accepted(t, &ret->fields);
     add_own(t, &ret->fields);
     add_forwarded(t, &ret->fields);
@@ -280,7 +404,8 @@ void edge_upstream_request(struct edge_txn *t, const struct edge_fetch_scope *sc
     }
     edge_fields_seal(&ret->fields);
     ret->method = pass ? method_text(t) : "GET";
-    ret->url = upstream_url(t);
+    ret->rule = t->target.rule;
+    ret->path = cdn_str_dup(t->target.path);
     ret->pass = pass;
     ret->unkeyed = copying.unkeyed;
     ret->leader = ret->background ? NULL : &t->waiter;
@@ -291,7 +416,13 @@ void edge_upstream_request(struct edge_txn *t, const struct edge_fetch_scope *sc
     };
 }
 
+struct edge_vary_source edge_upstream_source(struct edge_txn *t)
+{
+    return (struct edge_vary_source){vary_get, t, cdn_str(t->target.rule->key_names)};
+}
+
 bool edge_upstream_fits(struct edge_txn *t, const struct edge_rep *rep)
 {
-    return edge_cache_rep_suits(rep, &(struct edge_vary_source){edge_upstream_vary_get, t});
+    const struct edge_vary_source source = edge_upstream_source(t);
+    return edge_cache_rep_suits(rep, &source);
 }

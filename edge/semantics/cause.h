@@ -40,6 +40,9 @@ const char *edge_verdict_meaning(enum edge_verdict v);
     X(VARY, "vary", "vary-miss", "stored, but not for request fields like these")                     \
     X(BYPASS_METHOD, "bypass-method", "method", "the request's method is not answered from a cache")  \
     X(BYPASS_REQUEST, "bypass-request", "request", "the request asked for an answer of the origin")   \
+    X(BYPASS_RULE, "bypass-rule", "bypass", "the site's rule for this path passes everything")        \
+    X(BYPASS_COOKIE, "bypass-cookie", "request",                                                      \
+      "the request has a cookie that the site's rule keeps for its owner")                            \
     X(BYPASS_RESPONSE, "bypass-response", "miss", "the origin's answer may not be stored")            \
     X(SET_COOKIE, "set-cookie", "miss", "the origin's answer sets a cookie for this client alone")    \
     X(RANGE_IGNORED, "range-ignored", "miss", "the origin answers a range with the whole")            \

@@ -196,6 +196,17 @@ static int64_t lifetime_of(const struct edge_rules *policy, const struct edge_he
     return 0;
 }
 
+/* What the operator says of it, within RFC 9111's leave: for how long, but not whether, it may be stored. */
+static int64_t ruled_lifetime(const struct edge_rules *policy, int64_t lifetime,
+                              enum edge_lifetime_source *source)
+{
+    if (policy->fixed_lifetime || lifetime < policy->min_lifetime_s) {
+        *source = EDGE_LIFETIME_RULE;
+        return policy->fixed_lifetime ? policy->fixed_lifetime_s : policy->min_lifetime_s;
+    }
+    return lifetime;
+}
+
 static int32_t window(const struct http_cache_control *cc, enum http_cache_directive d, int64_t otherwise)
 {
     return http_cc_has(cc, d) ? cc->seconds[d] : (int32_t)clamp_seconds(otherwise);
@@ -216,7 +227,8 @@ void edge_freshness_compute(const struct edge_rules *policy, const struct edge_h
     int64_t now_s = response_ms / 1000, age = 0;
     int64_t date = date_of(head, now_s);
     enum edge_lifetime_source source;
-    int64_t lifetime = lifetime_of(policy, head, control, date, now_s, &source);
+    int64_t lifetime =
+        ruled_lifetime(policy, lifetime_of(policy, head, control, date, now_s, &source), &source);
     struct edge_freshness f = {.response_ms = response_ms, .source = (uint8_t)source};
     (void)edge_freshness_age_parse(head, &age);
     f.lifetime_s =

@@ -40,6 +40,9 @@ struct edge_rules {
     int64_t disconnected_s; /* how long past its lifetime an answer may be served when the origin cannot be
                                reached (4.2.4 allows it unless the response forbids it); 86400 */
     int64_t max_lifetime_s; /* longer lifetimes are cut; HTTP_SECONDS_MAX */
+    int64_t min_lifetime_s; /* shorter ones are made so long, also where nothing is said; 0 */
+    bool fixed_lifetime;    /* every lifetime is fixed_lifetime_s, whatever is said */
+    int64_t fixed_lifetime_s;
     enum edge_set_cookie set_cookie;
     struct {
         uint16_t status;
@@ -63,15 +66,16 @@ struct edge_control {
 void edge_control_read(const struct edge_rules *policy, const struct edge_head *head, struct cdn_buf *scratch,
                        struct edge_control *ret);
 
-#define EDGE_LIFETIME_SOURCES(X) /* name, word (for /why) */ \
-    X(NONE, "none")                                          \
-    X(TARGETED, "cdn-cache-control")                         \
-    X(S_MAXAGE, "s-maxage")                                  \
-    X(MAX_AGE, "max-age")                                    \
-    X(EXPIRES, "expires")                                    \
-    X(HEURISTIC, "heuristic")                                \
-    X(NEGATIVE, "negative")                                  \
-    X(PURGED, "purged") /* by a soft purge: stale from then on */
+#define EDGE_LIFETIME_SOURCES(X) /* name, word (for /why) */      \
+    X(NONE, "none")                                               \
+    X(TARGETED, "cdn-cache-control")                              \
+    X(S_MAXAGE, "s-maxage")                                       \
+    X(MAX_AGE, "max-age")                                         \
+    X(EXPIRES, "expires")                                         \
+    X(HEURISTIC, "heuristic")                                     \
+    X(NEGATIVE, "negative")                                       \
+    X(PURGED, "purged") /* by a soft purge: stale from then on */ \
+    X(RULE, "rule")     /* the site's rule has a floor, or says it itself */
 
 enum edge_lifetime_source {
 #define X(name, word) EDGE_LIFETIME_##name,

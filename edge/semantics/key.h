@@ -39,7 +39,9 @@ struct edge_query_policy {
     X(PATH, 400, "the path is malformed")                                 \
     X(PERCENT, 400, "the URL has a '%' without two hex digits behind it") \
     X(DOTS, 400, "a prefix has '.' or '..' as a segment")                 \
-    X(LENGTH, 414, "the URL is too long")
+    X(LENGTH, 414, "the URL is too long")                                 \
+    X(SITE, 421, "no site here has this host")                            \
+    X(RULE, 404, "no rule of the site is for this path")
 
 enum edge_key_error {
 #define X(name, status, text) EDGE_KEY_##name,

@@ -237,7 +237,7 @@ static bool cookie_refused(const struct edge_rules *policy, const struct edge_st
 static bool varies_by_anything(const struct edge_head *head)
 {
     CDN_AUTOBUF struct cdn_buf spec = {0};
-    return !edge_vary_spec(head, &spec);
+    return !edge_vary_spec(head, CDN_STR(""), &spec);
 }
 
 /* Is there any use in storing it: fresh for a while, usable when stale, or cheaper to validate than to

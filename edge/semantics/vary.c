@@ -42,7 +42,7 @@ static bool insert(struct cdn_str *names, unsigned *count, struct cdn_str name)
     return true;
 }
 
-bool edge_vary_spec(const struct edge_head *head, struct cdn_buf *into)
+bool edge_vary_spec(const struct edge_head *head, struct cdn_str more, struct cdn_buf *into)
 {
     struct cdn_str names[EDGE_VARY_FIELDS_MAX + 1], line, name;
     unsigned count = 0;
@@ -54,13 +54,19 @@ bool edge_vary_spec(const struct edge_head *head, struct cdn_buf *into)
             }
         }
     }
+    while (more.n) {
+        if (!insert(names, &count, cdn_str_cut(&more, ','))) {
+            return false;
+        }
+    }
     for (unsigned i = 0; i < count; i++) {
         if (i > 0) {
             cdn_buf_add_char(into, ',');
         }
+        const bool exact = cdn_str_find(names[i], ';') >= 0; /* "cookie;NAME": cookies differ by case */
         for (size_t k = 0; k < names[i].n; k++) {
             char c = names[i].p[k];
-            cdn_buf_add_char(into, c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c);
+            cdn_buf_add_char(into, !exact && c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c);
         }
     }
     return true;
@@ -116,10 +122,33 @@ void edge_vary_key(struct cdn_str spec, const struct edge_vary_source *source, s
     }
 }
 
+static bool has_name(struct cdn_str spec, struct cdn_str name)
+{
+    while (spec.n) {
+        if (cdn_str_eq(cdn_str_cut(&spec, ','), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool meets_needs(struct cdn_str spec, struct cdn_str needs)
+{
+    while (needs.n) {
+        if (!has_name(spec, cdn_str_cut(&needs, ','))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool edge_vary_match(struct cdn_str spec, struct cdn_str key, const struct edge_vary_source *source,
                      struct cdn_buf *scratch)
 {
     size_t from = scratch->n;
+    if (!meets_needs(spec, source->needs)) {
+        return false;
+    }
     edge_vary_key(spec, source, scratch);
     return cdn_str_eq(cdn_str_sub(cdn_buf_str(scratch), from), key);
 }
@@ -136,6 +165,9 @@ bool edge_vary_match_language(struct cdn_str spec, struct cdn_str key, struct cd
                               const struct edge_vary_source *source, struct cdn_buf *scratch)
 {
     size_t from = scratch->n;
+    if (!meets_needs(spec, source->needs)) {
+        return false;
+    }
     edge_vary_key(spec, source, scratch);
     struct cdn_str own = cdn_str_sub(cdn_buf_str(scratch), from);
     content_language = cdn_str_trim(content_language);

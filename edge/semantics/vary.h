@@ -16,9 +16,9 @@
 
 #define EDGE_VARY_FIELDS_MAX 32
 
-/* Appends the spec. false: "*", a malformed name, or more than EDGE_VARY_FIELDS_MAX names: no request
- * matches, do not store. */
-bool edge_vary_spec(const struct edge_head *head, struct cdn_buf *into);
+/* Appends the spec, with the names of another one, `more`, in it, too. false: "*", a malformed name, or
+ * more than EDGE_VARY_FIELDS_MAX names: no request matches, do not store. */
+bool edge_vary_spec(const struct edge_head *head, struct cdn_str more, struct cdn_buf *into);
 
 /* Whether every name in a value of Vary is in `spec` already. */
 bool edge_vary_covers(struct cdn_str spec, struct cdn_str value);
@@ -28,6 +28,7 @@ bool edge_vary_covers(struct cdn_str spec, struct cdn_str value);
 struct edge_vary_source {
     bool (*get)(void *arg, struct cdn_str name, struct cdn_buf *into);
     void *arg;
+    struct cdn_str needs; /* a spec: answers that were stored without these names in theirs do not match */
 };
 /* Appends the secondary key of a request under `spec`. Normalised: Accept-Encoding, Accept-Language (order,
  * case, spaces, weights), Accept and other list fields (spaces round commas and at the ends; letter case and

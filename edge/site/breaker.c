@@ -1,6 +1,6 @@
 /* Only what fails before a request could be sent counts: an answer of 5xx, one that breaks off and one that
  * does not come are about one URL, and are remembered for that URL alone (cache_past.c). */
-#include "edge/base/breaker.h"
+#include "edge/site/breaker.h"
 
 #include <stdatomic.h>
 

@@ -20,9 +20,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         return 0;
     }
     struct edge_vary_fields list = {fields, count};
-    struct edge_vary_source source = {edge_vary_fields_get, &list};
+    struct edge_vary_source source = {.get = edge_vary_fields_get, .arg = &list};
     struct cdn_buf spec = {0}, key = {0}, scratch = {0};
-    if (edge_vary_spec(head, &spec)) {
+    if (edge_vary_spec(head, CDN_STR(""), &spec)) {
         edge_vary_key(cdn_buf_str(&spec), &source, &key);
         MUST(edge_vary_match(cdn_buf_str(&spec), cdn_buf_str(&key), &source, &scratch));
         MUST(edge_vary_match_language(cdn_buf_str(&spec), cdn_buf_str(&key), CDN_STR("de"), &source,

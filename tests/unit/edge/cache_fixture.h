@@ -58,7 +58,7 @@ struct asked {
 static inline const struct edge_vary_source *ask(struct asked *a, const char *text)
 {
     a->fields = (struct edge_vary_fields){a->field, fields_of(text ? text : "", a->field)};
-    a->source = (struct edge_vary_source){edge_vary_fields_get, &a->fields};
+    a->source = (struct edge_vary_source){.get = edge_vary_fields_get, .arg = &a->fields};
     return &a->source;
 }
 
@@ -72,7 +72,7 @@ static inline struct edge_rep *rep_for(const char *request, unsigned status, con
     struct edge_head *head = head_of(status, text);
     const struct edge_freshness fresh = {
         .response_ms = CACHE_NOW_MS, .lifetime_s = 60, .source = EDGE_LIFETIME_MAX_AGE};
-    ck_assert(edge_vary_spec(head, &spec));
+    ck_assert(edge_vary_spec(head, CDN_STR(""), &spec));
     edge_vary_key(cdn_buf_str(&spec), ask(&a, request), &variant);
     return edge_rep_create(head, &fresh, CACHE_NOW_MS, cdn_buf_str(&spec), cdn_buf_str(&variant));
 }

@@ -12,7 +12,6 @@
 #include "common/status.h"
 #include "common/str.h"
 #include "edge/base/settings.h"
-#include "edge/base/tuning.h"
 #include "edge/base/worker.h"
 #include "edge/cache/blob.h"
 #include "edge/cache/cache.h"
@@ -20,12 +19,16 @@
 #include "edge/edge.h"
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/range.h"
+#include "edge/site/origin.h"
+#include "edge/site/rule.h"
+#include "edge/site/site.h"
 #include "tests/unit/common/client_help.h"
 #include "tests/unit/common/net_help.h"
 #include "tests/unit/edge/head_of.h"
 
 #include <check.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,9 +172,9 @@ static inline void begin_edge(const char *const *more)
     site.origin.compose = compose;
     origin_start(&site.origin, worker->loop);
     CDN_AUTOFREE char *url = cdn_asprintf("http://127.0.0.1:%u", cdn_addr_port(&site.origin.address));
-    free(edge->origin_base); /* the port is known only now */
-    free(edge->origin_authority);
-    ck_assert(edge_tuning_origin(url, &edge->origin_base, &edge->origin_authority, &err) == CDN_OK);
+    struct edge_tuning *tuning = atomic_load(&edge->tuning); /* the port is known only now */
+    ck_assert(edge_origins_get(&edge->origins, cdn_str(url), &tuning->sites.any->rule->origin[0], &err) ==
+              CDN_OK);
 }
 
 /* Of the edge to the origin. */

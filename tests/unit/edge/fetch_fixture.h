@@ -12,6 +12,8 @@
 #include "edge/fetch/fetch.h"
 #include "edge/fetch/fetch_private.h"
 #include "edge/semantics/freshness.h"
+#include "edge/site/origin.h"
+#include "edge/site/rule.h"
 #include "tests/unit/common/client_help.h"
 #include "tests/unit/common/net_help.h"
 #include "tests/unit/edge/cache_fixture.h"
@@ -20,6 +22,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #define KEY "http://h/a"
 #define DE "Accept-Language: de"
@@ -30,12 +33,16 @@ static struct fixture net;
 static struct edge_tuning tuning;
 static struct edge edge;
 static struct edge_worker workers[2];
+static struct edge_origin *origin[1];
+static struct edge_rule rule;
 static struct edge_entry *entry;
 
 static inline void set_up(void)
 {
     begin(&net, &(struct http_client_config){.first_byte_timeout_ms = NET_LIMIT_MS});
-    edge_rules_init(&tuning.rules);
+    origin[0] = cdn_calloc(1, sizeof(*origin[0]));
+    rule = (struct edge_rule){.key_names = (char[]){""}, .origin = origin, .origin_count = 1};
+    edge_rules_init(&rule.rules);
     tuning.max_object = MIB;
     atomic_store(&edge.tuning, &tuning);
     edge.settings.memory_object = MIB;
@@ -62,6 +69,7 @@ static inline void tear_down(void)
     edge_cache_stats(edge.cache, &stats);
     ck_assert_uint_eq(stats.entries, 0); /* nobody holds anything any more */
     edge_cache_destroy(edge.cache);
+    free(origin[0]);
 }
 
 /* ---- a request that waits ---- */

@@ -10,7 +10,6 @@
 #include "common/parse.h"
 #include "common/status.h"
 #include "common/str.h"
-#include "edge/base/target.h"
 #include "edge/base/worker.h"
 #include "edge/cache/cache.h"
 #include "edge/fetch/fetch.h"
@@ -19,6 +18,8 @@
 #include "edge/request/ranger_private.h"
 #include "edge/request/txn.h"
 #include "edge/semantics/vary.h"
+#include "edge/site/site.h"
+#include "edge/site/target.h"
 #include "tests/unit/common/net_help.h"
 #include "tests/unit/edge/edge_fixture.h"
 
@@ -96,6 +97,7 @@ static inline void start_with(const char *const *flags, uint64_t whole)
     txn = edge_txn_new(worker, held, &hooks);
     txn->target.path = CDN_STR("/a");
     txn->target.host = CDN_STR("h");
+    txn->target.rule = edge_tuning_now(edge)->sites.any->rule;
     txn->entry = edge_cache_enter(edge->cache, CDN_STR(KEY));
 }
 
@@ -117,7 +119,7 @@ static inline void end_request(void)
 /* The version that the answer began with, from its first stored part. */
 static inline void begin_at(uint64_t from, uint64_t n)
 {
-    struct edge_vary_source any = {edge_vary_fields_get, &(struct edge_vary_fields){0}};
+    struct edge_vary_source any = {.get = edge_vary_fields_get, .arg = &(struct edge_vary_fields){0}};
     struct edge_hold part = {0};
     ck_assert(edge_cache_select_part(edge->cache, txn->entry, &any, UINT64_MAX, NULL, &part, NULL));
     edge_ranger_begin(txn, part.rep, from, n, NULL);
@@ -155,7 +157,7 @@ static inline void check_bytes(const struct cdn_buf *got, uint64_t from, uint64_
 
 static inline struct edge_object *stored_at(uint64_t at)
 {
-    struct edge_vary_source any = {edge_vary_fields_get, &(struct edge_vary_fields){0}};
+    struct edge_vary_source any = {.get = edge_vary_fields_get, .arg = &(struct edge_vary_fields){0}};
     struct edge_hold part = {0};
     if (!edge_cache_select_part(edge->cache, txn->entry, &any, at, NULL, &part, NULL)) {
         return NULL;

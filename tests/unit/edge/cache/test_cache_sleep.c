@@ -151,7 +151,7 @@ static bool look_up(unsigned number, struct edge_hold *ret)
 {
     char text[48];
     struct waiter w = WAITER;
-    const struct edge_vary_source source = {no_field, NULL};
+    const struct edge_vary_source source = {.get = no_field};
     struct edge_stored stored;
     struct edge_entry *e = NULL;
     while (edge_cache_look(cache, key_text(number, text), &e, &source, 0, &stored), stored.asleep) {

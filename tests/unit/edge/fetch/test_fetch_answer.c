@@ -4,7 +4,6 @@
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/str.h"
-#include "edge/base/breaker.h"
 #include "edge/base/settings.h"
 #include "edge/base/worker.h"
 #include "edge/cache/cache.h"
@@ -14,6 +13,8 @@
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/head.h"
 #include "edge/semantics/storable.h"
+#include "edge/site/breaker.h"
+#include "edge/site/origin.h"
 #include "tests/unit/common/client_help.h"
 #include "tests/unit/common/net_help.h"
 #include "tests/unit/edge/cache_fixture.h"
@@ -40,7 +41,9 @@ static void start(struct waiting *w, const char *fields, struct edge_fetch_reque
     }
     edge_fields_seal(&request.fields);
     request.method = "GET";
-    request.url = cdn_strdup(net.url);
+    origin[0]->base = net.url;
+    request.rule = &rule;
+    request.path = cdn_strdup("");
     request.about.method = HTTP_GET;
     request.leader = &w->waiter;
     request.body_length = -1;
@@ -495,7 +498,7 @@ START_TEST(a_dead_origin)
 {
     for (unsigned i = 0; i < 3; i++) {
         struct waiting a;
-        ck_assert_int_eq(edge_breaker_state(&edge.breaker), EDGE_ORIGIN_UP);
+        ck_assert_int_eq(edge_breaker_state(&origin[0]->breaker), EDGE_ORIGIN_UP);
         snprintf(net.url, sizeof(net.url), "http://127.0.0.1:1/");
         begin_at(&a, 0, "", (struct edge_fetch_scope){0});
         turn_until(net.loop, is_finished, &a);
@@ -503,7 +506,7 @@ START_TEST(a_dead_origin)
         ck_assert_int_eq(a.fetch->error, HTTP_FETCH_CONNECT);
         leave(&a);
     }
-    ck_assert_int_eq(edge_breaker_state(&edge.breaker), EDGE_ORIGIN_DISCONNECTED);
+    ck_assert_int_eq(edge_breaker_state(&origin[0]->breaker), EDGE_ORIGIN_DISCONNECTED);
 }
 END_TEST
 

@@ -55,7 +55,8 @@ static void add_fields(struct MHD_Response *response, const struct edge_rep *rep
         .age_s = edge_freshness_age(&rep->fresh, now_ms),
         .origin_us = -1,
     };
-    edge_serve_fields(&head, rep->head, edge_head_status(rep->head), NULL, EDGE_SERVE_SHARED, false);
+    edge_serve_fields(&head, rep->head, edge_head_status(rep->head), NULL,
+                      &(struct edge_serve_choice){.personal = EDGE_SERVE_SHARED});
     edge_serve_marks(&head, &marks);
     http_head_seal(&head, response);
     http_head_free(&head);
@@ -76,7 +77,7 @@ static void long_way(struct http_request *req, bool is_plain)
         add_fields(response, stored.hold.rep);
         http_respond(req, edge_head_status(stored.hold.rep->head), response);
         if (is_plain) {
-            edge_hot_add(hot, req, &stored.hold, blob, response, now_ms);
+            edge_hot_add(hot, req, &stored.hold, blob, response, false, now_ms);
         } else {
             MHD_destroy_response(response);
         }

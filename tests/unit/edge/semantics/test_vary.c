@@ -39,7 +39,7 @@ START_TEST(spec_rows)
 {
     CDN_AUTOBUF struct cdn_buf spec = {0};
     struct edge_head *head = head_of(200, specs[_i].head);
-    bool ok = edge_vary_spec(head, &spec);
+    bool ok = edge_vary_spec(head, CDN_STR(""), &spec);
     ck_assert_msg(ok == (specs[_i].spec != NULL), "%s", specs[_i].section);
     ck_assert_msg(!ok || cdn_str_eq(cdn_buf_str(&spec), cdn_str(specs[_i].spec)), "%s: %s", specs[_i].section,
                   spec.p);
@@ -90,7 +90,8 @@ START_TEST(match_rows)
     struct http_field stored[FIELDS_MAX], presented[FIELDS_MAX];
     struct edge_vary_fields a = {stored, fields_of(rows_[_i].stored, stored)};
     struct edge_vary_fields b = {presented, fields_of(rows_[_i].presented, presented)};
-    struct edge_vary_source from_a = {edge_vary_fields_get, &a}, from_b = {edge_vary_fields_get, &b};
+    struct edge_vary_source from_a = {.get = edge_vary_fields_get, .arg = &a},
+                            from_b = {.get = edge_vary_fields_get, .arg = &b};
     edge_vary_key(cdn_str(rows_[_i].spec), &from_a, &key);
     ck_assert_msg(edge_vary_match(cdn_str(rows_[_i].spec), cdn_buf_str(&key), &from_b, &scratch) ==
                       rows_[_i].match,
@@ -120,7 +121,8 @@ START_TEST(language_rows)
     struct http_field stored[FIELDS_MAX], presented[FIELDS_MAX];
     struct edge_vary_fields a = {stored, fields_of(languages[_i].stored, stored)};
     struct edge_vary_fields b = {presented, fields_of(languages[_i].presented, presented)};
-    struct edge_vary_source from_a = {edge_vary_fields_get, &a}, from_b = {edge_vary_fields_get, &b};
+    struct edge_vary_source from_a = {.get = edge_vary_fields_get, .arg = &a},
+                            from_b = {.get = edge_vary_fields_get, .arg = &b};
     struct cdn_str spec = CDN_STR("accept-language,foo");
     edge_vary_key(spec, &from_a, &key);
     ck_assert_msg(edge_vary_match_language(spec, cdn_buf_str(&key), cdn_str(languages[_i].language), &from_b,
@@ -191,7 +193,7 @@ static bool get_encoding(void *arg, struct cdn_str name, struct cdn_buf *into)
 
 static struct edge_vary_source asking(const char *value)
 {
-    return (struct edge_vary_source){get_encoding, (void *)(uintptr_t)value};
+    return (struct edge_vary_source){.get = get_encoding, .arg = (void *)(uintptr_t)value};
 }
 
 START_TEST(coding_rows)

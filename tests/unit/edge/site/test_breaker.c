@@ -1,8 +1,8 @@
 /* breaker: what counts as a disconnected origin (RFC 9111 4.2.4), row by row. */
 #include "common/http/client/http_client.h"
 #include "common/mem.h"
-#include "edge/base/breaker.h"
 #include "edge/semantics/freshness.h"
+#include "edge/site/breaker.h"
 
 #include <check.h>
 #include <stdbool.h>

@@ -1,34 +1,46 @@
 /* target: what is asked of the origin is what is keyed, for every spelling of one resource; and nothing else.
  */
+#include "common/config/config.h"
 #include "common/mem.h"
 #include "common/parse.h"
 #include "common/status.h"
 #include "common/str.h"
-#include "edge/base/settings.h"
-#include "edge/base/target.h"
 #include "edge/semantics/key.h"
+#include "edge/site/origin.h"
+#include "edge/site/rule.h"
+#include "edge/site/site.h"
+#include "edge/site/target.h"
 
 #include <check.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
 
-static struct edge_settings settings;
+static const struct cdn_config_list none;
+static struct edge_origins origins;
+static struct edge_machine machine;
 
-static void use(const char *origin, const char *url)
-{
-    settings = (struct edge_settings){.origin = (char *)(uintptr_t)origin, .url = (char *)(uintptr_t)url};
-}
-
-static void naming_of(const char *origin, const char *url, const char *listen, struct edge_naming *ret)
+static void sites_of(const char *origin, const char *url, const char *listen, struct edge_sites *ret)
 {
     struct cdn_addr address;
-    use(origin, url);
+    struct edge_rule_defaults defaults = {.query_allow = &none,
+                                          .query_ignore = &none,
+                                          .origin = cdn_str(origin),
+                                          .origin_host = CDN_STR("origin"),
+                                          .origins = &origins};
     ck_assert(cdn_parse_host_port(cdn_str(listen), &address));
-    ck_assert_int_eq(edge_naming_create(&settings, &address, false, ret, NULL), CDN_OK);
+    ck_assert_int_eq(edge_sites_create(NULL, &defaults, ret, NULL), CDN_OK);
+    ck_assert_int_eq(edge_target_machine_create(url, &address, false, &machine, NULL), CDN_OK);
+    ret->names = &machine;
 }
 
-static enum edge_key_error build(const struct edge_naming *n, bool secure, const char *host,
+static void end_sites(struct edge_sites *sites)
+{
+    edge_sites_free(sites);
+    edge_target_machine_free(&machine);
+    edge_origins_free(&origins);
+}
+
+static enum edge_key_error build(const struct edge_sites *n, bool secure, const char *host,
                                  const char *target, char *into, struct edge_target *ret)
 {
     struct cdn_str rest = cdn_str(target);
@@ -85,7 +97,7 @@ static const struct {
 };
 
 /* The same from what came out: from the key as a URL, and from what the origin is told. */
-static void is_stable(const struct edge_naming *n, const struct edge_target *t)
+static void is_stable(const struct edge_sites *n, const struct edge_target *t)
 {
     char into[EDGE_KEY_MAX], path[EDGE_KEY_MAX + 1], host[EDGE_KEY_HOST_MAX + 1];
     struct edge_target again;
@@ -100,10 +112,10 @@ static void is_stable(const struct edge_naming *n, const struct edge_target *t)
 
 START_TEST(what_is_asked_is_what_is_keyed)
 {
-    struct edge_naming n;
+    struct edge_sites n;
     struct edge_target t;
     char into[EDGE_KEY_MAX];
-    naming_of("http://127.0.0.1:8090", "", "127.0.1.1:8088", &n);
+    sites_of("http://127.0.0.1:8090", "", "127.0.1.1:8088", &n);
     enum edge_key_error e = build(&n, rows_[_i].secure, rows_[_i].host, rows_[_i].target, into, &t);
     ck_assert_msg((e == EDGE_KEY_OK) == (rows_[_i].key != NULL), "%s %s", rows_[_i].host, rows_[_i].target);
     if (rows_[_i].key) {
@@ -115,7 +127,7 @@ START_TEST(what_is_asked_is_what_is_keyed)
                       CDN_STR_ARG(t.path));
         is_stable(&n, &t);
     }
-    edge_naming_free(&n);
+    end_sites(&n);
 }
 END_TEST
 
@@ -139,16 +151,16 @@ static const struct {
 
 START_TEST(names_of_this_machine)
 {
-    struct edge_naming n;
+    struct edge_sites n;
     struct edge_target t;
     char into[EDGE_KEY_MAX];
-    naming_of(names[_i].origin, names[_i].url, names[_i].listen, &n);
+    sites_of(names[_i].origin, names[_i].url, names[_i].listen, &n);
     ck_assert_int_eq(build(&n, false, names[_i].host, "/a", into, &t), EDGE_KEY_OK);
     ck_assert_msg(cdn_str_eq(edge_key_host(t.key), cdn_str(names[_i].keyed)), "%d: " CDN_STR_FMT, _i,
                   CDN_STR_ARG(t.key));
     ck_assert_msg(cdn_str_eq(t.host, cdn_str(names[_i].told)), "%d: " CDN_STR_FMT, _i, CDN_STR_ARG(t.host));
     is_stable(&n, &t);
-    edge_naming_free(&n);
+    end_sites(&n);
 }
 END_TEST
 
@@ -173,25 +185,23 @@ static const struct {
 
 START_TEST(urls_of_purges_and_questions)
 {
-    struct edge_naming n;
+    struct edge_sites n;
     struct edge_target t;
     char into[EDGE_KEY_MAX];
-    naming_of("http://127.0.0.1:8090", "", "127.0.1.1:8088", &n);
+    sites_of("http://127.0.0.1:8090", "", "127.0.1.1:8088", &n);
     enum edge_key_error e = edge_target_of_url(&n, cdn_str(urls[_i].url), urls[_i].secure, into, &t);
     ck_assert_msg((e == EDGE_KEY_OK) == (urls[_i].key != NULL), "%s", urls[_i].url);
     ck_assert_msg(!urls[_i].key || cdn_str_eq(t.key, cdn_str(urls[_i].key)), "%s", urls[_i].url);
-    edge_naming_free(&n);
+    end_sites(&n);
 }
 END_TEST
 
 START_TEST(bad_names_are_refused)
 {
-    struct edge_naming n = {0};
     struct cdn_addr address;
     struct cdn_error err;
     ck_assert(cdn_parse_host_port(CDN_STR("127.0.0.1:1"), &address));
-    use("http://127.0.0.1:8090", "cdn.example");
-    ck_assert_int_eq(edge_naming_create(&settings, &address, false, &n, &err), CDN_INVALID);
+    ck_assert_int_eq(edge_target_machine_create("cdn.example", &address, false, &machine, &err), CDN_INVALID);
     ck_assert_ptr_nonnull(strstr(err.text, "cdn.example"));
 }
 END_TEST
