@@ -339,8 +339,7 @@ static enum cdn_status open_workers(struct edge *edge, struct cdn_error *err)
         http_server_address(edge->worker[0].server, &listen); /* the port that the kernel chose */
     }
     atomic_load(&edge->tuning)->sites.names = &edge->machine;
-    return edge_target_machine_create(edge->settings.url, &listen, edge->tls != NULL,
-                                      &edge->machine, err);
+    return edge_target_machine_create(edge->settings.url, &listen, edge->tls != NULL, &edge->machine, err);
 }
 
 static void *work(void *arg)

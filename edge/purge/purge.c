@@ -3,12 +3,15 @@
  * refused: normalised it would purge more than was written. */
 #include "edge/purge/purge.h"
 
+#include "common/config/config.h"
 #include "common/http/syntax/http_purge.h"
 #include "common/http/syntax/http_server_check.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "edge/cache/cache.h"
 #include "edge/semantics/key.h"
+#include "edge/site/rule_settings.h"
+#include "edge/site/site.h"
 #include "edge/site/target.h"
 
 #include <inttypes.h>
