@@ -4,11 +4,14 @@
 #include "cli/base/options.h"
 #include "cli/base/print.h"
 #include "cli/base/subcommand.h"
+#include "cli/run/authority_files.h"
 #include "cli/run/plan.h"
 #include "cli/run/ports.h"
 #include "cli/run/state.h"
 #include "cli/run/supervisor.h"
+#include "cli/run/trust.h"
 #include "cli/run/up_display.h"
+#include "common/clock.h"
 #include "common/folder.h"
 #include "common/mem.h"
 #include "common/parse.h"
@@ -18,6 +21,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -28,21 +32,23 @@
 
 #include "common/banned.h"
 
-#define UP_OPTIONS(X)                                                                       \
-    X(TEXT, config, 'c', "FILE", "cdn.yaml; default: ten edges in ten cities of the world") \
-    X(TEXT, root, 0, "DIR", "Folder to serve, by pocketcdn-origin")                         \
-    X(TEXT, origin, 0, "URL", "Origin that runs already, such as http://127.0.0.1:8000")    \
-    X(TEXT, port, 'p', "PORT",                                                              \
-      "Port of the router instead of 8080; all other ports move as far; 0: any free one")   \
-    X(FLAG, wan, 'w', NULL,                                                                 \
-      "Start the network between the places, too (port 1080, or PORT + 9): see `travel`")   \
-    X(FLAG, detach, 'd', NULL, "Return when all is up, and leave it running")               \
+#define UP_OPTIONS(X)                                                                                        \
+    X(TEXT, config, 'c', "FILE", "cdn.yaml; default: ten edges in ten cities of the world")                  \
+    X(TEXT, root, 0, "DIR", "Folder to serve, by pocketcdn-origin")                                          \
+    X(TEXT, origin, 0, "URL", "Origin that runs already, such as http://127.0.0.1:8000")                     \
+    X(TEXT, port, 'p', "PORT",                                                                               \
+      "Port of the router instead of 8080; all other ports move as far; 0: any free one")                    \
+    X(FLAG, wan, 'w', NULL,                                                                                  \
+      "Start the network between the places, too (port 1080, or PORT + 9): see `travel`")                    \
+    X(FLAG, tls, 't', NULL, "HTTPS on the listeners of router and edges, by an authority of this CDN's own") \
+    X(FLAG, detach, 'd', NULL, "Return when all is up, and leave it running")                                \
     X(TEXT, state, 0, "DIR", "Folder for caches, logs and who runs")
 
 CLI_OPTIONS_STRUCT(up_options, UP_OPTIONS);
 
 /* Router ports to choose from, below those that the kernel gives to outgoing connections. With this distance
  * the ports of two CDNs never meet (each has the router's, -27, +8, +9, +10 and all of them + 1000). */
+#define TLS_LOOK_S 3600 /* time between two looks at the certificates */
 #define PORT_FIRST 10080u
 #define PORT_STEP 64u
 #define PORT_CHOICES 310u
@@ -52,7 +58,9 @@ struct up {
     char *state;
     char *config;
     struct plan *plan;
+    struct authority_files tls; /* with --tls */
     struct up_display display;
+    int64_t looked_s; /* when the certificates were last looked at */
     struct plan_ports ports;
     int claim_fd; /* with --port 0: the claim on the ports, held while the CDN runs */
     int ready_fd; /* with --detach: told when all is up */
@@ -65,9 +73,38 @@ static void say(void *self, const char *text)
     up_display_say(&((struct up *)self)->display, text);
 }
 
+/* A CDN may run for longer than its certificate lasts. */
+static void renew(struct up *up, const struct supervisor_node *nodes, size_t n)
+{
+    const int64_t now_s = cdn_clock_real_ms() / 1000;
+    struct authority_news news;
+    struct cdn_error err;
+    if (!up->tls.folder || now_s - up->looked_s < TLS_LOOK_S) {
+        return;
+    }
+    up->looked_s = now_s;
+    if (authority_files_prepare(&up->tls, (const char *const *)up->plan->names, up->plan->name_count, now_s,
+                                &news, &err) != CDN_OK) {
+        say(up, err.text);
+        return;
+    }
+    for (size_t i = 0; i < n && news.site; i++) {
+        const enum plan_kind kind = nodes[i].plan->kind;
+        if (nodes[i].pid > 0 && (kind == PLAN_EDGE || kind == PLAN_ROUTER)) {
+            kill(nodes[i].pid, SIGHUP);
+        }
+    }
+    if (news.site) {
+        say(up, news.authority ? "the authority was about to expire: there is a new one, to be trusted anew"
+                               : "the certificate was about to expire: there is a new one");
+    }
+}
+
 static void tick(void *self, const struct supervisor_node *nodes, size_t n)
 {
-    up_display_nodes(&((struct up *)self)->display, nodes, n);
+    struct up *up = self;
+    renew(up, nodes, n);
+    up_display_nodes(&up->display, nodes, n);
 }
 
 /* From now on lines go to DIR/up.log, and the waiting parent may go. */
@@ -120,6 +157,18 @@ static enum cdn_status write_config(struct up *up, const struct plan_wish *wish,
     plan_default_yaml(wish, &up->ports, &text);
     up->config = cdn_asprintf("%s/cdn.yaml", up->state);
     return state_replace(up->state, "cdn.yaml", cdn_buf_str(&text), err);
+}
+
+static enum cdn_status prepare_tls(struct up *up, struct cdn_error *err)
+{
+    struct authority_news news;
+    up->looked_s = cdn_clock_real_ms() / 1000;
+    enum cdn_status status = authority_files_prepare(&up->tls, (const char *const *)up->plan->names,
+                                                     up->plan->name_count, up->looked_s, &news, err);
+    if (status == CDN_OK) {
+        trust_print(up->tls.authority, up->tls.bundle, news.authority);
+    }
+    return status;
 }
 
 static enum cdn_status supervise(struct up *up, struct cdn_error *err)
@@ -261,6 +310,10 @@ static enum cdn_status start(struct up *up, struct cdn_error *err)
     if (status != CDN_OK) {
         return status;
     }
+    if (options->tls) {
+        authority_files_of(up->state, &up->tls);
+        wish.tls = &up->tls;
+    }
     if (!wish.config) {
         status = write_config(up, &wish, err);
         wish.config = up->config;
@@ -274,6 +327,9 @@ static enum cdn_status start(struct up *up, struct cdn_error *err)
     }
     if (status == CDN_OK) {
         status = check_free(up, err);
+    }
+    if (status == CDN_OK && options->tls) {
+        status = prepare_tls(up, err);
     }
     if (status == CDN_OK) {
         status = options->detach ? detach(up, lock, err) : supervise(up, err);
@@ -296,6 +352,7 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
         status = start(&up, err);
     }
     plan_destroy(up.plan);
+    authority_files_free(&up.tls);
     if (up.claim_fd >= 0) {
         close(up.claim_fd);
     }
@@ -310,7 +367,8 @@ static const struct cli_option rows[] = {UP_OPTIONS(ROW)};
 const struct cli_command cli_command_up = {
     .name = "up",
     .summary = "Start a whole CDN: origin, edges and router",
-    .usage = "[-c cdn.yaml] [--root DIR | --origin URL] [--wan] [--port PORT] [--state DIR] [--detach]",
+    .usage =
+        "[-c cdn.yaml] [--root DIR | --origin URL] [--wan] [--tls] [--port PORT] [--state DIR] [--detach]",
     .more =
         "Waits until every node answers, then watches: one that dies is started again. Ctrl-C, "
         "`pocketcdn down` or the\n"
@@ -321,7 +379,7 @@ const struct cli_command cli_command_up = {
         "\n"
         "  pocketcdn up --root ./static          serve a folder\n"
         "  pocketcdn up --root ./static --wan    and be anywhere: pocketcdn travel Tokyo -- curl ...\n"
-        "  pocketcdn up --origin http://127.0.0.1:8000 --detach\n"
+        "  pocketcdn up --origin http://127.0.0.1:8000 --tls --detach    https://127.0.0.1:8080/\n"
         "  pocketcdn up --root ./other --port 18080 --state ./other-cdn     a second one beside it\n"
         "  pocketcdn up --root ./static --port 0 --state \"$(mktemp -d)\" -d    one for each job of a CI "
         "machine\n",

@@ -139,7 +139,7 @@ static enum cdn_status send_all(const struct compare_options *options, const str
         return status;
     }
     c->sent = true;
-    c->url = cdn_asprintf("http://%s%s", target->site, target->path);
+    c->url = cdn_asprintf("%s://%s%s", place.scheme, target->site, target->path);
     int64_t began_ns = cdn_clock_mono_ns();
     status = probe(options, target, run, c, err);
     if (status == CDN_OK) {
@@ -226,8 +226,13 @@ static enum cdn_status ask_server(const struct compare_options *options, const s
     struct run_place place;
     struct run *run;
     target_place(target, &place);
-    place = (struct run_place){
-        .socks = place.socks, .site = host, .origin = host, .router = host, .path = path, .foreign = true};
+    place = (struct run_place){.socks = place.socks,
+                               .scheme = "http",
+                               .site = host,
+                               .origin = host,
+                               .router = host,
+                               .path = path,
+                               .foreign = true};
     enum cdn_status status = run_create(c, &place, &compare_interrupted, tick, &progress, &run, err);
     if (status != CDN_OK) {
         return status;

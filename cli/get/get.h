@@ -30,7 +30,7 @@
     X(TEXT, data, 'd', "DATA", "Send a body: text, @FILE, or @- for standard input")                      \
     X(TEXT, output, 'o', "FILE", "Write the body there ('-': standard output, after the report)")         \
     X(FLAG, insecure, 'k', NULL, "Do not verify certificates")                                            \
-    X(TEXT, cacert, 0, "FILE", "CA certificates in place of the system's")                                \
+    X(TEXT, cacert, 0, "FILE", "CA certificates in place of those that the CDN and the system have")      \
     X(FLAG, waterfall, 'w', NULL, "Draw resolver, connect, TLS, wait and the rounds of the body")         \
     X(TEXT, repeat, 'n', "N", "Ask the last URL N times more on one connection, and N times on new ones") \
     X(FLAG, latency, 'l', NULL, "Print one number: milliseconds to the first byte, redirects included")   \

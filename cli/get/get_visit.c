@@ -43,12 +43,21 @@ static enum cdn_status make_url(struct get_visit *visit, const char *text, struc
     return CDN_OK;
 }
 
+/* "127.0.1.1:8088" or "www.cdn.test" of a URL. */
+static struct cdn_str authority_of(const char *url)
+{
+    const char *slashes = strstr(url, "://");
+    struct cdn_str rest = cdn_str(slashes ? slashes + 3 : url);
+    rest.n = strcspn(rest.p, "/?#");
+    return rest;
+}
+
 /* Why that edge, from the router's admin listener; nothing when the URL is not our router's. Without
  * --from a router on loopback sees a client on loopback; what another one sees is not known here. */
 static void explain(struct get_visit *visit)
 {
     const char *router = control_text(visit->up, "router");
-    bool loopback = strncmp(router, "http://127.", 11) == 0;
+    const bool loopback = cdn_str_starts(authority_of(router), CDN_STR("127."));
     struct cdn_error none;
     json_t *node;
     if (!router[0] || !(visit->has_client || loopback) || strncmp(visit->url, router, strlen(router)) != 0 ||
@@ -123,15 +132,6 @@ static bool becomes_get(const struct get_visit *visit, unsigned status)
     const char *method = visit->method;
     bool safe = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     return !safe && (status == 303 || ((status == 301 || status == 302) && strcmp(method, "POST") == 0));
-}
-
-/* "127.0.1.1:8088" or "www.cdn.test" of a URL. */
-static struct cdn_str authority_of(const char *url)
-{
-    const char *slashes = strstr(url, "://");
-    struct cdn_str rest = cdn_str(slashes ? slashes + 3 : url);
-    rest.n = strcspn(rest.p, "/?#");
-    return rest;
 }
 
 char *get_cache_name(const struct exchange *exchange)
@@ -295,8 +295,10 @@ enum cdn_status get_visit_run(struct get_visit *visit, const char *url, struct c
     }
     if (status == CDN_OK) {
         explain(visit);
-        struct exchange_client_config config = {
-            .proxy = visit->proxy, .ca_file = options->cacert, .insecure = options->insecure};
+        struct exchange_client_config config = {.proxy = visit->proxy,
+                                                .ca_file = options->cacert ? options->cacert
+                                                                           : control_bundle(visit->up),
+                                                .insecure = options->insecure};
         status = exchange_client_create(&config, &visit->client_side, err);
     }
     return status == CDN_OK ? follow(visit, err) : status;

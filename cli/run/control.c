@@ -27,13 +27,25 @@ const char *control_text(const json_t *object, const char *key)
     return text ? text : "";
 }
 
+const char *control_bundle(const json_t *cdn)
+{
+    const char *bundle = control_text(cdn, "bundle");
+    return bundle[0] ? bundle : NULL;
+}
+
 /* ---- finding a CDN ---- */
 
 static enum cdn_status open_state(const char *state, json_t **ret, struct cdn_error *err)
 {
     CDN_AUTOFREE char *path = NULL;
     enum cdn_status status = state_path(state, &path, err);
-    return status != CDN_OK ? status : state_read(path, ret, err);
+    if (status == CDN_OK) {
+        status = state_read(path, ret, err);
+    }
+    if (status == CDN_OK && control_bundle(*ret)) {
+        http_simple_trust(control_bundle(*ret));
+    }
+    return status;
 }
 
 static enum cdn_status open_config(const char *path, json_t **ret, struct cdn_error *err)
@@ -76,7 +88,9 @@ static enum cdn_status open_router(const char *admin, json_t **ret, struct cdn_e
                          control_text(edge, "admin")));
     json_decref(answer);
     if (control_ask(router, "GET", "/status", NULL, &report, NULL) == CDN_OK) {
-        json_object_set_new(router, "url", json_sprintf("http://%s", control_text(report, "listen")));
+        const bool tls = json_array_size(json_object_get(report, "certificates")) > 0;
+        json_object_set_new(router, "url",
+                            json_sprintf("%s://%s", tls ? "https" : "http", control_text(report, "listen")));
     }
     json_decref(report);
     *ret = json_pack("{s:s, s:s, s:o}", "router", control_text(router, "url"), "router_admin",

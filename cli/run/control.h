@@ -6,6 +6,9 @@
  *     {"router": URL, "router_admin": URL, "origin": URL, "nodes": [{"kind", "name", "place", "url", "admin",
  *      "external", "token"?}]}
  *
+ * With `up --tls` also "authority" and "bundle", files of certificates: what its listeners' clients have to
+ * trust, and that beside what the system trusts.
+ *
  * A bearer token comes from there too; POCKETCDN_ADMIN_TOKEN is stronger.
  */
 #ifndef CDN_CLI_CONTROL_H
@@ -36,6 +39,9 @@ struct control_where { /* the values of CONTROL_OPTIONS: at most one; all NULL: 
 /* *ret is a new reference. CDN_NOT_FOUND: none runs there. */
 enum cdn_status control_open(const struct control_where *where, json_t **ret,
                              struct cdn_error *err) CDN_MUST_CHECK;
+/* The list of authorities by which its listeners (and all others of the web) are known; NULL: the
+ * system's. */
+const char *control_bundle(const json_t *cdn);
 const char *control_text(const json_t *object, const char *key); /* "" when there is none */
 /* The node of a name; CDN_NOT_FOUND lists those that there are (of `kind` alone unless NULL). */
 enum cdn_status control_node(const json_t *cdn, const char *kind, const char *name, json_t **ret_borrowed,

@@ -202,14 +202,20 @@ static enum cdn_status add_edge(struct plan *plan, size_t i, const struct plan_w
                                    ? cdn_strdup(part.cache_dir)
                                    : cdn_asprintf("%s/cache-%s", state, edge->name);
     const char *token = status != CDN_OK ? parts->origin.admin_token : part.admin_token;
-    const bool tls = part.tls_certificate.n > 0;
+    const bool own = part.tls_certificate.n > 0;
     struct plan_where where = {edge->name,
                                edge->place,
-                               tls ? "https" : "http",
+                               own || wish->tls ? "https" : "http",
                                edge->listen[0] ? edge->listen : authority(edge->url),
                                authority(edge->admin),
                                token};
-    status = plan_add_node(plan, PLAN_EDGE, &where, wish, err);
+    status = wish->tls && part.url ? plan_tls_check_url(plan, i, part.url, err) : CDN_OK;
+    if (status == CDN_OK) {
+        status = plan_add_node(plan, PLAN_EDGE, &where, wish, err);
+    }
+    if (status == CDN_OK) {
+        plan->nodes[plan->n - 1].has_certificate = own;
+    }
     cdn_config_free(&edge_program, &part);
     if (status == CDN_OK && !wish->only_look) {
         plan_add_args(&plan->nodes[plan->n - 1], "--name", edge->name, "--place", edge->place, "--origin",
@@ -225,8 +231,10 @@ static enum cdn_status add_all(struct plan *plan, const struct plan_wish *wish, 
     char admin[CDN_ADDR_TEXT_SIZE];
     cdn_admin_address(settings->admin, settings->listen, admin);
     CDN_AUTOFREE char *control = cdn_asprintf("http://%s", admin);
-    struct plan_where where = {plan_kind_word(PLAN_ROUTER), "", "http", settings->listen, admin,
-                               settings->admin_token};
+    const bool own = settings->tls_certificate.n > 0;
+    struct plan_where where = {
+        plan_kind_word(PLAN_ROUTER), "", own || wish->tls ? "https" : "http", settings->listen, admin,
+        settings->admin_token};
     if (parts->router.edge_count > PLAN_EDGES_MAX && !wish->only_look) {
         return cdn_error_set(err, CDN_TOO_LARGE, "%s: edges: more than %d on one machine", plan->config,
                              PLAN_EDGES_MAX);
@@ -244,6 +252,12 @@ static enum cdn_status add_all(struct plan *plan, const struct plan_wish *wish, 
     }
     if (status == CDN_OK && !wish->only_look) { /* the purge log outlives a restart */
         plan_add_args(&plan->nodes[plan->n - 1], "--state", state, NULL);
+    }
+    if (status == CDN_OK) {
+        plan->nodes[plan->n - 1].has_certificate = own;
+    }
+    if (status == CDN_OK && wish->tls) {
+        plan_tls_connect(plan, wish->tls, &parts->router);
     }
     return status != CDN_OK || !wish->wan ? status : plan_wan_connect(plan, &parts->router.settings, err);
 }
@@ -309,6 +323,12 @@ void plan_destroy(struct plan *plan)
     free(plan->config);
     free(plan->origin_url);
     free(plan->dns);
+    free(plan->authority);
+    free(plan->bundle);
+    for (size_t i = 0; i < plan->name_count; i++) {
+        free(plan->names[i]);
+    }
+    free(plan->names);
     free(plan);
 }
 
@@ -330,6 +350,10 @@ json_t *plan_json(const struct plan *plan)
     json_object_set_new(all, "origin", json_string(plan->origin_url));
     json_object_set_new(all, "router", json_string(router->url));
     json_object_set_new(all, "router_admin", json_string(router->admin));
+    if (plan->authority) {
+        json_object_set_new(all, "authority", json_string(plan->authority));
+        json_object_set_new(all, "bundle", json_string(plan->bundle));
+    }
     json_object_set_new(all, "nodes", nodes);
     return all;
 }

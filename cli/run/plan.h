@@ -24,12 +24,13 @@ const char *plan_kind_word(enum plan_kind kind);
 
 struct plan_node {
     enum plan_kind kind;
-    char *name;    /* "origin", "fra", "router", "wan" */
-    char *place;   /* "" when none is known */
-    char *url;     /* public, "http://127.0.1.1:8088"; of the network "socks5h://127.0.0.1:1080" */
-    char *admin;   /* "http://127.0.1.1:9088"; of an external origin its URL */
-    char *token;   /* of the admin listener; "": none */
-    bool external; /* an origin that runs already: watched, neither started nor stopped */
+    char *name;           /* "origin", "fra", "router", "wan" */
+    char *place;          /* "" when none is known */
+    char *url;            /* public, "http://127.0.1.1:8088"; of the network "socks5h://127.0.0.1:1080" */
+    char *admin;          /* "http://127.0.1.1:9088"; of an external origin its URL */
+    char *token;          /* of the admin listener; "": none */
+    bool external;        /* an origin that runs already: watched, neither started nor stopped */
+    bool has_certificate; /* of the file's: its public listener speaks TLS */
     char *argv[PLAN_ARGS_MAX];
 };
 
@@ -41,14 +42,20 @@ struct plan {
     char *origin_url;
     char *dns;          /* the router's listener for DNS, "off" for none */
     bool default_edges; /* the file names none: these are the built-in ones */
+    char *authority;    /* with wish->tls: what clients are told to trust; */
+    char *bundle;       /* that, and what the system trusts; */
+    char **names;       /* and all that a listener may be called: DNS names and addresses */
+    size_t name_count;
 };
 
+struct authority_files;
 struct plan_wish { /* what the command line says on top; NULL: nothing */
     const char *config;
     const char *root;
     const char *origin; /* URL of an origin that runs already */
     bool wan;           /* start the network between the places, and have all nodes speak over it */
-    bool only_look;     /* for addressing what runs already: no programs, no checks, no need of an origin */
+    const struct authority_files *tls; /* serve HTTPS with these on all public listeners */
+    bool only_look; /* for addressing what runs already: no programs, no checks, no need of an origin */
 };
 
 #define PLAN_EDGES_MAX 200

@@ -4,6 +4,8 @@
 #include "cli/run/plan.h"
 #include "common/status.h"
 
+#include <stddef.h>
+
 struct plan_where { /* what all nodes are described by; text borrowed, NULL counts as "" */
     const char *name, *place, *scheme, *listen, *admin, *token;
 };
@@ -22,5 +24,14 @@ enum cdn_status plan_wan_add(struct plan *plan, const struct plan_wish *wish, co
 struct router_settings;
 enum cdn_status plan_wan_connect(struct plan *plan, const struct router_settings *router,
                                  struct cdn_error *err) CDN_MUST_CHECK;
+
+/* Gives certificates to all listeners of a whole plan that have none of the file's, and collects the names
+ * that they have to be for. */
+struct router_config;
+void plan_tls_connect(struct plan *plan, const struct authority_files *files,
+                      const struct router_config *router);
+/* CDN_INVALID: the URL of that edge in the file says http, which an edge with HTTPS is not reached by. */
+enum cdn_status plan_tls_check_url(const struct plan *plan, size_t item, const char *url,
+                                   struct cdn_error *err) CDN_MUST_CHECK;
 
 #endif

@@ -1,10 +1,10 @@
 /* state_form: what up.json may say.
  *
- * The commands send tokens to the addresses in it and name its pids, so that a file that somebody edited, or
- * a program tore, is refused whole, with the first thing in it that cannot be right. Pure.
+ * The commands send tokens to the addresses in it and name its pids, so that a file that somebody edited,
+ * or a program tore, is refused whole, with the first thing in it that cannot be right. Pure.
  *
- *     {"pid", "ready", "config"?, "origin", "router", "router_admin", "nodes": [{"kind", "name", "place",
- * "url", "admin", "external"?, "token"?, "pid"?, "restarts"?}]}
+ *     {"pid", "ready", "config"?, "authority"?, "bundle"?, "origin", "router", "router_admin",
+ *      "nodes": [{"kind", "name", "place", "url", "admin", "external"?, "token"?, "pid"?, "restarts"?}]}
  *
  * Other keys are left alone: a later release may write them.
  */

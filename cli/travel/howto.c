@@ -12,6 +12,7 @@
 #include "router/base/settings.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,17 +71,20 @@ enum cdn_status howto_print(const json_t *cdn, const char *place, const char *pr
     if (status != CDN_OK) {
         return status;
     }
-    CDN_AUTOFREE char *url = cdn_asprintf("http://%s/", names.site);
+    const bool tls = cdn_str_starts(cdn_str(control_text(cdn, "router")), CDN_STR("https:"));
+    const char *scheme = tls ? "https" : "http";
+    CDN_AUTOFREE char *url = cdn_asprintf("%s://%s/", scheme, names.site);
     cli_print("%s by %s: %s\n", place, profile, proxy);
     cli_print("\n");
     print_programs(address + 3, url);
     cli_print("\n");
-    cli_print("http://%s/ is the edge that our DNS names there, http://NAME.%s/ that edge,\n", names.site,
-              names.zone);
-    cli_print(
-        "http://origin.%s/ the origin, http://router.%s/ the router. Addresses that are no node of this CDN "
-        "are refused.\n",
-        names.zone, names.zone);
+    cli_print("%s is the edge that our DNS names there, %s://NAME.%s/ that edge,\n", url, scheme, names.zone);
+    cli_print("http://origin.%s/ the origin, %s://router.%s/ the router. Addresses that are no node of this "
+              "CDN are refused.\n",
+              names.zone, scheme, names.zone);
+    if (tls) {
+        cli_print("The authority to trust is %s; COMMAND is told of it.\n", control_text(cdn, "authority"));
+    }
     free(names.zone);
     free(names.site);
     return CDN_OK;

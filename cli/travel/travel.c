@@ -6,6 +6,7 @@
 #include "cli/base/print.h"
 #include "cli/base/subcommand.h"
 #include "cli/run/control.h"
+#include "cli/run/trust.h"
 #include "cli/travel/howto.h"
 #include "cli/travel/network.h"
 #include "common/mem.h"
@@ -87,6 +88,9 @@ static _Noreturn void become(const struct journey *journey)
         argv[i] = cdn_strdup(journey->command[i]);
     }
     set_environment(journey->proxy);
+    if (control_bundle(journey->cdn)) {
+        trust_environment(control_bundle(journey->cdn));
+    }
     fflush(stdout);
     execvp(argv[0], argv);
     int why = errno;

@@ -8,6 +8,7 @@
 #include "cli/run/control.h"
 #include "cli/warm/warm_list.h"
 #include "cli/warm/warm_private.h"
+#include "common/http/client/http_client.h"
 #include "common/http/syntax/http_message.h"
 #include "common/mem.h"
 #include "common/parse.h"
@@ -287,6 +288,8 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
         status = control_open(&where, &cdn, err);
     }
     if (status == CDN_OK) {
+        warm.ca_file = options->cacert ? options->cacert : control_bundle(cdn);
+        http_simple_trust(warm.ca_file);
         status = read_all(&warm, args, cdn, err);
     }
     if (status == CDN_OK) {

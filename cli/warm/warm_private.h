@@ -59,6 +59,7 @@ struct warm_note { /* what is said of one request */
 
 struct warm {
     const struct warm_options *options;
+    const char *ca_file;      /* NULL: the system's; borrowed */
     size_t concurrency, rate; /* rate 0: no limit */
     struct http_field fields[WARM_FIELDS_MAX];
     size_t field_count;

@@ -276,7 +276,7 @@ enum cdn_status warm_run(struct warm *warm, struct cdn_error *err)
     const struct http_client_config config = {.max_connections = (unsigned)warm->concurrency,
                                               .max_per_host = (unsigned)warm->concurrency,
                                               .max_idle = (unsigned)warm->concurrency,
-                                              .ca_file = warm->options->cacert,
+                                              .ca_file = warm->ca_file,
                                               .insecure = warm->options->insecure,
                                               .user_agent = "pocketcdn warm"};
     struct run run = {.warm = warm,

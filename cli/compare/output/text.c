@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/banned.h"
 
@@ -287,6 +288,11 @@ static void put_measured(const struct comparison *c, struct cdn_buf *out)
     if (c->outage_count) {
         cdn_buf_printf(out, "\nWhat users saw (measured):\n");
         put_outages(c, out);
+    }
+    if (c->url && strncmp(c->url, "https:", 6) == 0) {
+        cdn_buf_printf(
+            out, "The edges speak HTTPS: a new connection to them takes a handshake more, which neither "
+                 "the model nor the plain origin has.\n");
     }
     if (c->errors || c->unexpected) {
         cdn_buf_printf(out, "%llu requests failed, %llu were answered otherwise than their series wants",

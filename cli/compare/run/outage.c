@@ -96,9 +96,9 @@ static void on_again(struct loop_timer *self)
         return;
     }
     u->request.client = u->client;
-    (void)snprintf(u->request.url, sizeof(u->request.url), "http://%s%s%ccompare=%llx-outage-%zu",
-                   run->place.site, path, strchr(path, '?') ? '&' : '?', (unsigned long long)run->nonce,
-                   u->city);
+    (void)snprintf(u->request.url, sizeof(u->request.url), "%s://%s%s%ccompare=%llx-outage-%zu",
+                   run->place.scheme, run->place.site, path, strchr(path, '?') ? '&' : '?',
+                   (unsigned long long)run->nonce, u->city);
     run_request_start(&u->request);
 }
 

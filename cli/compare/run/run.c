@@ -72,8 +72,10 @@ enum cdn_status run_client(struct run *run, size_t city, struct http_client **re
     const struct world_city *at = &run->c->world.cities[city];
     CDN_AUTOFREE char *proxy = cdn_asprintf("socks5h://%.9g%%2C%.9g:%s@%s", at->at.point.lat,
                                             at->at.point.lon, run->c->profile, run->place.socks);
-    const struct http_client_config config = {
-        .proxy = proxy, .connect_timeout_ms = RUN_TIMEOUT_MS, .user_agent = "pocketcdn compare"};
+    const struct http_client_config config = {.proxy = proxy,
+                                              .ca_file = run->place.ca_file,
+                                              .connect_timeout_ms = RUN_TIMEOUT_MS,
+                                              .user_agent = "pocketcdn compare"};
     return http_client_create(run->loop, &config, ret, err);
 }
 

@@ -21,12 +21,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct run_place {      /* where to ask; borrowed */
-    const char *socks;  /* "127.0.0.1:1080", of the network */
-    const char *site;   /* "www.cdn.test": the name that GeoDNS answers for */
-    const char *origin; /* "origin.cdn.test" */
-    const char *router; /* "router.cdn.test" */
-    const char *path;   /* of the file, "/compare/100kB.bin" */
+struct run_place {       /* where to ask; borrowed */
+    const char *socks;   /* "127.0.0.1:1080", of the network */
+    const char *scheme;  /* of site and router: "http" or "https"; the origin has http */
+    const char *ca_file; /* with https: of site and router alone, since a long list takes its time; or NULL */
+    const char *site;    /* "www.cdn.test": the name that GeoDNS answers for */
+    const char *origin;  /* "origin.cdn.test" */
+    const char *router;  /* "router.cdn.test" */
+    const char *path;    /* of the file, "/compare/100kB.bin" */
     /* of files of comparison.sizes, where there are such; NULL: no sweep */
     const char *size_paths[COMPARISON_SIZES_MAX];
     bool foreign;           /* `site` is another server, HOST:PORT: it is asked for `path` as it is, warm */

@@ -275,7 +275,10 @@ void target_close(struct target *target)
 
 void target_place(const struct target *target, struct run_place *ret)
 {
+    const bool tls = strncmp(control_text(target->cdn, "router"), "https:", 6) == 0;
     *ret = (struct run_place){.socks = target->socks,
+                              .scheme = tls ? "https" : "http",
+                              .ca_file = tls ? control_text(target->cdn, "authority") : NULL,
                               .site = target->site,
                               .origin = target->origin,
                               .router = target->router,

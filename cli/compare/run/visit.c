@@ -59,9 +59,9 @@ static void set_url(struct visitor *v)
         (void)snprintf(v->request.url, sizeof(v->request.url), "http://%s%s", host, path);
         return;
     }
-    (void)snprintf(v->request.url, sizeof(v->request.url), "http://%s%s%ccompare=%llx-%zu-%u-%d-%u", host,
-                   path, strchr(path, '?') ? '&' : '?', (unsigned long long)v->run->nonce, v->city,
-                   (unsigned)v->kind, v->row, number);
+    (void)snprintf(v->request.url, sizeof(v->request.url), "%s://%s%s%ccompare=%llx-%zu-%u-%d-%u",
+                   host == place->origin ? "http" : place->scheme, host, path, strchr(path, '?') ? '&' : '?',
+                   (unsigned long long)v->run->nonce, v->city, (unsigned)v->kind, v->row, number);
 }
 
 static void end_visit(struct visitor *v)

@@ -56,9 +56,9 @@ static void ask(struct reader *r)
     unsigned object = draw_object(r->catalogue, &r->draw);
     const char *path = run->place.small_path && object % 3 ? run->place.small_path : run->place.path;
     r->left--;
-    (void)snprintf(r->request.url, sizeof(r->request.url), "http://%s%s%ccompare=%llx-object-%u",
-                   run->place.site, path, strchr(path, '?') ? '&' : '?', (unsigned long long)run->nonce,
-                   object);
+    (void)snprintf(r->request.url, sizeof(r->request.url), "%s://%s%s%ccompare=%llx-object-%u",
+                   run->place.scheme, run->place.site, path, strchr(path, '?') ? '&' : '?',
+                   (unsigned long long)run->nonce, object);
     run_request_start(&r->request);
 }
 

@@ -137,6 +137,9 @@ struct http_simple_result {
 enum cdn_status http_simple(const char *method, const char *url, const struct http_field *fields,
                             size_t field_count, struct cdn_str body, int64_t timeout_ms, size_t max_body,
                             struct http_simple_result *ret, struct cdn_error *err) CDN_MUST_CHECK;
+/* From now on these authorities count, in place of the system's, for all of this process's: a command has
+ * one list. Not thread-safe. */
+void http_simple_trust(const char *ca_file);
 void http_simple_free(struct http_simple_result *result);
 bool http_simple_field(const struct http_simple_result *result, const char *name,
                        struct cdn_str *ret_value); /* first line */

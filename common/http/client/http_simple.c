@@ -3,15 +3,19 @@
 #include "common/http/client/http_client.h"
 #include "common/http/syntax/http_message.h"
 #include "common/loop.h"
+#include "common/mem.h"
 #include "common/status.h"
 #include "common/str.h"
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 
 #include "common/banned.h"
+
+static char *trusted; /* file of authorities; NULL: the system's */
 
 struct simple {
     struct loop *loop;
@@ -88,8 +92,10 @@ enum cdn_status http_simple(const char *method, const char *url, const struct ht
 {
     static const struct http_fetch_handler handler = {.head = take_head, .data = take_data, .end = take_end};
     struct simple s = {.body = body, .max_body = max_body};
-    struct http_client_config config = {
-        .connect_timeout_ms = timeout_ms, .first_byte_timeout_ms = timeout_ms, .idle_timeout_ms = timeout_ms};
+    struct http_client_config config = {.connect_timeout_ms = timeout_ms,
+                                        .first_byte_timeout_ms = timeout_ms,
+                                        .idle_timeout_ms = timeout_ms,
+                                        .ca_file = trusted};
     struct http_client *client = NULL;
     enum cdn_status status = loop_create(&s.loop, err);
     if (status == CDN_OK) {
@@ -117,6 +123,12 @@ enum cdn_status http_simple(const char *method, const char *url, const struct ht
         http_simple_free(&s.result);
     }
     return status;
+}
+
+void http_simple_trust(const char *ca_file)
+{
+    free(trusted);
+    trusted = ca_file ? cdn_strdup(ca_file) : NULL;
 }
 
 void http_simple_free(struct http_simple_result *result)
