@@ -1,9 +1,7 @@
 /* dns_rate: response-rate limiting, so that a forged sender's address gets little out of this server.
  *
- * Counted are answers of one kind to one network (/24, /56), as a "theoretical arrival time" (GCRA, ITU-T
- * I.371): a burst of a second's worth, then the rate. The table has a fixed size, and a network finds its
- * cell by a keyed hash in a set of four; when all of these are others', the least busy one gives way. Every
- * cell is one atomic word: threads share the table without a lock.
+ * Counted are answers of one kind to one network (/24, /56), in a table of common/rate: a burst of a second's
+ * worth, then the rate. Threads share it without a lock.
  */
 #ifndef CDN_ROUTER_DNS_RATE_H
 #define CDN_ROUTER_DNS_RATE_H
