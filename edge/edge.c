@@ -17,6 +17,8 @@
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/parse.h"
+#include "common/rate.h"
+#include "common/secret.h"
 #include "common/str.h"
 #include "edge/base/accept.h"
 #include "edge/base/metrics.h"
@@ -66,6 +68,7 @@
 #define SWEEP_SOON_NS INT64_C(25000000)
 #define SWEEP_SLOTS 2048u
 #define FEW_CLIENTS 1000u
+#define RATE_CELLS 65536u /* networks of clients whose rates are known at a time: 512 KiB, once they came */
 
 /* ---- descriptors ---- */
 
@@ -296,6 +299,7 @@ static enum cdn_status open_worker(struct edge_worker *w, const struct cdn_addr 
         .insecure = s->origin_insecure,
         .proxy = s->origin_proxy,
     };
+    w->fetches_most = share.origin;
     enum cdn_status status = loop_create(&w->loop, err);
     if (status == CDN_OK) {
         status = http_client_create(w->loop, &client, &w->client, err);
@@ -411,6 +415,7 @@ enum cdn_status edge_create(struct edge_settings *settings, int argc, char **arg
     if (check_name(settings, err) != CDN_OK) {
         goto fail;
     }
+    edge->rate = cdn_rate_create(RATE_CELLS, cdn_secret64());
     edge->loop_id = cdn_asprintf("pocketcdn-%s", settings->name);
     edge->config_path = cdn_config_path(&edge_program, argc, argv);
     if (edge_accept_read(&edge->settings, &edge->accept, err) != CDN_OK ||
@@ -489,6 +494,7 @@ void edge_destroy(struct edge *edge)
     free(edge->worker);
     edge_target_machine_free(&edge->machine);
     edge_origins_free(&edge->origins);
+    cdn_rate_destroy(edge->rate);
     cdn_tls_set_unref(edge->tls);
     free(edge->loop_id);
     free(edge->config_path);

@@ -13,6 +13,7 @@
     X(COUNTER, proxy_header_total, "Connections that began with a PROXY protocol header")                   \
     X(COUNTER, proxy_header_refused_total, "Connections of trusted proxies refused for their PROXY header") \
     X(COUNTER, collapsed_total, "Requests that shared another request's origin fetch")                      \
+    X(COUNTER, queued_total, "Requests that had to wait for their turn to be fetched")                      \
     X(COUNTER, origin_request_total, "Requests sent to the origin")                                         \
     X(COUNTER, failover_total, "Requests sent to the next origin after one failed")                         \
     X(COUNTER, origin_error_total, "Requests to the origin that failed or were answered 5xx")               \

@@ -32,7 +32,8 @@
       "Memory for bodies in RAM and on their way, connections and the index; the process takes up to 32 "   \
       "MiB more (docs/edge.md)")                                                                            \
     X(DURATION, memory_wait, "10s", 1, 3600000, NULL, RESTART, "TIME",                                      \
-      "How long a request that has to be fetched waits for memory before it is answered 503")               \
+      "How long a request that has to be fetched waits for its turn (memory, connections to the origin) "   \
+      "before it is answered 503")                                                                          \
     X(SIZE, disk, "10GiB", 0, 1e15, NULL, RESTART, "SIZE", "Budget of the disk tier; 0: no disk tier")      \
     X(SIZE, memory_object, "1MiB", 4096, 1e9, NULL, RESTART, "SIZE", "Largest body that is kept in RAM")    \
     X(SIZE, slice, "1MiB", 0, 1e9, NULL, RESTART, "SIZE",                                                   \

@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 struct cdn_tls_set;
+struct cdn_rate;
 struct edge_access_log;
 struct edge_access_ring;
 struct edge_cache;
@@ -33,8 +34,13 @@ struct edge_hot;
 struct edge_sync;
 struct edge_txn;
 
+#define EDGE_QUEUE_LINES 256u
 struct edge_queue { /* queue.h */
-    struct edge_txn *first, *last;
+    struct {
+        struct edge_txn *first, *last;
+    } line[EDGE_QUEUE_LINES]; /* a network stands in one of them */
+    unsigned turn;            /* the line that is next */
+    unsigned waiting;
     unsigned admitted; /* that were let through and have not begun yet */
 };
 
@@ -58,6 +64,7 @@ struct edge_worker {
     struct edge_txn *free_txn; /* free list */
     unsigned free_txn_count;
     struct edge_queue queue;
+    unsigned fetches_most;           /* under way to the origin at a time */
     struct edge_txn *readers;        /* of bodies on their way (stall.h) */
     struct edge_access_ring *access; /* of the access log; NULL: there is none */
     struct edge_metrics metrics;
@@ -101,6 +108,7 @@ struct edge {
     struct cdn_tls_set *tls; /* of the public listener; NULL: no TLS. Main thread */
     struct edge_access_log *access_log;
     struct edge_compress *compress; /* NULL: off */
+    struct cdn_rate *rate;          /* what each network of clients did */
     struct edge_service_metrics service;
     _Atomic bool unsynced;  /* purges may have been missed: every reuse is revalidated */
     struct edge_sync *sync; /* NULL: no purge log is followed */

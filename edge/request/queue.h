@@ -1,8 +1,11 @@
-/* queue: requests that wait until memory allows another request to the origin.
+/* queue: requests that wait until another request to the origin may be made.
  *
- * A request to the origin takes some 32 KiB beside its body, so at a small `memory` only so many may be under
- * way (edge_budget_fetches). The others wait here, first come, first served, each worker's in a list of its
- * own; one that has waited for `memory_wait` is answered 503 with Retry-After, or cut off when its answer has
+ * Only so many may be under way on a worker: `origin_connections`, and at a small `memory` as many as that
+ * allows (edge_budget_fetches), since each takes some 32 KiB beside its body. The others wait here, each
+ * worker's in lines of its own: a network of clients stands in one line, by a hash that nobody outside knows,
+ * and the lines have their turns one after the other (stochastic fairness queueing, McKenney 1990). So
+ * whoever asks for a thousand things at once waits for them behind his own, and somebody else for one turn.
+ * One that has waited for `memory_wait` is answered 503 with Retry-After, or cut off when its answer has
  * begun. Hits, and requests that join a fetch of the whole, never come here.
  *
  * Life: edge_queue_must_wait? -> edge_queue_before -> the state QUEUE -> the state that was named, when there

@@ -83,6 +83,7 @@ struct edge_txn {
         enum edge_step then; /* the state that has to wait for its turn */
         int64_t since_ns;
         enum edge_queue_state state;
+        unsigned line;
     } queue; /* queue.h */
     /* the answer */
     struct edge_blob *blob; /* read from disk */

@@ -400,7 +400,7 @@ END_TEST
 static bool is_queued(void *arg)
 {
     (void)arg;
-    return worker->queue.first != NULL;
+    return worker->queue.waiting > 0;
 }
 
 START_TEST(waits_for_its_turn)
