@@ -29,6 +29,7 @@ router:              +router/dns +router/purge
 
 edge/semantics:      common*
 edge/signed:         common* edge/semantics
+edge/geo:            common* geo-data
 edge/memory:         common*
 edge/store:          common* edge/memory
 edge/site:           common* edge/semantics edge/signed
