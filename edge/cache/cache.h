@@ -236,6 +236,9 @@ void edge_cache_remove(struct edge_cache *cache, struct edge_object *object, enu
 uint64_t edge_cache_purge_key(struct edge_cache *cache, struct cdn_str key, bool soft, int64_t now_ms);
 uint64_t edge_cache_purge_prefix(struct edge_cache *cache, struct cdn_str prefix, bool soft, int64_t now_ms);
 uint64_t edge_cache_purge_tag(struct edge_cache *cache, struct cdn_str tag, bool soft, int64_t now_ms);
+/* A cache group (RFC 9875) of the origin of `key`. */
+uint64_t edge_cache_purge_group(struct edge_cache *cache, struct cdn_str key, struct cdn_str group,
+                                int64_t now_ms);
 uint64_t edge_cache_purge_all(struct edge_cache *cache, bool soft, int64_t now_ms);
 /* Steps through the sites that have keys: *site is "" at first, then "http://host". False at the end. */
 bool edge_cache_next_site(struct edge_cache *cache, struct cdn_buf *site);

@@ -99,12 +99,13 @@ void edge_tags_unlink(struct edge_cache *cache, struct edge_object *object);
 /* Whether one of the object's tags was purged after purge `number`. */
 bool edge_tags_purged_since(const struct edge_cache *cache, const struct edge_object *object,
                             uint64_t number);
-/* The same of the tags that a head names. */
-bool edge_tags_head_purged_since(const struct edge_cache *cache, const struct edge_head *head,
-                                 uint64_t number);
+/* The same of the tags that a head of it names. */
+bool edge_tags_head_purged_since(const struct edge_cache *cache, const struct edge_object *object,
+                                 const struct edge_head *head, uint64_t number);
 size_t edge_tags_size(const struct edge_object *object); /* bytes of memory */
 /* The objects that carry a tag; a purge of it has the next number. */
 uint64_t edge_tags_hash(struct cdn_str tag);
+uint64_t edge_tags_group_hash(struct cdn_str key, struct cdn_str group); /* of the key's origin */
 void edge_tags_note_purge(struct edge_cache *cache, uint64_t tag);
 struct edge_tag_link *edge_tags_first(struct edge_cache *cache, uint64_t tag);
 struct edge_tag_link *edge_tags_next(struct edge_tag_link *link);

@@ -101,7 +101,7 @@ bool edge_cache_refresh(struct edge_cache *c, struct edge_object *o, struct edge
 {
     edge_cache_lock(c);
     bool there = edge_object_is(o, EDGE_OBJECT_LINKED) && !purged_since(c, o, purge_number) &&
-                 !edge_tags_head_purged_since(c, rep->head, purge_number);
+                 !edge_tags_head_purged_since(c, o, rep->head, purge_number);
     if (there) {
         note_published(o->entry);
         edge_rep_unref(atomic_exchange(&o->rep, rep));

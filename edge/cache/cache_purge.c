@@ -98,9 +98,8 @@ bool edge_cache_next_site(struct edge_cache *c, struct cdn_buf *site)
     return site->n > 0;
 }
 
-uint64_t edge_cache_purge_tag(struct edge_cache *c, struct cdn_str tag, bool soft, int64_t now_ms)
+static uint64_t purge_hash(struct edge_cache *c, uint64_t hash, bool soft, int64_t now_ms)
 {
-    const uint64_t hash = edge_tags_hash(tag);
     uint64_t count = 0;
     edge_cache_lock(c);
     edge_tags_note_purge(c, hash);
@@ -114,4 +113,15 @@ uint64_t edge_cache_purge_tag(struct edge_cache *c, struct cdn_str tag, bool sof
     }
     edge_cache_unlock(c);
     return count;
+}
+
+uint64_t edge_cache_purge_tag(struct edge_cache *c, struct cdn_str tag, bool soft, int64_t now_ms)
+{
+    return purge_hash(c, edge_tags_hash(tag), soft, now_ms);
+}
+
+uint64_t edge_cache_purge_group(struct edge_cache *c, struct cdn_str key, struct cdn_str group,
+                                int64_t now_ms)
+{
+    return purge_hash(c, edge_tags_group_hash(key, group), false, now_ms);
 }

@@ -1,10 +1,13 @@
-/* cache_tags: objects by surrogate key, in a tree: a purge by tag walks only what it hits. The latest purges
- * by tag are remembered for the fetches that ran while they came. */
+/* cache_tags: objects by surrogate key and cache group, in a tree: a purge by tag walks only what it hits.
+ * The latest purges by tag are remembered for the fetches that ran while they came. */
 #include "common/mem.h"
 #include "common/str.h"
+#include "edge/cache/cache.h"
 #include "edge/cache/cache_private.h"
 #include "edge/cache/object.h"
+#include "edge/semantics/groups.h"
 #include "edge/semantics/head.h"
+#include "edge/semantics/key.h"
 
 #include <bsd/sys/tree.h>
 #include <stdbool.h>
@@ -60,6 +63,18 @@ static bool next_tag(struct cdn_str *rest, bool spaces, struct cdn_str *ret)
     }
 }
 
+static unsigned add_tag(uint64_t *tags, unsigned n, uint64_t hash)
+{
+    unsigned i = 0;
+    while (i < n && tags[i] != hash) {
+        i++;
+    }
+    if (i == n && n < TAGS_MAX) {
+        tags[n++] = hash;
+    }
+    return n;
+}
+
 static unsigned collect(const struct edge_head *head, enum edge_head_field field, bool spaces, uint64_t *tags,
                         unsigned n)
 {
@@ -68,31 +83,49 @@ static unsigned collect(const struct edge_head *head, enum edge_head_field field
     while (edge_head_next_of(head, field, &at, &value)) {
         struct cdn_str tag;
         while (n < TAGS_MAX && next_tag(&value, spaces, &tag)) {
-            uint64_t hash = XXH3_64bits(tag.p, tag.n);
-            unsigned i = 0;
-            while (i < n && tags[i] != hash) {
-                i++;
-            }
-            tags[i] = hash;
-            n += i == n;
+            n = add_tag(tags, n, XXH3_64bits(tag.p, tag.n));
         }
     }
     return n;
 }
 
-static unsigned tags_of(const struct edge_head *head, uint64_t *tags)
+/* A tag that no field can spell: a NUL between the origin and the name. */
+static uint64_t group_hash(struct cdn_str key, struct cdn_str name)
+{
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    cdn_buf_add(&text, key.p, (size_t)(edge_key_path(key).p - key.p));
+    cdn_buf_add_char(&text, '\0');
+    cdn_buf_add_str(&text, name);
+    return XXH3_64bits(text.p, text.n);
+}
+
+static unsigned collect_groups(struct cdn_str key, const struct edge_head *head, uint64_t *tags, unsigned n)
+{
+    CDN_AUTOBUF struct cdn_buf value = {0};
+    CDN_AUTOBUF struct cdn_buf name = {0};
+    if (!edge_head_join(head, EDGE_HEAD_CACHE_GROUPS, &value) || !edge_groups_valid(cdn_buf_str(&value))) {
+        return n;
+    }
+    for (struct cdn_str rest = cdn_buf_str(&value); n < TAGS_MAX && edge_groups_next(&rest, &name);) {
+        n = add_tag(tags, n, group_hash(key, cdn_buf_str(&name)));
+    }
+    return n;
+}
+
+static unsigned tags_of(struct cdn_str key, const struct edge_head *head, uint64_t *tags)
 {
     unsigned n = collect(head, EDGE_HEAD_SURROGATE_KEY, true, tags, 0);
     n = collect(head, EDGE_HEAD_XKEY, true, tags, n);
     n = collect(head, EDGE_HEAD_CACHE_TAG, false, tags, n);
     n = collect(head, EDGE_HEAD_X_CACHE_TAGS, false, tags, n);
-    return collect(head, EDGE_HEAD_X_MAGENTO_TAGS, false, tags, n);
+    n = collect(head, EDGE_HEAD_X_MAGENTO_TAGS, false, tags, n);
+    return collect_groups(key, head, tags, n);
 }
 
 void edge_tags_link(struct edge_cache *c, struct edge_object *o, const struct edge_head *head)
 {
     uint64_t tags[TAGS_MAX];
-    const unsigned n = tags_of(head, tags);
+    const unsigned n = tags_of(edge_entry_key(o->entry), head, tags);
     if (n == 0) {
         return;
     }
@@ -148,10 +181,11 @@ bool edge_tags_purged_since(const struct edge_cache *c, const struct edge_object
     return purged_since(c, tags, tag_count(o), number);
 }
 
-bool edge_tags_head_purged_since(const struct edge_cache *c, const struct edge_head *head, uint64_t number)
+bool edge_tags_head_purged_since(const struct edge_cache *c, const struct edge_object *o,
+                                 const struct edge_head *head, uint64_t number)
 {
     uint64_t tags[TAGS_MAX];
-    return purged_since(c, tags, tags_of(head, tags), number);
+    return purged_since(c, tags, tags_of(edge_entry_key(o->entry), head, tags), number);
 }
 
 /* ---- purges ---- */
@@ -159,6 +193,11 @@ bool edge_tags_head_purged_since(const struct edge_cache *c, const struct edge_h
 uint64_t edge_tags_hash(struct cdn_str tag)
 {
     return XXH3_64bits(tag.p, tag.n);
+}
+
+uint64_t edge_tags_group_hash(struct cdn_str key, struct cdn_str group)
+{
+    return group_hash(key, group);
 }
 
 void edge_tags_note_purge(struct edge_cache *c, uint64_t tag)

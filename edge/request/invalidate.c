@@ -1,5 +1,6 @@
-/* The URL itself, and those of the same origin that the answer names in Location and Content-Location: they
- * are what the request has probably changed, too. An answer that is stored itself takes the URL's place. */
+/* The URL itself, and those of the same origin that the answer names in Location and Content-Location:
+ * they are what the request has probably changed, too; and the cache groups that it names. An answer that
+ * is stored itself takes the URL's place. */
 #include "edge/request/invalidate.h"
 
 #include "common/daemon/metrics.h"
@@ -8,9 +9,11 @@
 #include "common/str.h"
 #include "edge/base/metrics.h"
 #include "edge/base/worker.h"
+#include "edge/cache/cache.h"
 #include "edge/cache/object.h"
 #include "edge/fetch/fetch.h"
 #include "edge/purge/purge.h"
+#include "edge/semantics/groups.h"
 #include "edge/semantics/head.h"
 #include "edge/semantics/invalidation.h"
 #include "edge/semantics/storable.h"
@@ -20,6 +23,8 @@
 #include <stdint.h>
 
 #include "common/banned.h"
+
+#define GROUPS_MAX 1024u /* of one answer */
 
 static void invalidate(struct edge_txn *t, struct cdn_str key)
 {
@@ -44,12 +49,31 @@ static void invalidate_reference(struct edge_txn *t, const struct edge_head *hea
     }
 }
 
+/* RFC 9875 3; not what else those answers have to do with others. */
+static void invalidate_groups(struct edge_txn *t, const struct edge_head *head)
+{
+    CDN_AUTOBUF struct cdn_buf value = {0};
+    CDN_AUTOBUF struct cdn_buf group = {0};
+    unsigned count = 0;
+    if (!edge_head_join_named(head, CDN_STR("Cache-Group-Invalidation"), &value) ||
+        !edge_groups_valid(cdn_buf_str(&value))) {
+        return;
+    }
+    for (struct cdn_str rest = cdn_buf_str(&value);
+         count++ < GROUPS_MAX && edge_groups_next(&rest, &group);) {
+        const uint64_t gone = edge_cache_purge_group(t->worker->edge->cache, cdn_buf_str(&t->key),
+                                                     cdn_buf_str(&group), t->now_ms);
+        cdn_metric_add(&t->worker->metrics.invalidated_total, gone);
+    }
+}
+
 void edge_invalidate_after_unsafe(struct edge_txn *t)
 {
     const struct edge_head *head = t->fetch->rep->head;
     if (!edge_invalidation_due(t->http->method, edge_head_status(head))) {
         return;
     }
+    invalidate_groups(t, head);
     invalidate_reference(t, head, EDGE_HEAD_LOCATION);
     if (!edge_store_reason_ok(
             t->fetch->reason)) { /* else the answer itself takes the place of what was stored */

@@ -259,16 +259,9 @@ static bool read_member(struct cdn_str *s, struct http_structured_value *ret)
     return read_parameters(s, &ret->parameters);
 }
 
-int http_structured_dictionary_next(struct cdn_str *rest, struct cdn_str *ret_key,
-                                    struct http_structured_value *ret)
+/* What follows a member: 1, or -1 where that is neither the end nor a comma with a member behind it. */
+static int end_member(struct cdn_str *rest)
 {
-    skip_spaces(rest);
-    if (rest->n == 0) {
-        return 0;
-    }
-    if (!read_key(rest, ret_key) || !read_member(rest, ret)) {
-        return -1;
-    }
     skip_ows(rest);
     if (rest->n == 0) {
         return 1;
@@ -279,6 +272,26 @@ int http_structured_dictionary_next(struct cdn_str *rest, struct cdn_str *ret_ke
     skip(rest, 1);
     skip_ows(rest);
     return rest->n == 0 ? -1 : 1; /* a trailing comma is an error */
+}
+
+int http_structured_dictionary_next(struct cdn_str *rest, struct cdn_str *ret_key,
+                                    struct http_structured_value *ret)
+{
+    skip_spaces(rest);
+    if (rest->n == 0) {
+        return 0;
+    }
+    return read_key(rest, ret_key) && read_member(rest, ret) ? end_member(rest) : -1;
+}
+
+int http_structured_list_next(struct cdn_str *rest, struct http_structured_value *ret)
+{
+    skip_spaces(rest);
+    if (rest->n == 0) {
+        return 0;
+    }
+    const bool well = peek(rest) == '(' ? read_inner_list(rest, ret) : read_bare_item(rest, ret);
+    return well && read_parameters(rest, &ret->parameters) ? end_member(rest) : -1;
 }
 
 bool http_structured_valid_dictionary(struct cdn_str value)

@@ -1,9 +1,9 @@
-/* http_structured: Structured Field Values (RFC 8941): a strict dictionary reader and the writing of items.
+/* http_structured: Structured Field Values (RFC 8941): a strict reader of dictionaries and lists, and the
+ * writing of items.
  *
- * A reader walks the dictionary in place: no tree, no allocation. Strictness is the point: RFC 9213 wants the
- * whole field ignored when any of it is invalid, so check the whole with http_structured_valid_dictionary()
- * first.
- */
+ * A reader walks the dictionary in place: no tree, no allocation. Strictness is the point: RFC 9213 wants
+ * the whole field ignored when any of it is invalid, so check the whole with
+ * http_structured_valid_dictionary() first. */
 #ifndef CDN_COMMON_HTTP_STRUCTURED_H
 #define CDN_COMMON_HTTP_STRUCTURED_H
 #include "common/str.h"
@@ -32,6 +32,8 @@ struct http_structured_value {
 int http_structured_dictionary_next(struct cdn_str *rest, struct cdn_str *ret_key,
                                     struct http_structured_value *ret);
 bool http_structured_valid_dictionary(struct cdn_str value);
+/* The same for a list (RFC 8941 3.1). */
+int http_structured_list_next(struct cdn_str *rest, struct http_structured_value *ret);
 /* The member `key` of a dictionary that is valid as a whole; false
  * when it is absent or anything is invalid. */
 bool http_structured_find(struct cdn_str value, struct cdn_str key, struct http_structured_value *ret);

@@ -71,6 +71,10 @@ static const struct {
     {"Surrogate-Key: a\nCache-Tag: b\nxkey: c", "c", true},
     {"Surrogate-Key: \xc3\xa9t\xc3\xa9", "\xc3\xa9t\xc3\xa9", true},
     {"Surrogate-Key: a/b:c;d=\"e\"", "a/b:c;d=\"e\"", true},
+    {"X-Cache-Tags: a,b c", "b c", true},
+    {"X-Cache-Tags: a,b c", "b", false},
+    {"X-Magento-Tags: cat_p_1,cat_p", "cat_p", true},
+    {"Cache-Groups: \"a\"", "a", false}, /* a name of its own kind */
     {"ETag: a", "a", false},
 };
 
@@ -81,6 +85,31 @@ START_TEST(tags_are_found)
                   spellings[_i].fields);
     check_stored(cache, KEY, spellings[_i].found ? "" : KEY, spellings[_i].fields);
     ck_assert_uint_eq(purge(spellings[_i].tag), 0); /* all are gone */
+}
+END_TEST
+
+static const struct {
+    const char *key, *fields, *of, *group;
+    bool found;
+} groups[] = {
+    {KEY, "Cache-Groups: \"a\", \"b\"", KEY "/other?x", "b", true},
+    {KEY, "Cache-Groups: \"a\"\nCache-Groups: \"b\"", KEY, "b", true},
+    {KEY, "Cache-Groups: \"a\\\"b\"", KEY, "a\"b", true},
+    {KEY, "Cache-Groups: \"a\"", KEY, "A", false},
+    {KEY, "Cache-Groups: \"a\"", "https://h/a", "a", false},
+    {KEY, "Cache-Groups: \"a\"", "http://h:8080/a", "a", false},
+    {KEY, "Cache-Groups: \"a\"", "http://g.h/a", "a", false},
+    {KEY, "Cache-Groups: a", KEY, "a", false},
+    {KEY, "Cache-Groups: \"a\", b", KEY, "a", false}, /* invalid as a whole */
+    {KEY, "Surrogate-Key: a", KEY, "a", false},
+};
+
+START_TEST(groups_are_found)
+{
+    publish(cache, groups[_i].key, "", groups[_i].fields, 10);
+    ck_assert_uint_eq(
+        edge_cache_purge_group(cache, cdn_str(groups[_i].of), cdn_str(groups[_i].group), CACHE_NOW_MS),
+        groups[_i].found);
 }
 END_TEST
 
@@ -222,6 +251,7 @@ static void add(TCase *tc)
 {
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_loop_test(tc, tags_are_found, 0, CDN_ARRAY_LEN(spellings));
+    tcase_add_loop_test(tc, groups_are_found, 0, CDN_ARRAY_LEN(groups));
     tcase_add_test(tc, a_tag_twice_is_once);
     tcase_add_test(tc, tags_of_one_object_are_bounded);
     tcase_add_test(tc, a_purge_finds_its_own);
