@@ -85,6 +85,8 @@
       "Store answers with Set-Cookie that name a lifetime, without their cookies; no: only public, "        \
       "s-maxage "                                                                                           \
       "or targeted ones; replay: with their cookies, which then go to everybody")                           \
+    X(BOOL, send_request_id, "no", 0, 0, NULL, RUNTIME, "yes|no",                                           \
+      "Send X-Request-ID to clients, with answers that are no hits")                                        \
     X(BOOL, send_tags, "no", 0, 0, NULL, RESTART, "yes|no",                                                 \
       "Send the fields that answers can be purged by (Surrogate-Key, xkey and the like) to clients, too")   \
     X(DURATION, connect_timeout, "5s", 1, 3600000, NULL, RESTART, "TIME",                                   \

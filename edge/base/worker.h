@@ -67,6 +67,7 @@ struct edge_worker {
     unsigned fetches_most;           /* under way to the origin at a time */
     struct edge_txn *readers;        /* of bodies on their way (stall.h) */
     struct edge_access_ring *access; /* of the access log; NULL: there is none */
+    uint64_t request_id_seed[2];     /* request_id.c */
     struct edge_metrics metrics;
 };
 
@@ -85,6 +86,7 @@ struct edge_tuning {
     struct http_trust trust; /* borrows `trusted` */
     char *purge_token;
     uint64_t max_object;
+    bool send_request_id;
     bool keep_settings; /* `settings` is owned here */
     struct edge_settings settings;
 };

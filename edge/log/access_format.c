@@ -171,6 +171,8 @@ static void add_json(const struct edge_access_record *r, struct cdn_str edge, st
     add_json_true(b, CDN_STR("collapsed"), r->collapsed);
     add_json_true(b, CDN_STR("aborted"), r->aborted);
     add_json_optional(b, r, CDN_STR("range"), EDGE_ACCESS_TEXT_range);
+    add_json_optional(b, r, CDN_STR("trace"), EDGE_ACCESS_TEXT_trace);
+    add_json_optional(b, r, CDN_STR("request_id"), EDGE_ACCESS_TEXT_request_id);
     add_json_optional(b, r, CDN_STR("referer"), EDGE_ACCESS_TEXT_referer);
     add_json_optional(b, r, CDN_STR("user_agent"), EDGE_ACCESS_TEXT_agent);
     cdn_buf_add_str(b, CDN_STR("}\n"));

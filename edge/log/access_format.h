@@ -25,7 +25,9 @@ enum edge_access_format {
     X(target, 2048)                                               \
     X(referer, 1024)                                              \
     X(agent, 512)                                                 \
-    X(range, 128)
+    X(range, 128)                                                 \
+    X(trace, 128)                                                 \
+    X(request_id, 128)
 
 enum edge_access_text {
 #define X(name, max) EDGE_ACCESS_TEXT_##name,

@@ -9,10 +9,12 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
+#include "common/parse.h"
 #include "common/str.h"
 #include "edge/base/metrics.h"
 #include "edge/base/settings.h"
 #include "edge/log/access_ring.h"
+#include "edge/semantics/trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -283,6 +285,7 @@ enum cdn_status edge_access_log_reopen(struct edge_access_log *log, struct cdn_e
 
 struct texts {
     struct cdn_str item[EDGE_ACCESS_TEXT_COUNT];
+    struct edge_trace trace;
 };
 
 static bool find_texts(void *arg, struct cdn_str name, struct cdn_str value)
@@ -292,12 +295,29 @@ static bool find_texts(void *arg, struct cdn_str name, struct cdn_str value)
         t->item[EDGE_ACCESS_TEXT_referer] = value;
     } else if (name.n == 10 && cdn_str_eq_nocase(name, CDN_STR("User-Agent"))) {
         t->item[EDGE_ACCESS_TEXT_agent] = value;
+    } else {
+        edge_trace_note(&t->trace, name, value);
     }
     return true;
 }
 
+static void take_trace(struct edge_worker *w, struct http_request *req, struct cdn_str request_id,
+                       struct texts *t)
+{
+    struct cdn_addr peer;
+    edge_trace_check(&t->trace);
+    t->item[EDGE_ACCESS_TEXT_trace] = t->trace.parent;
+    t->item[EDGE_ACCESS_TEXT_request_id] = request_id;
+    if (!request_id.n && t->trace.request_id.p) {
+        http_request_client(req, &peer);
+        if (http_is_trusted(&edge_tuning_now(w->edge)->trust, &peer)) {
+            t->item[EDGE_ACCESS_TEXT_request_id] = t->trace.request_id;
+        }
+    }
+}
+
 void edge_access_log_add(struct edge_worker *w, struct http_request *req,
-                         const struct edge_access_record *given)
+                         const struct edge_access_record *given, struct cdn_str request_id)
 {
     struct texts texts = {.item = {
                               [EDGE_ACCESS_TEXT_method] = req->method_name,
@@ -306,6 +326,9 @@ void edge_access_log_add(struct edge_worker *w, struct http_request *req,
                               [EDGE_ACCESS_TEXT_range] = req->field[HTTP_REQ_RANGE],
                           }};
     http_request_each_field(req, find_texts, &texts);
+    if (request_id.n || texts.trace.parents || texts.trace.request_ids) {
+        take_trace(w, req, request_id, &texts);
+    }
     size_t size = sizeof(struct edge_access_record);
     for (unsigned i = 0; i < EDGE_ACCESS_TEXT_COUNT; i++) {
         const size_t max = edge_access_text_max((enum edge_access_text)i);

@@ -14,6 +14,7 @@
 #define CDN_EDGE_ACCESS_LOG_H
 #include "common/http/server/http_server.h"
 #include "common/status.h"
+#include "common/str.h"
 #include "edge/base/worker.h"
 #include "edge/log/access_format.h"
 
@@ -29,8 +30,8 @@ enum cdn_status edge_access_log_reopen(struct edge_access_log *log, struct cdn_e
 
 /* Worker's thread, worker->access not NULL: a plain hit as it is answered; any other request at its end.
  * `given` says what the edge did (status, bytes, verdict, cause, flags, origin's time); all else is read from
- * the request. */
+ * the request. `request_id`: the one that it got here; empty: a trusted proxy's counts. */
 void edge_access_log_add(struct edge_worker *worker, struct http_request *req,
-                         const struct edge_access_record *given);
+                         const struct edge_access_record *given, struct cdn_str request_id);
 
 #endif

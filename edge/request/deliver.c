@@ -20,6 +20,7 @@
 #include "edge/request/decorate.h"
 #include "edge/request/deliver_private.h"
 #include "edge/request/hot.h"
+#include "edge/request/request_id.h"
 #include "edge/request/serve.h"
 #include "edge/request/stall.h"
 #include "edge/request/step.h"
@@ -42,6 +43,7 @@
 
 #include "common/banned.h"
 
+#define REQUEST_ID CDN_STR("X-Request-ID")
 #define ALLOW "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 /* ---- what is the same for all ---- */
@@ -90,6 +92,12 @@ static enum edge_serve_personal personal_for(const struct edge_txn *t)
                                                                       : EDGE_SERVE_SHARED;
 }
 
+/* A hit may become a ready answer for others; and nobody was asked for it. */
+static bool shows_request_id(const struct edge_txn *t)
+{
+    return edge_tuning_now(t->worker->edge)->send_request_id;
+}
+
 void edge_deliver_respond(struct edge_txn *t, struct MHD_Response *response, unsigned status,
                           const struct edge_rep *rep, const struct edge_range_plan *plan, uint64_t body_bytes)
 {
@@ -104,7 +112,15 @@ void edge_deliver_respond(struct edge_txn *t, struct MHD_Response *response, uns
     }
     struct edge_marks marks = marks_of(t, rep);
     edge_serve_marks(head, &marks);
+    const bool numbered = t->verdict != EDGE_VERDICT_HIT && shows_request_id(t);
+    const bool replaced = numbered && edge_head_get_named(rep->head, REQUEST_ID, &(struct cdn_str){0});
+    if (numbered && !replaced) {
+        http_head_add(head, REQUEST_ID, edge_request_id(t));
+    }
     http_head_seal(head, response);
+    if (replaced) { /* of the answer's own request, which was another where it is stored */
+        http_head_renew(response, REQUEST_ID, edge_request_id(t));
+    }
     t->status = status;
     t->sent = t->http->method == HTTP_HEAD || status == 304 ? 0 : body_bytes;
     http_respond(t->http, status, response);
@@ -146,7 +162,10 @@ enum edge_step edge_deliver_error_with(struct edge_txn *t, unsigned status, cons
     cdn_buf_add_str(&line, CDN_STR("Cache-Status: "));
     edge_cache_status_build(&cs, &line);
     CDN_AUTOFREE char *verdict = cdn_asprintf("X-Cache: %s", edge_verdict_text(t->verdict));
-    const char *const fields[] = {line.p, verdict, "Cache-Control: no-store", field, NULL};
+    CDN_AUTOFREE char *number =
+        shows_request_id(t) ? cdn_asprintf("X-Request-ID: %s", edge_request_id(t).p) : NULL;
+    const char *const fields[] = {
+        line.p, verdict, "Cache-Control: no-store", field ? field : number, field ? number : NULL, NULL};
     t->status = 0;
     size_t n = http_respond_problem_with(t->http, status, detail, fields);
     t->sent = t->http->method == HTTP_HEAD ? 0 : n;

@@ -354,7 +354,8 @@ static void on_ready(void *self, struct http_request *req)
                                                                  .bytes = bytes,
                                                                  .origin_us = -1,
                                                                  .verdict = EDGE_VERDICT_HIT,
-                                                                 .cause = EDGE_CAUSE_NONE});
+                                                                 .cause = EDGE_CAUSE_NONE},
+                                    (struct cdn_str){0});
             }
             return;
         }
@@ -406,7 +407,7 @@ static void log_txn(const struct edge_txn *t, enum http_end end)
                        : t->fetch->rep               ? (uint16_t)edge_head_status(t->fetch->rep->head)
                                                      : 0;
     }
-    edge_access_log_add(t->worker, t->http, &r);
+    edge_access_log_add(t->worker, t->http, &r, cdn_str(t->request_id));
 }
 
 static void on_done(void *self, struct http_request *req, enum http_end end)

@@ -17,6 +17,7 @@
 #include "edge/request/step.h"
 #include "edge/semantics/cause.h"
 #include "edge/semantics/freshness.h"
+#include "edge/semantics/trace.h"
 #include "edge/semantics/validate.h"
 #include "edge/site/target.h"
 
@@ -57,9 +58,10 @@ struct edge_txn {
     struct cdn_buf text;              /* joined fields that `conditions` and `control` point into */
     struct edge_request_control control;
     struct edge_conditions conditions;
-    bool hashed;    /* content-hashed name */
-    bool passing;   /* never from the cache */
-    int64_t now_ms; /* cache clock at its start */
+    bool hashed;                              /* content-hashed name */
+    bool passing;                             /* never from the cache */
+    int64_t now_ms;                           /* cache clock at its start */
+    char request_id[EDGE_REQUEST_ID_MAX + 1]; /* request_id.h; "": none was needed so far */
     /* what was found and decided */
     struct edge_entry *entry; /* counted */
     struct edge_hold hold;    /* stored response: to serve, or stale */

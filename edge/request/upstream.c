@@ -18,10 +18,12 @@
 #include "edge/cache/cache.h"
 #include "edge/cache/object.h"
 #include "edge/fetch/fetch.h"
+#include "edge/request/request_id.h"
 #include "edge/request/txn.h"
 #include "edge/semantics/head.h"
 #include "edge/semantics/outgoing.h"
 #include "edge/semantics/storable.h"
+#include "edge/semantics/trace.h"
 #include "edge/semantics/validate.h"
 #include "edge/semantics/vary.h"
 #include "edge/site/device.h"
@@ -169,6 +171,11 @@ static bool get_cookie(const struct edge_txn *t, struct cdn_str name, struct cdn
 
 /* ---- what the client says ---- */
 
+static bool is_trace(struct cdn_str name)
+{
+    return cdn_str_eq_nocase(name, CDN_STR("traceparent")) || cdn_str_eq_nocase(name, CDN_STR("tracestate"));
+}
+
 /* Written in the form of accept.h: then what the client sent stays here. */
 static bool is_rewritten(const struct edge *edge, struct cdn_str name)
 {
@@ -179,7 +186,7 @@ static bool is_rewritten(const struct edge *edge, struct cdn_str name)
 static bool copy_field(void *arg, struct cdn_str name, struct cdn_str value)
 {
     struct copying *c = arg;
-    if (!is_rewritten(c->txn->worker->edge, name) && !is_ruled(c->txn, name) &&
+    if (!is_rewritten(c->txn->worker->edge, name) && !is_trace(name) && !is_ruled(c->txn, name) &&
         edge_outgoing_has(&c->which, name)) {
         c->unkeyed = c->unkeyed || edge_outgoing_is_unkeyed(name);
         edge_fields_add(c->into, name, value);
@@ -261,6 +268,25 @@ static void add_own(struct edge_txn *t, struct edge_fields *f)
     }
 }
 
+/* Trace Context as the client has it, if it is valid: we make no spans of our own. */
+static void add_trace(struct edge_txn *t, struct edge_fields *f)
+{
+    struct edge_trace trace;
+    edge_request_trace(t, &trace);
+    if (trace.parent.p && !is_ruled(t, CDN_STR("traceparent"))) {
+        edge_fields_add(f, CDN_STR("traceparent"), trace.parent);
+    }
+    if (trace.state.p && !is_ruled(t, CDN_STR("tracestate"))) {
+        CDN_AUTOBUF struct cdn_buf state = {0};
+        struct collecting c = {.name = CDN_STR("tracestate"), .into = &state};
+        http_request_each_field(t->http, collect, &c);
+        edge_fields_add(f, c.name, cdn_buf_str(&state));
+    }
+    if (!is_ruled(t, CDN_STR("X-Request-ID"))) {
+        edge_fields_add(f, CDN_STR("X-Request-ID"), edge_request_id(t));
+    }
+}
+
 static bool collect(void *arg, struct cdn_str name, struct cdn_str value)
 {
     struct collecting *c = arg;
@@ -333,6 +359,13 @@ static bool vary_get(void *txn, struct cdn_str name, struct cdn_buf *into)
     if (edge_outgoing_is_ours(name)) {
         return get_own(t, name, into);
     }
+    if (is_trace(name)) {
+        struct edge_trace trace;
+        edge_request_trace(t, &trace);
+        if (!trace.parent.p) {
+            return false;
+        }
+    }
     const struct edge_outgoing which = outgoing_of(t, false, &connection);
     if (edge_outgoing_has(&which, name)) {
         http_request_each_field(t->http, collect, &c);
@@ -392,6 +425,7 @@ void edge_upstream_request(struct edge_txn *t, const struct edge_fetch_scope *sc
     add_accepted(t, &ret->fields);
     add_own(t, &ret->fields);
     add_forwarded(t, &ret->fields);
+    add_trace(t, &ret->fields);
     if (t->upgrading) {
         edge_fields_add(&ret->fields, CDN_STR("Connection"), CDN_STR("Upgrade"));
         edge_fields_add(&ret->fields, CDN_STR("Upgrade"), CDN_STR("websocket"));

@@ -26,6 +26,7 @@ static const struct cdn_str ours[] = {
     NAME("Content-Length"),
     NAME("Expect"),
     NAME("Max-Forwards"),
+    NAME("X-Request-ID"), /* ours or a trusted proxy's; in no key, even where Vary names it */
     {NULL, 0},
 };
 

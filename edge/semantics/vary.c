@@ -42,6 +42,13 @@ static bool insert(struct cdn_str *names, unsigned *count, struct cdn_str name)
     return true;
 }
 
+/* A request's number is another one each time: an answer that varies by it shows it, and means nothing by
+ * it. */
+static bool is_in_no_key(struct cdn_str name)
+{
+    return cdn_str_eq_nocase(name, CDN_STR("X-Request-ID"));
+}
+
 bool edge_vary_spec(const struct edge_head *head, struct cdn_str more, struct cdn_buf *into)
 {
     struct cdn_str names[EDGE_VARY_FIELDS_MAX + 1], line, name;
@@ -49,7 +56,8 @@ bool edge_vary_spec(const struct edge_head *head, struct cdn_str more, struct cd
     size_t at = 0;
     while (edge_head_next_of(head, EDGE_HEAD_VARY, &at, &line)) {
         while (http_list_next(&line, &name)) {
-            if (!http_is_token(name) || cdn_str_eq(name, CDN_STR("*")) || !insert(names, &count, name)) {
+            if (!http_is_token(name) || cdn_str_eq(name, CDN_STR("*")) ||
+                (!is_in_no_key(name) && !insert(names, &count, name))) {
                 return false;
             }
         }
@@ -76,7 +84,7 @@ bool edge_vary_covers(struct cdn_str spec, struct cdn_str value)
 {
     struct cdn_str name;
     while (http_list_next(&value, &name)) {
-        if (!spec.p || !http_list_has_token(spec, name)) {
+        if (!is_in_no_key(name) && (!spec.p || !http_list_has_token(spec, name))) {
             return false;
         }
     }

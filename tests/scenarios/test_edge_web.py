@@ -1,7 +1,10 @@
 """What the web has agreed on since: cache groups (RFC 9875), Trace Context, request numbers, error pages."""
 
+import json
+import re
+
 import pytest
-from cdn import Reply
+from cdn import Reply, poll
 from test_edge_http import edge, ok, origin, told  # noqa: F401 (edge and origin are fixtures)
 
 # ---------------------------------------------------------------------------------------------------- cache groups
@@ -82,3 +85,87 @@ def test_groups_outlive_a_restart_and_change_with_a_304(cdn, origin):  # noqa: F
     assert edge.get("/a")["X-Cache"] == "HIT"
     edge.request("POST", "/new", body=b"x")
     assert edge.get("/a")["X-Cache"] == "MISS"
+
+
+# ---------------------------------------------------------------------------------------------------- tracing
+
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+OURS = re.compile("[0-9a-f]{32}")
+
+
+def lines(edge, path, count):  # noqa: F811
+    """The access log, once it has so many lines."""
+    poll(lambda: path.exists() and len(path.read_text().splitlines()) >= count, what=f"{count} lines")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("sent, passed", [
+    ([("traceparent", PARENT), ("tracestate", "a=1"), ("tracestate", "b=2")], (PARENT, "a=1, b=2")),
+    ([("Traceparent", PARENT)], (PARENT, None)),
+    ([("traceparent", PARENT.upper()), ("tracestate", "a=1")], (None, None)),
+    ([("traceparent", PARENT), ("traceparent", PARENT), ("tracestate", "a=1")], (None, None)),
+    ([("tracestate", "a=1")], (None, None)),
+    ([], (None, None)),
+])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_trace_context_goes_on_if_it_is_valid(shared_cdn, sent, passed, method):
+    edge, origin, path = traced(shared_cdn)  # noqa: F811
+    before = len(path.read_text().splitlines()) if path.exists() else 0
+    target = f"/trace/{origin.count()}"
+    edge.request(method, target, sent, b"x" if method == "POST" else b"")
+    asked = origin.last(target)
+    assert (asked.header("traceparent"), asked.header("tracestate")) == passed
+    assert OURS.fullmatch(asked["X-Request-ID"])
+    line = lines(edge, path, before + 1)[before]
+    assert line.get("trace") == passed[0] and line["request_id"] == asked["X-Request-ID"]
+
+
+def traced(shared_cdn):
+    """One edge with an access log for all tests that only look."""
+    if not hasattr(shared_cdn, "traced"):
+        origin = shared_cdn.fake_origin()  # noqa: F811
+        origin.default = ok(b"x", "max-age=600", ("Vary", "X-Request-ID"))
+        path = shared_cdn.folder("log") / "access.log"
+        edge = shared_cdn.edge(origin, name="traced", threads=1, access_log=path, trusted_proxies="127.0.0.20")  # noqa: F811
+        shared_cdn.traced = (edge, origin, path)
+    return shared_cdn.traced
+
+
+@pytest.mark.parametrize("source, sent, goes_on", [
+    ("127.0.0.1", "client-1", False), ("127.0.0.20", "proxy-1", True), ("127.0.0.20", "a b", False),
+    ("127.0.0.20", "x" * 129, False), ("127.0.0.20", "x" * 128, True), ("127.0.0.20", None, False),
+])
+def test_whose_request_number_is_believed(shared_cdn, source, sent, goes_on):
+    edge, origin, path = traced(shared_cdn)  # noqa: F811
+    before = len(path.read_text().splitlines()) if path.exists() else 0
+    target = f"/id/{origin.count()}"
+    fields = [("X-Request-ID", sent)] if sent else []
+    first = edge.get(target, fields, source=source)
+    number = origin.last(target)["X-Request-ID"]
+    assert number == sent if goes_on else OURS.fullmatch(number) and number != sent
+    assert "X-Request-ID" not in first  # nobody asked for it
+    for _ in range(3):  # the number is in no key, whatever Vary says
+        assert edge.get(target, fields, source=source)["X-Cache"] == "HIT"
+    logged = lines(edge, path, before + 4)[before:]
+    assert [line.get("request_id") for line in logged] == [number] + [sent if goes_on else None] * 3
+
+
+def test_numbers_differ_and_are_given_back_when_asked_for(cdn, origin):  # noqa: F811
+    edge = cdn.edge(origin, threads=1, simulate=True, send_request_id=True)  # noqa: F811
+    origin.on("/own", ok(b"x", "max-age=5", ("X-Request-ID", "the-origins"), ("ETag", '"1"')),
+              Reply(304, headers=[("ETag", '"1"'), ("Cache-Control", "max-age=600")]))
+    seen = set()
+    for i in range(20):
+        origin.on(f"/{i}", ok(b"x", "max-age=60"))
+        answer = edge.get(f"/{i}")
+        assert answer.all("X-Request-ID") == [origin.last(f"/{i}")["X-Request-ID"]]
+        seen.add(answer["X-Request-ID"])
+    assert len(seen) == 20
+    for _ in range(4):
+        hit = edge.get("/1")
+        assert hit["X-Cache"] == "HIT" and "X-Request-ID" not in hit
+    assert edge.get("/own").all("X-Request-ID") == [origin.last("/own")["X-Request-ID"]]
+    edge.clock_advance("6s")
+    again = edge.get("/own")  # not that of the request whose answer is stored
+    assert again["X-Cache"] == "REVALIDATED" and again.all("X-Request-ID") == [origin.last("/own")["X-Request-ID"]]
+    assert OURS.fullmatch(edge.get("/%zz")["X-Request-ID"])  # an error of our own

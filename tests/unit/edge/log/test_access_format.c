@@ -20,13 +20,13 @@ struct given {
     enum edge_verdict verdict;
     enum edge_cause cause;
     bool stored, collapsed, aborted, secure, http10;
-    const char *client, *method, *host, *target, *referer, *agent, *range;
+    const char *client, *method, *host, *target, *referer, *agent, *range, *trace, *request_id;
 };
 
 static struct edge_access_record *record_of(const struct given *g)
 {
-    const char *texts[EDGE_ACCESS_TEXT_COUNT] = {g->method,  g->host,  g->target,
-                                                 g->referer, g->agent, g->range};
+    const char *texts[EDGE_ACCESS_TEXT_COUNT] = {g->method, g->host,  g->target, g->referer,
+                                                 g->agent,  g->range, g->trace,  g->request_id};
     CDN_AUTOBUF struct cdn_buf text = {0};
     struct edge_access_record head = {
         .status = g->status,

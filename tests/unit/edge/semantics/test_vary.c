@@ -28,6 +28,8 @@ static const struct {
     {"4.1 empty line, *", "Vary:\nVary: *", NULL},
     {"4.1 *, Foo", "Vary: *, Foo", NULL},
     {"4.1 Foo, *", "Vary: Foo, *", NULL},
+    {"a request has its own number", "Vary: Foo, X-Request-ID", "foo"},
+    {"a request has its own number", "Vary: x-request-id", ""},
     {"malformed", "Vary: Fo o", NULL},
     {"too many",
      "Vary: "
