@@ -286,6 +286,7 @@ void router_admin_status(void *self, json_t *into)
     router_server_address(r->server, &address);
     cdn_addr_format(&address, listen);
     json_object_set_new(into, "listen", json_string(listen));
+    json_object_set_new(into, "mode", json_string(t->mode == ROUTER_MODE_PROXY ? "proxy" : "redirect"));
     json_object_set_new(into, "policy", json_string(router_policy_word(t->policy)));
     json_object_set_new(into, "default_place", json_string(t->default_name));
     json_object_set_new(into, "overrides", json_integer((json_int_t)router_overrides_count(t->overrides)));

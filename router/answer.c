@@ -9,9 +9,10 @@
 #include "common/mem.h"
 #include "common/status.h"
 #include "router/base/edges.h"
+#include "router/base/proxy_settings.h"
 #include "router/decide/resolve.h"
-#include "router/pin.h"
-#include "router/target.h"
+#include "router/decide/ask.h"
+#include "router/base/target.h"
 
 #include <microhttpd.h>
 #include <stdbool.h>
@@ -22,6 +23,7 @@
 #define SAMPLE 64 /* decisions to each one that is measured: asking for the time costs more than deciding */
 
 struct router_redirect {
+    enum router_mode mode; /* first: what kind of thing a request carries (server.c) */
     struct router_redirect *next;
     struct MHD_Response *response;
     unsigned generation;
@@ -30,11 +32,8 @@ struct router_redirect {
 
 static void decide(struct router_answer *a, const struct router_table *table, struct http_request *req)
 {
-    struct router_question question = {.path = req->path};
-    http_forwarded_client(req, &table->trust, &question.client);
-    if (table->simulate && router_pin_find(req->query, req->field[HTTP_REQ_COOKIE], &a->pin)) {
-        question.pin = cdn_buf_str(&a->pin);
-    }
+    struct router_question question;
+    router_ask(table, req, &a->pin, &question);
     bool measured = a->decided++ % SAMPLE == 0;
     int64_t start = measured ? cdn_clock_mono_ns() : 0;
     router_decide_brief(table, &question, 2, &a->decision);

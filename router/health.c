@@ -200,6 +200,16 @@ static void probe(struct loop_timer *timer)
     p->fetch = http_fetch_start(p->health->client, &request);
 }
 
+void router_health_suspect(struct router_health *health, struct cdn_str name)
+{
+    const uint16_t edge = router_edges_find(health->table->edges, name);
+    struct patient *p = edge == ROUTER_NO_EDGE ? NULL : &health->patients[edge];
+    if (p && !p->fetch && edge_of(p)->admin[0] &&
+        cdn_clock_mono_ns() - p->started_ns > health->times.interval_ms * NS_PER_MS / 8) {
+        schedule(p, 0);
+    }
+}
+
 /* ---- the set of edges ---- */
 
 static void patients_free(struct router_health *h)

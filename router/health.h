@@ -44,6 +44,9 @@ void router_health_destroy(struct router_health *health); /* NULL is fine */
  * and admin address is kept. */
 void router_health_watch(struct router_health *health, struct router_table *table,
                          const struct router_health_times *times);
+/* It failed a request: it is probed at once, if none is under way and the last one is not just over. An edge
+ * that there is not is passed over. */
+void router_health_suspect(struct router_health *health, struct cdn_str name);
 /* What is known of an edge: healthy, known, probe_ms (measured), last_change_ms, error, load, ... */
 json_t *router_health_edge_json(const struct router_health *health, uint16_t edge);
 /* A transition that somebody else caused (drain, weight, pin), for the list of events and the log. */

@@ -28,6 +28,7 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/banned.h"
@@ -207,23 +208,54 @@ static enum cdn_status daemon_open(struct router *r, struct cdn_error *err)
     return daemon_create(&config, &r->daemon, err);
 }
 
+struct suspicion {
+    struct router *router;
+    char edge[];
+};
+
+static void suspect(void *arg)
+{
+    struct suspicion *s = arg;
+    if (s->router->health) { /* else the router ends */
+        router_health_suspect(s->router->health, cdn_str(s->edge));
+    }
+    free(s);
+}
+
+/* On any thread. */
+static void edge_failed(void *self, const char *edge)
+{
+    struct router *r = self;
+    const size_t n = strlen(edge) + 1;
+    struct suspicion *s = cdn_malloc(sizeof(*s) + n);
+    s->router = r;
+    memcpy(s->edge, edge, n);
+    loop_post(daemon_loop(r->daemon), suspect, s);
+}
+
 static enum cdn_status listener_open(struct router *r, struct cdn_error *err)
 {
     const struct router_settings *s = &r->config.settings;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned each = processors < 1 ? 1 : processors > THREADS_MAX ? THREADS_MAX : (unsigned)processors;
     unsigned threads = s->threads ? (unsigned)s->threads : each;
-    struct http_server_config clients = {.head_timeout_ms = (unsigned)s->head_timeout,
-                                         .body_timeout_ms = (unsigned)s->body_timeout,
-                                         .body_rate = s->body_rate,
-                                         .proxy_protocol = (enum http_proxy_protocol)s->proxy_protocol};
-    if (!cdn_parse_host_port(cdn_str(s->listen), &clients.listen)) {
+    struct router_server_config config = {
+        .clients = {.head_timeout_ms = (unsigned)s->head_timeout,
+                    .body_timeout_ms = (unsigned)s->body_timeout,
+                    .body_rate = s->body_rate,
+                    .proxy_protocol = (enum http_proxy_protocol)s->proxy_protocol},
+        .threads = threads,
+        .settings = s,
+        .failed = edge_failed,
+        .failed_self = r,
+    };
+    if (!cdn_parse_host_port(cdn_str(s->listen), &config.clients.listen)) {
         return cdn_error_set(err, CDN_INVALID, "listen: '%s' is not HOST:PORT", s->listen);
     }
-    clients.max_connections = daemon_client_connections(HTTP_CONNECTIONS_USUAL, threads);
+    config.clients.max_connections = daemon_client_connections(HTTP_CONNECTIONS_USUAL, threads);
     enum cdn_status status = read_tls(r, s, true, &r->tls, err);
-    clients.tls = r->tls;
-    return status != CDN_OK ? status : router_server_create(&clients, threads, r->table, &r->server, err);
+    config.clients.tls = r->tls;
+    return status != CDN_OK ? status : router_server_create(&config, r->table, &r->server, err);
 }
 
 static enum cdn_status open_all(struct router *r, struct cdn_error *err)
@@ -294,7 +326,7 @@ void router_destroy(struct router *router)
     dns_server_destroy(router->dns);
     router_compiler_destroy(router->compiler);
     router_watch_destroy(router->watch);
-    router_health_destroy(router->health);
+    router_health_destroy(CDN_TAKE(router->health));
     daemon_destroy(router->daemon);
     router_purges_destroy(router->purges); /* requests that waited for a purge are over by now */
     router_table_unref(router->table);

@@ -12,6 +12,7 @@
 #include "router/base/edges.h"
 #include "router/base/reason.h"
 #include "router/decide/decide.h"
+#include "router/proxy/proxy.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -29,6 +30,8 @@ CDN_METRICS_STRUCT(server_metrics, ROUTER_SERVER_METRICS);
 static const struct cdn_metric_row metric_rows[] = {ROUTER_SERVER_METRICS(CDN_METRIC_ROW)
                                                         ROUTER_REASON_TABLE(REASON_ROW)};
 #define PLAIN_ROWS (CDN_ARRAY_LEN(metric_rows) - ROUTER_REASON_COUNT)
+static const struct cdn_metric_row proxy_rows[] = {ROUTER_PROXY_METRICS(CDN_METRIC_ROW)};
+_Static_assert(CDN_ARRAY_LEN(proxy_rows) == ROUTER_PROXY_METRIC_COUNT, "one row a counter");
 
 struct view {
     struct router_table *table;
@@ -42,6 +45,7 @@ struct worker {
     _Atomic uint64_t reasons[ROUTER_REASON_COUNT];
     struct view *view;
     struct router_answer answer;
+    struct router_proxy *proxy;
     struct http_server *http;
 
     _Alignas(64) struct loop *loop; /* written by the control thread before the start */
@@ -56,6 +60,8 @@ struct worker {
 
 struct router_server {
     struct http_server_config clients; /* limits */
+    void (*failed)(void *self, const char *edge);
+    void *failed_self;
     struct cdn_addr address;
     unsigned count;
     struct worker workers[];
@@ -92,18 +98,43 @@ static void serve(struct worker *w, struct http_request *req)
     count(w, router_answer(&w->answer, w->view->table, req));
 }
 
-/* A body is of no use here: the client sends it again to the edge. */
+static bool is_proxied(const struct worker *w)
+{
+    return w->view->table->mode == ROUTER_MODE_PROXY;
+}
+
+/* A body is of no use here, unless it is handed on: the client sends it again to the edge. */
 static void on_head(void *self, struct http_request *req)
 {
-    if (req->has_body) {
-        serve(self, req);
+    struct worker *w = self;
+    if (req->has_body && is_proxied(w)) {
+        router_proxy_head(w->proxy, w->view->table, req);
+    } else if (req->has_body) {
+        serve(w, req);
     }
+}
+
+static void on_held(void *self, struct http_request *req)
+{
+    (void)self;
+    if (router_proxy_has(req)) {
+        router_proxy_held(req);
+    }
+}
+
+static size_t on_body(void *self, struct http_request *req, const char *data, size_t n)
+{
+    (void)self;
+    return router_proxy_has(req) ? router_proxy_body(req, data, n) : n;
 }
 
 static void on_ready(void *self, struct http_request *req)
 {
-    if (!req->answered) {
-        serve(self, req);
+    struct worker *w = self;
+    if (router_proxy_has(req) || (is_proxied(w) && !req->answered)) {
+        router_proxy_ready(w->proxy, w->view->table, req);
+    } else if (!req->answered) {
+        serve(w, req);
     }
 }
 
@@ -111,7 +142,28 @@ static void on_done(void *self, struct http_request *req, enum http_end end)
 {
     struct worker *w = self;
     (void)end;
+    if (router_proxy_has(req)) {
+        cdn_metric_add(&w->metrics.request_total, 1);
+        router_proxy_done(req);
+        return;
+    }
     router_answer_done(&w->answer, req);
+}
+
+static void proxy_chosen(void *self, const struct router_table *table, const struct router_brief *decision)
+{
+    struct worker *w = self;
+    if (table == w->view->table) { /* else it was decided before a reload: another numbering */
+        cdn_metric_add(&w->view->answers[decision->edges[0]], 1);
+    }
+    cdn_metric_add(&w->reasons[decision->reason], 1);
+    cdn_metric_add(&w->metrics.ambiguous_total, decision->ambiguous);
+}
+
+static void proxy_failed(void *self, const char *edge)
+{
+    const struct worker *w = self;
+    w->server->failed(w->server->failed_self, edge);
 }
 
 static void on_refused(void *self, unsigned status)
@@ -134,8 +186,12 @@ static void announced(void *self, bool accepted)
     cdn_metric_add(accepted ? &w->metrics.proxy_header_total : &w->metrics.proxy_header_refused_total, 1);
 }
 
-static const struct http_handler handler = {
-    .head = on_head, .ready = on_ready, .done = on_done, .refused = on_refused};
+static const struct http_handler handler = {.head = on_head,
+                                            .held = on_held,
+                                            .body = on_body,
+                                            .ready = on_ready,
+                                            .done = on_done,
+                                            .refused = on_refused};
 
 static void view_free(struct view *v)
 {
@@ -176,12 +232,19 @@ static void report_open(void *arg)
     atomic_fetch_add(&w->reports, 1);
 }
 
+static void worker_stop(struct worker *w)
+{
+    if (w->proxy) {
+        router_proxy_end_tunnels(w->proxy);
+    }
+    http_server_stop(CDN_TAKE(w->http));
+}
+
 static void *run(void *arg)
 {
     struct worker *w = arg;
     loop_run(w->loop);
-    http_server_stop(w->http);
-    w->http = NULL;
+    worker_stop(w);
     return NULL;
 }
 
@@ -203,11 +266,16 @@ static struct view *view_create(struct worker *w, struct router_table *table)
     return v;
 }
 
-static enum cdn_status worker_open(struct router_server *s, struct worker *w, bool first,
-                                   struct cdn_error *err)
+static enum cdn_status worker_open(struct router_server *s, struct worker *w,
+                                   const struct router_server_config *how, bool first, struct cdn_error *err)
 {
+    const struct router_proxy_hooks hooks = {w, proxy_chosen, proxy_failed};
     w->server = s;
     enum cdn_status status = loop_create(&w->loop, err);
+    if (status == CDN_OK) {
+        status = router_proxy_create(w->loop, how->settings, daemon_descriptors(s->count) / s->count / 2,
+                                     &hooks, &w->proxy, err);
+    }
     if (status != CDN_OK) {
         return status;
     }
@@ -215,7 +283,8 @@ static enum cdn_status worker_open(struct router_server *s, struct worker *w, bo
     config.listen = s->address;
     config.share_port = s->count > 1;
     config.port_is_claimed = !first;
-    config.max_body = UINT64_MAX; /* answered before it is read */
+    config.max_body = UINT64_MAX; /* answered before it is read, or limited by the proxy */
+    config.upgrades = true;
     config.handler = &handler;
     config.handler_self = w;
     config.is_proxy = is_proxy;
@@ -227,18 +296,20 @@ static enum cdn_status worker_open(struct router_server *s, struct worker *w, bo
     return status;
 }
 
-enum cdn_status router_server_create(const struct http_server_config *clients, unsigned threads,
-                                     struct router_table *table, struct router_server **ret,
-                                     struct cdn_error *err)
+enum cdn_status router_server_create(const struct router_server_config *how, struct router_table *table,
+                                     struct router_server **ret, struct cdn_error *err)
 {
+    const unsigned threads = how->threads;
     size_t size = offsetof(struct router_server, workers) + threads * sizeof(struct worker);
     struct router_server *s = cdn_aligned_calloc(_Alignof(struct worker), size);
-    s->clients = *clients;
-    s->address = clients->listen;
+    s->clients = how->clients;
+    s->address = how->clients.listen;
+    s->failed = how->failed;
+    s->failed_self = how->failed_self;
     s->count = threads;
     for (unsigned i = 0; i < threads; i++) {
         struct worker *w = &s->workers[i];
-        enum cdn_status status = worker_open(s, w, i == 0, err);
+        enum cdn_status status = worker_open(s, w, how, i == 0, err);
         if (status != CDN_OK) {
             router_server_destroy(s);
             return status;
@@ -324,8 +395,8 @@ void router_server_destroy(struct router_server *server)
     }
     for (unsigned i = 0; i < server->count; i++) {
         struct worker *w = &server->workers[i];
-        http_server_stop(w->http);
-        w->http = NULL;
+        worker_stop(w);
+        router_proxy_destroy(CDN_TAKE(w->proxy));
         if (w->loop) {
             loop_destroy(w->loop);
         }
@@ -344,9 +415,11 @@ uint64_t router_server_answers(const struct router_server *server, uint16_t edge
     return sum;
 }
 
-static void metrics_sum(const struct router_server *server, uint64_t values[CDN_ARRAY_LEN(metric_rows)])
+static void metrics_sum(const struct router_server *server, uint64_t values[CDN_ARRAY_LEN(metric_rows)],
+                        uint64_t of_proxy[ROUTER_PROXY_METRIC_COUNT])
 {
     for (unsigned i = 0; i < server->count; i++) {
+        router_proxy_metrics_sum(server->workers[i].proxy, of_proxy);
         cdn_metrics_sum(&server->workers[i].metrics, values, PLAIN_ROWS);
         cdn_metrics_sum(server->workers[i].reasons, values + PLAIN_ROWS, ROUTER_REASON_COUNT);
     }
@@ -355,15 +428,19 @@ static void metrics_sum(const struct router_server *server, uint64_t values[CDN_
 void router_server_metrics(const struct router_server *server, struct cdn_buf *out)
 {
     uint64_t values[CDN_ARRAY_LEN(metric_rows)] = {0};
-    metrics_sum(server, values);
+    uint64_t of_proxy[ROUTER_PROXY_METRIC_COUNT] = {0};
+    metrics_sum(server, values, of_proxy);
     cdn_metrics_prometheus("pocketcdn_router_", metric_rows, values, CDN_ARRAY_LEN(values), out);
+    cdn_metrics_prometheus("pocketcdn_router_", proxy_rows, of_proxy, CDN_ARRAY_LEN(of_proxy), out);
 }
 
 json_t *router_server_metrics_json(const struct router_server *server)
 {
     uint64_t values[CDN_ARRAY_LEN(metric_rows)] = {0};
     json_t *metrics = json_object();
-    metrics_sum(server, values);
+    uint64_t of_proxy[ROUTER_PROXY_METRIC_COUNT] = {0};
+    metrics_sum(server, values, of_proxy);
     cdn_metrics_json(metric_rows, values, CDN_ARRAY_LEN(values), metrics);
+    cdn_metrics_json(proxy_rows, of_proxy, CDN_ARRAY_LEN(of_proxy), metrics);
     return metrics;
 }

@@ -7,6 +7,7 @@
  *     any other method     307, so that method and body are kept; the body itself is not read
  *
  * 503 when there is no edge at all; 400 for a target without a path, 414 for one that is too long.
+ * With `mode: proxy` all of that is router/proxy's instead.
  *
  * A view is a table plus this thread's counters of answers by edge. The control thread makes one for each
  * thread and posts it; the thread adds its old counts to the new view and drops the old one. Only the control
@@ -22,6 +23,7 @@
 #include "common/parse.h"
 #include "common/status.h"
 #include "common/str.h"
+#include "router/base/settings.h"
 #include "router/table/table.h"
 
 #include <jansson.h>
@@ -41,11 +43,16 @@
 
 struct router_server;
 
-/* Opens the listening sockets. `clients`: where, and the limits of connections and times. CDN_CONFLICT: the
- * address is in use. */
-enum cdn_status router_server_create(const struct http_server_config *clients, unsigned threads,
-                                     struct router_table *table, struct router_server **ret,
-                                     struct cdn_error *err) CDN_MUST_CHECK;
+struct router_server_config {
+    struct http_server_config clients; /* where, and the limits of connections and times */
+    unsigned threads;
+    const struct router_settings *settings;       /* of the proxy; borrowed until it is created */
+    void (*failed)(void *self, const char *edge); /* an edge failed a request; on any worker's thread */
+    void *failed_self;
+};
+/* Opens the listening sockets. CDN_CONFLICT: the address is in use. */
+enum cdn_status router_server_create(const struct router_server_config *config, struct router_table *table,
+                                     struct router_server **ret, struct cdn_error *err) CDN_MUST_CHECK;
 enum cdn_status router_server_start(struct router_server *server, struct cdn_error *err) CDN_MUST_CHECK;
 void router_server_address(const struct router_server *server, struct cdn_addr *ret);
 /* Certificates for new connections; the listener speaks TLS already. */

@@ -53,7 +53,7 @@ struct edge_worker {
     struct http_server *server;
     struct http_client *client;
     struct http_client *upgrades; /* for tunnels; NULL: they are refused */
-    struct edge_tunnel *tunnels;  /* open ones */
+    struct edge_txn *tunnels;     /* with an open one, by txn->tunnels */
     unsigned tunnel_count;        /* with those that wait for the origin's answer */
     unsigned tunnel_max;
     struct edge_hot *hot;

@@ -2,6 +2,7 @@
 #include "edge/request/pass.h"
 
 #include "common/http/server/http_server.h"
+#include "common/http/server/http_tunnel.h"
 #include "common/http/syntax/http_message.h"
 #include "common/mem.h"
 #include "common/str.h"
@@ -10,7 +11,6 @@
 #include "edge/fetch/fetch.h"
 #include "edge/request/queue.h"
 #include "edge/request/step.h"
-#include "edge/request/tunnel.h"
 #include "edge/request/txn.h"
 #include "edge/request/upstream.h"
 
@@ -31,6 +31,9 @@ static ssize_t read_upload(void *arg, char *into, size_t max)
         t->holding = false;
         http_request_resume(t->http);
     }
+    if (t->tunnel) {
+        return http_tunnel_take(t->tunnel, into, max);
+    }
     size_t have = t->upload.n - t->upload_at;
     if (!have) {
         return t->upload_done ? 0 : HTTP_STREAM_WAIT;
@@ -44,11 +47,7 @@ static ssize_t read_upload(void *arg, char *into, size_t max)
         t->upload_at = 0;
         if (t->upload_full) {
             t->upload_full = false;
-            if (t->tunnel) {
-                edge_tunnel_room(t->tunnel);
-            } else {
-                http_request_resume(t->http);
-            }
+            http_request_resume(t->http);
         }
     }
     return (ssize_t)n;

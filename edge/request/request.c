@@ -7,6 +7,7 @@
 
 #include "common/daemon/metrics.h"
 #include "common/http/client/http_client.h"
+#include "common/http/server/http_tunnel.h"
 #include "common/http/syntax/http_field.h"
 #include "common/http/syntax/http_field_cache.h"
 #include "common/http/syntax/http_forwarded.h"
@@ -56,7 +57,7 @@ static void fetch_moved(struct edge_fetch_waiter *waiter)
 {
     struct edge_txn *t = CDN_CONTAINER_OF(waiter, struct edge_txn, waiter);
     if (t->tunnel) {
-        edge_tunnel_moved(t->tunnel);
+        http_tunnel_moved(t->tunnel);
     } else if (t->stream) {
         http_stream_resume(t->stream);
     } else {
@@ -67,21 +68,8 @@ static void fetch_moved(struct edge_fetch_waiter *waiter)
 
 static void interim(struct edge_fetch_waiter *waiter, const struct http_fetch_head *h)
 {
-    struct edge_txn *t = CDN_CONTAINER_OF(waiter, struct edge_txn, waiter);
-    CDN_AUTOBUF struct cdn_buf connection = {0};
-    const char *lines[64] = {0};
-    size_t n = 0;
-    (void)http_fields_join(h->fields, h->field_count, CDN_STR("Connection"), &connection);
-    for (size_t i = 0; i < h->field_count && n < CDN_ARRAY_LEN(lines); i++) {
-        if (!http_is_hop_by_hop(h->fields[i].name, cdn_buf_str(&connection))) {
-            lines[n++] = cdn_asprintf(CDN_STR_FMT ": " CDN_STR_FMT, CDN_STR_ARG(h->fields[i].name),
-                                      CDN_STR_ARG(h->fields[i].value));
-        }
-    }
-    http_respond_interim(t->http, h->status, lines, n);
-    for (size_t i = 0; i < n; i++) {
-        free((char *)(uintptr_t)lines[i]);
-    }
+    const struct edge_txn *t = CDN_CONTAINER_OF(waiter, struct edge_txn, waiter);
+    http_respond_interim_from(t->http, h->status, h->fields, h->field_count);
 }
 
 static void drop(struct edge_txn *t)

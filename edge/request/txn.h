@@ -107,9 +107,12 @@ struct edge_txn {
     bool upload_charged;        /* libcurl's buffer for it */
     bool waits_in_head;         /* nothing of it was read yet */
     bool holding;               /* the client waits for 100 Continue before it sends its body */
-    bool upload_full;           /* libmicrohttpd, or the tunnel, was told to wait */
+    bool upload_full;           /* libmicrohttpd was told to wait */
     bool upgrading;             /* asks for WebSocket, and is counted among the tunnels */
-    struct edge_tunnel *tunnel; /* open */
+    struct http_tunnel *tunnel; /* open */
+    struct {
+        struct edge_txn *next, *previous;
+    } tunnels; /* the open ones of the worker */
 };
 
 /* ---- txn.c: life and waits ---- */

@@ -271,6 +271,7 @@ void router_edges_inherit(struct router_edges *edges, const struct router_edges 
             continue;
         }
         atomic_store(&edges->state[heir].flags, router_edge_flags(from, (uint16_t)i));
+        router_edge_avoid(edges, heir, atomic_load(&from->state[i].avoid_until_ms));
         if (i == pinned) {
             router_edges_pin(edges, heir);
         }
@@ -298,4 +299,17 @@ void router_edges_pin(struct router_edges *edges, uint16_t edge)
 {
     atomic_store(&edges->pinned, edge);
     judge_all(edges);
+}
+
+static void raise_to(_Atomic int64_t *at, int64_t value)
+{
+    int64_t now = atomic_load(at);
+    while (now < value && !atomic_compare_exchange_weak(at, &now, value)) {
+    }
+}
+
+void router_edge_avoid(struct router_edges *edges, uint16_t edge, int64_t until_ms)
+{
+    raise_to(&edges->state[edge].avoid_until_ms, until_ms);
+    raise_to(&edges->avoid_until_ms, until_ms);
 }

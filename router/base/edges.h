@@ -2,7 +2,7 @@
  *
  * What the configuration says of an edge never changes while the table lives. What changes at run time (sick,
  * draining, at capacity, weight, pinned) stands apart in atomic words: the control loop writes them, any
- * thread reads them without a lock. Edges with equal coordinates are one *site*: clients are ranked to sites,
+ * thread reads them without a lock. Only which edge failed a request just now is written by all threads. Edges with equal coordinates are one *site*: clients are ranked to sites,
  * and the edges of a site share its clients (spread.h).
  *
  * Life cycle: router_edges_create copies the descriptions; router_edges_destroy.
@@ -66,6 +66,7 @@ struct router_site {
 struct router_edge_state {
     _Atomic uint32_t flags;
     _Atomic uint32_t weight;
+    _Atomic int64_t avoid_until_ms; /* monotonic: it failed a request that was handed to it; 0: never */
 };
 
 struct router_edges {
@@ -77,6 +78,7 @@ struct router_edges {
     uint64_t *ipv4;                  /* edges that a client with IPv4 alone may reach (among.h); NULL: all, as
                                        far as is known. See url_is_ipv6 */
     struct router_edge_state *state; /* one per edge */
+    _Atomic int64_t avoid_until_ms;  /* the latest of all edges' */
     _Atomic uint32_t pinned;         /* the edge that gets everything, or ROUTER_NO_EDGE */
     _Atomic bool all_well;           /* no edge has a flag, all have weight, none is pinned */
 };
@@ -113,5 +115,17 @@ static inline bool router_edges_all_well(const struct router_edges *edges)
 void router_edge_flag_set(struct router_edges *edges, uint16_t edge, enum router_edge_flag flag, bool on);
 void router_edge_weight_set(struct router_edges *edges, uint16_t edge, unsigned weight);
 void router_edges_pin(struct router_edges *edges, uint16_t edge); /* ROUTER_NO_EDGE: nobody */
+
+/* For proxies, which see an edge fail before the next probe does: it gets nothing until then, while another
+ * can serve. Any thread. */
+void router_edge_avoid(struct router_edges *edges, uint16_t edge, int64_t until_ms);
+static inline bool router_edge_is_avoided(const struct router_edges *edges, uint16_t edge, int64_t now_ms)
+{
+    return atomic_load_explicit(&edges->state[edge].avoid_until_ms, memory_order_relaxed) > now_ms;
+}
+static inline bool router_edges_any_avoided(const struct router_edges *edges, int64_t now_ms)
+{
+    return atomic_load_explicit(&edges->avoid_until_ms, memory_order_relaxed) > now_ms;
+}
 
 #endif

@@ -9,6 +9,7 @@
 #include "common/config/config.h"
 #include "common/status.h"
 #include "router/base/dns_settings.h"
+#include "router/base/proxy_settings.h"
 
 #include <stddef.h>
 
@@ -42,6 +43,7 @@
       "Status of a redirect of GET and HEAD")                                                                \
     X(DURATION, redirect_max_age, "10s", 0, 86400000, NULL, RUNTIME, "TIME",                                 \
       "How long a client may reuse a redirect (Cache-Control: private, max-age)")                            \
+    PROXY_SETTINGS(X)                                                                                        \
     X(DURATION, probe_interval, "500ms", 10, 3600000, NULL, RUNTIME, "TIME",                                 \
       "Time between two probes of an edge")                                                                  \
     X(DURATION, probe_timeout, "1s", 10, 60000, NULL, RUNTIME, "TIME",                                       \

@@ -145,6 +145,11 @@ static enum cdn_status table_fill(struct router_table *t, const struct router_co
     t->simulate = s->simulate;
     t->trust.field = (enum http_client_field)s->client_field;
     special_heads_find(t);
+    t->mode = (enum router_mode)s->mode;
+    t->proxy.tries = (unsigned)s->proxy_tries;
+    t->proxy.avoid_ms = s->proxy_avoid;
+    t->proxy.max_body = s->max_body;
+    t->proxy.tunnels = (enum router_upgrade)s->upgrade == ROUTER_UPGRADE_TUNNEL;
     t->redirect_status = s->redirect_status == 0 ? 307 : 302;
     t->cache_control = cdn_asprintf("private, max-age=%lld", (long long)(s->redirect_max_age / 1000));
     enum cdn_status status = edges_build(config, &t->edges, err);

@@ -11,10 +11,12 @@
 #define CDN_ROUTER_TABLE_H
 #include "common/http/syntax/http_forwarded.h"
 #include "common/status.h"
+#include "router/base/proxy_settings.h"
 #include "router/base/settings.h"
 #include "router/choice/select.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct router_compiled;
 
@@ -28,6 +30,13 @@ struct router_table {
     double default_lat, default_lon;
     struct cdn_cidr *trusted; /* proxies */
     struct http_trust trust;  /* borrows them */
+    enum router_mode mode;    /* of the public listener */
+    struct {                  /* as a proxy */
+        unsigned tries;
+        int64_t avoid_ms;
+        uint64_t max_body;
+        bool tunnels;
+    } proxy;
     unsigned redirect_status;
     char *cache_control; /* of a redirect */
     bool special_heads[2]

@@ -25,7 +25,8 @@ router/table:        +router/choice
 router/decide:       +router/table
 router/dns:          +router/decide
 router/purge:        +router/base
-router:              +router/dns +router/purge
+router/proxy:        +router/decide
+router:              +router/dns +router/purge +router/proxy
 
 edge/semantics:      common*
 edge/signed:         common* edge/semantics

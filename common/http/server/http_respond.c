@@ -7,6 +7,8 @@
 #include "common/http/server/http_server.h"
 #include "common/http/server/http_server_private.h"
 #include "common/http/syntax/http_date.h"
+#include "common/http/syntax/http_field.h"
+#include "common/http/syntax/http_message.h"
 #include "common/http/syntax/http_server_check.h"
 #include "common/mem.h"
 #include "common/str.h"
@@ -232,9 +234,14 @@ bool http_write_raw(struct http_request *req, struct cdn_str bytes)
     return sent == (ssize_t)bytes.n;
 }
 
+static bool takes_interim(const struct http_request *req, unsigned status)
+{
+    return !req->answered && !req->http10 && !is_receiving(req) && status >= 102 && status <= 199;
+}
+
 void http_respond_interim(struct http_request *req, unsigned status, const char *const *fields, size_t n)
 {
-    if (req->answered || req->http10 || is_receiving(req) || status < 102 || status > 199) {
+    if (!takes_interim(req, status)) {
         return;
     }
     CDN_AUTOBUF struct cdn_buf text = {0};
@@ -245,6 +252,27 @@ void http_respond_interim(struct http_request *req, unsigned status, const char 
         if (http_check_token(cdn_str_cut(&value, ':')) && value.p && http_check_field_value(value)) {
             cdn_buf_add_str(&text, line);
             cdn_buf_add_str(&text, CDN_STR("\r\n"));
+        }
+    }
+    cdn_buf_add_str(&text, CDN_STR("\r\n"));
+    http_write_raw(req, cdn_buf_str(&text));
+}
+
+void http_respond_interim_from(struct http_request *req, unsigned status, const struct http_field *fields,
+                               size_t n)
+{
+    if (!takes_interim(req, status)) {
+        return;
+    }
+    CDN_AUTOBUF struct cdn_buf connection = {0};
+    CDN_AUTOBUF struct cdn_buf text = {0};
+    (void)http_fields_join(fields, n, CDN_STR("Connection"), &connection);
+    cdn_buf_printf(&text, "HTTP/1.1 %u %s\r\n", status, MHD_get_reason_phrase_for(status));
+    for (size_t i = 0; i < n; i++) {
+        if (!http_is_hop_by_hop(fields[i].name, cdn_buf_str(&connection)) &&
+            http_check_token(fields[i].name) && http_check_field_value(fields[i].value)) {
+            cdn_buf_printf(&text, CDN_STR_FMT ": " CDN_STR_FMT "\r\n", CDN_STR_ARG(fields[i].name),
+                           CDN_STR_ARG(fields[i].value));
         }
     }
     cdn_buf_add_str(&text, CDN_STR("\r\n"));

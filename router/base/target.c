@@ -1,6 +1,6 @@
 /* target: the edge's URL, then the client's own bytes. Encoded is only what must not stand in a
  * Location; anything more would change what the path means to the edge. */
-#include "router/target.h"
+#include "router/base/target.h"
 
 #include "common/http/syntax/http_percent.h"
 

@@ -1,6 +1,6 @@
 /* pin: looked for by hand in query and cookie, without splitting either: it is asked of every
  * request in simulation, and most have none. */
-#include "router/pin.h"
+#include "router/decide/pin.h"
 
 #include "common/http/syntax/http_percent.h"
 
