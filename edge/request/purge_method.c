@@ -1,8 +1,8 @@
 /* purge_method: PURGE, BAN, PURGEKEYS and PURGETAGS on the public listener, as clients of Varnish, Fastly and
  * Symfony send them (http_purge.h).
  *
- * Allowed are who has the token and programs in `purge_allow`; a web page in a browser that
- * happens to be there is not. The request waits for the start's loading (what is purged must not be loaded
+ * Allowed are who has the token and programs in `purge_allow`; a web page in a browser that happens to be
+ * there is not, nor is who comes through a proxy that is not trusted. The request waits for the start's loading (what is purged must not be loaded
  * afterwards), then for the store's writer (it must not be there again after a crash), and is answered then.
  */
 #include "common/daemon/metrics.h"
@@ -30,6 +30,22 @@
 
 #include "common/banned.h"
 
+/* A proxy that is not trusted, on this machine perhaps, where everybody may purge: its address is not that of
+ * who asks. */
+static bool came_through_a_stranger(const struct http_request *req, const struct http_trust *trust)
+{
+    static const enum http_request_field traces[] = {HTTP_REQ_VIA, HTTP_REQ_CDN_LOOP, HTTP_REQ_FORWARDED,
+                                                     HTTP_REQ_X_FORWARDED_FOR};
+    struct cdn_addr peer;
+    http_request_client(req, &peer);
+    for (size_t i = 0; i < CDN_ARRAY_LEN(traces); i++) {
+        if (req->field[traces[i]].p) {
+            return trust->field == HTTP_CLIENT_NONE || !http_is_trusted(trust, &peer);
+        }
+    }
+    return false;
+}
+
 static bool may_purge(struct edge_txn *t)
 {
     struct edge *edge = t->worker->edge;
@@ -37,6 +53,9 @@ static bool may_purge(struct edge_txn *t)
     struct cdn_str token;
     if (tuning->purge_token[0] && http_bearer_of(t->http, &token)) {
         return http_bearer_same(token, cdn_str(tuning->purge_token));
+    }
+    if (came_through_a_stranger(t->http, &tuning->trust)) {
+        return false;
     }
     struct cdn_addr client; /* nobody is in no network */
     struct http_browser browser;

@@ -47,6 +47,10 @@ void router_respond_take_head(struct router_exchange *x, const struct http_fetch
     x->state = ROUTER_ANSWERED;
     x->status = head->status;
     x->length = head->content_length;
+    if (x->upgrading && x->status != 101) { /* as an ordinary request without a body */
+        x->upload_done = true;
+        router_attempt_body_ready(x);
+    }
     x->whole = x->status != 101 && has_body(x) && x->length >= 0 && (size_t)x->length <= ROUTER_HELD;
 }
 
@@ -205,8 +209,6 @@ static void respond_edge(struct router_exchange *x)
         respond_with(x, http_response_upgrade(x->http, begin_tunnel, x));
         return;
     }
-    x->upload_done = true; /* of an upgrade that was refused: an ordinary request without a body */
-    router_attempt_body_ready(x);
     if (x->whole) {
         respond_with(x, whole_response(x));
     } else if (has_body(x)) {

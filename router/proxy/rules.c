@@ -3,6 +3,7 @@
 #include "router/proxy/rules.h"
 
 #include "common/http/syntax/http_field.h"
+#include "common/http/syntax/http_purge.h"
 #include "common/mem.h"
 
 #include <stddef.h>
@@ -18,9 +19,9 @@ static bool starts_nocase(struct cdn_str s, struct cdn_str prefix)
 
 bool router_rule_hands_on(struct cdn_str method)
 {
-    return !starts_nocase(method, CDN_STR("PURGE")) && !starts_nocase(method, CDN_STR("BAN")) &&
-           !cdn_str_eq_nocase(method, CDN_STR("REFRESH")) && !cdn_str_eq_nocase(method, CDN_STR("TRACE")) &&
-           !cdn_str_eq_nocase(method, CDN_STR("CONNECT"));
+    return !http_purge_is_method(method) && !starts_nocase(method, CDN_STR("PURGE")) &&
+           !starts_nocase(method, CDN_STR("BAN")) && !cdn_str_eq_nocase(method, CDN_STR("REFRESH")) &&
+           !cdn_str_eq_nocase(method, CDN_STR("TRACE")) && !cdn_str_eq_nocase(method, CDN_STR("CONNECT"));
 }
 
 bool router_rule_is_safe(enum http_method method, struct cdn_str name)
