@@ -17,6 +17,7 @@
 #include "common/str.h"
 #include "geo-data/geo.h"
 #include "router/base/edges.h"
+#include "router/base/proxy_settings.h"
 #include "router/base/settings.h"
 #include "router/choice/overrides.h"
 #include "router/choice/select.h"

@@ -4,15 +4,14 @@
 
 #include "common/clock.h"
 #include "common/http/syntax/http_date.h"
-#include "common/http/syntax/http_forwarded.h"
 #include "common/http/syntax/http_message.h"
 #include "common/mem.h"
 #include "common/status.h"
 #include "router/base/edges.h"
 #include "router/base/proxy_settings.h"
-#include "router/decide/resolve.h"
-#include "router/decide/ask.h"
 #include "router/base/target.h"
+#include "router/decide/ask.h"
+#include "router/decide/resolve.h"
 
 #include <microhttpd.h>
 #include <stdbool.h>

@@ -11,6 +11,7 @@
 #include "common/http/server/http_server.h"
 #include "common/http/server/tls_set.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/mem.h"
 #include "common/parse.h"
 #include "common/str.h"

@@ -10,6 +10,7 @@
 #include "common/mem.h"
 #include "router/answer.h"
 #include "router/base/edges.h"
+#include "router/base/proxy_settings.h"
 #include "router/base/reason.h"
 #include "router/decide/decide.h"
 #include "router/proxy/proxy.h"

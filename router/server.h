@@ -23,7 +23,6 @@
 #include "common/parse.h"
 #include "common/status.h"
 #include "common/str.h"
-#include "router/base/settings.h"
 #include "router/table/table.h"
 
 #include <jansson.h>

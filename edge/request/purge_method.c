@@ -1,10 +1,10 @@
-/* purge_method: PURGE, BAN, PURGEKEYS and PURGETAGS on the public listener, as clients of Varnish, Fastly and
- * Symfony send them (http_purge.h).
+/* purge_method: PURGE, BAN, PURGEKEYS and PURGETAGS on the public listener, as clients of Varnish, Fastly
+ * and Symfony send them (http_purge.h).
  *
  * Allowed are who has the token and programs in `purge_allow`; a web page in a browser that happens to be
- * there is not, nor is who comes through a proxy that is not trusted. The request waits for the start's loading (what is purged must not be loaded
- * afterwards), then for the store's writer (it must not be there again after a crash), and is answered then.
- */
+ * there is not, nor is who comes through a proxy that is not trusted. The request waits for the start's
+ * loading (what is purged must not be loaded afterwards), then for the store's writer (it must not be
+ * there again after a crash), and is answered then. */
 #include "common/daemon/metrics.h"
 #include "common/http/server/http_bearer.h"
 #include "common/http/server/http_browser.h"

@@ -6,9 +6,6 @@
 #include "common/http/server/http_server.h"
 #include "common/http/server/http_tunnel.h"
 #include "common/http/syntax/http_message.h"
-#include "common/loop.h"
-#include "common/mem.h"
-#include "common/status.h"
 #include "common/str.h"
 #include "edge/base/metrics.h"
 #include "edge/base/settings.h"
@@ -29,7 +26,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "common/banned.h"

@@ -1,12 +1,12 @@
 /* edges: the edges a router may send clients to, grouped by place.
  *
- * What the configuration says of an edge never changes while the table lives. What changes at run time (sick,
- * draining, at capacity, weight, pinned) stands apart in atomic words: the control loop writes them, any
- * thread reads them without a lock. Only which edge failed a request just now is written by all threads. Edges with equal coordinates are one *site*: clients are ranked to sites,
- * and the edges of a site share its clients (spread.h).
+ * What the configuration says of an edge never changes while the table lives. What changes at run time
+ * (sick, draining, at capacity, weight, pinned) stands apart in atomic words: the control loop writes
+ * them, any thread reads them without a lock. Only which edge failed a request just now is written by all
+ * threads. Edges with equal coordinates are one *site*: clients are ranked to sites, and the edges of a
+ * site share its clients (spread.h).
  *
- * Life cycle: router_edges_create copies the descriptions; router_edges_destroy.
- */
+ * Life cycle: router_edges_create copies the descriptions; router_edges_destroy. */
 #ifndef CDN_ROUTER_EDGES_H
 #define CDN_ROUTER_EDGES_H
 #include "common/status.h"

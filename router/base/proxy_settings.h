@@ -1,6 +1,5 @@
-/* proxy_settings: the rows of settings.h that say what the public listener does: it sends clients to edges, or
- * hands their requests over itself (router/proxy).
- */
+/* proxy_settings: the rows of settings.h that say what the public listener does: it sends clients to
+ * edges, or hands their requests over itself (router/proxy). */
 #ifndef CDN_ROUTER_PROXY_SETTINGS_H
 #define CDN_ROUTER_PROXY_SETTINGS_H
 

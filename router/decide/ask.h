@@ -4,6 +4,7 @@
  */
 #ifndef CDN_ROUTER_ASK_H
 #define CDN_ROUTER_ASK_H
+#include "common/http/syntax/http_forwarded.h"
 #include "common/str.h"
 #include "router/decide/resolve.h"
 #include "router/table/table.h"

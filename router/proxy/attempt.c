@@ -1,7 +1,9 @@
 /* attempt: which edge is asked, asking it, and what follows when it fails. The first choice is that of a
  * redirect; the next ones are the same decision without the edges that were tried, so overrides and limits
  * hold for them too. */
+#include "common/daemon/metrics.h"
 #include "common/http/client/http_client.h"
+#include "common/http/server/http_head.h"
 #include "common/http/server/http_server.h"
 #include "common/http/server/http_tunnel.h"
 #include "common/http/syntax/http_message.h"
@@ -14,6 +16,8 @@
 #include "router/base/edges.h"
 #include "router/base/target.h"
 #include "router/decide/decide.h"
+#include "router/decide/resolve.h"
+#include "router/proxy/proxy.h"
 #include "router/proxy/proxy_private.h"
 #include "router/proxy/rules.h"
 #include "router/table/table.h"

@@ -2,17 +2,20 @@
  * handed on is answered here. An exchange goes when its request is over and its stream has let go of it. */
 #include "router/proxy/proxy.h"
 
+#include "common/daemon/metrics.h"
 #include "common/http/client/http_client.h"
+#include "common/http/server/http_head.h"
+#include "common/http/server/http_tunnel.h"
 #include "common/http/syntax/http_field.h"
 #include "common/http/syntax/http_message.h"
 #include "common/mem.h"
+#include "common/str.h"
 #include "router/base/proxy_settings.h"
 #include "router/decide/ask.h"
 #include "router/proxy/proxy_private.h"
 #include "router/proxy/rules.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/banned.h"
 

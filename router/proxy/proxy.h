@@ -1,31 +1,29 @@
-/* proxy: the public listener as a proxy (`mode: proxy`): each request goes to the edge that a redirect would
- * have named, and the edge's answer comes back on the client's connection. One of these a worker.
+/* proxy: the public listener as a proxy (`mode: proxy`): each request goes to the edge that a redirect
+ * would have named, and the edge's answer comes back on the client's connection. One of these a worker.
  *
  * An exchange is one request with its answer. Life, on the worker's thread:
  *
  *     begin -> (try an edge)+ -> head -> body -> done
  *
- * Bodies go through windows of 128 KiB in either direction, so the slower side sets the pace. A try that fails
- * before the answer's head is repeated on the runner-up where nothing was sent, or the method is safe and
- * nothing of a body was taken; small answers of known length are held until they are whole, so that an edge
- * that dies in one is not noticed either. An edge that failed gets nothing for `proxy_avoid` while another can
- * serve, and is probed at once. An edge that falls sick while it is asked is left in the same way.
+ * Bodies go through windows of 128 KiB in either direction, so the slower side sets the pace. A try that
+ * fails before the answer's head is repeated on the runner-up where nothing was sent, or the method is
+ * safe and nothing of a body was taken; small answers of known length are held until they are whole, so
+ * that an edge that dies in one is not noticed either. An edge that failed gets nothing for `proxy_avoid`
+ * while another can serve, and is probed at once. An edge that falls sick while it is asked is left in the
+ * same way.
  *
- * What is believed of a request is decided by the router's own trusted_proxies; what the edge is told of the
- * client is written anew from that (outgoing.c). Nothing that purges is handed on: an edge would take the
- * router's address, which may be allowed to purge, for the client's.
- */
+ * What is believed of a request is decided by the router's own trusted_proxies; what the edge is told of
+ * the client is written anew from that (outgoing.c). Nothing that purges is handed on: an edge would take
+ * the router's address, which may be allowed to purge, for the client's. */
 #ifndef CDN_ROUTER_PROXY_H
 #define CDN_ROUTER_PROXY_H
 #include "common/http/server/http_server.h"
 #include "common/loop.h"
 #include "common/status.h"
-#include "common/str.h"
 #include "router/base/settings.h"
 #include "router/decide/decide.h"
 #include "router/table/table.h"
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

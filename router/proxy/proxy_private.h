@@ -7,14 +7,12 @@
 #include "common/http/client/http_client.h"
 #include "common/http/server/http_head.h"
 #include "common/http/server/http_server.h"
-#include "common/http/server/http_tunnel.h"
-#include "common/http/syntax/http_message.h"
 #include "common/loop.h"
 #include "common/str.h"
 #include "router/base/proxy_settings.h"
 #include "router/decide/decide.h"
+#include "router/decide/resolve.h"
 #include "router/proxy/proxy.h"
-#include "router/table/table.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
 /* respond: an edge's answer on its way to the client. Its fields are taken when the head comes, since they
  * are libcurl's only then; the answer itself is given where libmicrohttpd takes one. */
+#include "common/daemon/metrics.h"
 #include "common/http/client/http_client.h"
 #include "common/http/server/http_head.h"
 #include "common/http/server/http_server.h"

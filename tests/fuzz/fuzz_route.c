@@ -4,8 +4,8 @@
 #include "common/str.h"
 #include "fuzz.h"
 #include "router/base/edges.h"
-#include "router/decide/pin.h"
 #include "router/base/target.h"
+#include "router/decide/pin.h"
 
 #include <stddef.h>
 #include <stdint.h>

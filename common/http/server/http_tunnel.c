@@ -7,6 +7,7 @@
 #include "common/mem.h"
 #include "common/status.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>

@@ -18,7 +18,6 @@
 #include "common/str.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 

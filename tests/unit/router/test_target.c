@@ -3,8 +3,8 @@
 #include "common/status.h"
 #include "common/str.h"
 #include "router/base/edges.h"
-#include "router/decide/pin.h"
 #include "router/base/target.h"
+#include "router/decide/pin.h"
 #include "tests/unit/router/table_of.h"
 
 #include <check.h>
