@@ -69,7 +69,7 @@ static void fetch_moved(struct edge_fetch_waiter *waiter)
 static void interim(struct edge_fetch_waiter *waiter, const struct http_fetch_head *h)
 {
     const struct edge_txn *t = CDN_CONTAINER_OF(waiter, struct edge_txn, waiter);
-    http_respond_interim_from(t->http, h->status, h->fields, h->field_count);
+    http_respond_interim(t->http, h->status, h->fields, h->field_count);
 }
 
 static void drop(struct edge_txn *t)

@@ -169,7 +169,7 @@ static void on_interim(void *arg, const struct http_fetch_head *head)
 {
     const struct router_exchange *x = arg;
     if (x->http) {
-        http_respond_interim_from(x->http, head->status, head->fields, head->field_count);
+        http_respond_interim(x->http, head->status, head->fields, head->field_count);
     }
 }
 

@@ -239,27 +239,8 @@ static bool takes_interim(const struct http_request *req, unsigned status)
     return !req->answered && !req->http10 && !is_receiving(req) && status >= 102 && status <= 199;
 }
 
-void http_respond_interim(struct http_request *req, unsigned status, const char *const *fields, size_t n)
-{
-    if (!takes_interim(req, status)) {
-        return;
-    }
-    CDN_AUTOBUF struct cdn_buf text = {0};
-    cdn_buf_printf(&text, "HTTP/1.1 %u %s\r\n", status, MHD_get_reason_phrase_for(status));
-    for (size_t i = 0; i < n; i++) {
-        struct cdn_str line = cdn_str(fields[i]);
-        struct cdn_str value = line;
-        if (http_check_token(cdn_str_cut(&value, ':')) && value.p && http_check_field_value(value)) {
-            cdn_buf_add_str(&text, line);
-            cdn_buf_add_str(&text, CDN_STR("\r\n"));
-        }
-    }
-    cdn_buf_add_str(&text, CDN_STR("\r\n"));
-    http_write_raw(req, cdn_buf_str(&text));
-}
-
-void http_respond_interim_from(struct http_request *req, unsigned status, const struct http_field *fields,
-                               size_t n)
+void http_respond_interim(struct http_request *req, unsigned status, const struct http_field *fields,
+                          size_t n)
 {
     if (!takes_interim(req, status)) {
         return;

@@ -248,12 +248,10 @@ void http_abort(struct http_request *req);
 void http_request_suspend(struct http_request *req);
 void http_request_resume(struct http_request *req);
 
-/* Interim answer (103 Early Hints, 102 Processing) written before the final one; `fields` as "Name: value".
- * Nothing is sent to HTTP/1.0 clients. Must be called before http_respond(). */
-void http_respond_interim(struct http_request *req, unsigned status, const char *const *fields, size_t n);
-/* One that a server behind us sent, without the fields of its hop. */
-void http_respond_interim_from(struct http_request *req, unsigned status, const struct http_field *fields,
-                               size_t n);
+/* Interim answer (103 Early Hints, 102 Processing) written before the final one, without fields of
+ * its hop. Nothing is sent to HTTP/1.0 clients. Must be called before http_respond(). */
+void http_respond_interim(struct http_request *req, unsigned status, const struct http_field *fields,
+                          size_t n);
 
 /* A body that is produced while it is sent. */
 struct http_stream;

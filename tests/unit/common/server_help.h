@@ -88,8 +88,11 @@ static inline void on_ready(void *self, struct http_request *req)
     } else if (cdn_str_eq(req->path, CDN_STR("/forget"))) {
         return;
     } else if (cdn_str_eq(req->path, CDN_STR("/early"))) {
-        static const char *const hints[] = {"Link: </a.css>; rel=preload", "Bad Name: x", "X: a\nb"};
-        http_respond_interim(req, 103, hints, 3);
+        static const struct http_field hints[] = {{{"Link", 4}, {"</a.css>; rel=preload", 21}},
+                                                  {{"Bad Name", 8}, {"x", 1}},
+                                                  {{"X", 1}, {"a\nb", 3}},
+                                                  {{"Keep-Alive", 10}, {"x", 1}}};
+        http_respond_interim(req, 103, hints, CDN_ARRAY_LEN(hints));
         answer(f, req);
     } else {
         answer(f, req);

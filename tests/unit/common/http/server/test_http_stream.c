@@ -100,7 +100,7 @@ static void on_ready(void *self, struct http_request *req)
     if (f->unused) {
         http_respond_problem(req, 404, "not this one");
     } else {
-        static const char *const hints[] = {"Link: </a.css>"};
+        static const struct http_field hints[] = {{{"Link", 4}, {"</a.css>", 8}}};
         http_respond_interim(req, 103, hints, 1);
         http_respond(req, 200, response);
     }
