@@ -20,6 +20,7 @@
 #include "common/banned.h"
 
 #define EVENTS_A_TURN 256
+#define EVENTS_BETWEEN_TIMERS 16 /* then the clock is read: what is due does not wait for all of the turn */
 #define NS_PER_S INT64_C(1000000000)
 #define NS_PER_MS INT64_C(1000000)
 
@@ -256,11 +257,13 @@ static void run_timers(struct loop *loop)
 {
     int64_t until = loop->mono_ns;
     uint32_t most = loop->timers;
+    loop->in_timers = true;
     while (most-- && loop->timers && loop->heap[1]->due_ns <= until) {
         struct loop_timer *timer = loop->heap[1];
         loop_timer_stop(loop, timer);
         timer->fire(timer);
     }
+    loop->in_timers = false;
 }
 
 /* ---- deferred calls and messages ---- */
@@ -351,6 +354,24 @@ static int wait_for_events(struct loop *loop, int64_t ns)
     return epoll_wait(loop->epoll_fd, loop->events, EVENTS_A_TURN, ms > 60000 ? 60000 : (int)ms);
 }
 
+static void run_events(struct loop *loop, int n)
+{
+    loop->event_count = n;
+    for (loop->event_at = 0; loop->event_at < loop->event_count;) {
+        struct epoll_event event = loop->events[loop->event_at++];
+        struct loop_fd *watch = event.data.ptr;
+        if (watch) {
+            watch->ready(watch, event.events);
+        }
+        if (loop->event_at % EVENTS_BETWEEN_TIMERS == 0 && loop->timers &&
+            loop->heap[1]->due_ns <= cdn_clock_mono_ns()) {
+            refresh_times(loop);
+            run_timers(loop);
+        }
+    }
+    loop->event_count = 0;
+}
+
 bool loop_turn(struct loop *loop, int max_wait_ms)
 {
     assert(!loop->in_turn);
@@ -360,15 +381,7 @@ bool loop_turn(struct loop *loop, int max_wait_ms)
     loop->in_turn = true;
     int n = wait_for_events(loop, wait_ns(loop, max_wait_ms));
     refresh_times(loop);
-    loop->event_count = n > 0 ? n : 0;
-    for (loop->event_at = 0; loop->event_at < loop->event_count;) {
-        struct epoll_event event = loop->events[loop->event_at++];
-        struct loop_fd *watch = event.data.ptr;
-        if (watch) {
-            watch->ready(watch, event.events);
-        }
-    }
-    loop->event_count = 0;
+    run_events(loop, n);
     run_timers(loop);
     run_messages(loop);
     run_deferred(loop);

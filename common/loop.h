@@ -7,7 +7,8 @@
  *
  * Ownership: everything but loop_post and loop_stop is called on the loop's own thread (or before it runs).
  * A turn: wait -> refresh the cached times -> descriptors -> due timers -> messages -> deferred calls (until
- * none). Life cycle: create -> (add descriptors, timers) -> run -> stop -> destroy.
+ * none). After every 16 descriptors timers that are due by then fire, too: with hundreds of ready ones a turn
+ * takes milliseconds. Life cycle: create -> (add descriptors, timers) -> run -> stop -> destroy.
  */
 #ifndef CDN_COMMON_LOOP_H
 #define CDN_COMMON_LOOP_H
@@ -25,7 +26,7 @@ void loop_stop(struct loop *loop); /* any thread, and async-signal-safe */
 /* One turn (for tests and draining); false once stopped. */
 bool loop_turn(struct loop *loop, int max_wait_ms);
 
-/* Times read once a turn: no system call. */
+/* Times read at the beginning of a turn, and when timers fire within it: no system call. */
 int64_t loop_mono_ns(const struct loop *loop);
 int64_t loop_now_ms(const struct loop *loop); /* the cache clock */
 

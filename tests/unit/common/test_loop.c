@@ -130,6 +130,114 @@ START_TEST(a_descriptor_removed_in_the_turn_is_not_called)
 }
 END_TEST
 
+/* ---- timers while many descriptors are ready ---- */
+
+enum { MANY = 200 };
+
+static struct many {
+    struct loop_fd watch;
+    struct loop *loop;
+    struct loop_timer *to_start; /* when this one is called, due a little later */
+} many[MANY];
+
+static void ready_noted(struct loop_fd *self, uint32_t events)
+{
+    (void)events;
+    struct many *m = (struct many *)self;
+    note("f");
+    if (m->to_start) {
+        loop_timer_start(m->loop, CDN_TAKE(m->to_start), 0);
+    }
+}
+
+static struct loop *loop_of_many(void)
+{
+    struct loop *loop = loop_new();
+    trace[0] = '\0';
+    for (int i = 0; i < MANY; i++) {
+        many[i] = (struct many){{eventfd(1, EFD_CLOEXEC), EPOLLIN, ready_noted}, loop, NULL};
+        ck_assert(loop_fd_add(loop, &many[i].watch, NULL) == CDN_OK);
+    }
+    return loop;
+}
+
+static void end_of_many(struct loop *loop)
+{
+    loop_destroy(loop);
+    for (int i = 0; i < MANY; i++) {
+        close(many[i].watch.fd);
+    }
+}
+
+/* Where in the trace a letter stands for the n-th time; -1: it does not. */
+static long place_of(char letter, int n)
+{
+    const char *at = trace;
+    while ((at = strchr(at, letter)) && --n > 0) {
+        at++;
+    }
+    return at ? at - trace : -1;
+}
+
+START_TEST(what_is_due_does_not_wait_for_all_descriptors)
+{
+    static const struct {
+        int starts; /* at this descriptor */
+        long place; /* the timer's in the trace */
+    } rows[] = {{0, 16}, {15, 16}, {16, 32}, {100, 112}, {191, 192}, {192, 200}, {199, 200}};
+    for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
+        struct loop *loop = loop_of_many();
+        struct named_timer due = {.timer.fire = timer_noted, .loop = loop, .name = "t"};
+        struct named_timer later = {.timer.fire = timer_noted, .loop = loop, .name = "!"};
+        loop_timer_start(loop, &later.timer, 3600000 * MS);
+        many[rows[i].starts].to_start = &due.timer;
+        loop_turn(loop, 0);
+        ck_assert_uint_eq(strlen(trace), MANY + 1);
+        ck_assert_msg(place_of('t', 1) == rows[i].place, "row %zu: %s", i, trace);
+        loop_timer_stop(loop, &later.timer);
+        end_of_many(loop);
+    }
+}
+END_TEST
+
+/* Each look fires it once, and descriptors go on between. */
+START_TEST(a_timer_that_restarts_itself_does_not_keep_descriptors_waiting)
+{
+    struct loop *loop = loop_of_many();
+    struct named_timer t = {.timer.fire = timer_noted, .loop = loop, .name = "t", .again = 1000};
+    loop_timer_start(loop, &t.timer, 0);
+    loop_turn(loop, 0);
+    for (int n = 1; n <= MANY / 16; n++) {
+        ck_assert_msg(place_of('t', n) == 16 * n + n - 1, "%d: %s", n, trace);
+    }
+    ck_assert_uint_eq(strlen(trace), MANY + MANY / 16);
+    loop_timer_stop(loop, &t.timer);
+    end_of_many(loop);
+}
+END_TEST
+
+static void rest_removed(struct loop_timer *self)
+{
+    struct named_timer *t = (struct named_timer *)self;
+    note(t->name);
+    for (int i = 0; i < MANY; i++) {
+        loop_fd_remove(t->loop, &many[i].watch);
+    }
+}
+
+START_TEST(a_timer_may_remove_descriptors_that_are_ready)
+{
+    struct loop *loop = loop_of_many();
+    struct named_timer t = {.timer.fire = rest_removed, .loop = loop, .name = "t"};
+    loop_timer_start(loop, &t.timer, 0);
+    loop_turn(loop, 0);
+    ck_assert_str_eq(trace, "fffffffffffffffft");
+    loop_turn(loop, 0);
+    ck_assert_uint_eq(strlen(trace), 17);
+    end_of_many(loop);
+}
+END_TEST
+
 struct named_deferred {
     struct loop_deferred d;
     struct loop *loop;
@@ -264,6 +372,9 @@ static void fill(TCase *all)
     tcase_add_test(all, a_timer_is_never_early);
     tcase_add_test(all, a_timer_that_restarts_itself_fires_once_a_turn);
     tcase_add_test(all, a_descriptor_removed_in_the_turn_is_not_called);
+    tcase_add_test(all, what_is_due_does_not_wait_for_all_descriptors);
+    tcase_add_test(all, a_timer_that_restarts_itself_does_not_keep_descriptors_waiting);
+    tcase_add_test(all, a_timer_may_remove_descriptors_that_are_ready);
     tcase_add_test(all, deferred_calls_run_once_and_in_order);
     tcase_add_test(all, messages_of_a_thread_arrive_in_order);
     tcase_add_test(all, messages_left_over_run_when_the_loop_goes);
