@@ -79,6 +79,15 @@ static bool is_url(const char *text)
     return strstr(text, "://") != NULL;
 }
 
+static bool reads_stdin_twice(const struct compare_options *options)
+{
+    unsigned n = options->from_log && strcmp(options->from_log, "-") == 0;
+    for (size_t i = 0; i < options->from.n; i++) {
+        n += strcmp(options->from.items[i], "-") == 0;
+    }
+    return n > 1;
+}
+
 static enum cdn_status check(const struct compare_options *options, struct compare *compare,
                              struct cdn_error *err)
 {
@@ -96,6 +105,10 @@ static enum cdn_status check(const struct compare_options *options, struct compa
     }
     if (options->cities && (options->from.n || options->from_me || options->from_log)) {
         return cdn_error_set(err, CDN_USAGE, "--cities goes with none of --from, --from-me and --from-log");
+    }
+    if (reads_stdin_twice(options)) {
+        return cdn_error_set(err, CDN_USAGE,
+                             "--from - and --from-log -: only one of them, and once, is standard input");
     }
     if (options->url.n > COMPARISON_SIZES_MAX + 1) {
         return cdn_error_set(err, CDN_USAGE, "--url: more than %u", COMPARISON_SIZES_MAX + 1);

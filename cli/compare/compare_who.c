@@ -15,11 +15,55 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/banned.h"
+
+/* ---- standard input, which is read for each side of a comparison, and before anything starts ---- */
+
+/* A pipe is kept in a file without a name. */
+static enum cdn_status keep(FILE **ret, struct cdn_error *err)
+{
+    char bytes[1 << 16];
+    ssize_t n;
+    FILE *file = tmpfile();
+    if (!file) {
+        return cdn_error_set(err, CDN_IO, "standard input cannot be kept: %s", strerror(errno));
+    }
+    while ((n = read(STDIN_FILENO, bytes, sizeof(bytes))) > 0 || (n < 0 && errno == EINTR)) {
+        if (n > 0 && fwrite(bytes, 1, (size_t)n, file) != (size_t)n) {
+            break;
+        }
+    }
+    if (n != 0 || fflush(file) != 0) {
+        fclose(file);
+        return cdn_error_set(err, CDN_IO, "standard input cannot be kept: %s", strerror(errno));
+    }
+    *ret = file;
+    return CDN_OK;
+}
+
+/* A descriptor at the beginning of standard input. */
+static enum cdn_status input(int *ret_fd, struct cdn_error *err)
+{
+    static off_t start = -1; /* of a file, which can be read again where it is */
+    static FILE *kept;
+    enum cdn_status status = CDN_OK;
+    if (start < 0 && !kept) {
+        start = lseek(STDIN_FILENO, 0, SEEK_CUR);
+        status = start < 0 ? keep(&kept, err) : CDN_OK;
+    }
+    if (status == CDN_OK) {
+        *ret_fd = kept ? fileno(kept) : STDIN_FILENO;
+        lseek(*ret_fd, kept ? 0 : start, SEEK_SET);
+    }
+    return status;
+}
+
+/* ---- the clients of a log ---- */
 
 #define LOG_ADDRESSES_MAX (16u << 20)
 
@@ -77,12 +121,17 @@ static enum cdn_status add_log(const struct compare_options *options, struct wor
                                struct cdn_error *err)
 {
     struct addresses all = {0};
-    bool is_stdin = strcmp(options->from_log, "-") == 0;
-    int fd = is_stdin ? STDIN_FILENO : open(options->from_log, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return cdn_error_set(err, CDN_IO, "--from-log: %s: %s", options->from_log, strerror(errno));
+    const bool is_stdin = strcmp(options->from_log, "-") == 0;
+    const size_t first = world->n;
+    int fd = -1;
+    enum cdn_status status = is_stdin ? input(&fd, err) : CDN_OK;
+    if (!is_stdin && (fd = open(options->from_log, O_RDONLY | O_CLOEXEC)) < 0) {
+        status = cdn_error_set(err, CDN_IO, "--from-log: %s: %s", options->from_log, strerror(errno));
     }
-    enum cdn_status status = read_log(options, world, fd, &all, err);
+    if (status != CDN_OK) {
+        return status;
+    }
+    status = read_log(options, world, fd, &all, err);
     if (!is_stdin) {
         close(fd);
     }
@@ -103,6 +152,7 @@ static enum cdn_status add_log(const struct compare_options *options, struct wor
         }
     }
     free(all.at);
+    world_sort(world, first);
     world->lines = all.lines;
     world->skipped = all.lines - placed;
     if (status == CDN_OK && world->n == 0) {
@@ -146,8 +196,13 @@ static enum cdn_status add_all(const struct compare_options *options, struct wor
     enum cdn_status status = CDN_OK;
     for (size_t i = 0; i < options->from.n && status == CDN_OK; i++) {
         const char *place = options->from.items[i];
-        status = strcmp(place, "-") == 0 ? world_add_lines(world, STDIN_FILENO, err)
-                                         : world_add_place(world, place, 1, err);
+        int fd;
+        if (strcmp(place, "-") != 0) {
+            status = world_add_place(world, place, 1, err);
+        } else {
+            status = input(&fd, err);
+            status = status == CDN_OK ? world_add_lines(world, fd, err) : status;
+        }
         if (status != CDN_OK) {
             return cdn_error_prefix(err, "--from");
         }
@@ -157,6 +212,9 @@ static enum cdn_status add_all(const struct compare_options *options, struct wor
     }
     if (status == CDN_OK && options->from_log) {
         status = add_log(options, world, err);
+    }
+    if (status == CDN_OK && world->n == 0 && options->from.n) {
+        return cdn_error_set(err, CDN_NOT_FOUND, "--from: standard input names no place");
     }
     if (status == CDN_OK && world->n == 0) {
         status = add_usual(options, world, err);

@@ -96,6 +96,10 @@ BAD = [
     (["--from-me"], 2, "--from-me needs --ip"),
     (["--from-me", "--ip", "nonsense"], 2, "--ip: 'nonsense'"),
     (["--from-log", "/nowhere.log"], 3, "/nowhere.log"),
+    (["--from-log", "-"], 1, "no line has a client with a known place"),
+    (["--from", "-"], 1, "standard input names no place"),
+    (["--from-log", "-", "--from", "-"], 2, "only one of them"),
+    (["--from-me", "--ip", "10.0.0.3"], 1, "10.0.0.3: private"),
     (["--cities", "99999"], 2, "--cities"),
     (["--against", "/nowhere.yaml"], 3, "/nowhere.yaml"),
     (["--against", "http://127.0.0.1:1/"], 2, "--model asks nobody"),
@@ -249,6 +253,36 @@ def browser(shared_cdn):
     driver.set_page_load_timeout(30 * SLOW)
     yield driver
     driver.quit()
+
+
+def log_lines(form):
+    """5 requests from Berlin, 2 from Essen; then a private address and a line without one."""
+    addresses = ["51.164.0.1", "51.164.0.2"] * 2 + ["51.164.0.9"] + ["2001:67c::1"] * 2 + ["10.0.0.3"]
+    if form == "json":
+        lines = [json.dumps({"time": "2026-11-29T14:30:00Z", "remote_addr": a, "status": 200}) for a in addresses]
+    else:
+        lines = [f'{a} - - [29/Nov/2026:14:30:00 +0000] "GET /a.txt HTTP/1.1" 200 50 "-" "Chrome/120.0.0.0"' for a in addresses]
+    return "\n".join([*lines, "no client"]) + "\n"
+
+
+def test_the_clients_of_a_log_ask_a_cdn_that_runs(cdn):
+    """A pipe is read for what is modelled and again for what is asked."""
+    world = World(cdn, files={"a.txt": b"a" * 1000})
+    path = cdn.folder("log") / "access.json"
+    path.write_text(log_lines("json"))
+    args = ("--state", world.state, "--runs", "1", "-q")
+    for done in (compare(cdn, *args, "--from-log", "-", "--json", stdin=log_lines("combined")),
+                 compare(cdn, *args, "--from-log", path, "--json")):
+        told = json.loads(done.stdout)
+        assert told["sent"] and told["url"].endswith("/a.txt") and told["errors"] == 0, told
+        assert [(c["name"], c["weight"]) for c in told["cities"]] == [("Berlin", 5), ("Essen", 2)]
+        assert told["log"] == {"lines": 9, "without_place": 2}
+        assert all(s["measured"]["n"] == 2 for s in told["series"].values())
+    text = compare(cdn, *args, "--from-log", "-", stdin=log_lines("combined")).stdout
+    assert "9 lines of the log, 2 of them without a client that has a place\n" in text
+    assert re.search(r"^Berlin +5 +fra ", text, re.M) and re.search(r"^Essen +2 +fra ", text, re.M)
+    asked = json.loads(compare(cdn, *args, "--from", "-", "--json", stdin="Berlin\n").stdout)
+    assert [c["name"] for c in asked["cities"]] == ["Berlin"]
 
 
 def test_the_report_needs_nothing_else(real):

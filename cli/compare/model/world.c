@@ -12,6 +12,7 @@
 #include "geo-data/geodesy.h"
 #include "geo-data/near.h"
 #include "geo-data/places.h"
+#include "geo-data/special.h"
 #include "origin/settings.h"
 #include "router/base/edges.h"
 #include "router/base/reason.h"
@@ -22,6 +23,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "common/banned.h"
@@ -204,8 +206,12 @@ enum cdn_status world_add_address(struct world *world, const struct cdn_addr *ad
     struct router_where where;
     char text[CDN_ADDR_TEXT_SIZE];
     router_resolve(world->table, &question, NULL, &where);
+    cdn_addr_format_ip(address, text);
+    if (where.reason == ROUTER_REASON_SPECIAL) { /* a router has to send it somewhere; it is nowhere */
+        return cdn_error_set(err, CDN_NOT_FOUND, "%s: %s (%s), which is at no place", text,
+                             where.special->text, where.special->source);
+    }
     if (!where.record.has_coordinates) {
-        cdn_addr_format_ip(address, text);
         return cdn_error_set(err, CDN_NOT_FOUND, "%s: the database has no place for it", text);
     }
     double km;
@@ -278,6 +284,20 @@ enum cdn_status world_add_lines(struct world *world, int fd, struct cdn_error *e
         return CDN_OK;
     }
     return cdn_error_prefix(err, "standard input, line %llu", (unsigned long long)at);
+}
+
+static int by_requests(const void *a, const void *b)
+{
+    const struct world_city *x = a, *y = b;
+    const int by = (x->weight < y->weight) - (x->weight > y->weight);
+    return by ? by : strcmp(x->at.name, y->at.name);
+}
+
+void world_sort(struct world *world, size_t first)
+{
+    if (world->n > first) {
+        qsort(world->cities + first, world->n - first, sizeof(*world->cities), by_requests);
+    }
 }
 
 static int by_weight(const void *a, const void *b)

@@ -59,6 +59,8 @@ enum cdn_status world_add_address(struct world *world, const struct cdn_addr *ad
 /* 24 cities over all continents where people are, and more of the gazetteer's most populous up to `n`. */
 #define WORLD_USUAL_CITIES 24u
 enum cdn_status world_add_usual(struct world *world, size_t n, struct cdn_error *err) CDN_MUST_CHECK;
+/* Those from `first` on by weight, most first; by name where that is the same. */
+void world_sort(struct world *world, size_t first);
 /* Leaves the `n` cities with most weight, in their order; returns how many went. */
 size_t world_keep(struct world *world, size_t n);
 /* A place a line; '#' lines and empty ones do not count. */

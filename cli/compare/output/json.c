@@ -286,6 +286,11 @@ json_t *output_json(const struct comparison *c, const char *command, const struc
     json_object_set_new(all, "router", place_json(&c->world.router));
     json_object_set_new(all, "edges", edges_json(c));
     json_object_set_new(all, "cities", cities_json(c));
+    if (c->world.lines) {
+        json_object_set_new(all, "log",
+                            json_pack("{s:o, s:o}", "lines", integer(c->world.lines), "without_place",
+                                      integer(c->world.skipped)));
+    }
     json_object_set_new(all, "series", series_json(c));
     json_object_set_new(all, "sizes", sizes_json(c));
     json_object_set_new(all, "enough", enough_json(c));

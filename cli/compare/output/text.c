@@ -87,12 +87,19 @@ static void add_worth(struct table *table, const struct comparison *c, size_t ci
 static void cities(const struct comparison *c, struct terminal terminal, struct cdn_buf *out)
 {
     struct table table;
-    table_init(&table,
-               "CLIENT IN|EDGE|4>KM|1>RTT EDGE|2>RTT ORIGIN|CDN, WARM|>DIRECT|>COLD|>WARM|5>REVALIDATED|"
-               "3>UNCACHEABLE|>REDIRECT|6>WARM KEPT");
+    table_init(
+        &table,
+        c->world.lines
+            ? "CLIENT IN|>REQUESTS|EDGE|4>KM|1>RTT EDGE|2>RTT ORIGIN|CDN, WARM|>DIRECT|>COLD|>WARM|"
+              "5>REVALIDATED|3>UNCACHEABLE|>REDIRECT|6>WARM KEPT"
+            : "CLIENT IN|EDGE|4>KM|1>RTT EDGE|2>RTT ORIGIN|CDN, WARM|>DIRECT|>COLD|>WARM|5>REVALIDATED|"
+              "3>UNCACHEABLE|>REDIRECT|6>WARM KEPT");
     for (size_t i = 0; i < c->world.n; i++) {
         const struct world_city *city = &c->world.cities[i];
         table_add(&table, "%s", city->at.name);
+        if (c->world.lines) {
+            table_add(&table, "%.0f", city->weight);
+        }
         table_add(&table, "%s", world_edge_name(&c->world, city->edge));
         table_add(&table, "%.0f", city->km);
         add_ms(&table, (double)city->edge_ms);
@@ -305,6 +312,15 @@ static void put_measured(const struct comparison *c, struct cdn_buf *out)
     }
 }
 
+static void put_log(const struct comparison *c, struct cdn_buf *out)
+{
+    const unsigned long long lines = c->world.lines, skipped = c->world.skipped;
+    if (lines) {
+        cdn_buf_printf(out, "%llu lines of the log, %llu of them without a client that has a place\n\n",
+                       lines, skipped);
+    }
+}
+
 void output_text(const struct comparison *c, struct terminal terminal, struct cdn_buf *out)
 {
     CDN_AUTOBUF struct cdn_buf setting = {0};
@@ -312,6 +328,7 @@ void output_text(const struct comparison *c, struct terminal terminal, struct cd
     cdn_buf_add_visible(out, cdn_buf_str(&setting));
     cdn_buf_printf(out, c->sent ? "; %u runs, seed %llu, in %.1f s (measured)\n\n" : "; nothing was sent\n\n",
                    c->runs, (unsigned long long)c->seed, c->run_s);
+    put_log(c, out);
     cdn_buf_printf(out, c->sent
                             ? "ms to the last byte, new connections, median of the runs: the paths' time is "
                               "taken by the model, the processors' is real\n"
