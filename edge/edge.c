@@ -27,6 +27,7 @@
 #include "edge/cache/cache.h"
 #include "edge/control/admin.h"
 #include "edge/control/certificate.h"
+#include "edge/control/health.h"
 #include "edge/control/sync.h"
 #include "edge/log/access_log.h"
 #include "edge/memory/budget.h"
@@ -424,10 +425,12 @@ enum cdn_status edge_create(struct edge_settings *settings, int argc, char **arg
         goto fail;
     }
     atomic_store(&edge->tuning, tuning);
+    edge_sites_use(&tuning->sites, &edge->origins);
     edge_budget_set(settings->memory);
     if (edge_admin_create(edge, err) != CDN_OK || open_store(edge, err) != CDN_OK ||
         open_cache(edge, err) != CDN_OK || edge_sync_create(edge, &edge->sync, err) != CDN_OK ||
-        open_workers(edge, err) != CDN_OK || edge_access_log_create(edge, &edge->access_log, err) != CDN_OK ||
+        edge_health_create(edge, &edge->health, err) != CDN_OK || open_workers(edge, err) != CDN_OK ||
+        edge_access_log_create(edge, &edge->access_log, err) != CDN_OK ||
         edge_compress_create(edge, &edge->compress, err) != CDN_OK) {
         goto fail;
     }
@@ -485,6 +488,7 @@ void edge_destroy(struct edge *edge)
     }
     edge_access_log_destroy(edge->access_log);
     edge_compress_destroy(edge->compress);
+    edge_health_destroy(edge->health);
     edge_sync_destroy(edge->sync);
     edge_store_close(edge->store);
     edge_cache_destroy(edge->cache);

@@ -30,6 +30,7 @@ struct edge_access_log;
 struct edge_access_ring;
 struct edge_cache;
 struct edge_compress;
+struct edge_health;
 struct edge_hot;
 struct edge_sync;
 struct edge_txn;
@@ -113,6 +114,7 @@ struct edge {
     struct cdn_rate *rate;          /* what each network of clients did */
     struct edge_service_metrics service;
     _Atomic bool unsynced;  /* purges may have been missed: every reuse is revalidated */
+    struct edge_health *health;
     struct edge_sync *sync; /* NULL: no purge log is followed */
     _Atomic bool draining;
     _Atomic unsigned tunnel_count; /* of all workers */

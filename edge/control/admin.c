@@ -178,6 +178,9 @@ static void tell_origins(struct edge *edge, json_t *into)
     json_t *list = json_array();
     unsigned failures = 0;
     for (struct edge_origin *o = atomic_load(&edge->origins.first); o; o = o->next) {
+        if (!o->used) {
+            continue;
+        }
         const unsigned row = atomic_load(&o->breaker.failures);
         failures += row;
         json_array_append_new(list, json_pack("{s:s, s:b, s:b, s:i, s:I, s:I}", "url", o->text, "well",
@@ -434,6 +437,7 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
     tuning->keep_settings = true;
     tuning->older = atomic_load(&edge->tuning);
     atomic_store(&edge->tuning, tuning);
+    edge_sites_use(&tuning->sites, &edge->origins);
     for (unsigned i = 0; i < edge->worker_count; i++) { /* ready answers may be by rules that are gone */
         loop_post(edge->worker[i].loop, clear_hot, &edge->worker[i]);
     }

@@ -76,6 +76,7 @@ static void free_origin(struct edge_origin *o)
     free(o->authority);
     free(o->socket);
     free(o->check.path);
+    free(o->check.host);
     free(o);
 }
 
@@ -116,9 +117,24 @@ void edge_origins_free(struct edge_origins *origins)
 void edge_origin_check_set(struct edge_origin *o, const struct edge_health_check *check)
 {
     char *path = cdn_strdup(check->path); /* which may be the one that is there */
+    char *host = check->host ? cdn_strdup(check->host) : NULL;
     free(o->check.path);
+    free(o->check.host);
     o->check = *check;
     o->check.path = path;
+    o->check.host = host;
+}
+
+void edge_origin_checked(struct edge_origin *o, bool good)
+{
+    const unsigned up = o->check.up ? o->check.up : 1, down = o->check.down ? o->check.down : 1;
+    o->checks_good = good ? o->checks_good + 1 : 0;
+    o->checks_bad = good ? 0 : o->checks_bad + 1;
+    if (o->checks_good >= up) {
+        atomic_store(&o->sick, false);
+    } else if (o->checks_bad >= down && o->check.path[0]) {
+        atomic_store(&o->sick, true);
+    }
 }
 
 bool edge_origin_is_well(const struct edge_origin *o)

@@ -15,6 +15,7 @@
 
 struct edge_health_check { /* how an origin is asked whether it is well */
     char *path;            /* owned; "": only when it failed */
+    char *host;            /* owned; Host that checks say; NULL: the origin's authority */
     int64_t interval_ms, timeout_ms;
     unsigned up, down; /* checks in a row */
 };
@@ -26,10 +27,12 @@ struct edge_origin {
     char *authority; /* "127.0.0.1:8090"; "localhost" for a socket */
     char *socket;    /* path of a Unix socket; NULL: TCP */
     bool secure;
+    bool used;        /* by the rules in force. Checking thread, as the next one */
+    bool has_fellows; /* in a rule: worth being tried again soon */
     struct edge_breaker breaker;
-    _Atomic bool sick;                /* by its health checks */
-    struct edge_health_check check;   /* set by the reader of settings, between requests of checks */
-    unsigned checks_good, checks_bad; /* in a row; of the checking thread, like the next two */
+    _Atomic bool sick; /* by its health checks */
+    struct edge_health_check check;
+    unsigned checks_good, checks_bad; /* in a row */
     int64_t check_at_ns;
     void *checking;
     _Atomic uint64_t requests, failures; /* for /status */
@@ -47,6 +50,8 @@ void edge_origins_free(struct edge_origins *origins);
 
 /* `check` is copied. */
 void edge_origin_check_set(struct edge_origin *origin, const struct edge_health_check *check);
+/* After a check: sick after `down` bad ones in a row, well after `up` good ones. Checking thread. */
+void edge_origin_checked(struct edge_origin *origin, bool good);
 /* Whether it is worth asking: not sick, and connections succeed. */
 bool edge_origin_is_well(const struct edge_origin *origin);
 

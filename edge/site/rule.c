@@ -147,23 +147,6 @@ bool edge_rule_is_hidden(const struct edge_rule *rule, const struct edge_rule *e
 
 /* ---- origins ---- */
 
-static enum cdn_status read_check(const struct making *m, struct edge_origin *o)
-{
-    const struct edge_rule_settings *s = &m->rule->settings;
-    if (!s->health_path[0]) {
-        return CDN_OK;
-    }
-    if (s->health_path[0] != '/') {
-        return WRONG(m, health_path, "\"%s\" does not begin with '/'", s->health_path);
-    }
-    edge_origin_check_set(o, &(struct edge_health_check){.path = s->health_path,
-                                                         .interval_ms = s->health_interval,
-                                                         .timeout_ms = s->health_timeout,
-                                                         .up = (unsigned)s->health_up,
-                                                         .down = (unsigned)s->health_down});
-    return CDN_OK;
-}
-
 static enum cdn_status add_origin(const struct making *m, struct cdn_str text, const char *place)
 {
     struct edge_rule *rule = m->rule;
@@ -178,7 +161,8 @@ static enum cdn_status add_origin(const struct making *m, struct cdn_str text, c
                                  rule->origin[i]->text);
         }
     }
-    return read_check(m, rule->origin[rule->origin_count++]);
+    rule->origin_count++;
+    return CDN_OK;
 }
 
 static enum cdn_status read_origins(const struct making *m)
@@ -201,7 +185,7 @@ static enum cdn_status read_origins(const struct making *m)
     return add_origin(m, m->defaults->origin, rule->place);
 }
 
-static void read_host(const struct making *m)
+static enum cdn_status read_host(const struct making *m)
 {
     struct edge_rule *rule = m->rule;
     struct cdn_str host = said(m, EDGE_RULE_ROW_origin_host) ? cdn_str(rule->settings.origin_host)
@@ -212,6 +196,35 @@ static void read_host(const struct making *m)
     } else if (host.n && !cdn_str_eq(host, CDN_STR("origin"))) {
         rule->host_sent = EDGE_HOST_NAME;
         rule->host = cdn_str_dup(host);
+    }
+    return CDN_OK;
+}
+
+static enum cdn_status read_health(const struct making *m)
+{
+    const struct edge_rule *rule = m->rule;
+    const struct edge_rule_settings *s = &rule->settings;
+    if (s->health_path[0] && s->health_path[0] != '/') {
+        return WRONG(m, health_path, "\"%s\" does not begin with '/'", s->health_path);
+    }
+    return CDN_OK;
+}
+
+void edge_rule_use_origins(const struct edge_rule *rule)
+{
+    const struct edge_rule_settings *s = &rule->settings;
+    for (unsigned i = 0; i < rule->origin_count; i++) {
+        struct edge_origin *o = rule->origin[i];
+        o->used = true;
+        o->has_fellows = o->has_fellows || rule->origin_count > 1;
+        if (s->health_path[0]) {
+            edge_origin_check_set(o, &(struct edge_health_check){.path = s->health_path,
+                                                                 .host = rule->host,
+                                                                 .interval_ms = s->health_interval,
+                                                                 .timeout_ms = s->health_timeout,
+                                                                 .up = (unsigned)s->health_up,
+                                                                 .down = (unsigned)s->health_down});
+        }
     }
 }
 
@@ -508,8 +521,8 @@ enum cdn_status edge_rule_create(struct edge_rule *ret, struct edge_rule_setting
                                  const struct edge_rule_defaults *defaults, struct cdn_error *err)
 {
     static enum cdn_status (*const read[])(const struct making *) = {
-        read_path, read_origins,   read_failover, read_lifetimes, read_query,
-        read_cors, read_key_names, read_methods,  read_fields};
+        read_path,  read_origins, read_host,      read_health,  read_failover, read_lifetimes,
+        read_query, read_cors,    read_key_names, read_methods, read_fields};
     *ret = (struct edge_rule){.settings = *settings, .place = cdn_strdup(place)};
     *settings = (struct edge_rule_settings){0};
     const struct making m = {ret, from, name, defaults, err};
@@ -520,7 +533,6 @@ enum cdn_status edge_rule_create(struct edge_rule *ret, struct edge_rule_setting
             return status;
         }
     }
-    read_host(&m);
     note_ways(&m);
     return CDN_OK;
 }

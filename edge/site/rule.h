@@ -77,6 +77,8 @@ bool edge_rule_fails_over(const struct edge_rule *rule, unsigned status);
 /* Fields of framing and of the edge's own, which rules do not change. */
 bool edge_rule_field_is_fixed(struct cdn_str name);
 bool edge_rule_allows_method(const struct edge_rule *rule, struct cdn_str method);
+/* Its origins are in use, and checked as it says: when the rules come into force. */
+void edge_rule_use_origins(const struct edge_rule *rule);
 /* How the origins do: UP when one of them does. */
 enum edge_origin_state edge_rule_origin_state(const struct edge_rule *rule);
 

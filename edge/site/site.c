@@ -13,6 +13,7 @@
 #include "edge/site/rule_settings.h"
 #include "edge/site/target.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,6 +138,28 @@ enum cdn_status edge_sites_create(const char *path, const struct edge_rule_defau
     }
     *ret = s;
     return CDN_OK;
+}
+
+void edge_sites_use(const struct edge_sites *s, struct edge_origins *origins)
+{
+    const struct edge_health_check none = {.path = (char[]){""}};
+    for (struct edge_origin *o = atomic_load(&origins->first); o; o = o->next) {
+        o->used = o->has_fellows = false;
+        edge_origin_check_set(o, &none);
+    }
+    for (size_t i = 0; i < s->count; i++) {
+        for (size_t k = 0; k < s->site[i].rule_count; k++) {
+            edge_rule_use_origins(&s->site[i].rule[k]);
+        }
+    }
+    if (s->any) {
+        edge_rule_use_origins(s->any->rule);
+    }
+    for (struct edge_origin *o = atomic_load(&origins->first); o; o = o->next) {
+        if (!o->check.path[0]) { /* nobody looks any more: then requests find out */
+            atomic_store(&o->sick, false);
+        }
+    }
 }
 
 void edge_site_free(struct edge_site *site)

@@ -52,6 +52,8 @@ enum cdn_status edge_sites_create(const char *path, const struct edge_rule_defau
                                   struct edge_sites *ret, struct cdn_error *err) CDN_MUST_CHECK;
 void edge_sites_free(struct edge_sites *sites); /* a zeroed one is fine */
 
+/* These come into force: their origins, and no others, are checked. */
+void edge_sites_use(const struct edge_sites *sites, struct edge_origins *origins);
 /* The site of a host (as in keys, perhaps with a port); NULL: none has it. */
 struct edge_site *edge_sites_find(const struct edge_sites *sites, struct cdn_str host);
 /* The first rule for a path of a key; NULL: none. */
