@@ -11,6 +11,7 @@
 #include "edge/semantics/key.h"
 #include "edge/site/origin.h"
 #include "edge/site/rule.h"
+#include "edge/site/shield.h"
 #include "edge/site/site.h"
 
 #include <stdint.h>
@@ -90,6 +91,57 @@ static void read_defaults(const struct edge_settings *s, struct edge_tuning *t, 
     rules->set_cookie = (enum edge_set_cookie)s->cache_set_cookie;
 }
 
+/* ---- the other edges, for shields ---- */
+
+struct peers {
+    struct edge_peer *peer;
+    size_t count;
+    char **text; /* owned: what the peers borrow */
+    size_t text_count;
+};
+
+static struct cdn_str keep(struct peers *p, char *text)
+{
+    p->text = cdn_realloc(p->text, p->text_count + 1, sizeof(*p->text));
+    p->text[p->text_count++] = text;
+    return cdn_str(text);
+}
+
+static void take_peer(void *arg, const void *settings)
+{
+    struct peers *p = arg;
+    const struct edge_settings *s = settings;
+    p->peer = cdn_realloc(p->peer, p->count + 1, sizeof(*p->peer));
+    struct edge_peer *peer = &p->peer[p->count++];
+    peer->name = keep(p, cdn_strdup(s->name));
+    peer->place = keep(p, cdn_strdup(s->place));
+    peer->url =
+        keep(p, s->url[0] ? cdn_strdup(s->url)
+                          : cdn_asprintf("%s://%s", s->tls_certificate.n ? "https" : "http", s->listen));
+    struct edge_settings taken = *s;
+    cdn_config_free(&edge_program, &taken);
+}
+
+static enum cdn_status find_shields(const struct edge_settings *s, const char *path, struct edge_tuning *t,
+                                    struct edge_origins *origins, struct cdn_error *err)
+{
+    struct peers p = {0};
+    const struct edge_peer own = {.name = cdn_str(s->name), .place = cdn_str(s->place)};
+    if (!edge_shields_wanted(&t->sites)) {
+        return CDN_OK;
+    }
+    enum cdn_status status = cdn_config_load_items(&edge_program, path, take_peer, &p, err);
+    if (status == CDN_OK) {
+        status = edge_shields_resolve(&t->sites, p.peer, p.count, &own, origins, err);
+    }
+    for (size_t i = 0; i < p.text_count; i++) {
+        free(p.text[i]);
+    }
+    free(p.text);
+    free(p.peer);
+    return status;
+}
+
 enum cdn_status edge_tuning_create(const struct edge_settings *s, const char *path,
                                    struct edge_origins *origins, struct edge_tuning **ret,
                                    struct cdn_error *err)
@@ -112,6 +164,9 @@ enum cdn_status edge_tuning_create(const struct edge_settings *s, const char *pa
     }
     if (status == CDN_OK) {
         status = edge_sites_create(path, &defaults, &t->sites, err);
+    }
+    if (status == CDN_OK) {
+        status = find_shields(s, path, t, origins, err);
     }
     if (status != CDN_OK) {
         edge_tuning_destroy(t);

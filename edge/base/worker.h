@@ -113,7 +113,8 @@ struct edge {
     struct edge_compress *compress; /* NULL: off */
     struct cdn_rate *rate;          /* what each network of clients did */
     struct edge_service_metrics service;
-    _Atomic bool unsynced;  /* purges may have been missed: every reuse is revalidated */
+    _Atomic uint64_t purge_log, purge_id; /* how far it is in the purge log; written by sync */
+    _Atomic bool unsynced;                /* purges may have been missed: every reuse is revalidated */
     struct edge_health *health;
     struct edge_sync *sync; /* NULL: no purge log is followed */
     _Atomic bool draining;

@@ -22,6 +22,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "common/banned.h"
 
@@ -103,6 +104,17 @@ static void on_contact(struct edge_sync *s)
 }
 
 /* ---- the mark ---- */
+
+/* For those that this edge shields (edge/site/shield.h). */
+static void tell_state(struct edge_sync *s)
+{
+    const uint64_t hash = s->place.log[0] ? XXH3_64bits(s->place.log, strlen(s->place.log)) | 1 : 0;
+    if (atomic_load(&s->edge->purge_log) != hash) { /* another log: 0 until its number is there */
+        atomic_store(&s->edge->purge_id, 0);
+        atomic_store(&s->edge->purge_log, hash);
+    }
+    atomic_store(&s->edge->purge_id, s->place.id);
+}
 
 static bool same_place(const struct edge_sync_place *a, const struct edge_sync_place *b)
 {
@@ -233,6 +245,7 @@ static void apply(struct edge_sync *s, struct edge_sync_answer *a)
     memcpy(s->place.log, a->log, sizeof(s->place.log));
     json_decref(CDN_TAKE(a->purges));
     cdn_metric_set(&s->metrics.sync_id, s->place.id);
+    tell_state(s);
     begin_mark(s);
     if (s->place.id >= a->last) {
         set_unsynced(s, false, "the log was replayed");
@@ -390,6 +403,7 @@ static void start(struct edge_sync *s)
     s->draws = seed.a;
     atomic_store(&s->edge->unsynced, true);
     cdn_metric_set(&s->metrics.sync_id, s->place.id);
+    tell_state(s);
     cdn_log(CDN_LOG_INFO, "sync", "state=starting id=%" PRIu64 " log=%s control=%s", s->place.id,
             s->place.log, s->edge->settings.control);
     loop_timer_start(s->loop, &s->next, 0);

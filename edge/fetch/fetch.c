@@ -24,6 +24,8 @@
 #include "edge/semantics/promise.h"
 #include "edge/semantics/storable.h"
 #include "edge/semantics/vary.h"
+#include "edge/site/shield.h"
+#include "edge/site/site.h"
 #include "edge/site/breaker.h"
 #include "edge/site/origin.h"
 #include "edge/site/rule.h"
@@ -32,6 +34,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 
@@ -69,6 +72,8 @@ void edge_fetch_unref(struct edge_fetch *f)
     edge_promise_free(f->promise);
     edge_fields_free(&f->request.fields);
     free(f->request.path);
+    free(f->request.host);
+    free(f->request.key);
     free(f->url);
     free(f->expected_spec);
     free(f->expected_variant);
@@ -375,7 +380,8 @@ bool edge_fetch_may_fail_over(const struct edge_fetch *f, bool arrived)
 {
     const enum http_method m = f->request.about.method;
     const bool safe = (m == HTTP_GET || m == HTTP_HEAD || m == HTTP_OPTIONS) && !f->request.has_body;
-    return next_origin(f) >= 0 && !f->request.upgrade && !f->body_begun && (safe || !arrived);
+    const bool other = f->shielded || next_origin(f) >= 0;
+    return other && !f->request.upgrade && !f->body_begun && (safe || !arrived);
 }
 
 void edge_fetch_fail_over(struct edge_fetch *f)
@@ -385,18 +391,46 @@ void edge_fetch_fail_over(struct edge_fetch *f)
     edge_fetch_unref(f); /* the reference of the try before */
 }
 
+bool edge_fetch_has_ways(const struct edge_rule *rule)
+{
+    return rule->origin_count > 1 || (rule->site && rule->site->shield_count);
+}
+
+/* The shield of this key, once: answers that are for one client alone would only pass through it. */
+static struct edge_origin *next_shield(struct edge_fetch *f)
+{
+    const struct edge_site *site = f->request.rule->site;
+    const bool may = site && site->shield_count && !f->request.pass && !f->shield_tried;
+    struct edge_origin *shield = may ? edge_shield_of(site, cdn_str(f->request.key)) : NULL;
+    f->shield_tried = true;
+    return shield && edge_origin_is_well(shield) ? shield : NULL;
+}
+
+static void set_url(struct edge_fetch *f)
+{
+    free(f->url);
+    f->url = cdn_asprintf("%s%s", f->origin->base, f->request.path);
+    atomic_fetch_add_explicit(&f->origin->requests, 1, memory_order_relaxed);
+}
+
 static void choose_origin(struct edge_fetch *f)
 {
     const struct edge_rule *rule = f->request.rule;
+    struct edge_origin *shield = next_shield(f);
+    if (shield || (f->shielded && f->asked == UINT32_MAX)) { /* the latter: again, without conditions */
+        f->shielded = true;
+        f->origin = shield ? shield : f->origin;
+        set_url(f);
+        return;
+    }
+    f->shielded = false;
     const int next = next_origin(f);
     const unsigned i = next < 0 ? 0 : (unsigned)next; /* asked again without conditions: by the same */
     if (next >= 0 || !f->origin) {
         f->origin = rule->origin[i];
         f->asked |= bit(i);
     }
-    free(f->url);
-    f->url = cdn_asprintf("%s%s", f->origin->base, f->request.path);
-    atomic_fetch_add_explicit(&f->origin->requests, 1, memory_order_relaxed);
+    set_url(f);
 }
 
 /* An origin known to be away is not waited for: what is stale is served at once. A refresh that nobody waits
@@ -408,17 +442,42 @@ static int64_t retry_ms(const struct edge_fetch *f)
     return worth ? f->owner->edge->settings.origin_retry : 0;
 }
 
+/* The fields, and those that differ by who is asked. `room`: the caller's, of two more. */
+static const struct http_field *fields_for(const struct edge_fetch *f, struct http_field *room,
+                                           size_t *ret_count)
+{
+    const struct edge_fields *all = &f->request.fields;
+    struct cdn_str host = f->request.host ? cdn_str(f->request.host) : cdn_str(f->origin->authority);
+    *ret_count = all->count;
+    if (!room) {
+        return all->item;
+    }
+    memcpy(room, all->item, all->count * sizeof(*room));
+    if (f->shielded) {
+        host = edge_key_host(cdn_str(f->request.key));
+        room[(*ret_count)++] =
+            (struct http_field){CDN_STR(EDGE_SHIELD_FOR), cdn_str(f->owner->edge->settings.name)};
+    }
+    room[(*ret_count)++] = (struct http_field){CDN_STR("Host"), host};
+    return room;
+}
+
 void edge_fetch_send(struct edge_fetch *f)
 {
     struct edge_worker *w = f->owner;
     f->request_ms = loop_now_ms(w->loop);
     choose_origin(f);
+    CDN_AUTOFREE struct http_field *room = edge_fetch_has_ways(f->request.rule)
+                                               ? cdn_malloc((f->request.fields.count + 2) * sizeof(*room))
+                                               : NULL;
+    size_t count;
+    const struct http_field *fields = fields_for(f, room, &count);
     struct http_fetch_request r = {
         .method = f->request.method,
         .url = f->url,
         .unix_socket = f->origin->socket,
-        .fields = f->request.fields.item,
-        .field_count = f->request.fields.count,
+        .fields = fields,
+        .field_count = count,
         .has_body = f->request.has_body,
         .body_length = f->request.body_length,
         .expect_continue = f->request.expect_continue,

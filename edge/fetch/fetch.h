@@ -80,8 +80,11 @@ struct edge_fetch_scope {
 
 struct edge_fetch_request {
     const char *method;
-    const struct edge_rule *rule;    /* borrowed: where to ask, and what of the answer may be kept */
-    char *path;                      /* with the query: the target; taken over */
+    const struct edge_rule *rule; /* borrowed: where to ask, and what of the answer may be kept */
+    char *path;                   /* with the query: the target; taken over */
+    /* where more than one may be asked (edge_fetch_has_ways), and then not in `fields`; taken over */
+    char *host; /* NULL: each origin's authority */
+    char *key;
     struct edge_fields fields;       /* taken over, sealed */
     struct edge_store_request about; /* `control` points into the caller's; only read at the start */
     bool pass;                       /* never store, never share */
@@ -132,8 +135,10 @@ struct edge_fetch {
 
     /* owner's thread */
     struct http_fetch *http;
-    struct edge_origin *origin;   /* that is asked */
-    uint32_t asked;               /* bits of the rule's origins that were */
+    struct edge_origin *origin; /* that is asked */
+    uint32_t asked;             /* bits of the rule's origins that were */
+    bool shielded;              /* by a shield; `origin` is its listener */
+    bool shield_tried;
     bool body_begun;              /* bytes of the request's body went out */
     char *url;                    /* as that origin is asked; for messages, too */
     struct edge_promise *promise; /* of the name about the body; NULL: none */
@@ -142,6 +147,9 @@ struct edge_fetch {
     _Atomic bool may_keep; /* written here, read by waiters for their Cache-Status */
     struct edge_fetch_slot slot[];
 };
+
+/* Whether requests by this rule may go to more than one place: several origins, or a shield. */
+bool edge_fetch_has_ways(const struct edge_rule *rule);
 
 /* What a request wants of the origin. */
 struct edge_fetch_wish {

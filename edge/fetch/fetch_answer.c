@@ -26,6 +26,7 @@
 #include "edge/semantics/promise.h"
 #include "edge/semantics/storable.h"
 #include "edge/semantics/vary.h"
+#include "edge/site/shield.h"
 #include "edge/site/breaker.h"
 #include "edge/site/origin.h"
 #include "edge/site/rule.h"
@@ -37,14 +38,53 @@
 
 #include "common/banned.h"
 
+/* What a shield says of itself: its layer's cache, for the client that waits. */
+static const struct cdn_str marks[] = {
+    {"Cache-Status", 12}, {"X-Cache", 7}, {"Server-Timing", 13}, {"Via", 3}};
+
+static bool is_mark(struct cdn_str name)
+{
+    for (size_t i = 0; i < CDN_ARRAY_LEN(marks); i++) {
+        if (cdn_str_eq_nocase(name, marks[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Its words are for the leader, and in no stored answer. */
+static bool is_for_us(const struct edge_fetch *f, const struct http_fetch_head *h, struct cdn_str name)
+{
+    return f->shielded &&
+           (cdn_str_eq_nocase(name, CDN_STR(EDGE_SHIELD_STATE)) || (h->status == 304 && is_mark(name)));
+}
+
+/* A status by which the origin, or the shield, has no answer; or the shield's is too old. */
+static bool is_no_answer(const struct edge_fetch *f, const struct http_fetch_head *h)
+{
+    struct cdn_str state = {0};
+    if (!f->shielded) {
+        return edge_rule_fails_over(f->request.rule, h->status);
+    }
+    const struct edge_purge_state ours = {.log = atomic_load(&f->owner->edge->purge_log),
+                                          .id = atomic_load(&f->owner->edge->purge_id)};
+    (void)http_fields_find(h->fields, h->field_count, CDN_STR(EDGE_SHIELD_STATE), &state);
+    return h->status == 421 || h->status == 508 || (h->status >= 502 && h->status <= 504) ||
+           !edge_shield_state_covers(state, &ours);
+}
+
 /* The origin's fields, with a Date where it sent none (RFC 9110 6.6.1). The array is the caller's to free. */
-static struct http_field *with_date(const struct http_fetch_head *h, int64_t now_ms,
-                                    char date[static HTTP_DATE_SIZE], size_t *ret_count)
+static struct http_field *with_date(const struct edge_fetch *f, const struct http_fetch_head *h,
+                                    int64_t now_ms, char date[static HTTP_DATE_SIZE], size_t *ret_count)
 {
     struct cdn_str first;
     struct http_field *fields = cdn_malloc((h->field_count + 1) * sizeof(*fields));
-    memcpy(fields, h->fields, h->field_count * sizeof(*fields));
-    *ret_count = h->field_count;
+    *ret_count = 0;
+    for (size_t i = 0; i < h->field_count; i++) {
+        if (!is_for_us(f, h, h->fields[i].name)) {
+            fields[(*ret_count)++] = h->fields[i];
+        }
+    }
     if (!http_fields_find(h->fields, h->field_count, CDN_STR("Date"), &first)) {
         http_date_format(now_ms / 1000, date);
         fields[(*ret_count)++] = (struct http_field){CDN_STR("Date"), cdn_str(date)};
@@ -120,10 +160,12 @@ static struct edge_rep *make_rep(struct edge_fetch *f, const struct http_field *
                     ? EDGE_STORE_METHOD
                     : edge_storable(rules, &f->request.about, head, &control, &fresh);
     f->had_age = edge_head_count(head, EDGE_HEAD_AGE) > 0;
-    struct cdn_str drop[EDGE_DROP_MAX];
-    size_t drops = edge_store_reason_ok(f->reason)
-                       ? edge_storable_drop(rules, head, &control, drop, CDN_ARRAY_LEN(drop))
-                       : 0;
+    struct cdn_str drop[EDGE_DROP_MAX + CDN_ARRAY_LEN(marks)];
+    size_t drops =
+        edge_store_reason_ok(f->reason) ? edge_storable_drop(rules, head, &control, drop, EDGE_DROP_MAX) : 0;
+    for (size_t i = 0; f->shielded && edge_store_reason_ok(f->reason) && i < CDN_ARRAY_LEN(marks); i++) {
+        drop[drops++] = marks[i];
+    }
     CDN_AUTOBUF struct cdn_buf spec = {0};
     CDN_AUTOBUF struct cdn_buf variant = {0};
     struct edge_vary_fields from = {f->request.fields.item, f->request.fields.count};
@@ -242,9 +284,9 @@ static void on_head(void *arg, const struct http_fetch_head *sent)
     struct http_fetch_head dated = *sent;
     const struct http_fetch_head *h = &dated;
     char date[HTTP_DATE_SIZE];
-    CDN_AUTOFREE struct http_field *fields = with_date(sent, now_ms, date, &dated.field_count);
+    CDN_AUTOFREE struct http_field *fields = with_date(f, sent, now_ms, date, &dated.field_count);
     dated.fields = fields;
-    if (edge_rule_fails_over(f->request.rule, sent->status) && edge_fetch_may_fail_over(f, true)) {
+    if (is_no_answer(f, sent) && edge_fetch_may_fail_over(f, true)) {
         edge_breaker_reached(&f->origin->breaker);
         atomic_fetch_add_explicit(&f->origin->failures, 1, memory_order_relaxed);
         http_fetch_cancel(CDN_TAKE(f->http));

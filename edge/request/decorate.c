@@ -11,6 +11,7 @@
 #include "edge/semantics/head.h"
 #include "edge/semantics/key.h"
 #include "edge/site/rule.h"
+#include "edge/site/shield.h"
 #include "edge/site/rule_settings.h"
 #include "edge/site/target.h"
 
@@ -79,4 +80,9 @@ void edge_decorate(struct edge_txn *t, const struct edge_head *head, struct http
         }
     }
     add_cors(t, head, into);
+    if (t->for_edge) {
+        char state[EDGE_SHIELD_STATE_SIZE];
+        edge_shield_state_write(&t->seen, state);
+        http_head_add(into, CDN_STR(EDGE_SHIELD_STATE), cdn_str(state));
+    }
 }

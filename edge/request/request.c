@@ -154,6 +154,32 @@ static bool is_purge(const struct http_request *req)
     return req->method == HTTP_PURGE || (req->method == HTTP_OTHER && http_purge_is_method(req->method_name));
 }
 
+static bool find_shield_for(void *arg, struct cdn_str name, struct cdn_str value)
+{
+    struct edge_txn *t = arg;
+    (void)value;
+    t->for_edge = t->for_edge || cdn_str_eq_nocase(name, CDN_STR(EDGE_SHIELD_FOR));
+    return true;
+}
+
+/* Edges that ask for others are believed when they are among the trusted proxies. */
+static void note_edge(struct edge_txn *t)
+{
+    struct edge *edge = t->worker->edge;
+    struct cdn_addr peer;
+    if (!t->http->field[HTTP_REQ_CDN_LOOP].p) {
+        return;
+    }
+    http_request_client(t->http, &peer);
+    if (http_is_trusted(&t->tuning->trust, &peer)) {
+        http_request_each_field(t->http, find_shield_for, t);
+    }
+    if (t->for_edge) {
+        t->seen.log = atomic_load(&edge->purge_log);
+        t->seen.id = atomic_load(&edge->purge_id);
+    }
+}
+
 /* What needs neither cache nor origin; LOOKUP: it does. */
 static enum edge_step at_once(struct edge_txn *t)
 {
@@ -184,6 +210,7 @@ enum edge_step edge_request_begin(struct edge_txn *t)
     if (e != EDGE_KEY_OK) {
         return edge_deliver_error(t, edge_key_error_status(e), edge_key_error_text(e));
     }
+    note_edge(t);
     read_conditions(t);
     const enum edge_step step = at_once(t);
     if (step != EDGE_STEP_LOOKUP) {

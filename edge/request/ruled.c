@@ -76,7 +76,7 @@ enum edge_step edge_ruled_begin(struct edge_txn *t)
     if (rule->checks && !edge_rule_allows_method(rule, t->http->method_name)) {
         return refuse_method(t);
     }
-    if (rule->settings.redirect && !t->target.secure) {
+    if (rule->settings.redirect && !t->target.secure && !t->for_edge) {
         return redirect(t);
     }
     if (rule->settings.pass) {

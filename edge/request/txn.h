@@ -19,6 +19,7 @@
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/trace.h"
 #include "edge/semantics/validate.h"
+#include "edge/site/shield.h"
 #include "edge/site/target.h"
 
 #include <stdbool.h>
@@ -62,6 +63,8 @@ struct edge_txn {
     bool passing;                             /* never from the cache */
     int64_t now_ms;                           /* cache clock at its start */
     char request_id[EDGE_REQUEST_ID_MAX + 1]; /* request_id.h; "": none was needed so far */
+    bool for_edge; /* asked by an edge that this one shields; `seen`: the purges behind its answer */
+    struct edge_purge_state seen;
     /* what was found and decided */
     struct edge_entry *entry; /* counted */
     struct edge_hold hold;    /* stored response: to serve, or stale */

@@ -228,7 +228,7 @@ static void add_forwarded(struct edge_txn *t, struct edge_fields *f)
     add_joined(f, "Forwarded", &out);
 }
 
-/* p NULL: of several origins each is told its own authority, which libcurl knows when one is asked. */
+/* As the first origin is told; others have names of their own (edge_fetch_send). */
 static struct cdn_str host_of(const struct edge_txn *t)
 {
     const struct edge_rule *rule = t->target.rule;
@@ -240,7 +240,7 @@ static struct cdn_str host_of(const struct edge_txn *t)
     case EDGE_HOST_ORIGIN:
         break;
     }
-    return rule->origin_count == 1 ? cdn_str(rule->origin[0]->authority) : (struct cdn_str){0};
+    return cdn_str(rule->origin[0]->authority);
 }
 
 static void add_own(struct edge_txn *t, struct edge_fields *f)
@@ -249,9 +249,8 @@ static void add_own(struct edge_txn *t, struct edge_fields *f)
     const struct edge_settings *s = &edge->settings;
     CDN_AUTOBUF struct cdn_buf in = {0};
     CDN_AUTOBUF struct cdn_buf out = {0};
-    const struct cdn_str host = host_of(t);
-    if (host.p) {
-        edge_fields_add(f, CDN_STR("Host"), host);
+    if (!edge_fetch_has_ways(t->target.rule)) {
+        edge_fields_add(f, CDN_STR("Host"), host_of(t));
     }
     http_via_append(&out, joined(t->http, HTTP_REQ_VIA, &in), t->http->http10 ? 10 : 11, cdn_str(s->name));
     add_joined(f, "Via", &out);
@@ -440,6 +439,10 @@ void edge_upstream_request(struct edge_txn *t, const struct edge_fetch_scope *sc
     ret->method = pass ? method_text(t) : "GET";
     ret->rule = t->target.rule;
     ret->path = cdn_str_dup(t->target.path);
+    if (edge_fetch_has_ways(t->target.rule)) {
+        ret->host = t->target.rule->host_sent == EDGE_HOST_ORIGIN ? NULL : cdn_str_dup(host_of(t));
+        ret->key = cdn_str_dup(t->target.key);
+    }
     ret->pass = pass;
     ret->unkeyed = copying.unkeyed;
     ret->leader = ret->background ? NULL : &t->waiter;

@@ -19,6 +19,7 @@ static const struct cdn_str ours[] = {
     NAME("Host"),
     NAME("Via"),
     NAME("CDN-Loop"),
+    NAME("CDN-Shield-For"),
     NAME("Forwarded"),
     NAME("X-Forwarded-For"),
     NAME("X-Forwarded-Proto"),

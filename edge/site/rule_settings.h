@@ -82,10 +82,13 @@
 #define EDGE_RULE_WORDS "key", "lifetime", "health", "cookies", "fields", "request", "rules",
 
 /* Keys of a site beside those of its rules. */
-#define EDGE_SITE_SETTINGS(X)                                            \
-    X(LIST, hosts, "", 0, 1000, NULL, RUNTIME, "NAME",                   \
-      "Host names of the site; '*.shop.example' is every name below it") \
-    X(CHOICE, mode, "redirect", 0, 0, "redirect|proxy", RUNTIME, "HOW",  \
+#define EDGE_SITE_SETTINGS(X)                                                                               \
+    X(LIST, hosts, "", 0, 1000, NULL, RUNTIME, "NAME",                                                      \
+      "Host names of the site; '*.shop.example' is every name below it")                                    \
+    X(LIST, shield, "", 0, 64, NULL, RUNTIME, "EDGE",                                                       \
+      "Edges that ask the origins for all others, each for its share of the objects; 'here': those of the " \
+      "asking edge's own place")                                                                            \
+    X(CHOICE, mode, "redirect", 0, 0, "redirect|proxy", RUNTIME, "HOW",                                     \
       "For the router: how requests for this site get to an edge (router.mode; docs/routing.md)")
 
 CDN_CONFIG_STRUCT(edge_rule_settings, EDGE_RULE_SETTINGS);

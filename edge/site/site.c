@@ -11,6 +11,7 @@
 #include "edge/site/origin.h"
 #include "edge/site/rule.h"
 #include "edge/site/rule_settings.h"
+#include "edge/site/shield.h"
 #include "edge/site/target.h"
 
 #include <stdatomic.h>
@@ -152,6 +153,14 @@ void edge_sites_use(const struct edge_sites *s, struct edge_origins *origins)
             edge_rule_use_origins(&s->site[i].rule[k]);
         }
     }
+    for (size_t i = 0; i < s->count; i++) {
+        for (size_t k = 0; k < s->site[i].shield_count; k++) {
+            struct edge_origin *o = s->site[i].shield[k].origin;
+            if (o) {
+                o->used = o->has_fellows = true;
+            }
+        }
+    }
     if (s->any) {
         edge_rule_use_origins(s->any->rule);
     }
@@ -168,6 +177,7 @@ void edge_site_free(struct edge_site *site)
         edge_rule_free(&site->rule[i]);
     }
     cdn_config_free(&edge_site_program, &site->settings);
+    edge_shields_free(site);
     free(site->rule);
     free(site->name);
     free(site->place);

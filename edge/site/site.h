@@ -27,9 +27,13 @@ struct edge_site {
     struct edge_site_settings settings; /* owned */
     struct edge_rule *rule;
     size_t rule_count;
+    struct edge_shield *shield; /* shield.h */
+    size_t shield_count;
     char *key_host[2]; /* of requests that name this machine, for http and https; NULL: they cannot mean it */
     bool key_host_is_loopback; /* an origin on this machine: then it is told this machine's own name */
 };
+
+struct edge_shield;
 
 struct edge_host {
     struct cdn_str name; /* of a wildcard: without "*." */
