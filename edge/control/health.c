@@ -2,7 +2,6 @@
  * given up after its time-out. What an answer means is a pure function (edge_origin_checked). */
 #include "edge/control/health.h"
 
-#include "common/clock.h"
 #include "common/daemon/daemon.h"
 #include "common/http/client/http_client.h"
 #include "common/http/syntax/http_message.h"
@@ -13,6 +12,7 @@
 #include "common/str.h"
 #include "edge/base/settings.h"
 #include "edge/base/worker.h"
+#include "edge/semantics/freshness.h"
 #include "edge/site/breaker.h"
 #include "edge/site/origin.h"
 

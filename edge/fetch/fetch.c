@@ -21,14 +21,15 @@
 #include "edge/memory/budget.h"
 #include "edge/memory/lock_order.h"
 #include "edge/semantics/freshness.h"
+#include "edge/semantics/key.h"
 #include "edge/semantics/promise.h"
 #include "edge/semantics/storable.h"
 #include "edge/semantics/vary.h"
-#include "edge/site/shield.h"
-#include "edge/site/site.h"
 #include "edge/site/breaker.h"
 #include "edge/site/origin.h"
 #include "edge/site/rule.h"
+#include "edge/site/shield.h"
+#include "edge/site/site.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>

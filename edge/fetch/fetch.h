@@ -26,6 +26,7 @@
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/storable.h"
 #include "edge/semantics/vary.h"
+#include "edge/site/rule.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -26,10 +26,10 @@
 #include "edge/semantics/promise.h"
 #include "edge/semantics/storable.h"
 #include "edge/semantics/vary.h"
-#include "edge/site/shield.h"
 #include "edge/site/breaker.h"
 #include "edge/site/origin.h"
 #include "edge/site/rule.h"
+#include "edge/site/shield.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>

@@ -11,8 +11,8 @@
 #include "edge/semantics/head.h"
 #include "edge/semantics/key.h"
 #include "edge/site/rule.h"
-#include "edge/site/shield.h"
 #include "edge/site/rule_settings.h"
+#include "edge/site/shield.h"
 #include "edge/site/target.h"
 
 #include <stdbool.h>

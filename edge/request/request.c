@@ -15,6 +15,7 @@
 #include "common/http/syntax/http_purge.h"
 #include "common/loop.h"
 #include "common/mem.h"
+#include "common/parse.h"
 #include "common/str.h"
 #include "edge/base/metrics.h"
 #include "edge/cache/object.h"
@@ -37,6 +38,7 @@
 #include "edge/semantics/key.h"
 #include "edge/semantics/validate.h"
 #include "edge/site/rule.h"
+#include "edge/site/shield.h"
 #include "edge/site/target.h"
 
 #include <inttypes.h>
