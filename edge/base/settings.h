@@ -85,6 +85,9 @@
       "Store answers with Set-Cookie that name a lifetime, without their cookies; no: only public, "        \
       "s-maxage "                                                                                           \
       "or targeted ones; replay: with their cookies, which then go to everybody")                           \
+    X(STRING, error_page, "", 0, 1000, NULL, RUNTIME, "FILE",                                               \
+      "HTML page for errors of the edge, for those who ask for HTML: {status}, {reason}, {detail} and "     \
+      "{request_id} are filled in")                                                                         \
     X(BOOL, send_request_id, "no", 0, 0, NULL, RUNTIME, "yes|no",                                           \
       "Send X-Request-ID to clients, with answers that are no hits")                                        \
     X(BOOL, send_tags, "no", 0, 0, NULL, RESTART, "yes|no",                                                 \

@@ -10,6 +10,7 @@
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/key.h"
 #include "edge/site/origin.h"
+#include "edge/site/page.h"
 #include "edge/site/rule.h"
 #include "edge/site/shield.h"
 #include "edge/site/site.h"
@@ -162,6 +163,12 @@ enum cdn_status edge_tuning_create(const struct edge_settings *s, const char *pa
     if (status == CDN_OK) {
         status = read_negative(&s->negative_ttl, &defaults.rules, err);
     }
+    defaults.pages = &t->pages;
+    if (status == CDN_OK && s->error_page[0]) {
+        status = edge_page_get(&t->pages, s->error_page, &t->page, err);
+        (void)(status == CDN_OK ? status : cdn_error_prefix(err, "error_page"));
+    }
+    defaults.page = t->page;
     if (status == CDN_OK) {
         status = edge_sites_create(path, &defaults, &t->sites, err);
     }
@@ -181,6 +188,7 @@ void edge_tuning_destroy(struct edge_tuning *t)
     while (t) {
         struct edge_tuning *older = t->older;
         edge_sites_free(&t->sites);
+        edge_pages_free(t->pages);
         free(t->targeted);
         free(t->purge_allow.item);
         free(t->trusted.item);

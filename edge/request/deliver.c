@@ -3,6 +3,7 @@
 #include "edge/request/deliver.h"
 
 #include "common/http/server/http_head.h"
+#include "common/http/server/http_problem.h"
 #include "common/http/server/http_server.h"
 #include "common/http/syntax/http_message.h"
 #include "common/loop.h"
@@ -30,6 +31,7 @@
 #include "edge/semantics/head.h"
 #include "edge/semantics/range.h"
 #include "edge/semantics/validate.h"
+#include "edge/site/page.h"
 #include "edge/site/rule.h"
 #include "edge/site/target.h"
 
@@ -151,6 +153,27 @@ enum edge_step edge_deliver_error(struct edge_txn *t, unsigned status, const cha
                                                    : NULL);
 }
 
+/* The site's own page, for who asks for HTML. */
+static bool respond_page(struct edge_txn *t, unsigned status, const char *detail, const char *const *fields)
+{
+    const struct edge_rule *rule = t->target.rule;
+    const struct edge_page *page = rule ? rule->page : edge_tuning_now(t->worker->edge)->page;
+    CDN_AUTOBUF struct cdn_buf body = {0};
+    if (!page || !http_request_wants_html(t->http)) {
+        return false;
+    }
+    const struct http_problem_page filled = {
+        .text = cdn_buf_str(&page->text),
+        .status = status,
+        .detail = detail,
+        .request_id = page->numbered ? edge_request_id(t) : CDN_STR(""),
+    };
+    http_problem_fill(&filled, &body);
+    http_respond_text(t->http, status, "text/html; charset=utf-8", cdn_buf_str(&body), fields);
+    t->sent = body.n;
+    return true;
+}
+
 enum edge_step edge_deliver_error_with(struct edge_txn *t, unsigned status, const char *detail,
                                        const char *field)
 {
@@ -167,8 +190,10 @@ enum edge_step edge_deliver_error_with(struct edge_txn *t, unsigned status, cons
     const char *const fields[] = {
         line.p, verdict, "Cache-Control: no-store", field ? field : number, field ? number : NULL, NULL};
     t->status = 0;
-    size_t n = http_respond_problem_with(t->http, status, detail, fields);
-    t->sent = t->http->method == HTTP_HEAD ? 0 : n;
+    if (!respond_page(t, status, detail, fields)) {
+        t->sent = http_respond_problem_with(t->http, status, detail, fields);
+    }
+    t->sent = t->http->method == HTTP_HEAD ? 0 : t->sent;
     return EDGE_STEP_DONE;
 }
 

@@ -11,6 +11,7 @@
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/key.h"
 #include "edge/site/origin.h"
+#include "edge/site/page.h"
 #include "edge/site/query_names.h"
 #include "edge/site/rule_settings.h"
 
@@ -399,6 +400,26 @@ static enum cdn_status read_key_names(const struct making *m)
     return CDN_OK;
 }
 
+/* ---- pages ---- */
+
+static enum cdn_status read_page(const struct making *m)
+{
+    const char *name = m->rule->settings.error_page;
+    struct cdn_error why;
+    m->rule->page = m->defaults->page;
+    if (!said(m, EDGE_RULE_ROW_error_page) || !name[0]) {
+        return CDN_OK;
+    }
+    const char *place = m->from[EDGE_RULE_ROW_error_page]; /* "conf/cdn.yaml:12" */
+    const char *folder_end = strrchr(place, '/');
+    const bool relative = name[0] != '/' && folder_end;
+    CDN_AUTOFREE char *path =
+        relative ? cdn_asprintf("%.*s/%s", (int)(folder_end - place), place, name) : cdn_strdup(name);
+    return edge_page_get(m->defaults->pages, path, &m->rule->page, &why) == CDN_OK
+               ? CDN_OK
+               : WRONG(m, error_page, "%s", why.text);
+}
+
 /* ---- fields ---- */
 
 static enum cdn_status check_fields(const struct making *m, enum edge_rule_row row, const char *key,
@@ -522,7 +543,7 @@ enum cdn_status edge_rule_create(struct edge_rule *ret, struct edge_rule_setting
 {
     static enum cdn_status (*const read[])(const struct making *) = {
         read_path,  read_origins, read_host,      read_health,  read_failover, read_lifetimes,
-        read_query, read_cors,    read_key_names, read_methods, read_fields};
+        read_query, read_cors,    read_key_names, read_methods, read_fields,   read_page};
     *ret = (struct edge_rule){.settings = *settings, .place = cdn_strdup(place)};
     *settings = (struct edge_rule_settings){0};
     const struct making m = {ret, from, name, defaults, err};

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct edge_page;
 struct edge_site;
 
 enum edge_host_sent { EDGE_HOST_ORIGIN, EDGE_HOST_CLIENT, EDGE_HOST_NAME };
@@ -28,6 +29,8 @@ struct edge_rule_defaults {
     struct cdn_str origin;      /* "": none */
     struct cdn_str origin_host; /* as the setting: "origin", "client" or a name */
     struct edge_origins *origins;
+    const struct edge_page *page; /* for errors; NULL: ours */
+    struct edge_page **pages;     /* those of the rules */
 };
 
 struct edge_rule {
@@ -50,7 +53,8 @@ struct edge_rule {
     char *host; /* with EDGE_HOST_NAME */
     uint16_t *failover;
     unsigned failover_count;
-    char *key_names; /* a Vary spec (vary.h): fields, "cookie;NAME" for cookies; "": none */
+    char *key_names;              /* a Vary spec (vary.h): fields, "cookie;NAME" for cookies; "": none */
+    const struct edge_page *page; /* for errors; NULL: ours */
     bool filters_cookies;
     bool checks; /* requests: by method, scheme or pass (gate.c) */
     bool changes_request, changes_answer;

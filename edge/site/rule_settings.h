@@ -75,6 +75,9 @@
     X(CHOICE, redirect, "no", 0, 0, "no|https", RUNTIME, "HOW",                                             \
       "https: requests by http are sent to the same URL with https (308)")                                  \
     X(BOOL, pass, "no", 0, 0, NULL, RUNTIME, "yes|no", "Nothing is answered from the cache, or stored")     \
+    X(STRING, error_page, "", 0, 1000, NULL, RUNTIME, "FILE",                                               \
+      "HTML page for errors of the edge, with {status}, {reason}, {detail} and {request_id}; a relative "   \
+      "path is from the folder of this file")                                                               \
     X(LIST, methods, "", 0, 16, NULL, RUNTIME, "METHOD",                                                    \
       "Methods that are allowed; others get 405. Not said: all but TRACE")
 

@@ -169,3 +169,84 @@ def test_numbers_differ_and_are_given_back_when_asked_for(cdn, origin):  # noqa:
     again = edge.get("/own")  # not that of the request whose answer is stored
     assert again["X-Cache"] == "REVALIDATED" and again.all("X-Request-ID") == [origin.last("/own")["X-Request-ID"]]
     assert OURS.fullmatch(edge.get("/%zz")["X-Request-ID"])  # an error of our own
+
+
+# ---------------------------------------------------------------------------------------------------- error pages
+
+BROWSER = ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
+PAGE = """<!doctype html><title>{status} {reason}</title><style>body{color:red}</style>
+<p>{detail}<p>Tell us {request_id}, {nothing} of {status}.{"""
+
+
+@pytest.fixture(scope="module")
+def paged(shared_cdn):
+    """An edge with pages of its own for one site, and another for all else."""
+    folder = shared_cdn.folder("pages", {"shop.html": PAGE.encode(), "all.html": b"<p>all {status}"})
+    config = {"sites": {"shop": {"hosts": ["shop.example"], "error_page": "shop.html",
+                                 "rules": [{"path": "/plain/", "origins": ["http://127.0.0.1:1"], "error_page": ""},
+                                           {"path": "/", "origins": ["http://127.0.0.1:1"]}]},
+                        "b": {"hosts": ["b.example"], "origins": ["http://127.0.0.1:1"]}}}
+    (folder / "cdn.yaml").write_text(json.dumps(config))
+    return shared_cdn.edge(None, "-c", folder / "cdn.yaml", name="paged", threads=1, error_page=folder / "all.html")
+
+
+@pytest.mark.parametrize("accept, html", [
+    (BROWSER, True), (("Accept", "text/html"), True), (("Accept", "text/html;q=0.5, application/json"), False), (None, False),
+    (("Accept", "*/*"), False), (("Accept", "application/json, text/html;q=0.9"), False), (("Accept", "text/html;q=0"), False),
+])
+def test_an_own_page_for_who_asks_for_html(paged, accept, html):
+    answer = paged.get("/x", [accept] if accept else [], host="shop.example")
+    assert answer.status == 502 and answer["Cache-Control"] == "no-store" and "Cache-Status" in answer
+    if not html:
+        assert answer["Content-Type"] == "application/problem+json" and answer.json()["status"] == 502
+        return
+    assert answer["Content-Type"] == "text/html; charset=utf-8"
+    found = re.fullmatch(PAGE.replace("{request_id}", "([0-9a-f]{32})").replace("{status}", "502").replace("{reason}", "Bad Gateway")
+                         .replace("{detail}", "([^<]+)").replace("{color:red}", r"\{color:red\}")
+                         .replace("{nothing}", r"\{nothing\}").replace(".{", r"\.\{"), answer.text)
+    assert found, answer.text
+    head = paged.head("/x", [accept], host="shop.example")
+    assert head.status == 502 and head["Content-Length"] == answer["Content-Length"]
+
+
+def test_which_page(paged):
+    def page(target, host):
+        return paged.get(target, [BROWSER], host=host).text
+    assert page("/x", "b.example") == "<p>all 502"
+    assert page("/%zz", "shop.example") == "<p>all 400"  # of no rule
+    assert "<title>502" in page("/x", "shop.example")
+    assert page("/plain/x", "shop.example") == "<p>all 502"  # the rule wants no page of its site's
+
+
+def test_a_page_says_nothing_that_a_stranger_wrote(paged):
+    answer = paged.request("PURGE", "/<script>", [BROWSER, ("Surrogate-Key", ","), ("X-Url", "<b>")], host="shop.example")
+    assert answer.status == 400 and "<b>" not in answer.text
+    answer = paged.request("BAN", "/", [BROWSER, ("X-Url", "^/<b>'\"$&[")], host="shop.example")
+    assert answer.status == 501 and "&lt;b&gt;&#39;&quot;$&amp;[" in answer.text, answer
+
+
+@pytest.mark.parametrize("page, says", [
+    ("missing.html", "No such file"), (".", "is not a file"), ("empty.html", "nothing in it"), ("large.html", "more than 256 KiB"),
+])
+def test_a_bad_page_is_refused(cdn, page, says):
+    folder = cdn.folder("pages", {"empty.html": b"", "large.html": b"x" * (256 * 1024 + 1), "good.html": b"x" * (256 * 1024)})
+    lines = ["sites:", "  shop:", "    hosts: [shop.example]", "    rules:",
+             "      - path: /", "        origins: ['http://127.0.0.1:1']", f"        error_page: {page}"]
+    (folder / "cdn.yaml").write_text("\n".join(lines) + "\n")
+    edge = cdn.edge(None, "-c", folder / "cdn.yaml", wait=False)
+    assert edge.wait() == 2
+    assert "cdn.yaml:7: sites.shop.rules[1].error_page: " in edge.err[-1] and says in edge.err[-1], edge.err
+    flags = cdn.edge("http://127.0.0.1:1", name="nrt", wait=False, error_page=folder / page)
+    assert flags.wait() == 2 and "error_page: " in flags.err[-1] and says in flags.err[-1], flags.err
+
+
+def test_a_reload_reads_pages_again(cdn):
+    folder = cdn.folder("pages", {"page.html": b"old {status}"})
+    edge = cdn.edge("http://127.0.0.1:1", threads=1, error_page=folder / "page.html")
+    assert edge.get("/x", [BROWSER]).text == "old 502"
+    (folder / "page.html").write_text("new {status}")
+    edge.admin_post("/reload")
+    assert edge.get("/x", [BROWSER]).text == "new 502"
+    (folder / "page.html").unlink()
+    assert edge.admin_request("POST", "/reload", {}).status == 400
+    assert edge.get("/x", [BROWSER]).text == "new 502"

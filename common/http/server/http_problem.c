@@ -6,6 +6,8 @@
 #include <jansson.h>
 #include <microhttpd.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "common/banned.h"
 
@@ -64,9 +66,50 @@ static void add_escaped(struct cdn_buf *out, const char *text)
         case '"':
             cdn_buf_add_str(out, CDN_STR("&quot;"));
             break;
+        case '\'':
+            cdn_buf_add_str(out, CDN_STR("&#39;"));
+            break;
         default:
             cdn_buf_add_char(out, (unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text);
         }
+    }
+}
+
+/* What a name in braces at the beginning of `s` stands for; its length, 0: it is none. */
+static size_t fill_one(const struct http_problem_page *page, struct cdn_str s, struct cdn_buf *out)
+{
+    char status[16];
+    snprintf(status, sizeof(status), "%u", page->status);
+    const struct {
+        struct cdn_str name, value;
+    } places[] = {
+        {CDN_STR("{status}"), cdn_str(status)},
+        {CDN_STR("{reason}"), cdn_str(MHD_get_reason_phrase_for(page->status))},
+        {CDN_STR("{detail}"), cdn_str(page->detail)},
+        {CDN_STR("{request_id}"), page->request_id},
+    };
+    for (size_t i = 0; i < CDN_ARRAY_LEN(places); i++) {
+        if (cdn_str_starts(s, places[i].name)) {
+            CDN_AUTOFREE char *text = cdn_str_dup(places[i].value);
+            add_escaped(out, text);
+            return places[i].name.n;
+        }
+    }
+    return 0;
+}
+
+void http_problem_fill(const struct http_problem_page *page, struct cdn_buf *out)
+{
+    for (struct cdn_str rest = page->text; rest.n;) {
+        const char *brace = memchr(rest.p, '{', rest.n);
+        const size_t before = brace ? (size_t)(brace - rest.p) : rest.n;
+        cdn_buf_add(out, rest.p, before);
+        rest = cdn_str_sub(rest, before);
+        const size_t n = rest.n ? fill_one(page, rest, out) : 0;
+        if (rest.n && !n) {
+            cdn_buf_add_char(out, '{');
+        }
+        rest = cdn_str_sub(rest, n ? n : 1);
     }
 }
 

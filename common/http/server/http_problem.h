@@ -16,6 +16,16 @@ bool http_problem_wants_html(struct cdn_str accept);
 /* Appends the body; returns its Content-Type. `detail` may be NULL, and may hold anything: it is escaped. */
 const char *http_problem_write(bool html, unsigned status, const char *detail, struct cdn_buf *out);
 
+/* Appends an own page with its {status}, {reason}, {detail} and {request_id} filled in, escaped. What else is
+ * in braces stays. */
+struct http_problem_page {
+    struct cdn_str text;
+    unsigned status;
+    const char *detail;
+    struct cdn_str request_id;
+};
+void http_problem_fill(const struct http_problem_page *page, struct cdn_buf *out);
+
 /* Appends a whole answer that closes its connection, for where libmicrohttpd has no say. */
 void http_problem_answer(unsigned status, const char *detail, struct cdn_buf *out);
 

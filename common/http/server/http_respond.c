@@ -176,14 +176,18 @@ void http_respond_text(struct http_request *req, unsigned status, const char *ty
     respond_own(req, status, response);
 }
 
-size_t http_respond_problem_with(struct http_request *req, unsigned status, const char *detail,
-                                 const char *const *fields)
+bool http_request_wants_html(const struct http_request *req)
 {
     const char *accept =
         MHD_lookup_connection_value(req->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+    return http_problem_wants_html(accept ? cdn_str(accept) : (struct cdn_str){0});
+}
+
+size_t http_respond_problem_with(struct http_request *req, unsigned status, const char *detail,
+                                 const char *const *fields)
+{
     CDN_AUTOBUF struct cdn_buf body = {0};
-    bool html = http_problem_wants_html(accept ? cdn_str(accept) : (struct cdn_str){0});
-    const char *type = http_problem_write(html, status, detail, &body);
+    const char *type = http_problem_write(http_request_wants_html(req), status, detail, &body);
     http_respond_text(req, status, type, cdn_buf_str(&body), fields);
     return body.n;
 }

@@ -217,6 +217,8 @@ void http_respond_text(struct http_request *req, unsigned status, const char *ty
                        const char *const *fields);
 /* RFC 9457 problem document, or HTML when the client asks for that (common/http/server/http_problem). */
 void http_respond_problem(struct http_request *req, unsigned status, const char *detail);
+/* Whether the client asks for HTML when it is told of an error (http_problem.h). */
+bool http_request_wants_html(const struct http_request *req);
 /* The same with fields of the caller's in place of "Cache-Control: no-store". Returns the body's length. */
 size_t http_respond_problem_with(struct http_request *req, unsigned status, const char *detail,
                                  const char *const *fields);

@@ -64,12 +64,36 @@ START_TEST(bodies_are_escaped)
 }
 END_TEST
 
+static const struct {
+    const char *page, *filled;
+} pages[] = {
+    {"", ""},
+    {"plain", "plain"},
+    {"{status} {reason}: {detail} ({request_id})", "404 Not Found: &lt;a&gt; &amp; &#39;b&#39; (0-1)"},
+    {"{status}{status}", "404404"},
+    {"{{status}}", "{404}"},
+    {"{Status} {status } { status} {} {", "{Status} {status } { status} {} {"},
+    {"a{color:red}{", "a{color:red}{"},
+    {"{statu", "{statu"},
+};
+
+START_TEST(own_pages_are_filled_in)
+{
+    CDN_AUTOBUF struct cdn_buf out = {0};
+    const struct http_problem_page page = {
+        .text = cdn_str(pages[_i].page), .status = 404, .detail = "<a> & 'b'", .request_id = CDN_STR("0-1")};
+    http_problem_fill(&page, &out);
+    ck_assert_msg(cdn_str_eq(cdn_buf_str(&out), cdn_str(pages[_i].filled)), "%s: %s", pages[_i].page, out.p);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("http_problem");
     TCase *tcase = tcase_create("all");
     tcase_add_loop_test(tcase, html_for_whoever_asks, 0, (int)CDN_ARRAY_LEN(wishes));
     tcase_add_loop_test(tcase, bodies_are_escaped, 0, (int)CDN_ARRAY_LEN(bodies));
+    tcase_add_loop_test(tcase, own_pages_are_filled_in, 0, (int)CDN_ARRAY_LEN(pages));
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
