@@ -257,7 +257,7 @@ static enum cdn_status add_all(struct plan *plan, const struct plan_wish *wish, 
         plan->nodes[plan->n - 1].has_certificate = own;
     }
     if (status == CDN_OK && wish->tls) {
-        plan_tls_connect(plan, wish->tls, &parts->router);
+        status = plan_tls_connect(plan, wish->tls, &parts->router, err);
     }
     return status != CDN_OK || !wish->wan ? status : plan_wan_connect(plan, &parts->router.settings, err);
 }

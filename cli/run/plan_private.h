@@ -28,8 +28,8 @@ enum cdn_status plan_wan_connect(struct plan *plan, const struct router_settings
 /* Gives certificates to all listeners of a whole plan that have none of the file's, and collects the names
  * that they have to be for. */
 struct router_config;
-void plan_tls_connect(struct plan *plan, const struct authority_files *files,
-                      const struct router_config *router);
+enum cdn_status plan_tls_connect(struct plan *plan, const struct authority_files *files,
+                                 const struct router_config *router, struct cdn_error *err) CDN_MUST_CHECK;
 /* CDN_INVALID: the URL of that edge in the file says http, which an edge with HTTPS is not reached by. */
 enum cdn_status plan_tls_check_url(const struct plan *plan, size_t item, const char *url,
                                    struct cdn_error *err) CDN_MUST_CHECK;

@@ -4,6 +4,7 @@
 #include "cli/run/authority_files.h"
 #include "cli/run/plan.h"
 #include "cli/run/plan_private.h"
+#include "cli/run/site_hosts.h"
 #include "common/config/config.h"
 #include "common/mem.h"
 #include "common/parse.h"
@@ -121,9 +122,19 @@ enum cdn_status plan_tls_check_url(const struct plan *plan, size_t item, const c
                          cdn_config_line(plan->config, "edges", item, "url"), item);
 }
 
-void plan_tls_connect(struct plan *plan, const struct authority_files *files,
-                      const struct router_config *router)
+static void take_host(void *arg, const char *host)
 {
+    struct cdn_str rest = cdn_str(host);
+    add_name(arg, cdn_str_cut(&rest, ':'));
+}
+
+enum cdn_status plan_tls_connect(struct plan *plan, const struct authority_files *files,
+                                 const struct router_config *router, struct cdn_error *err)
+{
+    enum cdn_status status = site_hosts_each(plan->config, take_host, plan, err);
+    if (status != CDN_OK) {
+        return status;
+    }
     add_name(plan, CDN_STR("localhost"));
     add_name(plan, CDN_STR("127.0.0.1"));
     add_name(plan, CDN_STR("::1"));
@@ -146,4 +157,5 @@ void plan_tls_connect(struct plan *plan, const struct authority_files *files,
     }
     plan->authority = cdn_strdup(files->authority);
     plan->bundle = cdn_strdup(files->bundle);
+    return CDN_OK;
 }

@@ -154,6 +154,7 @@ def test_down_and_up_again_keep_the_authority(secure):
 def test_certificates_and_urls_of_the_file_count(secure, cdn):
     pair = Pair(cdn.folder("tls"))
     up = secure()
+    up.config["sites"] = {"shop": {"hosts": ["shop.example", "*.shop.example"], "rules": [{"path": "/"}]}}
     up.config["edges"][1] |= {"tls_certificate": str(pair.certificate), "tls_key": str(pair.key)}
     up.config["edges"][0]["url"] = "https://static.example:9443"
     up.path.write_text(json.dumps(up.config))
@@ -161,7 +162,8 @@ def test_certificates_and_urls_of_the_file_count(secure, cdn):
     names = up.cdn.cli("status", "--json", "--state", up.state)
     nodes = {n["name"]: n for n in json.loads(names.stdout)["nodes"]}
     assert [c["names"] for c in nodes["nrt"]["status"]["certificates"]] == [["test.example"]]
-    assert "static.example" in nodes["fra"]["status"]["certificates"][0]["names"]
+    names = nodes["fra"]["status"]["certificates"][0]["names"]
+    assert {"static.example", "shop.example", "*.shop.example", "www.cdn.test", "nrt.cdn.test"} <= set(names)
     up.down()
     up.config["edges"][0]["url"] = "http://static.example"
     up.path.write_text(json.dumps(up.config, indent=1))
