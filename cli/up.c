@@ -11,6 +11,7 @@
 #include "cli/run/supervisor.h"
 #include "cli/run/trust.h"
 #include "cli/run/up_display.h"
+#include "cli/run/zone.h"
 #include "common/clock.h"
 #include "common/folder.h"
 #include "common/mem.h"
@@ -41,13 +42,15 @@
     X(FLAG, wan, 'w', NULL,                                                                                  \
       "Start the network between the places, too (port 1080, or PORT + 9): see `travel`")                    \
     X(FLAG, tls, 't', NULL, "HTTPS on the listeners of router and edges, by an authority of this CDN's own") \
+    X(FLAG, one_host, 0, NULL,                                                                               \
+      "All edges on 127.0.0.1, on ports from 8088 on: redirects keep cookies, sessions")                     \
     X(FLAG, detach, 'd', NULL, "Return when all is up, and leave it running")                                \
     X(TEXT, state, 0, "DIR", "Folder for caches, logs and who runs")
 
 CLI_OPTIONS_STRUCT(up_options, UP_OPTIONS);
 
 /* Router ports to choose from, below those that the kernel gives to outgoing connections. With this distance
- * the ports of two CDNs never meet (each has the router's, -27, +8, +9, +10 and all of them + 1000). */
+ * the ports of two CDNs never meet (each has the router's, -27, up to +18 and all of them + 1000). */
 #define TLS_LOOK_S 3600 /* time between two looks at the certificates */
 #define PORT_FIRST 10080u
 #define PORT_STEP 64u
@@ -125,6 +128,25 @@ static void leave_terminal(struct up *up)
     up->ready_fd = -1;
 }
 
+/* Whoever wants the name in the browser's bar has to know that there is one. */
+static void hint_dns(struct up *up)
+{
+    struct zone zone = {0};
+    struct cdn_error none;
+    char dns[CDN_ADDR_TEXT_SIZE], text[700];
+    if (!up->options->one_host && zone_read_config(up->plan->config, &zone, &none) == CDN_OK &&
+        zone.answers) {
+        cdn_addr_format(&zone.dns, dns);
+        (void)snprintf(text, sizeof(text),
+                       "%s is answered by %s: `pocketcdn dns%s%s` has the lines for systemd-resolved and "
+                       "dnsmasq",
+                       zone.site, dns, up->options->state ? " --state " : "",
+                       up->options->state ? up->options->state : "");
+        say(up, text);
+    }
+    zone_free(&zone);
+}
+
 static void all_up(void *self, int64_t after_ms)
 {
     struct up *up = self;
@@ -143,6 +165,7 @@ static void all_up(void *self, int64_t after_ms)
                       up->plan->nodes[i].url);
         }
     }
+    hint_dns(up);
     fflush(stdout);
     if (up->ready_fd >= 0) {
         leave_terminal(up);
@@ -231,7 +254,7 @@ static enum cdn_status detach(struct up *up, int lock, struct cdn_error *err)
 /* Says the way out too: an address that somebody has can be changed by a flag or in the file. */
 /* Ports for another CDN: from a start of its own for each process on, so that neighbours rarely try the same.
  * false: none is free. `ret_claim` NULL: a look is enough. */
-static bool free_ports(struct plan_ports *ret, int *ret_claim)
+static bool free_ports(bool one_host, struct plan_ports *ret, int *ret_claim)
 {
     struct cdn_error none;
     for (unsigned i = 0; i < PORT_CHOICES; i++) {
@@ -240,7 +263,8 @@ static bool free_ports(struct plan_ports *ret, int *ret_claim)
         if (claim < 0) {
             continue;
         }
-        if (plan_ports_move(port, ret, &none) == CDN_OK && plan_ports_free(ret)) {
+        if (plan_ports_move(port, ret, &none) == CDN_OK &&
+            (!one_host || plan_ports_one_host(ret, &none) == CDN_OK) && plan_ports_free(ret)) {
             if (ret_claim) {
                 *ret_claim = claim;
             } else {
@@ -264,7 +288,7 @@ static enum cdn_status check_free(const struct up *up, struct cdn_error *err)
     if (up->options->config) {
         return cdn_error_set(err, status, "%s; change it in %s", why.text, up->options->config);
     }
-    if (!free_ports(&other, NULL)) {
+    if (!free_ports(up->options->one_host, &other, NULL)) {
         return cdn_error_set(err, status, "%s", why.text);
     }
     return cdn_error_set(err, status, "%s; --port %u moves all ports of this CDN, --port 0 to free ones",
@@ -276,8 +300,16 @@ static enum cdn_status choose_ports(struct up *up, struct cdn_error *err)
     const char *text = up->options->port;
     uint64_t port;
     up->ports = plan_default_ports;
+    if (up->options->one_host && (up->options->config || up->options->wan)) {
+        return up->options->wan
+                   ? cdn_error_set(err, CDN_USAGE,
+                                   "--one-host and --wan exclude each other: the network between the places "
+                                   "knows an edge by its address")
+                   : cdn_error_set(err, CDN_USAGE, "--one-host goes without -c: the addresses are in %s",
+                                   up->options->config);
+    }
     if (!text) {
-        return CDN_OK;
+        return up->options->one_host ? plan_ports_one_host(&up->ports, err) : CDN_OK;
     }
     if (up->options->config) {
         return cdn_error_set(err, CDN_USAGE, "--port goes without -c: the ports are in %s",
@@ -287,11 +319,12 @@ static enum cdn_status choose_ports(struct up *up, struct cdn_error *err)
         return cdn_error_set(err, CDN_USAGE, "--port: '%s' is not a port", text);
     }
     if (port == 0) {
-        return free_ports(&up->ports, &up->claim_fd)
+        return free_ports(up->options->one_host, &up->ports, &up->claim_fd)
                    ? CDN_OK
                    : cdn_error_set(err, CDN_CONFLICT, "--port 0: no ports are free for a CDN of ten edges");
     }
-    return plan_ports_move((unsigned)port, &up->ports, err);
+    const enum cdn_status status = plan_ports_move((unsigned)port, &up->ports, err);
+    return status == CDN_OK && up->options->one_host ? plan_ports_one_host(&up->ports, err) : status;
 }
 
 static enum cdn_status start(struct up *up, struct cdn_error *err)
@@ -367,8 +400,8 @@ static const struct cli_option rows[] = {UP_OPTIONS(ROW)};
 const struct cli_command cli_command_up = {
     .name = "up",
     .summary = "Start a whole CDN: origin, edges and router",
-    .usage =
-        "[-c cdn.yaml] [--root DIR | --origin URL] [--wan] [--tls] [--port PORT] [--state DIR] [--detach]",
+    .usage = "[-c cdn.yaml] [--root DIR | --origin URL] [--wan] [--tls] [--one-host] [--port PORT] [--state "
+             "DIR] [--detach]",
     .more =
         "Waits until every node answers, then watches: one that dies is started again. Ctrl-C, "
         "`pocketcdn down` or the\n"

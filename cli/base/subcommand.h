@@ -29,6 +29,7 @@ struct cli_command {
     X(route)            \
     X(get)              \
     X(travel)           \
+    X(dns)              \
     X(rtt)              \
     X(compare)          \
     X(why)              \

@@ -10,11 +10,13 @@
 #include "common/mem.h"
 #include "common/parse.h"
 #include "edge/base/settings.h"
+#include "geo-data/places.h"
 #include "origin/settings.h"
 #include "router/base/settings.h"
 
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +36,7 @@ static const struct cdn_config_program up_program = {.name = "pocketcdn up",
                                                      .rows = up_rows,
                                                      .row_count = CDN_ARRAY_LEN(up_rows),
                                                      .settings_size = sizeof(struct up_part)};
-const struct plan_ports plan_default_ports = {"127.0.0.1", 8080, 8090, 8088, 1, 1080};
+const struct plan_ports plan_default_ports = {"127.0.0.1", 8080, 8090, 8088, 1, 1080, false};
 #define DNS_BELOW 27u    /* 8053 beside 8080 */
 #define PORTS_FREE 1024u /* those below need rights */
 
@@ -55,6 +57,24 @@ enum cdn_status plan_ports_move(unsigned router, struct plan_ports *ret, struct 
         ret->wan = router + PLAN_WAN_ABOVE;
     }
     return CDN_OK;
+}
+
+enum cdn_status plan_ports_one_host(struct plan_ports *ports, struct cdn_error *err)
+{
+    ports->one_host = true;
+    ports->origin = ports->edges + GEO_DEFAULT_EDGES;
+    if (ports->origin > UINT16_MAX - CDN_ADMIN_PORT_OFFSET) {
+        return cdn_error_set(err, CDN_USAGE, "--port: %u leaves no ports for --one-host", ports->router);
+    }
+    return CDN_OK;
+}
+
+void plan_edge_at(const struct plan_ports *ports, unsigned i, char ret_host[static PLAN_HOST_SIZE],
+                  unsigned *ret_port)
+{
+    (void)(ports->one_host ? snprintf(ret_host, PLAN_HOST_SIZE, "%s", ports->router_host)
+                           : snprintf(ret_host, PLAN_HOST_SIZE, "127.0.1.%u", ports->first_edge + i));
+    *ret_port = ports->edges + (ports->one_host ? i : 0);
 }
 
 unsigned plan_dns_port(const struct plan_ports *ports)

@@ -65,8 +65,10 @@ struct plan_ports {
     unsigned router, origin, edges;
     unsigned first_edge; /* the first edge's address is 127.0.1.first_edge, and so on */
     unsigned wan;        /* of the network, beside the router; moved ports: PLAN_WAN_ABOVE the router's */
+    bool one_host;       /* all edges on router_host, each on a port of its own, from `edges` on */
 };
 #define PLAN_WAN_ABOVE 9u
+#define PLAN_HOST_SIZE 64u
 extern const struct plan_ports plan_default_ports;
 unsigned plan_dns_port(const struct plan_ports *ports); /* the router's, for DNS */
 
@@ -76,6 +78,13 @@ void plan_default_yaml(const struct plan_wish *wish, const struct plan_ports *po
 /* The usual ports, all moved by as much as the router's is to become `router`. CDN_USAGE: out of range. */
 enum cdn_status plan_ports_move(unsigned router, struct plan_ports *ret,
                                 struct cdn_error *err) CDN_MUST_CHECK;
+
+/* All edges on the router's address: cookies belong to a host, whatever its port. The origin goes behind
+ * them. CDN_USAGE: there are no such ports. */
+enum cdn_status plan_ports_one_host(struct plan_ports *ports, struct cdn_error *err) CDN_MUST_CHECK;
+/* Where the built-in edge number `i` listens. */
+void plan_edge_at(const struct plan_ports *ports, unsigned i, char ret_host[static PLAN_HOST_SIZE],
+                  unsigned *ret_port);
 
 /* Reads wish->config and checks all that can be known before anything starts (plan_check). `state` is the
  * folder for caches. Errors name file, line and key, or the missing program. */

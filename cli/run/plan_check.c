@@ -200,8 +200,10 @@ bool plan_ports_free(const struct plan_ports *ports)
                     is_free(ports->router_host, plan_dns_port(ports)) &&
                     cdn_parse_host_port(cdn_str(text), &dns) && ports_free_udp(&dns);
     for (unsigned i = 0; i < GEO_DEFAULT_EDGES && free_all; i++) {
-        CDN_AUTOFREE char *host = cdn_asprintf("127.0.1.%u", ports->first_edge + i);
-        free_all = is_free(host, ports->edges) && is_free(host, cdn_admin_port(ports->edges));
+        char host[PLAN_HOST_SIZE];
+        unsigned port;
+        plan_edge_at(ports, i, host, &port);
+        free_all = is_free(host, port) && is_free(host, cdn_admin_port(port));
     }
     return free_all;
 }

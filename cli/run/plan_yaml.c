@@ -3,7 +3,6 @@
 #include "cli/run/plan.h"
 #include "common/admin_address.h"
 #include "common/mem.h"
-#include "common/parse.h"
 #include "common/str.h"
 #include "geo-data/places.h"
 
@@ -61,12 +60,13 @@ static int edges(yaml_document_t *d, const struct plan_ports *ports)
     int list = need(yaml_document_add_sequence(d, NULL, YAML_BLOCK_SEQUENCE_STYLE));
     for (unsigned i = 0; i < GEO_DEFAULT_EDGES && i < geo_site_count(); i++) {
         const struct geo_site *site = geo_site_at(i);
-        char host[CDN_ADDR_TEXT_SIZE];
+        char host[PLAN_HOST_SIZE];
+        unsigned port;
         int edge = mapping(d);
         put_text(d, edge, "name", CDN_STR_FMT, CDN_STR_ARG(site->name));
         put_text(d, edge, "place", CDN_STR_FMT, CDN_STR_ARG(site->city));
-        (void)snprintf(host, sizeof(host), "127.0.1.%u", ports->first_edge + i);
-        put_listeners(d, edge, host, ports->edges);
+        plan_edge_at(ports, i, host, &port);
+        put_listeners(d, edge, host, port);
         need(yaml_document_append_sequence_item(d, list, edge));
     }
     return list;

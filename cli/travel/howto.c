@@ -6,40 +6,16 @@
 
 #include "cli/base/print.h"
 #include "cli/run/control.h"
+#include "cli/run/zone.h"
 #include "common/mem.h"
 #include "common/status.h"
 #include "common/str.h"
-#include "router/base/settings.h"
 
 #include <jansson.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/banned.h"
-
-struct names { /* "cdn.test", "www.cdn.test" */
-    char *zone, *site;
-};
-
-static enum cdn_status read_names(const json_t *cdn, struct names *ret, struct cdn_error *err)
-{
-    struct router_config config;
-    const char *path = control_text(cdn, "config");
-    enum cdn_status status = router_config_read(path[0] ? path : NULL, &config, err);
-    if (status != CDN_OK) {
-        return status;
-    }
-    struct cdn_str zone = cdn_str(config.settings.dns_zone), site = cdn_str(config.settings.dns_name);
-    zone.n -= cdn_str_ends(zone, CDN_STR("."));
-    site.n -= cdn_str_ends(site, CDN_STR("."));
-    ret->zone = cdn_str_dup(zone);
-    ret->site = cdn_str_find(site, '.') >= 0 ? cdn_str_dup(site)
-                                             : cdn_asprintf(CDN_STR_FMT ".%s", CDN_STR_ARG(site), ret->zone);
-    router_config_free(&config);
-    return CDN_OK;
-}
 
 static void print_programs(const char *address, const char *url)
 {
@@ -62,12 +38,12 @@ static void print_programs(const char *address, const char *url)
 enum cdn_status howto_print(const json_t *cdn, const char *place, const char *profile, const char *proxy,
                             struct cdn_error *err)
 {
-    struct names names;
+    struct zone names;
     const char *address = strstr(proxy, "://");
     if (!address || !strrchr(address + 3, ':')) {
         return cdn_error_set(err, CDN_INTERNAL, "'%s' is no proxy", proxy);
     }
-    enum cdn_status status = read_names(cdn, &names, err);
+    enum cdn_status status = zone_read(cdn, &names, err);
     if (status != CDN_OK) {
         return status;
     }
@@ -78,14 +54,13 @@ enum cdn_status howto_print(const json_t *cdn, const char *place, const char *pr
     cli_print("\n");
     print_programs(address + 3, url);
     cli_print("\n");
-    cli_print("%s is the edge that our DNS names there, %s://NAME.%s/ that edge,\n", url, scheme, names.zone);
+    cli_print("%s is the edge that our DNS names there, %s://NAME.%s/ that edge,\n", url, scheme, names.name);
     cli_print("http://origin.%s/ the origin, %s://router.%s/ the router. Addresses that are no node of this "
               "CDN are refused.\n",
-              names.zone, scheme, names.zone);
+              names.name, scheme, names.name);
     if (tls) {
         cli_print("The authority to trust is %s; COMMAND is told of it.\n", control_text(cdn, "authority"));
     }
-    free(names.zone);
-    free(names.site);
+    zone_free(&names);
     return CDN_OK;
 }
