@@ -44,6 +44,9 @@
     X(FLAG, tls, 't', NULL, "HTTPS on the listeners of router and edges, by an authority of this CDN's own") \
     X(FLAG, one_host, 0, NULL,                                                                               \
       "All edges on 127.0.0.1, on ports from 8088 on: redirects keep cookies, sessions")                     \
+    X(TEXT, mode, 'm', "MODE",                                                                               \
+      "redirect (default): the router sends clients to edges; proxy: it hands their requests to them, so "   \
+      "that all is under one name")                                                                          \
     X(FLAG, detach, 'd', NULL, "Return when all is up, and leave it running")                                \
     X(TEXT, state, 0, "DIR", "Folder for caches, logs and who runs")
 
@@ -330,8 +333,11 @@ static enum cdn_status choose_ports(struct up *up, struct cdn_error *err)
 static enum cdn_status start(struct up *up, struct cdn_error *err)
 {
     const struct up_options *options = up->options;
-    struct plan_wish wish = {
-        .config = options->config, .root = options->root, .origin = options->origin, .wan = options->wan};
+    struct plan_wish wish = {.config = options->config,
+                             .root = options->root,
+                             .origin = options->origin,
+                             .mode = options->mode,
+                             .wan = options->wan};
     int lock;
     enum cdn_status status = state_path(options->state, &up->state, err);
     if (status == CDN_OK) {

@@ -244,6 +244,21 @@ static enum cdn_status add_edge(struct plan *plan, size_t i, const struct plan_w
     return status;
 }
 
+/* What the nodes of a whole plan have to know of each other. */
+static enum cdn_status connect_all(struct plan *plan, const struct plan_wish *wish,
+                                   const struct router_config *router, struct cdn_error *err)
+{
+    bool proxied;
+    enum cdn_status status = plan_proxy_mode(wish, &router->settings, &proxied, err);
+    if (status == CDN_OK && wish->tls) {
+        status = plan_tls_connect(plan, wish->tls, router, err);
+    }
+    if (status == CDN_OK && proxied && !wish->only_look) {
+        status = plan_proxy_connect(plan, &router->settings, plan->authority, err);
+    }
+    return status == CDN_OK && wish->wan ? plan_wan_connect(plan, &router->settings, err) : status;
+}
+
 static enum cdn_status add_all(struct plan *plan, const struct plan_wish *wish, const char *state,
                                struct parts *parts, struct cdn_error *err)
 {
@@ -276,10 +291,7 @@ static enum cdn_status add_all(struct plan *plan, const struct plan_wish *wish, 
     if (status == CDN_OK) {
         plan->nodes[plan->n - 1].has_certificate = own;
     }
-    if (status == CDN_OK && wish->tls) {
-        status = plan_tls_connect(plan, wish->tls, &parts->router, err);
-    }
-    return status != CDN_OK || !wish->wan ? status : plan_wan_connect(plan, &parts->router.settings, err);
+    return status == CDN_OK ? connect_all(plan, wish, &parts->router, err) : status;
 }
 
 static enum cdn_status read_parts(const char *path, struct parts *parts, struct cdn_error *err)

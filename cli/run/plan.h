@@ -53,6 +53,7 @@ struct plan_wish { /* what the command line says on top; NULL: nothing */
     const char *config;
     const char *root;
     const char *origin; /* URL of an origin that runs already */
+    const char *mode;   /* of the router: "redirect", "proxy" */
     bool wan;           /* start the network between the places, and have all nodes speak over it */
     const struct authority_files *tls; /* serve HTTPS with these on all public listeners */
     bool only_look; /* for addressing what runs already: no programs, no checks, no need of an origin */

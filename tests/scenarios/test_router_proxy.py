@@ -8,7 +8,7 @@ import signal
 import socket
 
 import pytest
-from cdn import Gate, Reply, poll, unused_port
+from cdn import Client, Gate, Reply, parse_address, poll, unused_port
 from test_edge_upgrade import ASK, Origin, read_text, text_frame
 from test_router import FAST, FRA, NRT, PLACES, Edges, overrides
 
@@ -509,3 +509,38 @@ def test_the_end_of_the_router_ends_what_is_open(sockets):
     router.wait_log("draining")
     router.signal(signal.SIGTERM)  # who asks twice does not want to wait
     assert client.at_eof() and router.wait() == 0
+
+
+# ---------------------------------------------------------------------------------------------------- pocketcdn up
+
+
+def test_up_has_edges_trust_the_router_and_name_it(cdn):
+    """What the origin is told: the client that asked the router, and the router's name, whichever edge it was."""
+    origin = cdn.fake_origin()
+    origin.default = Reply(200, b"ok")
+    state = cdn.folder("state")
+    started = cdn.cli("up", "--origin", origin.url, "--mode", "proxy", "--port", "0", "--state", state, "--detach")
+    try:
+        assert started.returncode == 0, started
+        url = json.loads((state / "up.json").read_text())["router"]
+        name = url.removeprefix("http://")
+        with Client(parse_address(name), source=NRT) as client:
+            assert client.request("POST", "/form", body=b"a=b", host=name).text == "ok"
+            assert client.get("/page", host=name).text == "ok"
+        for target in ("/form", "/page"):
+            told = origin.last(target)
+            assert told["X-Forwarded-For"] == f"{NRT}, 127.0.0.1" and told["X-Forwarded-Host"] == name
+    finally:
+        cdn.cli("down", "--state", state)
+
+
+@pytest.mark.parametrize("args, config, error", [
+    (["--mode", "both"], None, "--mode: 'both' is neither redirect nor proxy"),
+    ([], {"cdn": {"trusted_proxies": ["10.0.0.0/8"]}, "router": {"mode": "proxy"}},
+     "trusted_proxies: with mode proxy they need 127.0.0.1, where the router comes from"),
+    ([], {"router": {"mode": "proxies"}}, "mode"),
+])
+def test_up_refuses(cdn, args, config, error):
+    files = ["--config", cdn.config(config)] if config else ["--port", "0"]
+    result = cdn.cli("up", "--origin", "http://127.0.0.1:1", "--state", cdn.folder("state"), *files, *args)
+    assert result.returncode != 0 and error in result.stderr, result
