@@ -237,6 +237,9 @@ static enum cdn_status take_pair(void *arg, const struct cdn_config_at *at, stru
     if (is_map && !(row && row->type == CDN_CONFIG_MAP) && begins_rows(n->reading, cdn_str(deeper))) {
         return read_rows(n->reading, at, deeper, err);
     }
+    if (!row && begins_rows(n->reading, cdn_str(deeper))) {
+        return config_node_need(file_of(at), node_of(at), YAML_MAPPING_NODE, at->name, err);
+    }
     return row ? set_row(n->reading, at, row, err) : unknown(n, at, err);
 }
 

@@ -196,11 +196,12 @@ static int64_t lifetime_of(const struct edge_rules *policy, const struct edge_he
     return 0;
 }
 
-/* What the operator says of it, within RFC 9111's leave: for how long, but not whether, it may be stored. */
-static int64_t ruled_lifetime(const struct edge_rules *policy, int64_t lifetime,
+/* What the operator says of it, within RFC 9111's leave: for how long, but not whether, it may be stored.
+ * Errors have rows of their own (`negative`): a floor meant for pages would keep a failure for as long. */
+static int64_t ruled_lifetime(const struct edge_rules *policy, unsigned status, int64_t lifetime,
                               enum edge_lifetime_source *source)
 {
-    if (policy->fixed_lifetime || lifetime < policy->min_lifetime_s) {
+    if (status < 400 && (policy->fixed_lifetime || lifetime < policy->min_lifetime_s)) {
         *source = EDGE_LIFETIME_RULE;
         return policy->fixed_lifetime ? policy->fixed_lifetime_s : policy->min_lifetime_s;
     }
@@ -227,8 +228,8 @@ void edge_freshness_compute(const struct edge_rules *policy, const struct edge_h
     int64_t now_s = response_ms / 1000, age = 0;
     int64_t date = date_of(head, now_s);
     enum edge_lifetime_source source;
-    int64_t lifetime =
-        ruled_lifetime(policy, lifetime_of(policy, head, control, date, now_s, &source), &source);
+    int64_t lifetime = ruled_lifetime(policy, edge_head_status(head),
+                                      lifetime_of(policy, head, control, date, now_s, &source), &source);
     struct edge_freshness f = {.response_ms = response_ms, .source = (uint8_t)source};
     (void)edge_freshness_age_parse(head, &age);
     f.lifetime_s =

@@ -40,8 +40,8 @@ struct edge_rules {
     int64_t disconnected_s; /* how long past its lifetime an answer may be served when the origin cannot be
                                reached (4.2.4 allows it unless the response forbids it); 86400 */
     int64_t max_lifetime_s; /* longer lifetimes are cut; HTTP_SECONDS_MAX */
-    int64_t min_lifetime_s; /* shorter ones are made so long, also where nothing is said; 0 */
-    bool fixed_lifetime;    /* every lifetime is fixed_lifetime_s, whatever is said */
+    int64_t min_lifetime_s; /* shorter ones are made so long, also where nothing is said; not of errors; 0 */
+    bool fixed_lifetime;    /* every lifetime but that of errors is fixed_lifetime_s, whatever is said */
     int64_t fixed_lifetime_s;
     enum edge_set_cookie set_cookie;
     struct {

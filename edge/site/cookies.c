@@ -36,10 +36,14 @@ bool edge_rule_cookie_find(struct cdn_str cookies, struct cdn_str name, struct c
     return false;
 }
 
+/* "wordpress_*" is every name that begins so. */
 static bool is_in(const struct cdn_config_list *list, struct cdn_str name)
 {
     for (size_t i = 0; i < list->n; i++) {
-        if (cdn_str_eq(cdn_str(list->items[i].key), name)) {
+        struct cdn_str one = cdn_str(list->items[i].key);
+        const bool open = one.n > 0 && one.p[one.n - 1] == '*';
+        one.n -= open;
+        if (open ? cdn_str_starts(name, one) : cdn_str_eq(name, one)) {
             return true;
         }
     }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/un.h>
 
 #include "common/banned.h"
@@ -38,20 +39,39 @@ static struct cdn_str without_slash(struct cdn_str s)
     return s;
 }
 
+/* The path of an origin in its one form, for what comes behind it; owned; NULL: it is none. */
+static char *path_of(struct cdn_str path)
+{
+    static const struct edge_query_policy none = {.mode = EDGE_QUERY_NONE};
+    const struct edge_key_parts parts = {.host = CDN_STR("x"), .path = path};
+    char into[EDGE_KEY_MAX];
+    struct cdn_str key;
+    if (edge_key_build(&parts, &none, into, sizeof(into), &key) != EDGE_KEY_OK) {
+        return NULL;
+    }
+    return cdn_str_dup(without_slash(edge_key_target(key)));
+}
+
 /* "unix:/run/site.sock" or "unix:/run/site.sock:/path" */
 static bool read_socket(struct edge_origin *o, struct cdn_str text)
 {
     struct cdn_str path = cdn_str_sub(text, 5);
     struct cdn_str socket = cdn_str_cut(&path, ':');
-    path = path.p ? without_slash(path) : CDN_STR("");
-    if (socket.n < 2 || socket.p[0] != '/' || socket.n >= sizeof(((struct sockaddr_un *)NULL)->sun_path) ||
-        (path.n && path.p[0] != '/') || cdn_str_find(path, '?') >= 0) {
+    CDN_AUTOFREE char *base = path_of(path.p ? path : CDN_STR(""));
+    if (!base || socket.n < 2 || socket.p[0] != '/' ||
+        socket.n >= sizeof(((struct sockaddr_un *)NULL)->sun_path) || (path.n && path.p[0] != '/') ||
+        cdn_str_find(path, '?') >= 0) {
         return false;
     }
     o->socket = cdn_str_dup(socket);
-    o->base = cdn_asprintf("http://localhost" CDN_STR_FMT, CDN_STR_ARG(path));
+    o->base = cdn_asprintf("http://localhost%s", base);
     o->authority = cdn_strdup("localhost");
     return true;
+}
+
+static bool has_port_zero(struct cdn_str host)
+{
+    return host.n > 2 && host.p[host.n - 1] == '0' && host.p[host.n - 2] == ':';
 }
 
 static bool read_url(struct edge_origin *o, struct cdn_str url)
@@ -60,10 +80,15 @@ static bool read_url(struct edge_origin *o, struct cdn_str url)
     struct cdn_str host;
     char room[EDGE_KEY_HOST_MAX];
     if (!edge_key_split(url, &parts) || !edge_key_host_write(parts.host, parts.secure, room, &host) ||
-        parts.query.p || cdn_str_find(parts.host, '@') >= 0) {
+        parts.query.p || cdn_str_find(parts.host, '@') >= 0 || has_port_zero(host)) {
         return false;
     }
-    o->base = cdn_str_dup(without_slash(url));
+    CDN_AUTOFREE char *base = path_of(parts.path);
+    if (!base) {
+        return false;
+    }
+    o->base = cdn_asprintf("%s://" CDN_STR_FMT "%s", parts.secure ? "https" : "http", CDN_STR_ARG(parts.host),
+                           base);
     o->authority = cdn_str_dup(parts.host);
     o->secure = parts.secure;
     return true;
@@ -78,6 +103,12 @@ static void free_origin(struct edge_origin *o)
     free(o->check.path);
     free(o->check.host);
     free(o);
+}
+
+static bool is_same(const struct edge_origin *a, const struct edge_origin *b)
+{
+    return strcmp(a->base, b->base) == 0 && !a->socket == !b->socket &&
+           (!a->socket || strcmp(a->socket, b->socket) == 0);
 }
 
 enum cdn_status edge_origins_get(struct edge_origins *origins, struct cdn_str text, struct edge_origin **ret,
@@ -96,6 +127,13 @@ enum cdn_status edge_origins_get(struct edge_origins *origins, struct cdn_str te
         free_origin(o);
         return cdn_error_set(err, CDN_INVALID, "\"%.*s\" is not a URL such as %s",
                              (int)(text.n < 200 ? text.n : 200), text.p, LOOKS);
+    }
+    for (struct edge_origin *same = atomic_load(&origins->first); same; same = same->next) {
+        if (is_same(same, o)) { /* in another spelling */
+            free_origin(o);
+            *ret = same;
+            return CDN_OK;
+        }
     }
     o->text = cdn_str_dup(text);
     o->check.path = cdn_strdup("");

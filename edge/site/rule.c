@@ -13,6 +13,7 @@
 #include "edge/site/origin.h"
 #include "edge/site/page.h"
 #include "edge/site/query_names.h"
+#include "edge/site/rule_private.h"
 #include "edge/site/rule_settings.h"
 
 #include <stdarg.h>
@@ -24,24 +25,13 @@
 
 #include "common/banned.h"
 
-struct making {
-    struct edge_rule *rule;
-    char *const *from;
-    const char *name;
-    const struct edge_rule_defaults *defaults;
-    struct cdn_error *err;
-};
-
 static bool said(const struct making *m, enum edge_rule_row row)
 {
     return m->from && m->from[row];
 }
 
-/* "cdn.yaml:12: sites.shop.rules[1].KEY: ..." */
-#define WRONG(m, row, ...) wrong(m, EDGE_RULE_ROW_##row, #row, __VA_ARGS__)
-
-static enum cdn_status __attribute__((format(printf, 4, 5)))
-wrong(const struct making *m, enum edge_rule_row row, const char *key, const char *format, ...)
+enum cdn_status edge_rule_wrong(const struct making *m, enum edge_rule_row row, const char *key,
+                                const char *format, ...)
 {
     char text[400];
     va_list args;
@@ -50,6 +40,12 @@ wrong(const struct making *m, enum edge_rule_row row, const char *key, const cha
     va_end(args);
     return cdn_error_set(m->err, CDN_INVALID, "%s: %s.%s: %s", said(m, row) ? m->from[row] : m->rule->place,
                          m->name, key, text);
+}
+
+/* In this rule, and not in its site. */
+static bool said_here(const struct making *m, enum edge_rule_row row)
+{
+    return said(m, row) && !(m->inherited && m->inherited[row]);
 }
 
 /* ---- the path ---- */
@@ -132,18 +128,26 @@ bool edge_rule_matches(const struct edge_rule *rule, struct cdn_str path)
     return rule->extension_count == 0;
 }
 
+/* "tar.gz" is one of "gz". */
+static bool ends_with(struct cdn_str extension, struct cdn_str of)
+{
+    return cdn_str_eq_nocase(extension, of) || has_extension(extension, of);
+}
+
 bool edge_rule_is_hidden(const struct edge_rule *rule, const struct edge_rule *earlier)
 {
+    size_t hidden = 0;
     if (!cdn_str_starts(cdn_str(rule->prefix), cdn_str(earlier->prefix))) {
         return false;
     }
-    size_t shared = 0;
     for (size_t i = 0; i < rule->extension_count; i++) {
+        bool found = false;
         for (size_t k = 0; k < earlier->extension_count; k++) {
-            shared += cdn_str_eq_nocase(rule->extension[i], earlier->extension[k]);
+            found = found || ends_with(rule->extension[i], earlier->extension[k]);
         }
+        hidden += found;
     }
-    return earlier->extension_count == 0 || (rule->extension_count > 0 && shared == rule->extension_count);
+    return earlier->extension_count == 0 || (rule->extension_count > 0 && hidden == rule->extension_count);
 }
 
 /* ---- origins ---- */
@@ -186,12 +190,23 @@ static enum cdn_status read_origins(const struct making *m)
     return add_origin(m, m->defaults->origin, rule->place);
 }
 
+static bool is_host(struct cdn_str text)
+{
+    char into[EDGE_KEY_HOST_MAX];
+    struct cdn_str written;
+    return edge_key_host_write(text, false, into, &written);
+}
+
 static enum cdn_status read_host(const struct making *m)
 {
     struct edge_rule *rule = m->rule;
     struct cdn_str host = said(m, EDGE_RULE_ROW_origin_host) ? cdn_str(rule->settings.origin_host)
                           : rule->origin[0]->socket          ? CDN_STR("client")
                                                              : m->defaults->origin_host;
+    if (rule->settings.origin_host[0] && !is_host(cdn_str(rule->settings.origin_host))) {
+        return WRONG(m, origin_host, "\"%s\" is not 'origin', 'client' or a host name",
+                     rule->settings.origin_host);
+    }
     if (cdn_str_eq(host, CDN_STR("client"))) {
         rule->host_sent = EDGE_HOST_CLIENT;
     } else if (host.n && !cdn_str_eq(host, CDN_STR("origin"))) {
@@ -316,9 +331,12 @@ static enum cdn_status read_lifetimes(const struct making *m)
         const struct cdn_config_entry *e = &s->lifetime_status.items[i];
         int64_t ms;
         if (!read_status(cdn_str(e->key), &rules->negative[i].status) ||
-            !cdn_parse_duration_ms(cdn_str(e->value), &ms)) {
+            !cdn_parse_duration_ms(cdn_str(e->value), &ms) || rules->negative[i].status == 304) {
             return WRONG(m, lifetime_status, "\"%s: %s\" is not STATUS: TIME such as 404: 5s", e->key,
                          e->value);
+        }
+        if ((double)ms > EDGE_RULE_YEAR_MS) {
+            return WRONG(m, lifetime_status, "\"%s: %s\" is longer than 365d", e->key, e->value);
         }
         rules->negative[i].ttl_s = (int32_t)(ms / 1000);
         rules->negative_count = (unsigned)i + 1;
@@ -339,7 +357,8 @@ static enum cdn_status read_query(const struct making *m)
     if (own && s->key_query == IGNORE && !own_ignore) {
         return WRONG(m, key_query, "'ignore' needs key_ignore");
     }
-    if (own_allow && !(own && s->key_query == EDGE_QUERY_ALLOW)) {
+    const bool here = said_here(m, EDGE_RULE_ROW_key_allow) || !said_here(m, EDGE_RULE_ROW_key_query);
+    if (own_allow && here && !(own && s->key_query == EDGE_QUERY_ALLOW)) {
         return WRONG(m, key_allow, "it needs key_query: allow");
     }
     rule->query.mode = !own                     ? m->defaults->query
@@ -371,7 +390,7 @@ static enum cdn_status read_key_names(const struct making *m)
         const bool cookie = i >= s->key_fields.n;
         const char *text =
             cookie ? s->key_cookies.items[i - s->key_fields.n].key : s->key_fields.items[i].key;
-        if (!http_is_token(cdn_str(text))) {
+        if (!http_is_token(cdn_str(text)) || strchr(text, '*')) {
             while (n) {
                 free(name[--n]);
             }
@@ -420,107 +439,7 @@ static enum cdn_status read_page(const struct making *m)
                : WRONG(m, error_page, "%s", why.text);
 }
 
-/* ---- fields ---- */
-
-static enum cdn_status check_fields(const struct making *m, enum edge_rule_row row, const char *key,
-                                    const struct cdn_config_list *list)
-{
-    for (size_t i = 0; i < list->n; i++) {
-        const char *name = list->items[i].key;
-        if (!http_is_token(cdn_str(name))) {
-            return wrong(m, row, key, "\"%s\" is not a name of a field", name);
-        }
-        if (edge_rule_field_is_fixed(cdn_str(name))) {
-            return wrong(m, row, key, "%s is written by the edge and cannot be changed", name);
-        }
-    }
-    return CDN_OK;
-}
-
-bool edge_rule_field_is_fixed(struct cdn_str name)
-{
-    static const struct cdn_str fixed[] = {{"Content-Length", 14},
-                                           {"Transfer-Encoding", 17},
-                                           {"Connection", 10},
-                                           {"Host", 4},
-                                           {"Keep-Alive", 10},
-                                           {"Upgrade", 7},
-                                           {"Trailer", 7},
-                                           {"TE", 2},
-                                           {"Age", 3},
-                                           {"Via", 3},
-                                           {"Content-Range", 13},
-                                           {"Content-Encoding", 16},
-                                           {"Range", 5},
-                                           {"CDN-Loop", 8},
-                                           {"Cache-Status", 12}};
-    for (size_t i = 0; i < CDN_ARRAY_LEN(fixed); i++) {
-        if (cdn_str_eq_nocase(name, fixed[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool list_has(const struct cdn_config_list *list, struct cdn_str text)
-{
-    for (size_t i = 0; i < list->n; i++) {
-        if (cdn_str_eq(cdn_str(list->items[i].key), text)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static enum cdn_status read_cors(const struct making *m)
-{
-    struct edge_rule *rule = m->rule;
-    const struct cdn_config_list *list = &rule->settings.cors;
-    rule->cors_any = list_has(list, CDN_STR("*"));
-    const bool off = list_has(list, CDN_STR("off"));
-    rule->cors_listed = list->n > 0 && !rule->cors_any && !off;
-    if ((rule->cors_any || off) && list->n > 1) {
-        return WRONG(m, cors, "'*' and 'off' stand alone");
-    }
-    for (size_t i = 0; rule->cors_listed && i < list->n; i++) {
-        struct edge_key_parts parts;
-        struct cdn_str origin = cdn_str(list->items[i].key);
-        if (!edge_key_split(origin, &parts) || parts.path.n || parts.query.p) {
-            return WRONG(m, cors, "\"%s\" is not an origin such as https://shop.example", list->items[i].key);
-        }
-    }
-    return CDN_OK;
-}
-
-static enum cdn_status read_methods(const struct making *m)
-{
-    const struct cdn_config_list *list = &m->rule->settings.methods;
-    for (size_t i = 0; i < list->n; i++) {
-        if (!http_is_token(cdn_str(list->items[i].key)) || strcmp(list->items[i].key, "TRACE") == 0) {
-            return WRONG(m, methods, "\"%s\" is not a method that can be allowed", list->items[i].key);
-        }
-    }
-    return CDN_OK;
-}
-
-bool edge_rule_allows_method(const struct edge_rule *rule, struct cdn_str method)
-{
-    return rule->settings.methods.n == 0 || list_has(&rule->settings.methods, method);
-}
-
-static enum cdn_status read_fields(const struct making *m)
-{
-    const struct edge_rule_settings *s = &m->rule->settings;
-    enum cdn_status status = CDN_OK;
-#define CHECK(row) status = status == CDN_OK ? check_fields(m, EDGE_RULE_ROW_##row, #row, &s->row) : status
-    CHECK(fields_set);
-    CHECK(fields_add);
-    CHECK(fields_remove);
-    CHECK(request_set);
-    CHECK(request_remove);
-#undef CHECK
-    return status;
-}
+/* ---- all of it ---- */
 
 static void note_ways(const struct making *m)
 {
@@ -538,15 +457,26 @@ static void note_ways(const struct making *m)
 }
 
 enum cdn_status edge_rule_create(struct edge_rule *ret, struct edge_rule_settings *settings,
-                                 char *const *from, const char *place, const char *name,
-                                 const struct edge_rule_defaults *defaults, struct cdn_error *err)
+                                 char *const *from, const bool *inherited, const char *place,
+                                 const char *name, const struct edge_rule_defaults *defaults,
+                                 struct cdn_error *err)
 {
-    static enum cdn_status (*const read[])(const struct making *) = {
-        read_path,  read_origins, read_host,      read_health,  read_failover, read_lifetimes,
-        read_query, read_cors,    read_key_names, read_methods, read_fields,   read_page};
+    static enum cdn_status (*const read[])(const struct making *) = {read_path,
+                                                                     read_origins,
+                                                                     read_host,
+                                                                     read_health,
+                                                                     read_failover,
+                                                                     read_lifetimes,
+                                                                     read_query,
+                                                                     edge_rule_read_cors,
+                                                                     read_key_names,
+                                                                     edge_rule_read_methods,
+                                                                     edge_rule_read_fields,
+                                                                     edge_rule_read_cookies,
+                                                                     read_page};
     *ret = (struct edge_rule){.settings = *settings, .place = cdn_strdup(place)};
     *settings = (struct edge_rule_settings){0};
-    const struct making m = {ret, from, name, defaults, err};
+    const struct making m = {ret, from, inherited, name, defaults, err};
     for (size_t i = 0; i < CDN_ARRAY_LEN(read); i++) {
         const enum cdn_status status = read[i](&m);
         if (status != CDN_OK) {

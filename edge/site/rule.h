@@ -63,11 +63,11 @@ struct edge_rule {
     bool hot_without_cookie;    /* only requests that have none are answered from there */
 };
 
-/* `from`: where each setting came from; NULL: the rule does not say it. Takes what `settings` owns.
- * CDN_INVALID names file, line and key. */
+/* `from`: where each setting came from; NULL: the rule does not say it. `inherited`: its site said it; NULL:
+ * none. Takes what `settings` owns. CDN_INVALID names file, line and key. */
 enum cdn_status edge_rule_create(struct edge_rule *ret, struct edge_rule_settings *settings,
-                                 char *const *from, const char *place, const char *name,
-                                 const struct edge_rule_defaults *defaults,
+                                 char *const *from, const bool *inherited, const char *place,
+                                 const char *name, const struct edge_rule_defaults *defaults,
                                  struct cdn_error *err) CDN_MUST_CHECK;
 void edge_rule_free(struct edge_rule *rule);
 
@@ -78,8 +78,6 @@ bool edge_rule_is_hidden(const struct edge_rule *rule, const struct edge_rule *e
 bool edge_rule_replaces(const struct edge_rule *rule, struct cdn_str name);
 /* Whether the rule's next origin is asked after an answer with this status. */
 bool edge_rule_fails_over(const struct edge_rule *rule, unsigned status);
-/* Fields of framing and of the edge's own, which rules do not change. */
-bool edge_rule_field_is_fixed(struct cdn_str name);
 bool edge_rule_allows_method(const struct edge_rule *rule, struct cdn_str method);
 /* Its origins are in use, and checked as it says: when the rules come into force. */
 void edge_rule_use_origins(const struct edge_rule *rule);

@@ -32,11 +32,11 @@
     X(UINT, health_up, "2", 1, 100, NULL, RUNTIME, "N", "Good checks in a row after which it is well")      \
     X(UINT, health_down, "3", 1, 100, NULL, RUNTIME, "N", "Bad checks in a row after which it is sick")     \
     X(DURATION, lifetime_min, "0s", 0, EDGE_RULE_YEAR_MS, NULL, RUNTIME, "TIME",                            \
-      "Freshness lifetime at least; also of answers that name none. Never against no-store or private")     \
+      "Freshness lifetime at least, also of answers that name none; not of errors, no-store or private")    \
     X(DURATION, lifetime_max, "365d", 0, EDGE_RULE_YEAR_MS, NULL, RUNTIME, "TIME",                          \
       "Freshness lifetime at most")                                                                         \
     X(DURATION, lifetime_override, "0s", 0, EDGE_RULE_YEAR_MS, NULL, RUNTIME, "TIME",                       \
-      "Freshness lifetime whatever the answer says, but for no-store and private")                          \
+      "Freshness lifetime whatever the answer says; not of errors, no-store or private")                    \
     X(MAP, lifetime_status, "", 0, 16, NULL, RUNTIME, "STATUS=TIME",                                        \
       "Freshness lifetime of answers with this status that name none, such as 200: 1h, 404: 5s")            \
     X(DURATION, stale_while_revalidate, "0s", 0, EDGE_RULE_YEAR_MS, NULL, RUNTIME, "TIME",                  \
@@ -59,7 +59,8 @@
       "Answers differ by class of device: the origin gets CDN-Device: mobile, tablet or desktop")           \
     X(LIST, cookies_keep, "", 0, 64, NULL, RUNTIME, "NAME",                                                 \
       "Of a request's cookies only these go to the origin, and a request that has one is not answered "     \
-      "from the cache; [] keeps none. Not said: all cookies go on, and only Vary: Cookie tells them apart") \
+      "from the cache; 'wp_*' is all that begin so, [] keeps none. Not said: all cookies go on, and only "  \
+      "Vary: Cookie tells them apart")                                                                      \
     X(MAP, fields_set, "", 0, 32, CDN_CONFIG_VALUES, RUNTIME, "NAME=VALUE",                                 \
       "Fields of the answer in place of those of that name")                                                \
     X(MAP, fields_add, "", 0, 32, CDN_CONFIG_VALUES, RUNTIME, "NAME=VALUE",                                 \
@@ -82,7 +83,8 @@
       "Methods that are allowed; others get 405. Not said: all but TRACE")
 
 /* Words that rows begin with, and that mappings of them may have as their key. */
-#define EDGE_RULE_WORDS "key", "lifetime", "health", "cookies", "fields", "request", "rules",
+#define EDGE_RULE_WORDS \
+    "key", "lifetime", "stale", "origin", "health", "cookies", "fields", "request", "rules",
 
 /* Keys of a site beside those of its rules. */
 #define EDGE_SITE_SETTINGS(X)                                                                               \

@@ -85,7 +85,8 @@ enum cdn_status edge_site_by_flags(const struct edge_rule_defaults *defaults, st
     *ret = (struct edge_site){.name = cdn_strdup(""), .place = cdn_strdup("--origin"), .rule_count = 1};
     ret->rule = cdn_calloc(1, sizeof(*ret->rule));
     cdn_config_defaults(&edge_rule_program, &settings);
-    enum cdn_status status = edge_rule_create(ret->rule, &settings, NULL, "--origin", "rule", defaults, err);
+    enum cdn_status status =
+        edge_rule_create(ret->rule, &settings, NULL, NULL, "--origin", "rule", defaults, err);
     if (status == CDN_OK) {
         char into[EDGE_KEY_HOST_MAX];
         const struct edge_origin *origin = ret->rule->origin[0];

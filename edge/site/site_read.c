@@ -52,22 +52,41 @@ static char *place_of(const struct cdn_config_at *at)
     return cdn_asprintf("%s:%zu", cdn_config_tree_path(at->tree), at->line);
 }
 
-/* What the site says, and over it what the rule says (NULL: the site has no rules). */
+/* What the site says, and over it what the rule says. */
+static enum cdn_status read_settings(const struct site_reading *r, const struct cdn_config_at *at,
+                                     struct edge_rule_settings *settings, char **from, bool *inherited,
+                                     struct cdn_error *err)
+{
+    char *own[EDGE_RULE_ROW_COUNT] = {NULL};
+    cdn_config_defaults(&edge_rule_program, settings);
+    enum cdn_status status = cdn_config_tree_rows(r->at, &edge_rule_program, site_keys, settings, from, err);
+    if (status == CDN_OK && at) {
+        status = cdn_config_tree_rows(at, &edge_rule_program, NULL, settings, own, err);
+    }
+    for (size_t i = 0; i < EDGE_RULE_ROW_COUNT; i++) {
+        inherited[i] = from[i] && !own[i];
+        if (own[i]) {
+            free(from[i]);
+            from[i] = own[i];
+        }
+    }
+    return status;
+}
+
+/* at NULL: the site has no rules. */
 static enum cdn_status read_rule(struct site_reading *r, const struct cdn_config_at *at,
                                  struct cdn_error *err)
 {
     struct edge_rule_settings settings = {0};
     char *from[EDGE_RULE_ROW_COUNT] = {NULL};
+    bool inherited[EDGE_RULE_ROW_COUNT];
     const struct cdn_config_at *which = at ? at : r->at;
     CDN_AUTOFREE char *place = place_of(which);
     struct edge_rule *rule = &r->site->rule[r->site->rule_count];
-    cdn_config_defaults(&edge_rule_program, &settings);
-    enum cdn_status status = cdn_config_tree_rows(r->at, &edge_rule_program, site_keys, &settings, from, err);
-    if (status == CDN_OK && at) {
-        status = cdn_config_tree_rows(at, &edge_rule_program, NULL, &settings, from, err);
-    }
+    enum cdn_status status = read_settings(r, at, &settings, from, inherited, err);
     if (status == CDN_OK) {
-        status = edge_rule_create(rule, &settings, from, place, which->name, r->defaults, err);
+        status = edge_rule_create(rule, &settings, from, at ? inherited : NULL, place, which->name,
+                                  r->defaults, err);
     }
     cdn_config_from_free(&edge_rule_program, from);
     cdn_config_free(&edge_rule_program, &settings);
@@ -99,16 +118,21 @@ static enum cdn_status take_rule(void *arg, const struct cdn_config_at *at, stru
 
 /* ---- one site ---- */
 
-/* A host as keys have it, a wildcard without its "*."; owned; NULL: it is none. */
+/* A host as keys have it, a wildcard without its "*."; owned; NULL: it is none. The port of either scheme is
+ * none. */
 static char *host_of(const char *text, bool *ret_wild)
 {
-    char into[EDGE_KEY_HOST_MAX];
+    char into[EDGE_KEY_HOST_MAX], again[EDGE_KEY_HOST_MAX];
     struct cdn_str host = cdn_str(text), written;
     *ret_wild = cdn_str_starts(host, CDN_STR("*."));
     host = cdn_str_sub(host, *ret_wild ? 2 : 0);
-    return cdn_str_find(host, '*') < 0 && edge_key_host_write(host, false, into, &written)
-               ? cdn_str_dup(written)
-               : NULL;
+    if (cdn_str_find(host, '*') >= 0 || !edge_key_host_write(host, false, into, &written) ||
+        !edge_key_host_write(written, true, again, &written)) {
+        return NULL;
+    }
+    /* names below a port or an address are none */
+    const bool odd = cdn_str_find(written, ':') >= 0;
+    return *ret_wild && odd ? NULL : cdn_str_dup(written);
 }
 
 static enum cdn_status read_hosts(struct edge_site *site, const struct cdn_config_at *at,
@@ -182,21 +206,33 @@ static int compare_hosts(const void *a, const void *b)
     return c ? c : (x->name.n > y->name.n) - (x->name.n < y->name.n);
 }
 
-static enum cdn_status check_hosts(const char *path, const struct edge_host *host, size_t n, const char *wild,
+/* Where the second of two was read. */
+static const char *place_of_host(const struct edge_host *host)
+{
+    const struct cdn_config_list *list = &host->site->settings.hosts;
+    size_t i = 0;
+    while (i + 1 < list->n && list->items[i].value != host->name.p) {
+        i++;
+    }
+    return list->items[i].origin;
+}
+
+static enum cdn_status check_hosts(const struct edge_host *host, size_t n, const char *wild,
                                    struct cdn_error *err)
 {
     for (size_t i = 1; i < n; i++) {
         if (compare_hosts(&host[i - 1], &host[i]) == 0) {
-            return cdn_error_set(err, CDN_INVALID,
-                                 "%s: sites: the host \"%s" CDN_STR_FMT "\" is in %s (%s) and in %s (%s)",
-                                 path, wild, CDN_STR_ARG(host[i].name), host[i - 1].site->name,
-                                 host[i - 1].site->place, host[i].site->name, host[i].site->place);
+            const bool ordered = host[i - 1].site <= host[i].site;
+            const struct edge_host *a = &host[ordered ? i - 1 : i], *b = &host[ordered ? i : i - 1];
+            return cdn_error_set(
+                err, CDN_INVALID, "%s: sites.%s.hosts: \"%s" CDN_STR_FMT "\" is there twice (also in %s, %s)",
+                place_of_host(b), b->site->name, wild, CDN_STR_ARG(a->name), a->site->name, place_of_host(a));
         }
     }
     return CDN_OK;
 }
 
-static enum cdn_status order_hosts(const char *path, struct edge_sites *s, struct cdn_error *err)
+static enum cdn_status order_hosts(struct edge_sites *s, struct cdn_error *err)
 {
     size_t n = 0;
     for (size_t i = 0; i < s->count; i++) {
@@ -217,8 +253,8 @@ static enum cdn_status order_hosts(const char *path, struct edge_sites *s, struc
     }
     qsort(s->exact, s->exact_count, sizeof(*s->exact), compare_hosts);
     qsort(s->wild, s->wild_count, sizeof(*s->wild), compare_hosts);
-    enum cdn_status status = check_hosts(path, s->exact, s->exact_count, "", err);
-    return status == CDN_OK ? check_hosts(path, s->wild, s->wild_count, "*.", err) : status;
+    enum cdn_status status = check_hosts(s->exact, s->exact_count, "", err);
+    return status == CDN_OK ? check_hosts(s->wild, s->wild_count, "*.", err) : status;
 }
 
 enum cdn_status edge_sites_read(const char *path, const struct edge_rule_defaults *defaults,
@@ -233,7 +269,7 @@ enum cdn_status edge_sites_read(const char *path, const struct edge_rule_default
     }
     if (cdn_config_tree_section(tree, "sites", &at)) {
         status = cdn_config_tree_pairs(&at, take_site, &r, err);
-        status = status == CDN_OK ? order_hosts(path, into, err) : status;
+        status = status == CDN_OK ? order_hosts(into, err) : status;
     }
     cdn_config_tree_close(tree);
     return status;
