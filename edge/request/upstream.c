@@ -316,12 +316,13 @@ static void write_encoding(struct edge_txn *t, struct cdn_buf *into)
 static void add_accepted(struct edge_txn *t, struct edge_fields *f)
 {
     CDN_AUTOBUF struct cdn_buf text = {0};
-    if (!t->worker->edge->accept.encoding_as_sent) {
+    if (!t->worker->edge->accept.encoding_as_sent && !is_ruled(t, CDN_STR("Accept-Encoding"))) {
         write_encoding(t, &text);
         add_joined(f, "Accept-Encoding", &text);
     }
     cdn_buf_clear(&text);
-    if (t->worker->edge->accept.languages->n > 0 && write_language(t, &text)) {
+    if (t->worker->edge->accept.languages->n > 0 && !is_ruled(t, CDN_STR("Accept-Language")) &&
+        write_language(t, &text)) {
         add_joined(f, "Accept-Language", &text);
     }
 }
@@ -448,7 +449,7 @@ void edge_upstream_request(struct edge_txn *t, const struct edge_fetch_scope *sc
     ret->leader = ret->background ? NULL : &t->waiter;
     ret->about = (struct edge_store_request){
         .method = t->http->method == HTTP_HEAD && !pass ? HTTP_GET : t->http->method,
-        .authorized = t->http->field[HTTP_REQ_AUTHORIZATION].p != NULL,
+        .authorized = t->http->field[HTTP_REQ_AUTHORIZATION].p && !is_ruled(t, CDN_STR("Authorization")),
         .hashed_name = t->hashed,
     };
 }

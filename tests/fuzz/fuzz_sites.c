@@ -11,7 +11,6 @@
 #include "edge/site/target.h"
 #include "fuzz.h"
 
-#include <stddef.h>
 #include <stdint.h>
 #include <unistd.h>
 

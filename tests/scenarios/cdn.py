@@ -619,12 +619,12 @@ class FakeOrigin:
         origin.on("/a", lambda request: Reply(...))  worked out per request
         origin.default = Reply(404)                  for everything else
 
-    Targets are matched with the query first, then by path. All requests are in .requests; those still being answered count
+    It listens on a port, or on the Unix socket `path`. Targets are matched with the query first, then by path. All requests are in .requests; those still being answered count
     in .active and the most at a time in .most_active.
     """
 
-    def __init__(self, tls=None, host="127.0.0.1"):
-        self._host = host
+    def __init__(self, tls=None, host="127.0.0.1", path=None):
+        self._host, self._path = host, path
         self._scripts, self._lock = {}, threading.Condition()
         self.default = Reply(404, b"not scripted\n")
         self.requests, self.active, self.most_active, self.connections = [], 0, 0, 0
@@ -634,9 +634,13 @@ class FakeOrigin:
         self._listen()
 
     def _listen(self, port=0):
-        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind((self._host, port))
+        if self._path:
+            self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._listener.bind(str(self._path))
+        else:
+            self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._listener.bind((self._host, port))
         self._listener.listen(1024)
         self.address = self._listener.getsockname()
         self._accepter = threading.Thread(target=self._accept, args=(self._listener,), daemon=True)
@@ -644,6 +648,8 @@ class FakeOrigin:
 
     @property
     def url(self):
+        if self._path:
+            return f"unix:{self._path}"
         return f"{'https' if self._tls else 'http'}://{self.address[0]}:{self.address[1]}"
 
     # -- script
@@ -695,7 +701,8 @@ class FakeOrigin:
     def _serve(self, raw_sock, number):
         sock = raw_sock
         try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if not self._path:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls:
                 sock = self._tls.wrap_socket(sock, server_side=True)
             stream = sock.makefile("rb")

@@ -6,16 +6,13 @@
 #include "common/status.h"
 #include "common/str.h"
 #include "edge/semantics/freshness.h"
-#include "edge/semantics/key.h"
 #include "edge/site/origin.h"
 #include "edge/site/rule.h"
 #include "edge/site/site.h"
-#include "edge/site/target.h"
 
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 static struct edge_origins origins;

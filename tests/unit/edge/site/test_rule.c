@@ -1,9 +1,23 @@
 /* rule: which paths a rule is for, and what it says of keys, lifetimes, cookies and devices. */
-#include "tests/unit/edge/sites_fixture.h"
-
+#include "common/config/config.h"
+#include "common/http/syntax/http_message.h"
+#include "common/mem.h"
+#include "common/str.h"
+#include "edge/semantics/freshness.h"
+#include "edge/semantics/head.h"
+#include "edge/semantics/key.h"
 #include "edge/semantics/storable.h"
 #include "edge/site/device.h"
+#include "edge/site/origin.h"
+#include "edge/site/rule.h"
+#include "edge/site/rule_settings.h"
+#include "edge/site/site.h"
+#include "edge/site/target.h"
 #include "tests/unit/edge/head_of.h"
+#include "tests/unit/edge/sites_fixture.h"
+
+#include <check.h>
+#include <stdbool.h>
 
 #define PATHS                                                   \
     SITE_OF("    origins: [\"http://a.example\"]\n    rules:\n" \

@@ -1,6 +1,10 @@
 /* What a rule may not say: each is refused with file, line and key, and what would do nothing is refused,
  * too. */
+#include "common/mem.h"
+#include "edge/site/site.h"
 #include "tests/unit/edge/sites_fixture.h"
+
+#include <check.h>
 
 #define AT "5: sites.shop.rules[1]."
 #define NO_URL \

@@ -1,5 +1,17 @@
 /* site: which site a host means, and which files are refused for what is between sites. */
+#include "common/mem.h"
+#include "common/status.h"
+#include "common/str.h"
+#include "edge/semantics/key.h"
+#include "edge/site/origin.h"
+#include "edge/site/rule.h"
+#include "edge/site/site.h"
+#include "edge/site/target.h"
 #include "tests/unit/edge/sites_fixture.h"
+
+#include <check.h>
+#include <stdbool.h>
+#include <string.h>
 
 #define HOSTS                                                                                             \
     "sites:\n"                                                                                            \
