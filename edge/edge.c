@@ -493,8 +493,12 @@ void edge_destroy(struct edge *edge)
     edge_store_close(edge->store);
     edge_cache_destroy(edge->cache);
     edge_pages_stop();
+    struct edge_tuning *tuning = atomic_load(&edge->tuning);
+    if (tuning) {
+        tuning->home = NULL; /* goes with the daemon */
+    }
+    edge_tuning_unref(tuning);
     daemon_destroy(edge->daemon);
-    edge_tuning_destroy(atomic_load(&edge->tuning));
     free(edge->worker);
     edge_target_machine_free(&edge->machine);
     edge_origins_free(&edge->origins);

@@ -1,9 +1,10 @@
-/* tuning: a reload makes a new set of rules and swaps one pointer. The old ones stay until the
- * end (`older`), since a request on any worker may read them still, and a reload is too rare for
- * counting who does. */
+/* tuning: a reload makes a new set of rules and swaps one pointer. The old one goes when the last request by
+ * it is over: requests and fetches count, and what looks at it in passing is done when its worker's turn
+ * ends, which a message to each worker waits for. */
 #include "edge/base/tuning.h"
 
 #include "common/http/syntax/http_forwarded.h"
+#include "common/loop.h"
 #include "common/mem.h"
 #include "common/parse.h"
 #include "common/str.h"
@@ -15,6 +16,7 @@
 #include "edge/site/shield.h"
 #include "edge/site/site.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -149,6 +151,7 @@ enum cdn_status edge_tuning_create(const struct edge_settings *s, const char *pa
 {
     struct edge_tuning *t = cdn_calloc(1, sizeof(*t));
     struct edge_rule_defaults defaults;
+    atomic_init(&t->refs, 1);
     t->targeted = edge_tuning_names(&s->targeted_fields);
     read_defaults(s, t, origins, &defaults);
     t->max_object = s->max_object;
@@ -185,18 +188,78 @@ enum cdn_status edge_tuning_create(const struct edge_settings *s, const char *pa
 
 void edge_tuning_destroy(struct edge_tuning *t)
 {
-    while (t) {
-        struct edge_tuning *older = t->older;
-        edge_sites_free(&t->sites);
-        edge_pages_free(t->pages);
-        free(t->targeted);
-        free(t->purge_allow.item);
-        free(t->trusted.item);
-        free(t->purge_token);
-        if (t->keep_settings) {
-            cdn_config_free(&edge_program, &t->settings);
-        }
-        free(t);
-        t = older;
+    if (!t) {
+        return;
+    }
+    edge_sites_free(&t->sites);
+    edge_pages_free(t->pages);
+    free(t->targeted);
+    free(t->purge_allow.item);
+    free(t->trusted.item);
+    free(t->purge_token);
+    if (t->keep_settings) {
+        cdn_config_free(&edge_program, &t->settings);
+    }
+    free(t);
+}
+
+struct edge_tuning *edge_tuning_ref(const struct edge_tuning *tuning)
+{
+    struct edge_tuning *t = (struct edge_tuning *)(uintptr_t)tuning; /* counting changes nothing else */
+    atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+    return t;
+}
+
+static void destroy_posted(void *arg)
+{
+    edge_tuning_destroy(arg);
+}
+
+void edge_tuning_unref(struct edge_tuning *t)
+{
+    if (!t || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    if (t->home) {
+        loop_post(t->home, destroy_posted, t);
+    } else {
+        edge_tuning_destroy(t);
+    }
+}
+
+struct retirement {
+    struct edge_tuning *tuning;
+    void (*each)(struct edge_worker *worker);
+    _Atomic unsigned left; /* workers that are still to begin another turn */
+    struct farewell {
+        struct retirement *of;
+        struct edge_worker *worker;
+    } worker[];
+};
+
+static void retire_posted(void *arg)
+{
+    const struct farewell *f = arg;
+    struct retirement *r = f->of;
+    r->each(f->worker);
+    if (atomic_fetch_sub(&r->left, 1) == 1) {
+        edge_tuning_unref(r->tuning);
+        free(r);
+    }
+}
+
+void edge_tuning_retire(struct edge *edge, struct edge_tuning *tuning,
+                        void (*each)(struct edge_worker *worker))
+{
+    struct retirement *r = cdn_calloc(1, sizeof(*r) + edge->worker_count * sizeof(r->worker[0]));
+    r->tuning = tuning;
+    r->each = each;
+    atomic_init(&r->left, edge->worker_count);
+    const unsigned count = edge->worker_count; /* the last message frees r */
+    for (unsigned i = 0; i < count; i++) {
+        r->worker[i] = (struct farewell){r, &edge->worker[i]};
+    }
+    for (unsigned i = 0; i < count; i++) {
+        loop_post(edge->worker[i].loop, retire_posted, &r->worker[i]);
     }
 }

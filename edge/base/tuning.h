@@ -12,7 +12,13 @@
 enum cdn_status edge_tuning_create(const struct edge_settings *settings, const char *path,
                                    struct edge_origins *origins, struct edge_tuning **ret,
                                    struct cdn_error *err) CDN_MUST_CHECK;
-void edge_tuning_destroy(struct edge_tuning *tuning); /* NULL is fine; `older` too */
+void edge_tuning_destroy(struct edge_tuning *tuning); /* that nobody else saw yet; NULL is fine */
+struct edge_tuning *edge_tuning_ref(const struct edge_tuning *tuning);
+void edge_tuning_unref(struct edge_tuning *tuning); /* NULL is fine */
+/* Takes the edge's reference of one that is not in force any more, once each worker has begun another turn;
+ * `each` is run on every worker on the way. */
+void edge_tuning_retire(struct edge *edge, struct edge_tuning *tuning,
+                        void (*each)(struct edge_worker *worker));
 enum cdn_status edge_tuning_networks(const struct cdn_config_list *list, const char *what,
                                      struct edge_networks *ret, struct cdn_error *err) CDN_MUST_CHECK;
 /* The slices borrow from the list. The array is the caller's. */

@@ -77,9 +77,12 @@ struct edge_networks { /* parsed lists of CIDRs */
     size_t count;
 };
 
-/* What can change at a reload; a new one is swapped in, old ones live until the end of the process. */
+/* What can change at a reload: another is swapped in. Code on a worker's thread may use the one in force until
+ * its turn ends; what lives longer holds a reference (tuning.h). */
 struct edge_tuning {
-    struct edge_tuning *older;
+    _Atomic unsigned
+        refs;          /* the edge's while it is in force, and one for each request and fetch by its rules */
+    struct loop *home; /* on which it is freed, as that takes a while; NULL: at once */
     struct edge_sites sites;
     struct cdn_str *targeted; /* names that the rules of the sites borrow */
     struct edge_networks purge_allow;

@@ -398,9 +398,8 @@ static const struct daemon_route routes[] = {
 
 /* ---- life ---- */
 
-static void clear_hot(void *arg)
+static void clear_hot(struct edge_worker *w)
 {
-    struct edge_worker *w = arg;
     edge_hot_clear(w->hot);
 }
 
@@ -435,12 +434,10 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
     tuning->sites.names = &edge->machine;
     tuning->settings = next;
     tuning->keep_settings = true;
-    tuning->older = atomic_load(&edge->tuning);
-    atomic_store(&edge->tuning, tuning);
+    tuning->home = daemon_loop(edge->daemon);
+    struct edge_tuning *old = atomic_exchange(&edge->tuning, tuning);
     edge_sites_use(&tuning->sites, &edge->origins);
-    for (unsigned i = 0; i < edge->worker_count; i++) { /* ready answers may be by rules that are gone */
-        loop_post(edge->worker[i].loop, clear_hot, &edge->worker[i]);
-    }
+    edge_tuning_retire(edge, old, clear_hot); /* ready answers may be by its rules */
     edge_certificate_use(edge, tls);
     cdn_log_set_level((enum cdn_log_level)next.log_level);
     return CDN_OK;

@@ -13,6 +13,7 @@
 #include "common/str.h"
 #include "edge/base/metrics.h"
 #include "edge/base/settings.h"
+#include "edge/base/tuning.h"
 #include "edge/base/worker.h"
 #include "edge/cache/cache.h"
 #include "edge/cache/object.h"
@@ -72,6 +73,7 @@ void edge_fetch_unref(struct edge_fetch *f)
     edge_body_destroy(f->body);
     edge_promise_free(f->promise);
     edge_fields_free(&f->request.fields);
+    edge_tuning_unref(f->request.tuning);
     free(f->request.path);
     free(f->request.host);
     free(f->request.key);

@@ -81,6 +81,7 @@ struct edge_fetch_scope {
 
 struct edge_fetch_request {
     const char *method;
+    struct edge_tuning *tuning;   /* that the rule is of; taken over */
     const struct edge_rule *rule; /* borrowed: where to ask, and what of the answer may be kept */
     char *path;                   /* with the query: the target; taken over */
     /* where more than one may be asked (edge_fetch_has_ways), and then not in `fields`; taken over */

@@ -18,6 +18,7 @@
 #include "common/parse.h"
 #include "common/str.h"
 #include "edge/base/metrics.h"
+#include "edge/base/tuning.h"
 #include "edge/cache/object.h"
 #include "edge/fetch/fetch.h"
 #include "edge/log/access_format.h"
@@ -133,7 +134,8 @@ static enum edge_key_error build_target(struct edge_txn *t)
                                          .query = t->http->query};
     struct cdn_str digits;
     char text[EDGE_KEY_MAX]; /* a transaction keeps what the key needs, not what a key may need */
-    t->tuning = edge_tuning_now(t->worker->edge);
+    edge_tuning_unref(t->tuning);
+    t->tuning = edge_tuning_ref(edge_tuning_now(t->worker->edge));
     enum edge_key_error e = edge_target_build(&t->tuning->sites, &parts, text, &t->target);
     if (e == EDGE_KEY_OK) {
         cdn_buf_clear(&t->key);

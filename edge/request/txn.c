@@ -6,6 +6,7 @@
 #include "common/http/syntax/http_message.h"
 #include "common/loop.h"
 #include "common/mem.h"
+#include "edge/base/tuning.h"
 #include "edge/cache/blob.h"
 #include "edge/memory/budget.h"
 #include "edge/request/stall.h"
@@ -67,6 +68,7 @@ static void discard(struct edge_txn *t)
         edge_cache_leave(w->edge->cache, t->entry);
     }
     edge_blob_unref(t->blob);
+    edge_tuning_unref(t->tuning);
     struct cdn_buf key = t->key;
     struct cdn_buf text = t->text;
     edge_budget_sub(t->upload.room + (t->upload_charged ? EDGE_BUDGET_UPLOAD : 0));

@@ -53,10 +53,10 @@ struct edge_txn {
     struct http_request *http;
     enum edge_step step; /* that runs when libmicrohttpd asks next */
     /* the request */
-    struct cdn_buf key;               /* cache key; `target` points into it */
-    struct edge_target target;        /* what is asked, of us and of the origin, and by which rule */
-    const struct edge_tuning *tuning; /* that the rule is of */
-    struct cdn_buf text;              /* joined fields that `conditions` and `control` point into */
+    struct cdn_buf key;         /* cache key; `target` points into it */
+    struct edge_target target;  /* what is asked, of us and of the origin, and by which rule */
+    struct edge_tuning *tuning; /* that the rule is of */
+    struct cdn_buf text;        /* joined fields that `conditions` and `control` point into */
     struct edge_request_control control;
     struct edge_conditions conditions;
     bool hashed;                              /* content-hashed name */

@@ -14,6 +14,7 @@
 #include "common/str.h"
 #include "edge/base/accept.h"
 #include "edge/base/settings.h"
+#include "edge/base/tuning.h"
 #include "edge/base/worker.h"
 #include "edge/cache/cache.h"
 #include "edge/cache/object.h"
@@ -439,6 +440,7 @@ void edge_upstream_request(struct edge_txn *t, const struct edge_fetch_scope *sc
     edge_fields_seal(&ret->fields);
     ret->method = pass ? method_text(t) : "GET";
     ret->rule = t->target.rule;
+    ret->tuning = edge_tuning_ref(t->tuning);
     ret->path = cdn_str_dup(t->target.path);
     if (edge_fetch_has_ways(t->target.rule)) {
         ret->host = t->target.rule->host_sent == EDGE_HOST_ORIGIN ? NULL : cdn_str_dup(host_of(t));

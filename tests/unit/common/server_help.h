@@ -2,6 +2,7 @@
 #ifndef CDN_TESTS_SERVER_HELP_H
 #define CDN_TESTS_SERVER_HELP_H
 #include "common/http/server/http_server.h"
+#include "common/http/syntax/http_message.h"
 #include "common/loop.h"
 #include "common/parse.h"
 #include "common/status.h"

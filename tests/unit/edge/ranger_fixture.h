@@ -10,6 +10,7 @@
 #include "common/parse.h"
 #include "common/status.h"
 #include "common/str.h"
+#include "edge/base/tuning.h"
 #include "edge/base/worker.h"
 #include "edge/cache/cache.h"
 #include "edge/fetch/fetch.h"
@@ -97,6 +98,7 @@ static inline void start_with(const char *const *flags, uint64_t whole)
     txn = edge_txn_new(worker, held, &hooks);
     txn->target.path = CDN_STR("/a");
     txn->target.host = CDN_STR("h");
+    txn->tuning = edge_tuning_ref(edge_tuning_now(edge));
     txn->target.rule = edge_tuning_now(edge)->sites.any->rule;
     txn->entry = edge_cache_enter(edge->cache, CDN_STR(KEY));
 }

@@ -8,6 +8,7 @@
 
 #include <check.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "common/banned.h"
 
