@@ -77,8 +77,8 @@ struct edge_networks { /* parsed lists of CIDRs */
     size_t count;
 };
 
-/* What can change at a reload: another is swapped in. Code on a worker's thread may use the one in force until
- * its turn ends; what lives longer holds a reference (tuning.h). */
+/* What can change at a reload: another is swapped in. Code on a worker's thread may use the one in force
+ * until its turn ends; what lives longer holds a reference (tuning.h). */
 struct edge_tuning {
     _Atomic unsigned
         refs;          /* the edge's while it is in force, and one for each request and fetch by its rules */
