@@ -6,6 +6,7 @@
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
 #include "common/daemon/metrics.h"
+#include "common/log.h"
 #include "common/mem.h"
 #include "common/parse.h"
 #include "common/str.h"
@@ -55,6 +56,51 @@ static enum cdn_status set_faults(void *self, json_t *body, struct cdn_error *er
     return wan_relay_set_faults(wan->relay, body, err);
 }
 
+/* The last -c or --config, else the environment's: what cdn_config_load read the settings from. */
+static const char *config_path(int argc, char **argv)
+{
+    const char *path = getenv("POCKETCDN_CONFIG");
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        struct cdn_str arg = cdn_str(argv[i]);
+        bool separate = strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0;
+        if (separate && i + 1 < argc) {
+            path = argv[++i];
+        } else if (cdn_str_starts(arg, CDN_STR("--config="))) {
+            path = argv[i] + strlen("--config=");
+        } else if (cdn_str_starts(arg, CDN_STR("-c")) && !separate) {
+            path = argv[i] + strlen("-c");
+        }
+    }
+    return path && path[0] ? path : NULL;
+}
+
+/* The nodes as cdn.yaml has them now; of its own settings nothing may differ but the log's level. */
+static enum cdn_status reload(void *self, struct cdn_error *err)
+{
+    struct wan *wan = self;
+    struct wan_settings next = {0};
+    struct wan_world world = {0};
+    enum cdn_config_outcome outcome;
+    enum cdn_status status =
+        cdn_config_load(&wan_program, wan->argc, wan->argv, &next, &outcome, NULL, NULL, err);
+    if (status != CDN_OK) {
+        return status;
+    }
+    status = cdn_config_can_reload(&wan_program, &wan->settings, &next, err);
+    if (status == CDN_OK) {
+        status = wan_world_read(config_path(wan->argc, wan->argv), &next, &world, err);
+    }
+    if (status == CDN_OK) {
+        status = wan_relay_reload(wan->relay, &world, err);
+    }
+    if (status == CDN_OK) {
+        cdn_log_set_level((enum cdn_log_level)next.log_level);
+    }
+    wan_world_free(&world);
+    cdn_config_free(&wan_program, &next);
+    return status;
+}
+
 static void drain(void *self)
 {
     struct wan *wan = self;
@@ -81,28 +127,11 @@ static enum cdn_status open_daemon(struct wan *wan, struct cdn_error *err)
         .metrics = give_metrics,
         .status = give_status,
         .faults = set_faults,
+        .reload = reload,
         .drain = drain,
         .drained = drained,
     };
     return daemon_create(&config, &wan->daemon, err);
-}
-
-/* The last -c or --config, else the environment's: what cdn_config_load read the settings from. */
-static const char *config_path(int argc, char **argv)
-{
-    const char *path = getenv("POCKETCDN_CONFIG");
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        struct cdn_str arg = cdn_str(argv[i]);
-        bool separate = strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0;
-        if (separate && i + 1 < argc) {
-            path = argv[++i];
-        } else if (cdn_str_starts(arg, CDN_STR("--config="))) {
-            path = argv[i] + strlen("--config=");
-        } else if (cdn_str_starts(arg, CDN_STR("-c")) && !separate) {
-            path = argv[i] + strlen("-c");
-        }
-    }
-    return path && path[0] ? path : NULL;
 }
 
 /* The kernel's usual slack of timers would make every byte late by 50 us; and a network that waits for a
@@ -119,14 +148,18 @@ enum cdn_status wan_create(struct wan_settings *take, int argc, char **argv, str
     struct wan *wan = cdn_calloc(1, sizeof(*wan));
     wan->settings = *take;
     memset(take, 0, sizeof(*take));
+    wan->argc = argc;
+    wan->argv = argv;
     be_punctual();
-    enum cdn_status status = wan_world_read(config_path(argc, argv), &wan->settings, &wan->world, err);
+    struct wan_world world = {0};
+    enum cdn_status status = wan_world_read(config_path(argc, argv), &wan->settings, &world, err);
     if (status == CDN_OK) {
         status = open_daemon(wan, err);
     }
     if (status == CDN_OK) {
-        status = wan_relay_create(daemon_loop(wan->daemon), &wan->settings, &wan->world, &wan->relay, err);
+        status = wan_relay_create(daemon_loop(wan->daemon), &wan->settings, &world, &wan->relay, err);
     }
+    wan_world_free(&world);
     if (status != CDN_OK) {
         wan_destroy(wan);
         return status;
@@ -149,7 +182,6 @@ void wan_destroy(struct wan *wan)
     }
     wan_relay_destroy(wan->relay);
     daemon_destroy(wan->daemon);
-    wan_world_free(&wan->world);
     cdn_config_free(&wan_program, &wan->settings);
     free(wan);
 }

@@ -3,11 +3,11 @@
 #define CDN_WAN_WAN_PRIVATE_H
 #include "common/daemon/daemon.h"
 #include "wan/relay/settings.h"
-#include "wan/relay/world.h"
 
 struct wan {
     struct wan_settings settings;
-    struct wan_world world;
+    int argc; /* as given to main, for reloads */
+    char **argv;
     struct wan_relay *relay;
     struct daemon *daemon;
 };

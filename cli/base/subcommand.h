@@ -25,6 +25,7 @@ struct cli_command {
     X(up)               \
     X(down)             \
     X(status)           \
+    X(reload)           \
     X(geo)              \
     X(route)            \
     X(get)              \

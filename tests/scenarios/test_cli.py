@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from cdn import BIN
 
-COMMANDS = ["up", "down", "status", "geo", "route", "get", "travel", "rtt", "why", "purge", "clock", "fault", "demo"]
+COMMANDS = ["up", "down", "status", "reload", "geo", "route", "get", "travel", "rtt", "why", "purge", "clock", "fault", "demo"]
 
 
 def test_completion_for_bash_completes(cdn):
@@ -115,6 +115,8 @@ def test_version_carries_the_attribution_of_the_data(cdn):
     (["clock", "set", "a", "b"], 2, "set needs one value"),
     (["clock", "+1d", "+2d"], 2, "more behind '+1d'"),
     (["clock", "--state", "s"], 1, "no CDN runs"),
+    (["reload", "--state", "s"], 1, "no CDN runs"),
+    (["reload", "now"], 2, "takes no argument"),
 ])
 def test_errors_are_one_line_and_say_what(cdn, args, code, words):
     done = cdn.cli(*args)

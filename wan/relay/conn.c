@@ -120,6 +120,7 @@ static void free_conn(struct wan_conn *conn)
     }
     relay->conn_count--;
     wan_client_unref(conn->client);
+    wan_era_unref(conn->era);
     free(conn->hello);
     free(conn);
 }
@@ -141,6 +142,7 @@ static struct wan_conn *new_conn(struct wan_relay *relay, int fd)
 {
     struct wan_conn *conn = cdn_calloc(1, sizeof(*conn));
     conn->relay = relay;
+    conn->era = wan_era_ref(relay->era);
     conn->number = ++relay->conn_number;
     conn->next = relay->conns;
     if (conn->next) {
@@ -296,7 +298,7 @@ static void call_target(struct wan_conn *conn)
 static void send_proxy_header(const struct wan_conn *conn)
 {
     char header[PROXY_WRITE_MAX];
-    const struct wan_node *as = wan_world_node_of(conn->relay->world, conn->client->end);
+    const struct wan_node *as = wan_world_node_of(&conn->era->world, conn->client->end);
     struct cdn_addr source = as ? as->listen : conn->client->end->address;
     if (!as && source.sa.sa_family != AF_UNSPEC) {
         cdn_addr_set_port(&source, (unsigned)(1024 + conn->number % 64000));

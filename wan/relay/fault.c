@@ -2,6 +2,7 @@
  * ends that exist is meant: nobody has to know which names have dashes. */
 #include "wan/relay/fault.h"
 
+#include "common/log.h"
 #include "common/mem.h"
 #include "common/parse.h"
 #include "common/str.h"
@@ -230,6 +231,21 @@ enum cdn_status wan_faults_change(struct wan_faults *faults, const struct wan_wo
         faults->items[faults->n++] = f;
     }
     return CDN_OK;
+}
+
+void wan_faults_move(struct wan_faults *faults, const struct wan_world *to)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < faults->n; i++) {
+        struct wan_fault f = faults->items[i];
+        struct cdn_error err;
+        if (split_link(to, &f, &err) == CDN_OK) {
+            faults->items[n++] = f;
+        } else {
+            cdn_log(CDN_LOG_WARN, "fault_lost", "link=%s error=%s", f.link, err.text);
+        }
+    }
+    faults->n = n;
 }
 
 json_t *wan_faults_json(const struct wan_faults *faults)

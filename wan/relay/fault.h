@@ -48,6 +48,8 @@ struct wan_faults { /* zeroed: none */
  * for all. One with the link and direction of an older one takes its place. */
 enum cdn_status wan_faults_change(struct wan_faults *faults, const struct wan_world *world, json_t *body,
                                   struct cdn_error *err) CDN_MUST_CHECK;
+/* To another world; those whose ends are not there any more are gone. */
+void wan_faults_move(struct wan_faults *faults, const struct wan_world *to);
 json_t *wan_faults_json(const struct wan_faults *faults); /* a list */
 
 /* Both directions of a path between two ends, with what is wrong with them. Returns the seeds' sum. */

@@ -122,8 +122,9 @@ static bool take_user(struct wan_conn *conn)
 {
     struct wan_socks *socks = &conn->hello->socks;
     struct cdn_error why;
+    const struct wan_who who = wan_era_who(conn->relay, conn->era);
     if (!conn->client &&
-        wan_client_create(&conn->relay->who, socks->user, socks->password, &conn->client, &why) != CDN_OK) {
+        wan_client_create(&who, socks->user, socks->password, &conn->client, &why) != CDN_OK) {
         wan_socks_judge(socks, false);
         say_reply(conn);
         cdn_metric_add(&conn->relay->metrics.refused_user, 1);
@@ -162,7 +163,7 @@ static void on_answer(void *arg, enum cdn_status status, const struct cdn_addr *
                                               : "our DNS cannot be reached; does the router run?");
         return;
     }
-    if (wan_target_of_answer(conn->relay->world, answer, conn->hello->socks.port, &target, &err) != CDN_OK) {
+    if (wan_target_of_answer(&conn->era->world, answer, conn->hello->socks.port, &target, &err) != CDN_OK) {
         refuse_target(conn, WAN_SOCKS_NOT_ALLOWED, &metrics->refused_target, "target", err.text);
         return;
     }
@@ -186,7 +187,7 @@ static void take_request(struct wan_conn *conn)
     const struct wan_socks *socks = &conn->hello->socks;
     struct wan_target target = {0};
     struct cdn_error err;
-    if (wan_target_find(relay->world, cdn_str(socks->host), socks->port, &target, &err) != CDN_OK) {
+    if (wan_target_find(&conn->era->world, cdn_str(socks->host), socks->port, &target, &err) != CDN_OK) {
         refuse_target(conn, WAN_SOCKS_NOT_ALLOWED, &relay->metrics.refused_target, "target", err.text);
         return;
     }
@@ -199,7 +200,7 @@ static void take_request(struct wan_conn *conn)
     conn->state = WAN_CONN_ASK;
     loop_timer_stop(relay->loop, &conn->timer);
     cdn_metric_add(&relay->metrics.questions, 1);
-    conn->question = wan_resolve(relay->loop, &relay->world->dns, socks->host, &asks, on_answer, conn);
+    conn->question = wan_resolve(relay->loop, &conn->era->world.dns, socks->host, &asks, on_answer, conn);
     wan_conn_update(conn);
 }
 

@@ -46,6 +46,7 @@ static void on_client(struct loop_fd *watch, uint32_t events)
     for (unsigned i = 0; i < ACCEPTS_A_TURN; i++) {
         int fd = accept4(watch->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
+            l->used_ns = loop_mono_ns(l->relay->loop);
             wan_conn_accept(l, fd);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             loop_fd_change(l->relay->loop, watch, 0);
@@ -90,7 +91,8 @@ enum cdn_status wan_listen_open(struct wan_relay *relay, enum wan_listener_kind 
                                .kind = kind,
                                .watch = {.fd = fd, .events = EPOLLIN, .ready = on_client},
                                .again = {.fire = listen_again},
-                               .address = bound};
+                               .address = bound,
+                               .used_ns = loop_mono_ns(relay->loop)};
     enum cdn_status status = loop_fd_add(relay->loop, &l->watch, err);
     if (status != CDN_OK) {
         close(fd);
@@ -112,16 +114,34 @@ static void stop(struct wan_listener *l)
     }
 }
 
+static void release(struct wan_listener *l)
+{
+    stop(l);
+    wan_client_unref(l->client);
+    free(l->place);
+    free(l->profile);
+    free(l);
+}
+
+void wan_listen_close(struct wan_listener *listener)
+{
+    struct wan_listener **at = &listener->relay->listeners;
+    while (*at != listener) {
+        at = &(*at)->next;
+    }
+    *at = listener->next;
+    listener->relay->places -= listener->kind == WAN_LISTENER_PLACE;
+    release(listener);
+}
+
 void wan_listen_close_all(struct wan_relay *relay, bool only_stop)
 {
     for (struct wan_listener *l = relay->listeners, *next; l; l = next) {
         next = l->next;
-        stop(l);
-        if (!only_stop) {
-            wan_client_unref(l->client);
-            free(l->place);
-            free(l->profile);
-            free(l);
+        if (only_stop) {
+            stop(l);
+        } else {
+            release(l);
         }
     }
     relay->listeners = only_stop ? relay->listeners : NULL;

@@ -1,6 +1,7 @@
 /* relay: puts the network together and takes it apart; what it says of itself is in relay_json. */
 #include "wan/relay/relay.h"
 
+#include "common/clock.h"
 #include "common/config/config.h"
 #include "common/daemon/daemon.h"
 #include "common/log.h"
@@ -26,13 +27,13 @@
 #define LISTENERS_MAX 1024u
 #define PLACE_MAX 200u /* bytes of a name: what is kept of all listeners stays below what keep.c reads */
 #define DESCRIPTORS_A_CONN 2u
+#define NS_PER_MS INT64_C(1000000)
 
 /* ---- listeners of places ---- */
 
-static const struct wan_listener *find_listener(const struct wan_relay *relay,
-                                                const struct wan_client *client)
+static struct wan_listener *find_listener(const struct wan_relay *relay, const struct wan_client *client)
 {
-    for (const struct wan_listener *l = relay->listeners; l; l = l->next) {
+    for (struct wan_listener *l = relay->listeners; l; l = l->next) {
         const struct wan_client *c = l->client;
         if (l->kind == WAN_LISTENER_PLACE && c->profile == client->profile &&
             (c->end == client->end ||
@@ -44,13 +45,34 @@ static const struct wan_listener *find_listener(const struct wan_relay *relay,
     return NULL;
 }
 
+/* Closes the one of a place that nobody has used for longest, if that is long enough. */
+static bool give_back(struct wan_relay *relay)
+{
+    const int64_t before_ns = cdn_clock_mono_ns() - relay->settings->listener_idle * NS_PER_MS;
+    struct wan_listener *least = NULL;
+    for (struct wan_listener *l = relay->listeners; l; l = l->next) {
+        const bool is_idle =
+            l->kind == WAN_LISTENER_PLACE && l->client->owners == 1 && l->used_ns <= before_ns;
+        if (is_idle && (!least || l->used_ns < least->used_ns)) {
+            least = l;
+        }
+    }
+    if (least) {
+        cdn_log(CDN_LOG_INFO, "listener_idle", "place=%s", least->place);
+        wan_listen_close(least);
+    }
+    return least != NULL;
+}
+
 /* On the general listener's address; `port` 0: the kernel's choice. */
 static enum cdn_status open_place(struct wan_relay *relay, struct wan_client *client, const char *place,
                                   unsigned port, struct wan_listener **ret, struct cdn_error *err)
 {
     struct cdn_addr address;
-    if (relay->places == LISTENERS_MAX) {
-        return cdn_error_set(err, CDN_TOO_LARGE, "listeners: more than %u", LISTENERS_MAX);
+    if (relay->places == LISTENERS_MAX && !give_back(relay)) {
+        return cdn_error_set(err, CDN_TOO_LARGE,
+                             "listeners: more than %u, and each was used within listener_idle",
+                             LISTENERS_MAX);
     }
     wan_relay_address(relay, &address);
     cdn_addr_set_port(&address, port);
@@ -73,11 +95,12 @@ enum cdn_status wan_relay_listen(struct wan_relay *relay, const char *place, con
     if (strlen(place) > PLACE_MAX) { /* signs that are in no name are passed over, however many */
         return cdn_error_set(err, CDN_INVALID, "listeners: a place has at most %u bytes", PLACE_MAX);
     }
-    enum cdn_status status = wan_client_create(&relay->who, place, profile, &client, err);
+    const struct wan_who who = wan_era_who(relay, relay->era);
+    enum cdn_status status = wan_client_create(&who, place, profile, &client, err);
     if (status != CDN_OK) {
         return status;
     }
-    const struct wan_listener *there = find_listener(relay, client);
+    struct wan_listener *there = find_listener(relay, client);
     if (!there) {
         status = open_place(relay, client, place, 0, &made, err);
         there = made;
@@ -86,6 +109,7 @@ enum cdn_status wan_relay_listen(struct wan_relay *relay, const char *place, con
         }
     }
     if (status == CDN_OK && there) {
+        there->used_ns = cdn_clock_mono_ns();
         *ret = there->address;
     }
     wan_client_unref(client);
@@ -98,7 +122,8 @@ static void restore_place(void *arg, const char *place, const char *profile, uns
     struct wan_client *client;
     struct wan_listener *made;
     struct cdn_error err;
-    enum cdn_status status = wan_client_create(&relay->who, place, profile, &client, &err);
+    const struct wan_who who = wan_era_who(relay, relay->era);
+    enum cdn_status status = wan_client_create(&who, place, profile, &client, &err);
     if (status == CDN_OK) {
         status = open_place(relay, client, place, port, &made, &err);
         wan_client_unref(client);
@@ -126,33 +151,12 @@ static enum cdn_status open_general(struct wan_relay *relay, struct cdn_error *e
     return status == CDN_OK ? status : cdn_error_prefix(err, "listen");
 }
 
-/* Whether what enters at a link comes back to it, over others perhaps: it would go round for ever. */
-static bool goes_round(const struct wan_relay *relay, const struct wan_link *link)
-{
-    const struct wan_link *at = link;
-    for (size_t hops = 0; at && hops <= relay->link_count; hops++) {
-        const struct wan_link *next = NULL;
-        for (size_t i = 0; i < relay->link_count && !next; i++) {
-            next = wan_world_same_address(&relay->links[i].listen, &at->target) ? &relay->links[i] : NULL;
-        }
-        at = next;
-    }
-    return at != NULL;
-}
-
 static enum cdn_status open_links(struct wan_relay *relay, struct cdn_error *err)
 {
-    const struct cdn_config_list *list = &relay->settings->links;
     enum cdn_status status = CDN_OK;
-    relay->links = cdn_calloc(list->n ? list->n : 1, sizeof(*relay->links));
-    for (size_t i = 0; i < list->n && status == CDN_OK; i++) {
-        struct wan_link *link = &relay->links[i];
+    for (size_t i = 0; i < relay->era->link_count && status == CDN_OK; i++) {
+        struct wan_link *link = &relay->era->links[i];
         struct wan_listener *l;
-        status = wan_link_read(&relay->who, &list->items[i], link, err);
-        if (status != CDN_OK) {
-            break;
-        }
-        relay->link_count++;
         status = wan_listen_open(relay, WAN_LISTENER_LINK, &link->listen, &l, err);
         if (status == CDN_OK) {
             link->listen = l->address;
@@ -161,13 +165,7 @@ static enum cdn_status open_links(struct wan_relay *relay, struct cdn_error *err
             status = link->udp ? wan_udp_open(relay->udp, link, err) : CDN_OK;
         }
         if (status != CDN_OK) {
-            cdn_error_prefix(err, "%s: links", list->items[i].origin);
-        }
-    }
-    for (size_t i = 0; i < relay->link_count && status == CDN_OK; i++) {
-        if (goes_round(relay, &relay->links[i])) {
-            status = cdn_error_set(err, CDN_INVALID, "%s: links: what enters here would go round in a circle",
-                                   list->items[i].origin);
+            cdn_error_prefix(err, "%s: links", relay->settings->links.items[i].origin);
         }
     }
     return status;
@@ -184,14 +182,16 @@ static void limit_connections(struct wan_relay *relay)
     }
 }
 
-static enum cdn_status open_all(struct wan_relay *relay, struct cdn_error *err)
+static enum cdn_status open_all(struct wan_relay *relay, struct wan_world *take, struct cdn_error *err)
 {
     enum cdn_status status = wan_addresses_create(&relay->addresses, err);
     if (status == CDN_OK && !wan_profile_find(cdn_str(relay->settings->profile))) {
         status =
             cdn_error_set(err, CDN_INVALID, "profile: no profile '%s' is known", relay->settings->profile);
     }
-    relay->who = (struct wan_who){relay->world, relay->addresses, relay->settings->profile};
+    if (status == CDN_OK) {
+        status = wan_era_create(relay, take, &relay->era, err);
+    }
     if (status == CDN_OK) {
         status = open_general(relay, err);
     }
@@ -205,17 +205,16 @@ static enum cdn_status open_all(struct wan_relay *relay, struct cdn_error *err)
 }
 
 enum cdn_status wan_relay_create(struct loop *loop, const struct wan_settings *settings,
-                                 const struct wan_world *world, struct wan_relay **ret, struct cdn_error *err)
+                                 struct wan_world *take, struct wan_relay **ret, struct cdn_error *err)
 {
     struct wan_relay *relay = cdn_calloc(1, sizeof(*relay));
     relay->loop = loop;
     relay->settings = settings;
-    relay->world = world;
     relay->budget.limit = settings->memory;
     relay->budget.scratch = cdn_malloc(WAN_PIPE_SCRATCH);
     relay->udp = wan_udp_create(relay);
     limit_connections(relay);
-    enum cdn_status status = open_all(relay, err);
+    enum cdn_status status = open_all(relay, take, err);
     if (status != CDN_OK) {
         wan_relay_destroy(relay);
         return status;
@@ -234,10 +233,7 @@ void wan_relay_destroy(struct wan_relay *relay)
     }
     wan_listen_close_all(relay, false);
     wan_udp_destroy(relay->udp);
-    for (size_t i = 0; i < relay->link_count; i++) {
-        wan_link_free(&relay->links[i]);
-    }
-    free(relay->links);
+    wan_era_unref(relay->era);
     wan_addresses_destroy(relay->addresses);
     free(relay->budget.scratch);
     free(relay);
@@ -268,7 +264,7 @@ bool wan_relay_is_drained(const struct wan_relay *relay)
 
 enum cdn_status wan_relay_set_faults(struct wan_relay *relay, json_t *body, struct cdn_error *err)
 {
-    enum cdn_status status = wan_faults_change(&relay->faults, relay->world, body, err);
+    enum cdn_status status = wan_faults_change(&relay->faults, &relay->era->world, body, err);
     if (status == CDN_OK) {
         for (struct wan_conn *conn = relay->conns; conn; conn = conn->next) {
             wan_conn_paths_changed(conn);

@@ -21,11 +21,15 @@
 
 struct wan_relay;
 
-/* Borrows all three. CDN_CONFLICT: an address is in use. */
+/* Borrows loop and settings, takes the world over. CDN_CONFLICT: an address is in use. */
 enum cdn_status wan_relay_create(struct loop *loop, const struct wan_settings *settings,
-                                 const struct wan_world *world, struct wan_relay **ret,
+                                 struct wan_world *take, struct wan_relay **ret,
                                  struct cdn_error *err) CDN_MUST_CHECK;
 void wan_relay_destroy(struct wan_relay *relay);
+/* The CDN has changed: what comes from now on meets other nodes, what is under way goes on as it began. On an
+ * error nothing has changed. */
+enum cdn_status wan_relay_reload(struct wan_relay *relay, struct wan_world *take,
+                                 struct cdn_error *err) CDN_MUST_CHECK;
 void wan_relay_address(const struct wan_relay *relay, struct cdn_addr *ret); /* of the general listener */
 void wan_relay_drain(struct wan_relay *relay);
 bool wan_relay_is_drained(const struct wan_relay *relay);

@@ -112,11 +112,11 @@ static json_t *links_json(const struct wan_relay *relay)
 json_t *wan_relay_status_json(const struct wan_relay *relay)
 {
     json_t *all = json_object(), *nodes = json_array();
-    for (size_t i = 0; i < relay->world->n; i++) {
-        json_array_append_new(nodes, node_json(&relay->world->nodes[i]));
+    for (size_t i = 0; i < relay->era->world.n; i++) {
+        json_array_append_new(nodes, node_json(&relay->era->world.nodes[i]));
     }
-    json_object_set_new(all, "zone", json_string(relay->world->zone));
-    json_object_set_new(all, "site", json_string(relay->world->site));
+    json_object_set_new(all, "zone", json_string(relay->era->world.zone));
+    json_object_set_new(all, "site", json_string(relay->era->world.site));
     json_object_set_new(all, "nodes", nodes);
     json_object_set_new(all, "listeners", wan_relay_listeners_json(relay));
     json_object_set_new(
@@ -171,11 +171,12 @@ enum cdn_status wan_relay_path_json(const struct wan_relay *relay, const char *f
 {
     struct wan_client *client, *target;
     struct wan_route route;
-    enum cdn_status status = wan_client_create(&relay->who, from, profile, &client, err);
+    const struct wan_who who = wan_era_who(relay, relay->era);
+    enum cdn_status status = wan_client_create(&who, from, profile, &client, err);
     if (status != CDN_OK) {
         return cdn_error_prefix(err, "from");
     }
-    status = wan_client_create(&relay->who, to, "", &target, err);
+    status = wan_client_create(&who, to, "", &target, err);
     if (status != CDN_OK) {
         wan_client_unref(client);
         return cdn_error_prefix(err, "to");

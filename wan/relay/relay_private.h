@@ -19,6 +19,14 @@
 
 enum wan_listener_kind { WAN_LISTENER_ANYBODY, WAN_LISTENER_PLACE, WAN_LISTENER_LINK };
 
+/* The CDN from one reload to the next. Counted: a connection ends in the one in which it began. */
+struct wan_era {
+    unsigned owners;
+    struct wan_world world;
+    struct wan_link *links;
+    size_t link_count;
+};
+
 struct wan_listener {
     struct wan_relay *relay;
     struct wan_listener *next;
@@ -29,6 +37,7 @@ struct wan_listener {
     struct wan_client *client; /* NULL: the user name says who */
     char *place, *profile;     /* of a place's listener, as they are kept */
     const struct wan_link *link;
+    int64_t used_ns; /* when somebody came, or when it was made or asked for */
 };
 
 enum wan_conn_state {
@@ -70,6 +79,7 @@ struct wan_side {
 
 struct wan_conn {
     struct wan_relay *relay;
+    struct wan_era *era;
     struct wan_conn *next, *previous;
     enum wan_conn_state state;
     uint64_t number;
@@ -94,9 +104,8 @@ struct wan_conn {
 struct wan_relay {
     struct loop *loop;
     const struct wan_settings *settings;
-    const struct wan_world *world;
+    struct wan_era *era;
     struct wan_addresses *addresses;
-    struct wan_who who;
     struct wan_faults faults;
     struct wan_budget budget;
     struct wan_metrics metrics;
@@ -105,18 +114,23 @@ struct wan_relay {
     struct wan_conn *conns;
     unsigned conn_count, conn_limit;
     uint64_t conn_number;
-    struct wan_link *links;
-    size_t link_count;
     struct wan_udp *udp;
     int64_t log_second; /* of refusals: some lines a second */
     unsigned log_lines, log_left_out;
     bool draining;
 };
 
+/* era */
+enum cdn_status wan_era_create(const struct wan_relay *relay, struct wan_world *take, struct wan_era **ret,
+                               struct cdn_error *err) CDN_MUST_CHECK;
+struct wan_era *wan_era_ref(struct wan_era *era);
+void wan_era_unref(struct wan_era *era); /* NULL is fine */
+struct wan_who wan_era_who(const struct wan_relay *relay, const struct wan_era *era);
 /* listen */
 enum cdn_status wan_listen_open(struct wan_relay *relay, enum wan_listener_kind kind,
                                 const struct cdn_addr *address, struct wan_listener **ret,
                                 struct cdn_error *err) CDN_MUST_CHECK;
+void wan_listen_close(struct wan_listener *listener);
 void wan_listen_close_all(struct wan_relay *relay, bool only_stop); /* stop: no further connections */
 
 /* conn */

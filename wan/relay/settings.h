@@ -31,6 +31,8 @@
       "A target that does not accept for this long, or behind a cut link, is unreachable")                  \
     X(DURATION, idle_timeout, "1h", 1000, 604800000, NULL, RESTART, "TIME",                                 \
       "A connection in which nothing moves for this long is reset")                                         \
+    X(DURATION, listener_idle, "1h", 0, 604800000, NULL, RESTART, "TIME",                                   \
+      "A place's listener that nobody used for this long may be given back when there are 1,024")           \
     X(STRING, origin, "", 0, 2048, NULL, RESTART, "URL", "The origin, where cdn.yaml does not say")         \
     X(STRING, origin_place, "", 0, 200, NULL, RESTART, "PLACE",                                             \
       "Where the origin stands, if its own section does not say; default: where the first edge is")         \

@@ -348,3 +348,15 @@ enum cdn_status wan_udp_open(struct wan_udp *udp, const struct wan_link *link, s
     udp->ports = port;
     return CDN_OK;
 }
+
+void wan_udp_move(struct wan_udp *udp, const struct wan_link *from, const struct wan_link *to)
+{
+    for (struct port *port = udp->ports; port; port = port->next) {
+        const struct wan_link *next = &to[port->link - from];
+        const bool elsewhere = !wan_world_same_address(&next->target, &port->link->target);
+        port->link = next;
+        while (elsewhere && port->sessions) { /* their sockets lead to the old one */
+            end_session(port->sessions);
+        }
+    }
+}

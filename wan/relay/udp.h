@@ -15,4 +15,7 @@ void wan_udp_destroy(struct wan_udp *udp); /* NULL is fine */
 enum cdn_status wan_udp_open(struct wan_udp *udp, const struct wan_link *link,
                              struct cdn_error *err) CDN_MUST_CHECK;
 
+/* The links have moved: those of `from` are now those of `to`, in the same order. */
+void wan_udp_move(struct wan_udp *udp, const struct wan_link *from, const struct wan_link *to);
+
 #endif
