@@ -5,6 +5,7 @@
 
 #include "cli/run/child.h"
 #include "cli/run/plan_private.h"
+#include "cli/run/site_hosts.h"
 #include "common/admin_address.h"
 #include "common/config/config.h"
 #include "common/mem.h"
@@ -164,6 +165,27 @@ struct parts { /* what the file says, program by program */
     const char *root; /* what the origin is to serve, NULL: no origin of ours */
 };
 
+static void count_host(void *arg, const char *host)
+{
+    (void)host;
+    ++*(size_t *)arg;
+}
+
+/* Without an origin for all, the sites of the file have their own, which its edges know. */
+static enum cdn_status check_sites(const struct plan *plan, const struct plan_wish *wish,
+                                   struct cdn_error *err)
+{
+    size_t hosts = 0;
+    enum cdn_status status =
+        wish->only_look || wish->wan ? CDN_OK : site_hosts_each(plan->config, count_host, &hosts, err);
+    if (status != CDN_OK || wish->only_look || hosts > 0) {
+        return status;
+    }
+    return cdn_error_set(err, CDN_USAGE,
+                         "nothing to serve: name a folder with --root DIR or an origin with --origin URL%s",
+                         wish->wan ? "" : ", or `sites` with their origins in a cdn.yaml");
+}
+
 /* The origin that is to be started, or the URL of one that runs: the command line before the file. */
 static enum cdn_status add_origin(struct plan *plan, const struct plan_wish *wish, struct parts *parts,
                                   struct cdn_error *err)
@@ -178,13 +200,9 @@ static enum cdn_status add_origin(struct plan *plan, const struct plan_wish *wis
         add_external(plan, url);
         return CDN_OK;
     }
-    if (!root[0] && wish->only_look) {
-        plan->origin_url = cdn_strdup("");
-        return CDN_OK;
-    }
     if (!root[0]) {
-        return cdn_error_set(
-            err, CDN_USAGE, "nothing to serve: name a folder with --root DIR or an origin with --origin URL");
+        plan->origin_url = cdn_strdup("");
+        return check_sites(plan, wish, err);
     }
     struct plan_where where = {
         plan_kind_word(PLAN_ORIGIN), origin->place, "http", origin->listen, origin->admin,
@@ -238,8 +256,11 @@ static enum cdn_status add_edge(struct plan *plan, size_t i, const struct plan_w
     }
     cdn_config_free(&edge_program, &part);
     if (status == CDN_OK && !wish->only_look) {
-        plan_add_args(&plan->nodes[plan->n - 1], "--name", edge->name, "--place", edge->place, "--origin",
-                      plan->origin_url, "--cache-dir", cache, "--control", control, NULL);
+        plan_add_args(&plan->nodes[plan->n - 1], "--name", edge->name, "--place", edge->place, "--cache-dir",
+                      cache, "--control", control, NULL);
+        if (plan->origin_url[0]) {
+            plan_add_args(&plan->nodes[plan->n - 1], "--origin", plan->origin_url, NULL);
+        }
     }
     return status;
 }

@@ -146,7 +146,9 @@ enum cdn_status plan_check(const struct plan *plan, const char *root, const stru
                            const struct router_config *router, struct cdn_error *err)
 {
     struct router_table *table = NULL;
-    enum cdn_status status = root ? check_root(root, err) : check_origin_url(plan->origin_url, err);
+    enum cdn_status status = root                  ? check_root(root, err)
+                             : plan->origin_url[0] ? check_origin_url(plan->origin_url, err)
+                                                   : CDN_OK; /* sites have their own */
     if (status == CDN_OK && root) {
         status = check_place(plan, "origin", "place", origin->place, err);
     }
