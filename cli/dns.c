@@ -69,12 +69,20 @@ static const struct form {
      "sudo tee -a /etc/hosts", print_hosts},
 };
 
+/* What resolves by itself, and must never be sent elsewhere: addresses, and localhost (RFC 6761 6.3). */
+static bool is_of_this_machine(struct cdn_str name)
+{
+    struct cdn_addr address;
+    return cdn_parse_ip(name, &address) || cdn_str_starts(name, CDN_STR("[")) ||
+           cdn_str_eq_nocase(name, CDN_STR("localhost")) || cdn_str_ends(name, CDN_STR(".localhost"));
+}
+
 static void take_host(void *arg, const char *host)
 {
     struct names *n = arg;
     struct cdn_str rest = cdn_str(host), name = cdn_str_cut(&rest, ':');
     CDN_AUTOFREE char *inside = cdn_asprintf(".%s", n->zone.name);
-    if (cdn_str_find(name, '*') < 0 && !cdn_str_ends(name, cdn_str(inside)) &&
+    if (cdn_str_find(name, '*') < 0 && !is_of_this_machine(name) && !cdn_str_ends(name, cdn_str(inside)) &&
         !cdn_str_eq_nocase(name, cdn_str(n->zone.name)) && n->edge[0]) {
         cdn_buf_printf(&n->hosts, "%s " CDN_STR_FMT "\n", n->edge, CDN_STR_ARG(name));
     }

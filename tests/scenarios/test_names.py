@@ -68,7 +68,8 @@ def asked(server, name):
 
 
 def test_lines_for_resolvers(cdn, up):
-    config = few_edges(cdn, sites={"shop": {"hosts": ["www.shop.test", "pay.example", "*.img.example"]}})
+    config = few_edges(cdn, sites={"shop": {"hosts": ["www.shop.test", "pay.example", "*.img.example",
+                                                         "localhost", "127.0.0.1", "[::1]", "shop.localhost"]}})
     running = up("-c", cdn.config(config))
     assert f"www.shop.test is answered by {config['router']['dns_listen']}: `pocketcdn dns" in running.told
     resolved = running.run("dns", "resolved").stdout
