@@ -33,7 +33,7 @@ test: ## unit tests, scenarios and lint (minutes)
 
 test-long: test ## the same under AddressSanitizer, UBSan and ThreadSanitizer, fuzz targets, static analysis
 	$(deps) build demo test long
-	@CDN_LONG=yes $(ctest) --test-dir build -R 'scenario.(wan_truth|wan_many|wan_soak|travel_page|compare|polls)|lint.(includes|tidy)|unit.(edge.policy|edge.store_crash|router.compiled|router.table)'
+	@CDN_LONG=yes $(ctest) --test-dir build -R 'scenario.(django_ways|wan_truth|wan_many|wan_soak|travel_page|compare|polls)|lint.(includes|tidy)|unit.(edge.policy|edge.store_crash|router.compiled|router.table)'
 	@for preset in asan-ubsan tsan; do \
 	    cmake --preset $$preset && cmake --build --preset $$preset -j $(JOBS) && \
 	    $(ctest) --test-dir build-$$preset -LE lint || exit 1; done

@@ -1,4 +1,11 @@
-"""A client of the Django site that keeps cookies and sends forms, as a browser does."""
+"""A client of the Django site that keeps cookies and sends forms, as a browser does; and Debian's Chromium, which is one."""
+
+import contextlib
+
+from cdn import SLOW
+
+CHROMIUM_FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+                  "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage")
 
 
 class Browser:
@@ -26,3 +33,22 @@ def signed_in(server):
     browser = Browser(server)
     assert browser.post_form("/admin/login/", "username=editor&password=editor").status == 302
     return browser
+
+
+@contextlib.contextmanager
+def chromium(folder, *flags):
+    """Its driver of selenium; `folder` is its own."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    for flag in (*CHROMIUM_FLAGS, *flags, f"--user-data-dir={folder}"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+    driver.set_page_load_timeout(60 * SLOW)
+    driver.set_script_timeout(60 * SLOW)
+    try:
+        yield driver
+    finally:
+        driver.quit()

@@ -8,7 +8,8 @@
 import contextlib
 import heapq
 
-from cdn import SLOW, Client, parse_address
+from browser import chromium
+from cdn import Client, parse_address
 from travel import World, first_bytes_ms
 
 PATH = "/shop/gallery/"
@@ -44,22 +45,9 @@ class Page:
 
     @contextlib.contextmanager
     def browser(self, place):
-        from selenium import webdriver
-        from selenium.webdriver.chrome.service import Service
-        options = webdriver.ChromeOptions()
-        options.binary_location = "/usr/bin/chromium"
         proxy = self.world.proxy(place).replace("socks5h", "socks5")
-        for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-                     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", f"--proxy-server={proxy}",
-                     "--proxy-bypass-list=<-loopback>", f"--user-data-dir={self.cdn.folder('browser')}"):
-            options.add_argument(flag)
-        driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
-        driver.set_page_load_timeout(60 * SLOW)
-        driver.set_script_timeout(60 * SLOW)
-        try:
+        with chromium(self.cdn.folder("browser"), f"--proxy-server={proxy}", "--proxy-bypass-list=<-loopback>") as driver:
             yield driver
-        finally:
-            driver.quit()
 
     def load(self, place, host):
         """{"load": milliseconds, "files": {path: text}, "broken": [...]} and when its parts came."""

@@ -2,6 +2,7 @@
 
     DJANGO_STATIC_HOST     where browsers get static files, e.g. http://127.0.0.1:8080 (the CDN); empty: from Django itself
     DJANGO_ALLOWED_HOSTS   comma-separated host names this site answers to
+    DJANGO_BEHIND_CDN      yes: name and scheme are what the CDN says that browsers use. Only where nobody else gets here
     DJANGO_STATE           folder of the database, the collected static files and the secret key; default: `state` beside
                            manage.py, or ~/.local/state/pocketcdn/django for an installed site
     DJANGO_SECRET_KEY      otherwise made once and kept in the state folder
@@ -46,11 +47,15 @@ def _secret_key():
 SECRET_KEY = os.environ.get("DJANGO_SECRET_KEY") or _secret_key()
 DEBUG = False
 ALLOWED_HOSTS = _list("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+if os.environ.get("DJANGO_BEHIND_CDN") == "yes":  # docs/django.md
+    USE_X_FORWARDED_HOST = True
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 INSTALLED_APPS = [
     "cdnsite",
     "shop",
     "newsroom",
+    "desk",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -95,6 +100,8 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"
 STATIC_HOST = os.environ.get("DJANGO_STATIC_HOST", "")
 STATIC_URL = STATIC_HOST + "/static/"
 STATIC_ROOT = STATE_DIR / "static"
+MEDIA_URL = "/media/"
+MEDIA_ROOT = STATE_DIR / "media"
 STATICFILES_STORAGE = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
 
 CDN_ROUTER = os.environ.get("CDN_ROUTER", "")
