@@ -411,6 +411,7 @@ void exchange_answer(struct exchange *x)
     case HTTP_DELETE:
     case HTTP_TRACE:
     case HTTP_PURGE:
+    case HTTP_QUERY:
     case HTTP_OTHER:
         refuse_method(x);
         return;

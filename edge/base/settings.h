@@ -57,6 +57,9 @@
       "Query parameters that are neither keyed nor sent: names, 'utm_*' for all that begin like that, "     \
       "'tracking' "                                                                                         \
       "for those that advertisers add")                                                                     \
+    X(SIZE, query_body, "64KiB", 0, 1048576, NULL, RUNTIME, "SIZE",                                         \
+      "Answers to QUERY are stored by the request's body, too, if it has at most this; larger ones pass; "  \
+      "0: all pass")                                                                                        \
     X(LIST, accept_encoding, "br,gzip", 0, 8, NULL, RESTART, "CODING",                                      \
       "Codings that the origin is asked for, if the request accepts them; 'client': as the request has it") \
     X(LIST, accept_language, "", 0, 64, NULL, RESTART, "LANGUAGE",                                          \

@@ -156,6 +156,7 @@ enum cdn_status edge_tuning_create(const struct edge_settings *s, const char *pa
     read_defaults(s, t, origins, &defaults);
     t->max_object = s->max_object;
     t->send_request_id = s->send_request_id;
+    t->query_body = s->query_body;
     t->purge_token = cdn_strdup(s->purge_token);
     enum cdn_status status = edge_tuning_networks(&s->purge_allow, "purge_allow", &t->purge_allow, err);
     if (status == CDN_OK) {

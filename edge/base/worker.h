@@ -91,6 +91,7 @@ struct edge_tuning {
     char *purge_token;
     uint64_t max_object;
     bool send_request_id;
+    uint64_t query_body;
     struct edge_page *pages;      /* for errors: owned here */
     const struct edge_page *page; /* of the setting error_page; NULL: none */
     bool keep_settings;           /* `settings` is owned here */

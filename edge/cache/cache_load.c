@@ -70,8 +70,10 @@ void edge_cache_purge_early(struct edge_cache *c, struct cdn_str key)
     }
 }
 
-static bool is_purged_early(const struct edge_cache *c, const struct edge_store_key *key)
+static bool is_purged_early(const struct edge_cache *c, struct cdn_str text)
 {
+    struct edge_store_key of_url, *key = &of_url;
+    edge_cache_hash(cdn_str_cut(&text, '#'), key);
     unsigned i = 0;
     const unsigned count = c->early ? c->early->count : 0;
     while (i < count && (c->early->key[i].a != key->a || c->early->key[i].b != key->b)) {
@@ -92,7 +94,7 @@ static void take_row(struct edge_cache *c, const struct edge_store_row *row, str
     struct edge_object *other = rival(e, rep);
     if (have_id(e, row->location.id) || edge_store_removed(c->config.store, row->location.id)) {
         edge_rep_unref(rep);
-    } else if (is_outdated(other, row) || is_purged_early(c, &row->key_hash)) {
+    } else if (is_outdated(other, row) || is_purged_early(c, row->key)) {
         edge_store_remove(c->config.store, &row->location);
         edge_rep_unref(rep);
     } else {

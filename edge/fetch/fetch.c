@@ -15,6 +15,7 @@
 #include "edge/base/settings.h"
 #include "edge/base/tuning.h"
 #include "edge/base/worker.h"
+#include "edge/cache/blob.h"
 #include "edge/cache/cache.h"
 #include "edge/cache/object.h"
 #include "edge/fetch/body.h"
@@ -74,6 +75,7 @@ void edge_fetch_unref(struct edge_fetch *f)
     edge_promise_free(f->promise);
     edge_fields_free(&f->request.fields);
     edge_tuning_unref(f->request.tuning);
+    edge_blob_unref(f->request.body);
     free(f->request.path);
     free(f->request.host);
     free(f->request.key);
@@ -382,7 +384,8 @@ static int next_origin(const struct edge_fetch *f)
 bool edge_fetch_may_fail_over(const struct edge_fetch *f, bool arrived)
 {
     const enum http_method m = f->request.about.method;
-    const bool safe = (m == HTTP_GET || m == HTTP_HEAD || m == HTTP_OPTIONS) && !f->request.has_body;
+    const bool safe = (m == HTTP_GET || m == HTTP_HEAD || m == HTTP_OPTIONS || m == HTTP_QUERY) &&
+                      (!f->request.has_body || f->request.body);
     const bool other = f->shielded || next_origin(f) >= 0;
     return other && !f->request.upgrade && !f->body_begun && (safe || !arrived);
 }
@@ -469,6 +472,7 @@ void edge_fetch_send(struct edge_fetch *f)
 {
     struct edge_worker *w = f->owner;
     f->request_ms = loop_now_ms(w->loop);
+    f->request.body_at = 0;
     choose_origin(f);
     CDN_AUTOFREE struct http_field *room = edge_fetch_has_ways(f->request.rule)
                                                ? cdn_malloc((f->request.fields.count + 2) * sizeof(*room))

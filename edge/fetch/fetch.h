@@ -98,6 +98,8 @@ struct edge_fetch_request {
     bool upgrade;         /* asks for WebSocket; what is read goes into the tunnel after 101 */
     bool expect_continue; /* the client holds its body back until the origin wants it */
     ssize_t (*read_body)(void *arg, char *into, size_t max);
+    struct edge_blob *body; /* all of it, which may be sent again; counted; NULL: it comes as it comes */
+    size_t body_at;         /* sent */
     struct edge_fetch_waiter *leader; /* whose request it is; NULL once it left */
     /* stored responses that a 304 may confirm; taken over */
     struct edge_hold candidate[EDGE_FETCH_CANDIDATES];

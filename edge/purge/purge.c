@@ -40,6 +40,16 @@ static enum cdn_status target_of(struct edge *edge, const struct edge_purge *p, 
                                             CDN_STR_ARG(p->text), edge_key_error_text(e));
 }
 
+/* The key itself, and what is stored behind its '#' (key.h). */
+static uint64_t purge_all_of(struct edge *edge, struct cdn_str key, bool soft, int64_t now_ms)
+{
+    CDN_AUTOBUF struct cdn_buf further = {0};
+    cdn_buf_add_str(&further, key);
+    cdn_buf_add_char(&further, '#');
+    return edge_cache_purge_key(edge->cache, key, soft, now_ms) +
+           edge_cache_purge_prefix(edge->cache, cdn_buf_str(&further), soft, now_ms);
+}
+
 static enum cdn_status purge_of(struct edge *edge, const struct edge_purge *p, struct cdn_str url,
                                 bool secure, int64_t now_ms, uint64_t *count, struct cdn_error *err)
 {
@@ -48,7 +58,7 @@ static enum cdn_status purge_of(struct edge *edge, const struct edge_purge *p, s
     enum cdn_status status = target_of(edge, p, url, secure, into, &t, err);
     if (status == CDN_OK) {
         *count += p->kind == EDGE_PURGE_PREFIX ? edge_cache_purge_prefix(edge->cache, t.key, p->soft, now_ms)
-                                               : edge_cache_purge_key(edge->cache, t.key, p->soft, now_ms);
+                                               : purge_all_of(edge, t.key, p->soft, now_ms);
     }
     return status;
 }

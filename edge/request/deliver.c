@@ -46,7 +46,7 @@
 #include "common/banned.h"
 
 #define REQUEST_ID CDN_STR("X-Request-ID")
-#define ALLOW "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+#define ALLOW "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, QUERY"
 
 /* ---- what is the same for all ---- */
 
@@ -275,7 +275,7 @@ bool edge_deliver_choose(struct edge_txn *t, const struct edge_rep *rep, uint64_
                          struct edge_range_plan *ret_plan)
 {
     const unsigned status = edge_head_status(rep->head);
-    const bool is_get = t->http->method == HTTP_GET;
+    const bool is_get = edge_txn_gets(t);
     bool use_range = false;
     if (status == 200) {
         enum edge_condition c =

@@ -3,7 +3,6 @@
 #include "edge/request/lookup.h"
 
 #include "common/http/server/http_server.h"
-#include "common/http/syntax/http_message.h"
 #include "common/loop.h"
 #include "common/str.h"
 #include "edge/base/worker.h"
@@ -112,7 +111,7 @@ static void read_facts(struct edge_txn *t, const struct edge_stored *s, struct e
     *ret = (struct edge_lookup_facts){
         .found = found,
         .reuse = found ? reuse_of(t, s) : EDGE_REUSE_COUNT,
-        .get = t->http->method == HTTP_GET,
+        .get = edge_txn_gets(t),
         .only_cached = edge_txn_only_cached(t),
         .ranged = t->conditions.range.p != NULL,
         .alone = t->alone || s->parallel,

@@ -58,11 +58,13 @@ void edge_pass_start(struct edge_txn *t)
     struct edge_cache *cache = t->worker->edge->cache;
     struct edge_fetch_request r = {0};
     edge_upstream_request(t, NULL, &r);
-    r.has_body = t->upgrading || (t->http->has_body && !edge_txn_is_cached_method(t));
     r.upgrade = t->upgrading;
-    r.body_length = t->upgrading ? -1 : t->http->body_length;
     r.expect_continue = t->holding;
-    r.read_body = read_upload;
+    if (!r.body) {
+        r.has_body = t->upgrading || (t->http->has_body && !edge_txn_is_cached_method(t));
+        r.body_length = t->upgrading ? -1 : t->http->body_length;
+        r.read_body = read_upload;
+    }
     if (t->http->method == HTTP_HEAD && t->hold.object &&
         edge_cache_hold(cache, t->hold.object, &r.candidate[0])) {
         r.candidate_count = 1; /* what a HEAD says may confirm or end it (9111 4.3.5) */

@@ -27,6 +27,7 @@
 #include "edge/request/deliver.h"
 #include "edge/request/hot.h"
 #include "edge/request/pass.h"
+#include "edge/request/query.h"
 #include "edge/request/queue.h"
 #include "edge/request/ranger.h"
 #include "edge/request/ruled.h"
@@ -216,6 +217,10 @@ enum edge_step edge_request_begin(struct edge_txn *t)
     }
     note_edge(t);
     read_conditions(t);
+    if (t->collecting) {
+        edge_query_begin(t);
+        t->conditions.range = t->conditions.if_range = (struct cdn_str){0}; /* whole answers only */
+    }
     const enum edge_step step = at_once(t);
     if (step != EDGE_STEP_LOOKUP) {
         return step;
@@ -299,6 +304,11 @@ static void on_head(void *self, struct http_request *req)
         t->step = EDGE_STEP_BEGIN;
         return;
     }
+    if (edge_query_collects(t)) {
+        t->collecting = true;
+        t->step = EDGE_STEP_BEGIN;
+        return;
+    }
     read_conditions(t);
     t->cause = EDGE_CAUSE_BYPASS_METHOD;
     t->verdict = EDGE_VERDICT_BYPASS;
@@ -333,6 +343,16 @@ static size_t on_body(void *self, struct http_request *req, const char *data, si
 {
     (void)self;
     struct edge_txn *t = req->app;
+    if (t && t->collecting) {
+        if (edge_query_take(t, data, n)) {
+            return n;
+        }
+        t->collecting = false; /* what is there already goes first */
+        read_conditions(t);
+        t->cause = EDGE_CAUSE_BYPASS_METHOD;
+        t->verdict = EDGE_VERDICT_BYPASS;
+        begin_upload(t);
+    }
     if (!t || !t->fetch || atomic_load(&t->fetch->finished) ||
         edge_fetch_phase_now(t->fetch) != EDGE_FETCH_ASKING) {
         return n; /* nobody wants it (any more) */

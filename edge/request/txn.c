@@ -69,6 +69,7 @@ static void discard(struct edge_txn *t)
     }
     edge_blob_unref(t->blob);
     edge_tuning_unref(t->tuning);
+    edge_blob_unref(t->query_body);
     struct cdn_buf key = t->key;
     struct cdn_buf text = t->text;
     edge_budget_sub(t->upload.room + (t->upload_charged ? EDGE_BUDGET_UPLOAD : 0));
@@ -128,7 +129,12 @@ enum edge_step edge_txn_wait_disk(struct edge_txn *t, enum edge_step step)
 
 bool edge_txn_is_cached_method(const struct edge_txn *t)
 {
-    return t->http->method == HTTP_GET || t->http->method == HTTP_HEAD;
+    return t->http->method == HTTP_HEAD || edge_txn_gets(t);
+}
+
+bool edge_txn_gets(const struct edge_txn *t)
+{
+    return t->http->method == HTTP_GET || t->query_keyed;
 }
 
 bool edge_txn_only_cached(const struct edge_txn *t)

@@ -103,6 +103,10 @@ struct edge_txn {
     unsigned status;
     uint64_t sent;
     struct edge_ranger *ranger; /* ranger.h: puts stretches of stored and fetched parts together */
+    /* of a QUERY (query.h) */
+    bool collecting;              /* its body comes */
+    bool query_keyed;             /* the key has it */
+    struct edge_blob *query_body; /* counted; NULL: none */
     /* a body on its way to the origin */
     struct cdn_buf upload;
     size_t upload_at;
@@ -133,7 +137,8 @@ enum edge_step edge_txn_wait_disk(struct edge_txn *txn, enum edge_step step);
 void edge_txn_disk_done(void *arg);
 
 /* ---- txn.c: what several states ask ---- */
-bool edge_txn_is_cached_method(const struct edge_txn *txn); /* GET or HEAD */
+bool edge_txn_is_cached_method(const struct edge_txn *txn); /* GET or HEAD, or a QUERY with a key */
+bool edge_txn_gets(const struct edge_txn *txn);             /* these, but for HEAD */
 /* Whether the request must not go to the origin (RFC 9111 5.2.1.7). */
 bool edge_txn_only_cached(const struct edge_txn *txn);
 /* To the origin for this request alone, because of `cause`; the second leaves a fetch first. */

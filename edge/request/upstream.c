@@ -19,6 +19,7 @@
 #include "edge/cache/cache.h"
 #include "edge/cache/object.h"
 #include "edge/fetch/fetch.h"
+#include "edge/request/query.h"
 #include "edge/request/request_id.h"
 #include "edge/request/txn.h"
 #include "edge/semantics/head.h"
@@ -409,8 +410,9 @@ static void add_range(struct edge_fields *f, const struct edge_fetch_scope *r)
 static const char *method_text(struct edge_txn *t)
 {
     static const char *const known[] = {
-        [HTTP_GET] = "GET",       [HTTP_HEAD] = "HEAD",       [HTTP_POST] = "POST",   [HTTP_PUT] = "PUT",
-        [HTTP_DELETE] = "DELETE", [HTTP_OPTIONS] = "OPTIONS", [HTTP_TRACE] = "TRACE", [HTTP_PURGE] = "PURGE"};
+        [HTTP_GET] = "GET",     [HTTP_HEAD] = "HEAD",     [HTTP_POST] = "POST",
+        [HTTP_PUT] = "PUT",     [HTTP_DELETE] = "DELETE", [HTTP_OPTIONS] = "OPTIONS",
+        [HTTP_TRACE] = "TRACE", [HTTP_PURGE] = "PURGE",   [HTTP_QUERY] = "QUERY"};
     return t->http->method < CDN_ARRAY_LEN(known) && known[t->http->method] ? known[t->http->method]
                                                                             : t->http->method_name.p;
 }
@@ -439,6 +441,9 @@ void edge_upstream_request(struct edge_txn *t, const struct edge_fetch_scope *sc
     }
     edge_fields_seal(&ret->fields);
     ret->method = pass ? method_text(t) : "GET";
+    if (t->query_body) {
+        edge_query_ask(t, ret);
+    }
     ret->rule = t->target.rule;
     ret->tuning = edge_tuning_ref(t->tuning);
     ret->path = cdn_str_dup(t->target.path);
@@ -450,7 +455,7 @@ void edge_upstream_request(struct edge_txn *t, const struct edge_fetch_scope *sc
     ret->unkeyed = copying.unkeyed;
     ret->leader = ret->background ? NULL : &t->waiter;
     ret->about = (struct edge_store_request){
-        .method = t->http->method == HTTP_HEAD && !pass ? HTTP_GET : t->http->method,
+        .method = !pass && edge_txn_is_cached_method(t) ? HTTP_GET : t->http->method,
         .authorized = t->http->field[HTTP_REQ_AUTHORIZATION].p && !is_ruled(t, CDN_STR("Authorization")),
         .hashed_name = t->hashed,
     };

@@ -11,6 +11,7 @@
 bool edge_invalidation_due(enum http_method method, unsigned status)
 {
     bool safe = method == HTTP_GET || method == HTTP_HEAD || method == HTTP_OPTIONS || method == HTTP_TRACE ||
+                method == HTTP_QUERY ||
                 method == HTTP_PURGE; /* PURGE is for us and never goes to the origin */
     return !safe && status >= 200 && status < 400;
 }

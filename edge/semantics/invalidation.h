@@ -6,8 +6,8 @@
 
 #include <stdbool.h>
 
-/* Does this answer to an unsafe request invalidate (4.4)? Methods other than GET, HEAD, OPTIONS, TRACE; 2xx
- * and 3xx answers. */
+/* Does this answer to an unsafe request invalidate (4.4)? Methods other than GET, HEAD, OPTIONS, TRACE,
+ * QUERY; 2xx and 3xx answers. */
 bool edge_invalidation_due(enum http_method method, unsigned status);
 /* Target of Location or Content-Location, against the request's URL: false unless it has the same
  * scheme, host and port. `base` and the result: "scheme://host[:port]/path?query". Relative references

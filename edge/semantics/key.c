@@ -371,6 +371,9 @@ bool edge_key_hashed(struct cdn_str key_or_path, struct cdn_str *ret_digits)
 {
     struct cdn_str path = cdn_str_cut(&key_or_path, '?');
     size_t name = path.n;
+    if (cdn_str_find(path, '#') >= 0 || cdn_str_find(key_or_path, '#') >= 0) { /* of a QUERY: no file */
+        return false;
+    }
     while (name > 0 && path.p[name - 1] != '/') {
         name--;
     }

@@ -6,7 +6,8 @@
  * its percent-encoding is normalised too. An encoded slash stays encoded. A stray '%' is an error: servers
  * read it in different ways. Fragments never reach a server; one in a target is an error.
  *
- * The key says all that the origin is asked: see target.h.
+ * The key says all that the origin is asked: see target.h. What a QUERY asks stands behind a '#'
+ * (edge/request/query.h), which no URL has.
  */
 #ifndef CDN_EDGE_KEY_H
 #define CDN_EDGE_KEY_H

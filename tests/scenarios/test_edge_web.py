@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from cdn import Reply, poll
+from cdn import Gate, Reply, poll
 from test_edge_http import edge, ok, origin, told  # noqa: F401 (edge and origin are fixtures)
 
 # ---------------------------------------------------------------------------------------------------- cache groups
@@ -250,3 +250,137 @@ def test_a_reload_reads_pages_again(cdn):
     (folder / "page.html").unlink()
     assert edge.admin_request("POST", "/reload", {}).status == 400
     assert edge.get("/x", [BROWSER]).text == "new 502"
+
+
+# ---------------------------------------------------------------------------------------------------- QUERY (RFC 10008)
+
+SQL, JSON = ("Content-Type", "application/sql"), ("Content-Type", "application/json")
+
+
+def ask(edge, body, *fields, path="/q", **kw):  # noqa: F811
+    return edge.request("QUERY", path, [*(fields or [SQL])], body, **kw)
+
+
+def answering(request):
+    return ok(b"answer to " + request.body, "max-age=600", ("ETag", '"%d"' % len(request.body)), ("Accept-Query", '"application/sql"'))
+
+
+def test_answers_to_query_are_stored_by_what_is_asked(edge, origin):  # noqa: F811
+    origin.on("/q", answering)
+    asked = 0
+    for body, fields in ((b"select 1", [SQL]), (b"select 2", [SQL]), (b"select 1", [JSON]), (b"select 1", [SQL, ("Content-Language", "de")]),
+                         (b"x" * 65536, [SQL])):
+        first = ask(edge, body, *fields)
+        asked += 1
+        assert (first.status, first.body, first["X-Cache"]) == (200, b"answer to " + body, "MISS"), fields
+        assert first["Accept-Query"] == '"application/sql"'
+        seen = origin.last("/q")
+        assert (seen.method, seen.body, seen["Content-Length"]) == ("QUERY", body, str(len(body)))
+        assert seen["Content-Type"] == fields[0][1]
+        for _ in range(2):
+            again = ask(edge, body, *fields)
+            assert (again.body, again["X-Cache"]) == (first.body, "HIT")
+        assert origin.count("/q") == asked
+    origin.on("/q", ok(b"a GET", "max-age=600"))
+    assert edge.get("/q").body == b"a GET" and edge.get("/q")["X-Cache"] == "HIT"
+    assert ask(edge, b"select 1")["X-Cache"] == "HIT"
+
+
+@pytest.mark.parametrize("fields", [[SQL], [SQL, ("Expect", "100-continue")], [SQL, ("Transfer-Encoding", "chunked")]])
+def test_the_way_a_body_comes_is_not_asked(edge, origin, fields):  # noqa: F811
+    origin.on("/q", answering)
+    body = b"select 1"
+    if len(fields) > 1 and "Expect" not in fields[1]:
+        body = b"3\r\nsel\r\n5\r\nect 1\r\n0\r\n\r\n"
+    assert ask(edge, body, *fields).body == b"answer to select 1"
+    assert ask(edge, b"select 1")["X-Cache"] == "HIT"
+
+
+def test_conditions_and_ranges_of_a_query(edge, origin):  # noqa: F811
+    origin.on("/q", answering)
+    ask(edge, b"select 1")
+    assert ask(edge, b"select 1", SQL, ("If-None-Match", '"8"')).status == 304
+    whole = ask(edge, b"select 1", SQL, ("Range", "bytes=0-3"))
+    assert (whole.status, whole.body, whole["X-Cache"]) == (200, b"answer to select 1", "HIT")
+
+
+def test_a_stale_answer_to_a_query_is_confirmed(edge, origin):  # noqa: F811
+    def confirming(request):
+        if request.header("If-None-Match") == '"1"':
+            return Reply(304, headers=[("ETag", '"1"'), ("Cache-Control", "max-age=60")])
+        return ok(b"answer", "max-age=5", ("ETag", '"1"'))
+    origin.on("/q", confirming)
+    ask(edge, b"select 1")
+    edge.clock_advance("6s")
+    again = ask(edge, b"select 1")
+    assert again["X-Cache"] == "REVALIDATED" and again.body == b"answer"
+    assert (origin.last("/q").method, origin.last("/q").body) == ("QUERY", b"select 1")
+
+
+def test_one_fetch_for_all_who_ask_the_same(edge, origin):  # noqa: F811
+    gate = Gate()
+    origin.on("/q", ok(b"answer", "max-age=60", before=gate))
+    clients = [edge.connect() for _ in range(8)]
+    for client in clients:
+        client.send_request("QUERY", "/q", [SQL], b"select 1")
+    gate.wait_reached()
+    poll(lambda: edge.status()["requests_under_way"] == 8, what="all wait")
+    clients.pop(0).close()  # the first one's going costs the others nothing
+    gate.open()
+    assert {client.response("QUERY").body for client in clients} == {b"answer"} and origin.count("/q") == 1
+
+
+@pytest.mark.parametrize("why, body, fields, settings", [
+    ("too long", b"x" * 65537, [SQL], {}),
+    ("too long, in chunks", b"10001\r\n" + b"x" * 65537 + b"\r\n0\r\n\r\n", [SQL, ("Transfer-Encoding", "chunked")], {}),
+    ("off", b"select 1", [SQL], {"query_body": "0"}),
+    ("no-store", b"select 1", [SQL, ("Cache-Control", "no-store")], {}),
+])
+def test_what_passes(cdn, origin, why, body, fields, settings):  # noqa: F811
+    edge = cdn.edge(origin, threads=1, **settings)  # noqa: F811
+    origin.on("/q", answering)
+    for n in range(1, 4):
+        answer = ask(edge, body, *fields)
+        plain = body if "chunked" not in str(fields) else b"x" * 65537
+        assert (answer.body, answer["X-Cache"], origin.count("/q")) == (b"answer to " + plain, "BYPASS", n), why
+
+
+def test_purges_reach_queries(edge, origin):  # noqa: F811
+    origin.on("/q", lambda request: ok(b"x", "max-age=600", ("Surrogate-Key", "t")))
+    origin.on("/q/more", ok(b"x", "max-age=600"))
+    origin.on("/post", ok(b"", "no-store", ("Location", "/q")))
+    for purge in (lambda: edge.request("PURGE", "/q"), lambda: edge.request("PURGE", "/", [("Surrogate-Key", "t")]),
+                  lambda: edge.admin_post("/purge", {"prefix": "http://test.example/q"}),
+                  lambda: edge.request("BAN", "/", [("X-Url", "^/q$")]), lambda: edge.request("POST", "/post", body=b"x"),
+                  lambda: edge.request("POST", "/q", body=b"x")):
+        for body in (b"1", b"2"):
+            ask(edge, body)
+            assert ask(edge, body)["X-Cache"] == "HIT"
+        purge()
+        assert [ask(edge, body)["X-Cache"] for body in (b"1", b"2")] == ["MISS", "MISS"]
+    ask(edge, b"1", path="/q/more")
+    ask(edge, b"1")
+    edge.request("PURGE", "/q")
+    assert ask(edge, b"1", path="/q/more")["X-Cache"] == "HIT"
+
+
+def test_a_query_invalidates_nothing_and_is_asked_of_the_next_origin(cdn, origin):  # noqa: F811
+    config = {"sites": {"s": {"hosts": ["test.example"], "rules": [{"path": "/", "origins": ["http://127.0.0.1:1", origin.url]}]}}}
+    folder = cdn.folder("conf")
+    (folder / "cdn.yaml").write_text(json.dumps(config))
+    edge = cdn.edge(None, "-c", folder / "cdn.yaml", threads=1)  # noqa: F811
+    origin.on("/q", answering)
+    edge.get("/q")
+    assert ask(edge, b"select 1").body == b"answer to select 1"
+    assert edge.get("/q")["X-Cache"] == "HIT"
+
+
+def test_answers_to_query_outlive_a_restart(cdn, origin):  # noqa: F811
+    cache = cdn.folder("cache")
+    edge = cdn.edge(origin, cache_dir=cache, threads=1)  # noqa: F811
+    origin.on("/q", answering)
+    ask(edge, b"select 1")
+    assert edge.terminate() == 0
+    edge = cdn.edge(origin, cache_dir=cache, threads=1)
+    assert ask(edge, b"select 1")["X-Cache"] == "HIT" and ask(edge, b"select 2")["X-Cache"] == "MISS"
+    assert edge.admin_get("/why?url=http://test.example/q")

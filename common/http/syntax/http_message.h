@@ -14,6 +14,7 @@ enum http_method {
     HTTP_OPTIONS,
     HTTP_TRACE,
     HTTP_PURGE,
+    HTTP_QUERY, /* RFC 10008: safe, with a body */
     HTTP_OTHER
 };
 

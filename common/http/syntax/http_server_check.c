@@ -144,8 +144,9 @@ bool http_check_token(struct cdn_str s)
 enum http_method http_method_parse(struct cdn_str name)
 {
     static const char names[HTTP_OTHER][8] = {
-        [HTTP_GET] = "GET",       [HTTP_HEAD] = "HEAD",       [HTTP_POST] = "POST",   [HTTP_PUT] = "PUT",
-        [HTTP_DELETE] = "DELETE", [HTTP_OPTIONS] = "OPTIONS", [HTTP_TRACE] = "TRACE", [HTTP_PURGE] = "PURGE"};
+        [HTTP_GET] = "GET",     [HTTP_HEAD] = "HEAD",     [HTTP_POST] = "POST",
+        [HTTP_PUT] = "PUT",     [HTTP_DELETE] = "DELETE", [HTTP_OPTIONS] = "OPTIONS",
+        [HTTP_TRACE] = "TRACE", [HTTP_PURGE] = "PURGE",   [HTTP_QUERY] = "QUERY"};
     for (unsigned m = 0; name.n < sizeof(names[0]) && m < HTTP_OTHER; m++) {
         if (memcmp(names[m], name.p, name.n) == 0 && names[m][name.n] == '\0') {
             return (enum http_method)m;

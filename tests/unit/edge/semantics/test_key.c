@@ -190,6 +190,8 @@ static const struct {
     {"/a.db8f2edc0c8a.b", "db8f2edc0c8a"},
     {"/app.DB8F2EDC0C8A.js", NULL},
     {"/app.db8f2edc0c8.js", NULL},
+    {"http://a/app.db8f2edc0c8a.js#query:00", NULL}, /* what a QUERY asks is no file */
+    {"http://a/app.db8f2edc0c8a.js?x#query:00", NULL},
     {"/app.db8f2edc0c8aa.js", NULL},
     {"/app.db8f2edc0c8g.js", NULL},
     {"/app.db8f2edc0c8a", NULL},

@@ -283,10 +283,10 @@ static const struct {
     unsigned status;
     bool invalidates;
 } changes[] = {
-    {HTTP_POST, 200, true},   {HTTP_PUT, 204, true},   {HTTP_DELETE, 200, true},   {HTTP_OTHER, 200, true},
-    {HTTP_POST, 303, true},   {HTTP_POST, 500, false}, {HTTP_PUT, 404, false},     {HTTP_DELETE, 503, false},
-    {HTTP_GET, 200, false},   {HTTP_HEAD, 200, false}, {HTTP_OPTIONS, 200, false}, {HTTP_TRACE, 200, false},
-    {HTTP_OTHER, 500, false},
+    {HTTP_POST, 200, true},   {HTTP_PUT, 204, true},    {HTTP_DELETE, 200, true},   {HTTP_OTHER, 200, true},
+    {HTTP_POST, 303, true},   {HTTP_POST, 500, false},  {HTTP_PUT, 404, false},     {HTTP_DELETE, 503, false},
+    {HTTP_GET, 200, false},   {HTTP_HEAD, 200, false},  {HTTP_OPTIONS, 200, false}, {HTTP_TRACE, 200, false},
+    {HTTP_QUERY, 200, false}, {HTTP_OTHER, 500, false},
 };
 
 START_TEST(change_rows) /* 4.4 */

@@ -194,6 +194,8 @@ START_TEST(methods_are_case_sensitive)
     ck_assert_int_eq(http_method_parse(CDN_STR("GET")), HTTP_GET);
     ck_assert_int_eq(http_method_parse(CDN_STR("OPTIONS")), HTTP_OPTIONS);
     ck_assert_int_eq(http_method_parse(CDN_STR("PURGE")), HTTP_PURGE);
+    ck_assert_int_eq(http_method_parse(CDN_STR("QUERY")), HTTP_QUERY);
+    ck_assert_int_eq(http_method_parse(CDN_STR("Query")), HTTP_OTHER);
     ck_assert_int_eq(http_method_parse(CDN_STR("get")), HTTP_OTHER);
     ck_assert_int_eq(http_method_parse(CDN_STR("GE")), HTTP_OTHER);
     ck_assert_int_eq(http_method_parse(CDN_STR("GETS")), HTTP_OTHER);
