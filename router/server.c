@@ -12,6 +12,7 @@
 #include "router/base/edges.h"
 #include "router/base/proxy_settings.h"
 #include "router/base/reason.h"
+#include "router/decide/ask.h"
 #include "router/decide/decide.h"
 #include "router/proxy/proxy.h"
 
@@ -99,16 +100,16 @@ static void serve(struct worker *w, struct http_request *req)
     count(w, router_answer(&w->answer, w->view->table, req));
 }
 
-static bool is_proxied(const struct worker *w)
+static bool is_proxied(const struct worker *w, struct http_request *req)
 {
-    return w->view->table->mode == ROUTER_MODE_PROXY;
+    return router_ask_mode(w->view->table, req) == ROUTER_MODE_PROXY;
 }
 
 /* A body is of no use here, unless it is handed on: the client sends it again to the edge. */
 static void on_head(void *self, struct http_request *req)
 {
     struct worker *w = self;
-    if (req->has_body && is_proxied(w)) {
+    if (req->has_body && is_proxied(w, req)) {
         router_proxy_head(w->proxy, w->view->table, req);
     } else if (req->has_body) {
         serve(w, req);
@@ -132,7 +133,7 @@ static size_t on_body(void *self, struct http_request *req, const char *data, si
 static void on_ready(void *self, struct http_request *req)
 {
     struct worker *w = self;
-    if (router_proxy_has(req) || (is_proxied(w) && !req->answered)) {
+    if (router_proxy_has(req) || (!req->answered && is_proxied(w, req))) {
         router_proxy_ready(w->proxy, w->view->table, req);
     } else if (!req->answered) {
         serve(w, req);

@@ -269,13 +269,9 @@ static enum cdn_status add_edge(struct plan *plan, size_t i, const struct plan_w
 static enum cdn_status connect_all(struct plan *plan, const struct plan_wish *wish,
                                    const struct router_config *router, struct cdn_error *err)
 {
-    bool proxied;
-    enum cdn_status status = plan_proxy_mode(wish, &router->settings, &proxied, err);
-    if (status == CDN_OK && wish->tls) {
-        status = plan_tls_connect(plan, wish->tls, router, err);
-    }
-    if (status == CDN_OK && proxied && !wish->only_look) {
-        status = plan_proxy_connect(plan, &router->settings, plan->authority, err);
+    enum cdn_status status = wish->tls ? plan_tls_connect(plan, wish->tls, router, err) : CDN_OK;
+    if (status == CDN_OK) {
+        status = plan_proxy_connect(plan, wish, router, err);
     }
     return status == CDN_OK && wish->wan ? plan_wan_connect(plan, &router->settings, err) : status;
 }

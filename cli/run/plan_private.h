@@ -4,7 +4,6 @@
 #include "cli/run/plan.h"
 #include "common/status.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 
 struct plan_where { /* what all nodes are described by; text borrowed, NULL counts as "" */
@@ -26,13 +25,11 @@ struct router_settings;
 enum cdn_status plan_wan_connect(struct plan *plan, const struct router_settings *router,
                                  struct cdn_error *err) CDN_MUST_CHECK;
 
-/* Whether the router is a proxy. CDN_USAGE: the wish is no mode. */
-enum cdn_status plan_proxy_mode(const struct plan_wish *wish, const struct router_settings *router, bool *ret,
-                                struct cdn_error *err) CDN_MUST_CHECK;
-/* Has all edges of a whole plan trust the router, and makes it a proxy. `authority`: of edges with HTTPS by
- * plan_tls_connect; NULL: none. */
-enum cdn_status plan_proxy_connect(struct plan *plan, const struct router_settings *settings,
-                                   const char *authority, struct cdn_error *err) CDN_MUST_CHECK;
+/* When the router is a proxy, by the wish or the file, for all or for one site: all edges of a whole plan
+ * trust it. After plan_tls_connect. CDN_USAGE: the wish is no mode. */
+struct router_config;
+enum cdn_status plan_proxy_connect(struct plan *plan, const struct plan_wish *wish,
+                                   const struct router_config *router, struct cdn_error *err) CDN_MUST_CHECK;
 
 /* Gives certificates to all listeners of a whole plan that have none of the file's, and collects the names
  * that they have to be for. */

@@ -11,6 +11,7 @@
 #include "common/str.h"
 #include "router/base/proxy_settings.h"
 #include "router/base/settings.h"
+#include "router/base/sites.h"
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -21,13 +22,26 @@
 
 #include "common/banned.h"
 
-enum cdn_status plan_proxy_mode(const struct plan_wish *wish, const struct router_settings *router, bool *ret,
-                                struct cdn_error *err)
+static bool any_site_is_proxied(const struct router_sites *sites)
+{
+    for (size_t i = 0; i < sites->count; i++) {
+        if (sites->host[i].mode == ROUTER_MODE_PROXY) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum cdn_status mode_of(const struct plan_wish *wish, const struct router_settings *settings,
+                               enum router_mode *ret, struct cdn_error *err)
 {
     const struct cdn_str mode = cdn_str(wish->mode);
-    *ret =
-        wish->mode ? cdn_str_eq(mode, CDN_STR("proxy")) : (enum router_mode)router->mode == ROUTER_MODE_PROXY;
-    return !wish->mode || *ret || cdn_str_eq(mode, CDN_STR("redirect"))
+    *ret = (enum router_mode)settings->mode;
+    if (!wish->mode) {
+        return CDN_OK;
+    }
+    *ret = cdn_str_eq(mode, CDN_STR("proxy")) ? ROUTER_MODE_PROXY : ROUTER_MODE_REDIRECT;
+    return *ret == ROUTER_MODE_PROXY || cdn_str_eq(mode, CDN_STR("redirect"))
                ? CDN_OK
                : cdn_error_set(err, CDN_USAGE, "--mode: '%s' is neither redirect nor proxy", wish->mode);
 }
@@ -92,11 +106,12 @@ static enum cdn_status trust(const struct plan *plan, struct plan_node *edge,
                      plan->config, cdn_config_line(plan->config, "cdn", SIZE_MAX, "trusted_proxies"), text);
 }
 
-enum cdn_status plan_proxy_connect(struct plan *plan, const struct router_settings *settings,
-                                   const char *authority, struct cdn_error *err)
+static enum cdn_status tell_edges(struct plan *plan, const struct router_settings *settings,
+                                  enum router_mode mode, struct cdn_error *err)
 {
-    struct plan_node *router = &plan->nodes[plan->n - 1];
+    const struct plan_node *router = &plan->nodes[plan->n - 1];
     struct cdn_addr listen;
+    const bool named = address_of(router->url, &listen) && !is_any(&listen);
     enum cdn_status status = CDN_OK;
     for (size_t i = 0; i < plan->n && status == CDN_OK; i++) {
         struct plan_node *node = &plan->nodes[i];
@@ -104,13 +119,29 @@ enum cdn_status plan_proxy_connect(struct plan *plan, const struct router_settin
             continue;
         }
         status = trust(plan, node, settings, err);
-        if (address_of(router->url, &listen) && !is_any(&listen)) {
+        if (named && mode == ROUTER_MODE_PROXY) {
             plan_add_args(node, "--url", router->url, NULL);
         }
     }
-    plan_add_args(router, "--mode", "proxy", NULL);
-    if (authority && !settings->proxy_ca[0]) {
-        plan_add_args(router, "--proxy-ca", authority, NULL);
-    }
     return status;
+}
+
+enum cdn_status plan_proxy_connect(struct plan *plan, const struct plan_wish *wish,
+                                   const struct router_config *config, struct cdn_error *err)
+{
+    const struct router_settings *settings = &config->settings;
+    struct plan_node *router = &plan->nodes[plan->n - 1];
+    enum router_mode mode;
+    enum cdn_status status = mode_of(wish, settings, &mode, err);
+    if (status == CDN_OK && wish->mode) {
+        plan_add_args(router, "--mode", wish->mode, NULL);
+    }
+    if (status != CDN_OK || wish->only_look ||
+        (mode != ROUTER_MODE_PROXY && !any_site_is_proxied(&config->sites))) {
+        return status;
+    }
+    if (plan->authority && !settings->proxy_ca[0]) {
+        plan_add_args(router, "--proxy-ca", plan->authority, NULL);
+    }
+    return tell_edges(plan, settings, mode, err);
 }

@@ -240,6 +240,9 @@ static enum cdn_status take_pair(void *arg, const struct cdn_config_at *at, stru
     if (!row && begins_rows(n->reading, cdn_str(deeper))) {
         return config_node_need(file_of(at), node_of(at), YAML_MAPPING_NODE, at->name, err);
     }
+    if (!row && !n->prefix[0] && n->reading->target.program->others_rows) {
+        return CDN_OK;
+    }
     return row ? set_row(n->reading, at, row, err) : unknown(n, at, err);
 }
 

@@ -45,9 +45,10 @@ enum cdn_status cdn_config_tree_items(const struct cdn_config_at *list, cdn_conf
 
 /* The settings of a table with their defaults. */
 void cdn_config_defaults(const struct cdn_config_program *program, void *settings);
-/* What a mapping says, over what is in `settings`. Keys in `others` (NULL-ended; NULL: none) are the caller's
- * to read. `from`, one for each row, has where its value came from ("cdn.yaml:12"; owned): what is there
- * already from this mapping's own lines is refused as there twice. */
+/* What a mapping says, over what is in `settings`. Keys in `others` (NULL-ended; NULL: none) are the
+ * caller's to read; unknown ones are passed over if the program says so (others_rows). `from`, one for
+ * each row, has where its value came from ("cdn.yaml:12"; owned): what is there already from this
+ * mapping's own lines is refused as there twice. */
 enum cdn_status cdn_config_tree_rows(const struct cdn_config_at *map,
                                      const struct cdn_config_program *program, const char *const *others,
                                      void *settings, char **from, struct cdn_error *err) CDN_MUST_CHECK;

@@ -93,8 +93,9 @@
     X(LIST, shield, "", 0, 64, NULL, RUNTIME, "EDGE",                                                       \
       "Edges that ask the origins for all others, each for its share of the objects; 'here': those of the " \
       "asking edge's own place")                                                                            \
-    X(CHOICE, mode, "redirect", 0, 0, "redirect|proxy", RUNTIME, "HOW",                                     \
-      "For the router: how requests for this site get to an edge (router.mode; docs/routing.md)")
+    X(CHOICE, mode, "default", 0, 0, "default|redirect|proxy", RUNTIME, "HOW",                              \
+      "For the router: how requests for this site get to an edge; default: as router.mode says "            \
+      "(docs/routing.md)")
 
 CDN_CONFIG_STRUCT(edge_rule_settings, EDGE_RULE_SETTINGS);
 CDN_CONFIG_STRUCT(edge_site_settings, EDGE_SITE_SETTINGS);

@@ -307,6 +307,9 @@ static enum cdn_status config_finish(struct router_config *config, const char *p
     text_replace(&config->settings.admin, cdn_strdup(admin));
     enum cdn_status status = edges_load(config, path, err);
     if (status == CDN_OK) {
+        status = router_sites_read(path, &config->sites, err);
+    }
+    if (status == CDN_OK) {
         *ret = *config;
     } else {
         router_config_free(config);
@@ -343,6 +346,7 @@ void router_config_free(struct router_config *config)
         free(config->edges[i].origin);
     }
     free(config->edges);
+    router_sites_free(&config->sites);
     cdn_config_free(&router_program, &config->settings);
     *config = (struct router_config){0};
 }

@@ -10,6 +10,7 @@
 #include "common/status.h"
 #include "router/base/dns_settings.h"
 #include "router/base/proxy_settings.h"
+#include "router/base/sites.h"
 
 #include <stddef.h>
 
@@ -94,6 +95,7 @@ struct router_config {
     struct router_settings settings;
     struct router_edge_entry *edges;
     size_t edge_count;
+    struct router_sites sites;
 };
 
 extern const struct cdn_config_program router_program;

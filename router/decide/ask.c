@@ -17,3 +17,17 @@ void router_ask(const struct router_table *table, struct http_request *req, stru
         ret->pin = cdn_buf_str(pin);
     }
 }
+
+enum router_mode router_ask_mode(const struct router_table *table, struct http_request *req)
+{
+    if (!table->sites.count) {
+        return table->mode;
+    }
+    if (!table->trust.count) { /* else a proxy may say what its client asked for */
+        return router_sites_mode(&table->sites, req->host, table->mode);
+    }
+    __attribute__((cleanup(http_forwarded_text_free))) struct http_forwarded_text text = {0};
+    struct http_forwarded way;
+    http_forwarded_of_request(req, &table->trust, &text, &way);
+    return router_sites_mode(&table->sites, way.host, table->mode);
+}

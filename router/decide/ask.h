@@ -6,6 +6,7 @@
 #define CDN_ROUTER_ASK_H
 #include "common/http/syntax/http_forwarded.h"
 #include "common/str.h"
+#include "router/base/proxy_settings.h"
 #include "router/decide/resolve.h"
 #include "router/table/table.h"
 
@@ -13,5 +14,8 @@ struct http_request;
 /* `pin` holds what *ret->pin points into; the path is the request's. */
 void router_ask(const struct router_table *table, struct http_request *req, struct cdn_buf *pin,
                 struct router_question *ret);
+
+/* Whether the request is handed over or sent on: by the host that it is for. */
+enum router_mode router_ask_mode(const struct router_table *table, struct http_request *req);
 
 #endif

@@ -146,6 +146,7 @@ static enum cdn_status table_fill(struct router_table *t, const struct router_co
     t->trust.field = (enum http_client_field)s->client_field;
     special_heads_find(t);
     t->mode = (enum router_mode)s->mode;
+    router_sites_copy(&config->sites, &t->sites);
     t->proxy.tries = (unsigned)s->proxy_tries;
     t->proxy.avoid_ms = s->proxy_avoid;
     t->proxy.max_body = s->max_body;
@@ -194,6 +195,7 @@ void router_table_unref(struct router_table *table)
         atomic_load (&table->compiled_destroy)(atomic_load(&table->compiled));
     }
     router_overrides_destroy(table->overrides);
+    router_sites_free(&table->sites);
     router_edges_destroy(table->edges);
     geo_db_unref(table->db);
     free(table->default_name);

@@ -13,6 +13,7 @@
 #include "common/status.h"
 #include "router/base/proxy_settings.h"
 #include "router/base/settings.h"
+#include "router/base/sites.h"
 #include "router/choice/select.h"
 
 #include <stdbool.h>
@@ -28,10 +29,11 @@ struct router_table {
     bool simulate;      /* clients may name their place */
     char *default_name; /* place of addresses that nobody knows; "" when there is no edge either */
     double default_lat, default_lon;
-    struct cdn_cidr *trusted; /* proxies */
-    struct http_trust trust;  /* borrows them */
-    enum router_mode mode;    /* of the public listener */
-    struct {                  /* as a proxy */
+    struct cdn_cidr *trusted;  /* proxies */
+    struct http_trust trust;   /* borrows them */
+    enum router_mode mode;     /* of the public listener, */
+    struct router_sites sites; /* but for hosts that have one of their own */
+    struct {                   /* as a proxy */
         unsigned tries;
         int64_t avoid_ms;
         uint64_t max_body;

@@ -435,6 +435,24 @@ def test_the_mode_changes_at_a_reload(cdn, edges):
     poll(lambda: router.get("/x", source=FRA).body == b"x")
 
 
+def test_a_site_has_its_own_mode(cdn, edges):
+    edges["fra"].default = Reply(200, b"handed over")
+    config = {"router": {"overrides": PLACES}, "sites": {
+        "shop": {"hosts": ["shop.example", "*.shop.example"], "mode": "proxy", "origins": "http://127.0.0.1:1",
+                 "rules": [{"path": "/", "pass": True}]},
+        "files": {"hosts": ["files.shop.example"], "mode": "redirect", "origins": "http://127.0.0.1:1"},
+        "rest": {"hosts": ["rest.example"], "origins": "http://127.0.0.1:1"}}}
+    config["edges"] = [{"name": n, "place": p, "url": edges[n].url, "admin": edges[n].url} for n, p in edges.places.items()]
+    router = cdn.router(config, trusted_proxies=NRT)
+    for host, status in (("shop.example", 200), ("WWW.shop.example:8080", 200), ("files.shop.example", 307),
+                         ("rest.example", 307), ("elsewhere.example", 307)):
+        assert router.get("/x", source=FRA, host=host).status == status, host
+        assert router.request("POST", "/x", body=b"b", source=FRA, host=host).status == status, host
+    said = {"X-Forwarded-Host": "shop.example", "X-Forwarded-For": FRA}
+    assert router.get("/x", said, source=NRT, host="inner.example").status == 200, "a trusted proxy's word"
+    assert router.get("/x", said, source=FRA, host="inner.example").status == 307, "nobody else's"
+
+
 # ---------------------------------------------------------------------------------------------------- WebSocket
 
 

@@ -209,7 +209,7 @@ static const struct bad_row bad[] = {
      "6: sites.shop.key.query: it is there twice (first in cdn.yaml:5)"},
     {SITE_OF("    hosts: [x.example]\n"), "4: sites.shop.hosts: the key is there twice (first in line 3)"},
     {SITE_OF("    origins: [\"http://a.example\"]\n    mode: both\n"),
-     "5: sites.shop.mode: \"both\" is not one of redirect, proxy"},
+     "5: sites.shop.mode: \"both\" is not one of default, redirect, proxy"},
     {SITE_OF("    origins: [\"http://a.example\"]\n    key: {cookies: [a], cokies: [b]}\n"),
      "5: unknown key \"cokies\" in sites.shop.key; did you mean \"cookies\"?"},
     {"sitez: {}\n", "1: unknown key \"sitez\"; did you mean \"sites\"?"},
