@@ -61,6 +61,10 @@ void cdn_config_man(const struct cdn_config_program *program, struct cdn_buf *ou
                     CDN_STR("\n.fi\n.SH SETTINGS\nA flag wins over the environment, the environment over the "
                             "file.\n.TP\n\\fB\\-c\\fR, \\fB\\-\\-config\\fR \\fIFILE\\fR\n"
                             "Read settings from this cdn.yaml.\n"));
+    if (program->checks) {
+        cdn_buf_add_str(out, CDN_STR(".TP\n\\fB\\-\\-check\\fR\nCheck the settings and the files that they "
+                                     "name, and end.\n"));
+    }
     for (size_t i = 0; i < program->row_count; i++) {
         add_row(program, &program->rows[i], out);
     }
