@@ -45,8 +45,7 @@
     X(FLAG, one_host, 0, NULL,                                                                               \
       "All edges on 127.0.0.1, on ports from 8088 on: redirects keep cookies, sessions")                     \
     X(TEXT, mode, 'm', "MODE",                                                                               \
-      "redirect (default): the router sends clients to edges; proxy: it hands their requests to them, so "   \
-      "that all is under one name")                                                                          \
+      "redirect (default): clients are sent to edges; proxy: their requests are handed on")                  \
     X(FLAG, detach, 'd', NULL, "Return when all is up, and leave it running")                                \
     X(TEXT, state, 0, "DIR", "Folder for caches, logs and who runs")
 
@@ -406,7 +405,7 @@ static const struct cli_option rows[] = {UP_OPTIONS(ROW)};
 const struct cli_command cli_command_up = {
     .name = "up",
     .summary = "Start a whole CDN: origin, edges and router",
-    .usage = "[-c cdn.yaml] [--root DIR | --origin URL] [--wan] [--tls] [--one-host] [--port PORT] [--state "
+    .usage = "[-c cdn.yaml] [--root DIR | --origin URL] [--wan] [--tls] [--one-host] [--state "
              "DIR] [--detach]",
     .more =
         "Waits until every node answers, then watches: one that dies is started again. Ctrl-C, "
