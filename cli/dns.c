@@ -6,8 +6,8 @@
 #include "cli/base/print.h"
 #include "cli/base/subcommand.h"
 #include "cli/run/control.h"
-#include "cli/run/site_hosts.h"
 #include "cli/run/zone.h"
+#include "common/config/config_hosts.h"
 #include "common/mem.h"
 #include "common/parse.h"
 #include "common/status.h"
@@ -80,7 +80,7 @@ static bool is_of_this_machine(struct cdn_str name)
 static void take_host(void *arg, const char *host)
 {
     struct names *n = arg;
-    struct cdn_str rest = cdn_str(host), name = cdn_str_cut(&rest, ':');
+    const struct cdn_str name = cdn_str(host);
     CDN_AUTOFREE char *inside = cdn_asprintf(".%s", n->zone.name);
     if (cdn_str_find(name, '*') < 0 && !is_of_this_machine(name) && !cdn_str_ends(name, cdn_str(inside)) &&
         !cdn_str_eq_nocase(name, cdn_str(n->zone.name)) && n->edge[0]) {
@@ -116,7 +116,7 @@ static enum cdn_status collect(const json_t *cdn, struct names *n, struct cdn_er
         n->url = n->url[0] ? n->url : url;
     }
     const char *config = control_text(cdn, "config");
-    return site_hosts_each(config[0] ? config : NULL, take_host, n, err);
+    return cdn_config_hosts_each(config[0] ? config : NULL, take_host, n, err);
 }
 
 /* "http://www.cdn.test:8088/" of an edge's "http://127.0.1.1:8088". */

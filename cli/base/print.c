@@ -69,3 +69,22 @@ void cli_print_json(json_t *take, size_t flags)
     fwrite(out.p, 1, out.n, stdout);
     json_decref(take);
 }
+
+char *cli_quoted(const char *text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+,:@%=";
+    CDN_AUTOBUF struct cdn_buf out = {0};
+    if (text[0] && text[strspn(text, plain)] == '\0') {
+        return cdn_strdup(text);
+    }
+    cdn_buf_add_char(&out, '\'');
+    for (const char *p = text; *p; p++) {
+        if (*p == '\'') {
+            cdn_buf_add_str(&out, CDN_STR("'\\''"));
+        } else {
+            cdn_buf_add_char(&out, *p);
+        }
+    }
+    cdn_buf_add_char(&out, '\'');
+    return cdn_buf_take(&out);
+}

@@ -18,6 +18,9 @@ void cli_print(const char *fmt, ...) CDN_PRINTF(1, 2);
 void cli_complain(const char *fmt, ...) CDN_PRINTF(1, 2);
 void cli_print_styled(enum terminal_style style, const char *text);
 
+/* As a shell reads it back: quoted where it has to be; owned by the caller. */
+char *cli_quoted(const char *text);
+
 void cli_print_json(json_t *take, size_t flags); /* with a line end */
 /* "null" for what cannot be written. */
 void cli_add_json(struct cdn_buf *out, const json_t *value, size_t flags);

@@ -31,6 +31,7 @@ struct cli_command {
     X(get)              \
     X(travel)           \
     X(dns)              \
+    X(browse)           \
     X(rtt)              \
     X(compare)          \
     X(why)              \

@@ -239,3 +239,27 @@ bool authority_covers(const struct cdn_tls_pair *authority, const struct cdn_tls
     gnutls_x509_crt_deinit(by);
     return covers;
 }
+
+enum cdn_status authority_key_hash(const char *certificate, char ret[static AUTHORITY_HASH_SIZE],
+                                   struct cdn_error *err)
+{
+    gnutls_x509_crt_t crt;
+    unsigned char id[ID_SIZE];
+    size_t n = sizeof(id);
+    gnutls_datum_t text = {0};
+    if (!import(certificate, &crt)) {
+        return cdn_error_set(err, CDN_INVALID, "no certificate in PEM form");
+    }
+    int problem = gnutls_x509_crt_get_key_id(crt, GNUTLS_KEYID_USE_SHA256, id, &n);
+    gnutls_x509_crt_deinit(crt);
+    const gnutls_datum_t hash = {id, (unsigned)n};
+    problem = problem < 0 ? problem : gnutls_base64_encode2(&hash, &text);
+    if (problem < 0 || text.size >= AUTHORITY_HASH_SIZE) {
+        gnutls_free(text.data);
+        return cdn_error_set(err, CDN_INTERNAL, "cannot hash a key: %s", gnutls_strerror(problem));
+    }
+    memcpy(ret, text.data, text.size);
+    ret[text.size] = '\0';
+    gnutls_free(text.data);
+    return CDN_OK;
+}

@@ -32,4 +32,9 @@ bool authority_is_fit(const struct cdn_tls_pair *authority, int64_t now_s);
 bool authority_covers(const struct cdn_tls_pair *authority, const struct cdn_tls_pair *site,
                       const char *const *names, size_t count, int64_t now_s);
 
+#define AUTHORITY_HASH_SIZE 45
+/* Of the public key, as browsers pin it: base64 of the SHA-256 of its SubjectPublicKeyInfo. */
+enum cdn_status authority_key_hash(const char *certificate, char ret[static AUTHORITY_HASH_SIZE],
+                                   struct cdn_error *err) CDN_MUST_CHECK;
+
 #endif

@@ -5,9 +5,9 @@
 
 #include "cli/run/child.h"
 #include "cli/run/plan_private.h"
-#include "cli/run/site_hosts.h"
 #include "common/admin_address.h"
 #include "common/config/config.h"
+#include "common/config/config_hosts.h"
 #include "common/mem.h"
 #include "common/parse.h"
 #include "edge/base/settings.h"
@@ -177,7 +177,7 @@ static enum cdn_status check_sites(const struct plan *plan, const struct plan_wi
 {
     size_t hosts = 0;
     enum cdn_status status =
-        wish->only_look || wish->wan ? CDN_OK : site_hosts_each(plan->config, count_host, &hosts, err);
+        wish->only_look || wish->wan ? CDN_OK : cdn_config_hosts_each(plan->config, count_host, &hosts, err);
     if (status != CDN_OK || wish->only_look || hosts > 0) {
         return status;
     }

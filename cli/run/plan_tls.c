@@ -4,8 +4,8 @@
 #include "cli/run/authority_files.h"
 #include "cli/run/plan.h"
 #include "cli/run/plan_private.h"
-#include "cli/run/site_hosts.h"
 #include "common/config/config.h"
+#include "common/config/config_hosts.h"
 #include "common/mem.h"
 #include "common/parse.h"
 #include "common/status.h"
@@ -124,14 +124,13 @@ enum cdn_status plan_tls_check_url(const struct plan *plan, size_t item, const c
 
 static void take_host(void *arg, const char *host)
 {
-    struct cdn_str rest = cdn_str(host);
-    add_name(arg, cdn_str_cut(&rest, ':'));
+    add_name(arg, cdn_str(host));
 }
 
 enum cdn_status plan_tls_connect(struct plan *plan, const struct authority_files *files,
                                  const struct router_config *router, struct cdn_error *err)
 {
-    enum cdn_status status = site_hosts_each(plan->config, take_host, plan, err);
+    enum cdn_status status = cdn_config_hosts_each(plan->config, take_host, plan, err);
     if (status != CDN_OK) {
         return status;
     }

@@ -200,7 +200,9 @@ static void take_request(struct wan_conn *conn)
     conn->state = WAN_CONN_ASK;
     loop_timer_stop(relay->loop, &conn->timer);
     cdn_metric_add(&relay->metrics.questions, 1);
-    conn->question = wan_resolve(relay->loop, &conn->era->world.dns, socks->host, &asks, on_answer, conn);
+    const struct wan_world *world = &conn->era->world;
+    conn->question = wan_resolve(relay->loop, &world->dns, wan_target_question(world, socks->host), &asks,
+                                 on_answer, conn);
     wan_conn_update(conn);
 }
 

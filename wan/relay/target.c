@@ -101,6 +101,28 @@ static struct cdn_str label_of(const struct wan_world *world, struct cdn_str hos
     return (struct cdn_str){0};
 }
 
+static bool is_of_site(const struct wan_world *world, struct cdn_str host)
+{
+    host.n -= host.n > 1 && host.p[host.n - 1] == '.';
+    for (size_t i = 0; i < world->host_count; i++) {
+        struct cdn_str name = cdn_str(world->hosts[i]);
+        if (cdn_str_starts(name, CDN_STR("*."))) { /* every name below it */
+            name = cdn_str_sub(name, 1);
+            if (host.n > name.n && cdn_str_eq_nocase(cdn_str_sub(host, host.n - name.n), name)) {
+                return true;
+            }
+        } else if (cdn_str_eq_nocase(name, host)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *wan_target_question(const struct wan_world *world, const char *host)
+{
+    return is_of_site(world, cdn_str(host)) ? world->site : host;
+}
+
 enum cdn_status wan_target_find(const struct wan_world *world, struct cdn_str host, unsigned port,
                                 struct wan_target *ret, struct cdn_error *err)
 {
@@ -122,7 +144,7 @@ enum cdn_status wan_target_find(const struct wan_world *world, struct cdn_str ho
     if (node && !cdn_str_eq_nocase(host, cdn_str(world->site))) {
         return lead_to(node, port, ret, err);
     }
-    if (!label.p && !cdn_str_eq_nocase(host, cdn_str(world->zone)) &&
+    if (!label.p && !is_of_site(world, host) && !cdn_str_eq_nocase(host, cdn_str(world->zone)) &&
         !cdn_str_eq_nocase(host, cdn_str(world->site))) {
         return cdn_error_set(err, CDN_REFUSED,
                              "'" CDN_STR_FMT

@@ -20,4 +20,8 @@ enum cdn_status wan_target_of_answer(const struct wan_world *world, const struct
                                      unsigned port, struct wan_target *ret,
                                      struct cdn_error *err) CDN_MUST_CHECK;
 
+/* What DNS is asked for when it is to say where `host` leads: it knows the names of the zone, and hosts of
+ * sites are to it the zone's site. Borrowed. */
+const char *wan_target_question(const struct wan_world *world, const char *host);
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "common/admin_address.h"
 #include "common/config/config.h"
+#include "common/config/config_hosts.h"
 #include "common/mem.h"
 #include "geo-data/places.h"
 
@@ -283,6 +284,13 @@ static void set_names(struct wan_world *world, const struct wan_router_part *rou
     reachable(&world->dns);
 }
 
+static void take_host(void *arg, const char *host)
+{
+    struct wan_world *world = arg;
+    world->hosts = cdn_realloc(world->hosts, world->host_count + 1, sizeof(*world->hosts));
+    world->hosts[world->host_count++] = cdn_strdup(host);
+}
+
 static enum cdn_status read_router(struct reading *r, const struct wan_settings *settings)
 {
     struct wan_router_part part = {0};
@@ -297,6 +305,7 @@ static enum cdn_status read_router(struct reading *r, const struct wan_settings 
     if (status == CDN_OK) {
         r->world->nodes[r->world->n - 1].proxy = believes_us(part.proxy_protocol, &part.trusted_proxies);
         set_names(r->world, &part);
+        status = cdn_config_hosts_each(r->path, take_host, r->world, r->err);
     }
     cdn_config_free(&wan_router_program, &part);
     return status;
@@ -369,6 +378,10 @@ void wan_world_free(struct wan_world *world)
     free(world->nodes);
     free(world->zone);
     free(world->site);
+    for (size_t i = 0; i < world->host_count; i++) {
+        free(world->hosts[i]);
+    }
+    free(world->hosts);
     *world = (struct wan_world){0};
 }
 

@@ -33,8 +33,10 @@ struct wan_node {
 struct wan_world {
     struct wan_node *nodes;
     size_t n;
-    char *zone;          /* without the dot at its end: "cdn.test" */
-    char *site;          /* the name that leads to an edge: "www.cdn.test" */
+    char *zone;   /* without the dot at its end: "cdn.test" */
+    char *site;   /* the name that leads to an edge: "www.cdn.test" */
+    char **hosts; /* of `sites:`, "*.shop.example" among them: they lead where `site` does */
+    size_t host_count;
     struct cdn_addr dns; /* AF_UNSPEC: the CDN has none */
 };
 

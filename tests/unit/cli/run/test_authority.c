@@ -106,6 +106,22 @@ START_TEST(what_is_good_is_kept)
 }
 END_TEST
 
+START_TEST(a_key_has_a_hash)
+{
+    struct cdn_tls_pair authority = {0}, site = {0};
+    char one[AUTHORITY_HASH_SIZE], two[AUTHORITY_HASH_SIZE];
+    struct cdn_error err;
+    make_both(&authority, &site);
+    ck_assert_int_eq(authority_key_hash(authority.certificate, one, &err), CDN_OK);
+    ck_assert_int_eq(authority_key_hash(site.certificate, two, &err), CDN_OK);
+    ck_assert_uint_eq(strlen(one), AUTHORITY_HASH_SIZE - 1);
+    ck_assert_str_ne(one, two);
+    ck_assert_int_eq(authority_key_hash("x", two, &err), CDN_INVALID);
+    cdn_tls_pair_free(&authority);
+    cdn_tls_pair_free(&site);
+}
+END_TEST
+
 /* ---- files ---- */
 
 static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *walk)
@@ -193,6 +209,7 @@ int main(void)
     TCase *tests = tcase_create("all");
     tcase_add_test(tests, a_site_is_what_browsers_want);
     tcase_add_test(tests, what_is_good_is_kept);
+    tcase_add_test(tests, a_key_has_a_hash);
     tcase_add_test(tests, files_last);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -55,6 +55,7 @@ static const char cdn[] =
     "cdn: {trusted_proxies: ['127.0.0.0/8']}\n"
     "origin: {root: /x, place: Frankfurt, listen: '127.0.0.1:8090', proxy_protocol: optional}\n"
     "router: {dns_zone: 'Cdn.Test', dns_listen: '0.0.0.0:8053'}\n"
+    "sites: {shop: {hosts: [shop.example, '*.Img.example', pay.cdn.test], rules: [{path: /}]}}\n"
     "wan: {allow: ['127.0.0.1:9000', 'localhost:9001=Sydney']}\n"
     "edges:\n"
     " - {name: fra, place: Frankfurt, listen: '127.0.1.1:8088'}\n"
@@ -150,6 +151,12 @@ START_TEST(names_and_addresses_lead_there)
         {"fra.cdn.test", 22, NULL, NULL},
         {"sin.example", 80, NULL, NULL},
         {"example.com", 80, NULL, NULL},
+        {"shop.example", 80, "", NULL},
+        {"Shop.Example.", 443, "", NULL},
+        {"a.b.img.example", 443, "", NULL},
+        {"pay.cdn.test", 443, "", NULL},
+        {"img.example", 80, NULL, NULL},
+        {"x.shop.example", 80, NULL, NULL},
         {"xcdn.test", 80, NULL, NULL},
         {"cdn.test.example", 80, NULL, NULL},
         {".", 80, NULL, NULL},
@@ -174,6 +181,22 @@ START_TEST(names_and_addresses_lead_there)
                           rows[i].host, rows[i].port);
             ck_assert_str_eq(text, rows[i].address);
         }
+    }
+}
+END_TEST
+
+/* Our DNS knows the zone alone. */
+START_TEST(hosts_of_sites_are_asked_for_as_the_site)
+{
+    static const char *const rows[][2] = {
+        {"shop.example", "www.Cdn.Test"},    {"SHOP.example.", "www.Cdn.Test"},
+        {"x.img.example", "www.Cdn.Test"},   {"pay.cdn.test", "www.Cdn.Test"},
+        {"www.cdn.test", "www.cdn.test"},    {"cdn.test", "cdn.test"},
+        {"other.cdn.test", "other.cdn.test"}};
+    struct cdn_error err;
+    ck_assert_msg(read_text(cdn, &err) == CDN_OK, "%s", err.text);
+    for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
+        ck_assert_str_eq(wan_target_question(&world, rows[i][0]), rows[i][1]);
     }
 }
 END_TEST
@@ -247,6 +270,7 @@ int main(void)
     tcase_add_test(tcase, without_a_file_it_is_the_built_in_cdn);
     tcase_add_test(tcase, names_and_addresses_lead_there);
     tcase_add_test(tcase, an_answer_must_be_an_edge);
+    tcase_add_test(tcase, hosts_of_sites_are_asked_for_as_the_site);
     tcase_add_test(tcase, mistakes_name_their_place);
     tcase_add_test(tcase, the_origin_may_be_somebody_elses);
     suite_add_tcase(suite, tcase);
