@@ -35,6 +35,7 @@ struct cli_command {
     X(rtt)              \
     X(compare)          \
     X(why)              \
+    X(explain)          \
     X(purge)            \
     X(warm)             \
     X(clock)            \

@@ -24,6 +24,7 @@
 #include "edge/base/tuning.h"
 #include "edge/cache/cache.h"
 #include "edge/control/certificate.h"
+#include "edge/control/explain_now.h"
 #include "edge/control/sync.h"
 #include "edge/control/why.h"
 #include "edge/log/access_log.h"
@@ -294,6 +295,39 @@ static void handle_why(void *self, struct http_request *req, json_t *body)
     }
 }
 
+static void answer_explained(struct edge *edge, struct http_request *req, const json_t *question)
+{
+    struct cdn_error err;
+    json_t *story = NULL;
+    if (edge_explain_now(edge, question, cdn_clock_now_ms(), &story, &err) != CDN_OK) {
+        daemon_answer_error(req, &err);
+    } else {
+        daemon_answer_json(req, 200, story);
+    }
+}
+
+/* ?url=&method=&fields=: fields as lines. */
+static void handle_explain(void *self, struct http_request *req, json_t *body)
+{
+    CDN_AUTOFREE char *url = daemon_query(req, "url");
+    CDN_AUTOFREE char *method = daemon_query(req, "method");
+    CDN_AUTOFREE char *fields = daemon_query(req, "fields");
+    (void)body;
+    json_t *list = json_array();
+    for (struct cdn_str rest = cdn_str(fields ? fields : ""); rest.p && rest.n;) {
+        const struct cdn_str line = cdn_str_cut(&rest, '\n');
+        json_array_append_new(list, json_stringn(line.p, line.n));
+    }
+    json_t *question = json_pack("{s:s*, s:s*, s:o}", "url", url, "method", method, "fields", list);
+    answer_explained(self, req, question);
+    json_decref(question);
+}
+
+static void handle_explain_body(void *self, struct http_request *req, json_t *body)
+{
+    answer_explained(self, req, body);
+}
+
 struct purge_call {
     struct edge_purge_job job;
     struct http_request *req; /* NULL: over */
@@ -392,6 +426,7 @@ static void handle_service(void *self, struct http_request *req, json_t *body)
 
 static const struct daemon_route routes[] = {
     {"GET", "/objects", handle_objects},   {"GET", "/why", handle_why},
+    {"GET", "/explain", handle_explain},   {"POST", "/explain", handle_explain_body},
     {"POST", "/purge", handle_purge},      {"POST", "/purge/", handle_service},
     {"POST", "/service/", handle_service}, {0},
 };

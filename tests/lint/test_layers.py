@@ -55,6 +55,7 @@ cli/geo:             +cli/base geo-data router*
 cli/route:           +cli/geo
 cli/demo:            +cli/travel
 cli/browse:          +cli/travel
+cli/explain:         +cli/get
 cli/warm:            +cli/run
 cli/compare/stats:   common*
 cli/compare/model:   +cli/geo wan/path origin cli/compare/stats
@@ -62,7 +63,7 @@ cli/compare/output:  +cli/compare/model
 cli/compare/run:     +cli/compare/model +cli/travel
 cli/compare/report:  +cli/compare/output
 cli/compare:         +cli/compare/report +cli/compare/run
-cli:                 +cli/run +cli/travel +cli/get +cli/route +cli/demo +cli/warm +cli/compare +cli/browse
+cli:                 +cli/run +cli/travel +cli/get +cli/route +cli/demo +cli/explain +cli/warm +cli/compare +cli/browse
 """.split("\n") if line)}
 # Libraries that a room may use; common's and geo-data's rooms are linked each to its own, so a room that takes in one
 # more makes all who link it link that too.
