@@ -50,7 +50,7 @@ struct router_server_config {
     void *failed_self;
 };
 /* Opens the listening sockets. CDN_CONFLICT: the address is in use. */
-enum cdn_status router_server_create(const struct router_server_config *config, struct router_table *table,
+enum cdn_status router_server_create(const struct router_server_config *how, struct router_table *table,
                                      struct router_server **ret, struct cdn_error *err) CDN_MUST_CHECK;
 enum cdn_status router_server_start(struct router_server *server, struct cdn_error *err) CDN_MUST_CHECK;
 void router_server_address(const struct router_server *server, struct cdn_addr *ret);

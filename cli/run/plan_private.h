@@ -29,7 +29,7 @@ enum cdn_status plan_wan_connect(struct plan *plan, const struct router_settings
  * trust it. After plan_tls_connect. CDN_USAGE: the wish is no mode. */
 struct router_config;
 enum cdn_status plan_proxy_connect(struct plan *plan, const struct plan_wish *wish,
-                                   const struct router_config *router, struct cdn_error *err) CDN_MUST_CHECK;
+                                   const struct router_config *config, struct cdn_error *err) CDN_MUST_CHECK;
 
 /* Gives certificates to all listeners of a whole plan that have none of the file's, and collects the names
  * that they have to be for. */
