@@ -20,6 +20,7 @@
 struct copying {
     struct router_proxy *proxy;
     struct cdn_str connection;
+    bool trusted; /* who sent it */
 };
 
 static void add(struct router_proxy *p, struct cdn_str name, struct cdn_str value)
@@ -34,7 +35,7 @@ static void add(struct router_proxy *p, struct cdn_str name, struct cdn_str valu
 static bool copy_field(void *arg, struct cdn_str name, struct cdn_str value)
 {
     const struct copying *c = arg;
-    if (router_rule_sends(name, c->connection)) {
+    if (router_rule_sends(name, c->connection, c->trusted)) {
         add(c->proxy, name, value);
     }
     return true;
@@ -105,7 +106,9 @@ void router_outgoing_fields(struct router_exchange *x)
     p->field_count = 0;
     cdn_buf_clear(&p->text);
     (void)http_request_joined(x->http, HTTP_REQ_CONNECTION, &connection);
-    struct copying copying = {p, cdn_buf_str(&connection)};
+    struct cdn_addr peer;
+    http_request_client(x->http, &peer);
+    struct copying copying = {p, cdn_buf_str(&connection), http_is_trusted(&x->table->trust, &peer)};
     if (x->http->host.n) {
         add(p, CDN_STR("Host"), x->http->host);
     }

@@ -173,7 +173,7 @@ static bool answer_here(struct router_proxy *p, const struct router_table *table
     if (req->body_length > 0 && (uint64_t)req->body_length > table->proxy.max_body) {
         return refuse(p, req, 413, "the request's body is larger than max_body");
     }
-    if (p->exchange_count >= p->exchange_max) {
+    if (p->exchange_count - p->tunnel_count >= p->exchange_max) {
         return refuse(p, req, 503, "as many requests are under way to edges as this router allows");
     }
     return false;
@@ -314,10 +314,9 @@ static enum cdn_status clients_create(struct router_proxy *p, const struct route
     if (status != CDN_OK) {
         return status;
     }
-    p->exchange_max = 2 * connections;
+    p->exchange_max = connections; /* none waits for a connection */
     p->tunnel_max = least(s->upgrade_connections, descriptors / 4);
     p->upgrade_idle_ms = s->upgrade_idle;
-    p->exchange_max += p->tunnel_max;
     config.upgrades = true;
     config.max_connections = config.max_per_host = p->tunnel_max;
     config.idle_timeout_ms = s->upgrade_idle;

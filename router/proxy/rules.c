@@ -30,11 +30,10 @@ bool router_rule_is_safe(enum http_method method, struct cdn_str name)
            cdn_str_eq(name, CDN_STR("QUERY"));
 }
 
-bool router_rule_sends(struct cdn_str name, struct cdn_str connection)
+bool router_rule_sends(struct cdn_str name, struct cdn_str connection, bool trusted)
 {
-    static const struct cdn_str ours[] = {{"Host", 4},           {"Via", 3},    {"CDN-Loop", 8},
-                                          {"Forwarded", 9},      {"Expect", 6}, {"Max-Forwards", 12},
-                                          {"Content-Length", 14}};
+    static const struct cdn_str ours[] = {{"Host", 4},   {"Via", 3},           {"Forwarded", 9},
+                                          {"Expect", 6}, {"Max-Forwards", 12}, {"Content-Length", 14}};
     char folded[NAME_MAX_FOLDED];
     if (http_is_hop_by_hop(name, connection)) {
         return false;
@@ -51,7 +50,9 @@ bool router_rule_sends(struct cdn_str name, struct cdn_str connection)
             return false;
         }
     }
-    return !starts_nocase(as, CDN_STR("X-Forwarded-")) && !http_is_hop_by_hop(as, CDN_STR(""));
+    return !starts_nocase(as, CDN_STR("X-Forwarded-")) && !starts_nocase(as, CDN_STR("CDN-")) &&
+           (trusted || !cdn_str_eq_nocase(as, CDN_STR("X-Request-ID"))) &&
+           !http_is_hop_by_hop(as, CDN_STR(""));
 }
 
 /* The edge has got nothing: no connection, or none that a request could be sent on. */

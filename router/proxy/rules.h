@@ -13,9 +13,11 @@
 bool router_rule_hands_on(struct cdn_str method);
 /* Safe methods (RFC 9110 9.2.1; QUERY, RFC 10008): may be sent twice. */
 bool router_rule_is_safe(enum http_method method, struct cdn_str name);
-/* Whether a client's field goes to the edge: not one of the hop, none that is written anew, and none of the
- * family by which edges believe a proxy; also with '_' for '-', as CGI reads names. */
-bool router_rule_sends(struct cdn_str name, struct cdn_str connection);
+/* Whether a client's field goes to the edge: not one of the hop, none that is written anew, and none that
+ * edges believe from whom they trust, as they do the router: X-Forwarded-..., CDN-... (an edge that asks
+ * for another one says so in CDN-Shield-For), and X-Request-ID unless the client is `trusted` itself. Also
+ * with '_' for '-', as CGI reads names. */
+bool router_rule_sends(struct cdn_str name, struct cdn_str connection, bool trusted);
 
 struct router_failure { /* of a try, before the answer's head or in a body that was held back */
     enum http_fetch_error error;

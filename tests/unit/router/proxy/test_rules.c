@@ -58,6 +58,13 @@ START_TEST(fields)
         {"via", "", false},
         {"CDN-Loop", "", false},
         {"CDN_LOOP", "", false},
+        {"CDN-Shield-For", "", false},
+        {"cdn_shield_for", "", false},
+        {"CDN-Client-Country", "", false},
+        {"CDN", "", true},
+        {"X-Request-ID", "", false},
+        {"x_request_id", "", false},
+        {"X-Request-IDs", "", true},
         {"Content-Length", "", false},
         {"content_length", "", false},
         {"Transfer-Encoding", "", false},
@@ -86,9 +93,18 @@ START_TEST(fields)
         {"Upgrade", "", false},
     };
     for (size_t i = 0; i < CDN_ARRAY_LEN(rows); i++) {
-        ck_assert_msg(router_rule_sends(cdn_str(rows[i].name), cdn_str(rows[i].connection)) == rows[i].sent,
+        ck_assert_msg(router_rule_sends(cdn_str(rows[i].name), cdn_str(rows[i].connection), false) ==
+                          rows[i].sent,
                       "%s", rows[i].name);
     }
+}
+END_TEST
+
+START_TEST(of_a_trusted_proxy)
+{
+    ck_assert(router_rule_sends(CDN_STR("X-Request-ID"), CDN_STR(""), true));
+    ck_assert(!router_rule_sends(CDN_STR("CDN-Shield-For"), CDN_STR(""), true));
+    ck_assert(!router_rule_sends(CDN_STR("X-Forwarded-For"), CDN_STR(""), true));
 }
 END_TEST
 
@@ -122,6 +138,6 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {methods, fields, failures};
+    const TTest *const tests[] = {methods, fields, of_a_trusted_proxy, failures};
     return run_suite("rules", tests, CDN_ARRAY_LEN(tests));
 }
