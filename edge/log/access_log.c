@@ -343,7 +343,7 @@ void edge_access_log_add(struct edge_worker *w, struct http_request *req,
     *r = *given;
     r->time_ms = loop_now_ms(w->loop) - cdn_clock_offset_ms();
     r->duration_us = (uint64_t)(cdn_clock_mono_ns() - req->started_ns) / 1000;
-    r->secure = req->client_secure;
+    r->secure = req->asked_secure;
     r->http10 = req->http10;
     http_forwarded_client(req, &edge_tuning_now(w->edge)->trust, &r->client);
     char *at = r->text;
