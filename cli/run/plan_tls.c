@@ -138,6 +138,7 @@ enum cdn_status plan_tls_connect(struct plan *plan, const struct authority_files
     add_name(plan, CDN_STR("127.0.0.1"));
     add_name(plan, CDN_STR("::1"));
     add_zone_names(plan, &router->settings);
+    bool others = false; /* edges with certificates of the file's; a long list takes its time to read */
     for (size_t i = 0, edge = 0; i < plan->n; i++) {
         struct plan_node *node = &plan->nodes[i];
         if (node->kind != PLAN_EDGE && node->kind != PLAN_ROUTER) {
@@ -146,12 +147,14 @@ enum cdn_status plan_tls_connect(struct plan *plan, const struct authority_files
         add_host(plan, node->url);
         if (node->kind == PLAN_EDGE) {
             add_host(plan, router->edges[edge++].settings.url);
+            others |= node->has_certificate;
         }
         if (!node->has_certificate) {
             plan_add_args(node, "--tls-certificate", files->certificate, "--tls-key", files->key, NULL);
         }
         if (node->kind == PLAN_ROUTER) {
-            plan_add_args(node, "--edge-scheme", "https", NULL);
+            plan_add_args(node, "--edge-scheme", "https", "--proxy-ca",
+                          others ? files->bundle : files->authority, NULL);
         }
     }
     plan->authority = cdn_strdup(files->authority);

@@ -171,3 +171,11 @@ def test_certificates_and_urls_of_the_file_count(secure, cdn):
     got = up.run("up", "-c", up.path, "--root", up.root, "--tls", "--detach")
     assert got.returncode == 2, got
     assert f"{up.path}:{line}: edges[0]: url: with --tls it has to begin with https://" in got.stderr, got
+
+
+def test_the_router_as_proxy_verifies_its_edges(secure):
+    up = secure(more=["--mode", "proxy"])
+    up.up()
+    with up.connect("router") as client:
+        answer = client.get("/a.txt", {"X-Forwarded-For": "51.164.0.1"})
+        assert answer.body == b"hello\n" and "fra" in answer.header("Via")
