@@ -11,10 +11,10 @@ from tls import Pair
 pytestmark = pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is not installed")
 
 
-def example(language):
-    """The first block of that language in the page."""
+def example(language, number=0):
+    """A block of that language in the page."""
     text = (SOURCE / "docs" / "proxies.md").read_text()
-    return re.search(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)[1]
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)[number]
 
 
 class Front:
@@ -91,3 +91,41 @@ def test_an_edge_that_is_down_is_left_out(front):
          {front.curl(f"/{n}").stdout.split()[-1] for n in range(8)} == {"fra"}, limit=60 * SLOW, what="all at fra")
     front.edges["nrt"].faults(off=True)
     poll(lambda: {n: front.curl(f"/{n}").stdout.split()[-1] for n in range(8)} == before, what="as before")
+
+
+def test_before_the_router_with_two_names(cdn):
+    """A site under two names, each with its certificate: HTTP/2 to HAProxy, and by the router as proxy to the edge that is
+    nearest to the true client."""
+    origin = cdn.fake_origin()
+    origin.on("/", Reply(body=b"x", headers=[("Cache-Control", "max-age=600")]))
+    pairs = {name: Pair(cdn.folder(), names=f"DNS:{name}") for name in ("www.example", "shop.example")}
+    certificates = cdn.folder("certs", {f"{name}.pem": pair.certificate.read_bytes() + pair.key.read_bytes()
+                                        for name, pair in pairs.items()})
+    top = example("haproxy").partition("frontend")[0]
+    folder = cdn.folder("haproxy", {"haproxy.cfg": top + example("haproxy", 1), "cdn.yaml": example("yaml", 1)})
+    logs = {name: folder / f"{name}.log" for name in ("fra", "nrt")}
+    edges = {name: cdn.edge(origin, name=name, config=folder / "cdn.yaml", access_log=log) for name, log in logs.items()}
+    router = cdn.router(folder / "cdn.yaml", overrides=["127.0.0.31/32=edge:nrt", "127.0.0.32/32=edge:fra"],
+                        edge=[f"name={name},url=http://{edge.public[0]}:{edge.public[1]},admin={edge.admin_url}"
+                              for name, edge in edges.items()])
+    port = unused_port()
+    env = {"WWW": f"127.0.0.1:{port}", "PEM": str(certificates), "ROUTER": "%s:%d" % router.public,
+           "ROUTER_ADMIN": str(router.admin[1])}
+    cdn.spawn("/usr/sbin/haproxy", "-db", "-f", folder / "haproxy.cfg", env=env)
+
+    def get(name, source):
+        return subprocess.run(["curl", "-sS", "--http2", "--interface", source, "--cacert", pairs[name].certificate, "--resolve",
+                               f"{name}:{port}:127.0.0.1", "-w", "%{http_version} %{http_code} %header{via}", "-o", "/dev/null",
+                               f"https://{name}:{port}/"], text=True, capture_output=True, timeout=LIMIT,
+                              env=clean_environment(), check=False).stdout
+    poll(lambda: get("www.example", "127.0.0.31").startswith("2 200 "), what="haproxy and router answer")
+    for name in pairs:
+        for source, edge in (("127.0.0.31", "nrt"), ("127.0.0.32", "fra")):
+            assert re.match(rf"2 200 .*\b{edge}\b", get(name, source)), (name, source)
+
+            def line():
+                lines = logs[edge].read_text().splitlines() if logs[edge].exists() else []
+                return next((d for d in map(json.loads, lines) if d["client"] == source and d["host"].startswith(name)), None)
+            assert poll(line, what="a line of the access log")["scheme"] == "https"
+    assert origin.last("/").header("X-Forwarded-Proto") == "https"
+    assert router.metric("proxy_header_refused_total") == 0
