@@ -222,8 +222,8 @@ def production(page):
 
 
 def test_every_line_of_the_page(cdn):
-    page, checks = Reader(cdn), {"--mode proxy": five_commands, "--one-host": one_host, "browse": by_dns,
-                                 "grep -o": lambda page: static_files_alone(page, cdn), "get https://": production}
+    page, checks = Reader(cdn), {"--mode proxy": five_commands, "--one-host": one_host, "browse --from": by_dns,
+                                 "grep -o": lambda page: static_files_alone(page, cdn), "browse /admin/login/": production}
     blocks, done = parts(), []
     assert [kind for _, kind, _, _ in blocks].count("sh") >= 7 and len(blocks[0][3].splitlines()) == 5
     for heading, kind, file, text in blocks:
@@ -235,5 +235,6 @@ def test_every_line_of_the_page(cdn):
                     check(page)
                     done.append(mark)
     assert sorted(done) == sorted(checks)
+    assert all("csrfmiddlewaretoken" in said for said in page.output("pocketcdn browse")), page.output("pocketcdn browse")
     first, second = page.output("base.css --from Tokyo")[-2:]
     assert "MISS" in first and "HIT" in second
