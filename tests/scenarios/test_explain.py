@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import textwrap
 
 import pytest
 from cdn import BIN, SOURCE, clean_environment
@@ -148,20 +149,31 @@ def test_no_cdn_runs(cdn):
 
 
 def examples():
-    """(yaml, commands, lines of what they print) of docs/sites.md; the last two may be empty."""
+    """(yaml, commands, lines of what they print) of docs/sites.md; the last two may be empty. A file of keys is none."""
     text = (SOURCE / "docs" / "sites.md").read_text()
-    return [(y, sh or "", out or "") for y, sh, out in
-            re.findall(r"^```yaml\n(.*?)^```\n(?:```sh\n(pocketcdn explain.*?)^```\n```text\n(.*?)^```)?", text, re.M | re.S)]
+    blocks = re.findall(r"^```yaml\n(.*?)^```\n(?:```sh\n(pocketcdn explain.*?)^```\n```text\n(.*?)^```)?", text, re.M | re.S)
+    return [(textwrap.dedent(y), sh, out) for y, sh, out in blocks if not y[0].isupper()]
+
+
+def whole(yaml, folder):
+    """A cdn.yaml of an example: the whole, keys of a site, or its rules; what it needs beside is made."""
+    shop = "sites:\n  shop:\n    hosts: [shop.example]\n    origins: ['http://127.0.0.1:8000']\n"
+    if yaml.startswith("- "):
+        yaml = shop + "    rules:\n" + textwrap.indent(yaml, " " * 6)
+    elif not yaml.startswith("sites:"):
+        yaml = shop + textwrap.indent(yaml, " " * 4)
+    if "keys.yaml" in yaml:
+        make = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 | openssl pkey -pubout -out shop.pem"
+        subprocess.run(["bash", "-c", make], cwd=folder, check=True)
+        (folder / "keys.yaml").write_text("K2JCJMDEHXQW5F: shop.pem\n")
+    return yaml + "".join(["edges:\n", *(f"  - {{name: {n}, listen: '127.0.0.1:1'}}\n" for n in ("fra", "ams"))])
 
 
 @pytest.mark.parametrize("number", range(len(examples())))
 def test_the_examples_of_the_page(cdn, number):
     yaml, commands, printed = examples()[number]
-    if yaml.startswith("- "):  # a rule of some site
-        yaml = "sites:\n  shop:\n    hosts: [shop.example]\n    rules:\n" + re.sub("^(?=.)", "      ", yaml, flags=re.M)
     folder = cdn.folder("page")
-    edges = "" if "edges:" in yaml else "edges:\n" + "".join(f"  - {{name: {n}, listen: '127.0.0.1:1'}}\n" for n in ("fra", "ams"))
-    (folder / "cdn.yaml").write_text(yaml + edges)
+    (folder / "cdn.yaml").write_text(whole(yaml, folder))
     check = cdn.cli("-c", "cdn.yaml", "--name", "fra", "--check", program="pocketcdn-edge", cwd=folder)
     assert check.returncode == 0, check.stderr
     out = ""
