@@ -6,7 +6,7 @@ import signal
 import threading
 
 import pytest
-from cdn import Reply, in_parallel, poll
+from cdn import Gate, Reply, in_parallel, poll
 from test_edge_http import marks, ok, told
 
 GA = ("Cookie", "_ga=GA1.2; _gid=3")
@@ -167,6 +167,40 @@ def test_a_purge_reaches_all_variants(shop, path, how):
     assert len(set(bodies)) == 2
     assert shop.edge.admin_post("/purge", {k: v % path for k, v in how.items()})["purged"] >= 1
     assert not {shop.get(path, way).body for way in ways} & set(bodies)
+
+
+def test_crowds_do_not_mix_variants(shop):
+    """While the first answers are on their way, nobody joins one that is another's; sessions wait for nobody."""
+    gate = Gate()
+    shop.tcp.on("/lang/crowd", lambda r: ok(r.header("X-Lang", "-").encode(), "max-age=60", before=gate))
+    shop.tcp.on("/account/crowd", lambda r: ok(r.header("Cookie", "-").encode(), "max-age=60", before=gate))
+    ways = [("/lang/crowd", "X-Lang", v, v) for v in ("de", "fr", "nl")]
+    ways += [("/account/crowd", "Cookie", f"_ga={i}; sessionid=s{i}", f"sessionid=s{i}") for i in range(3)]
+    ways += [("/account/crowd", "Cookie", "_ga=9", "-")]
+    asked = shop.tcp.count()
+    opener = threading.Thread(target=lambda: (poll(lambda: shop.tcp.count() >= asked + 3, what="the fetches"), gate.open()))
+    opener.start()
+    answers = in_parallel(len(ways) * 3, lambda i: shop.get(ways[i % len(ways)][0], ways[i % len(ways)][1:3]))
+    opener.join()
+    for i, answer in enumerate(answers):
+        assert answer.body.decode() == ways[i % len(ways)][3], (ways[i % len(ways)], answer)
+
+
+def test_ranges_of_variants(shop):
+    def part(request):
+        body = request.header("X-Lang", "-").encode() * 5000
+        if "Range" not in request:
+            return ok(body, "max-age=60", ("ETag", f'"{body[:2].decode()}"'))
+        a, b = (int(x) for x in request["Range"].removeprefix("bytes=").split("-"))
+        b = min(b, len(body) - 1)
+        return ok(body[a:b + 1], "max-age=60", ("ETag", f'"{body[:2].decode()}"'), ("Content-Range", f"bytes {a}-{b}/{len(body)}"),
+                  status=206)
+    shop.tcp.on("/lang/range", part)
+    for _ in range(2):
+        for lang in ("de", "fr"):
+            r = shop.get("/lang/range", ("X-Lang", lang), ("Range", "bytes=4000-4003"))
+            assert (r.status, r.body) == (206, lang.encode() * 2)
+    assert shop.get("/lang/range", ("X-Lang", "fr")).body == b"fr" * 5000
 
 
 # ---------------------------------------------------------------------------------------------------- cookies
