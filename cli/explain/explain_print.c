@@ -221,7 +221,7 @@ void explain_print(const struct explain_case *c)
     }
     print_origins(json_object_get(t, "origins"), offline);
     print_lifetimes(json_object_get(t, "lifetimes"));
-    if (strcmp(control_text(request, "goes_to"), "cache") == 0 && !offline) {
+    if (strcmp(control_text(request, "goes_to"), "cache") == 0 && json_object_get(t, "now")) {
         CDN_AUTOFREE char *edge = cdn_strdup(control_text(t, "edge"));
         if (json_object_get(t, "before")) {
             print_now("before", json_object_get(t, "before"));

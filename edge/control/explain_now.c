@@ -111,7 +111,9 @@ enum cdn_status edge_explain_now(struct edge *edge, const json_t *question, int6
     if (status == CDN_OK) {
         a->source = (struct edge_explain_source){&a->question, a->target.rule};
         json_object_set_new(*ret, "edge", json_string(edge->settings.name));
-        json_object_set_new(*ret, "now", tell_now(a));
+        if (!cdn_str_eq(a->question.method, CDN_STR("QUERY"))) { /* its body, which is not here, is keyed */
+            json_object_set_new(*ret, "now", tell_now(a));
+        }
     }
     free(a);
     return status;

@@ -259,6 +259,12 @@ static json_t *tell_key(const struct edge_explain_question *q, const struct edge
 
 /* ---- what happens before the cache ---- */
 
+static bool is_cached_method(struct cdn_str name)
+{
+    return cdn_str_eq(name, CDN_STR("GET")) || cdn_str_eq(name, CDN_STR("HEAD")) ||
+           cdn_str_eq(name, CDN_STR("QUERY"));
+}
+
 static const char *verdict_of(const struct edge_explain_question *q, const struct edge_target *t,
                               const char **ret_because)
 {
@@ -276,12 +282,15 @@ static const char *verdict_of(const struct edge_explain_question *q, const struc
     }
     if (rule->settings.pass) {
         cause = EDGE_CAUSE_BYPASS_RULE;
-    } else if (!cdn_str_eq(q->method, CDN_STR("GET")) && !cdn_str_eq(q->method, CDN_STR("HEAD"))) {
+    } else if (!is_cached_method(q->method)) {
         cause = EDGE_CAUSE_BYPASS_METHOD;
     } else if (edge_rule_has_own_cookie(rule, cdn_buf_str(&cookies))) {
         cause = EDGE_CAUSE_BYPASS_COOKIE;
     }
-    *ret_because = cause == EDGE_CAUSE_NONE ? "the cache is asked first" : edge_cause_meaning(cause);
+    *ret_because = cause != EDGE_CAUSE_NONE ? edge_cause_meaning(cause)
+                   : cdn_str_eq(q->method, CDN_STR("QUERY"))
+                       ? "the body is a part of the key, too (query_body)"
+                       : "the cache is asked first";
     return cause == EDGE_CAUSE_NONE ? "cache" : edge_cause_word(cause);
 }
 
@@ -327,10 +336,11 @@ static json_t *tell_bounds(const struct edge_rules *rules)
 
 static enum http_method method_of(struct cdn_str name)
 {
-    return cdn_str_eq(name, CDN_STR("GET"))    ? HTTP_GET
-           : cdn_str_eq(name, CDN_STR("HEAD")) ? HTTP_HEAD
-           : cdn_str_eq(name, CDN_STR("POST")) ? HTTP_POST
-                                               : HTTP_OTHER;
+    return cdn_str_eq(name, CDN_STR("GET"))     ? HTTP_GET
+           : cdn_str_eq(name, CDN_STR("HEAD"))  ? HTTP_HEAD
+           : cdn_str_eq(name, CDN_STR("POST"))  ? HTTP_POST
+           : cdn_str_eq(name, CDN_STR("QUERY")) ? HTTP_QUERY
+                                                : HTTP_OTHER;
 }
 
 static enum cdn_status tell_answer(const struct edge_explain_question *q, const struct edge_target *t,

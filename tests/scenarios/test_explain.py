@@ -58,6 +58,7 @@ def shop(shared_cdn):
     ("http://shop.example/account/", ["-H", "Cookie: _ga=1; sessionid=1"], 2, "http://shop.example/account/", "bypass-cookie"),
     ("http://shop.example/read/", ["-X", "POST"], 4, "http://shop.example/read/", "refused (405)"),
     ("http://shop.example/static/", ["-X", "POST"], 1, "http://shop.example/static/", "bypass-method"),
+    ("http://shop.example/static/", ["-X", "QUERY"], 1, "http://shop.example/static/", "cache"),
     ("http://shop.example/api/", [], 5, "http://shop.example/api/", "bypass-rule"),
 ])
 def test_site_rule_and_key(shop, url, args, rule, key, goes_to):
