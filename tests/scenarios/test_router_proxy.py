@@ -100,7 +100,7 @@ def test_methods_ranges_conditions_and_hints(cdn):
         assert same.header("Content-Length") in (None, str(len(body)))
         head = client.request("HEAD", "/file")
         assert (head.status, head["Content-Length"], head["X-Cache"]) == (200, str(len(body)), "HIT")
-        for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"):
+        for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "QUERY"):
             answer = client.request(method, "/any", body=b"x" * 10)
             assert answer.text == f"{method} 10", method
         assert client.request("POST", "/any").text == "POST 0"
@@ -559,6 +559,8 @@ def test_up_has_edges_trust_the_router_and_name_it(cdn):
     (["--mode", "both"], None, "--mode: 'both' is neither redirect nor proxy"),
     ([], {"cdn": {"trusted_proxies": ["10.0.0.0/8"]}, "router": {"mode": "proxy"}},
      "trusted_proxies: with mode proxy they need 127.0.0.1, where the router comes from"),
+    ([], {"cdn": {"trusted_proxies": ["10.0.0.0/8"]}, "sites": {"s": {"hosts": ["s.example"], "mode": "proxy"}}},
+     "where the router comes from"),
     ([], {"router": {"mode": "proxies"}}, "mode"),
 ])
 def test_up_refuses(cdn, args, config, error):
