@@ -5,7 +5,6 @@
 #include "cli/run/plan.h"
 #include "cli/run/plan_private.h"
 #include "common/config/config.h"
-#include "common/mem.h"
 #include "common/parse.h"
 #include "common/status.h"
 #include "common/str.h"

@@ -4,6 +4,7 @@
 
 #include "common/http/server/http_server.h"
 #include "common/http/syntax/http_forwarded.h"
+#include "router/base/sites.h"
 #include "router/decide/pin.h"
 
 #include "common/banned.h"

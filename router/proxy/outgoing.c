@@ -6,6 +6,7 @@
 #include "common/http/syntax/http_forwarded.h"
 #include "common/http/syntax/http_message.h"
 #include "common/mem.h"
+#include "common/parse.h"
 #include "common/str.h"
 #include "router/proxy/proxy_private.h"
 #include "router/proxy/rules.h"
