@@ -8,7 +8,8 @@ import time
 from dataclasses import dataclass, field
 
 from measure import interleave, median_of, median_ratio, watched
-from servers import Canned, CannedSmallPool, Edge, Nginx, PEERS, StaticOrigin, Varnish, WaitingOrigin, other_build
+from servers import (Canned, CannedSmallPool, Edge, ManySitesEdge, Nginx, PEERS, SitesEdge, StaticOrigin, Varnish,
+                     WaitingOrigin, other_build)
 
 OBJECTS = 100_000
 MISS_SETTLE_S = 0.3
@@ -100,6 +101,15 @@ def hits(bench):
     servers = warm(bench)
     for case in HITS:
         yield hit_case(bench, servers, *case)
+    bench.stop(*servers)
+
+
+def sites(bench):
+    """Hits with one plain site, and with 1,000 sites of 20 rules, against the flags' form."""
+    servers = [bench.make(kind, bench.origin).start() for kind in (Edge, SitesEdge, ManySitesEdge)]
+    for s in servers:
+        assert s.answers("/f/1k") and s.answers("/f/1k"), f"{s.name} does not answer"
+    yield hit_case(bench, servers, "with sites, 1 KiB, 64 connections", "/f/1k", 64, (), {})
     bench.stop(*servers)
 
 
@@ -432,5 +442,5 @@ def restart(bench):
     yield case
 
 
-CASES = {"hits": hits, "many": many, "latency": latency, "threads": two_threads, "misses": misses, "waiting": waiting_cases,
-         "memory": memory, "restart": restart}
+CASES = {"hits": hits, "sites": sites, "many": many, "latency": latency, "threads": two_threads, "misses": misses,
+         "waiting": waiting_cases, "memory": memory, "restart": restart}

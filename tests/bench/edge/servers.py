@@ -1,5 +1,6 @@
 """The programs measured, each configured in a private folder, pinned to the server's core, ended by its process id."""
 import http.client
+import json
 import os
 import pathlib
 import shutil
@@ -178,6 +179,28 @@ class Edge(Server):
                 o.get("threads", 1), "--cache-dir", self.folder / "cache", "--memory", o.get("memory", "1GiB"), "--disk",
                 "20GiB", "--memory-object", "8MiB" if o.get("all_in_memory") else "1MiB", "--keepalive", "300s",
                 "--log-level", "warn"]
+
+
+class SitesEdge(Edge):
+    """An edge with `sites:`; the load's host is one of them, and what it asks for matches the last of its rules."""
+    name, sites, rules = "one site", 1, 1
+
+    def configure(self):
+        super().configure()
+        origin = f"http://127.0.0.1:{self.origin_port}"
+        hosts = ["bench.test" if i == self.sites // 2 else f"s{i}.test" for i in range(self.sites)]
+        rules = [*({"path": f"/p{i}/", "key_query": "none"} for i in range(self.rules - 1)), {"path": "/"}]
+        self.file = self.folder / "cdn.yaml"
+        self.file.write_text(json.dumps({"sites": {h: {"hosts": [h], "origins": [origin], "rules": rules} for h in hosts}}))
+
+    def command(self):
+        given = super().command()
+        at = given.index("--origin")
+        return [*given[:at], "-c", self.file, *given[at + 2:]]
+
+
+class ManySitesEdge(SitesEdge):
+    name, sites, rules = "1000 sites", 1000, 20
 
 
 def other_build(folder):
