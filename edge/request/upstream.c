@@ -153,9 +153,11 @@ static void add_ruled(const struct edge_txn *t, struct edge_fields *f)
     if (rule->settings.key_device) {
         edge_fields_add(f, CDN_STR("CDN-Device"), device_of(t));
     }
-    for (size_t i = 0; i < rule->settings.request_set.n; i++) {
-        const struct cdn_config_entry *e = &rule->settings.request_set.items[i];
-        edge_fields_add(f, cdn_str(e->key), cdn_str(e->value));
+    const struct cdn_config_list *lists[] = {&rule->settings.request_set, &rule->settings.request_add};
+    for (size_t k = 0; k < CDN_ARRAY_LEN(lists); k++) {
+        for (size_t i = 0; i < lists[k]->n; i++) {
+            edge_fields_add(f, cdn_str(lists[k]->items[i].key), cdn_str(lists[k]->items[i].value));
+        }
     }
 }
 

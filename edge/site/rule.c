@@ -446,7 +446,7 @@ static void note_ways(const struct making *m)
     struct edge_rule *rule = m->rule;
     const struct edge_rule_settings *s = &rule->settings;
     rule->filters_cookies = said(m, EDGE_RULE_ROW_cookies_keep);
-    rule->changes_request = s->request_set.n || s->request_remove.n;
+    rule->changes_request = s->request_set.n || s->request_add.n || s->request_remove.n;
     rule->changes_answer =
         s->fields_set.n || s->fields_add.n || s->fields_remove.n || rule->cors_any || rule->cors_listed;
     rule->checks = s->methods.n || s->redirect || s->pass;

@@ -68,6 +68,8 @@
     X(LIST, fields_remove, "", 0, 32, NULL, RUNTIME, "NAME", "Fields that the answer does not get")         \
     X(MAP, request_set, "", 0, 32, CDN_CONFIG_VALUES, RUNTIME, "NAME=VALUE",                                \
       "Fields of the request to the origin in place of the client's")                                       \
+    X(MAP, request_add, "", 0, 32, CDN_CONFIG_VALUES, RUNTIME, "NAME=VALUE",                                \
+      "Fields of the request to the origin beside the client's")                                            \
     X(LIST, request_remove, "", 0, 32, NULL, RUNTIME, "NAME",                                               \
       "Fields of the request that the origin does not get")                                                 \
     X(LIST, cors, "", 0, 32, NULL, RUNTIME, "ORIGIN",                                                       \

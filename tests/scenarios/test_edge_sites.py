@@ -24,7 +24,7 @@ RULES = """
       - {path: /bare/, cookies: {keep: []}}
       - path: /fields/
         fields: {set: {X-Set: one, Cache-Control: "public, max-age=7"}, add: {X-Add: two, Link: "</a.css>"}, remove: [Server, X-Gone]}
-      - {path: /request/, request: {set: {X-Secret: s3, Accept-Encoding: br, User-Agent: edge}, remove: [X-Noise, Authorization]}}
+      - {path: /request/, request: {set: {X-Secret: s3, Accept-Encoding: br, User-Agent: edge}, add: {X-Tag: two}, remove: [X-Noise, Authorization]}}
       - {path: /open/, cors: "*"}
       - {path: /listed/, cors: ["https://a.example", "https://b.example"]}
       - {path: /closed/, cors: "off"}
@@ -259,11 +259,12 @@ def test_fields_of_answers(shop):
 
 
 def test_fields_of_requests(shop):
-    headers = [("X-Secret", "mine"), ("X-Noise", "1"), ("Authorization", "Basic x"), ("User-Agent", "curl"), ("Accept-Encoding", "gzip")]
+    headers = [("X-Secret", "mine"), ("X-Noise", "1"), ("X-Tag", "one"), ("Authorization", "Basic x"), ("User-Agent", "curl"), ("Accept-Encoding", "gzip")]
     assert shop.get("/request/a", *headers)["X-Cache"] == "MISS"
     sent = shop.tcp.last("/request/a")
     assert {n: sent.headers and [v for k, v in sent.headers if k == n] for n in ("X-Secret", "User-Agent", "Accept-Encoding")} == \
         {"X-Secret": ["s3"], "User-Agent": ["edge"], "Accept-Encoding": ["br"]}
+    assert [v for k, v in sent.headers if k == "X-Tag"] == ["one", "two"]
     assert "X-Noise" not in sent and "Authorization" not in sent
     assert shop.get("/request/a", ("X-Secret", "other"))["X-Cache"] == "HIT"
     shop.edge.request("POST", "/request/b", headers, b"x", host="shop.example")
