@@ -9,7 +9,7 @@ build="gcc libc6-dev cmake ninja-build pkg-config check libmicrohttpd-dev libmax
 demo="python3-django libjs-jquery" # recommended by Django only, but the admin links to it
 test="python3-django libjs-jquery python3-pytest python3-selenium python3-yaml chromium chromium-driver clang clang-format
     clang-tidy iwyu curl brotli zstd bind9-dnsutils knot-dnsutils openssl gunicorn haproxy python3-whitenoise
-    python3-requests"
+    python3-requests python3-botocore python3-cryptography"
 long="clang libclang-rt-14-dev"
 bench="nginx-light libnginx-mod-http-geoip2 varnish trafficserver gdnsd wrk dnsperf"
 geo="npm"

@@ -33,11 +33,14 @@
 #include "edge/memory/budget.h"
 #include "edge/memory/pages.h"
 #include "edge/request/compress.h"
+#include "edge/request/guarded.h"
 #include "edge/request/hot.h"
 #include "edge/request/queue.h"
 #include "edge/request/request.h"
 #include "edge/request/stall.h"
 #include "edge/request/tunnel.h"
+#include "edge/signed/signed.h"
+#include "edge/site/guard.h"
 #include "edge/site/origin.h"
 #include "edge/site/site.h"
 #include "edge/site/target.h"
@@ -247,6 +250,11 @@ static void announced(void *self, bool accepted)
     cdn_metric_add(accepted ? &w->metrics.proxy_header_total : &w->metrics.proxy_header_refused_total, 1);
 }
 
+static bool allows_hot(void *self, struct http_request *req, const struct edge_guard *guard)
+{
+    return edge_guarded_hot(self, req, guard);
+}
+
 static void sweep(struct loop_timer *timer)
 {
     struct edge_worker *w = CDN_CONTAINER_OF(timer, struct edge_worker, sweep);
@@ -318,6 +326,7 @@ static enum cdn_status open_worker(struct edge_worker *w, const struct cdn_addr 
     }
     w->hot = edge_hot_create(w->edge->cache, (unsigned)clamp(s->memory / HOT_SHARE, 64, HOT_LIMIT),
                              cdn_str(s->name));
+    edge_hot_ask(w->hot, allows_hot, w);
     w->sweep.fire = sweep;
     return status;
 }
@@ -362,6 +371,7 @@ static void close_worker(struct edge_worker *w)
     http_client_destroy(w->client);
     http_client_destroy(w->upgrades);
     edge_hot_destroy(w->hot);
+    edge_signed_memo_destroy(w->signatures);
     http_head_free(&w->head);
     loop_destroy(w->loop);
     edge_request_free(w);
@@ -388,7 +398,7 @@ enum cdn_status edge_check(const struct edge_settings *settings, int argc, char 
     enum cdn_status status = check_name(settings, err);
     status = status == CDN_OK ? edge_accept_read(settings, &accept, err) : status;
     status = status == CDN_OK ? edge_certificate_read(&trial, err) : status;
-    status = status == CDN_OK ? edge_tuning_create(settings, path, &origins, &tuning, err) : status;
+    status = status == CDN_OK ? edge_tuning_create(settings, path, &origins, NULL, &tuning, err) : status;
     if (status == CDN_OK) {
         const struct edge_sites *s = &tuning->sites;
         size_t rules = s->any != NULL;
@@ -421,7 +431,8 @@ enum cdn_status edge_create(struct edge_settings *settings, int argc, char **arg
     edge->config_path = cdn_config_path(&edge_program, argc, argv);
     if (edge_accept_read(&edge->settings, &edge->accept, err) != CDN_OK ||
         edge_certificate_read(edge, err) != CDN_OK ||
-        edge_tuning_create(&edge->settings, edge->config_path, &edge->origins, &tuning, err) != CDN_OK) {
+        edge_tuning_create(&edge->settings, edge->config_path, &edge->origins, NULL, &tuning, err) !=
+            CDN_OK) {
         goto fail;
     }
     atomic_store(&edge->tuning, tuning);

@@ -67,7 +67,7 @@ static enum cdn_status ask_file(struct explain_case *c, struct cdn_error *err)
     char into[EDGE_KEY_MAX];
     enum cdn_status status = load(c->options, &settings, err);
     if (status == CDN_OK) {
-        status = edge_tuning_create(&settings, c->options->config, &origins, &tuning, err);
+        status = edge_tuning_create(&settings, c->options->config, &origins, NULL, &tuning, err);
     }
     if (status == CDN_OK) {
         status = edge_explain_read(c->question, q, err);

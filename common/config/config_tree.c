@@ -234,6 +234,10 @@ static enum cdn_status take_pair(void *arg, const struct cdn_config_at *at, stru
     if (!n->prefix[0] && is_other(n->reading, at->key)) {
         return CDN_OK;
     }
+    if (is_map && !row && node_of(at)->data.mapping.pairs.start == node_of(at)->data.mapping.pairs.top &&
+        begins_rows(n->reading, cdn_str(deeper))) {
+        return cdn_config_tree_wrong(at, err, CDN_INVALID, "nothing is in it");
+    }
     if (is_map && !(row && row->type == CDN_CONFIG_MAP) && begins_rows(n->reading, cdn_str(deeper))) {
         return read_rows(n->reading, at, deeper, err);
     }

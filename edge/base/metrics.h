@@ -13,6 +13,11 @@
     X(COUNTER, proxy_header_total, "Connections that began with a PROXY protocol header")                   \
     X(COUNTER, proxy_header_refused_total, "Connections of trusted proxies refused for their PROXY header") \
     X(COUNTER, collapsed_total, "Requests that shared another request's origin fetch")                      \
+    X(COUNTER, rate_limited_total, "Requests over the rate of their network (rate_limit)")                  \
+    X(COUNTER, miss_limited_total, "Requests over the rate of misses of their network (miss_limit)")        \
+    X(COUNTER, country_refused_total, "Requests refused for the country they came from")                    \
+    X(COUNTER, signature_refused_total, "Requests refused because nothing good signs them")                 \
+    X(COUNTER, signature_verified_total, "Signatures verified with a key, and not found remembered")        \
     X(COUNTER, queued_total, "Requests that had to wait for their turn to be fetched")                      \
     X(COUNTER, origin_request_total, "Requests sent to the origin")                                         \
     X(COUNTER, failover_total, "Requests sent to the next origin after one failed")                         \

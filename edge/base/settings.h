@@ -147,6 +147,20 @@
     X(UINT, compress_br_level, "6", 0, 11, NULL, RESTART, "N", "Effort of Brotli; 11 is the most")          \
     X(UINT, compress_zstd_level, "6", 1, 19, NULL, RESTART, "N",                                            \
       "Effort of Zstandard; 19 is the most, and takes 80 MiB for a large body")                             \
+    X(STRING, rate_limit, "off", 0, 32, NULL, RUNTIME, "N/s",                                               \
+      "Requests of one network of clients: 100/s, 6000/m, 10/h or off; over it 429 with Retry-After")       \
+    X(UINT, rate_burst, "0", 0, 1000000, NULL, RUNTIME, "N",                                                \
+      "So many of them at once; 0: a second's worth, at least one")                                         \
+    X(STRING, rate_networks, "24,48", 0, 16, NULL, RUNTIME, "N,N",                                          \
+      "Addresses that count as one client: those with these first bits equal, of IPv4 and IPv6")            \
+    X(CHOICE, over_limit, "refuse", 0, 0, "refuse|cached-only", RUNTIME, "HOW",                             \
+      "Over rate_limit: 429 for all, or hits and stale answers still, and 429 for what must be fetched")    \
+    X(STRING, miss_limit, "off", 0, 32, NULL, RUNTIME, "N/s",                                               \
+      "Requests of one network that need the origin; over it stale answers where there are such, else 429") \
+    X(UINT, miss_burst, "0", 0, 1000000, NULL, RUNTIME, "N", "So many of them at once; 0: as rate_burst")   \
+    X(LIST, geo_db, "embedded", 0, 8, NULL, RUNTIME, "FILE",                                                \
+      "Geo databases (.mmdb) for rules that ask where clients are: each field from the first that has it; " \
+      "embedded: the built-in one")                                                                         \
     X(LIST, purge_allow, "127.0.0.0/8,::1", 0, 1000, CDN_CONFIG_CIDRS, RUNTIME, "CIDR",                     \
       "Networks that may send PURGE to the public listener")                                                \
     X(STRING, purge_token, "", 0, 1024, CDN_CONFIG_SECRET, RUNTIME, "TOKEN",                                \

@@ -7,9 +7,12 @@
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/parse.h"
+#include "common/rate.h"
 #include "common/str.h"
+#include "edge/geo/client_db.h"
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/key.h"
+#include "edge/site/guard.h"
 #include "edge/site/origin.h"
 #include "edge/site/page.h"
 #include "edge/site/rule.h"
@@ -17,6 +20,7 @@
 #include "edge/site/site.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -145,9 +149,49 @@ static enum cdn_status find_shields(const struct edge_settings *s, const char *p
     return status;
 }
 
+static enum cdn_status read_rates(const struct edge_settings *s, struct edge_rates *ret,
+                                  struct cdn_error *err)
+{
+    *ret = (struct edge_rates){.cached_only = s->over_limit != 0, .rate_kind = 1, .miss_kind = 2};
+    if (!cdn_rate_parse(cdn_str(s->rate_limit), s->rate_burst, &ret->rate)) {
+        return cdn_error_set(err, CDN_INVALID,
+                             "rate_limit: \"%s\" is not a rate such as 100/s, 6000/m or off", s->rate_limit);
+    }
+    if (!cdn_rate_parse(cdn_str(s->miss_limit), s->miss_burst, &ret->miss)) {
+        return cdn_error_set(err, CDN_INVALID, "miss_limit: \"%s\" is not a rate such as 20/s, 600/m or off",
+                             s->miss_limit);
+    }
+    if (!edge_guard_networks_read(s->rate_networks, &ret->networks)) {
+        return cdn_error_set(err, CDN_INVALID, "rate_networks: \"%s\" is not two prefixes such as 24,48",
+                             s->rate_networks);
+    }
+    return CDN_OK;
+}
+
+static bool site_needs_places(const struct edge_site *site)
+{
+    for (size_t i = 0; i < site->rule_count; i++) {
+        if (site->rule[i].guard.needs_places) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum cdn_status open_places(const struct edge_settings *s, const struct edge_tuning *before,
+                                   struct edge_tuning *t, struct cdn_error *err)
+{
+    bool needed = t->sites.any && site_needs_places(t->sites.any);
+    for (size_t i = 0; i < t->sites.count && !needed; i++) {
+        needed = site_needs_places(&t->sites.site[i]);
+    }
+    return needed ? edge_client_db_open(&s->geo_db, before ? &before->places : NULL, &t->places, err)
+                  : CDN_OK;
+}
+
 enum cdn_status edge_tuning_create(const struct edge_settings *s, const char *path,
-                                   struct edge_origins *origins, struct edge_tuning **ret,
-                                   struct cdn_error *err)
+                                   struct edge_origins *origins, const struct edge_tuning *before,
+                                   struct edge_tuning **ret, struct cdn_error *err)
 {
     struct edge_tuning *t = cdn_calloc(1, sizeof(*t));
     struct edge_rule_defaults defaults;
@@ -174,10 +218,16 @@ enum cdn_status edge_tuning_create(const struct edge_settings *s, const char *pa
     }
     defaults.page = t->page;
     if (status == CDN_OK) {
+        status = read_rates(s, &defaults.rates, err);
+    }
+    if (status == CDN_OK) {
         status = edge_sites_create(path, &defaults, &t->sites, err);
     }
     if (status == CDN_OK) {
         status = find_shields(s, path, t, origins, err);
+    }
+    if (status == CDN_OK) {
+        status = open_places(s, before, t, err);
     }
     if (status != CDN_OK) {
         edge_tuning_destroy(t);
@@ -194,6 +244,7 @@ void edge_tuning_destroy(struct edge_tuning *t)
     }
     edge_sites_free(&t->sites);
     edge_pages_free(t->pages);
+    edge_client_db_close(&t->places);
     free(t->targeted);
     free(t->purge_allow.item);
     free(t->trusted.item);

@@ -8,10 +8,10 @@
 #include "edge/site/origin.h"
 
 /* Borrows strings of `settings`, which must live as long as the result. `path`: the cdn.yaml whose `sites:`
- * count; NULL: none. Origins are found in `origins`, or made. */
+ * count; NULL: none. Origins are found in `origins`, or made. `before`: the tuning in use, or NULL. */
 enum cdn_status edge_tuning_create(const struct edge_settings *settings, const char *path,
-                                   struct edge_origins *origins, struct edge_tuning **ret,
-                                   struct cdn_error *err) CDN_MUST_CHECK;
+                                   struct edge_origins *origins, const struct edge_tuning *before,
+                                   struct edge_tuning **ret, struct cdn_error *err) CDN_MUST_CHECK;
 void edge_tuning_destroy(struct edge_tuning *tuning); /* that nobody else saw yet; NULL is fine */
 struct edge_tuning *edge_tuning_ref(const struct edge_tuning *tuning);
 void edge_tuning_unref(struct edge_tuning *tuning); /* NULL is fine */

@@ -13,6 +13,7 @@
 #include "edge/base/accept.h"
 #include "edge/base/metrics.h"
 #include "edge/base/settings.h"
+#include "edge/geo/client_db.h"
 #include "edge/memory/budget.h"
 #include "edge/site/origin.h"
 #include "edge/site/site.h"
@@ -32,6 +33,7 @@ struct edge_cache;
 struct edge_compress;
 struct edge_health;
 struct edge_hot;
+struct edge_signed_memo;
 struct edge_sync;
 struct edge_txn;
 
@@ -65,10 +67,11 @@ struct edge_worker {
     struct edge_txn *free_txn; /* free list */
     unsigned free_txn_count;
     struct edge_queue queue;
-    unsigned fetches_most;           /* under way to the origin at a time */
-    struct edge_txn *readers;        /* of bodies on their way (stall.h) */
-    struct edge_access_ring *access; /* of the access log; NULL: there is none */
-    uint64_t request_id_seed[2];     /* request_id.c */
+    unsigned fetches_most;               /* under way to the origin at a time */
+    struct edge_txn *readers;            /* of bodies on their way (stall.h) */
+    struct edge_access_ring *access;     /* of the access log; NULL: there is none */
+    uint64_t request_id_seed[2];         /* request_id.c */
+    struct edge_signed_memo *signatures; /* good ones; NULL: none came yet */
     struct edge_metrics metrics;
 };
 
@@ -84,7 +87,8 @@ struct edge_tuning {
         refs;          /* the edge's while it is in force, and one for each request and fetch by its rules */
     struct loop *home; /* on which it is freed, as that takes a while; NULL: at once */
     struct edge_sites sites;
-    struct cdn_str *targeted; /* names that the rules of the sites borrow */
+    struct edge_client_db places; /* open if a rule asks where clients are */
+    struct cdn_str *targeted;     /* names that the rules of the sites borrow */
     struct edge_networks purge_allow;
     struct edge_networks trusted;
     struct http_trust trust; /* borrows `trusted` */

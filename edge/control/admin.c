@@ -455,7 +455,8 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
         status = edge_certificate_reread(edge, &next, &tls, err);
     }
     if (status == CDN_OK) {
-        status = edge_tuning_create(&next, edge->config_path, &edge->origins, &tuning, err);
+        status =
+            edge_tuning_create(&next, edge->config_path, &edge->origins, edge_tuning_now(edge), &tuning, err);
     }
     if (status == CDN_OK) {
         status = edge_access_log_reopen(edge->access_log, err);

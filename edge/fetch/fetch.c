@@ -399,14 +399,14 @@ void edge_fetch_fail_over(struct edge_fetch *f)
 
 bool edge_fetch_has_ways(const struct edge_rule *rule)
 {
-    return rule->origin_count > 1 || (rule->site && rule->site->shield_count);
+    return rule->origin_count > 1 || edge_site_shields(rule);
 }
 
 /* The shield of this key, once: answers that are for one client alone would only pass through it. */
 static struct edge_origin *next_shield(struct edge_fetch *f)
 {
     const struct edge_site *site = f->request.rule->site;
-    const bool may = site && site->shield_count && !f->request.pass && !f->shield_tried;
+    const bool may = edge_site_shields(f->request.rule) && !f->request.pass && !f->shield_tried;
     struct edge_origin *shield = may ? edge_shield_of(site, cdn_str(f->request.key)) : NULL;
     f->shield_tried = true;
     return shield && edge_origin_is_well(shield) ? shield : NULL;

@@ -31,6 +31,7 @@
 #include "edge/semantics/head.h"
 #include "edge/semantics/range.h"
 #include "edge/semantics/validate.h"
+#include "edge/site/guard.h"
 #include "edge/site/page.h"
 #include "edge/site/rule.h"
 #include "edge/site/target.h"
@@ -335,8 +336,10 @@ void edge_deliver_blob(struct edge_txn *t, const struct edge_rep *rep, const str
                          n);
     if (hold && !single && t->verdict == EDGE_VERDICT_HIT && edge_hot_is_plain(t->http) &&
         is_hot_variant(rep) && is_hot_rule(t)) {
-        edge_hot_add(t->worker->hot, t->http, hold, blob, response, t->target.rule->hot_without_cookie,
-                     loop_now_ms(t->worker->loop));
+        const struct edge_rule *rule = t->target.rule;
+        const struct edge_hot_terms terms = {rule->hot_without_cookie,
+                                             rule->guard.has_rates ? &rule->guard : NULL};
+        edge_hot_add(t->worker->hot, t->http, hold, blob, response, &terms, loop_now_ms(t->worker->loop));
         return; /* the table keeps the response */
     }
     MHD_destroy_response(response);

@@ -35,6 +35,7 @@ struct hot_entry {
     struct edge_blob *body;          /* counted */
     struct MHD_Response *unchanged;  /* 304, made on first use; NULL */
     int64_t begins_ms;               /* the clock was set back when it shows less (freshness.h) */
+    const struct edge_guard *guard;  /* whose rate counts its hits; NULL: none */
     alignas(LINE) uint64_t valid_at; /* edge_cache_changes() when `hold` was last compared with the object */
     struct MHD_Response *full;       /* the stored status and the body */
     const char *fields;              /* of `full`: where they lie, for the prefetch only */
@@ -48,8 +49,9 @@ struct hot_entry {
     uint16_t fields_n;
     uint8_t unused; /* how often the clock hand or the sweep passed since the last hit */
     uint8_t marks;  /* hits of this second that the policy was told of */
-    bool secure;
-    bool without_cookie; /* only for requests that have none */
+    bool secure : 1;
+    bool without_cookie : 1; /* only for requests that have none */
+    bool guarded : 1;        /* `guard` is there */
     uint64_t body_n;
     char key[]; /* host, target, Accept-Encoding; then the ETag */
 };
@@ -70,6 +72,8 @@ struct edge_hot {
     unsigned limit;
     size_t hand;  /* of the clock */
     size_t sweep; /* next slot to look at */
+    bool (*allows)(void *self, struct http_request *req, const struct edge_guard *guard);
+    void *allows_self;
 };
 
 struct edge_hot *edge_hot_create(struct edge_cache *cache, unsigned limit, struct cdn_str name)
@@ -141,6 +145,14 @@ void edge_hot_destroy(struct edge_hot *h)
 unsigned edge_hot_count(const struct edge_hot *h)
 {
     return h->count;
+}
+
+void edge_hot_ask(struct edge_hot *h,
+                  bool (*allows)(void *self, struct http_request *req, const struct edge_guard *guard),
+                  void *self)
+{
+    h->allows = allows;
+    h->allows_self = self;
 }
 
 bool edge_hot_is_plain(const struct http_request *req)
@@ -286,7 +298,8 @@ bool edge_hot_answer(struct edge_hot *h, struct http_request *req, int64_t now_m
     }
     struct cdn_str none_match = req->field[HTTP_REQ_IF_NONE_MATCH];
     if ((none_match.p && !is_own_tag(e, none_match)) ||
-        (e->without_cookie && req->field[HTTP_REQ_COOKIE].p)) {
+        (e->without_cookie && req->field[HTTP_REQ_COOKIE].p) ||
+        (e->guarded && !h->allows(h->allows_self, req, e->guard))) {
         return false;
     }
     if ((uint32_t)(now_ms / 1000) != e->shown_s) {
@@ -363,7 +376,8 @@ static void insert(struct edge_hot *h, uint64_t hash, const struct http_request 
 }
 
 void edge_hot_add(struct edge_hot *h, const struct http_request *req, const struct edge_hold *hold,
-                  struct edge_blob *body, struct MHD_Response *full, bool without_cookie, int64_t now_ms)
+                  struct edge_blob *body, struct MHD_Response *full, const struct edge_hot_terms *terms,
+                  int64_t now_ms)
 {
     const uint64_t hash = request_hash(h, req);
     if (!asked_before(h, hash)) {
@@ -388,7 +402,9 @@ void edge_hot_add(struct edge_hot *h, const struct http_request *req, const stru
     e->expires_ms = edge_freshness_expires_ms(&hold->rep->fresh);
     e->shown_s = (uint32_t)(now_ms / 1000);
     e->full = full;
-    e->without_cookie = without_cookie;
+    e->without_cookie = terms->without_cookie;
+    e->guard = terms->guard;
+    e->guarded = terms->guard != NULL;
     note_fields(e);
     insert(h, hash, req, e);
 }

@@ -10,6 +10,7 @@
 #include "edge/fetch/fetch.h"
 #include "edge/memory/budget.h"
 #include "edge/request/deliver.h"
+#include "edge/request/guarded.h"
 #include "edge/request/part.h"
 #include "edge/request/queue.h"
 #include "edge/request/step.h"
@@ -63,6 +64,12 @@ enum edge_lookup_act edge_lookup_decide(const struct edge_lookup_facts *f)
     return f->get ? EDGE_LOOKUP_FETCH : EDGE_LOOKUP_PASS;
 }
 
+static bool needs_origin(const struct edge_lookup_facts *f)
+{
+    const enum edge_lookup_act act = edge_lookup_decide(f);
+    return act != EDGE_LOOKUP_SERVE && act != EDGE_LOOKUP_SERVE_AND_REFRESH && act != EDGE_LOOKUP_REFUSE;
+}
+
 /* ---- the facts ---- */
 
 static bool must_look_on_disk(const struct edge_txn *t)
@@ -73,7 +80,8 @@ static bool must_look_on_disk(const struct edge_txn *t)
 /* How the origin does, for all that is known: disconnected, or in trouble with this URL. */
 static enum edge_origin_state origin_state(const struct edge_txn *t, const struct edge_stored *s)
 {
-    const enum edge_origin_state state = edge_rule_origin_state(t->target.rule);
+    const enum edge_origin_state state =
+        t->guard.limited ? EDGE_ORIGIN_DISCONNECTED : edge_rule_origin_state(t->target.rule);
     return state == EDGE_ORIGIN_UP && s->failing ? EDGE_ORIGIN_ERROR : state;
 }
 
@@ -117,7 +125,7 @@ static void read_facts(struct edge_txn *t, const struct edge_stored *s, struct e
         .alone = t->alone || s->parallel,
         .whole = s->whole,
     };
-    ret->may_refresh = found && may_refresh(t, s, ret->reuse);
+    ret->may_refresh = found && !t->guard.limited && may_refresh(t, s, ret->reuse);
     ret->wants_part = !found && edge_part_wants(t);
 }
 
@@ -207,7 +215,7 @@ static enum edge_step act(struct edge_txn *t, const struct edge_stored *s,
     case EDGE_LOOKUP_REFUSE:
         break;
     }
-    return edge_deliver_uncached(t);
+    return t->guard.limited ? edge_guarded_limited(t) : edge_deliver_uncached(t);
 }
 
 enum edge_step edge_lookup(struct edge_txn *t)
@@ -232,6 +240,9 @@ enum edge_step edge_lookup(struct edge_txn *t)
         return wait;
     }
     read_facts(t, &stored, &facts);
+    if (needs_origin(&facts) && !edge_guarded_miss(t)) {
+        read_facts(t, &stored, &facts); /* without the origin */
+    }
     t->hashed = t->hashed && !(facts.found && t->hold.rep->fresh.promise == EDGE_PROMISE_BROKEN);
     t->cause = edge_lookup_cause(&facts, stored.others ? EDGE_CAUSE_VARY : stored.missing);
     const enum edge_step step = act(t, &stored, &facts);

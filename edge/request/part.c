@@ -13,17 +13,22 @@
 #include "edge/cache/object.h"
 #include "edge/fetch/fetch.h"
 #include "edge/request/deliver.h"
+#include "edge/request/guarded.h"
 #include "edge/request/part_private.h"
 #include "edge/request/queue.h"
 #include "edge/request/ranger.h"
 #include "edge/request/slice.h"
+#include "edge/request/step.h"
+#include "edge/request/txn.h"
 #include "edge/request/upstream.h"
 #include "edge/semantics/cause.h"
+#include "edge/semantics/freshness.h"
 #include "edge/semantics/range.h"
 #include "edge/semantics/validate.h"
 #include "edge/semantics/vary.h"
 
 #include <microhttpd.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -224,7 +229,7 @@ static enum edge_step serve_only_stored(struct edge_txn *t, const struct edge_ho
         is_stored(t, part->rep, range->first, edge_range_length(range))) {
         return serve(t, part->rep, end_of(part), part);
     }
-    return edge_deliver_uncached(t);
+    return t->guard.limited ? edge_guarded_limited(t) : edge_deliver_uncached(t);
 }
 
 /* What the request wants, by what is known of the whole from any stored part. */

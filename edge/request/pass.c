@@ -9,6 +9,7 @@
 #include "edge/base/worker.h"
 #include "edge/cache/cache.h"
 #include "edge/fetch/fetch.h"
+#include "edge/request/guarded.h"
 #include "edge/request/queue.h"
 #include "edge/request/step.h"
 #include "edge/request/txn.h"
@@ -80,6 +81,9 @@ void edge_pass_start(struct edge_txn *t)
 
 enum edge_step edge_pass_begin(struct edge_txn *t)
 {
+    if (!t->fetch && !edge_guarded_miss(t)) {
+        return edge_guarded_limited(t);
+    }
     if (!t->fetch && edge_queue_must_wait(t)) {
         return edge_queue_before(t, EDGE_STEP_PASS);
     }

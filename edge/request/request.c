@@ -25,6 +25,7 @@
 #include "edge/log/access_log.h"
 #include "edge/memory/budget.h"
 #include "edge/request/deliver.h"
+#include "edge/request/guarded.h"
 #include "edge/request/hot.h"
 #include "edge/request/pass.h"
 #include "edge/request/query.h"
@@ -306,6 +307,11 @@ static void on_head(void *self, struct http_request *req)
     }
     if (edge_query_collects(t)) {
         t->collecting = true;
+        t->step = EDGE_STEP_BEGIN;
+        return;
+    }
+    if (!edge_guarded_miss(t)) {
+        t->upload_done = true; /* thrown away, too; PASS answers */
         t->step = EDGE_STEP_BEGIN;
         return;
     }

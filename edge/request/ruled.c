@@ -6,6 +6,7 @@
 #include "common/http/server/http_server.h"
 #include "common/str.h"
 #include "edge/request/deliver.h"
+#include "edge/request/guarded.h"
 #include "edge/request/step.h"
 #include "edge/request/txn.h"
 #include "edge/semantics/cause.h"
@@ -63,11 +64,12 @@ static bool has_own_cookie(struct edge_txn *t)
     return edge_rule_has_own_cookie(t->target.rule, cdn_buf_str(&cookies));
 }
 
-bool edge_ruled_refuses(const struct edge_txn *t)
+bool edge_ruled_refuses(struct edge_txn *t)
 {
     const struct edge_rule *rule = t->target.rule;
-    return rule->checks && (!edge_rule_allows_method(rule, t->http->method_name) ||
-                            (rule->settings.redirect && !t->target.secure));
+    return (rule->checks && (!edge_rule_allows_method(rule, t->http->method_name) ||
+                             (rule->settings.redirect && !t->target.secure))) ||
+           edge_guarded_refuses(t);
 }
 
 enum edge_step edge_ruled_begin(struct edge_txn *t)
@@ -78,6 +80,9 @@ enum edge_step edge_ruled_begin(struct edge_txn *t)
     }
     if (rule->settings.redirect && !t->target.secure && !t->for_edge) {
         return redirect(t);
+    }
+    if (edge_guarded_refuses(t)) {
+        return edge_guarded_answer(t);
     }
     if (rule->settings.pass) {
         return edge_txn_pass(t, EDGE_CAUSE_BYPASS_RULE);

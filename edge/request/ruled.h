@@ -9,6 +9,6 @@
 /* LOOKUP: nothing stands against the usual way; PASS: it goes to the origin; DONE: it was answered. */
 enum edge_step edge_ruled_begin(struct edge_txn *txn);
 /* Whether edge_ruled_begin() is going to answer by itself, whatever the request's body. */
-bool edge_ruled_refuses(const struct edge_txn *txn);
+bool edge_ruled_refuses(struct edge_txn *txn);
 
 #endif

@@ -139,7 +139,7 @@ bool edge_txn_gets(const struct edge_txn *t)
 
 bool edge_txn_only_cached(const struct edge_txn *t)
 {
-    return edge_freshness_only_if_cached(&t->target.rule->rules, &t->control);
+    return t->guard.limited || edge_freshness_only_if_cached(&t->target.rule->rules, &t->control);
 }
 
 enum edge_step edge_txn_pass(struct edge_txn *t, enum edge_cause cause)

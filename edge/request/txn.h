@@ -19,6 +19,7 @@
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/trace.h"
 #include "edge/semantics/validate.h"
+#include "edge/signed/policy.h"
 #include "edge/site/shield.h"
 #include "edge/site/target.h"
 
@@ -59,6 +60,15 @@ struct edge_txn {
     struct cdn_buf text;        /* joined fields that `conditions` and `control` point into */
     struct edge_request_control control;
     struct edge_conditions conditions;
+    struct {
+        bool judged;
+        bool limited;      /* nothing is asked of the origin for it */
+        bool miss_counted; /* in its network's rate of misses */
+        bool over_misses;  /* that is why it is limited */
+        unsigned status;   /* it is refused with; 0: it is not */
+        unsigned retry_s;
+        enum edge_signed_verdict signature;
+    } guard;                                  /* guarded.h */
     bool hashed;                              /* content-hashed name */
     bool passing;                             /* never from the cache */
     int64_t now_ms;                           /* cache clock at its start */

@@ -11,6 +11,7 @@
 #include "common/http/syntax/http_forwarded.h"
 #include "common/http/syntax/http_message.h"
 #include "common/mem.h"
+#include "common/parse.h"
 #include "common/str.h"
 #include "edge/base/accept.h"
 #include "edge/base/settings.h"
@@ -19,6 +20,8 @@
 #include "edge/cache/cache.h"
 #include "edge/cache/object.h"
 #include "edge/fetch/fetch.h"
+#include "edge/geo/client_db.h"
+#include "edge/geo/client_place.h"
 #include "edge/request/query.h"
 #include "edge/request/request_id.h"
 #include "edge/request/txn.h"
@@ -29,6 +32,7 @@
 #include "edge/semantics/validate.h"
 #include "edge/semantics/vary.h"
 #include "edge/site/device.h"
+#include "edge/site/guard.h"
 #include "edge/site/origin.h"
 #include "edge/site/rule.h"
 #include "edge/site/rule_settings.h"
@@ -82,7 +86,8 @@ static const struct cdn_config_entry *entry_of(const struct cdn_config_list *lis
 static bool is_ruled(const struct edge_txn *t, struct cdn_str name)
 {
     const struct edge_rule *rule = t->target.rule;
-    return (rule->filters_cookies && is_cookie(name)) || (rule->settings.key_device && is_device(name)) ||
+    return (rule->rewrites_cookies && is_cookie(name)) || edge_place_is_ours(name, NULL) ||
+           (rule->settings.key_device && is_device(name)) ||
            (rule->changes_request &&
             (entry_of(&rule->settings.request_set, name) || entry_of(&rule->settings.request_remove, name)));
 }
@@ -126,6 +131,13 @@ static struct cdn_str device_of(const struct edge_txn *t)
     return edge_device_class(cdn_buf_str(&agent), cdn_buf_str(&mobile));
 }
 
+static bool write_place(const struct edge_txn *t, enum edge_place_field field, struct cdn_buf *into)
+{
+    struct cdn_addr client;
+    http_forwarded_client(t->http, &t->tuning->trust, &client);
+    return edge_place_write(t->tuning->places.db, &client, field, into);
+}
+
 /* What the origin gets under a name that is_ruled() said yes to; false: nothing. */
 static bool get_ruled(const struct edge_txn *t, struct cdn_str name, struct cdn_buf *into)
 {
@@ -139,6 +151,11 @@ static bool get_ruled(const struct edge_txn *t, struct cdn_str name, struct cdn_
         cdn_buf_add_str(into, device_of(t));
         return true;
     }
+    enum edge_place_field field;
+    if (edge_place_is_ours(name, &field)) {
+        return field < EDGE_PLACE_FIELD_COUNT && (rule->guard.place_fields >> field & 1) &&
+               write_place(t, field, into);
+    }
     return is_cookie(name) && !entry_of(&rule->settings.request_remove, name) && write_cookies(t, into);
 }
 
@@ -146,12 +163,19 @@ static void add_ruled(const struct edge_txn *t, struct edge_fields *f)
 {
     const struct edge_rule *rule = t->target.rule;
     CDN_AUTOBUF struct cdn_buf text = {0};
-    if (rule->filters_cookies && !entry_of(&rule->settings.request_set, CDN_STR("Cookie")) &&
+    if (rule->rewrites_cookies && !entry_of(&rule->settings.request_set, CDN_STR("Cookie")) &&
         get_ruled(t, CDN_STR("Cookie"), &text)) {
         edge_fields_add(f, CDN_STR("Cookie"), cdn_buf_str(&text));
     }
     if (rule->settings.key_device) {
         edge_fields_add(f, CDN_STR("CDN-Device"), device_of(t));
+    }
+    for (unsigned i = 0; i < EDGE_PLACE_FIELD_COUNT && rule->guard.place_fields >> i; i++) {
+        const struct cdn_str name = edge_place_field_name((enum edge_place_field)i);
+        cdn_buf_clear(&text);
+        if (!entry_of(&rule->settings.request_set, name) && get_ruled(t, name, &text)) {
+            edge_fields_add(f, name, cdn_buf_str(&text));
+        }
     }
     const struct cdn_config_list *lists[] = {&rule->settings.request_set, &rule->settings.request_add};
     for (size_t k = 0; k < CDN_ARRAY_LEN(lists); k++) {

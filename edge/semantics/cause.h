@@ -52,7 +52,12 @@ const char *edge_verdict_meaning(enum edge_verdict v);
     X(HASH_MISMATCH, "hash-mismatch", "miss",                                                         \
       "its name looks content-hashed, but is not the MD5 of its body")                                \
     X(HASH_UNVERIFIED, "hash-unverified", "miss",                                                     \
-      "its name looks content-hashed, and its coded body could not be compared with it")
+      "its name looks content-hashed, and its coded body could not be compared with it")              \
+    X(RATE_LIMIT, "rate-limit", "request", "refused: its network is over rate_limit")                 \
+    X(MISS_LIMIT, "miss-limit", "request",                                                            \
+      "refused: it needs the origin, and its network is over miss_limit")                             \
+    X(COUNTRY, "country", "request", "refused: the rule is not for the country that it came from")    \
+    X(SIGNATURE, "signature", "request", "refused: nothing good signs it")
 
 enum edge_cause {
 #define X(name, word, fwd, meaning) EDGE_CAUSE_##name,

@@ -209,7 +209,6 @@ static enum edge_signed_verdict check_canned(const struct check *c)
 static enum edge_signed_verdict check_custom(const struct check *c)
 {
     const struct edge_signed_request *r = c->request;
-    const struct edge_signed_moment moment = {r->url[0], r->now_s, r->client};
     struct edge_signed_policy policy;
     CDN_AUTOBUF struct cdn_buf text = {0};
     if (!edge_signed_base64(r->parts.policy, EDGE_SIGNED_POLICY_MAX, &text)) {
@@ -219,10 +218,15 @@ static enum edge_signed_verdict check_custom(const struct check *c)
         return EDGE_SIGNED_SIGNATURE;
     }
     enum edge_signed_verdict verdict = edge_signed_policy_read(cdn_buf_str(&text), &policy);
-    if (verdict == EDGE_SIGNED_GOOD) {
-        verdict = edge_signed_policy_allows(&policy, &moment);
-        edge_signed_policy_free(&policy);
+    if (verdict != EDGE_SIGNED_GOOD) {
+        return verdict;
     }
+    verdict = EDGE_SIGNED_RESOURCE;
+    for (size_t i = 0; i < r->canonical_count && verdict == EDGE_SIGNED_RESOURCE; i++) {
+        const struct edge_signed_moment moment = {r->url[i], r->now_s, r->client};
+        verdict = edge_signed_policy_allows(&policy, &moment);
+    }
+    edge_signed_policy_free(&policy);
     return verdict;
 }
 

@@ -48,11 +48,11 @@ uint64_t edge_signed_memo_verified(const struct edge_signed_memo *memo); /* how 
 #define EDGE_SIGNED_URLS 3
 struct edge_signed_request {
     struct edge_signed_parts parts;
-    /* The URL in the forms in which it may have been signed with a canned policy; the first one is the
-     * form of keys, and that alone is compared with a custom policy's resource, because it is what the
-     * client gets. */
+    /* The URL in the forms in which it may have been signed with a canned policy. The first ones are in the
+     * form of keys, which says what the client gets: these alone are compared with a custom policy's
+     * resource. */
     struct cdn_str url[EDGE_SIGNED_URLS];
-    size_t url_count;
+    size_t url_count, canonical_count;
     int64_t now_s;
     const struct cdn_addr *client;
 };

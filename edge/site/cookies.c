@@ -2,6 +2,8 @@
  * "; ", the first of a name is the one that counts). */
 #include "common/config/config.h"
 #include "common/str.h"
+#include "edge/signed/signed.h"
+#include "edge/site/guard.h"
 #include "edge/site/rule.h"
 #include "edge/site/rule_settings.h"
 
@@ -54,6 +56,12 @@ void edge_rule_cookies(const struct edge_rule *rule, struct cdn_str cookies, str
 {
     const size_t from = into->n;
     struct cdn_str name, pair;
+    CDN_AUTOBUF struct cdn_buf unsigned_ones = {0};
+    if (rule->guard.keys) {
+        struct edge_signed_parts parts;
+        edge_signed_of_cookie(cookies, &parts, &unsigned_ones);
+        cookies = cdn_buf_str(&unsigned_ones);
+    }
     if (!rule->filters_cookies) {
         cdn_buf_add_str(into, cookies);
         return;

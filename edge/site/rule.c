@@ -10,6 +10,7 @@
 #include "common/str.h"
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/key.h"
+#include "edge/site/guard.h"
 #include "edge/site/origin.h"
 #include "edge/site/page.h"
 #include "edge/site/query_names.h"
@@ -450,10 +451,11 @@ static void note_ways(const struct making *m)
     rule->changes_answer =
         s->fields_set.n || s->fields_add.n || s->fields_remove.n || rule->cors_any || rule->cors_listed;
     rule->checks = s->methods.n || s->redirect || s->pass;
-    rule->never_hot = rule->key_names[0] || rule->cors_listed || s->pass ||
-                      !edge_rule_allows_method(rule, CDN_STR("GET")) ||
+    rule->never_hot = rule->key_names[0] || rule->guard.keys || rule->guard.by_country || rule->cors_listed ||
+                      s->pass || !edge_rule_allows_method(rule, CDN_STR("GET")) ||
                       !edge_rule_allows_method(rule, CDN_STR("HEAD"));
     rule->hot_without_cookie = rule->filters_cookies;
+    rule->rewrites_cookies = rule->filters_cookies || rule->guard.keys;
 }
 
 enum cdn_status edge_rule_create(struct edge_rule *ret, struct edge_rule_settings *settings,
@@ -484,6 +486,11 @@ enum cdn_status edge_rule_create(struct edge_rule *ret, struct edge_rule_setting
             return status;
         }
     }
+    if (edge_guard_create(&ret->settings, from, place, name, &defaults->rates, &ret->guard, err) != CDN_OK) {
+        edge_rule_free(ret);
+        return CDN_INVALID;
+    }
+    read_host(&m);
     note_ways(&m);
     return CDN_OK;
 }
@@ -501,5 +508,6 @@ void edge_rule_free(struct edge_rule *rule)
     free(rule->host);
     free(rule->failover);
     free(rule->key_names);
+    edge_guard_free(&rule->guard);
     *rule = (struct edge_rule){0};
 }

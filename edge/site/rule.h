@@ -10,6 +10,7 @@
 #include "common/str.h"
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/key.h"
+#include "edge/site/guard.h"
 #include "edge/site/rule_settings.h"
 
 #include <stdbool.h>
@@ -31,6 +32,7 @@ struct edge_rule_defaults {
     struct edge_origins *origins;
     const struct edge_page *page; /* for errors; NULL: ours */
     struct edge_page **pages;     /* those of the rules */
+    struct edge_rates rates;
 };
 
 struct edge_rule {
@@ -55,8 +57,10 @@ struct edge_rule {
     unsigned failover_count;
     char *key_names;              /* a Vary spec (vary.h): fields, "cookie;NAME" for cookies; "": none */
     const struct edge_page *page; /* for errors; NULL: ours */
+    struct edge_guard guard;      /* who may have it, and how often */
     bool filters_cookies;
-    bool checks; /* requests: by method, scheme or pass (gate.c) */
+    bool rewrites_cookies; /* that, or some of them sign the request */
+    bool checks;           /* requests: by method, scheme or pass (gate.c) */
     bool changes_request, changes_answer;
     bool cors_any, cors_listed; /* else: not said, or off */
     bool never_hot;             /* what is answered depends on more than the hot table looks at */

@@ -82,11 +82,32 @@
       "HTML page for errors of the edge, with {status}, {reason}, {detail} and {request_id}; a relative "   \
       "path is from the folder of this file")                                                               \
     X(LIST, methods, "", 0, 16, NULL, RUNTIME, "METHOD",                                                    \
-      "Methods that are allowed; others get 405. Not said: all but TRACE")
+      "Methods that are allowed; others get 405. Not said: all but TRACE")                                  \
+    X(STRING, signed_keys, "", 0, 4096, NULL, RUNTIME, "FILE",                                              \
+      "Only signed URLs and cookies, as CloudFront has them; the file has the public keys (docs/sites.md)") \
+    X(STRING, rate_limit, "off", 0, 32, NULL, RUNTIME, "N/s",                                               \
+      "Requests of one network of clients: 100/s, 6000/m, 10/h or off; over it 429 with Retry-After")       \
+    X(UINT, rate_burst, "0", 0, 1000000, NULL, RUNTIME, "N",                                                \
+      "So many of them at once; 0: a second's worth, at least one")                                         \
+    X(STRING, rate_networks, "24,48", 0, 16, NULL, RUNTIME, "N,N",                                          \
+      "Addresses that count as one client: those with these first bits equal, of IPv4 and IPv6")            \
+    X(CHOICE, over_limit, "refuse", 0, 0, "refuse|cached-only", RUNTIME, "HOW",                             \
+      "Over rate_limit: 429 for all, or hits and stale answers still, and 429 for what must be fetched")    \
+    X(STRING, miss_limit, "off", 0, 32, NULL, RUNTIME, "N/s",                                               \
+      "Requests of one network that need the origin; over it stale answers where there are such, else 429") \
+    X(UINT, miss_burst, "0", 0, 1000000, NULL, RUNTIME, "N", "So many of them at once; 0: as rate_burst")   \
+    X(LIST, geo_fields, "", 0, 6, NULL, RUNTIME, "WORD",                                                    \
+      "Where the client is, for the origin: country, region, city, latitude, longitude, asn, as "           \
+      "CDN-Client-Country and so on. In the key only if key_fields or Vary name it")                        \
+    X(LIST, allow_countries, "", 0, 300, NULL, RUNTIME, "CC",                                               \
+      "Only clients in these countries (ISO 3166-1, such as DE); '\?\?': those whose country is not known") \
+    X(LIST, deny_countries, "", 0, 300, NULL, RUNTIME, "CC", "No clients in these countries")               \
+    X(CHOICE, deny_status, "451", 0, 0, "451|403", RUNTIME, "STATUS", "What those get who are kept out")
 
 /* Words that rows begin with, and that mappings of them may have as their key. */
-#define EDGE_RULE_WORDS \
-    "key", "lifetime", "stale", "origin", "health", "cookies", "fields", "request", "rules",
+#define EDGE_RULE_WORDS                                                                                \
+    "key", "lifetime", "stale", "origin", "health", "cookies", "fields", "request", "rules", "signed", \
+        "rate", "miss", "geo",
 
 /* Keys of a site beside those of its rules. */
 #define EDGE_SITE_SETTINGS(X)                                                                               \

@@ -9,6 +9,7 @@
 #define CDN_EDGE_SITE_H
 #include "common/status.h"
 #include "common/str.h"
+#include "edge/site/guard.h"
 #include "edge/site/rule.h"
 #include "edge/site/rule_settings.h"
 
@@ -62,6 +63,13 @@ void edge_sites_use(const struct edge_sites *sites, struct edge_origins *origins
 struct edge_site *edge_sites_find(const struct edge_sites *sites, struct cdn_str host);
 /* The first rule for a path of a key; NULL: none. */
 const struct edge_rule *edge_site_rule(const struct edge_site *site, struct cdn_str path);
+
+/* Whether the rule's origins are asked through shields; not where requests are signed, which a shield
+ * could not tell. */
+static inline bool edge_site_shields(const struct edge_rule *rule)
+{
+    return rule->site && rule->site->shield_count && !rule->guard.keys;
+}
 
 /* How keys name requests that name this machine. */
 void edge_site_key_hosts(struct edge_site *site, struct cdn_str host);

@@ -8,6 +8,8 @@
 #include "common/status.h"
 #include "common/str.h"
 #include "edge/semantics/key.h"
+#include "edge/signed/signed.h"
+#include "edge/site/guard.h"
 #include "edge/site/rule.h"
 #include "edge/site/site.h"
 
@@ -141,7 +143,13 @@ static enum edge_key_error build(const struct edge_sites *sites, const struct ed
     if (!site) {
         return EDGE_KEY_SITE;
     }
+    CDN_AUTOBUF struct cdn_buf query = {0};
     enum edge_key_error e = find_rule(site, &keyed, into, &rule);
+    if (rule && rule->guard.keys && keyed.query.p) {
+        struct edge_signed_parts signs; /* in no key, and not for the origin */
+        const bool left = edge_signed_of_query(keyed.query, &signs, &query);
+        keyed.query = left ? cdn_buf_str(&query) : (struct cdn_str){0};
+    }
     if (e == EDGE_KEY_OK || (e == EDGE_KEY_RULE && any_path)) {
         e = edge_key_build(&keyed, rule ? &rule->query : &as_sent, into, EDGE_KEY_MAX, &key);
     }

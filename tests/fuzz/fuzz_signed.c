@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     const uint8_t kind = fuzz_byte(&text);
     struct edge_keys *keys = edge_keys_create();
     struct edge_signed_request request = {
-        .url = {CDN_STR("https://shop.example/a")}, .url_count = 1, .now_s = 1};
+        .url = {CDN_STR("https://shop.example/a")}, .url_count = 1, .canonical_count = 1, .now_s = 1};
     CDN_AUTOBUF struct cdn_buf rest = {0};
     CDN_AUTOBUF struct cdn_buf bytes = {0};
     struct cdn_error err;

@@ -33,12 +33,12 @@ edge/signed:         common* edge/semantics
 edge/geo:            common* geo-data
 edge/memory:         common*
 edge/store:          common* edge/memory
-edge/site:           common* edge/semantics edge/signed
-edge/base:           common* edge/semantics edge/signed edge/site edge/store edge/memory
-edge/log:            common* edge/semantics edge/signed edge/site edge/base
+edge/site:           common* edge/semantics edge/signed edge/geo
+edge/base:           common* geo-data edge/semantics edge/signed edge/geo edge/site edge/store edge/memory
+edge/log:            common* edge/semantics edge/signed edge/geo edge/site edge/base
 edge/cache:          common* edge/semantics edge/store edge/memory
-edge/fetch:          common* edge/semantics edge/signed edge/site edge/store edge/memory edge/base edge/cache
-edge/purge:          common* edge/semantics edge/signed edge/site edge/store edge/memory edge/base edge/cache
+edge/fetch:          common* edge/semantics edge/signed edge/geo edge/site edge/store edge/memory edge/base edge/cache
+edge/purge:          common* edge/semantics edge/signed edge/geo edge/site edge/store edge/memory edge/base edge/cache
 edge/request:        +edge/log +edge/fetch +edge/purge
 edge/control:        +edge/request
 edge:                +edge/control

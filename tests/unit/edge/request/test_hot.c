@@ -77,7 +77,7 @@ static void long_way(struct http_request *req, bool is_plain)
         add_fields(response, stored.hold.rep);
         http_respond(req, edge_head_status(stored.hold.rep->head), response);
         if (is_plain) {
-            edge_hot_add(hot, req, &stored.hold, blob, response, false, now_ms);
+            edge_hot_add(hot, req, &stored.hold, blob, response, &(struct edge_hot_terms){0}, now_ms);
         } else {
             MHD_destroy_response(response);
         }

@@ -104,7 +104,7 @@ static const struct {
 static enum edge_signed_verdict check_row(const struct edge_keys *keys, struct edge_signed_memo *memo, int i)
 {
     struct edge_signed_request request = {
-        .url = {cdn_str(rows[i].url)}, .url_count = 1, .now_s = rows[i].now};
+        .url = {cdn_str(rows[i].url)}, .url_count = 1, .canonical_count = 1, .now_s = rows[i].now};
     CDN_AUTOBUF struct cdn_buf rest = {0};
     struct cdn_addr client;
     ck_assert(cdn_parse_ip(cdn_str(rows[i].client), &client));
@@ -148,7 +148,8 @@ START_TEST(a_flood_of_bad_ones_pushes_nothing_out)
     struct edge_keys *keys = make_keys();
     struct edge_signed_memo *memo = edge_signed_memo_create(4);
     const struct cdn_str bad = CDN_STR("Expires=2000000000&Signature=AAAA&Key-Pair-Id=KRSA");
-    struct edge_signed_request request = {.url = {CDN_STR(A)}, .url_count = 1, .now_s = NOW};
+    struct edge_signed_request request = {
+        .url = {CDN_STR(A)}, .url_count = 1, .canonical_count = 1, .now_s = NOW};
     CDN_AUTOBUF struct cdn_buf rest = {0};
     ck_assert(check_row(keys, memo, 0) == EDGE_SIGNED_GOOD);
     edge_signed_of_query(bad, &request.parts, &rest);
