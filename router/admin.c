@@ -7,6 +7,7 @@
  *     GET  /route?ip=&path=&from=   a decision with its steps (explain.h); `from` pins it, in simulation
  */
 #include "common/daemon/daemon.h"
+#include "common/clock.h"
 #include "common/daemon/metrics.h"
 #include "common/http/server/http_server.h"
 #include "common/http/server/tls_set.h"
@@ -304,7 +305,7 @@ void router_admin_status(void *self, json_t *into)
     json_object_set_new(into, "probe_proxy", proxy.n ? json_string(proxy.p) : json_null());
     json_object_set_new(into, "edges", edges_json(r));
     router_purges_status(r->purges, into);
-    json_object_set_new(into, "certificates", cdn_tls_set_json(r->tls));
+    json_object_set_new(into, "certificates", cdn_tls_set_json(r->tls, cdn_clock_real_ms() / 1000));
     json_object_set_new(into, "metrics", router_server_metrics_json(r->server));
     json_object_set_new(into, "events", router_health_events_json(r->health));
 }

@@ -82,6 +82,31 @@ static void add_clock(const json_t *status, struct cdn_buf *out)
     add(out, "; ", "clock %s%s", ms < 0 ? "-" : "+", text);
 }
 
+#define DAY_S 86400
+#define SOON_S (14 * DAY_S) /* who renews by a program does so earlier */
+
+/* Of the certificate that ends first. */
+static void add_certificates(const json_t *certificates, struct cdn_buf *out)
+{
+    const json_t *one, *first = NULL;
+    json_int_t left = SOON_S;
+    size_t i;
+    json_array_foreach(certificates, i, one)
+    {
+        const json_t *in = json_object_get(one, "expires_in_s");
+        if (json_is_integer(in) && json_integer_value(in) < left) {
+            left = json_integer_value(in);
+            first = one;
+        }
+    }
+    const char *name = json_string_value(json_array_get(json_object_get(first, "names"), 0));
+    if (first && left < 0) {
+        add(out, "; ", "certificate of %s has expired", name ? name : "no name");
+    } else if (first) {
+        add(out, "; ", "certificate of %s ends in %d d", name ? name : "no name", (int)(left / DAY_S));
+    }
+}
+
 void note_node(const json_t *status, unsigned restarts, struct cdn_buf *out)
 {
     CDN_AUTOBUF struct cdn_buf faults = {0};
@@ -101,6 +126,7 @@ void note_node(const json_t *status, unsigned restarts, struct cdn_buf *out)
     if (is_on(json_object_get(status, "store"), "full")) {
         add(out, "; ", "disk full");
     }
+    add_certificates(json_object_get(status, "certificates"), out);
     if (reload[0]) {
         add(out, "; ", "reload failed: %s", reload);
     }

@@ -224,7 +224,7 @@ static void write_status(void *self, json_t *into)
     json_object_set_new(into, "unsynced", json_boolean(atomic_load(&edge->unsynced)));
     edge_sync_status(edge->sync, into);
     tell_origins(edge, into);
-    json_object_set_new(into, "certificates", cdn_tls_set_json(edge->tls));
+    json_object_set_new(into, "certificates", cdn_tls_set_json(edge->tls, cdn_clock_real_ms() / 1000));
     json_object_set_new(into, "metrics", metrics);
     json_object_set_new(into, "cache", cache);
     if (edge->store) {

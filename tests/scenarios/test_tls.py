@@ -59,6 +59,7 @@ def test_each_name_its_certificate(cdn, node):
         assert client.get("/").status in (200, 307)
     names = [c["names"] for c in served_by.status()["certificates"]]
     assert names == [["one.example"], ["two.example", "*.two.example"], ["three.example"]]
+    assert all(0 < c["expires_in_s"] <= 2 * 86400 for c in served_by.status()["certificates"])
 
 
 def test_a_folder_that_grows_and_is_spoilt(cdn, node):

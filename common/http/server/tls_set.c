@@ -349,7 +349,7 @@ int64_t cdn_tls_set_expires_s(const struct cdn_tls_set *set)
     return first;
 }
 
-json_t *cdn_tls_set_json(const struct cdn_tls_set *set)
+json_t *cdn_tls_set_json(const struct cdn_tls_set *set, int64_t now_s)
 {
     json_t *all = json_array();
     for (size_t i = 0; i < cdn_tls_set_count(set); i++) {
@@ -358,9 +358,10 @@ json_t *cdn_tls_set_json(const struct cdn_tls_set *set)
         for (size_t k = 0; k < pair->name_count; k++) {
             json_array_append_new(names, json_string(pair->names[k]));
         }
-        json_array_append_new(all, json_pack("{s:o, s:I, s:I}", "names", names, "starts_s",
-                                             (json_int_t)pair->starts_s, "expires_s",
-                                             (json_int_t)pair->expires_s));
+        json_array_append_new(all,
+                              json_pack("{s:o, s:I, s:I, s:I}", "names", names, "starts_s",
+                                        (json_int_t)pair->starts_s, "expires_s", (json_int_t)pair->expires_s,
+                                        "expires_in_s", (json_int_t)(pair->expires_s - now_s)));
     }
     return all;
 }

@@ -40,8 +40,8 @@ const struct cdn_tls_pair *cdn_tls_set_at(const struct cdn_tls_set *set, size_t 
 /* Which pair is for this name, in any letters. */
 size_t cdn_tls_set_choose(const struct cdn_tls_set *set, struct cdn_str name);
 int64_t cdn_tls_set_expires_s(const struct cdn_tls_set *set); /* of the one that ends first; 0 of NULL */
-json_t *cdn_tls_set_json(
-    const struct cdn_tls_set *set); /* [{"names", "starts", "expires"}]; a new reference */
+/* [{"names", "starts_s", "expires_s", "expires_in_s"}]; a new reference. */
+json_t *cdn_tls_set_json(const struct cdn_tls_set *set, int64_t now_s);
 
 /* For a session before its handshake; the caller keeps the set for as long as the session lives. */
 void cdn_tls_set_serve(const struct cdn_tls_set *set, gnutls_session_t session);

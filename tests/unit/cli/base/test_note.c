@@ -35,6 +35,13 @@ static const struct {
      "\"*.css\"}}",
      0, "faults: 12.5 % errors (500), 50 % dropped on *.css"},
     {"{\"faults\": []}", 0, ""},
+    {"{\"certificates\": []}", 0, ""},
+    {"{\"certificates\": [{\"names\": [\"a.example\"], \"expires_in_s\": 1209600}]}", 0, ""},
+    {"{\"certificates\": [{\"names\": [\"a.example\", \"b\"], \"expires_in_s\": 1209599}]}", 0,
+     "certificate of a.example ends in 13 d"},
+    {"{\"certificates\": [{\"names\": [\"a\"], \"expires_in_s\": 9}, {\"names\": [], \"expires_in_s\": -1}, "
+     "{}]}",
+     2, "certificate of no name has expired; restarted 2 x"},
     {"{\"faults\": [{\"link\": \"fra-origin\", \"cut\": true}]}", 1, "1 link with faults; restarted 1 x"},
     {"{\"faults\": [{\"link\": \"fra-origin\"}, {\"link\": \"*-nrt\"}]}", 0, "2 links with faults"},
 };
