@@ -146,6 +146,7 @@ static void forget_answer(struct router_exchange *x)
     x->state = ROUTER_ASKING;
     x->whole = x->ended = x->broken = x->paused = false;
     x->down_at = 0;
+    x->received = 0;
     cdn_buf_clear(&x->down);
     cdn_buf_clear(&x->head.date);
     cdn_buf_clear(&x->head.lines);
@@ -173,11 +174,31 @@ static void on_interim(void *arg, const struct http_fetch_head *head)
     }
 }
 
+static void end_answer(struct router_exchange *x, bool broken)
+{
+    if (broken && !x->upgrading) {
+        cdn_metric_add(&x->proxy->metrics.proxied_broken_total, 1);
+    }
+    x->ended = true;
+    x->broken = broken;
+    router_exchange_wake(x);
+}
+
 static void on_head(void *arg, const struct http_fetch_head *head)
 {
     struct router_exchange *x = arg;
     x->proxy->hooks.chosen(x->proxy->hooks.self, x->table, &x->decision);
+    if (x->resuming && !router_resume_fits(x, head)) {
+        router_attempt_leave(x);
+        end_answer(x, true);
+        return;
+    }
+    if (x->resuming) {
+        cdn_metric_add(&x->proxy->metrics.proxied_resumed_total, 1);
+        return;
+    }
     router_respond_take_head(x, head);
+    router_resume_note(x, head);
     if (!x->whole) {
         router_exchange_wake(x);
     }
@@ -186,6 +207,25 @@ static void on_head(void *arg, const struct http_fetch_head *head)
 static bool on_data(void *arg, const char *data, size_t n)
 {
     return router_respond_take_data(arg, data, n);
+}
+
+static void ask(struct router_exchange *x);
+
+/* Another edge is asked for the rest of the answer. */
+static void resume(struct router_exchange *x, enum http_fetch_error error)
+{
+    struct router_brief decision;
+    x->errors[x->tries - 1] = error;
+    router_edge_avoid(x->table->edges, x->tried[x->tries - 1], now_ms(x) + x->table->proxy.avoid_ms);
+    if (!choose(x, &decision)) {
+        end_answer(x, true);
+        return;
+    }
+    x->resuming = true;
+    x->paused = false;
+    x->decision = decision;
+    x->tried[x->tries++] = decision.edges[0];
+    ask(x);
 }
 
 static void on_end(void *arg, enum http_fetch_error error, const char *text)
@@ -202,12 +242,11 @@ static void on_end(void *arg, enum http_fetch_error error, const char *text)
         after_failure(x, error);
         return;
     }
-    if (error && !x->upgrading) {
-        cdn_metric_add(&x->proxy->metrics.proxied_broken_total, 1);
+    if (error && router_resume_may(x, error)) {
+        resume(x, error);
+    } else {
+        end_answer(x, error != HTTP_FETCH_NONE);
     }
-    x->ended = true;
-    x->broken = error != HTTP_FETCH_NONE;
-    router_exchange_wake(x);
 }
 
 static ssize_t read_upload(void *arg, char *into, size_t max)

@@ -21,7 +21,8 @@
 struct copying {
     struct router_proxy *proxy;
     struct cdn_str connection;
-    bool trusted; /* who sent it */
+    bool trusted;  /* who sent it */
+    bool resuming; /* its conditions are not for the rest of the answer that it got */
 };
 
 static void add(struct router_proxy *p, struct cdn_str name, struct cdn_str value)
@@ -36,7 +37,8 @@ static void add(struct router_proxy *p, struct cdn_str name, struct cdn_str valu
 static bool copy_field(void *arg, struct cdn_str name, struct cdn_str value)
 {
     const struct copying *c = arg;
-    if (router_rule_sends(name, c->connection, c->trusted)) {
+    if (router_rule_sends(name, c->connection, c->trusted) &&
+        !(c->resuming && router_rule_conditions(name))) {
         add(c->proxy, name, value);
     }
     return true;
@@ -100,6 +102,18 @@ static void add_hops(struct router_exchange *x)
     }
 }
 
+/* What is still wanted of an answer that another edge began. */
+static void add_rest(struct router_exchange *x)
+{
+    struct router_proxy *p = x->proxy;
+    size_t from = p->text.n;
+    cdn_buf_printf(&p->text, "bytes=%" PRIu64 "-", x->received);
+    add_text(p, "Range", from);
+    from = p->text.n;
+    cdn_buf_add_str(&p->text, cdn_buf_str(&x->etag));
+    add_text(p, "If-Range", from);
+}
+
 void router_outgoing_fields(struct router_exchange *x)
 {
     struct router_proxy *p = x->proxy;
@@ -109,7 +123,8 @@ void router_outgoing_fields(struct router_exchange *x)
     (void)http_request_joined(x->http, HTTP_REQ_CONNECTION, &connection);
     struct cdn_addr peer;
     http_request_client(x->http, &peer);
-    struct copying copying = {p, cdn_buf_str(&connection), http_is_trusted(&x->table->trust, &peer)};
+    struct copying copying = {p, cdn_buf_str(&connection), http_is_trusted(&x->table->trust, &peer),
+                              x->resuming};
     if (x->http->host.n) {
         add(p, CDN_STR("Host"), x->http->host);
     }
@@ -121,6 +136,9 @@ void router_outgoing_fields(struct router_exchange *x)
     const size_t first = p->field_count;
     add_way(x);
     add_hops(x);
+    if (x->resuming) {
+        add_rest(x);
+    }
     settle_texts(p, first);
 }
 

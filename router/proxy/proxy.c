@@ -66,6 +66,7 @@ static void buffers_free(struct router_exchange *x)
     cdn_buf_free(&x->upload);
     cdn_buf_free(&x->problem);
     cdn_buf_free(&x->down);
+    cdn_buf_free(&x->etag);
     http_head_free(&x->head);
 }
 
@@ -94,6 +95,7 @@ static void recycle(struct router_exchange *x)
                                    .upload = spare_buffer(x->upload),
                                    .problem = spare_buffer(x->problem),
                                    .down = spare_buffer(x->down),
+                                   .etag = spare_buffer(x->etag),
                                    .head = head};
     *x = kept;
     p->spare = x;

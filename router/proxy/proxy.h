@@ -32,6 +32,7 @@
     X(COUNTER, proxied_total, "Requests that were handed to an edge")                              \
     X(COUNTER, proxied_retry_total, "Tries of them on another edge, since one had failed")         \
     X(COUNTER, proxied_failed_total, "Requests answered 502, 503 or 504, since no edge answered")  \
+    X(COUNTER, proxied_resumed_total, "Answers that another edge went on with")                    \
     X(COUNTER, proxied_broken_total, "Answers of edges that broke off on their way to the client") \
     X(COUNTER, proxied_refused_total, "Requests that are not handed on: purges, loops, too large") \
     X(COUNTER, proxied_up_bytes_total, "Bytes of request bodies taken for edges")                  \
@@ -67,7 +68,7 @@ size_t router_proxy_body(struct http_request *req, const char *data, size_t n);
 void router_proxy_done(struct http_request *req);
 bool router_proxy_has(const struct http_request *req);
 
-#define ROUTER_PROXY_METRIC_COUNT 12
+#define ROUTER_PROXY_METRIC_COUNT 13
 /* Adds this worker's counters, in the order of the rows. Any thread. */
 void router_proxy_metrics_sum(const struct router_proxy *proxy, uint64_t values[ROUTER_PROXY_METRIC_COUNT]);
 

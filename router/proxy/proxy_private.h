@@ -1,5 +1,5 @@
 /* proxy_private: the exchange, and what the files of this room call of each other: proxy.c -> attempt.c ->
- * outgoing.c, and respond.c, which both of the first two call. For nobody else.
+ * outgoing.c and resume.c, and respond.c, which both of the first two call. For nobody else.
  */
 #ifndef CDN_ROUTER_PROXY_PRIVATE_H
 #define CDN_ROUTER_PROXY_PRIVATE_H
@@ -65,6 +65,9 @@ struct router_exchange {
     bool ended;  /* nothing more comes */
     bool broken; /* it ended too early */
     bool paused;
+    uint64_t received;   /* of the body */
+    struct cdn_buf etag; /* by which another edge can go on with it; empty: none can */
+    bool resuming;       /* one is asked to */
     struct http_stream *stream;
     bool upgrading;
     struct http_tunnel *tunnel;
@@ -110,6 +113,11 @@ bool router_outgoing_is_loop(const struct router_proxy *proxy, struct http_reque
 void router_respond_take_head(struct router_exchange *x, const struct http_fetch_head *head);
 bool router_respond_take_data(struct router_exchange *x, const char *data, size_t n); /* false: later */
 void router_respond(struct router_exchange *x); /* inside ready() or held() */
+
+/* ---- resume.c ---- */
+void router_resume_note(struct router_exchange *x, const struct http_fetch_head *head);
+bool router_resume_may(const struct router_exchange *x, enum http_fetch_error error);
+bool router_resume_fits(const struct router_exchange *x, const struct http_fetch_head *head);
 
 /* ---- proxy.c ---- */
 void router_exchange_release(struct router_exchange *x); /* if nothing holds it any more */

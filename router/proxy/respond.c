@@ -67,6 +67,7 @@ bool router_respond_take_data(struct router_exchange *x, const char *data, size_
         x->down_at = 0;
     }
     cdn_buf_add(&x->down, data, n);
+    x->received += n;
     if (!x->upgrading) {
         cdn_metric_add(&x->proxy->metrics.proxied_down_bytes_total, n);
     }

@@ -55,6 +55,11 @@ bool router_rule_sends(struct cdn_str name, struct cdn_str connection, bool trus
            !http_is_hop_by_hop(as, CDN_STR(""));
 }
 
+bool router_rule_conditions(struct cdn_str name)
+{
+    return (name.n > 3 && starts_nocase(name, CDN_STR("If-"))) || cdn_str_eq_nocase(name, CDN_STR("Range"));
+}
+
 /* The edge has got nothing: no connection, or none that a request could be sent on. */
 static bool is_unsent(enum http_fetch_error e)
 {

@@ -19,6 +19,9 @@ bool router_rule_is_safe(enum http_method method, struct cdn_str name);
  * with '_' for '-', as CGI reads names. */
 bool router_rule_sends(struct cdn_str name, struct cdn_str connection, bool trusted);
 
+/* Conditions and ranges of the client's (RFC 9110 13.1, 14.2). */
+bool router_rule_conditions(struct cdn_str name);
+
 struct router_failure { /* of a try, before the answer's head or in a body that was held back */
     enum http_fetch_error error;
     bool safe;

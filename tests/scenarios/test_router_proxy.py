@@ -358,6 +358,45 @@ def test_a_large_answer_that_breaks_off_is_not_whole(cdn, edges):
     assert router.metric("proxied_broken_total") == 2
 
 
+def rest_of(data, tag, **more):
+    """An edge that gives the rest that it is asked for."""
+    def reply(request):
+        first = int(request["Range"].removeprefix("bytes=").removesuffix("-"))
+        assert request["If-Range"] == '"t"' and "If-None-Match" not in request
+        fields = [("ETag", tag), ("Content-Range", f"bytes {first}-{len(data) - 1}/{len(data)}")]
+        return Reply(**{"status": 206, "body": data[first:], "headers": fields, **more})
+    return reply
+
+
+@pytest.mark.parametrize("tag, other, whole", [('"t"', {}, True), ('"u"', {}, False), ('W/"t"', {}, False),
+                                               ('"t"', {"status": 200}, False), ('"t"', {"body": b"short"}, False),
+                                               ('"t"', {"headers": [("ETag", '"t"')]}, False)])
+def test_another_edge_goes_on_with_a_large_answer_if_it_is_the_same(cdn, edges, tag, other, whole):
+    body = bytes(range(256)) * 2000
+    edges["fra"].on("/big", Reply(200, body, {"ETag": '"t"'}, close_after=300_001))
+    edges["nrt"].on("/big", rest_of(body, tag, **other))
+    router = proxy(cdn, edges, **CALM)
+    answer = router.get("/big", {"If-None-Match": '"old"'}, source=FRA)
+    assert answer.status == 200 and answer.complete == whole and body.startswith(answer.body)
+    assert router.metric("proxied_resumed_total") == whole and router.metric("proxied_broken_total") == (not whole)
+
+
+def test_a_killed_edge_costs_no_download(cdn):
+    """Real edges, in the middle of a large stored file."""
+    world = World(cdn)
+    body = bytes(range(251)) * 80_000
+    world.origin.on("/big", lambda r: Reply(200, body, {"ETag": '"t"', "Cache-Control": "max-age=600"}))
+    for source in (FRA, NRT):
+        assert world.router.get("/big", source=source).body == body
+    with world.router.connect(source=FRA) as client:
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        head = client.send_request("GET", "/big").final_head()
+        begin = client.read_exactly(500_000)
+        world["fra"].kill()
+        assert begin + client.read_exactly(int(head["Content-Length"]) - len(begin)) == body
+    assert world.router.metric("proxied_resumed_total") == 1
+
+
 def test_an_edge_that_hangs_is_left_when_the_probes_notice(cdn, edges):
     gate = Gate()
     edges["fra"].on("/x", Reply(200, b"late", before=gate))

@@ -102,6 +102,9 @@ END_TEST
 
 START_TEST(of_a_trusted_proxy)
 {
+    ck_assert(router_rule_conditions(CDN_STR("If-None-Match")) &&
+              router_rule_conditions(CDN_STR("if-range")));
+    ck_assert(router_rule_conditions(CDN_STR("RANGE")) && !router_rule_conditions(CDN_STR("Cookie")));
     ck_assert(router_rule_sends(CDN_STR("X-Request-ID"), CDN_STR(""), true));
     ck_assert(!router_rule_sends(CDN_STR("CDN-Shield-For"), CDN_STR(""), true));
     ck_assert(!router_rule_sends(CDN_STR("X-Forwarded-For"), CDN_STR(""), true));
