@@ -240,6 +240,11 @@ uint64_t edge_cache_purge_tag(struct edge_cache *cache, struct cdn_str tag, bool
 uint64_t edge_cache_purge_group(struct edge_cache *cache, struct cdn_str key, struct cdn_str group,
                                 int64_t now_ms);
 uint64_t edge_cache_purge_all(struct edge_cache *cache, bool soft, int64_t now_ms);
+/* Another key, whose stored answers say that this one asks the same (No-Vary-Search), in place of what is in
+ * `into`: the newest but for `skip` of them. */
+bool edge_cache_search(struct edge_cache *cache, struct cdn_str key, unsigned skip, struct cdn_buf *into);
+/* All of them. */
+uint64_t edge_cache_purge_search(struct edge_cache *cache, struct cdn_str key, bool soft, int64_t now_ms);
 /* Steps through the sites that have keys: *site is "" at first, then "http://host". False at the end. */
 bool edge_cache_next_site(struct edge_cache *cache, struct cdn_buf *site);
 

@@ -29,7 +29,17 @@ struct edge_tag_link {
     struct edge_object *object;
 };
 
+/* The answers of one path that say the same of its query (cache_search.c). */
+struct edge_search {
+    RB_ENTRY(edge_search) by_path;
+    uint64_t path; /* digest */
+    char *rule;    /* value of No-Vary-Search */
+    size_t objects;
+};
+RB_HEAD(edge_search_tree, edge_search);
+
 struct edge_tags {
+    struct edge_search *search; /* counted; NULL: none */
     size_t count;
     struct edge_tag_link link[];
 };
@@ -56,6 +66,8 @@ struct edge_cache {
     size_t entry_count;
     struct edge_entry *keys; /* root */
     struct edge_tag_tree tags;
+    struct edge_search_tree searches;
+    _Atomic unsigned search_count; /* how many there are: read without the lock */
     struct edge_policy *memory;
     int64_t memory_bodies;    /* bytes of the bodies that count there */
     struct edge_policy *disk; /* NULL: no disk tier */
@@ -109,6 +121,14 @@ uint64_t edge_tags_group_hash(struct cdn_str key, struct cdn_str group); /* of t
 void edge_tags_note_purge(struct edge_cache *cache, uint64_t tag);
 struct edge_tag_link *edge_tags_first(struct edge_cache *cache, uint64_t tag);
 struct edge_tag_link *edge_tags_next(struct edge_tag_link *link);
+/* cache_search.c; the lock is held, but for the last */
+struct edge_search *edge_search_take(struct edge_cache *cache, struct cdn_str key, const char *rule);
+void edge_search_drop(struct edge_cache *cache, struct edge_search *search); /* NULL is fine */
+/* The normal form of a key by a rule, in place of what is in `into`; false: it has none. */
+bool edge_search_form(const char *rule, struct cdn_str key, struct cdn_buf *into);
+uint64_t edge_search_tag(const char *rule, struct cdn_str form);
+/* Tags of all answers that call the key the same as their own; how many. */
+unsigned edge_search_tags(struct edge_cache *cache, struct cdn_str key, uint64_t *tags, unsigned max);
 /* cache_load.c: the key is purged; its rows may come yet. */
 void edge_cache_purge_early(struct edge_cache *cache, struct cdn_str key);
 /* cache_keys.c */

@@ -16,6 +16,8 @@
 
 #include "common/banned.h"
 
+#define SEARCHES_MAX 256u /* rules of one path */
+
 /* A soft purge makes the object stale (its windows count from now); the new representation goes to disk as
  * well, so that it stays stale over a restart. */
 static void soften(struct edge_cache *c, struct edge_object *o, int64_t now_ms)
@@ -124,4 +126,17 @@ uint64_t edge_cache_purge_group(struct edge_cache *c, struct cdn_str key, struct
                                 int64_t now_ms)
 {
     return purge_hash(c, edge_tags_group_hash(key, group), false, now_ms);
+}
+
+uint64_t edge_cache_purge_search(struct edge_cache *c, struct cdn_str key, bool soft, int64_t now_ms)
+{
+    uint64_t tags[SEARCHES_MAX], count = 0;
+    if (!atomic_load_explicit(&c->search_count, memory_order_relaxed)) {
+        return 0;
+    }
+    const unsigned n = edge_search_tags(c, key, tags, SEARCHES_MAX);
+    for (unsigned i = 0; i < n; i++) {
+        count += purge_hash(c, tags[i], soft, now_ms);
+    }
+    return count;
 }

@@ -112,9 +112,22 @@ static unsigned collect_groups(struct cdn_str key, const struct edge_head *head,
     return n;
 }
 
+/* The value of No-Vary-Search, if the key has a normal form by it. */
+static bool search_of(struct cdn_str key, const struct edge_head *head, struct cdn_buf *rule,
+                      struct cdn_buf *form)
+{
+    return edge_head_join(head, EDGE_HEAD_NO_VARY_SEARCH, rule) && edge_search_form(rule->p, key, form);
+}
+
 static unsigned tags_of(struct cdn_str key, const struct edge_head *head, uint64_t *tags)
 {
-    unsigned n = collect(head, EDGE_HEAD_SURROGATE_KEY, true, tags, 0);
+    CDN_AUTOBUF struct cdn_buf rule = {0};
+    CDN_AUTOBUF struct cdn_buf form = {0};
+    unsigned n = 0;
+    if (search_of(key, head, &rule, &form)) { /* the first: it must not be left out */
+        n = add_tag(tags, n, edge_search_tag(rule.p, cdn_buf_str(&form)));
+    }
+    n = collect(head, EDGE_HEAD_SURROGATE_KEY, true, tags, n);
     n = collect(head, EDGE_HEAD_XKEY, true, tags, n);
     n = collect(head, EDGE_HEAD_CACHE_TAG, false, tags, n);
     n = collect(head, EDGE_HEAD_X_CACHE_TAGS, false, tags, n);
@@ -136,6 +149,11 @@ void edge_tags_link(struct edge_cache *c, struct edge_object *o, const struct ed
         o->tags->link[i].object = o;
         RB_INSERT(edge_tag_tree, &c->tags, &o->tags->link[i]);
     }
+    CDN_AUTOBUF struct cdn_buf rule = {0};
+    CDN_AUTOBUF struct cdn_buf form = {0};
+    if (search_of(edge_entry_key(o->entry), head, &rule, &form)) {
+        o->tags->search = edge_search_take(c, edge_entry_key(o->entry), rule.p);
+    }
 }
 
 static size_t tag_count(const struct edge_object *o)
@@ -152,6 +170,9 @@ void edge_tags_unlink(struct edge_cache *c, struct edge_object *o)
 {
     for (size_t i = 0; i < tag_count(o); i++) {
         RB_REMOVE(edge_tag_tree, &c->tags, &o->tags->link[i]);
+    }
+    if (o->tags) {
+        edge_search_drop(c, o->tags->search);
     }
     free(CDN_TAKE(o->tags));
 }

@@ -46,7 +46,8 @@ static uint64_t purge_all_of(struct edge *edge, struct cdn_str key, bool soft, i
     CDN_AUTOBUF struct cdn_buf further = {0};
     cdn_buf_add_str(&further, key);
     cdn_buf_add_char(&further, '#');
-    return edge_cache_purge_key(edge->cache, key, soft, now_ms) +
+    const uint64_t others = edge_cache_purge_search(edge->cache, key, soft, now_ms); /* its last: it knows */
+    return others + edge_cache_purge_key(edge->cache, key, soft, now_ms) +
            edge_cache_purge_prefix(edge->cache, cdn_buf_str(&further), soft, now_ms);
 }
 

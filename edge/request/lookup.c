@@ -4,6 +4,7 @@
 
 #include "common/http/server/http_server.h"
 #include "common/loop.h"
+#include "common/mem.h"
 #include "common/str.h"
 #include "edge/base/worker.h"
 #include "edge/cache/object.h"
@@ -27,6 +28,8 @@
 #include <stddef.h>
 
 #include "common/banned.h"
+
+#define SEARCHES_MAX 4u /* other spellings that are tried */
 
 /* ---- the decision ---- */
 
@@ -196,6 +199,44 @@ static enum edge_step fetch(struct edge_txn *t, const struct edge_stored *s,
     return EDGE_STEP_FETCHED;
 }
 
+/* ---- another spelling of the query ---- */
+
+static struct cdn_str key_of(const struct edge_txn *t)
+{
+    return t->search_key.n ? cdn_buf_str(&t->search_key) : cdn_buf_str(&t->key);
+}
+
+static void leave(struct edge_txn *t)
+{
+    edge_cache_release(t->worker->edge->cache, &t->hold);
+    if (t->entry) {
+        edge_cache_leave(t->worker->edge->cache, CDN_TAKE(t->entry));
+    }
+}
+
+/* Whether another key is to be looked up; what is stored there serves as it is, or not at all: whatever the
+ * origin is asked is this request's own. */
+static bool search(struct edge_txn *t)
+{
+    const bool found =
+        t->searches < SEARCHES_MAX && !t->query_keyed &&
+        edge_cache_search(t->worker->edge->cache, cdn_buf_str(&t->key), t->searches, &t->search_key);
+    t->searches = found ? t->searches + 1 : SEARCHES_MAX;
+    if (found) {
+        leave(t);
+    }
+    return found;
+}
+
+/* What was found serves not: another, or the request's own key again. */
+static void search_on(struct edge_txn *t)
+{
+    if (!search(t)) {
+        cdn_buf_clear(&t->search_key);
+        leave(t);
+    }
+}
+
 static enum edge_step act(struct edge_txn *t, const struct edge_stored *s,
                           const struct edge_lookup_facts *facts)
 {
@@ -225,7 +266,7 @@ enum edge_step edge_lookup(struct edge_txn *t)
     struct edge_stored stored;
     struct edge_lookup_facts facts;
     edge_cache_release(cache, &t->hold);
-    edge_cache_look(cache, cdn_buf_str(&t->key), &t->entry, &source, t->now_ms, &stored);
+    edge_cache_look(cache, key_of(t), &t->entry, &source, t->now_ms, &stored);
     if (stored.asleep) {
         return edge_cache_wake(cache, t->entry, edge_txn_disk_done, t)
                    ? EDGE_STEP_LOOKUP
@@ -236,10 +277,19 @@ enum edge_step edge_lookup(struct edge_txn *t)
         edge_rep_unref(stored.newest);
         t->looked_on_disk = true;
         const enum edge_step wait = edge_txn_wait_disk(t, EDGE_STEP_LOOKUP);
-        edge_cache_find_on_disk(cache, cdn_buf_str(&t->key), edge_txn_disk_done, t);
+        edge_cache_find_on_disk(cache, key_of(t), edge_txn_disk_done, t);
         return wait;
     }
+    if (!t->hold.object && !t->search_key.n && search(t)) {
+        edge_rep_unref(stored.newest);
+        return EDGE_STEP_LOOKUP;
+    }
     read_facts(t, &stored, &facts);
+    if (t->search_key.n && edge_lookup_decide(&facts) != EDGE_LOOKUP_SERVE) {
+        search_on(t);
+        edge_rep_unref(stored.newest);
+        return EDGE_STEP_LOOKUP;
+    }
     if (needs_origin(&facts) && !edge_guarded_miss(t)) {
         read_facts(t, &stored, &facts); /* without the origin */
     }

@@ -70,6 +70,7 @@ static void discard(struct edge_txn *t)
     edge_blob_unref(t->blob);
     edge_tuning_unref(t->tuning);
     edge_blob_unref(t->query_body);
+    cdn_buf_free(&t->search_key);
     struct cdn_buf key = t->key;
     struct cdn_buf text = t->text;
     edge_budget_sub(t->upload.room + (t->upload_charged ? EDGE_BUDGET_UPLOAD : 0));

@@ -76,8 +76,10 @@ struct edge_txn {
     bool for_edge; /* asked by an edge that this one shields; `seen`: the purges behind its answer */
     struct edge_purge_state seen;
     /* what was found and decided */
-    struct edge_entry *entry; /* counted */
-    struct edge_hold hold;    /* stored response: to serve, or stale */
+    struct edge_entry *entry;  /* counted */
+    struct cdn_buf search_key; /* looked up in place of `key`: No-Vary-Search says that it is the same */
+    unsigned searches;         /* how many were tried */
+    struct edge_hold hold;     /* stored response: to serve, or stale */
     enum edge_cause cause;
     enum edge_verdict verdict;
     enum cdn_status disk_status; /* of the last read */

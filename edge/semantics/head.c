@@ -13,7 +13,7 @@
 
 #include "common/banned.h"
 
-#define MAGIC UINT32_C(0x34444845) /* "EHD4" */
+#define MAGIC UINT32_C(0x35444845) /* "EHD5" */
 
 /* How a line is written: a word of three things; the length of the name (16 bits) and the name with a NUL,
  * if it is spelled out; the value with a NUL. A well-known field that is spelled as in our table has no

@@ -45,7 +45,8 @@
     X(ACCEPT_RANGES, "Accept-Ranges")                                   \
     X(X_CACHE_TAGS, "X-Cache-Tags")                                     \
     X(X_MAGENTO_TAGS, "X-Magento-Tags")                                 \
-    X(CACHE_GROUPS, "Cache-Groups")
+    X(CACHE_GROUPS, "Cache-Groups")                                     \
+    X(NO_VARY_SEARCH, "No-Vary-Search")
 
 enum edge_head_field {
 #define X(name, text) EDGE_HEAD_##name,

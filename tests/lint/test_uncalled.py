@@ -14,7 +14,7 @@ http_cache_directive_text http_is_field_value wan_formula_rounds wan_formula_win
 # Parts of a library for one format: the writer's or reader's other half, and the form for one where many are used.
 HALVES = set("""
 cdn_config_map_get cdn_parse_i64 daemon_path_rest edge_cause_find edge_freshness_useless_ms edge_head_lines
-gate_is_relative geo_field_text geo_rtt_row http_simple_field http_structured_find http_structured_is_key
+gate_is_relative geo_field_text geo_rtt_row http_simple_field http_structured_is_key
 http_structured_item http_structured_valid_dictionary http_unquote mmdb_put_double
 """.split())
 # A room that is being built: whoever calls it takes it off.

@@ -384,3 +384,103 @@ def test_answers_to_query_outlive_a_restart(cdn, origin):  # noqa: F811
     edge = cdn.edge(origin, cache_dir=cache, threads=1)
     assert ask(edge, b"select 1")["X-Cache"] == "HIT" and ask(edge, b"select 2")["X-Cache"] == "MISS"
     assert edge.admin_get("/why?url=http://test.example/q")
+
+
+# ---------------------------------------------------------------------------------------------------- No-Vary-Search
+
+SAME = [  # the field, the query that is stored, another one, whether it finds that
+    ('params=("utm" "fbclid")', "a=1&utm=x", "a=1&utm=y", True),
+    ('params=("utm" "fbclid")', "a=1&utm=x", "a=1", True),
+    ('params=("utm" "fbclid")', "a=1", "fbclid=7&a=1&utm=y", True),
+    ('params=("utm" "fbclid")', "a=1&utm=x", "a=2&utm=x", False),
+    ('params=("utm")', "a=1&b=2", "b=2&a=1", False),
+    ('params=("utm"), key-order', "a=1&b=2&utm=3", "b=2&a=1", True),
+    ("key-order", "a=1&b=2&a=3", "b=2&a=1&a=3", True),
+    ("key-order", "a=1&b=2&a=3", "b=2&a=3&a=1", False),
+    ("params", "a=1", "b=2", True),
+    ("params", "a=1", None, True),
+    ('params, except=("id")', "id=1&x=1", "y=2&id=1", True),
+    ('params, except=("id")', "id=1", "id=2", False),
+    ('params=("a b")', "x=1&a%20b=2", "x=1&a+b=3", True),
+    ('params=("a%20b")', "x=1&a%20b=2", "x=1", True),
+    ('params=("u")', "x=a%20b&u=1", "x=a+b&u=2", True),
+    ('params=("u")', "x&u=1", "x=&u=2", True),
+    ("params=?0", "a=1", "a=2", False),
+    ("params=(utm)", "a=1&utm=x", "a=1&utm=y", False),  # tokens: invalid as a whole
+    ('params=("utm"', "a=1&utm=x", "a=1&utm=y", False),
+    ('except=("id")', "id=1&x=1", "id=1&x=2", False),
+    ('params=("utm"), unknown=1', "a=1&utm=x", "a=1&utm=y", True),
+    (None, "a=1&utm=x", "a=1&utm=y", False),
+]
+
+
+def url(query):
+    return "/s" if query is None else f"/s?{query}"
+
+
+@pytest.mark.parametrize("value, stored, other, same", SAME)
+def test_a_query_that_differs_in_what_does_not_matter(edge, origin, value, stored, other, same):  # noqa: F811
+    origin.default = lambda r: ok(r.target.encode(), "max-age=600", *([("No-Vary-Search", value)] if value else []))
+    first = edge.get(url(stored))
+    assert first["X-Cache"] == "MISS" and first.header("No-Vary-Search") == value
+    for _ in range(3):  # the long way, then the ready answer
+        answer = edge.get(url(other))
+        if same:
+            assert (answer["X-Cache"], answer.body) == ("HIT", url(stored).encode())
+        else:
+            assert answer.body == url(other).encode()
+    assert origin.count() == (1 if same else 2)
+    assert edge.get("/t?" + (other or ""))["X-Cache"] == "MISS"  # another path
+
+
+@pytest.mark.parametrize("how", ["PURGE", "url", "soft", "POST", "BAN"])
+def test_purges_by_any_spelling(edge, origin, how):  # noqa: F811
+    origin.default = lambda r: ok(r.target.encode(), "max-age=600", ("No-Vary-Search", 'params=("utm")'))
+    for stored, named in (("a=1&utm=x", "a=1&utm=y"), ("a=1&utm=x", "a=1"), ("a=1", "utm=z&a=1"), ("a=1&utm=x", "a=1&utm=x")):
+        edge.get(url(stored))
+        edge.get(url("a=2&utm=x"))
+        assert edge.get(url("a=1&utm=q"))["X-Cache"] == "HIT"
+        assert edge.get(url("a=1&utm=q"))["X-Cache"] == "HIT"
+        if how == "PURGE":
+            edge.request("PURGE", url(named))
+        elif how == "POST":
+            edge.request("POST", url(named), body=b"x")
+        elif how == "BAN":
+            edge.request("BAN", "/", [("X-Url", "^/s\\?" + named + "$")])
+        else:
+            edge.admin_post("/purge", {"url": "http://test.example" + url(named), "soft": how == "soft"})
+        assert edge.get(url("a=1&utm=r"))["X-Cache"] != "HIT", (stored, named)
+        assert edge.get(url("a=2&utm=y"))["X-Cache"] == "HIT"
+
+
+def test_what_is_not_fresh_is_asked_for_as_it_was_asked(edge, origin):  # noqa: F811
+    origin.default = lambda r: ok(r.target.encode(), "max-age=5, stale-while-revalidate=60", ("No-Vary-Search", 'params=("utm")'))
+    edge.get(url("a=1&utm=x"))
+    edge.clock_advance("6s")
+    assert edge.get(url("a=1&utm=y")).body == url("a=1&utm=y").encode()
+    assert edge.get(url("a=1&utm=z")).body == url("a=1&utm=y").encode()  # the newer of the two
+
+
+def test_variants_and_rules_that_change(edge, origin):  # noqa: F811
+    rule = ['params=("utm")']
+    origin.default = lambda r: ok((r.header("X-Kind", "") + r.target).encode(), "max-age=600", ("Vary", "X-Kind"),
+                                  ("No-Vary-Search", rule[0]))
+    edge.get(url("utm=1"), [("X-Kind", "a")])
+    edge.clock_advance("1s")
+    assert edge.get(url("utm=2"), [("X-Kind", "b")])["X-Cache"] == "MISS"  # which is newer
+    assert edge.get(url("utm=3"), [("X-Kind", "a")]).body == b"a/s?utm=1"
+    rule[0] = 'params=("other")'
+    assert edge.get(url("x=1&other=1"))["X-Cache"] == "MISS"
+    assert edge.get(url("x=1&other=2"))["X-Cache"] == "HIT" and edge.get(url("x=1&other=2&utm=1"))["X-Cache"] == "MISS"
+
+
+def test_spellings_outlive_a_restart(cdn, origin):  # noqa: F811
+    cache = cdn.folder("cache")
+    edge = cdn.edge(origin, cache_dir=cache, threads=1)  # noqa: F811
+    origin.default = lambda r: ok(r.target.encode(), "max-age=600", ("No-Vary-Search", "key-order"))
+    edge.get(url("a=1&b=2"))
+    assert edge.terminate() == 0
+    edge = cdn.edge(origin, cache_dir=cache, threads=1)
+    edge.wait_log("cache_loaded")
+    assert edge.get(url("b=2&a=1")).body == url("a=1&b=2").encode()
+    assert edge.request("PURGE", url("b=2&a=1")).json()["purged"] == 1

@@ -294,6 +294,15 @@ int http_structured_list_next(struct cdn_str *rest, struct http_structured_value
     return well && read_parameters(rest, &ret->parameters) ? end_member(rest) : -1;
 }
 
+int http_structured_inner_next(struct cdn_str *rest, struct http_structured_value *ret)
+{
+    skip_spaces(rest);
+    if (rest->n == 0) {
+        return 0;
+    }
+    return read_bare_item(rest, ret) && read_parameters(rest, &ret->parameters) ? 1 : -1;
+}
+
 bool http_structured_valid_dictionary(struct cdn_str value)
 {
     struct http_structured_value v;

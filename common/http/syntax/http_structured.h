@@ -31,6 +31,8 @@ struct http_structured_value {
  * may come twice: the last counts (RFC 8941 4.2.2). */
 int http_structured_dictionary_next(struct cdn_str *rest, struct cdn_str *ret_key,
                                     struct http_structured_value *ret);
+/* The same for what is between the parentheses of an inner list. */
+int http_structured_inner_next(struct cdn_str *rest, struct http_structured_value *ret);
 bool http_structured_valid_dictionary(struct cdn_str value);
 /* The same for a list (RFC 8941 3.1). */
 int http_structured_list_next(struct cdn_str *rest, struct http_structured_value *ret);
