@@ -69,12 +69,10 @@ static const struct form {
      "sudo tee -a /etc/hosts", print_hosts},
 };
 
-/* What resolves by itself, and must never be sent elsewhere: addresses, and localhost (RFC 6761 6.3). */
+/* What resolves by itself, and must never be sent elsewhere (RFC 6761 6.3). */
 static bool is_of_this_machine(struct cdn_str name)
 {
-    struct cdn_addr address;
-    return cdn_parse_ip(name, &address) || cdn_str_starts(name, CDN_STR("[")) ||
-           cdn_str_eq_nocase(name, CDN_STR("localhost")) || cdn_str_ends(name, CDN_STR(".localhost"));
+    return zone_means_machine(name) || cdn_str_ends(name, CDN_STR(".localhost"));
 }
 
 static void take_host(void *arg, const char *host)

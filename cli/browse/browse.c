@@ -53,7 +53,7 @@ struct tour {
     struct browser browser;
     struct browser_wish wish;
     bool tls;
-    char *home; /* the name that the site has: its first host, else www.cdn.test */
+    char *home; /* the name that the site has: its first that is not a machine's, else www.cdn.test */
     char *url, *place, *edge, *proxy;
     struct cdn_buf rules, hashes;
 };
@@ -63,7 +63,7 @@ struct tour {
 static void take_home(void *arg, const char *host)
 {
     struct tour *t = arg;
-    if (!t->home && host[0] != '*') {
+    if (!t->home && host[0] != '*' && !zone_means_machine(cdn_str(host))) {
         t->home = cdn_strdup(host);
     }
 }

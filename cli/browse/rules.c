@@ -115,7 +115,9 @@ static void map(struct writing *w, const char *name, const char *at)
 static void take_host(void *arg, const char *host)
 {
     struct writing *w = arg;
-    map(w, host, w->at);
+    if (!zone_means_machine(cdn_str(host))) {
+        map(w, host, w->at);
+    }
 }
 
 /* The first rule that fits counts, so names of nodes come before a site's wildcard. */

@@ -69,6 +69,13 @@ void zone_free(struct zone *zone)
     *zone = (struct zone){0};
 }
 
+bool zone_means_machine(struct cdn_str host)
+{
+    struct cdn_addr address;
+    return cdn_parse_ip(host, &address) || cdn_str_starts(host, CDN_STR("[")) ||
+           cdn_str_eq_nocase(host, CDN_STR("localhost"));
+}
+
 static bool ask(int fd, const char *name, const struct cdn_addr *client, struct cdn_addr *ret)
 {
     uint8_t query[WAN_DNS_QUERY_MAX], answer[WAN_DNS_ANSWER_MAX];

@@ -22,6 +22,9 @@ enum cdn_status zone_read(const json_t *cdn, struct zone *ret, struct cdn_error 
 enum cdn_status zone_read_config(const char *config, struct zone *ret, struct cdn_error *err) CDN_MUST_CHECK;
 void zone_free(struct zone *zone); /* may be zeroed */
 
+/* Hosts of a site that name no more than a machine: addresses, and localhost. */
+bool zone_means_machine(struct cdn_str host);
+
 /* The IPv4 address of a name, as told to `client`: once, by UDP, with a short limit. */
 bool zone_ask(const struct zone *zone, const char *name, const struct cdn_addr *client, struct cdn_addr *ret);
 

@@ -3,10 +3,9 @@ the admin, posts a form, uploads a picture, asks by script with the session's co
 
 One Django, with the later versions' check of Origin (later_django.py), one browser, and a CDN of two edges for each way."""
 
-import hashlib
 import os
 import re
-import subprocess
+import shlex
 
 import pytest
 from browser import chromium
@@ -15,8 +14,6 @@ from cdn import SOURCE, poll, unused_port
 pytest.importorskip("selenium.webdriver")
 
 LONG = os.environ.get("CDN_LONG") == "yes"
-NAME = "www.cdn.test"
-TOKYO = "133.11.0.0/24"
 PICTURE = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c6360f8cf"
                         "0000020101009a6d2dd60000000049454e44ae426082")
 
@@ -28,7 +25,7 @@ def at(host="127.0.0.1", port=None):
 class Way:
     """A CDN in front of the site, by `up -c`."""
 
-    def __init__(self, cdn, site, echo, edges, router, *flags):
+    def __init__(self, cdn, site, echo, edges, router, *flags, hosts=("127.0.0.1",)):
         self.cdn, self.state, self.flags = cdn, cdn.folder("state"), flags
         rules = [{"path": "/ws/", "origins": [echo.url]},
                  {"path": "/", "origins": [site.url], "cookies": {"keep": ["sessionid", "csrftoken", "messages"]}}]
@@ -36,7 +33,7 @@ class Way:
             "cdn": {"trusted_proxies": ["127.0.0.1"]},
             "router": {"listen": at(), "dns_listen": at(), "overrides": {"127.0.0.0/8": "Tokyo"}, "redirect_max_age": "0s",
                        **router},
-            "sites": {"newsroom": {"hosts": [NAME, "127.0.0.1"], "rules": rules}},
+            "sites": {"newsroom": {"hosts": list(hosts), "rules": rules}},
             "edges": [{"name": n, "listen": a, "admin": at(), "threads": 1} for n, a in edges.items()]}
         self.config["router"].setdefault("admin", at())
         done = cdn.cli("up", "-c", cdn.config(self.config), "--state", self.state, "--detach", *flags)
@@ -48,21 +45,20 @@ class Way:
     def stop(self):
         assert self.cdn.cli("down", "--state", self.state).returncode == 0
 
-    def certificate_pin(self):
-        """The hash of the key of its listeners' certificate, which is all that the browser is told to trust."""
-        key = subprocess.run(["openssl", "x509", "-in", self.state / "tls" / "site.crt", "-pubkey", "-noout"],
-                             capture_output=True, check=True).stdout
-        der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=key, capture_output=True, check=True)
-        digest = subprocess.run(["openssl", "base64"], input=hashlib.sha256(der.stdout).digest(), capture_output=True, check=True)
-        return digest.stdout.decode().strip()
+    def browse(self):
+        """What `pocketcdn browse` tells a Chromium in Tokyo: {flag: value}, and the page that it opens."""
+        got = self.cdn.cli("browse", "--state", self.state, "--from", "Tokyo", "--print")
+        assert got.returncode == 0, got
+        words = shlex.split(got.stdout.replace("$(mktemp -d)", "profile"))
+        return dict(word.partition("=")[::2] for word in words if word.startswith("--")), words[-1].rstrip("/")
 
 
-def by_dns(cdn, site, echo, *flags, admin=None):
-    """Edges with one port and addresses of their own; the name stays in the bar."""
-    port = unused_port()
-    way = Way(cdn, site, echo, {"fra": at("127.0.0.7", port), "nrt": at("127.0.0.9", port)},
-              {"admin": admin or at()}, *flags)
-    way.url = f"{way.scheme}://{NAME}:{port}"
+def by_dns(cdn, site, echo, name, *flags, admin=None):
+    """Edges with addresses of their own; the name stays in the bar."""
+    way = Way(cdn, site, echo, {"fra": at("127.0.0.7"), "nrt": at("127.0.0.9")},
+              {"admin": admin or at(), "dns_zone": name.partition(".")[2]}, *flags, hosts=[name])
+    way.url = way.browse()[1]
+    assert way.url == f"{way.scheme}://{name}"
     return way
 
 
@@ -75,33 +71,30 @@ def by_one_host(cdn, site, echo, *flags):
     return Way(cdn, site, echo, {"fra": at(), "nrt": at()}, {}, *flags)
 
 
-def edge_by_dns(way):
-    """The edge that our GeoDNS names in Tokyo."""
-    host, port = way.config["router"]["dns_listen"].split(":")
-    ask = ["dig", f"@{host}", "-p", port, "+short", f"+subnet={TOKYO}", NAME]
-    return poll(lambda: subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip(), what="an address")
-
-
 class World:
     def __init__(self, cdn):
         admin = at()
         self.site = cdn.django(
-            DJANGO_BEHIND_CDN="yes", DJANGO_ALLOWED_HOSTS=f"127.0.0.1,{NAME}", DJANGO_SETTINGS_MODULE="later_django",
+            DJANGO_BEHIND_CDN="yes", DJANGO_ALLOWED_HOSTS="127.0.0.1,www.cdn.test,www.plain.test", DJANGO_SETTINGS_MODULE="later_django",
             PYTHONPATH=str(SOURCE / "tests" / "scenarios"), CDN_ROUTER=f"http://{admin}")
         self.echo = cdn.daemon("/usr/bin/python3", [SOURCE / "origin" / "django" / "manage.py", "echo", "127.0.0.1:0"],
                                env={"DJANGO_STATE": str(self.site.state), "PYTHONDONTWRITEBYTECODE": "1"}, name="echo")
-        self.ways = {"dns over https": by_dns(cdn, self.site, self.echo, "--tls", admin=admin),
+        self.ways = {"dns over https": by_dns(cdn, self.site, self.echo, "www.cdn.test", "--tls", admin=admin),
                      "proxy": by_proxy(cdn, self.site, self.echo), "one host": by_one_host(cdn, self.site, self.echo)}
         if LONG:
-            self.ways |= {"dns": by_dns(cdn, self.site, self.echo), "proxy over https": by_proxy(cdn, self.site, self.echo, "--tls"),
+            self.ways |= {"dns": by_dns(cdn, self.site, self.echo, "www.plain.test"), "proxy over https": by_proxy(cdn, self.site, self.echo, "--tls"),
                           "one host over https": by_one_host(cdn, self.site, self.echo, "--tls")}
         self.picture = cdn.folder("pictures", {"dot.png": PICTURE}) / "dot.png"
 
     def flags(self):
-        pins = ",".join(w.certificate_pin() for w in self.ways.values() if w.scheme == "https")
-        maps = {edge_by_dns(w) for w in self.ways.values() if NAME in w.url}
-        assert maps == {"127.0.0.9"}, "Tokyo's edge"
-        return f"--host-resolver-rules=MAP {NAME} {maps.pop()}", f"--ignore-certificate-errors-spki-list={pins}"
+        """Of `browse`, for all ways at once: where their names lead, and whose certificates are trusted."""
+        told = [way.browse()[0] for way in self.ways.values()]
+        maps = [flags["--host-resolver-rules"] for flags in told]
+        assert "MAP www.cdn.test 127.0.0.9:" in maps[0], "Tokyo's edge"
+        pins = [flags["--ignore-certificate-errors-spki-list"] for flags in told if "--ignore-certificate-errors-spki-list" in flags]
+        names = [rule for flags in maps for rule in flags.split(",") if rule.split()[1] in ("www.cdn.test", "www.plain.test")]
+        return f"--host-resolver-rules={','.join(names[:1] + [n for n in names if 'plain' in n][:1])}", \
+            f"--ignore-certificate-errors-spki-list={','.join(pins)}"
 
     def stop(self):
         for way in self.ways.values():
