@@ -390,7 +390,7 @@ static enum cdn_status check_name(const struct edge_settings *settings, struct c
 
 enum cdn_status edge_check(const struct edge_settings *settings, int argc, char **argv, struct cdn_error *err)
 {
-    struct edge_origins origins = {0};
+    struct edge_origins origins = {NULL};
     struct edge_tuning *tuning = NULL;
     struct edge_accept accept;
     struct edge trial = {.settings = *settings};

@@ -60,7 +60,7 @@ static enum cdn_status load(const struct explain_options *options, struct edge_s
 static enum cdn_status ask_file(struct explain_case *c, struct cdn_error *err)
 {
     struct edge_settings settings = {0};
-    struct edge_origins origins = {0};
+    struct edge_origins origins = {NULL};
     struct edge_tuning *tuning = NULL;
     struct edge_explain_question *q = cdn_calloc(1, sizeof(*q));
     struct edge_target target;

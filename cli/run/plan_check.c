@@ -122,7 +122,7 @@ static enum cdn_status check_root(const char *root, struct cdn_error *err)
 
 static enum cdn_status check_origin_url(const char *url, struct cdn_error *err)
 {
-    struct edge_origins origins = {0};
+    struct edge_origins origins = {NULL};
     struct edge_origin *origin;
     struct cdn_error why;
     const enum cdn_status status = edge_origins_get(&origins, cdn_str(url), &origin, &why);

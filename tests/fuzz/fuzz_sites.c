@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     static const struct cdn_config_list none;
     char path[32];
     int fd = fuzz_file(data, n, path);
-    struct edge_origins origins = {0};
+    struct edge_origins origins = {NULL};
     struct edge_rule_defaults defaults = {.query_allow = &none,
                                           .query_ignore = &none,
                                           .origin = CDN_STR("http://127.0.0.1:1"),
