@@ -48,7 +48,8 @@ static bool is_written_here(struct cdn_str name)
 /* Fields of the answer, or of the request to the origin. */
 static bool is_fixed(enum edge_rule_row row, struct cdn_str name)
 {
-    const bool request = row == EDGE_RULE_ROW_request_set || row == EDGE_RULE_ROW_request_remove;
+    const bool request = row == EDGE_RULE_ROW_request_set || row == EDGE_RULE_ROW_request_add ||
+                         row == EDGE_RULE_ROW_request_remove;
     return is_written_here(name) ||
            (request && (edge_outgoing_is_ours(name) || edge_outgoing_is_condition(name)));
 }
@@ -138,6 +139,7 @@ enum cdn_status edge_rule_read_fields(const struct making *m)
     CHECK(fields_add);
     CHECK(fields_remove);
     CHECK(request_set);
+    CHECK(request_add);
     CHECK(request_remove);
 #undef CHECK
     return status;

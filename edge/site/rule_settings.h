@@ -107,7 +107,7 @@
 /* Words that rows begin with, and that mappings of them may have as their key. */
 #define EDGE_RULE_WORDS                                                                                \
     "key", "lifetime", "stale", "origin", "health", "cookies", "fields", "request", "rules", "signed", \
-        "rate", "miss", "geo",
+        "rate", "miss", "geo", "error", "over", "allow", "deny",
 
 /* Keys of a site beside those of its rules. */
 #define EDGE_SITE_SETTINGS(X)                                                                               \

@@ -300,11 +300,49 @@ START_TEST(is_good)
 }
 END_TEST
 
+/* Whatever row comes to these: none gets a hand on the framing of messages. */
+START_TEST(no_row_writes_fields_of_framing)
+{
+    unsigned rows = 0;
+    for (size_t i = 0; i < edge_rule_program.row_count; i++) {
+        const struct cdn_config_row *row = &edge_rule_program.rows[i];
+        const bool list = row->type == CDN_CONFIG_LIST;
+        if (strncmp(row->field, "fields_", 7) == 0 || strncmp(row->field, "request_", 8) == 0) {
+            CDN_AUTOFREE char *text = cdn_asprintf(RULE_OF("%s: %s"), row->field,
+                                                   list ? "[content-length]" : "{content-length: 5}");
+            CDN_AUTOFREE char *said = cdn_asprintf(
+                AT "%s: content-length is written by the edge and cannot be changed", row->field);
+            check_bad(&(struct bad_row){text, said});
+            rows++;
+        }
+    }
+    ck_assert_uint_ge(rows, 6);
+}
+END_TEST
+
+/* `first: {rest: ...}` is understood in a site for every row that has two words. */
+START_TEST(first_words_are_known_to_sites)
+{
+    static const char *const words[] = {EDGE_RULE_WORDS NULL};
+    for (size_t i = 0; i < edge_rule_program.row_count; i++) {
+        struct cdn_str first = cdn_str(edge_rule_program.rows[i].field), rest = first;
+        first = cdn_str_cut(&rest, '_');
+        bool known = !rest.p;
+        for (size_t k = 0; words[k]; k++) {
+            known = known || cdn_str_eq(first, cdn_str(words[k]));
+        }
+        ck_assert_msg(known, "%s: put its first word into EDGE_RULE_WORDS", edge_rule_program.rows[i].field);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("rule_bad");
     TCase *rows = tcase_create("rows");
     tcase_add_loop_test(rows, is_refused, 0, (int)CDN_ARRAY_LEN(rows_));
+    tcase_add_test(rows, no_row_writes_fields_of_framing);
+    tcase_add_test(rows, first_words_are_known_to_sites);
     tcase_add_loop_test(rows, is_good, 0, (int)CDN_ARRAY_LEN(good));
     suite_add_tcase(suite, rows);
     SRunner *runner = srunner_create(suite);
