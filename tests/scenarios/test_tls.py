@@ -82,6 +82,23 @@ def test_a_folder_that_grows_and_is_spoilt(cdn, node):
     assert at.metric("certificate_expires_seconds") == ends
 
 
+@pytest.mark.parametrize("version, fine", [(ssl.TLSVersion.TLSv1, False), (ssl.TLSVersion.TLSv1_1, False),
+                                           (ssl.TLSVersion.TLSv1_2, True), (ssl.TLSVersion.TLSv1_3, True)])
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
+def test_versions(cdn, node, version, fine):
+    """RFC 8996: what is older than TLS 1.2 is refused, also where a client would do it."""
+    pair = Pair(cdn.folder("tls"))
+    at = node(tls_certificate=pair.certificate, tls_key=pair.key)
+    context = pair.client()
+    context.minimum_version = context.maximum_version = version
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    try:
+        with at.connect(tls=context, server_hostname="test.example") as client:
+            assert fine and client.get("/").status in (200, 307)
+    except ssl.SSLError:
+        assert not fine
+
+
 def test_half_a_pair(cdn, node):
     pair = Pair(cdn.folder("tls"))
     for settings, text in (({"tls_certificate": pair.certificate}, "tls_certificate is set without tls_key"),

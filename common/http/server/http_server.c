@@ -30,6 +30,9 @@
 #define NS_PER_MS INT64_C(1000000)
 #define ACCEPT_ROUNDS 512 /* before a drained server stops listening; libmicrohttpd accepts 10 a round */
 
+/* RFC 8996: nothing older than TLS 1.2. An option takes no constant. */
+static char tls_priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+
 /* ---- the daemon on the loop ---- */
 
 static void run_daemon(struct http_server *server)
@@ -89,6 +92,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *server)
     struct MHD_OptionItem tls_options[] = {/* it wants one; http_peer.c gives each session its own */
                                            {MHD_OPTION_HTTPS_MEM_CERT, 0, tls ? tls->certificate : NULL},
                                            {MHD_OPTION_HTTPS_MEM_KEY, 0, tls ? tls->key : NULL},
+                                           {MHD_OPTION_HTTPS_PRIORITIES, 0, tls_priorities},
                                            {MHD_OPTION_END, 0, NULL}};
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
     struct MHD_OptionItem listen[] = {{MHD_OPTION_LISTEN_SOCKET, server->listener.fd, NULL},
