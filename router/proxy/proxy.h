@@ -8,13 +8,15 @@
  * Bodies go through windows of 128 KiB in either direction, so the slower side sets the pace. A try that
  * fails before the answer's head is repeated on the runner-up where nothing was sent, or the method is
  * safe and nothing of a body was taken; small answers of known length are held until they are whole, so
- * that an edge that dies in one is not noticed either. An edge that failed gets nothing for `proxy_avoid`
+ * that an edge that dies in one is not noticed either, and another one may go on with a large one
+ * (resume.c). An edge that failed gets nothing for `proxy_avoid`
  * while another can serve, and is probed at once. An edge that falls sick while it is asked is left in the
  * same way.
  *
  * What is believed of a request is decided by the router's own trusted_proxies; what the edge is told of
  * the client is written anew from that (outgoing.c). Nothing that purges is handed on: an edge would take
- * the router's address, which may be allowed to purge, for the client's. */
+ * the router's address, which may be allowed to purge, for the client's.
+ */
 #ifndef CDN_ROUTER_PROXY_H
 #define CDN_ROUTER_PROXY_H
 #include "common/http/server/http_server.h"
