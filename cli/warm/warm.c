@@ -210,7 +210,7 @@ static void print_as_json(const struct warm *warm)
         bytes += edge->bytes;
     }
     for (size_t k = 0; k < WARM_OUTCOME_COUNT; k++) {
-        counts[k] = sum(warm, k);
+        counts[k] = sum(warm, (enum warm_outcome)k);
     }
     for (size_t i = 0; i < warm->note_count; i++) {
         const struct warm_note *note = &warm->notes[i];
