@@ -204,6 +204,8 @@ void explain_print(const struct explain_case *c)
     const json_t *request = json_object_get(t, "request");
     const bool offline = json_is_true(json_object_get(t, "offline"));
     const char *name = control_text(site, "name");
+    size_t i;
+    json_t *guard;
     if (offline) {
         cli_print("%s alone is read: no edge answers\n", c->options->config);
     }
@@ -213,6 +215,10 @@ void explain_print(const struct explain_case *c)
               control_text(rule, "place"));
     print_key(json_object_get(t, "key"));
     cli_print("request  %s: %s\n", control_text(request, "goes_to"), control_text(request, "because"));
+    json_array_foreach(json_object_get(t, "given"), i, guard)
+    {
+        cli_print("given    %s\n", json_string_value(guard));
+    }
     if (json_object_get(t, "cookies_sent")) {
         cli_print("cookies  %s\n", control_text(t, "cookies_sent"));
     }

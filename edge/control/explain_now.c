@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/banned.h"
 
@@ -111,7 +112,9 @@ enum cdn_status edge_explain_now(struct edge *edge, const json_t *question, int6
     if (status == CDN_OK) {
         a->source = (struct edge_explain_source){&a->question, a->target.rule};
         json_object_set_new(*ret, "edge", json_string(edge->settings.name));
-        if (!cdn_str_eq(a->question.method, CDN_STR("QUERY"))) { /* its body, which is not here, is keyed */
+        /* a body or an address that no question has is keyed: then nobody can say */
+        if (!cdn_str_eq(a->question.method, CDN_STR("QUERY")) &&
+            !strstr(a->target.rule->key_names, "cdn-client-")) {
             json_object_set_new(*ret, "now", tell_now(a));
         }
     }

@@ -7,6 +7,7 @@
 #include "common/mem.h"
 #include "common/status.h"
 #include "common/str.h"
+#include "edge/geo/client_place.h"
 #include "edge/semantics/cause.h"
 #include "edge/semantics/freshness.h"
 #include "edge/semantics/head.h"
@@ -15,6 +16,7 @@
 #include "edge/semantics/vary.h"
 #include "edge/site/breaker.h"
 #include "edge/site/device.h"
+#include "edge/site/guard.h"
 #include "edge/site/origin.h"
 #include "edge/site/rule.h"
 #include "edge/site/rule_settings.h"
@@ -161,8 +163,8 @@ bool edge_explain_get(void *explain_source, struct cdn_str name, struct cdn_buf 
         cdn_buf_add_str(into, cdn_str(set->value));
         return true;
     }
-    if (entry_of(&rule->request_remove, name)) {
-        return false;
+    if (entry_of(&rule->request_remove, name) || edge_place_is_ours(name, NULL)) {
+        return false; /* where a client is comes from its address, which no question has */
     }
     if (rule->key_device && cdn_str_eq_nocase(name, CDN_STR("CDN-Device"))) {
         cdn_buf_add_str(into, device_of(s->question));
@@ -230,7 +232,10 @@ static void tell_names(const struct edge_explain_question *q, const struct edge_
         CDN_AUTOFREE char *part = cdn_asprintf("%s " CDN_STR_FMT, cookie ? "cookie" : "field",
                                                CDN_STR_ARG(cdn_str_sub(name, cookie ? 7 : 0)));
         const bool any = edge_explain_get(&source, name, &value);
-        add_part(parts, part, any ? cdn_buf_str(&value) : CDN_STR("(none)"),
+        add_part(parts, part,
+                 any                              ? cdn_buf_str(&value)
+                 : edge_place_is_ours(name, NULL) ? CDN_STR("(by the client's address)")
+                                                  : CDN_STR("(none)"),
                  cookie   ? "key_cookies"
                  : device ? "key_device"
                           : "key_fields");
@@ -292,6 +297,27 @@ static const char *verdict_of(const struct edge_explain_question *q, const struc
                        ? "the body is a part of the key, too (query_body)"
                        : "the cache is asked first";
     return cause == EDGE_CAUSE_NONE ? "cache" : edge_cause_word(cause);
+}
+
+/* Who may have it, and how often (guard.h). */
+static json_t *tell_guards(const struct edge_rule *rule)
+{
+    const struct edge_rule_settings *s = &rule->settings;
+    json_t *list = json_array();
+    if (rule->guard.keys) {
+        json_array_append_new(list,
+                              json_sprintf("only with a good signature (signed_keys: %s)", s->signed_keys));
+    }
+    if (rule->guard.by_country) {
+        json_array_append_new(list, json_sprintf("by the client's country (%s; others get %u)",
+                                                 s->allow_countries.n ? "allow_countries" : "deny_countries",
+                                                 rule->guard.deny_status));
+    }
+    if (rule->guard.has_rates) {
+        json_array_append_new(
+            list, json_string("within the rates for the client's network (rate_limit, miss_limit)"));
+    }
+    return list;
 }
 
 /* ---- origins ---- */
@@ -437,6 +463,7 @@ enum cdn_status edge_explain(const struct edge_explain_question *q, char *into, 
         set_text(j, "cookies_sent", cdn_buf_str(&cookies));
     }
     json_object_set_new(j, "request", json_pack("{s:s, s:s}", "goes_to", verdict, "because", because));
+    json_object_set_new(j, "given", tell_guards(rule));
     json_object_set_new(j, "origins", tell_origins(t));
     const struct edge_origin *shield = passes ? NULL : edge_shield_of(rule->site, t->key);
     if (shield) {

@@ -11,6 +11,7 @@
 #include "edge/site/target.h"
 #include "fuzz.h"
 
+#include <stddef.h>
 #include <stdint.h>
 #include <unistd.h>
 

@@ -22,6 +22,7 @@ sites:
       - {path: /static/, key: {query: ignore, ignore: ["utm_*"]}, lifetime: {min: 1m}}
       - {path: /account/, cookies: {keep: [sessionid]}}
       - {path: /ways/, key: {fields: [X-Lang], device: yes}}
+      - {path: /de/, allow_countries: [DE], rate: {limit: 10/s}, key: {fields: [CDN-Client-City]}, geo: {fields: [city]}}
       - {path: /read/, methods: [GET]}
       - {path: /api/, pass: yes}
       - {path: /secure/, redirect: https}
@@ -52,14 +53,14 @@ def shop(shared_cdn):
     ("http://shop.example/static/a?utm_x=1&v=2", [], 1, "http://shop.example/static/a?v=2", "cache"),
     ("http://A.shop.example:80/x/../st%61tic/a", [], 1, "http://a.shop.example/static/a", "cache"),
     ("/static/a", [], 1, "http://shop.example/static/a", "cache"),
-    ("https://shop.example/secure/a", [], 6, "https://shop.example/secure/a", "cache"),
-    ("http://shop.example/secure/a", [], 6, "http://shop.example/secure/a", "redirected (308)"),
+    ("https://shop.example/secure/a", [], 7, "https://shop.example/secure/a", "cache"),
+    ("http://shop.example/secure/a", [], 7, "http://shop.example/secure/a", "redirected (308)"),
     ("http://shop.example/account/", ["-H", "Cookie: _ga=1"], 2, "http://shop.example/account/", "cache"),
     ("http://shop.example/account/", ["-H", "Cookie: _ga=1; sessionid=1"], 2, "http://shop.example/account/", "bypass-cookie"),
-    ("http://shop.example/read/", ["-X", "POST"], 4, "http://shop.example/read/", "refused (405)"),
+    ("http://shop.example/read/", ["-X", "POST"], 5, "http://shop.example/read/", "refused (405)"),
     ("http://shop.example/static/", ["-X", "POST"], 1, "http://shop.example/static/", "bypass-method"),
     ("http://shop.example/static/", ["-X", "QUERY"], 1, "http://shop.example/static/", "cache"),
-    ("http://shop.example/api/", [], 5, "http://shop.example/api/", "bypass-rule"),
+    ("http://shop.example/api/", [], 6, "http://shop.example/api/", "bypass-rule"),
 ])
 def test_site_rule_and_key(shop, url, args, rule, key, goes_to):
     told = shop.told(url, *args)
@@ -81,6 +82,14 @@ def test_what_it_says_of_hits_is_what_comes(shop):
         assert shop.origin.count("/ways/a") == asked
     parts = {p["part"]: p["value"] for p in shop.told("http://shop.example/ways/a", "-H", "X-Lang: de")["key"]["parts"]}
     assert parts["field x-lang"] == "de" and parts["field cdn-device"] == "desktop"
+
+
+def test_who_may_have_it(shop):
+    told = shop.told("http://shop.example/de/", "-H", "CDN-Client-City: Rome")
+    assert told["given"] == ["by the client's country (allow_countries; others get 451)",
+                             "within the rates for the client's network (rate_limit, miss_limit)"]
+    assert {"part": "field cdn-client-city", "value": "(by the client's address)", "because": "key_fields"} in told["key"]["parts"]
+    assert "now" not in told and shop.told("http://shop.example/static/a")["given"] == []
 
 
 def test_an_answer_here_and_elsewhere(shop):

@@ -1,10 +1,15 @@
 /* What a rule may not say: each is refused with file, line and key, and what would do nothing is refused,
  * too. */
+#include "common/config/config.h"
 #include "common/mem.h"
+#include "common/str.h"
+#include "edge/site/rule_settings.h"
 #include "edge/site/site.h"
 #include "tests/unit/edge/sites_fixture.h"
 
 #include <check.h>
+#include <stdbool.h>
+#include <string.h>
 
 #define AT "5: sites.shop.rules[1]."
 #define NO_URL \
