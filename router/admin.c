@@ -6,8 +6,8 @@
  *                         {"state": "drain" | "active"} is {"drain": true | false} in the words of GET
  *     GET  /route?ip=&path=&from=   a decision with its steps (explain.h); `from` pins it, in simulation
  */
-#include "common/daemon/daemon.h"
 #include "common/clock.h"
+#include "common/daemon/daemon.h"
 #include "common/daemon/metrics.h"
 #include "common/http/server/http_server.h"
 #include "common/http/server/tls_set.h"

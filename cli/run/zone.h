@@ -5,6 +5,7 @@
 #define CDN_CLI_ZONE_H
 #include "common/parse.h"
 #include "common/status.h"
+#include "common/str.h"
 
 #include <jansson.h>
 #include <stdbool.h>
