@@ -5,7 +5,8 @@ import contextlib
 from cdn import SLOW
 
 CHROMIUM_FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-                  "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage")
+                  "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--disable-extensions",
+                  "--disable-default-apps", "--window-size=800,600", "--mute-audio")
 
 
 class Browser:

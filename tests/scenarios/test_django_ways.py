@@ -143,7 +143,7 @@ class Visitor:
                 element.clear()
             element.send_keys(str(value))
         self.driver.execute_script("arguments[0].form.requestSubmit()", element)
-        poll(lambda: self.has_left(element), what="the answer to a form")
+        poll(lambda: self.has_left(element), what="the answer to a form", every=0.05)
         return self.path()
 
     def has_left(self, element):
@@ -180,7 +180,7 @@ def test_a_whole_visit(world, browser, name):
     here = re.match(r"https?://[^/]+", browser.current_url)[0]
     assert here in ([way.url] if name.partition(" ")[0] in ("dns", "proxy") else way.edges.values())
     # scripts: a module, fetch() with the cookie, a POST with the token, a WebSocket
-    poll(lambda: visitor.find("#user").text == "editor", what="the module has asked")
+    poll(lambda: visitor.find("#user").text == "editor", what="the module has asked", every=0.05)
     assert visitor.run("desk.ask()") == {"user": "editor", "scheme": way.scheme, "host": here.partition("://")[2]}
     assert visitor.run("desk.note('a word')") == {"note": "a word"}
     assert visitor.run("desk.echo('hello ✓')") == "hello ✓"
