@@ -178,8 +178,10 @@ static int remove_entry(const char *path, const struct stat *info, int type, str
 static void remove_profile(const char *profile)
 {
     const struct timespec pause = {.tv_nsec = 100000000};
-    for (int i = 0; i < 20 && nftw(profile, remove_entry, 16, FTW_DEPTH | FTW_PHYS) && errno != ENOENT; i++) {
-        nanosleep(&pause, NULL);
+    for (int i = 0; i < 20 && access(profile, F_OK) == 0; i++) {
+        if (nftw(profile, remove_entry, 16, FTW_DEPTH | FTW_PHYS)) { /* an entry has come or gone meanwhile */
+            nanosleep(&pause, NULL);
+        }
     }
 }
 
