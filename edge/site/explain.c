@@ -4,6 +4,7 @@
 
 #include "common/config/config.h"
 #include "common/http/syntax/http_field.h"
+#include "common/http/syntax/http_message.h"
 #include "common/mem.h"
 #include "common/status.h"
 #include "common/str.h"
@@ -14,6 +15,7 @@
 #include "edge/semantics/key.h"
 #include "edge/semantics/storable.h"
 #include "edge/semantics/vary.h"
+#include "edge/signed/signed.h"
 #include "edge/site/breaker.h"
 #include "edge/site/device.h"
 #include "edge/site/guard.h"
@@ -22,9 +24,12 @@
 #include "edge/site/rule_settings.h"
 #include "edge/site/shield.h"
 #include "edge/site/site.h"
+#include "edge/site/target.h"
 
+#include <jansson.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "common/banned.h"
@@ -173,6 +178,9 @@ bool edge_explain_get(void *explain_source, struct cdn_str name, struct cdn_buf 
     if (cdn_str_eq_nocase(name, CDN_STR("Cookie"))) {
         return get_cookie(s, (struct cdn_str){0}, into);
     }
+    if (edge_place_is_ours(name, NULL)) { /* by the client's address, which nobody has named */
+        return false;
+    }
     CDN_AUTOFREE char *text = cdn_str_dup(name);
     return join(s->question->field, s->question->field_count, text, ", ", into);
 }
@@ -209,6 +217,15 @@ static const char *dropped_by(const struct edge_query_policy *policy, struct cdn
 
 static void tell_query(const struct edge_rule *rule, struct cdn_str query, json_t *parts)
 {
+    CDN_AUTOBUF struct cdn_buf rest = {0};
+    if (rule->guard.keys && query.p) {
+        struct edge_signed_parts signs;
+        const bool left = edge_signed_of_query(query, &signs, &rest);
+        if (edge_signed_is_there(&signs)) {
+            add_part(parts, "query, left out", CDN_STR("what signs the request"), "signed_keys");
+        }
+        query = left ? cdn_buf_str(&rest) : (struct cdn_str){0};
+    }
     static const char *const kept[] = {"key_query: all", "", "key_allow names it", "key_query: sort"};
     while (query.p) {
         const struct cdn_str parameter = cdn_str_cut(&query, '&');
@@ -465,7 +482,8 @@ enum cdn_status edge_explain(const struct edge_explain_question *q, char *into, 
     json_object_set_new(j, "request", json_pack("{s:s, s:s}", "goes_to", verdict, "because", because));
     json_object_set_new(j, "given", tell_guards(rule));
     json_object_set_new(j, "origins", tell_origins(t));
-    const struct edge_origin *shield = passes ? NULL : edge_shield_of(rule->site, t->key);
+    const struct edge_origin *shield =
+        passes || !edge_site_shields(rule) ? NULL : edge_shield_of(rule->site, t->key);
     if (shield) {
         json_object_set_new(j, "shield", json_string(shield->text));
     }

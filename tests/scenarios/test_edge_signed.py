@@ -202,3 +202,14 @@ def test_a_rule_that_cannot_be_held_is_refused(shared_cdn, signed, says):
     path = shared_cdn.config(config)
     result = shared_cdn.cli("-c", path, "--name", "fra", "--check", program="pocketcdn-edge")
     assert result.returncode == 2 and says in result.stderr and f"{path}:" in result.stderr, result
+
+
+def test_explain_says_that_it_must_be_signed(cdn):
+    site = Site(cdn, rate={"limit": "6/m"}, deny_countries=["FR"], over_limit="cached-only")
+    config = next(arg for arg in site.edge.argv if arg.startswith("--config=")).partition("=")[2]
+    told = cdn.cli("explain", url("/a?b=1&Signature=x&Key-Pair-Id=K&Expires=1"), "-c", config).stdout
+    for line in ("key      http://shop.example/a?b=1", "           query, left out: what signs the request (signed_keys)",
+                 f"given    only with a good signature (signed_keys: {site.keys})",
+                 "given    by the client's country (deny_countries; others get 451)",
+                 "given    within the rates for the client's network (rate_limit, miss_limit)"):
+        assert line in told.splitlines(), told
