@@ -7,6 +7,7 @@
 #include "common/str.h"
 #include "edge/request/deliver.h"
 #include "edge/request/guarded.h"
+#include "edge/request/preflight.h"
 #include "edge/request/step.h"
 #include "edge/request/txn.h"
 #include "edge/semantics/cause.h"
@@ -75,6 +76,10 @@ bool edge_ruled_refuses(struct edge_txn *t)
 enum edge_step edge_ruled_begin(struct edge_txn *t)
 {
     const struct edge_rule *rule = t->target.rule;
+    const enum edge_step preflight = edge_preflight(t);
+    if (preflight != EDGE_STEP_LOOKUP) {
+        return preflight;
+    }
     if (rule->checks && !edge_rule_allows_method(rule, t->http->method_name)) {
         return refuse_method(t);
     }

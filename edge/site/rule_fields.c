@@ -127,7 +127,9 @@ enum cdn_status edge_rule_read_methods(const struct making *m)
 
 bool edge_rule_allows_method(const struct edge_rule *rule, struct cdn_str method)
 {
-    return rule->settings.methods.n == 0 || list_has(&rule->settings.methods, method);
+    const struct cdn_config_list *methods = &rule->settings.methods;
+    return methods->n == 0 || list_has(methods, method) ||
+           (cdn_str_eq(method, CDN_STR("HEAD")) && list_has(methods, CDN_STR("GET")));
 }
 
 enum cdn_status edge_rule_read_fields(const struct making *m)

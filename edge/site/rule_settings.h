@@ -82,7 +82,7 @@
       "HTML page for errors of the edge, with {status}, {reason}, {detail} and {request_id}; a relative "   \
       "path is from the folder of this file")                                                               \
     X(LIST, methods, "", 0, 16, NULL, RUNTIME, "METHOD",                                                    \
-      "Methods that are allowed; others get 405. Not said: all but TRACE")                                  \
+      "Methods that are allowed, HEAD with GET; others get 405. Not said: all but TRACE")                   \
     X(STRING, signed_keys, "", 0, 4096, NULL, RUNTIME, "FILE",                                              \
       "Only signed URLs and cookies, as CloudFront has them; the file has the public keys (docs/sites.md)") \
     X(STRING, rate_limit, "off", 0, 32, NULL, RUNTIME, "N/s",                                               \

@@ -31,6 +31,7 @@ RULES = """
       - {path: /secure/, redirect: https}
       - {path: /read/, methods: [GET, HEAD]}
       - {path: /write/, methods: [POST]}
+      - {path: /get/, methods: [GET]}
       - {path: /api/, pass: yes}
       - {path: /floor/, lifetime: {min: 1h}}
       - {path: /ceiling/, lifetime: {max: 1m}}
@@ -304,6 +305,21 @@ def test_cors_of_the_origin_stands(shop):
     assert shop.get("/plain/b.0123456789ab.css").all("Access-Control-Allow-Origin") == ["https://a.example"]
 
 
+@pytest.mark.parametrize("path, origin, method, allowed", [
+    ("/open/pre1", "https://x.example", "PUT", "*"), ("/listed/pre2", "https://a.example", "POST", "https://a.example"),
+    ("/listed/pre3", "https://x.example", "GET", None),
+])
+def test_preflights_are_answered_here(shop, path, origin, method, allowed):
+    asks = [("Origin", origin), ("Access-Control-Request-Method", method), ("Access-Control-Request-Headers", "x-a, x-b")]
+    r = shop.edge.request("OPTIONS", path, asks, host="shop.example")
+    assert (r.status, r.header("Access-Control-Allow-Origin")) == (204, allowed)
+    if allowed:
+        assert (r["Access-Control-Allow-Methods"], r["Access-Control-Allow-Headers"]) == (method, "x-a, x-b")
+    assert not shop.asked(path)
+    shop.edge.request("OPTIONS", path, [("Origin", origin)], host="shop.example")  # no preflight: the origin's to answer
+    assert len(shop.asked(path)) == 1
+
+
 # ---------------------------------------------------------------------------------------------------- redirect, methods, pass
 
 
@@ -316,6 +332,7 @@ def test_redirect_to_https(shop, method):
 
 @pytest.mark.parametrize("method, path, status", [
     ("GET", "/read/a", 200), ("HEAD", "/read/a", 200), ("POST", "/read/a", 405), ("DELETE", "/read/a", 405), ("OPTIONS", "/read/a", 405),
+    ("GET", "/get/a", 200), ("HEAD", "/get/a", 200), ("POST", "/get/a", 405),
     ("GET", "/write/a", 405), ("HEAD", "/write/a", 405), ("POST", "/write/a", 200), ("GET", "/write/a", 405), ("TRACE", "/plain/a", 405),
 ])
 def test_methods(shop, method, path, status):
@@ -324,7 +341,7 @@ def test_methods(shop, method, path, status):
         r = c.request(method, path, body=body, host="shop.example")
         assert r.status == status, r
         if status == 405 and method != "TRACE":
-            assert r["Allow"] == ("GET, HEAD" if "read" in path else "POST")
+            assert r["Allow"] == {"read": "GET, HEAD", "get": "GET", "write": "POST"}[path.split("/")[1]]
         if not r.header("Connection", "") == "close":
             assert c.get("/plain/a", host="shop.example").status == 200
 
