@@ -4,12 +4,13 @@
 
 #include "common/config/config.h"
 #include "common/http/server/http_server.h"
-#include "common/mem.h"
+#include "common/http/syntax/http_message.h"
 #include "common/str.h"
 #include "edge/request/step.h"
 #include "edge/request/txn.h"
 #include "edge/site/rule.h"
 #include "edge/site/rule_settings.h"
+#include "edge/site/target.h"
 
 #include <stdbool.h>
 #include <stddef.h>

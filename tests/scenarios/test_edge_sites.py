@@ -423,7 +423,7 @@ def test_a_reload_changes_hot_objects_at_once_and_drops_nothing(own_shop):
 
 
 @pytest.mark.parametrize("old, new, said", [
-    ("{path: /plain/}", "{path: /plain/, cros: x}", 'unknown key "cros" in sites.shop.rules[31]; did you mean "cors"?'),
+    ("{path: /plain/}", "{path: /plain/, cros: x}", 'unknown key "cros" in sites.shop.rules[32]; did you mean "cors"?'),
     ("{path: /plain/}", "{path: /allow/x/}", '"/allow/x/" is never reached'),
     ("hosts: [blog.example]", "hosts: [SHOP.example]", '"shop.example" is there twice (also in shop, '),
 ])
