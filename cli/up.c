@@ -36,6 +36,7 @@
 #define UP_OPTIONS(X)                                                                                        \
     X(TEXT, config, 'c', "FILE", "cdn.yaml; default: ten edges in ten cities of the world")                  \
     X(TEXT, root, 0, "DIR", "Folder to serve, by pocketcdn-origin")                                          \
+    X(TEXT, releases, 0, "DIR", "Folder of what `publish` makes, to serve; before --root")                   \
     X(TEXT, origin, 0, "URL", "Origin that runs already, such as http://127.0.0.1:8000")                     \
     X(TEXT, port, 'p', "PORT",                                                                               \
       "Port of the router instead of 8080; all other ports move as far; 0: any free one")                    \
@@ -334,6 +335,7 @@ static enum cdn_status start(struct up *up, struct cdn_error *err)
     const struct up_options *options = up->options;
     struct plan_wish wish = {.config = options->config,
                              .root = options->root,
+                             .releases = options->releases,
                              .origin = options->origin,
                              .mode = options->mode,
                              .wan = options->wan};
@@ -382,8 +384,9 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     if (args->n) {
         return cdn_error_set(err, CDN_USAGE, "takes no argument, but got '%s'", args->items[0]);
     }
-    if (up.options->root && up.options->origin) {
-        return cdn_error_set(err, CDN_USAGE, "--root and --origin exclude each other");
+    if ((up.options->root || up.options->releases) && up.options->origin) {
+        return cdn_error_set(err, CDN_USAGE, "%s and --origin exclude each other",
+                             up.options->root ? "--root" : "--releases");
     }
     enum cdn_status status = choose_ports(&up, err);
     if (status == CDN_OK) {
@@ -405,8 +408,9 @@ static const struct cli_option rows[] = {UP_OPTIONS(ROW)};
 const struct cli_command cli_command_up = {
     .name = "up",
     .summary = "Start a whole CDN: origin, edges and router",
-    .usage = "[-c cdn.yaml] [--root DIR | --origin URL] [--wan] [--tls] [--one-host] [--state "
-             "DIR] [--detach]",
+    .usage =
+        "[-c cdn.yaml] [--root DIR] [--releases DIR] [--wan] [--tls] [--one-host] [--state DIR] [--detach]\n"
+        "       pocketcdn up --origin URL ...",
     .more =
         "Waits until every node answers, then watches: one that dies is started again. Ctrl-C, "
         "`pocketcdn down` or the\n"
@@ -416,6 +420,7 @@ const struct cli_command cli_command_up = {
         "Paths in cdn.yaml are relative to the folder where this is typed.\n"
         "\n"
         "  pocketcdn up --root ./static          serve a folder\n"
+        "  pocketcdn up --releases ./releases    serve what `pocketcdn publish` puts there\n"
         "  pocketcdn up --root ./static --wan    and be anywhere: pocketcdn travel Tokyo -- curl ...\n"
         "  pocketcdn up --origin http://127.0.0.1:8000 --tls --detach    https://127.0.0.1:8080/\n"
         "  pocketcdn up --root ./other --port 18080 --state ./other-cdn     a second one beside it\n"

@@ -1,7 +1,7 @@
 /* process: the state that a process inherits, set to what all programs here expect. The soft limit of
- * descriptors is often 1024, far below what a busy listener holds; a peer that closes early must be an error
- * of write(2) and not the end of the process; and files must not become writable by others because of a loose
- * umask in the shell. */
+ * descriptors is often 1024, far below what a busy listener holds; a peer that closes early must be an
+ * error of write(2) and not the end of the process, as must a file that reached its limit; and files must
+ * not become writable by others because of a loose umask in the shell. */
 #include "common/process.h"
 
 #include <signal.h>
@@ -18,5 +18,6 @@ void cdn_process_init(void)
         setrlimit(RLIMIT_NOFILE, &files);
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     umask(022);
 }

@@ -9,7 +9,7 @@
 #include "common/http/syntax/http_message.h"
 #include "common/mem.h"
 #include "common/str.h"
-#include "origin/root.h"
+#include "origin/base/root.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -187,7 +187,7 @@ static ssize_t read_file(const struct parts *parts, uint64_t at, char *into, siz
         return (ssize_t)n;
     }
     ssize_t got = pread(parts->fd, into, n, (off_t)at);
-    return got > 0 && origin_file_is_unchanged(parts->fd, &parts->id) ? got : HTTP_STREAM_FAIL;
+    return got > 0 && origin_file_id_holds(parts->fd, &parts->id) ? got : HTTP_STREAM_FAIL;
 }
 
 static ssize_t parts_read(void *arg, uint64_t at, char *into, size_t max)

@@ -13,10 +13,11 @@
 #include "common/mem.h"
 #include "common/str.h"
 #include "origin/answer.h"
+#include "origin/base/path.h"
 #include "origin/files.h"
 #include "origin/listing.h"
-#include "origin/path.h"
 #include "origin/select.h"
+#include "origin/source.h"
 #include "origin/worker.h"
 
 #include <microhttpd.h>
@@ -193,7 +194,7 @@ static void redirect_to_folder(struct exchange *x)
 static void answer_listing(struct exchange *x, const struct origin_path *folder)
 {
     struct cdn_buf page = {0};
-    if (!origin_listing(x->worker->shared->root, folder, &page)) {
+    if (!origin_listing(x->worker->shared->sources.root, folder, &page)) {
         cdn_buf_free(&page);
         refuse(x, 403, "This folder cannot be read.");
         return;

@@ -3,8 +3,8 @@
 #ifndef CDN_ORIGIN_EXCHANGE_H
 #define CDN_ORIGIN_EXCHANGE_H
 #include "common/loop.h"
+#include "origin/base/root.h"
 #include "origin/metrics.h"
-#include "origin/root.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -35,6 +35,8 @@ struct origin_worker { /* all but metrics and is_drained: owned by its thread on
     struct http_server *server;
     struct origin_files *files;
     struct origin_policy *policy;
+    struct release_table *table;      /* NULL: no releases */
+    _Atomic uint64_t release, newest; /* its numbers */
     struct exchange *free_exchanges, *waiting, *watched;
     struct loop_timer watch_timer, drain_timer;
     atomic_bool is_drained;

@@ -7,10 +7,10 @@
 #include "common/mem.h"
 #include "origin/load.h"
 #include "origin/metrics.h"
+#include "origin/source.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -103,6 +103,12 @@ void origin_files_set_policy(struct origin_files *files, struct origin_policy *p
     files->config.policy = policy;
 }
 
+void origin_files_set_table(struct origin_files *files, struct release_table *table)
+{
+    forget_all(files);
+    files->config.sources.table = table;
+}
+
 static void grow(struct origin_files *files)
 {
     size_t old_count = files->bucket_count;
@@ -189,9 +195,9 @@ enum origin_found origin_files_find(struct origin_files *files, struct cdn_str r
                                     struct origin_path *ret_path, struct origin_refusal *ret_refusal)
 {
     uint64_t hash = XXH3_64bits(raw_path.p, raw_path.n);
-    if (now_ns != files->followed_ns) { /* once a turn of the loop */
+    if (now_ns != files->followed_ns && files->config.sources.root) { /* once a turn of the loop */
         files->followed_ns = now_ns;
-        origin_root_follow(files->config.root);
+        origin_root_follow(files->config.sources.root);
     }
     struct origin_entry *e = *find_slot(files, hash, raw_path);
     if (e && !check(files, e, now_ns)) {
@@ -209,12 +215,12 @@ enum origin_found origin_files_find(struct origin_files *files, struct cdn_str r
 
 int origin_files_open(struct origin_files *files, struct origin_entry *entry, enum origin_variant_kind kind)
 {
-    struct stat st;
+    struct origin_source source;
     struct origin_file_id id;
     CDN_AUTOFREE char *name = origin_variant_name(entry, kind);
-    int fd = origin_root_file(files->config.root, name, &st);
+    int fd = origin_source_open(&files->config.sources, name, &source);
     if (fd >= 0) {
-        origin_file_id_of(&st, &id);
+        origin_file_id_of(&source.st, &id);
         if (origin_file_id_eq(&id, &entry->variant[kind].id)) {
             return fd;
         }

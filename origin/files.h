@@ -14,9 +14,11 @@
 #include "common/http/syntax/http_field_accept.h"
 #include "common/http/syntax/http_forwarded.h"
 #include "common/str.h"
+#include "origin/base/path.h"
+#include "origin/base/root.h"
 #include "origin/hash.h"
-#include "origin/path.h"
-#include "origin/root.h"
+#include "origin/release/table.h"
+#include "origin/source.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -55,6 +57,8 @@ void origin_body_unref(void *p);
 
 struct origin_variant {
     bool is_there;
+    bool released;    /* of a release: */
+    int64_t until_ms; /* not there from then on (cache clock) */
     struct origin_file_id id;
     char etag[ORIGIN_ETAG_SIZE];
     int64_t modified_s;
@@ -81,7 +85,7 @@ struct origin_entry {
 };
 
 struct origin_files_config {
-    struct origin_root *root;
+    struct origin_sources sources; /* its table is replaced by origin_files_set_table */
     const struct origin_mime *mime;
     struct origin_hasher *hasher;
     struct origin_metrics *metrics;
@@ -93,6 +97,8 @@ struct origin_files *origin_files_create(const struct origin_files_config *confi
 void origin_files_destroy(struct origin_files *files); /* NULL is fine */
 void origin_files_set_policy(struct origin_files *files,
                              struct origin_policy *policy); /* forgets all entries */
+void origin_files_set_table(struct origin_files *files,
+                            struct release_table *table); /* forgets all entries */
 
 enum origin_found {
     ORIGIN_FOUND_FILE,    /* *ret_entry: valid until the next call */

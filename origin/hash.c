@@ -72,7 +72,7 @@ bool origin_hasher_find(struct origin_hasher *hasher, const struct origin_file_i
 {
     bool found = false;
     int64_t now = cdn_clock_mono_ms();
-    bool is_settled = origin_file_is_settled(id, cdn_clock_real_ms());
+    bool is_settled = origin_file_id_is_settled(id, cdn_clock_real_ms());
     pthread_mutex_lock(&hasher->lock);
     struct slot *slot = neighbourhood(hasher, id);
     for (unsigned i = 0; i < NEIGHBOURS && !found; i++, slot++) {
@@ -122,7 +122,7 @@ static bool hash_file(const struct job *job, char *piece, struct slot *ret)
     }
     *ret = (struct slot){.hash = {h.high64, h.low64}, .hashed_ms = cdn_clock_mono_ms()};
     origin_file_id_of(&st, &ret->id);
-    ret->settled = origin_file_is_settled(&ret->id, cdn_clock_real_ms());
+    ret->settled = origin_file_id_is_settled(&ret->id, cdn_clock_real_ms());
     return origin_file_id_eq(&ret->id, &job->id);
 }
 

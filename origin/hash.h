@@ -9,7 +9,7 @@
 #define CDN_ORIGIN_HASH_H
 #include "common/loop.h"
 #include "common/status.h"
-#include "origin/root.h"
+#include "origin/base/root.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -7,8 +7,8 @@
 #ifndef CDN_ORIGIN_HASH_FILE_H
 #define CDN_ORIGIN_HASH_FILE_H
 #include "common/status.h"
+#include "origin/base/root.h"
 #include "origin/hash.h"
-#include "origin/root.h"
 
 struct origin_hash_file;
 

@@ -2,8 +2,8 @@
 #ifndef CDN_ORIGIN_LISTING_H
 #define CDN_ORIGIN_LISTING_H
 #include "common/str.h"
-#include "origin/path.h"
-#include "origin/root.h"
+#include "origin/base/path.h"
+#include "origin/base/root.h"
 
 #include <stdbool.h>
 

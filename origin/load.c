@@ -7,9 +7,10 @@
 #include "common/http/syntax/http_field_accept.h"
 #include "common/mem.h"
 #include "common/str.h"
+#include "origin/base/root.h"
 #include "origin/hash.h"
 #include "origin/mime.h"
-#include "origin/root.h"
+#include "origin/source.h"
 
 #include <errno.h>
 #include <microhttpd.h>
@@ -125,10 +126,12 @@ static void refuse(struct origin_refusal *ret, int error)
 }
 
 /* Takes `fd` over. ORIGIN_FOUND_FILE, _HASHING or _NOTHING. */
-static enum origin_found load_variant(const struct origin_files_config *config, int fd, struct stat *st,
-                                      enum origin_variant_kind kind, const struct origin_wait *wait,
-                                      struct origin_variant *v, struct origin_refusal *ret_refusal)
+static enum origin_found load_variant(const struct origin_files_config *config, int fd,
+                                      struct origin_source *source, enum origin_variant_kind kind,
+                                      const struct origin_wait *wait, struct origin_variant *v,
+                                      struct origin_refusal *ret_refusal)
 {
+    struct stat *st = &source->st;
     struct origin_hash hash;
     if (st->st_size <= (off_t)ORIGIN_SMALL_MAX) {
         v->body = read_body(fd, st);
@@ -141,7 +144,12 @@ static enum origin_found load_variant(const struct origin_files_config *config, 
         hash = origin_hash_bytes(v->body->p, v->body->n);
     }
     origin_file_id_of(st, &v->id);
-    if (!v->body) {
+    if (source->released) {
+        hash = source->hash;
+    }
+    if (!v->body && source->released) {
+        close(fd);
+    } else if (!v->body) {
         if (!origin_hasher_find(config->hasher, &v->id, &hash)) {
             if (!wait) {
                 close(fd);
@@ -154,32 +162,36 @@ static enum origin_found load_variant(const struct origin_files_config *config, 
         close(fd);
     }
     v->is_there = true;
+    v->released = source->released;
+    v->until_ms = source->until_ms;
     int64_t now_s = cdn_clock_now_s();
-    v->modified_s = st->st_mtim.tv_sec < now_s ? st->st_mtim.tv_sec : now_s; /* RFC 9110 8.8.2.1 */
+    int64_t changed_s = source->released ? source->changed_s : st->st_mtim.tv_sec; /* as read just now */
+    v->modified_s = changed_s < now_s ? changed_s : now_s;                         /* RFC 9110 8.8.2.1 */
     origin_etag_format(&hash, kind == ORIGIN_VARIANT_IDENTITY ? "" : http_coding_text(codings[kind]),
                        v->etag);
     return ORIGIN_FOUND_FILE;
 }
 
 static enum origin_found load_siblings(const struct origin_files_config *config,
-                                       const struct origin_wait *wait, struct origin_entry *entry,
-                                       struct origin_refusal *ret_refusal)
+                                       const struct origin_wait *wait, int64_t modified_s,
+                                       struct origin_entry *entry, struct origin_refusal *ret_refusal)
 {
-    int64_t modified_s = entry->variant[ORIGIN_VARIANT_IDENTITY].id.modified_ns / 1000000000;
+    const bool released = entry->variant[ORIGIN_VARIANT_IDENTITY].released;
     for (enum origin_variant_kind kind = 1; config->policy->precompressed && kind < ORIGIN_VARIANT_COUNT;
          kind++) {
-        struct stat st;
+        struct origin_source source;
         CDN_AUTOFREE char *name = origin_variant_name(entry, kind);
-        int fd = origin_root_file(config->root, name, &st);
+        int fd = origin_source_open(&config->sources, name, &source);
         if (fd < 0) {
             continue;
         }
-        if (!S_ISREG(st.st_mode) || (!entry->is_hashed && st.st_mtim.tv_sec + SIBLING_SLACK_S < modified_s)) {
+        if (!S_ISREG(source.st.st_mode) || source.released != released ||
+            (!entry->is_hashed && source.modified_s + SIBLING_SLACK_S < modified_s)) {
             close(fd);
             continue;
         }
         enum origin_found found =
-            load_variant(config, fd, &st, kind, wait, &entry->variant[kind], ret_refusal);
+            load_variant(config, fd, &source, kind, wait, &entry->variant[kind], ret_refusal);
         if (found == ORIGIN_FOUND_HASHING) {
             return found;
         }
@@ -194,16 +206,17 @@ static enum origin_found load_siblings(const struct origin_files_config *config,
 static enum origin_found load_file(const struct origin_files_config *config, const struct origin_wait *wait,
                                    struct origin_entry *entry, struct origin_refusal *ret_refusal)
 {
-    struct stat st;
-    int fd = origin_root_file(config->root, entry->name, &st);
+    struct origin_source source;
+    int fd = origin_source_open(&config->sources, entry->name, &source);
     if (fd < 0) {
-        refuse(ret_refusal, errno);
-        return ORIGIN_FOUND_NOTHING;
+        const bool is_folder = errno == EISDIR;
+        refuse(ret_refusal, is_folder ? EACCES : errno);
+        return is_folder ? ORIGIN_FOUND_FOLDER : ORIGIN_FOUND_NOTHING;
     }
-    if (!S_ISREG(st.st_mode)) {
+    if (!S_ISREG(source.st.st_mode)) {
         close(fd);
         refuse(ret_refusal, EACCES);
-        return S_ISDIR(st.st_mode) ? ORIGIN_FOUND_FOLDER : ORIGIN_FOUND_NOTHING;
+        return S_ISDIR(source.st.st_mode) ? ORIGIN_FOUND_FOLDER : ORIGIN_FOUND_NOTHING;
     }
     struct cdn_str name = cdn_str(entry->name);
     entry->type = origin_mime_find(config->mime, name);
@@ -211,14 +224,16 @@ static enum origin_found load_file(const struct origin_files_config *config, con
     entry->has_siblings = false;
     entry->codings = 1u << HTTP_CODING_IDENTITY;
     enum origin_found found =
-        load_variant(config, fd, &st, ORIGIN_VARIANT_IDENTITY, wait, &entry->variant[0], ret_refusal);
-    return found == ORIGIN_FOUND_FILE ? load_siblings(config, wait, entry, ret_refusal) : found;
+        load_variant(config, fd, &source, ORIGIN_VARIANT_IDENTITY, wait, &entry->variant[0], ret_refusal);
+    return found == ORIGIN_FOUND_FILE ? load_siblings(config, wait, source.modified_s, entry, ret_refusal)
+                                      : found;
 }
 
+/* A folder that can be listed: releases have none. */
 static bool is_folder(const struct origin_files_config *config, const char *name)
 {
     struct stat st;
-    int fd = origin_root_file(config->root, name, &st);
+    int fd = config->sources.root ? origin_root_file(config->sources.root, name, &st) : -1;
     if (fd >= 0) {
         close(fd);
     }
@@ -252,7 +267,8 @@ enum origin_found origin_load(const struct origin_files_config *config, const st
         const struct origin_variant *v = &entry->variant[i];
         if (v->is_there) {
             entry->bytes += 2048 + (v->body ? v->body->n : 0); /* 2048: its two answers, about */
-            entry->is_settled = entry->is_settled && origin_file_is_settled(&v->id, cdn_clock_real_ms());
+            entry->is_settled =
+                entry->is_settled && (v->released || origin_file_id_is_settled(&v->id, cdn_clock_real_ms()));
         }
     }
     return ORIGIN_FOUND_FILE;
@@ -262,12 +278,19 @@ static bool is_current(const struct origin_files_config *config, const struct or
                        enum origin_variant_kind kind)
 {
     const struct origin_variant *v = &entry->variant[kind];
+    const struct origin_root *root = config->sources.root;
+    if (v->is_there && v->released) { /* another release forgets all entries */
+        return cdn_clock_now_ms() < v->until_ms;
+    }
+    if (!root) {
+        return true;
+    }
     if (v->is_there && kind == ORIGIN_VARIANT_IDENTITY) {
-        return origin_root_is_same(config->root, entry->name, &v->id); /* no copy of the name */
+        return origin_root_is_same(root, entry->name, &v->id); /* no copy of the name */
     }
     CDN_AUTOFREE char *name = origin_variant_name(entry, kind);
-    return v->is_there ? origin_root_is_same(config->root, name, &v->id)
-                       : !origin_root_exists(config->root, name);
+    return v->is_there ? origin_root_is_same(root, name, &v->id)
+                       : entry->variant[ORIGIN_VARIANT_IDENTITY].released || !origin_root_exists(root, name);
 }
 
 bool origin_load_is_current(const struct origin_files_config *config, const struct origin_entry *entry,

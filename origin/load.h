@@ -1,8 +1,8 @@
 /* load: reads what one path stands for from the file system into an entry. Used by files.c only. */
 #ifndef CDN_ORIGIN_LOAD_H
 #define CDN_ORIGIN_LOAD_H
+#include "origin/base/path.h"
 #include "origin/files.h"
-#include "origin/path.h"
 
 #include <stdbool.h>
 

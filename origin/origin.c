@@ -10,17 +10,21 @@
 #include "common/http/server/http_faults.h"
 #include "common/http/syntax/http_forwarded.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/mem.h"
 #include "common/parse.h"
 #include "common/str.h"
 #include "geo-data/places.h"
+#include "origin/base/path.h"
+#include "origin/base/root.h"
 #include "origin/files.h"
 #include "origin/hash.h"
 #include "origin/hash_file.h"
 #include "origin/metrics.h"
 #include "origin/mime.h"
-#include "origin/path.h"
-#include "origin/root.h"
+#include "origin/release/table.h"
+#include "origin/releases.h"
+#include "origin/source.h"
 #include "origin/worker.h"
 
 #include <jansson.h>
@@ -37,7 +41,9 @@ struct origin {
     char **argv;
     struct origin_settings settings;
     struct origin_shared shared;
-    struct origin_root *root;
+    struct origin_root *root;         /* NULL: releases alone */
+    struct origin_releases *releases; /* NULL: the folder alone */
+    struct loop_timer look_timer;     /* at the releases */
     struct origin_mime *mime;
     struct origin_hash_file *hash_file;
     struct origin_hasher *hasher;
@@ -89,14 +95,57 @@ static struct origin_policy *new_policy(const struct origin_settings *s)
 
 static enum cdn_status check_settings(const struct origin_settings *s, struct cdn_error *err)
 {
-    if (!s->root[0]) {
-        return cdn_error_set(err, CDN_USAGE, "--root: a folder to serve is needed");
+    if (!s->root[0] && !s->releases[0]) {
+        return cdn_error_set(err, CDN_USAGE, "--root: a folder to serve is needed, or --releases");
     }
     if (strchr(s->index, '/') || s->index[0] == '.') {
         return cdn_error_set(err, CDN_INVALID, "index: %s is not the name of a visible file", s->index);
     }
     uint64_t lengths;
     return read_digits(&s->immutable_digits, &lengths, err);
+}
+
+/* ---- releases ---- */
+
+static struct origin_releases_limits limits_of(const struct origin_settings *s)
+{
+    struct origin_releases_limits limits;
+    memset(&limits, 0, sizeof(limits)); /* compared as bytes */
+    (void)read_digits(&s->immutable_digits, &limits.lengths, NULL);
+    limits.keep = s->keep_releases;
+    limits.keep_ms = s->keep_age;
+    return limits;
+}
+
+/* `limits` NULL: as before. */
+static void look_at_releases(struct origin *origin, const struct origin_releases_limits *limits)
+{
+    if (!origin->releases || !origin_releases_look(origin->releases, limits)) {
+        return;
+    }
+    for (size_t i = 0; i < origin->worker_count; i++) {
+        origin_worker_post_table(origin->workers[i],
+                                 release_table_ref(origin_releases_table(origin->releases)));
+    }
+}
+
+static void on_look(struct loop_timer *timer)
+{
+    struct origin *origin = CDN_CONTAINER_OF(timer, struct origin, look_timer);
+    look_at_releases(origin, NULL);
+    loop_timer_start(daemon_loop(origin->daemon), timer, ORIGIN_RELEASES_LOOK_NS);
+}
+
+/* What every worker has by now. */
+static void find_serving(const struct origin *origin, uint64_t *ret_current, uint64_t *ret_newest)
+{
+    *ret_current = *ret_newest = UINT64_MAX;
+    for (size_t i = 0; i < origin->worker_count; i++) {
+        uint64_t current, newest;
+        origin_worker_release(origin->workers[i], &current, &newest);
+        *ret_current = current < *ret_current ? current : *ret_current;
+        *ret_newest = newest < *ret_newest ? newest : *ret_newest;
+    }
 }
 
 /* ---- what the daemon asks for ---- */
@@ -136,6 +185,15 @@ static void give_status(void *self, json_t *into)
     json_t *metrics = json_object();
     cdn_metrics_json(origin_metric_rows, values, ORIGIN_METRIC_COUNT, metrics);
     json_object_set_new(into, "metrics", metrics);
+    if (origin->releases) {
+        uint64_t current, newest;
+        find_serving(origin, &current, &newest);
+        json_t *report = origin_releases_json(origin->releases);
+        json_object_set_new(report, "serving", json_integer((json_int_t)current));
+        json_object_set_new(report, "newest", json_integer((json_int_t)newest));
+        json_object_set_new(report, "index", json_string(origin->policy->index));
+        json_object_set_new(into, "releases", report);
+    }
 }
 
 static enum cdn_status load_next(struct origin *origin, struct origin_settings *next, struct cdn_error *err)
@@ -167,6 +225,8 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
     cdn_log_set_level((enum cdn_log_level)next.log_level);
     origin_policy_unref(origin->policy);
     origin->policy = new_policy(&next);
+    const struct origin_releases_limits limits = limits_of(&next);
+    look_at_releases(origin, &limits);
     cdn_config_free(&origin_program, &next); /* the rest cannot differ, and others hold pointers into it */
     for (size_t i = 0; i < origin->worker_count; i++) {
         atomic_fetch_add(&origin->policy->owners, 1);
@@ -216,8 +276,12 @@ static enum cdn_status open_data(struct origin *origin, struct cdn_error *err)
             return cdn_error_set(err, CDN_INVALID, "place: %s", why.text);
         }
     }
-    if (status == CDN_OK) {
+    if (status == CDN_OK && s->root[0]) {
         status = origin_root_open(s->root, &origin->root, err);
+    }
+    if (status == CDN_OK && s->releases[0]) {
+        const struct origin_releases_limits limits = limits_of(s);
+        status = origin_releases_open(s->releases, &limits, &origin->releases, err);
     }
     if (status == CDN_OK) {
         status = origin_mime_load(s->mime_types, &origin->mime, err);
@@ -231,7 +295,11 @@ static enum cdn_status open_data(struct origin *origin, struct cdn_error *err)
     origin->hasher = origin_hasher_create(origin->hash_file);
     origin->policy = new_policy(s);
     origin->shared.settings = s;
-    origin->shared.root = origin->root;
+    origin->shared.sources.root = origin->root;
+    if (origin->releases) {
+        origin->shared.sources.blobs = origin_releases_blobs(origin->releases);
+        origin->shared.sources.table = origin_releases_table(origin->releases);
+    }
     origin->shared.mime = origin->mime;
     origin->shared.hasher = origin->hasher;
     origin->shared.connections =
@@ -310,7 +378,12 @@ enum cdn_status origin_run(struct origin *origin, struct cdn_error *err)
         status = origin_worker_start(origin->workers[i], err);
     }
     if (status == CDN_OK) {
+        if (origin->releases) {
+            origin->look_timer.fire = on_look;
+            loop_timer_start(daemon_loop(origin->daemon), &origin->look_timer, ORIGIN_RELEASES_LOOK_NS);
+        }
         daemon_run(origin->daemon, &origin->address);
+        loop_timer_stop(daemon_loop(origin->daemon), &origin->look_timer);
     }
     return status;
 }
@@ -329,6 +402,7 @@ void origin_destroy(struct origin *origin)
     origin_hash_file_close(origin->hash_file);
     origin_policy_unref(origin->policy);
     origin_mime_destroy(origin->mime);
+    origin_releases_close(origin->releases);
     origin_root_close(origin->root);
     cdn_config_free(&origin_program, &origin->settings);
     free(origin);

@@ -12,8 +12,9 @@ static const struct cdn_config_row rows[] = {ORIGIN_SETTINGS(ROW)};
 const struct cdn_config_program origin_program = {
     .name = "pocketcdn-origin",
     .env = "ORIGIN",
-    .summary = "Serves a folder over HTTP, as the origin of a CDN.",
-    .usage = "pocketcdn-origin --root DIR [--listen HOST:PORT] [--admin HOST:PORT] [--place NAME|LAT,LON]",
+    .summary = "Serves a folder or published releases over HTTP, as the origin of a CDN.",
+    .usage = "pocketcdn-origin --root DIR | --releases DIR [--listen HOST:PORT] [--admin HOST:PORT] "
+             "[--place NAME|LAT,LON]",
     .sections = {"cdn", "origin", NULL},
     .rows = rows,
     .row_count = CDN_ARRAY_LEN(rows),

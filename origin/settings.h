@@ -9,6 +9,12 @@
 
 #define ORIGIN_SETTINGS(X)                                                                                 \
     X(STRING, root, "", 0, 4096, NULL, RESTART, "DIR", "Folder to serve")                                  \
+    X(STRING, releases, "", 0, 4096, NULL, RESTART, "DIR",                                                 \
+      "Folder of the releases that `pocketcdn publish` makes; what the current one lacks, root may have")  \
+    X(UINT, keep_releases, "10", 0, 10000, NULL, RUNTIME, "N",                                             \
+      "Releases before the current one of which files with a content hash in their name are still served") \
+    X(DURATION, keep_age, "30d", 0, ORIGIN_YEAR_MS, NULL, RUNTIME, "TIME",                                 \
+      "And those of releases that were current within this time")                                          \
     X(ADDRESS, listen, "127.0.0.1:8090", 0, 0, NULL, RESTART, "HOST:PORT", "Public listener")              \
     X(ADDRESS, admin, "", 0, 0, NULL, RESTART, "HOST:PORT", "Admin listener; default: public port + 1000") \
     X(STRING, place, "", 0, 200, NULL, RESTART, "NAME|LAT,LON", "Where this origin stands")                \

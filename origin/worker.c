@@ -14,9 +14,10 @@
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/str.h"
+#include "origin/base/root.h"
 #include "origin/exchange.h"
 #include "origin/metrics.h"
-#include "origin/root.h"
+#include "origin/release/table.h"
 #include "origin/settings.h"
 
 #include <inttypes.h>
@@ -46,7 +47,7 @@ static void watch_fire(struct loop_timer *timer)
 {
     struct origin_worker *worker = CDN_CONTAINER_OF(timer, struct origin_worker, watch_timer);
     for (struct exchange *x = worker->watched; x; x = x->watch_next) {
-        if (!origin_file_is_unchanged(x->watch_fd, &x->watch_id)) {
+        if (!origin_file_id_holds(x->watch_fd, &x->watch_id)) {
             exchange_break(x);
         }
     }
@@ -155,6 +156,12 @@ static void drain_look(struct loop_timer *timer)
     }
 }
 
+static void note_release(struct origin_worker *worker)
+{
+    atomic_store(&worker->release, release_table_current(worker->table));
+    atomic_store(&worker->newest, release_table_newest(worker->table));
+}
+
 enum cdn_status origin_worker_create(struct origin_shared *shared, struct origin_policy *policy,
                                      const struct cdn_addr *listen, bool claimed, struct origin_worker **ret,
                                      struct cdn_error *err)
@@ -168,6 +175,10 @@ enum cdn_status origin_worker_create(struct origin_shared *shared, struct origin
     worker->shared = shared;
     worker->policy = policy;
     atomic_fetch_add(&policy->owners, 1);
+    if (shared->sources.table) {
+        worker->table = release_table_ref(shared->sources.table);
+        note_release(worker);
+    }
     worker->watch_timer.fire = watch_fire;
     worker->drain_timer.fire = drain_look;
     enum cdn_status status = loop_create(&worker->loop, err);
@@ -195,7 +206,7 @@ enum cdn_status origin_worker_create(struct origin_shared *shared, struct origin
         return status;
     }
     const struct origin_files_config config = {
-        .root = shared->root,
+        .sources = shared->sources,
         .mime = shared->mime,
         .hasher = shared->hasher,
         .metrics = &worker->metrics,
@@ -237,6 +248,7 @@ enum cdn_status origin_worker_start(struct origin_worker *worker, struct cdn_err
 struct message {
     struct origin_worker *worker;
     struct origin_policy *policy;
+    struct release_table *table;
 };
 
 static void take_policy(void *arg)
@@ -253,6 +265,30 @@ void origin_worker_post_policy(struct origin_worker *worker, struct origin_polic
     struct message *m = cdn_calloc(1, sizeof(*m));
     *m = (struct message){.worker = worker, .policy = policy};
     loop_post(worker->loop, take_policy, m);
+}
+
+static void take_table(void *arg)
+{
+    struct message *m = arg;
+    struct origin_worker *worker = m->worker;
+    origin_files_set_table(worker->files, m->table);
+    release_table_unref(worker->table);
+    worker->table = m->table;
+    note_release(worker);
+    free(m);
+}
+
+void origin_worker_post_table(struct origin_worker *worker, struct release_table *table)
+{
+    struct message *m = cdn_calloc(1, sizeof(*m));
+    *m = (struct message){.worker = worker, .table = table};
+    loop_post(worker->loop, take_table, m);
+}
+
+void origin_worker_release(const struct origin_worker *worker, uint64_t *ret_current, uint64_t *ret_newest)
+{
+    *ret_current = atomic_load(&worker->release);
+    *ret_newest = atomic_load(&worker->newest);
 }
 
 void origin_worker_disturb(struct origin_worker *worker, struct http_fault_set *set)
@@ -307,6 +343,7 @@ void origin_worker_destroy(struct origin_worker *worker)
     origin_files_destroy(worker->files);
     loop_destroy(worker->loop);
     origin_policy_unref(worker->policy);
+    release_table_unref(worker->table);
     while (worker->free_exchanges) {
         struct exchange *x = worker->free_exchanges;
         worker->free_exchanges = x->next_free;

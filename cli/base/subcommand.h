@@ -38,6 +38,12 @@ struct cli_command {
     X(explain)          \
     X(purge)            \
     X(warm)             \
+    X(publish)          \
+    X(releases)         \
+    X(diff)             \
+    X(rollback)         \
+    X(gc)               \
+    X(verify)           \
     X(clock)            \
     X(fault)            \
     X(demo)

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/banned.h"
 
@@ -162,7 +163,7 @@ struct parts { /* what the file says, program by program */
     struct origin_settings origin;
     struct edge_settings edge; /* of the first edge, or without one */
     struct router_config router;
-    const char *root; /* what the origin is to serve, NULL: no origin of ours */
+    const char *root; /* what the origin is to serve; with releases alone "", NULL: no origin of ours */
 };
 
 static void count_host(void *arg, const char *host)
@@ -186,21 +187,29 @@ static enum cdn_status check_sites(const struct plan *plan, const struct plan_wi
                          wish->wan ? "" : ", or `sites` with their origins in a cdn.yaml");
 }
 
+/* For a publisher who stands in another folder. */
+static char *absolute(const char *path)
+{
+    CDN_AUTOFREE char *here = path[0] == '/' ? NULL : getcwd(NULL, 0);
+    return here ? cdn_asprintf("%s/%s", here, path) : cdn_strdup(path);
+}
+
 /* The origin that is to be started, or the URL of one that runs: the command line before the file. */
 static enum cdn_status add_origin(struct plan *plan, const struct plan_wish *wish, struct parts *parts,
                                   struct cdn_error *err)
 {
     const struct origin_settings *origin = &parts->origin;
     const char *root = wish->root ? wish->root : origin->root[0] ? origin->root : parts->up.root;
-    const char *url = wish->origin ? wish->origin : wish->root ? "" : parts->up.origin;
-    if (!url[0] && !root[0] && parts->edge.origin) {
+    const char *releases = wish->releases ? wish->releases : origin->releases;
+    const char *url = wish->origin ? wish->origin : wish->root || wish->releases ? "" : parts->up.origin;
+    if (!url[0] && !root[0] && !releases[0] && parts->edge.origin) {
         url = parts->edge.origin;
     }
     if (url[0]) {
         add_external(plan, url);
         return CDN_OK;
     }
-    if (!root[0]) {
+    if (!root[0] && !releases[0]) {
         plan->origin_url = cdn_strdup("");
         return check_sites(plan, wish, err);
     }
@@ -212,7 +221,13 @@ static enum cdn_status add_origin(struct plan *plan, const struct plan_wish *wis
         return status;
     }
     parts->root = root;
-    plan_add_args(&plan->nodes[plan->n - 1], "--root", root, NULL);
+    if (root[0]) {
+        plan_add_args(&plan->nodes[plan->n - 1], "--root", root, NULL);
+    }
+    if (releases[0]) {
+        plan->releases = absolute(releases);
+        plan_add_args(&plan->nodes[plan->n - 1], "--releases", plan->releases, NULL);
+    }
     plan->origin_url = cdn_strdup(plan->nodes[plan->n - 1].url);
     return CDN_OK;
 }
@@ -371,6 +386,7 @@ void plan_destroy(struct plan *plan)
     free(plan->nodes);
     free(plan->config);
     free(plan->origin_url);
+    free(plan->releases);
     free(plan->dns);
     free(plan->authority);
     free(plan->bundle);
@@ -399,6 +415,9 @@ json_t *plan_json(const struct plan *plan)
     json_object_set_new(all, "origin", json_string(plan->origin_url));
     json_object_set_new(all, "router", json_string(router->url));
     json_object_set_new(all, "router_admin", json_string(router->admin));
+    if (plan->releases) {
+        json_object_set_new(all, "releases", json_string(plan->releases));
+    }
     if (plan->authority) {
         json_object_set_new(all, "authority", json_string(plan->authority));
         json_object_set_new(all, "bundle", json_string(plan->bundle));

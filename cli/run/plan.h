@@ -40,6 +40,7 @@ struct plan {
     size_t n;
     char *config; /* path of the cdn.yaml */
     char *origin_url;
+    char *releases;     /* the folder of releases that the origin serves, absolute; NULL: none */
     char *dns;          /* the router's listener for DNS, "off" for none */
     bool default_edges; /* the file names none: these are the built-in ones */
     char *authority;    /* with wish->tls: what clients are told to trust; */
@@ -52,9 +53,10 @@ struct authority_files;
 struct plan_wish { /* what the command line says on top; NULL: nothing */
     const char *config;
     const char *root;
-    const char *origin; /* URL of an origin that runs already */
-    const char *mode;   /* of the router: "redirect", "proxy" */
-    bool wan;           /* start the network between the places, and have all nodes speak over it */
+    const char *releases; /* folder of published releases, with a root or without */
+    const char *origin;   /* URL of an origin that runs already */
+    const char *mode;     /* of the router: "redirect", "proxy" */
+    bool wan;             /* start the network between the places, and have all nodes speak over it */
     const struct authority_files *tls; /* serve HTTPS with these on all public listeners */
     bool only_look; /* for addressing what runs already: no programs, no checks, no need of an origin */
 };

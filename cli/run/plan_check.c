@@ -10,7 +10,7 @@
 #include "common/str.h"
 #include "edge/site/origin.h"
 #include "geo-data/places.h"
-#include "origin/root.h"
+#include "origin/base/root.h"
 #include "origin/settings.h"
 #include "router/base/settings.h"
 #include "router/table/table.h"
@@ -146,7 +146,7 @@ enum cdn_status plan_check(const struct plan *plan, const char *root, const stru
                            const struct router_config *router, struct cdn_error *err)
 {
     struct router_table *table = NULL;
-    enum cdn_status status = root                  ? check_root(root, err)
+    enum cdn_status status = root                  ? root[0] ? check_root(root, err) : CDN_OK
                              : plan->origin_url[0] ? check_origin_url(plan->origin_url, err)
                                                    : CDN_OK; /* sites have their own */
     if (status == CDN_OK && root) {

@@ -83,7 +83,7 @@ static void fill(yaml_document_t *d, const struct plan_wish *wish, const struct 
         put_text(d, cdn, "proxy_protocol", "optional");
     }
     put(d, root, "cdn", cdn);
-    if (wish->root) {
+    if (wish->root || wish->releases) {
         int origin = mapping(d);
         put_listeners(d, origin, ports->router_host, ports->origin);
         put_text(d, origin, "place", ORIGIN_PLACE);

@@ -42,9 +42,10 @@ struct row {
 };
 
 static const struct row of_file[] = {
-    {"pid", FORM_PID, true},         {"ready", FORM_TRUTH, false}, {"config", FORM_TEXT, false},
-    {"origin", FORM_TEXT, false},    {"router", FORM_URL, true},   {"router_admin", FORM_URL, true},
-    {"authority", FORM_TEXT, false}, {"bundle", FORM_TEXT, false}, {"nodes", FORM_NODES, true},
+    {"pid", FORM_PID, true},        {"ready", FORM_TRUTH, false},    {"config", FORM_TEXT, false},
+    {"origin", FORM_TEXT, false},   {"router", FORM_URL, true},      {"router_admin", FORM_URL, true},
+    {"releases", FORM_TEXT, false}, {"authority", FORM_TEXT, false}, {"bundle", FORM_TEXT, false},
+    {"nodes", FORM_NODES, true},
 };
 
 static const struct row of_node[] = {

@@ -1,6 +1,8 @@
 /* warm: `pocketcdn warm`: asks edges for everything on a list, so that the first visitor after a deploy or a
  * purge gets hits. Straight at the edges' own listeners, with the site's name in Host: neither DNS nor the
  * router has a say in which edge is warmed. Reading, asking and telling are one after the other. */
+#include "cli/warm/warm.h"
+
 #include "cli/base/options.h"
 #include "cli/base/print.h"
 #include "cli/base/subcommand.h"
@@ -300,6 +302,28 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     }
     warm_free(&warm);
     json_decref(cdn);
+    return status;
+}
+
+enum cdn_status warm_paths(const json_t *cdn, struct cdn_str paths, struct cdn_error *err)
+{
+    static const struct warm_options standard;
+    const struct warm_base base = {"/"};
+    struct warm warm = {.options = &standard, .concurrency = CONCURRENCY, .ca_file = control_bundle(cdn)};
+    enum cdn_status status = read_fields(&warm, err);
+    if (status == CDN_OK) {
+        status = find_edges(&warm, cdn, err);
+    }
+    if (status == CDN_OK) {
+        status = warm_list_add(&warm.list, "new files", paths, &base, err);
+    }
+    if (status == CDN_OK) {
+        status = warm_run(&warm, err);
+    }
+    if (status == CDN_OK) {
+        status = tell(&warm, err);
+    }
+    warm_free(&warm);
     return status;
 }
 

@@ -2,7 +2,7 @@
  * never named. */
 #include "common/str.h"
 #include "fuzz.h"
-#include "origin/path.h"
+#include "origin/base/path.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -17,7 +17,9 @@ common/daemon:       +common/http/server
 geo-data:            common
 geo-data/tools:      +geo-data
 
-origin:              common* geo-data
+origin/base:         common*
+origin/release:      common* origin/base
+origin:              common* geo-data origin/base origin/release
 
 router/base:         common* geo-data
 router/choice:       +router/base
@@ -48,7 +50,7 @@ wan/relay:           common* geo-data wan/path
 wan:                 +wan/relay
 
 cli/base:            common*
-cli/run:             +cli/base geo-data router* edge* origin wan*
+cli/run:             +cli/base geo-data router* edge* origin* wan*
 cli/travel:          +cli/run
 cli/get:             +cli/travel
 cli/geo:             +cli/base geo-data router*
@@ -57,13 +59,14 @@ cli/demo:            +cli/travel
 cli/browse:          +cli/travel
 cli/explain:         +cli/get
 cli/warm:            +cli/run
+cli/release:         +cli/warm
 cli/compare/stats:   common*
 cli/compare/model:   +cli/geo wan/path origin cli/compare/stats
 cli/compare/output:  +cli/compare/model
 cli/compare/run:     +cli/compare/model +cli/travel
 cli/compare/report:  +cli/compare/output
 cli/compare:         +cli/compare/report +cli/compare/run
-cli:                 +cli/run +cli/travel +cli/get +cli/route +cli/demo +cli/explain +cli/warm +cli/compare +cli/browse
+cli:                 +cli/run +cli/travel +cli/get +cli/route +cli/demo +cli/explain +cli/warm +cli/release +cli/compare +cli/browse
 """.split("\n") if line)}
 # Libraries that a room may use; common's and geo-data's rooms are linked each to its own, so a room that takes in one
 # more makes all who link it link that too.

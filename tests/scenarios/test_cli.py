@@ -7,7 +7,8 @@ import subprocess
 import pytest
 from cdn import BIN
 
-COMMANDS = ["up", "down", "status", "reload", "geo", "route", "get", "travel", "rtt", "why", "explain", "purge", "clock", "fault", "demo"]
+COMMANDS = ["up", "down", "status", "reload", "geo", "route", "get", "travel", "rtt", "why", "explain", "purge", "publish",
+            "releases", "diff", "rollback", "gc", "verify", "clock", "fault", "demo"]
 
 
 def test_completion_for_bash_completes(cdn):

@@ -1,9 +1,9 @@
 /* origin/hash, hash_file, root: ETags of content, what is kept over restarts, identities of files. */
 #include "common/mem.h"
 #include "common/status.h"
+#include "origin/base/root.h"
 #include "origin/hash.h"
 #include "origin/hash_file.h"
-#include "origin/root.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -164,13 +164,13 @@ START_TEST(test_identity)
     ck_assert(!origin_root_is_same(root, "sub/b.txt", &id));
     ck_assert(!origin_root_is_same(root, "nothing", &id));
     ck_assert_int_eq(fchmod(fd, 0600), 0);
-    ck_assert(origin_file_is_unchanged(fd, &id));
+    ck_assert(origin_file_id_holds(fd, &id));
     write_file("a.txt", "longer than before");
-    ck_assert(!origin_file_is_unchanged(fd, &id));
+    ck_assert(!origin_file_id_holds(fd, &id));
     ck_assert(!origin_root_is_same(root, "a.txt", &id));
     int64_t changed_ms = id.changed_ns / 1000000;
-    ck_assert(!origin_file_is_settled(&id, changed_ms + 1000));
-    ck_assert(origin_file_is_settled(&id, changed_ms + 2000));
+    ck_assert(!origin_file_id_is_settled(&id, changed_ms + 1000));
+    ck_assert(origin_file_id_is_settled(&id, changed_ms + 2000));
     ck_assert(origin_root_exists(root, "a.txt") && !origin_root_exists(root, "nothing"));
     close(fd);
     origin_root_close(root);

@@ -1,7 +1,7 @@
 /* origin/path: request paths as file names, and what is refused before the kernel is asked. */
 #include "common/mem.h"
 #include "common/str.h"
-#include "origin/path.h"
+#include "origin/base/path.h"
 
 #include <check.h>
 #include <stdbool.h>

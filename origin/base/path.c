@@ -1,7 +1,7 @@
 /* path: from the raw path to a name below the root, each escape undone exactly once and judged when
  * it is: what would be read differently after a second decoding is refused here. Also which names
  * carry a content hash, by their spelling. */
-#include "origin/path.h"
+#include "origin/base/path.h"
 
 #include "common/http/syntax/http_percent.h"
 #include "common/parse.h"

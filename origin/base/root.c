@@ -1,7 +1,7 @@
 /* root: opens files by openat2(2) below one descriptor. The kernel resolves and refuses in one
  * step, so there is no moment between check and use; where it lacks the call the program says so at
  * start. */
-#include "origin/root.h"
+#include "origin/base/root.h"
 
 #include "common/mem.h"
 
@@ -122,7 +122,7 @@ bool origin_file_id_eq(const struct origin_file_id *a, const struct origin_file_
 }
 _Static_assert(sizeof(struct origin_file_id) == 5 * 8, "compared and hashed as bytes: no padding");
 
-bool origin_file_is_unchanged(int fd, const struct origin_file_id *id)
+bool origin_file_id_holds(int fd, const struct origin_file_id *id)
 {
     struct stat st;
     struct origin_file_id now;
@@ -151,7 +151,7 @@ bool origin_root_exists(const struct origin_root *root, const char *name)
     return fstatat(root->fd, name, &st, 0) == 0;
 }
 
-bool origin_file_is_settled(const struct origin_file_id *id, int64_t real_now_ms)
+bool origin_file_id_is_settled(const struct origin_file_id *id, int64_t real_now_ms)
 {
     return real_now_ms - id->changed_ns / 1000000 > SETTLED_AFTER_MS;
 }

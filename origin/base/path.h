@@ -6,8 +6,8 @@
  * file can be called (an escaped slash, a backslash, an empty segment, an over-long segment) is not there;
  * names that start with a dot are private, except /.well-known/ (RFC 8615).
  */
-#ifndef CDN_ORIGIN_PATH_H
-#define CDN_ORIGIN_PATH_H
+#ifndef CDN_ORIGIN_BASE_PATH_H
+#define CDN_ORIGIN_BASE_PATH_H
 #include "common/str.h"
 
 #include <stdbool.h>

@@ -4,8 +4,8 @@
  *
  * The folder itself may be a link that a deploy points elsewhere: origin_root_follow notices.
  */
-#ifndef CDN_ORIGIN_ROOT_H
-#define CDN_ORIGIN_ROOT_H
+#ifndef CDN_ORIGIN_BASE_ROOT_H
+#define CDN_ORIGIN_BASE_ROOT_H
 #include "common/status.h"
 
 #include <stdbool.h>
@@ -27,7 +27,7 @@ void origin_root_close(struct origin_root *root); /* NULL is fine */
 int origin_root_file(const struct origin_root *root, const char *name, struct stat *ret);
 
 /* What tells one content of a file from the next: whatever changes the bytes changes one of these, unless it
- * happens within one tick of the file system's clock (see origin_file_is_settled). */
+ * happens within one tick of the file system's clock (see origin_file_id_is_settled). */
 struct origin_file_id {
     uint64_t dev, ino, size;
     int64_t modified_ns, changed_ns;
@@ -36,13 +36,13 @@ void origin_file_id_of(const struct stat *st, struct origin_file_id *ret);
 bool origin_file_id_eq(const struct origin_file_id *a, const struct origin_file_id *b);
 /* Is the open file's content still what it was? (Its change time does not count: a rename over it or a chmod
  * moves that.) */
-bool origin_file_is_unchanged(int fd, const struct origin_file_id *id);
+bool origin_file_id_holds(int fd, const struct origin_file_id *id);
 /* Does `name` still have this identity? Follows links; opens nothing. */
 bool origin_root_is_same(const struct origin_root *root, const char *name, const struct origin_file_id *id);
 bool origin_root_exists(const struct origin_root *root, const char *name);
 
 /* The last change is so long ago (file systems count in up to a second) that another one would show in the
  * identity. */
-bool origin_file_is_settled(const struct origin_file_id *id, int64_t real_now_ms);
+bool origin_file_id_is_settled(const struct origin_file_id *id, int64_t real_now_ms);
 
 #endif
