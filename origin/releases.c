@@ -108,17 +108,18 @@ struct release_table *origin_releases_table(const struct origin_releases *r)
     return r->table;
 }
 
-/* Another database under the same name. */
+/* Another database under the same name; or the same, once there is room for others again. */
 static enum cdn_status follow(struct origin_releases *r, struct cdn_error *err)
 {
     struct stat st;
     struct release_store *store;
-    if (stat(r->database, &st) != 0 || st.st_ino == r->ino) {
+    if (stat(r->database, &st) != 0 ||
+        (st.st_ino == r->ino && r->store && !release_store_is_alone(r->store))) {
         return CDN_OK; /* in the middle of being replaced: what was served goes on */
     }
+    release_store_close(CDN_TAKE(r->store));
     const enum cdn_status status = release_store_open(r->folder, false, &store, err);
     if (status == CDN_OK) {
-        release_store_close(r->store);
         r->store = store;
         r->version = -1;
         r->ino = st.st_ino;
@@ -131,6 +132,9 @@ static enum cdn_status look(struct origin_releases *r, bool anyway, bool *ret_ne
 {
     int64_t version;
     enum cdn_status status = follow(r, err);
+    if (status == CDN_OK && !r->store) {
+        status = cdn_error_set(err, CDN_NOT_FOUND, "%s is not there", r->database);
+    }
     if (status == CDN_OK) {
         status = release_store_version(r->store, &version, err);
     }

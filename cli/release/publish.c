@@ -5,7 +5,6 @@
 #include "cli/base/options.h"
 #include "cli/base/print.h"
 #include "cli/base/subcommand.h"
-#include "cli/base/terminal.h"
 #include "cli/release/session.h"
 #include "cli/release/summary.h"
 #include "cli/run/control.h"
@@ -290,7 +289,7 @@ static enum cdn_status publish(struct publish *p, const char *dir, struct cdn_er
 
 static enum cdn_status run(const void *opaque, const struct cli_args *args, struct cdn_error *err)
 {
-    struct publish p = {.options = opaque, .on_terminal = terminal_of(STDERR_FILENO).width > 0};
+    struct publish p = {.options = opaque, .on_terminal = isatty(STDERR_FILENO)};
     const struct control_where where = CONTROL_WHERE(p.options);
     enum cdn_status status = check_options(p.options, args, err);
     if (status == CDN_OK) {

@@ -59,12 +59,24 @@ struct release_store {
     sqlite3 *db;
     char *folder;
     sqlite3_stmt *statements[STATEMENT_COUNT];
+    bool alone;
 };
+
+/* A file that could not grow, be it the database, its log, or the index of that in shared memory. */
+static bool is_disk_full(const struct release_store *store, int code)
+{
+    const int why = store->db ? sqlite3_system_errno(store->db) : 0;
+    return (code & 0xff) == SQLITE_FULL ||
+           ((code & 0xff) == SQLITE_IOERR && (why == ENOSPC || why == EDQUOT || why == EFBIG));
+}
 
 static enum cdn_status failure(const struct release_store *store, int code, const char *what,
                                struct cdn_error *err)
 {
     const char *text = store->db ? sqlite3_errmsg(store->db) : "out of memory";
+    if (is_disk_full(store, code)) {
+        return cdn_error_set(err, CDN_IO, "%s/releases.db: %s: the disk is full", store->folder, what);
+    }
     switch (code & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -75,8 +87,6 @@ static enum cdn_status failure(const struct release_store *store, int code, cons
     case SQLITE_FORMAT:
     case SQLITE_ERROR: /* somebody else's tables */
         return cdn_error_set(err, CDN_CORRUPT, "%s/releases.db: %s: %s", store->folder, what, text);
-    case SQLITE_FULL:
-        return cdn_error_set(err, CDN_IO, "%s/releases.db: %s: the disk is full", store->folder, what);
     default:
         return cdn_error_set(err, CDN_IO, "%s/releases.db: %s: %s", store->folder, what, text);
     }
@@ -124,9 +134,23 @@ static int set_up(struct release_store *store, const char *path, bool make)
         code = sqlite3_busy_timeout(store->db, BUSY_MS);
     }
     if (code == SQLITE_OK) {
-        code = sqlite3_exec(store->db, schema, NULL, NULL, NULL);
+        const char *first = store->alone ? "PRAGMA locking_mode=EXCLUSIVE" : schema;
+        code = sqlite3_exec(store->db, first, NULL, NULL, NULL);
     }
     return code == SQLITE_OK ? prepare_all(store) : code;
+}
+
+/* On a full disk there is no room for the index of the log, which readers share: then it is kept in memory,
+ * and the store is this handle's alone. So an origin starts, and what is there can be listed. */
+static int set_up_somehow(struct release_store *store, const char *path, bool make)
+{
+    const int code = set_up(store, path, make);
+    if (code == SQLITE_OK || !is_disk_full(store, code)) {
+        return code;
+    }
+    sqlite3_close(CDN_TAKE(store->db));
+    store->alone = true;
+    return set_up(store, path, make);
 }
 
 enum cdn_status release_store_open(const char *folder, bool make, struct release_store **ret,
@@ -144,7 +168,7 @@ enum cdn_status release_store_open(const char *folder, bool make, struct release
     }
     struct release_store *store = cdn_calloc(1, sizeof(*store));
     store->folder = cdn_strdup(folder);
-    const int code = set_up(store, path, make);
+    const int code = set_up_somehow(store, path, make);
     if (code != SQLITE_OK) {
         status = failure(store, code, "open", err);
         release_store_close(store);
@@ -165,6 +189,11 @@ void release_store_close(struct release_store *store)
     sqlite3_close(store->db);
     free(store->folder);
     free(store);
+}
+
+bool release_store_is_alone(const struct release_store *store)
+{
+    return store->alone;
 }
 
 /* ---- reading ---- */

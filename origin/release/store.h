@@ -43,6 +43,8 @@ const struct release_info *release_list_current(const struct release_list *list)
 /* `make`: the folder and the tables, where missing; else CDN_NOT_FOUND. CDN_CORRUPT, CDN_IO. */
 enum cdn_status release_store_open(const char *folder, bool make, struct release_store **ret,
                                    struct cdn_error *err) CDN_MUST_CHECK;
+/* The disk was full when it was opened: nobody else can open it as long as it is. Open it anew soon. */
+bool release_store_is_alone(const struct release_store *store);
 void release_store_close(struct release_store *store); /* NULL is fine */
 
 enum cdn_status release_store_list(struct release_store *store, struct release_list *ret,

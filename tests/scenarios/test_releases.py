@@ -312,6 +312,30 @@ def test_a_full_disk_leaves_the_old_release(cdn):
     assert cdn.cli("publish", folder, "--store", store).returncode == 0
 
 
+FULL = """set -e
+mount -t tmpfs -o size=900k tmpfs "$1"
+"$0" publish "$2" --store "$1/store"
+head -c $(( $(df --output=avail -k "$1" | tail -1) * 1024 - 20000 )) /dev/zero > "$1/fill"
+"$0" publish "$3" --store "$1/store" && exit 99
+"$0" releases --store "$1/store"
+"$0" verify --store "$1/store"
+rm "$1/fill"
+"$0" publish "$3" --store "$1/store"
+"""
+
+
+def test_a_disk_without_any_room_can_be_read(cdn):
+    """Not even the index of the database's log has room."""
+    if subprocess.run(["unshare", "-Urm", "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no namespaces here")
+    sites = [site(cdn, files, f"site-{i}") for i, files in enumerate(({"a.txt": b"old"}, {f"{i}.txt": b"%d" % i for i in range(60)}))]
+    done = subprocess.run(["unshare", "-Urm", "bash", "-c", FULL, BIN / "pocketcdn", cdn.folder("small"), *sites],
+                          env=clean_environment(), text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done
+    assert "the disk is full" in done.stderr and "current" in done.stdout and "all 1 blobs" in done.stdout
+    assert "release 2: 60 files" in done.stdout
+
+
 def test_verify_finds_a_flipped_bit(cdn):
     store = cdn.folder("run") / "store"
     body = bytes(range(256)) * 10
