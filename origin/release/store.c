@@ -113,7 +113,7 @@ static int run_with(struct release_store *store, enum statement which, uint64_t 
 static int prepare_all(struct release_store *store)
 {
     static const char *const sql[] = {
-#define X(name, text) text,
+#define X(name, text) (text),
         STATEMENTS(X)
 #undef X
     };
