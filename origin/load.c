@@ -10,6 +10,7 @@
 #include "origin/base/root.h"
 #include "origin/hash.h"
 #include "origin/mime.h"
+#include "origin/release/name.h"
 #include "origin/source.h"
 
 #include <errno.h>
@@ -23,9 +24,6 @@
 #include "common/banned.h"
 
 #define READ_RETRIES 3
-/* A sibling that is older than its file by more than this was left behind by an edit. Copying a tree may well
- * write the sibling a moment before the file. */
-#define SIBLING_SLACK_S 5
 
 static const char *const endings[] = {
 #define X(coding, ending) ending,
@@ -186,7 +184,7 @@ static enum origin_found load_siblings(const struct origin_files_config *config,
             continue;
         }
         if (!S_ISREG(source.st.st_mode) || source.released != released ||
-            (!entry->is_hashed && source.modified_s + SIBLING_SLACK_S < modified_s)) {
+            (!entry->is_hashed && source.modified_s + RELEASE_SIBLING_SLACK_S < modified_s)) {
             close(fd);
             continue;
         }

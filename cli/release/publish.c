@@ -153,6 +153,28 @@ static enum cdn_status check_manifest(struct publish *p, struct cdn_error *err)
     return status;
 }
 
+/* As the origin sees it: a sibling that is older than its file is from before an edit, and not served. */
+static void tell_old_siblings(const struct release_files *files)
+{
+    const char *first = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < files->n; i++) {
+        struct cdn_str digits;
+        const struct cdn_str name = cdn_str(files->items[i].name), of = release_name_of_sibling(name);
+        const struct release_file *file = of.n ? release_files_find(files, of) : NULL;
+        if (file && !release_name_promises(name, &digits) &&
+            files->items[i].modified_s + RELEASE_SIBLING_SLACK_S < file->modified_s) {
+            first = n++ ? first : files->items[i].name;
+        }
+    }
+    if (n) {
+        cli_complain(
+            "warning: %zu compressed file%s older than what %s made of, such as %s: not served until "
+            "made anew\n",
+            n, n == 1 ? " is" : "s are", n == 1 ? "it is" : "they are", first);
+    }
+}
+
 static enum cdn_status take_bytes(struct publish *p, const char *dir, struct cdn_error *err)
 {
     enum cdn_status status = release_pack_scan(&p->pack, err);
@@ -165,6 +187,7 @@ static enum cdn_status take_bytes(struct publish *p, const char *dir, struct cdn
         status = check_manifest(p, err);
     }
     if (status == CDN_OK) {
+        tell_old_siblings(&p->pack.files);
         release_blobs_clean(p->blobs);
         status = release_pack_fill(&p->pack, p->blobs, err);
     }
@@ -191,20 +214,22 @@ static void add_new(void *arg, enum release_change change, const struct release_
     }
 }
 
-/* Hashed names of a staged release are served; then the edges can be asked for them. */
-static enum cdn_status warm_new(struct publish *p, uint64_t number, struct cdn_error *err)
+/* Hashed names of a staged release are served, so the edges can be asked for them. One that is away is no
+ * reason against a deploy: it will ask by itself. */
+static void warm_new(struct publish *p, uint64_t number)
 {
+    struct cdn_error why;
     CDN_AUTOBUF struct cdn_buf paths = {0};
     release_diff(&p->before, &p->pack.files, add_new, &paths);
     if (!paths.n) {
         cli_print("warmed: nothing, as there are no new files with hashed names\n");
-        return CDN_OK;
+        return;
     }
     session_tell_origin(&p->session, number, false);
+    if (warm_paths(p->session.cdn, cdn_buf_str(&paths), &why) != CDN_OK) {
+        cli_complain("warning: not every edge is warm: %s\n", why.text);
+    }
     fflush(stdout);
-    return cdn_status_exit_code(warm_paths(p->session.cdn, cdn_buf_str(&paths), err)) == 0
-               ? CDN_OK
-               : cdn_error_prefix(err, "not published: warming");
 }
 
 static enum cdn_status put(struct publish *p, struct cdn_error *err)
@@ -224,12 +249,8 @@ static enum cdn_status put(struct publish *p, struct cdn_error *err)
     release_files_inherit(&p->pack.files, &p->before, now_ms / 1000);
     enum cdn_status status = release_store_add(p->session.store, &info, &p->pack.files, err);
     if (status == CDN_OK && p->options->warm) {
-        status = warm_new(p, info.number, err);
-        if (status == CDN_OK) {
-            status = release_store_switch(p->session.store, info.number, cdn_clock_real_ms(), err);
-        } else {
-            (void)!release_store_drop(p->session.store, info.number, NULL);
-        }
+        warm_new(p, info.number);
+        status = release_store_switch(p->session.store, info.number, cdn_clock_real_ms(), err);
     }
     if (status == CDN_OK) {
         summary_print(&info, &p->before, &p->pack.files);
@@ -334,8 +355,9 @@ const struct cli_command cli_command_publish = {
         "  pocketcdn publish ./static --message 'new prices' --wait\n"
         "  pocketcdn publish ./static --base /static/ --warm\n"
         "\n"
-        "Exit code 1: published, and not every healthy edge has purged in time, or warming failed (then\n"
-        "nothing is published). 2: something in DIR cannot be published. 3: disk, lock or router.\n",
+        "Exit code 1: published, and not every healthy edge has purged in time (--wait). 2: something in "
+        "DIR\n"
+        "cannot be published. 3: disk, lock or router.\n",
     .options = rows,
     .option_count = CDN_ARRAY_LEN(rows),
     .options_size = sizeof(struct publish_options),

@@ -11,6 +11,9 @@
 #include <stdbool.h>
 
 #define RELEASE_DIGITS 12
+/* A compressed sibling that is older than its file by more than this was left behind by an edit. Copying a
+ * tree may well write the sibling a moment before the file. */
+#define RELEASE_SIBLING_SLACK_S 5
 
 /* Why nobody could ask for a file of this name; NULL: he can. */
 const char *release_name_fault(struct cdn_str name);

@@ -138,8 +138,15 @@ def test_a_deploy_and_a_rollback_through_edges(cdn):
         (3, "back to release 1", True), (2, "second", False), (1, "first", False)]
     before = len(world.purges())
     assert "removed: 0 releases, 0 blobs" in world.cli("gc")
+    world.cli("gc", "--keep", "1", code=2)  # less than the origin serves
+    assert len(json.loads(world.cli("releases", "--json"))) == 3
     assert "release 1 has the files of release 3" in world.cli("rollback", "1")
     assert len(world.purges()) == before, "the same files: nothing to purge"
+    write(folder, {"app.css": b"c{}"})
+    assert "purged: nothing, as no CDN was named" in cdn.cli("publish", folder, "--store", world.store).stdout
+    said = world.cli("publish", folder)  # makes up for it, as for a publisher that was killed before its purge
+    assert "nothing has changed: release 4 stays" in said and "purged: 5 paths" in said
+    assert world.see("/app.css")[1:] == (200, b"c{}")
 
 
 def test_what_the_origin_serves_of_a_release(cdn):
@@ -229,9 +236,12 @@ def test_links_and_leftovers(cdn):
     folder = site(cdn, {"a.css": b"a", name: b"a", name + ".gz": b"packed", old: b"old", "late.txt": b"",
                         "staticfiles.json": json.dumps({"paths": {"a.css": name}, "version": "1.0"}).encode()})
     (folder / "inside").symlink_to("a.css")
+    write(folder, {"late.txt.gz": b"packed"})
+    os.utime(folder / "late.txt.gz", (1, 1))
     done = cdn.cli("publish", folder, "--store", store)
     assert done.returncode == 0 and f"1 hashed file is in no entry of staticfiles.json, such as {old}" in done.stderr
-    assert "2 files have no entry in staticfiles.json, such as inside" in done.stderr
+    assert "3 files have no entry in staticfiles.json, such as inside" in done.stderr
+    assert "1 compressed file is older than what it is made of, such as late.txt.gz" in done.stderr
     for target in ("/etc/passwd", "../secret"):
         (folder / "outside").symlink_to(target)
         done = cdn.cli("publish", folder, "--store", store)
