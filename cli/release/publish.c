@@ -232,7 +232,7 @@ static void warm_new(struct publish *p, uint64_t number)
     fflush(stdout);
 }
 
-static enum cdn_status put(struct publish *p, struct cdn_error *err)
+static enum cdn_status put(struct publish *p, uint64_t *ret_number, struct cdn_error *err)
 {
     const int64_t now_ms = cdn_clock_real_ms();
     CDN_AUTOFREE char *who = session_who();
@@ -254,7 +254,7 @@ static enum cdn_status put(struct publish *p, struct cdn_error *err)
     }
     if (status == CDN_OK) {
         summary_print(&info, &p->before, &p->pack.files);
-        session_tell_origin(&p->session, info.number, true);
+        *ret_number = info.number;
     }
     return status;
 }
@@ -277,13 +277,14 @@ static enum cdn_status switch_over(struct publish *p, struct cdn_error *err)
         return status;
     }
     size_t changes = 0;
+    uint64_t number = current ? current->number : 0;
     release_diff(&p->before, &p->pack.files, count, &changes);
     if (current && changes == 0) {
         cli_print("nothing has changed: release %" PRIu64 " stays\n", current->number);
     } else {
-        status = put(p, err);
+        status = put(p, &number, err);
     }
-    return status == CDN_OK ? session_purge(&p->session, p->options->wait, err) : status;
+    return status == CDN_OK ? session_purge(&p->session, number, p->options->wait, err) : status;
 }
 
 static enum cdn_status publish(struct publish *p, const char *dir, struct cdn_error *err)

@@ -74,11 +74,12 @@ static enum cdn_status go_back(struct session *session, const struct rollback_op
     }
     if (status == CDN_OK && changes) {
         summary_print(&info, &before, &files);
-        session_tell_origin(session, info.number, true);
     }
     release_files_free(&files);
     release_files_free(&before);
-    return status == CDN_OK ? session_purge(session, options->wait, err) : status;
+    return status == CDN_OK
+               ? session_purge(session, info.number ? info.number : current->number, options->wait, err)
+               : status;
 }
 
 static enum cdn_status run(const void *opaque, const struct cli_args *args, struct cdn_error *err)
@@ -101,7 +102,7 @@ static enum cdn_status run(const void *opaque, const struct cli_args *args, stru
     }
     if (status == CDN_OK && target == release_list_current(&list)) {
         cli_print("release %" PRIu64 " is the current one\n", target->number);
-        status = session_purge(&session, options->wait, err);
+        status = session_purge(&session, target->number, options->wait, err);
     } else if (status == CDN_OK) {
         status = go_back(&session, options, target, release_list_current(&list), err);
     }

@@ -313,10 +313,11 @@ static enum cdn_status purge_stale(struct session *s, const struct release_stale
     return status;
 }
 
-enum cdn_status session_purge(struct session *s, bool wait, struct cdn_error *err)
+enum cdn_status session_purge(struct session *s, uint64_t current, bool wait, struct cdn_error *err)
 {
     struct release_stale stale = {0};
     uint64_t upto = 0;
+    session_tell_origin(s, current, true);
     if (!s->router) {
         cli_print("purged: nothing, as no CDN was named (--state, -c or --router)\n");
         return CDN_OK;
