@@ -48,8 +48,8 @@ enum cdn_status session_find(const struct release_list *list, const char *text,
 /* Has the origin look, and waits until all of it knows `number`, as the current release when `current`. Where
  * it cannot be asked, it will have looked by itself when this returns. */
 void session_tell_origin(const struct session *session, uint64_t number, bool current);
-/* Tells the origin of the release `current`; then purges what changed with all releases that no purge was sent
- * for, says so, and with `wait` shows the receipts. */
+/* Tells the origin of the release `current`; then purges what changed with all releases that no purge was
+ * sent for, says so, and with `wait` shows the receipts. */
 enum cdn_status session_purge(struct session *session, uint64_t current, bool wait,
                               struct cdn_error *err) CDN_MUST_CHECK;
 
