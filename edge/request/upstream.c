@@ -11,7 +11,6 @@
 #include "common/http/syntax/http_forwarded.h"
 #include "common/http/syntax/http_message.h"
 #include "common/mem.h"
-#include "common/parse.h"
 #include "common/str.h"
 #include "edge/base/accept.h"
 #include "edge/base/settings.h"
@@ -20,22 +19,18 @@
 #include "edge/cache/cache.h"
 #include "edge/cache/object.h"
 #include "edge/fetch/fetch.h"
-#include "edge/geo/client_db.h"
-#include "edge/geo/client_place.h"
 #include "edge/request/query.h"
 #include "edge/request/request_id.h"
 #include "edge/request/txn.h"
+#include "edge/request/upstream_rule.h"
 #include "edge/semantics/head.h"
 #include "edge/semantics/outgoing.h"
 #include "edge/semantics/storable.h"
 #include "edge/semantics/trace.h"
 #include "edge/semantics/validate.h"
 #include "edge/semantics/vary.h"
-#include "edge/site/device.h"
-#include "edge/site/guard.h"
 #include "edge/site/origin.h"
 #include "edge/site/rule.h"
-#include "edge/site/rule_settings.h"
 #include "edge/site/target.h"
 
 #include <inttypes.h>
@@ -60,145 +55,6 @@ static struct edge_outgoing outgoing_of(struct edge_txn *t, bool pass, struct cd
                                   .forward = &t->worker->edge->settings.forward_fields};
 }
 
-/* ---- what the site's rule says ---- */
-
-static bool is_cookie(struct cdn_str name)
-{
-    return cdn_str_eq_nocase(name, CDN_STR("Cookie"));
-}
-
-static bool is_device(struct cdn_str name)
-{
-    return cdn_str_eq_nocase(name, CDN_STR("CDN-Device"));
-}
-
-static const struct cdn_config_entry *entry_of(const struct cdn_config_list *list, struct cdn_str name)
-{
-    for (size_t i = 0; i < list->n; i++) {
-        if (cdn_str_eq_nocase(cdn_str(list->items[i].key), name)) {
-            return &list->items[i];
-        }
-    }
-    return NULL;
-}
-
-/* Whether the rule, and not the client, says what the origin gets under this name. */
-static bool is_ruled(const struct edge_txn *t, struct cdn_str name)
-{
-    const struct edge_rule *rule = t->target.rule;
-    return (rule->rewrites_cookies && is_cookie(name)) || edge_place_is_ours(name, NULL) ||
-           (rule->settings.key_device && is_device(name)) ||
-           (rule->changes_request &&
-            (entry_of(&rule->settings.request_set, name) || entry_of(&rule->settings.request_remove, name)));
-}
-
-/* Several lines are one list (RFC 9113 8.2.3). */
-static bool collect_cookies(void *arg, struct cdn_str name, struct cdn_str value)
-{
-    struct cdn_buf *into = arg;
-    if (is_cookie(name)) {
-        cdn_buf_add_str(into, into->n ? CDN_STR("; ") : CDN_STR(""));
-        cdn_buf_add_str(into, value);
-    }
-    return true;
-}
-
-static bool write_cookies(const struct edge_txn *t, struct cdn_buf *into)
-{
-    CDN_AUTOBUF struct cdn_buf sent = {0};
-    const size_t before = into->n;
-    http_request_each_field(t->http, collect_cookies, &sent);
-    edge_rule_cookies(t->target.rule, cdn_buf_str(&sent), into);
-    return into->n > before;
-}
-
-static bool collect(void *arg, struct cdn_str name, struct cdn_str value);
-
-struct collecting {
-    struct cdn_str name;
-    struct cdn_buf *into;
-    bool any;
-};
-
-static struct cdn_str device_of(const struct edge_txn *t)
-{
-    CDN_AUTOBUF struct cdn_buf agent = {0};
-    CDN_AUTOBUF struct cdn_buf mobile = {0};
-    struct collecting a = {.name = CDN_STR("User-Agent"), .into = &agent};
-    struct collecting m = {.name = CDN_STR("Sec-CH-UA-Mobile"), .into = &mobile};
-    http_request_each_field(t->http, collect, &a);
-    http_request_each_field(t->http, collect, &m);
-    return edge_device_class(cdn_buf_str(&agent), cdn_buf_str(&mobile));
-}
-
-static bool write_place(const struct edge_txn *t, enum edge_place_field field, struct cdn_buf *into)
-{
-    struct cdn_addr client;
-    http_forwarded_client(t->http, &t->tuning->trust, &client);
-    return edge_place_write(t->tuning->places.db, &client, field, into);
-}
-
-/* What the origin gets under a name that is_ruled() said yes to; false: nothing. */
-static bool get_ruled(const struct edge_txn *t, struct cdn_str name, struct cdn_buf *into)
-{
-    const struct edge_rule *rule = t->target.rule;
-    const struct cdn_config_entry *set = entry_of(&rule->settings.request_set, name);
-    if (set) {
-        cdn_buf_add_str(into, cdn_str(set->value));
-        return true;
-    }
-    if (rule->settings.key_device && is_device(name)) {
-        cdn_buf_add_str(into, device_of(t));
-        return true;
-    }
-    enum edge_place_field field;
-    if (edge_place_is_ours(name, &field)) {
-        return field < EDGE_PLACE_FIELD_COUNT && (rule->guard.place_fields >> field & 1) &&
-               write_place(t, field, into);
-    }
-    return is_cookie(name) && !entry_of(&rule->settings.request_remove, name) && write_cookies(t, into);
-}
-
-static void add_ruled(const struct edge_txn *t, struct edge_fields *f)
-{
-    const struct edge_rule *rule = t->target.rule;
-    CDN_AUTOBUF struct cdn_buf text = {0};
-    if (rule->rewrites_cookies && !entry_of(&rule->settings.request_set, CDN_STR("Cookie")) &&
-        get_ruled(t, CDN_STR("Cookie"), &text)) {
-        edge_fields_add(f, CDN_STR("Cookie"), cdn_buf_str(&text));
-    }
-    if (rule->settings.key_device) {
-        edge_fields_add(f, CDN_STR("CDN-Device"), device_of(t));
-    }
-    for (unsigned i = 0; i < EDGE_PLACE_FIELD_COUNT && rule->guard.place_fields >> i; i++) {
-        const struct cdn_str name = edge_place_field_name((enum edge_place_field)i);
-        cdn_buf_clear(&text);
-        if (!entry_of(&rule->settings.request_set, name) && get_ruled(t, name, &text)) {
-            edge_fields_add(f, name, cdn_buf_str(&text));
-        }
-    }
-    const struct cdn_config_list *lists[] = {&rule->settings.request_set, &rule->settings.request_add};
-    for (size_t k = 0; k < CDN_ARRAY_LEN(lists); k++) {
-        for (size_t i = 0; i < lists[k]->n; i++) {
-            edge_fields_add(f, cdn_str(lists[k]->items[i].key), cdn_str(lists[k]->items[i].value));
-        }
-    }
-}
-
-/* "cookie;NAME" of a rule's key: the value of that cookie as the origin gets it. */
-static bool get_cookie(const struct edge_txn *t, struct cdn_str name, struct cdn_buf *into)
-{
-    CDN_AUTOBUF struct cdn_buf cookies = {0};
-    struct cdn_str value;
-    if (!write_cookies(t, &cookies) || !edge_rule_cookie_find(cdn_buf_str(&cookies), name, &value)) {
-        return false;
-    }
-    cdn_buf_add_str(into, value);
-    return true;
-}
-
-/* ---- what the client says ---- */
-
 static bool is_trace(struct cdn_str name)
 {
     return cdn_str_eq_nocase(name, CDN_STR("traceparent")) || cdn_str_eq_nocase(name, CDN_STR("tracestate"));
@@ -214,8 +70,8 @@ static bool is_rewritten(const struct edge *edge, struct cdn_str name)
 static bool copy_field(void *arg, struct cdn_str name, struct cdn_str value)
 {
     struct copying *c = arg;
-    if (!is_rewritten(c->txn->worker->edge, name) && !is_trace(name) && !is_ruled(c->txn, name) &&
-        edge_outgoing_has(&c->which, name)) {
+    if (!is_rewritten(c->txn->worker->edge, name) && !is_trace(name) &&
+        !edge_upstream_rule_has(c->txn, name) && edge_outgoing_has(&c->which, name)) {
         c->unkeyed = c->unkeyed || edge_outgoing_is_unkeyed(name);
         edge_fields_add(c->into, name, value);
     }
@@ -295,21 +151,29 @@ static void add_own(struct edge_txn *t, struct edge_fields *f)
     }
 }
 
+struct collecting {
+    struct cdn_str name;
+    struct cdn_buf *into;
+    bool any;
+};
+
+static bool collect(void *arg, struct cdn_str name, struct cdn_str value);
+
 /* Trace Context as the client has it, if it is valid: we make no spans of our own. */
 static void add_trace(struct edge_txn *t, struct edge_fields *f)
 {
     struct edge_trace trace;
     edge_request_trace(t, &trace);
-    if (trace.parent.p && !is_ruled(t, CDN_STR("traceparent"))) {
+    if (trace.parent.p && !edge_upstream_rule_has(t, CDN_STR("traceparent"))) {
         edge_fields_add(f, CDN_STR("traceparent"), trace.parent);
     }
-    if (trace.state.p && !is_ruled(t, CDN_STR("tracestate"))) {
+    if (trace.state.p && !edge_upstream_rule_has(t, CDN_STR("tracestate"))) {
         CDN_AUTOBUF struct cdn_buf state = {0};
         struct collecting c = {.name = CDN_STR("tracestate"), .into = &state};
         http_request_each_field(t->http, collect, &c);
         edge_fields_add(f, c.name, cdn_buf_str(&state));
     }
-    if (!is_ruled(t, CDN_STR("X-Request-ID"))) {
+    if (!edge_upstream_rule_has(t, CDN_STR("X-Request-ID"))) {
         edge_fields_add(f, CDN_STR("X-Request-ID"), edge_request_id(t));
     }
 }
@@ -344,12 +208,12 @@ static void write_encoding(struct edge_txn *t, struct cdn_buf *into)
 static void add_accepted(struct edge_txn *t, struct edge_fields *f)
 {
     CDN_AUTOBUF struct cdn_buf text = {0};
-    if (!t->worker->edge->accept.encoding_as_sent && !is_ruled(t, CDN_STR("Accept-Encoding"))) {
+    if (!t->worker->edge->accept.encoding_as_sent && !edge_upstream_rule_has(t, CDN_STR("Accept-Encoding"))) {
         write_encoding(t, &text);
         add_joined(f, "Accept-Encoding", &text);
     }
     cdn_buf_clear(&text);
-    if (t->worker->edge->accept.languages->n > 0 && !is_ruled(t, CDN_STR("Accept-Language")) &&
+    if (t->worker->edge->accept.languages->n > 0 && !edge_upstream_rule_has(t, CDN_STR("Accept-Language")) &&
         write_language(t, &text)) {
         add_joined(f, "Accept-Language", &text);
     }
@@ -372,10 +236,10 @@ static bool vary_get(void *txn, struct cdn_str name, struct cdn_buf *into)
     CDN_AUTOBUF struct cdn_buf connection = {0};
     struct collecting c = {.name = name, .into = into};
     if (cdn_str_starts(name, CDN_STR("cookie;"))) {
-        return get_cookie(t, cdn_str_sub(name, 7), into);
+        return edge_upstream_rule_cookie(t, cdn_str_sub(name, 7), into);
     }
-    if (is_ruled(t, name)) {
-        return get_ruled(t, name, into);
+    if (edge_upstream_rule_has(t, name)) {
+        return edge_upstream_rule_get(t, name, into);
     }
     if (is_rewritten(t->worker->edge, name)) {
         if (cdn_str_eq_nocase(name, CDN_STR("Accept-Language"))) {
@@ -450,7 +314,7 @@ void edge_upstream_request(struct edge_txn *t, const struct edge_fetch_scope *sc
     CDN_AUTOBUF struct cdn_buf connection = {0};
     struct copying copying = {.txn = t, .into = &ret->fields, .which = outgoing_of(t, pass, &connection)};
     http_request_each_field(t->http, copy_field, &copying);
-    add_ruled(t, &ret->fields);
+    edge_upstream_rule_add(t, &ret->fields);
     add_accepted(t, &ret->fields);
     add_own(t, &ret->fields);
     add_forwarded(t, &ret->fields);
@@ -482,7 +346,8 @@ void edge_upstream_request(struct edge_txn *t, const struct edge_fetch_scope *sc
     ret->leader = ret->background ? NULL : &t->waiter;
     ret->about = (struct edge_store_request){
         .method = !pass && edge_txn_is_cached_method(t) ? HTTP_GET : t->http->method,
-        .authorized = t->http->field[HTTP_REQ_AUTHORIZATION].p && !is_ruled(t, CDN_STR("Authorization")),
+        .authorized =
+            t->http->field[HTTP_REQ_AUTHORIZATION].p && !edge_upstream_rule_has(t, CDN_STR("Authorization")),
         .hashed_name = t->hashed,
     };
 }

@@ -50,7 +50,7 @@ PURGE_ROWS = [
       for bad in ("", "for=", "for=unknown", "for=_x", "x", "for=198.51.100.1;for=198.51.100.1", "proto=http",
                   f"for=x, for={PROXY}", 'for="198.51.100.1')],
     ("x-forwarded-for", [("X-Forwarded-For", ", ".join([PROXY] * 500))], False),  # more than the limit of hops
-    ("none", [("X-Forwarded-For", "198.51.100.2"), ("Forwarded", "for=198.51.100.2")], True),
+    ("none", [("X-Forwarded-For", "198.51.100.2"), ("Forwarded", "for=198.51.100.2")], False),
 ]
 
 
