@@ -1,5 +1,5 @@
-/* upstream_rule: a field that the rule speaks of has one value, whoever asks for it: the request to the origin,
- * and the key of a variant that Vary or the rule itself makes of it. */
+/* upstream_rule: a field that the rule speaks of has one value, whoever asks for it: the request to the
+ * origin, and the key of a variant that Vary or the rule itself makes of it. */
 #include "edge/request/upstream_rule.h"
 
 #include "common/config/config.h"
