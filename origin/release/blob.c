@@ -346,11 +346,12 @@ enum cdn_status release_blobs_check(struct release_blobs *blobs, const struct re
 
 static bool read_sha(const char *folder, const char *name, unsigned char ret[static RELEASE_SHA_SIZE])
 {
-    char hex[2 * RELEASE_SHA_SIZE + 1];
-    if (strlen(folder) != 2 || strlen(name) != sizeof(hex) - 3) {
+    char hex[2 * RELEASE_SHA_SIZE];
+    if (strlen(folder) != 2 || strlen(name) != sizeof(hex) - 2) {
         return false;
     }
-    (void)snprintf(hex, sizeof(hex), "%s%s", folder, name);
+    memcpy(hex, folder, 2);
+    memcpy(hex + 2, name, sizeof(hex) - 2);
     for (size_t i = 0; i < RELEASE_SHA_SIZE; i++) {
         const int high = cdn_hex_digit(hex[2 * i]), low = cdn_hex_digit(hex[2 * i + 1]);
         if (high < 0 || low < 0) {
