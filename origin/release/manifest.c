@@ -99,7 +99,7 @@ enum cdn_status release_manifest_check(struct cdn_str json, const struct release
                                        const char *prefix, struct release_manifest_note *ret,
                                        struct cdn_error *err)
 {
-    json_t *root, *paths;
+    json_t *root = NULL, *paths = NULL;
     struct release_files named = {0};
     enum cdn_status status = read_paths(json, &root, &paths, err);
     if (status != CDN_OK) {
