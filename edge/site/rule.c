@@ -490,7 +490,6 @@ enum cdn_status edge_rule_create(struct edge_rule *ret, struct edge_rule_setting
         edge_rule_free(ret);
         return CDN_INVALID;
     }
-    read_host(&m);
     note_ways(&m);
     return CDN_OK;
 }
