@@ -34,6 +34,7 @@ static struct edge_tuning tuning;
 static struct edge edge;
 static struct edge_worker workers[2];
 static struct edge_origin *origin[1];
+static char no_names[] = "";
 static struct edge_rule rule;
 static struct edge_entry *entry;
 
@@ -41,7 +42,7 @@ static inline void set_up(void)
 {
     begin(&net, &(struct http_client_config){.first_byte_timeout_ms = NET_LIMIT_MS});
     origin[0] = cdn_calloc(1, sizeof(*origin[0]));
-    rule = (struct edge_rule){.key_names = (char[]){""}, .origin = origin, .origin_count = 1};
+    rule = (struct edge_rule){.key_names = no_names, .origin = origin, .origin_count = 1};
     edge_rules_init(&rule.rules);
     tuning.max_object = MIB;
     atomic_store(&edge.tuning, &tuning);
