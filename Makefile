@@ -7,8 +7,8 @@ DEPS ?= yes
 deps = @[ "$(DEPS)" = no ] || ./cmake/deps.sh
 programs = pocketcdn pocketcdn-router pocketcdn-edge pocketcdn-origin pocketcdn-wan
 configure = cmake --preset $(1) >/dev/null
-# Scenarios wait more than they work, so three for each core.
-ctest = ctest --output-on-failure -j $$((3 * $(JOBS))) --no-tests=error
+# Scenarios wait more than they work, so five for two cores.
+ctest = ctest --output-on-failure -j $$((5 * $(JOBS) / 2)) --no-tests=error
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
