@@ -81,6 +81,16 @@ bool cdn_config_tree_child(const struct cdn_config_at *at, const char *key, stru
     return true;
 }
 
+bool cdn_config_tree_text(const struct cdn_config_at *at, struct cdn_str *ret)
+{
+    const yaml_node_t *node = node_of(at);
+    if (node->type != YAML_SCALAR_NODE) {
+        return false;
+    }
+    *ret = config_node_text(node);
+    return true;
+}
+
 enum cdn_status cdn_config_tree_pairs(const struct cdn_config_at *map, cdn_config_take *take, void *arg,
                                       struct cdn_error *err)
 {

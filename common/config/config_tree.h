@@ -36,6 +36,9 @@ const char *cdn_config_tree_path(const struct cdn_config_tree *tree);
 bool cdn_config_tree_section(struct cdn_config_tree *tree, const char *name, struct cdn_config_at *ret);
 bool cdn_config_tree_child(const struct cdn_config_at *at, const char *key, struct cdn_config_at *ret);
 
+/* The text of a single value; false: it is something else. */
+bool cdn_config_tree_text(const struct cdn_config_at *at, struct cdn_str *ret);
+
 typedef enum cdn_status cdn_config_take(void *arg, const struct cdn_config_at *at, struct cdn_error *err);
 /* The pairs of a mapping, or the items of a list (each of another kind is refused), in their order. */
 enum cdn_status cdn_config_tree_pairs(const struct cdn_config_at *map, cdn_config_take *take, void *arg,

@@ -25,6 +25,7 @@ struct site_reading {
     struct edge_site *site;
     const struct edge_rule_defaults *defaults;
     const struct cdn_config_at *at; /* the site */
+    struct cdn_config_at whole;     /* its rule for "/"; node NULL: there is none */
 };
 
 /* Keys of a site that are a rule's: the rows, and their first words. */
@@ -35,6 +36,20 @@ static const char *const *rule_keys(void)
         EDGE_RULE_SETTINGS(X)
 #undef X
             EDGE_RULE_WORDS NULL};
+    return keys;
+}
+
+/* All keys of a rule but `origins`. */
+static const char *const *other_keys(void)
+{
+    static const char *const words[] = {EDGE_RULE_WORDS NULL};
+    static const char *keys[EDGE_RULE_ROW_COUNT + CDN_ARRAY_LEN(words)];
+    size_t n = 0;
+    for (const char *const *key = rule_keys(); *key; key++) {
+        if (strcmp(*key, "origins") != 0) {
+            keys[n++] = *key;
+        }
+    }
     return keys;
 }
 
@@ -52,7 +67,23 @@ static char *place_of(const struct cdn_config_at *at)
     return cdn_asprintf("%s:%zu", cdn_config_tree_path(at->tree), at->line);
 }
 
-/* What the site says, and over it what the rule says. */
+static enum cdn_status find_whole(void *arg, const struct cdn_config_at *at, struct cdn_error *err)
+{
+    struct site_reading *r = arg;
+    struct cdn_config_at path;
+    struct cdn_str text = CDN_STR("/");
+    (void)err;
+    if (!cdn_config_tree_child(at, "path", &path) || cdn_config_tree_text(&path, &text)) {
+        if (cdn_str_eq(text, CDN_STR("/")) && !r->whole.node) {
+            r->whole = *at;
+            r->whole.name = "rules";
+        }
+    }
+    return CDN_OK;
+}
+
+/* What the site says, and over it what the rule says. A rule that nobody gave origins asks those of the rule
+ * for "/": the application behind the site. */
 static enum cdn_status read_settings(const struct site_reading *r, const struct cdn_config_at *at,
                                      struct edge_rule_settings *settings, char **from, bool *inherited,
                                      struct cdn_error *err)
@@ -62,6 +93,9 @@ static enum cdn_status read_settings(const struct site_reading *r, const struct 
     enum cdn_status status = cdn_config_tree_rows(r->at, &edge_rule_program, site_keys, settings, from, err);
     if (status == CDN_OK && at) {
         status = cdn_config_tree_rows(at, &edge_rule_program, NULL, settings, own, err);
+    }
+    if (status == CDN_OK && r->whole.node && !from[EDGE_RULE_ROW_origins] && !own[EDGE_RULE_ROW_origins]) {
+        status = cdn_config_tree_rows(&r->whole, &edge_rule_program, other_keys(), settings, own, err);
     }
     for (size_t i = 0; i < EDGE_RULE_ROW_COUNT; i++) {
         inherited[i] = from[i] && !own[i];
@@ -190,7 +224,9 @@ static enum cdn_status take_site(void *arg, const struct cdn_config_at *at, stru
     }
     CDN_AUTOFREE char *name = cdn_asprintf("%s.rules", at->name);
     rules.name = name;
-    status = cdn_config_tree_items(&rules, take_rule, r, err);
+    r->whole.node = NULL;
+    status = cdn_config_tree_items(&rules, find_whole, r, err);
+    status = status == CDN_OK ? cdn_config_tree_items(&rules, take_rule, r, err) : status;
     return status == CDN_OK && !r->site->rule_count
                ? cdn_config_tree_wrong(&rules, err, CDN_INVALID, "the list is empty")
                : status;

@@ -48,6 +48,17 @@ def test_the_next_origin_is_asked(cdn):
     assert {r["Host"] for r in second.seen()} == {second.url.removeprefix("http://")}
 
 
+def test_a_rule_without_origins_asks_the_application(cdn):
+    """Those of the rule for "/", wherever that stands; a site's own come before them."""
+    app, own = cdn.fake_origin(), cdn.fake_origin()
+    app.default, own.default = ok(b"app"), ok(b"own")
+    rules = [{"path": "/api/", "pass": "yes"}, {"path": "/own/", "origins": own.url}, {"path": "/", "origins": [app.url]}]
+    edge = edge_of(cdn, site(*rules), threads=1)
+    assert [get(edge, path).body for path in ("/api/x", "/own/x", "/x")] == [b"app", b"own", b"app"]
+    edge = edge_of(cdn, site(*rules, origins=own.url), threads=1, name="ams")
+    assert [get(edge, path).body for path in ("/api/x", "/x")] == [b"own", b"app"]
+
+
 def test_what_must_not_be_sent_twice_is_not(cdn):
     """A POST goes on when nothing of it can have arrived, and only then."""
     first, second = cdn.fake_origin(), cdn.fake_origin()
