@@ -107,7 +107,14 @@ class Reader:
                 file.touch()
             return self.starts() > starts
         poll(reloaded, what="runserver starts anew", every=0.1)
+        poll(self.is_steady, what="runserver has seen all edits", every=0.1)
         self.wait_django()
+
+    def is_steady(self, looks_s=1.5):
+        """A file that was touched while it started makes it start once more; it looks once a second."""
+        starts = self.starts()
+        time.sleep(looks_s)
+        return self.starts() == starts
 
     def starts(self):
         return (self.project / "background.log").read_text().count("Watching for file changes")
@@ -164,7 +171,16 @@ class Reader:
         return self.shell.said() + "\n".join(f"$ {line}\n{said}" for line, said in self.said)
 
 
-def sign_in(url, host=None, verify=True, origin=None):
+def sign_in(*args, **more):
+    """Again when runserver, which has just seen an edit, ends in the middle of an answer to start anew."""
+    for _ in range(4):
+        with contextlib.suppress(requests.RequestException):
+            return signed_in(*args, **more)
+        time.sleep(1)
+    return signed_in(*args, **more)
+
+
+def signed_in(url, host=None, verify=True, origin=None):
     """The status of the form's answer, as Django checks Origin since 4.0, and the cookies."""
     scheme = url.partition(":")[0]
     origin = origin or f"{scheme}://{host or url.partition('://')[2]}"
