@@ -115,16 +115,6 @@ static void check_country(struct edge_txn *t, const struct cdn_addr *client)
 
 /* ---- signatures ---- */
 
-static bool collect_cookies(void *arg, struct cdn_str name, struct cdn_str value)
-{
-    struct cdn_buf *into = arg;
-    if (cdn_str_eq_nocase(name, CDN_STR("Cookie"))) {
-        cdn_buf_add_str(into, into->n ? CDN_STR("; ") : CDN_STR(""));
-        cdn_buf_add_str(into, value);
-    }
-    return true;
-}
-
 struct urls { /* the forms in which a URL may have been signed */
     struct cdn_buf form[EDGE_SIGNED_URLS];
     size_t n, canonical;
@@ -170,7 +160,7 @@ static enum edge_signed_verdict judge_signature(struct edge_txn *t, const struct
     struct urls urls = {0};
     const bool has_query = t->http->query.p && edge_signed_of_query(t->http->query, &request.parts, &query);
     if (!edge_signed_is_there(&request.parts)) {
-        http_request_each_field(t->http, collect_cookies, &cookies);
+        edge_txn_cookies(t, &cookies);
         edge_signed_of_cookie(cdn_buf_str(&cookies), &request.parts, &others);
     }
     make_urls(t, has_query ? cdn_buf_str(&query) : (struct cdn_str){0}, &urls);

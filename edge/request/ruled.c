@@ -45,23 +45,13 @@ static enum edge_step redirect(struct edge_txn *t)
     return EDGE_STEP_DONE;
 }
 
-static bool collect_cookies(void *arg, struct cdn_str name, struct cdn_str value)
-{
-    struct cdn_buf *into = arg;
-    if (cdn_str_eq_nocase(name, CDN_STR("Cookie"))) {
-        cdn_buf_add_str(into, into->n ? CDN_STR("; ") : CDN_STR(""));
-        cdn_buf_add_str(into, value);
-    }
-    return true;
-}
-
 static bool has_own_cookie(struct edge_txn *t)
 {
     CDN_AUTOBUF struct cdn_buf cookies = {0};
     if (!t->target.rule->filters_cookies || !t->http->field[HTTP_REQ_COOKIE].p) {
         return false;
     }
-    http_request_each_field(t->http, collect_cookies, &cookies);
+    edge_txn_cookies(t, &cookies);
     return edge_rule_has_own_cookie(t->target.rule, cdn_buf_str(&cookies));
 }
 

@@ -143,6 +143,21 @@ bool edge_txn_only_cached(const struct edge_txn *t)
     return t->guard.limited || edge_freshness_only_if_cached(&t->target.rule->rules, &t->control);
 }
 
+static bool collect_cookies(void *arg, struct cdn_str name, struct cdn_str value)
+{
+    struct cdn_buf *into = arg;
+    if (cdn_str_eq_nocase(name, CDN_STR("Cookie"))) {
+        cdn_buf_add_str(into, into->n ? CDN_STR("; ") : CDN_STR(""));
+        cdn_buf_add_str(into, value);
+    }
+    return true;
+}
+
+void edge_txn_cookies(const struct edge_txn *t, struct cdn_buf *into)
+{
+    http_request_each_field(t->http, collect_cookies, into);
+}
+
 enum edge_step edge_txn_pass(struct edge_txn *t, enum edge_cause cause)
 {
     t->cause = cause;

@@ -153,6 +153,8 @@ bool edge_txn_is_cached_method(const struct edge_txn *txn); /* GET or HEAD, or a
 bool edge_txn_gets(const struct edge_txn *txn);             /* these, but for HEAD */
 /* Whether the request must not go to the origin (RFC 9111 5.2.1.7). */
 bool edge_txn_only_cached(const struct edge_txn *txn);
+/* Appends its cookies: several lines are one list (RFC 9113 8.2.3). */
+void edge_txn_cookies(const struct edge_txn *txn, struct cdn_buf *into);
 /* To the origin for this request alone, because of `cause`; the second leaves a fetch first. */
 enum edge_step edge_txn_pass(struct edge_txn *txn, enum edge_cause cause);
 enum edge_step edge_txn_pass_instead(struct edge_txn *txn, enum edge_cause cause);

@@ -53,22 +53,11 @@ bool edge_upstream_rule_has(const struct edge_txn *t, struct cdn_str name)
             (entry_of(&rule->settings.request_set, name) || entry_of(&rule->settings.request_remove, name)));
 }
 
-/* Several lines are one list (RFC 9113 8.2.3). */
-static bool collect_cookies(void *arg, struct cdn_str name, struct cdn_str value)
-{
-    struct cdn_buf *into = arg;
-    if (is_cookie(name)) {
-        cdn_buf_add_str(into, into->n ? CDN_STR("; ") : CDN_STR(""));
-        cdn_buf_add_str(into, value);
-    }
-    return true;
-}
-
 static bool write_cookies(const struct edge_txn *t, struct cdn_buf *into)
 {
     CDN_AUTOBUF struct cdn_buf sent = {0};
     const size_t before = into->n;
-    http_request_each_field(t->http, collect_cookies, &sent);
+    edge_txn_cookies(t, &sent);
     edge_rule_cookies(t->target.rule, cdn_buf_str(&sent), into);
     return into->n > before;
 }
