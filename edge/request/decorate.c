@@ -37,18 +37,16 @@ static bool is_open_by_default(const struct edge_txn *t)
 }
 
 struct origin_search {
-    const struct cdn_config_list *list;
+    const struct edge_rule *rule;
     const char *found;
 };
 
 static bool find_origin(void *arg, struct cdn_str name, struct cdn_str value)
 {
     struct origin_search *s = arg;
-    for (size_t i = 0; cdn_str_eq_nocase(name, CDN_STR("Origin")) && i < s->list->n; i++) {
-        if (cdn_str_eq_nocase(cdn_str(s->list->items[i].key), value)) {
-            s->found = s->list->items[i].key;
-        }
-    }
+    const char *listed =
+        cdn_str_eq_nocase(name, CDN_STR("Origin")) ? edge_rule_cors_origin(s->rule, value) : NULL;
+    s->found = listed ? listed : s->found;
     return true;
 }
 
@@ -58,7 +56,7 @@ static void add_cors(struct edge_txn *t, const struct edge_head *head, struct ht
     const struct cdn_str allow = CDN_STR("Access-Control-Allow-Origin");
     struct cdn_str theirs;
     if (rule->cors_listed) {
-        struct origin_search s = {.list = &rule->settings.cors};
+        struct origin_search s = {.rule = rule};
         http_request_each_field(t->http, find_origin, &s);
         http_head_add(into, CDN_STR("Vary"), CDN_STR("Origin"));
         if (s.found) {

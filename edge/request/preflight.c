@@ -2,14 +2,12 @@
  * may have is the origin's to judge, and browsers send no cookies where the answer does not say so. */
 #include "edge/request/preflight.h"
 
-#include "common/config/config.h"
 #include "common/http/server/http_server.h"
 #include "common/http/syntax/http_message.h"
 #include "common/str.h"
 #include "edge/request/step.h"
 #include "edge/request/txn.h"
 #include "edge/site/rule.h"
-#include "edge/site/rule_settings.h"
 #include "edge/site/target.h"
 
 #include <stdbool.h>
@@ -36,21 +34,11 @@ static bool read_field(void *arg, struct cdn_str name, struct cdn_str value)
     return true;
 }
 
-static bool is_listed(const struct edge_rule *rule, struct cdn_str origin)
-{
-    for (size_t i = 0; i < rule->settings.cors.n; i++) {
-        if (cdn_str_eq_nocase(cdn_str(rule->settings.cors.items[i].key), origin)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static enum edge_step answer(struct edge_txn *t, const struct question *q)
 {
     const struct edge_rule *rule = t->target.rule;
-    const bool allowed =
-        (rule->cors_any || is_listed(rule, q->origin)) && edge_rule_allows_method(rule, q->method);
+    const bool allowed = (rule->cors_any || edge_rule_cors_origin(rule, q->origin)) &&
+                         edge_rule_allows_method(rule, q->method);
     CDN_AUTOBUF struct cdn_buf origin = {0};
     CDN_AUTOBUF struct cdn_buf methods = {0};
     CDN_AUTOBUF struct cdn_buf fields = {0};

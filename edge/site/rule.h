@@ -82,6 +82,8 @@ bool edge_rule_is_hidden(const struct edge_rule *rule, const struct edge_rule *e
 bool edge_rule_replaces(const struct edge_rule *rule, struct cdn_str name);
 /* Whether the rule's next origin is asked after an answer with this status. */
 bool edge_rule_fails_over(const struct edge_rule *rule, unsigned status);
+/* A page's origin as the rule's `cors` lists it; NULL: it does not. */
+const char *edge_rule_cors_origin(const struct edge_rule *rule, struct cdn_str origin);
 bool edge_rule_allows_method(const struct edge_rule *rule, struct cdn_str method);
 /* Its origins are in use, and checked as it says: when the rules come into force. */
 void edge_rule_use_origins(const struct edge_rule *rule);

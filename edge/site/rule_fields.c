@@ -125,6 +125,17 @@ enum cdn_status edge_rule_read_methods(const struct making *m)
     return CDN_OK;
 }
 
+const char *edge_rule_cors_origin(const struct edge_rule *rule, struct cdn_str origin)
+{
+    const struct cdn_config_list *list = &rule->settings.cors;
+    for (size_t i = 0; i < list->n; i++) {
+        if (cdn_str_eq_nocase(cdn_str(list->items[i].key), origin)) {
+            return list->items[i].key;
+        }
+    }
+    return NULL;
+}
+
 bool edge_rule_allows_method(const struct edge_rule *rule, struct cdn_str method)
 {
     const struct cdn_config_list *methods = &rule->settings.methods;
