@@ -25,6 +25,7 @@
 #include "edge/cache/cache.h"
 #include "edge/control/certificate.h"
 #include "edge/control/explain_now.h"
+#include "edge/control/health.h"
 #include "edge/control/sync.h"
 #include "edge/control/why.h"
 #include "edge/log/access_log.h"
@@ -473,6 +474,7 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
     tuning->home = daemon_loop(edge->daemon);
     struct edge_tuning *old = atomic_exchange(&edge->tuning, tuning);
     edge_sites_use(&tuning->sites, &edge->origins);
+    edge_health_wake(edge->health);
     edge_tuning_retire(edge, old, clear_hot); /* ready answers may be by its rules */
     edge_certificate_use(edge, tls);
     cdn_log_set_level((enum cdn_log_level)next.log_level);

@@ -1,5 +1,6 @@
-/* health: one timer looks ten times a second at which origins are due; a check is one small request that is
- * given up after its time-out. What an answer means is a pure function (edge_origin_checked). */
+/* health: one timer, while there are origins to look at, sees ten times a second which of them are due; a check
+ * is one small request that is given up after its time-out. What an answer means is a pure function
+ * (edge_origin_checked). */
 #include "edge/control/health.h"
 
 #include "common/daemon/daemon.h"
@@ -127,20 +128,36 @@ static int64_t interval_ms(const struct edge_origin *o)
     return o->has_fellows && edge_breaker_state(&o->breaker) != EDGE_ORIGIN_UP ? RETRY_MS : -1;
 }
 
+/* Whether it may ever be asked, by the rules in force. */
+static bool is_checked(const struct edge_origin *o)
+{
+    return o->used && (o->check.path[0] || o->has_fellows);
+}
+
+void edge_health_wake(struct edge_health *h)
+{
+    for (const struct edge_origin *o = atomic_load(&h->edge->origins.first); o; o = o->next) {
+        if (is_checked(o)) {
+            loop_timer_start(h->loop, &h->timer, LOOK_NS);
+            return;
+        }
+    }
+}
+
 static void look(struct loop_timer *timer)
 {
     struct edge_health *h = CDN_CONTAINER_OF(timer, struct edge_health, timer);
     const int64_t now_ns = loop_mono_ns(h->loop);
     for (struct edge_origin *o = atomic_load(&h->edge->origins.first); o; o = o->next) {
         const int64_t interval = interval_ms(o);
-        if (!o->used || interval < 0 || o->checking || now_ns < o->check_at_ns ||
+        if (!is_checked(o) || interval < 0 || o->checking || now_ns < o->check_at_ns ||
             http_client_running(h->client) >= CHECKS_MAX) {
             continue;
         }
         o->check_at_ns = now_ns + interval * NS_PER_MS;
         begin(h, o);
     }
-    loop_timer_start(h->loop, timer, LOOK_NS);
+    edge_health_wake(h);
 }
 
 enum cdn_status edge_health_create(struct edge *edge, struct edge_health **ret, struct cdn_error *err)
@@ -161,7 +178,7 @@ enum cdn_status edge_health_create(struct edge *edge, struct edge_health **ret, 
         free(h);
         return status;
     }
-    loop_timer_start(h->loop, &h->timer, LOOK_NS);
+    edge_health_wake(h);
     *ret = h;
     return CDN_OK;
 }

@@ -14,6 +14,8 @@ struct edge_health;
 
 enum cdn_status edge_health_create(struct edge *edge, struct edge_health **ret,
                                    struct cdn_error *err) CDN_MUST_CHECK;
+/* Other rules are in force: looks again, as long as there is somebody to look at. */
+void edge_health_wake(struct edge_health *health);
 void edge_health_destroy(struct edge_health *health); /* NULL is fine */
 
 #endif
