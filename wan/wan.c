@@ -56,24 +56,6 @@ static enum cdn_status set_faults(void *self, json_t *body, struct cdn_error *er
     return wan_relay_set_faults(wan->relay, body, err);
 }
 
-/* The last -c or --config, else the environment's: what cdn_config_load read the settings from. */
-static const char *config_path(int argc, char **argv)
-{
-    const char *path = getenv("POCKETCDN_CONFIG");
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        struct cdn_str arg = cdn_str(argv[i]);
-        bool separate = strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0;
-        if (separate && i + 1 < argc) {
-            path = argv[++i];
-        } else if (cdn_str_starts(arg, CDN_STR("--config="))) {
-            path = argv[i] + strlen("--config=");
-        } else if (cdn_str_starts(arg, CDN_STR("-c")) && !separate) {
-            path = argv[i] + strlen("-c");
-        }
-    }
-    return path && path[0] ? path : NULL;
-}
-
 /* The nodes as cdn.yaml has them now; of its own settings nothing may differ but the log's level. */
 static enum cdn_status reload(void *self, struct cdn_error *err)
 {
@@ -88,7 +70,8 @@ static enum cdn_status reload(void *self, struct cdn_error *err)
     }
     status = cdn_config_can_reload(&wan_program, &wan->settings, &next, err);
     if (status == CDN_OK) {
-        status = wan_world_read(config_path(wan->argc, wan->argv), &next, &world, err);
+        CDN_AUTOFREE char *path = cdn_config_path(&wan_program, wan->argc, wan->argv);
+        status = wan_world_read(path, &next, &world, err);
     }
     if (status == CDN_OK) {
         status = wan_relay_reload(wan->relay, &world, err);
@@ -152,7 +135,8 @@ enum cdn_status wan_create(struct wan_settings *take, int argc, char **argv, str
     wan->argv = argv;
     be_punctual();
     struct wan_world world = {0};
-    enum cdn_status status = wan_world_read(config_path(argc, argv), &wan->settings, &world, err);
+    CDN_AUTOFREE char *path = cdn_config_path(&wan_program, argc, argv);
+    enum cdn_status status = wan_world_read(path, &wan->settings, &world, err);
     if (status == CDN_OK) {
         status = open_daemon(wan, err);
     }

@@ -1,4 +1,4 @@
-/* health: one timer, while there are origins to look at, sees ten times a second which of them are due; a check
+/* health: one timer, while there are origins to look at, sees ten times a second which are due; a check
  * is one small request that is given up after its time-out. What an answer means is a pure function
  * (edge_origin_checked). */
 #include "edge/control/health.h"

@@ -281,24 +281,6 @@ static enum cdn_status edges_load(struct router_config *config, const char *path
 
 /* ---- loading ---- */
 
-/* The file that cdn_config_load reads: the last -c or --config, else POCKETCDN_CONFIG. */
-static const char *config_path(int argc, char **argv)
-{
-    const char *path = getenv("POCKETCDN_CONFIG");
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        struct cdn_str arg = cdn_str(argv[i]);
-        bool separate = strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0;
-        if (separate && i + 1 < argc) {
-            path = argv[++i];
-        } else if (cdn_str_starts(arg, CDN_STR("--config="))) {
-            path = argv[i] + strlen("--config=");
-        } else if (cdn_str_starts(arg, CDN_STR("-c")) && !separate) {
-            path = argv[i] + strlen("-c");
-        }
-    }
-    return path && path[0] ? path : NULL;
-}
-
 static enum cdn_status config_finish(struct router_config *config, const char *path,
                                      struct router_config *ret, struct cdn_error *err)
 {
@@ -321,9 +303,7 @@ enum cdn_status router_config_load(int argc, char **argv, struct router_config *
                                    enum cdn_config_outcome *ret_outcome, struct cdn_error *err)
 {
     struct router_config config = {0};
-    CDN_AUTOFREE char *path = NULL; /* getopt may move what argv points at, not what it says */
-    const char *given = config_path(argc, argv);
-    path = given ? cdn_strdup(given) : NULL;
+    CDN_AUTOFREE char *path = cdn_config_path(&router_program, argc, argv);
     enum cdn_status status =
         cdn_config_load(&router_program, argc, argv, &config.settings, ret_outcome, NULL, NULL, err);
     if (status != CDN_OK || *ret_outcome == CDN_CONFIG_DONE) {
